@@ -1,0 +1,1 @@
+"""Ostinato: recurrent sequence classification on PyTorch."""

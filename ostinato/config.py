@@ -1,0 +1,269 @@
+"""The configuration of a run: what it says, how it is read, changed, checked and written.
+
+A config has `task` at the top and the tables `[data]`, `[model]` and `[training]`. Its keys carry the
+names of the estimator's arguments. All faults are reported at once, one a line.
+"""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from ostinato.errors import ConfigError, suggest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CellName = Literal["rnn", "lstm", "gru"]
+EngineName = Literal["auto", "reference", "torch"]
+PoolingName = Literal["last", "mean", "max", "attention"]
+FormatName = Literal["csv", "tsv", "jsonl", "parquet", "fasta", "ts"]
+
+TOKENIZERS = ("words", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
+NONE = "none"  # TOML has no null: how a config says that a key is switched off
+
+
+class Table(BaseModel):
+    """A table of the config: frozen, strict about types, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_null(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {key: None if value == NONE and _is_optional(cls, key) else value for key, value in values.items()}
+
+
+def _is_optional(table: type[BaseModel], key: str) -> bool:
+    field = table.model_fields.get(key)
+    return field is not None and type(None) in get_args(field.annotation)
+
+
+class DataConfig(Table):
+    """Where the sequences come from, how they are split, and how they become tokens."""
+
+    name: str | None = Field(None, description="a named data set (`ostinato data list`)")
+    path: str | None = Field(None, description="a data file; with `validation_path` and `test_path`, the training file")
+    validation_path: str | None = Field(None, description="a file with the validation rows")
+    test_path: str | None = Field(None, description="a file with the test rows")
+    format: FormatName | None = Field(None, description="the files' format; none: told by the file's ending")
+
+    text_column: str = Field("text", description="the column that holds the sequence")
+    label_column: str = Field("label", description="the column that holds the label")
+    split_column: str | None = Field(None, description="a column that says train, validation or test")
+    group_column: str | None = Field(None, description="rows of one group stay in one split")
+    label_pattern: str | None = Field(None, description="FASTA: a regular expression whose group 1 is the label in the header")
+    label_table: str | None = Field(None, description="FASTA: a CSV or TSV file with the columns `id` and `label`")
+
+    train_size: int | float | None = Field(None, description="rows (a whole number) or share (below 1); none: all that the other splits leave")
+    validation_size: int | float = Field(0.1, description="rows or share; 0: no validation split")
+    test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
+    length: int | list[int] | None = Field(None, description="generated sets: tokens in a sequence, or [shortest, longest]")
+
+    tokenizer: str | None = Field(None, description=f"one of {', '.join(TOKENIZERS)}; none: the named set's own, `words` for a file")
+    min_count: int = Field(1, ge=1, description="tokens seen less often in train are unknown")
+    max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, the commonest first")
+    max_length: int | None = Field(None, ge=1, description="longer sequences are cut to this many tokens")
+    truncate: Literal["head", "tail", "both"] = Field("head", description="the part that is kept of a sequence longer than max_length")
+
+    empty: Literal["drop", "refuse"] = Field("drop", description="what happens to training sequences of length 0")
+    skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
+    seed: int = Field(0, description="draws generated data and splits")
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _known_tokenizer(cls, name: str | None) -> str | None:
+        if name is None or name in TOKENIZERS or re.fullmatch(r"kmers\([1-9][0-9]?\)", name):
+            return name
+        raise ValueError(f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)} with a number for K")
+
+    @field_validator("train_size", "validation_size", "test_size")
+    @classmethod
+    def _rows_or_share(cls, size: int | float | None) -> int | float | None:
+        if size is not None and (size < 0 or (isinstance(size, float) and not size < 1)):
+            raise ValueError(f"{size} is neither a number of rows (0, 1, 2, …) nor a share (from 0 to below 1, as 0.2)")
+        return size
+
+    @field_validator("length")
+    @classmethod
+    def _length_or_range(cls, length: int | list[int] | None) -> int | list[int] | None:
+        ends = [length, length] if isinstance(length, int) else length
+        if ends is not None and not (len(ends) == 2 and 1 <= ends[0] <= ends[1]):
+            raise ValueError(f"{length} is neither a length (20) nor a range [shortest, longest] ([10, 40])")
+        return length
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "DataConfig":
+        if (self.name is None) == (self.path is None):
+            raise ValueError("give either name (a named data set) or path (a file), not both and not neither")
+        return self
+
+
+class ModelConfig(Table):
+    """The layers from token to label."""
+
+    cell: CellName = Field("lstm", description="the recurrence")
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="cell rnn: the activation")
+    embedding_size: int = Field(64, ge=1, description="size of a token's vector (numeric series: of a linear projection of the channels)")
+    position: Literal["learned", "sinusoidal"] | None = Field(None, description="position embeddings, for windows aligned on a site")
+    hidden_size: int = Field(64, ge=1, description="size of the state, a direction")
+    num_layers: int = Field(1, ge=1, description="layers in the stack")
+    bidirectional: bool = Field(False, description="read each sequence in both directions")
+    residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
+    layer_norm: bool = Field(False, description="normalise each layer's output")
+    dropout: float = Field(0.0, ge=0, lt=1, description="variational, on each layer's input; plain on the pooled vector")
+    pooling: list[PoolingName] = Field(["last"], min_length=1, description="steps to one vector; several are joined")
+    engine: EngineName = Field("auto", description="how the layers are executed")
+
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, pooling: Any) -> Any:
+        return [pooling] if isinstance(pooling, str) else pooling
+
+
+class TrainingConfig(Table):
+    """How the weights are found."""
+
+    max_epochs: int = Field(20, ge=1)
+    batch_size: int = Field(32, ge=1, description="sequences in a batch")
+    max_tokens: int | None = Field(None, ge=1, description="batches of about this many tokens instead of batch_size sequences")
+    accumulate: int = Field(1, ge=1, description="batches to one optimizer step")
+    lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its peak")
+    weight_decay: float = Field(0.01, ge=0, description="of weight matrices; embeddings, biases and norms have none")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
+    clip_norm: float | None = Field(1.0, gt=0, description="the gradient's largest norm")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(None, description="weight of each class in the loss")
+    monitor: Literal["loss", "accuracy", "macro_f1"] = Field("loss", description="the validation metric that picks the best epoch")
+    patience: int | None = Field(5, ge=1, description="epochs without improvement before stopping; none: train to the end")
+    ema_decay: float | None = Field(None, gt=0, lt=1, description="average the weights over steps, and use the average")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
+    seed: int = Field(0, description="draws weights, order and dropout")
+
+
+class Config(Table):
+    """A complete, re-runnable description of one training."""
+
+    task: Literal["classification"] = "classification"
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
+    """Check a nested mapping and make it a `Config`.
+
+    Raises:
+        ConfigError: keys are unknown, values of a wrong type or out of range; every fault at once, one a line.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        faults = "\n".join(f"{source}: {fault}" for fault in _describe(error))
+        raise ConfigError(faults) from None
+
+
+def read_config(path: Path) -> Config:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or holds faults (see `parse_config`).
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file. Write one with: ostinato init PRESET > {path.name}") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}. Mend that line.") from None
+    return parse_config(values, str(path))
+
+
+def to_toml(config: Config) -> str:
+    """Write every key of `config`, so that the file says all that the run depends on."""
+    return tomli_w.dumps({"task": config.task, **{table: dict(_plain(getattr(config, table))) for table in ("data", "model", "training")}})
+
+
+def _plain(table: BaseModel) -> Iterator[tuple[str, Any]]:
+    for key, field in type(table).model_fields.items():
+        value = getattr(table, key)
+        if value is not None:
+            yield key, value
+        elif field.default is not None:
+            yield key, NONE
+
+
+def override(config: Config, settings: Iterable[str]) -> Config:
+    """Apply settings such as `model.cell=gru`; values are read as TOML, else as plain strings.
+
+    Raises:
+        ConfigError: a setting without `=`, or any fault that `parse_config` finds.
+    """
+    values = config.model_dump()
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        table, _, name = key.strip().rpartition(".")
+        if not equals or (table not in values if table else name != "task"):
+            keys = [f"{table}.{name}" for table in ("data", "model", "training") for name in values[table]]
+            raise ConfigError(f"--set {setting}: not of the form table.key=value. {suggest(key, keys)}Write for example: --set model.cell=gru")
+        (values[table] if table else values)[name] = _toml_value(text.strip())
+    if values["data"]["path"] is not None and any(setting.startswith("data.path=") for setting in settings):
+        values["data"]["name"] = None
+    return parse_config(values, "--set")
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def json_schema() -> str:
+    """The JSON Schema of the config, for editors and programs."""
+    return json.dumps(Config.model_json_schema(), indent=2)
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    """One plain sentence for each fault that pydantic found."""
+    seen = set()
+    for fault in error.errors():
+        place = [str(part) for part in fault["loc"]]
+        key = ".".join(place[:2])
+        if key not in seen:  # a union of types reports one fault for each of its members
+            seen.add(key)
+            yield f"{key or 'config'}: {_sentence(place, fault, error.errors())}"
+
+
+def _sentence(place: list[str], fault: ErrorDetails, faults: list[ErrorDetails]) -> str:
+    kind, value, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        table = Config.model_fields[place[0]].annotation if len(place) > 1 else Config
+        assert isinstance(table, type) and issubclass(table, BaseModel)
+        return f"unknown key. {suggest(place[-1], table.model_fields)}Choose from: {', '.join(sorted(table.model_fields))}."
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        hint = suggest(value, choices) if isinstance(value, str) else ""
+        return f"unknown value {value!r}. {hint}Choose from: {', '.join(sorted(choices))}."
+    if kind == "missing":
+        return "missing. Add this table: it says where the sequences come from."
+    if kind == "value_error":
+        return f"{context['error']}."
+    expected = [str(each["msg"]).removeprefix("Input should be ") for each in faults if each["loc"][:2] == fault["loc"][:2]]
+    shown = "nan" if isinstance(value, float) and math.isnan(value) else json.dumps(value, default=str)
+    return f"{shown} is not usable. Expected: {' or '.join(dict.fromkeys(expected))}."
