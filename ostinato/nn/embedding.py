@@ -1,0 +1,46 @@
+"""From tokens or channels to vectors, with the step's position added where it matters."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.nn.layout import Layout
+
+
+class PositionEmbedding(nn.Module):
+    """Adds a vector that depends on the step's place in its sequence; for windows aligned on a site.
+
+    Args:
+        size: D.
+        kind: `learned` (a table), or `sinusoidal` (fixed, any length; Vaswani et al. 2017, section 3.5).
+        num_positions: rows of the learned table; later steps share the last row.
+
+    Shapes:
+        values (N, D) -> (N, D).
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, size: int, *, kind: str, num_positions: int) -> None:
+        super().__init__()
+        self.learned = kind == "learned"
+        if self.learned:
+            self.table = nn.Parameter(torch.randn(num_positions, size) * 0.02)
+        else:
+            self.register_buffer("frequencies", torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size)), persistent=False)
+            self.size = size
+
+    def forward(self, values: Tensor, layout: Layout) -> Tensor:
+        if self.learned:
+            return values + nn.functional.embedding(layout.time.clamp(max=len(self.table) - 1), self.table)
+        angles = layout.time.unsqueeze(1) * self.frequencies  # (N,) -> (N, D/2)
+        waves = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, : self.size]  # sin and cos in turn -> (N, D)
+        return values + waves.to(values.dtype)
+
+
+class TokenEmbedding(nn.Embedding):
+    """A table of token vectors, small at the start so that the recurrence begins near its linear range. (N,) -> (N, D)."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))

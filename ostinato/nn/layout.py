@@ -1,0 +1,146 @@
+"""Where each step of a ragged batch lies, and how steps move between ragged and padded.
+
+A ragged batch is its sequences end to end: `values (N, …)` with `lengths (B,)`. A `Layout` is made once a batch
+and shared by all layers and poolings; everything in it follows from the lengths.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+PADDING_LIMIT = 2.0  # a padded bucket has at most this many times as many cells as real steps
+
+
+class Layout:
+    """The places of N steps in B sequences.
+
+    Args:
+        lengths: (B,) steps of each sequence, zero allowed; any integer dtype, any device.
+        device: where the values are; the lengths' own device by default.
+
+    Raises:
+        ValueError: `lengths` is not a vector of whole numbers ≥ 0.
+    """
+
+    def __init__(self, lengths: Tensor, device: torch.device | None = None) -> None:
+        if lengths.dim() != 1 or lengths.is_floating_point() or (lengths.numel() and int(lengths.min()) < 0):
+            raise ValueError(f"lengths of shape {tuple(lengths.shape)} and dtype {lengths.dtype} cannot be used: give a vector of whole numbers, 0 or more")
+        self.lengths = lengths.to(device or lengths.device, torch.int64)
+        self.ends = self.lengths.cumsum(0)
+        self.starts = self.ends - self.lengths
+        self._lengths_here: list[int] = lengths.tolist()
+
+    @property
+    def batch_size(self) -> int:
+        return len(self._lengths_here)
+
+    @cached_property
+    def num_steps(self) -> int:
+        return sum(self._lengths_here)
+
+    @cached_property
+    def sequence(self) -> Tensor:
+        """(N,) the sequence that each step belongs to."""
+        return torch.repeat_interleave(torch.arange(self.batch_size, device=self.lengths.device), self.lengths, output_size=self.num_steps)
+
+    @cached_property
+    def time(self) -> Tensor:
+        """(N,) the place of each step in its sequence, from 0."""
+        return torch.arange(self.num_steps, device=self.lengths.device) - self.starts[self.sequence]
+
+    @cached_property
+    def buckets(self) -> list["Bucket"]:
+        """Groups of sequences of similar length, longest first, so that little is padded in each."""
+        order = sorted((b for b in range(self.batch_size) if self._lengths_here[b]), key=self._lengths_here.__getitem__, reverse=True)
+        groups: list[list[int]] = []
+        steps = 0
+        for b in order:
+            length = self._lengths_here[b]
+            if groups and (len(groups[-1]) + 1) * self._lengths_here[groups[-1][0]] <= PADDING_LIMIT * (steps + length):
+                groups[-1].append(b)
+                steps += length
+            else:
+                groups.append([b])
+                steps = length
+        return [self._bucket(group) for group in groups]
+
+    def _bucket(self, group: list[int]) -> "Bucket":
+        device = self.lengths.device
+        longest, width = self._lengths_here[group[0]], len(group)
+        if width == self.batch_size:  # nothing to pick: keep the batch's own order
+            steps, column = None, self.sequence
+        else:
+            chosen = torch.full((self.batch_size,), -1, device=device)
+            chosen[torch.tensor(group, device=device)] = torch.arange(width, device=device)
+            column = chosen[self.sequence]
+            steps = (column >= 0).nonzero().squeeze(1)
+        time, length, column = (part if steps is None else part[steps] for part in (self.time, self.lengths[self.sequence], column))
+        return Bucket(longest, width, steps, time * width + column, (length - 1 - time) * width + column)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A group of sequences, and the cells of a padded (T, B, …) block in which their steps go.
+
+    Args:
+        longest: T, steps in the block.
+        width: B, sequences in the block.
+        steps: (n,) the group's steps in the batch; None when it is the whole batch, in order.
+        forwards: (n,) the cell t·B + b of each step.
+        backwards: (n,) the same with each sequence reversed within its own length.
+    """
+
+    longest: int
+    width: int
+    steps: Tensor | None
+    forwards: Tensor
+    backwards: Tensor
+
+    def pad(self, values: Tensor, *, reverse: bool) -> Tensor:
+        """(N, D) -> (T, B, D), zeros past each length."""
+        mine = values if self.steps is None else take(values, self.steps)
+        cells = self.backwards if reverse else self.forwards
+        return place(mine, cells, self.longest * self.width).view(self.longest, self.width, *values.shape[1:])
+
+    def unpad(self, padded: Tensor, *, reverse: bool) -> Tensor:
+        """(T, B, H) -> (n, H), real steps only."""
+        return take(padded.flatten(0, 1), self.backwards if reverse else self.forwards)
+
+
+def take(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]` for rows without repeats, so that the backward is a copy and not a sum. (M, D) -> (n, D)."""
+    taken: Tensor = _Take.apply(values, rows)  # type: ignore[no-untyped-call]
+    return taken
+
+
+def place(values: Tensor, rows: Tensor, size: int) -> Tensor:
+    """The inverse of `take`: `values` at `rows` of a block of `size` rows, zeros elsewhere. (n, D) -> (size, D)."""
+    placed: Tensor = _Place.apply(values, rows, size)  # type: ignore[no-untyped-call]
+    return placed
+
+
+class _Take(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.size = len(values)  # type: ignore[attr-defined]
+        return values.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return place(grad, rows, ctx.size), None  # type: ignore[attr-defined]
+
+
+class _Place(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, rows: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(rows)
+        return values.new_zeros(size, *values.shape[1:]).index_copy_(0, rows, values)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
+        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return take(grad, rows), None, None

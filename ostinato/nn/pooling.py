@@ -1,0 +1,125 @@
+"""Poolings: from the steps of each sequence to one vector, without padding.
+
+Every pooling maps `h (N, H)` and a layout of B sequences to `(B, output_size)`; an empty sequence gives zeros.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.errors import look_up
+from ostinato.nn.layout import Layout
+
+
+class LastPooling(nn.Module):
+    """Each direction's own final state: the last step forwards, the first step of the reverse direction.
+
+    Shapes:
+        h (N, H) -> (B, H); with both directions H is the two joined.
+    """
+
+    def __init__(self, hidden_size: int, *, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.output_size = hidden_size
+        self.bidirectional = bidirectional
+
+    def forward(self, h: Tensor, layout: Layout) -> Tensor:
+        if layout.num_steps == 0:
+            return h.new_zeros(layout.batch_size, self.output_size) + h.sum(0)  # no state to take; the graph stays whole
+        last = h[(layout.ends - 1).clamp(min=0)]  # (N, H) -> (B, H)
+        if self.bidirectional:
+            first = h[layout.starts.clamp(max=layout.num_steps - 1)]
+            middle = self.output_size // 2
+            last = torch.cat([last[:, :middle], first[:, middle:]], dim=1)
+        return _zero_if_empty(last, layout)
+
+
+class MeanPooling(nn.Module):
+    """The mean over a sequence's own steps. Shapes: h (N, H) -> (B, H)."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.output_size = hidden_size
+
+    def forward(self, h: Tensor, layout: Layout) -> Tensor:
+        return _sum(h, layout) / layout.lengths.clamp(min=1).unsqueeze(1)
+
+
+class MaxPooling(nn.Module):
+    """The largest value of each unit over a sequence's own steps. Shapes: h (N, H) -> (B, H)."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.output_size = hidden_size
+
+    def forward(self, h: Tensor, layout: Layout) -> Tensor:
+        largest = torch.segment_reduce(h, "max", lengths=layout.lengths, axis=0, unsafe=True)  # (N, H) -> (B, H)
+        return _zero_if_empty(largest, layout)
+
+
+class AttentionPooling(nn.Module):
+    """Additive attention: the mean of the steps, weighted by a = softmax(v · tanh(W h + b)) within each sequence.
+
+    Shapes:
+        h (N, H) -> (B, H); `weights`: h (N, H) -> (N,), adding up to 1 in each sequence.
+
+    Source: Bahdanau, Cho & Bengio (2015), arXiv:1409.0473, with a learned query; Yang et al. (2016), section 2.2.
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.output_size = hidden_size
+        self.project = nn.Linear(hidden_size, hidden_size)
+        self.score = nn.Linear(hidden_size, 1, bias=False)
+
+    def weights(self, h: Tensor, layout: Layout) -> Tensor:
+        scores = self.score(torch.tanh(self.project(h))).squeeze(-1)  # (N, H) -> (N,)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a softmax in bfloat16 is too coarse
+        largest = scores.new_full((layout.batch_size,), -torch.inf).scatter_reduce(0, layout.sequence, scores.detach(), "amax")
+        powers = torch.exp(scores - largest[layout.sequence])
+        return powers / _sum(powers, layout)[layout.sequence]
+
+    def forward(self, h: Tensor, layout: Layout) -> Tensor:
+        return _sum(self.weights(h, layout).unsqueeze(1) * h, layout)
+
+
+class Pooling(nn.Module):
+    """One or several poolings, their vectors joined in the order given.
+
+    Args:
+        names: of `last`, `mean`, `max`, `attention`.
+        hidden_size: H, both directions together.
+        bidirectional: whether H is two directions joined.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+
+    def __init__(self, names: Sequence[str], hidden_size: int, *, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.poolings = nn.ModuleDict()
+        self.output_size = hidden_size * len(names)
+        for name in names:
+            pooling = look_up(POOLINGS, name, "pooling")
+            self.poolings[name] = LastPooling(hidden_size, bidirectional=bidirectional) if pooling is LastPooling else pooling(hidden_size)
+
+    def forward(self, h: Tensor, layout: Layout) -> Tensor:
+        return torch.cat([pooling(h, layout) for pooling in self.poolings.values()], dim=1)
+
+
+POOLINGS: dict[str, type[LastPooling | MeanPooling | MaxPooling | AttentionPooling]] = {
+    "last": LastPooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "attention": AttentionPooling,
+}
+
+
+def _sum(values: Tensor, layout: Layout) -> Tensor:
+    """(N, …) -> (B, …), each sequence's own steps added up in order."""
+    return values.new_zeros(layout.batch_size, *values.shape[1:]).index_add(0, layout.sequence, values)
+
+
+def _zero_if_empty(pooled: Tensor, layout: Layout) -> Tensor:
+    return torch.where(layout.lengths.unsqueeze(1) > 0, pooled, 0.0)

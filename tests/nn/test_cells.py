@@ -1,0 +1,60 @@
+"""Each cell against torch.nn's own and against a step worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ostinato.nn import CELLS, Weights
+
+PEERS = {
+    "rnn_tanh": lambda: nn.RNNCell(3, 5),
+    "rnn_relu": lambda: nn.RNNCell(3, 5, nonlinearity="relu"),
+    "lstm": lambda: nn.LSTMCell(3, 5),
+    "gru": lambda: nn.GRUCell(3, 5),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_step_equals_torch_cell(name):
+    peer, cell = PEERS[name](), CELLS[name]
+    x, state = torch.randn(4, 3), tuple(torch.randn(4, 5) for _ in range(cell.states))
+    expected = peer(x, state if cell.states > 1 else state[0])
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    ours = cell.step(x, state, Weights(peer.weight_ih, peer.weight_hh, peer.bias_ih, peer.bias_hh))
+    for got, want in zip(ours, expected, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_step_passes_gradcheck(name):
+    cell = CELLS[name]
+    shapes = [(2, 3), *[(2, 4)] * cell.states, (cell.gates * 4, 3), (cell.gates * 4, 4), (cell.gates * 4,), (cell.gates * 4,)]
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def step(x, *rest):
+        return cell.step(x, rest[: cell.states], Weights(*rest[cell.states :]))
+
+    assert torch.autograd.gradcheck(step, inputs)
+
+
+def test_gru_keeps_the_old_state_where_z_is_one():
+    weights = Weights(torch.zeros(3, 1), torch.zeros(3, 1), torch.tensor([0.0, 100.0, 0.0]), torch.zeros(3))
+    (h,) = CELLS["gru"].step(torch.ones(1, 1), (torch.tensor([[0.7]]),), weights)
+    assert h.item() == pytest.approx(0.7)
+
+
+def test_gru_applies_r_after_the_recurrent_product():
+    # r = 1/2 and z = 1/2 from zero sums; n = tanh(r · (W_hn h + b_hn)) = tanh(0.5 · (2 · 0.5 + 1))
+    weights = Weights(torch.zeros(3, 1), torch.tensor([[0.0], [0.0], [2.0]]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0]))
+    (h,) = CELLS["gru"].step(torch.zeros(1, 1), (torch.tensor([[0.5]]),), weights)
+    assert h.item() == pytest.approx(0.5 * math.tanh(1.0) + 0.5 * 0.5)
+
+
+def test_lstm_gates_stand_in_the_order_i_f_g_o():
+    biases = torch.tensor([100.0, -100.0, 0.5, 100.0])  # i open, f shut, g = tanh 0.5, o open
+    weights = Weights(torch.zeros(4, 1), torch.zeros(4, 1), biases, torch.zeros(4))
+    h, c = CELLS["lstm"].step(torch.zeros(1, 1), (torch.zeros(1, 1), torch.full((1, 1), 9.0)), weights)
+    assert c.item() == pytest.approx(math.tanh(0.5))
+    assert h.item() == pytest.approx(math.tanh(math.tanh(0.5)))

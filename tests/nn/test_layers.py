@@ -1,0 +1,166 @@
+"""Layers and stacks: every engine against torch.nn forward and backward, and what must not matter."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from ostinato.errors import ConfigError
+from ostinato.nn import ENGINES, Layout, RecurrentLayer, RecurrentStack, VariationalDropout
+
+PEERS = {
+    "rnn_tanh": nn.RNN,
+    "rnn_relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}
+LENGTHS = torch.tensor([7, 1, 30, 12, 3, 29])
+
+
+def ragged(lengths, size, dtype=torch.float32):
+    return torch.randn(int(lengths.sum()), size, dtype=dtype), Layout(lengths)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", PEERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_layer_equals_torch_nn_forward_and_backward(cell, bidirectional, engine, dtype):
+    peer = PEERS[cell](5, 6, batch_first=True, bidirectional=bidirectional).to(dtype)
+    layer = RecurrentLayer(5, 6, cell=cell, bidirectional=bidirectional, engine=engine).to(dtype)
+    layer.load_state_dict(peer.state_dict())
+    values, layout = ragged(LENGTHS, 5, dtype)
+    theirs, ours = values.clone().requires_grad_(), values.clone().requires_grad_()
+
+    expected = torch.cat([peer(sequence.unsqueeze(0))[0].squeeze(0) for sequence in theirs.split(LENGTHS.tolist())])
+    outputs = layer(ours, layout)
+    torch.testing.assert_close(outputs, expected)
+
+    weight = torch.randn_like(expected)
+    (outputs * weight).sum().backward()
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    for name, parameter in peer.named_parameters():
+        torch.testing.assert_close(getattr(layer, name).grad, parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_answer_depends_on_the_sequence_alone(engine):
+    stack = RecurrentStack(4, 8, cell="gru", num_layers=2, bidirectional=True, residual=True, layer_norm=True, engine=engine)
+    values, layout = ragged(LENGTHS, 4)
+    together = stack(values, layout).split(LENGTHS.tolist())
+    for sequence, expected in zip(values.split(LENGTHS.tolist()), together, strict=True):
+        alone = stack(sequence, Layout(torch.tensor([len(sequence)])))
+        torch.testing.assert_close(alone, expected)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_empty_sequences_and_empty_batches_pass(engine):
+    layer = RecurrentLayer(3, 4, cell="lstm", bidirectional=True, engine=engine)
+    values = torch.randn(5, 3)
+    torch.testing.assert_close(layer(values, Layout(torch.tensor([0, 2, 0, 3]))), layer(values, Layout(torch.tensor([2, 3]))))
+    assert layer(values[:0], Layout(torch.tensor([0, 0]))).shape == (0, 8)
+    assert layer(values[:0], Layout(torch.tensor([], dtype=torch.int64))).shape == (0, 8)
+
+
+def test_padding_is_bounded_by_twice_the_real_steps():
+    lengths = torch.tensor([1000] + [10] * 63)
+    cells = sum(bucket.longest * bucket.width for bucket in Layout(lengths).buckets)
+    assert cells <= 2 * lengths.sum()
+
+
+def test_nothing_computed_in_padding_reaches_a_gradient():
+    layer = RecurrentLayer(3, 4, cell="lstm", bidirectional=True)
+    values, layout = ragged(torch.tensor([2, 5]), 3)
+    values[:2] = torch.nan  # the short sequence is broken; the long one must not notice
+    values.requires_grad_()
+    layer(values, layout)[2:].sum().backward()
+    assert torch.isfinite(values.grad[2:]).all()
+
+
+def test_lstm_forget_bias_is_one_in_every_layer_and_direction():
+    stack = RecurrentStack(3, 4, cell="lstm", num_layers=2, bidirectional=True)
+    for layer in stack.layers:
+        for weights in layer.directions():
+            assert (weights.bias_ih + weights.bias_hh).tolist() == [0.0] * 4 + [1.0] * 4 + [0.0] * 8
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
+def test_cells_without_a_forget_gate_start_with_zero_biases(cell):
+    for weights in RecurrentLayer(3, 4, cell=cell, bidirectional=True).directions():
+        assert not (weights.bias_ih + weights.bias_hh).any()
+
+
+def test_recurrent_weights_start_orthogonal():
+    (weights,) = RecurrentLayer(3, 8, cell="gru").directions()
+    for block in weights.weight_hh.split(8):
+        torch.testing.assert_close(block @ block.T, torch.eye(8), atol=1e-5, rtol=0)
+
+
+def test_dropout_acts_in_a_single_layer_and_only_in_training():
+    stack = RecurrentStack(4, 8, cell="lstm", num_layers=1, dropout=0.5)
+    values, layout = ragged(LENGTHS, 4)
+    assert not torch.equal(stack(values, layout), stack(values, layout))
+    stack.eval()
+    assert torch.equal(stack(values, layout), stack(values, layout))
+
+
+def test_variational_dropout_drops_the_same_units_at_every_step_of_a_sequence():
+    dropped = VariationalDropout(0.5)(torch.ones(50, 16), Layout(torch.tensor([20, 30])))
+    for sequence in dropped.split([20, 30]):
+        assert torch.equal(sequence, sequence[:1].expand_as(sequence))
+        assert set(sequence.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(dropped[0], dropped[20])
+
+
+def test_residual_adds_the_input_from_the_second_layer_on():
+    plain = RecurrentStack(4, 8, cell="gru", num_layers=2)
+    residual = RecurrentStack(4, 8, cell="gru", num_layers=2, residual=True)
+    residual.load_state_dict(plain.state_dict())
+    values, layout = ragged(LENGTHS, 4)
+    first = plain.layers[0](values, layout)
+    torch.testing.assert_close(residual(values, layout), plain(values, layout) + first)
+
+
+def test_unknown_cell_and_engine_are_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="Unknown cell 'lstn'. Did you mean 'lstm'"):
+        RecurrentLayer(3, 4, cell="lstn")
+    with pytest.raises(ConfigError, match="Unknown engine 'torhc'. Did you mean 'torch'"):
+        RecurrentLayer(3, 4, cell="lstm", engine="torhc")
+
+
+@pytest.mark.parametrize("lengths", [torch.tensor([2.0, 3.0]), torch.tensor([3, -1]), torch.tensor([[2, 3]])])
+def test_lengths_that_are_not_counts_are_refused(lengths):
+    with pytest.raises(ValueError, match="whole numbers, 0 or more"):
+        Layout(lengths)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_lengths_of_any_integer_dtype_are_taken(dtype):
+    assert Layout(torch.tensor([2, 0, 3], dtype=dtype)).sequence.tolist() == [0, 0, 2, 2, 2]
+
+
+def test_double_backward_of_the_reference_is_right():
+    layer = RecurrentLayer(2, 3, cell="gru", bidirectional=True, engine="reference").double()
+    layout = Layout(torch.tensor([3, 9, 1]))
+    values = torch.randn(13, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x, layout), values)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", PEERS)
+def test_gpu_equals_cpu_without_warnings_and_backward_in_eval_mode(cell):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    layer = RecurrentLayer(5, 6, cell=cell, bidirectional=True).eval()
+    values, layout = ragged(LENGTHS, 5)
+    expected = layer(values, layout)
+    device = torch.device("cuda")
+    on_gpu = values.to(device).requires_grad_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outputs = layer.to(device)(on_gpu, Layout(LENGTHS, device))
+    torch.testing.assert_close(outputs.cpu(), expected, rtol=1e-3, atol=1e-4)
+    outputs.sum().backward()
+    assert torch.isfinite(on_gpu.grad).all()

@@ -1,0 +1,85 @@
+"""Poolings against values computed by hand and against each sequence pooled alone."""
+
+import pytest
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.nn import POOLINGS, AttentionPooling, LastPooling, Layout, MaxPooling, MeanPooling, Pooling, RecurrentLayer
+
+
+def test_mean_divides_by_the_sequence_s_own_length():
+    h = torch.tensor([[2.0], [4.0], [9.0]])
+    assert MeanPooling(1)(h, Layout(torch.tensor([2, 1]))).tolist() == [[3.0], [9.0]]
+
+
+def test_max_of_negative_values_is_negative():
+    h = torch.tensor([[-2.0], [-4.0], [-9.0]])
+    assert MaxPooling(1)(h, Layout(torch.tensor([2, 1]))).tolist() == [[-2.0], [-9.0]]
+
+
+def test_last_takes_each_direction_s_own_final_state():
+    layer = RecurrentLayer(3, 4, cell="gru", bidirectional=True)
+    peer = torch.nn.GRU(3, 4, bidirectional=True, batch_first=True)
+    peer.load_state_dict(layer.state_dict())
+    lengths = torch.tensor([5, 1, 8])
+    values, layout = torch.randn(14, 3), Layout(lengths)
+    pooled = LastPooling(8, bidirectional=True)(layer(values, layout), layout)
+    for sequence, got in zip(values.split(lengths.tolist()), pooled, strict=True):
+        forwards, backwards = peer(sequence.unsqueeze(0))[1].squeeze(1)
+        torch.testing.assert_close(got, torch.cat([forwards, backwards]))
+
+
+def test_attention_weights_are_a_softmax_within_each_sequence():
+    pooling, lengths = AttentionPooling(4), torch.tensor([3, 1, 6])
+    h, layout = torch.randn(10, 4) * 20, Layout(lengths)
+    weights = pooling.weights(h, layout)
+    for states, got in zip(h.split(lengths.tolist()), weights.split(lengths.tolist()), strict=True):
+        scores = pooling.score(torch.tanh(pooling.project(states))).squeeze(1)
+        torch.testing.assert_close(got, scores.softmax(0))
+
+
+def test_attention_does_not_overflow_on_large_scores():
+    pooling = AttentionPooling(2)
+    pooling.score.weight.data.fill_(1e4)
+    h = torch.randn(6, 2)
+    assert torch.isfinite(pooling(h, Layout(torch.tensor([4, 2])))).all()
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_pooling_ignores_batch_mates(name):
+    pooling, lengths = Pooling([name], 4), torch.tensor([3, 1, 6])
+    h = torch.randn(10, 4)
+    together = pooling(h, Layout(lengths))
+    alone = [pooling(part, Layout(torch.tensor([len(part)]))) for part in h.split(lengths.tolist())]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("lengths", [[0, 3, 0, 2, 0], [0], []])
+def test_empty_sequences_pool_to_zeros_with_finite_gradients(name, lengths):
+    pooling = Pooling([name], 4, bidirectional=True)
+    h = torch.randn(sum(lengths), 4, requires_grad=True)
+    pooled = pooling(h, Layout(torch.tensor(lengths, dtype=torch.int64)))
+    assert pooled.shape == (len(lengths), 4)
+    assert [bool(row.any()) for row in pooled] == [length > 0 for length in lengths]
+    pooled.sum().backward()
+    assert torch.isfinite(h.grad).all()
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_pooling_passes_gradcheck(name):
+    pooling, layout = Pooling([name], 4, bidirectional=True).double(), Layout(torch.tensor([3, 1, 2]))
+    h = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda h: pooling(h, layout), h)
+
+
+def test_several_poolings_are_joined_in_the_order_given():
+    h, layout = torch.randn(10, 4), Layout(torch.tensor([4, 6]))
+    joined = Pooling(["max", "last", "mean"], 4)(h, layout)
+    expected = torch.cat([MaxPooling(4)(h, layout), LastPooling(4)(h, layout), MeanPooling(4)(h, layout)], dim=1)
+    assert torch.equal(joined, expected)
+
+
+def test_unknown_pooling_is_refused():
+    with pytest.raises(ConfigError, match="Unknown pooling 'lst'. Did you mean 'last'"):
+        Pooling(["lst"], 4)
