@@ -184,14 +184,27 @@ def read_config(path: Path) -> Config:
         ConfigError: the file is missing, is not TOML, or holds faults (see `parse_config`).
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file. Write one with: ostinato init PRESET > {path.name}") from None
     except (IsADirectoryError, PermissionError) as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}. Mend that line.") from None
-    return parse_config(values, str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}. Save it as UTF-8.") from None
+    return parse_toml(text, str(path))
+
+
+def parse_toml(text: str, source: str) -> Config:
+    """Read a config from TOML text; `source` names it in messages.
+
+    Raises:
+        ConfigError: it is not TOML, or holds faults (see `parse_config`).
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not a TOML file: {error}. Mend that line.") from None
+    return parse_config(values, source)
 
 
 def to_toml(config: Config) -> str:

@@ -1,0 +1,37 @@
+"""Train, evaluate and use five classifiers on real and generated data; `make demo` runs this."""
+
+from pathlib import Path
+
+import typer
+
+from ostinato import load, runs, summary
+from ostinato.presets import PRESETS
+from ostinato.progress import Progress
+
+TASKS = ("majority", "imdb", "dna", "dna-order", "splice")
+ASKED = {
+    "majority": ["11101000111011011010", "00010100100010000111"],
+    "imdb": ["A quiet, moving film; I was in tears at the end.", "Two hours of my life that I will never get back."],
+    "dna": ["GGCATCGATTACAGGCTATAAGCCTTAGCGATCCGTTAACGGATCTTGAC"],
+}
+
+
+def main(out: Path | None = None) -> None:
+    """Train every task in a folder of its own, use the models, and show each beside what it must beat."""
+    results = []
+    for task in TASKS:
+        print(f"\n{task}: {(PRESETS[task].__doc__ or '').strip()}")
+        folder = out / task if out else runs.free_folder(task)
+        runs.create_run(PRESETS[task](), folder)
+        results.append((folder, runs.train_run(folder, progress=Progress(label=task), say=print)))
+    print("\nUsing them:")
+    for task, (folder, _) in zip(TASKS, results, strict=True):
+        model = load(folder)
+        for text in ASKED.get(task, []):
+            print(f"{task}: {text!r} -> {model.predict([text])[0]} ({model.predict_proba([text]).max():.2f})")
+    print("\nThe models beside what they must beat:")
+    summary.print_results(results)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,304 @@
+"""Estimators with scikit-learn's conventions: fit, predict, predict_proba, score, save, load."""
+
+import warnings
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+from ostinato.checkpoint import TrainingState, load_model, save_model
+from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
+from ostinato.data.encoder import Encoder
+from ostinato.data.ragged import Ragged
+from ostinato.data.splits import stratified_split
+from ostinato.errors import ConfigError, DataError, NotFittedError
+from ostinato.evaluation.calibration import fit_temperature
+from ostinato.models import Classifier, build_classifier, predict_logits
+from ostinato.progress import Progress
+from ostinato.training import Labelled, train
+
+
+class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A recurrent classifier of sequences: strings, lists of tokens, or arrays (T, channels).
+
+    The arguments are those of the config's tables `[model]` and `[training]` (`ostinato schema` describes each),
+    the vocabulary's from `[data]`, and:
+
+    Args:
+        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists, `numeric` for arrays.
+        class_weight: None, "balanced", or a mapping from label to weight.
+        validation_fraction: share of the training rows held out, stratified, to stop early and to calibrate,
+            when `fit` gets no `validation_data`; `patience=None` trains on everything.
+        seed: draws the held-out rows, weights, order and dropout.
+        verbose: show progress on a terminal.
+
+    Attributes:
+        classes_: (C,) the labels, sorted; columns of `predict_proba`.
+        model_: the trained `torch.nn.Module`.
+        history_: one entry an epoch.
+
+    Example:
+        >>> from ostinato import SequenceClassifier
+        >>> model = SequenceClassifier(cell="gru", hidden_size=8, tokenizer="characters", max_epochs=2, patience=None)
+        >>> model.fit(["0001", "1110", "0100", "1101"], ["few", "many", "few", "many"]).predict(["1111"]).shape
+        (1,)
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str = "lstm",
+        nonlinearity: str = "tanh",
+        embedding_size: int = 64,
+        position: str | None = None,
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
+        pooling: str | Sequence[str] = "last",
+        engine: str = "auto",
+        tokenizer: str | None = None,
+        min_count: int = 1,
+        max_size: int | None = None,
+        max_length: int | None = None,
+        truncate: str = "head",
+        max_epochs: int = 20,
+        batch_size: int = 32,
+        max_tokens: int | None = None,
+        accumulate: int = 1,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        schedule: str = "cosine",
+        warmup: float = 0.05,
+        clip_norm: float | None = 1.0,
+        label_smoothing: float = 0.0,
+        class_weight: str | Mapping[Any, float] | None = None,
+        monitor: str = "loss",
+        patience: int | None = 5,
+        ema_decay: float | None = None,
+        precision: str = "auto",
+        device: str = "auto",
+        seed: int = 0,
+        validation_fraction: float = 0.1,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.nonlinearity = nonlinearity
+        self.embedding_size = embedding_size
+        self.position = position
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.pooling = pooling
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.min_count = min_count
+        self.max_size = max_size
+        self.max_length = max_length
+        self.truncate = truncate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.max_tokens = max_tokens
+        self.accumulate = accumulate
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup = warmup
+        self.clip_norm = clip_norm
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.monitor = monitor
+        self.patience = patience
+        self.ema_decay = ema_decay
+        self.precision = precision
+        self.device = device
+        self.seed = seed
+        self.validation_fraction = validation_fraction
+        self.verbose = verbose
+
+    def fit(self, X: Iterable[Any], y: Iterable[Hashable], validation_data: tuple[Iterable[Any], Iterable[Hashable]] | None = None) -> "SequenceClassifier":
+        """Train on sequences and their labels.
+
+        Args:
+            X: strings, lists of tokens, or arrays (T,) or (T, channels); a list, pandas Series or array of them.
+            y: one hashable label a sequence.
+            validation_data: (X, y) to stop early and to calibrate on, instead of held-out rows.
+
+        Raises:
+            ConfigError: arguments that cannot be used, all at once.
+            DataError: a sequence that cannot be used, with its row; fewer than two classes.
+        """
+        config = self._config()
+        sequences, labels = _as_sequences(X), list(y)
+        if len(sequences) != len(labels):
+            raise DataError(f"X has {len(sequences)} sequences and y has {len(labels)} labels: give one label a sequence.")
+        if validation_data is not None:
+            held_out = _as_sequences(validation_data[0]), list(validation_data[1])
+        elif self.patience is not None:
+            (sequences, labels), held_out = self._hold_out(sequences, labels)
+        else:
+            held_out = [], []
+        encoder = Encoder.fit(
+            sequences,
+            labels,
+            tokenizer=config.data.tokenizer or guess_tokenizer(sequences),
+            **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
+        )
+        data = encode(encoder, sequences, labels)
+        validation = encode(encoder, *held_out) if held_out[0] else None
+        weights = class_weights(self.class_weight, encoder, data.targets)
+        model, state = fit_classifier(config, encoder, data, validation, class_weight=weights, progress=Progress(quiet=not self.verbose))
+        return self._take(encoder, model, state)
+
+    def predict(self, X: Iterable[Any]) -> np.ndarray:
+        """The most probable label of each sequence. Returns (n,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
+        """Calibrated probabilities. Returns (n, C), columns as in `classes_`.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: a sequence is empty or of another kind than in training; names its row.
+        """
+        if not hasattr(self, "model_"):
+            raise NotFittedError("This SequenceClassifier is not fitted yet. Call fit(X, y) first, or ostinato.load(path).")
+        sequences = self.encoder_.encode(_as_sequences(X))
+        for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
+            raise DataError(f"sequence {row} is empty: there is nothing to classify. Leave it out.")
+        unknown = rows_without_known_tokens(self.encoder_, sequences)
+        if len(unknown):
+            warnings.warn(f"{len(unknown)} sequences hold no token that training saw, the first is sequence {unknown[0]}", stacklevel=2)
+        return self.predict_encoded(sequences)
+
+    def predict_encoded(self, sequences: Ragged) -> np.ndarray:
+        """Calibrated probabilities of sequences that `encoder_` has encoded, none of them empty. Returns (n, C)."""
+        logits = predict_logits(self.model_, sequences)
+        return self.model_.probabilities(logits.to(self.model_.temperature.device)).detach().cpu().numpy()
+
+    def save(self, path: str | Path) -> None:
+        """Write one file that `ostinato.load` reads: weights, layers, tokens and labels, without pickle.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: labels that are not strings, whole numbers, floats or truth values.
+            RunError: the file cannot be written.
+        """
+        if not hasattr(self, "model_"):
+            raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to save. Call fit(X, y) first.")
+        save_model(Path(path), self.model_, self._config().model, self.encoder_)
+
+    def _config(self) -> Config:
+        """The arguments as a checked config; a mapping of class weights may have keys that no config can hold."""
+        given = {name: value.item() if isinstance(value, np.generic) else value for name, value in self.get_params().items()}
+        given["pooling"] = given["pooling"] if isinstance(given["pooling"], str) else list(given["pooling"])
+        if not isinstance(given["class_weight"], str):
+            given["class_weight"] = None
+        tables: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
+        values = {name: {key: given[key] for key in table.model_fields if key in given} for name, table in tables.items()}
+        values["data"]["path"] = "X"
+        return parse_config(values, "SequenceClassifier")
+
+    def _hold_out(self, sequences: list[Any], labels: list[Any]) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
+        codes: dict[Hashable, str] = {}
+        names = [codes.setdefault(label, str(len(codes))) for label in labels]
+        try:
+            kept, held, _ = stratified_split(names, None, (None, self.validation_fraction, 0), self.seed)
+        except (ConfigError, DataError) as error:
+            raise DataError(f"No rows can be held out for early stopping: {error} Or pass patience=None, or validation_data.") from None
+        return ([sequences[i] for i in kept], [labels[i] for i in kept]), ([sequences[i] for i in held], [labels[i] for i in held])
+
+    def _take(self, encoder: Encoder, model: Classifier, state: TrainingState | None) -> "SequenceClassifier":
+        self.encoder_, self.model_ = encoder, model
+        self.classes_ = np.empty(encoder.num_labels, dtype=object)
+        self.classes_[:] = encoder.labels
+        if len({type(label) for label in encoder.labels}) == 1 and not isinstance(encoder.labels[0], tuple):
+            self.classes_ = np.array(encoder.labels)
+        if state is not None:
+            self.history_, self.n_iter_ = state.history, state.epoch
+        return self
+
+
+def load(path: str | Path) -> SequenceClassifier:
+    """Read a classifier from a model file or a finished run folder; runs no code from it.
+
+    Raises:
+        RunError: the file is missing, truncated, altered, or of a newer format.
+    """
+    path = Path(path)
+    model, config, encoder = load_model(path / "model.safetensors" if path.is_dir() else path)
+    vocabulary = {name: getattr(encoder, name) for name in ("tokenizer", "max_length", "truncate")}
+    return SequenceClassifier(**config.model_dump(), **vocabulary)._take(encoder, model, None)
+
+
+def fit_classifier(
+    config: Config,
+    encoder: Encoder,
+    data: Labelled,
+    validation: Labelled | None,
+    **options: Any,
+) -> tuple[Classifier, TrainingState]:
+    """Draw a model, train it (`options` as for `train`) and calibrate it; torch's generators are left as they were."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.training.seed)
+        model = build_classifier(config.model, encoder)
+        state = train(model, data, validation, config.training, **options)
+    if validation is not None:
+        logits = predict_logits(model, validation.sequences)
+        model.temperature.fill_(fit_temperature(logits.numpy(), validation.targets.numpy()))
+    return model.eval(), state
+
+
+def encode(encoder: Encoder, sequences: list[Any], labels: list[Any], places: list[str] | None = None) -> Labelled:
+    """Sequences and labels as a model reads them."""
+    return Labelled(encoder.encode(sequences, places), encoder.encode_labels(labels, places))
+
+
+def class_weights(setting: str | Mapping[Any, float] | None, encoder: Encoder, targets: Tensor) -> Tensor | None:
+    """The weight of each class (C,): `balanced` gives n / (C · count), as in scikit-learn.
+
+    Raises:
+        ConfigError: a mapping names a label that training does not have.
+    """
+    if setting is None:
+        return None
+    if isinstance(setting, str):
+        return len(targets) / (encoder.num_labels * torch.bincount(targets, minlength=encoder.num_labels).float())
+    unknown = [label for label in setting if label not in encoder.labels]
+    if unknown:
+        raise ConfigError(f"class_weight names the label {unknown[0]!r}, which training does not have. Labels: {', '.join(map(str, encoder.labels))}.")
+    return torch.tensor([float(setting.get(label, 1.0)) for label in encoder.labels])
+
+
+def guess_tokenizer(sequences: list[Any]) -> str:
+    """`words` for strings, `numeric` for numbers, `events` for lists of tokens."""
+    first = sequences[0] if sequences else ""
+    if isinstance(first, str):
+        return "words"
+    return "numeric" if np.asarray(first).dtype.kind in "fiu" else "events"
+
+
+def rows_without_known_tokens(encoder: Encoder, sequences: Ragged) -> np.ndarray:
+    """Rows of non-empty sequences that consist of unknown tokens only."""
+    if encoder.is_numeric:
+        return np.array([], dtype=int)
+    known = torch.zeros(len(sequences)).index_add_(
+        0, torch.repeat_interleave(torch.arange(len(sequences)), sequences.lengths), (sequences.values != 0).float()
+    )
+    return np.flatnonzero(((known == 0) & (sequences.lengths > 0)).numpy())
+
+
+def _as_sequences(X: Iterable[Any]) -> list[Any]:
+    if isinstance(X, str):
+        raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
+    return list(X)

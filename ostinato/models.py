@@ -1,0 +1,88 @@
+"""The classifier as a module, and how a config becomes its layers (here and nowhere else)."""
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.config import ModelConfig
+from ostinato.data.encoder import Encoder
+from ostinato.data.ragged import Ragged
+from ostinato.data.sampler import BucketSampler
+from ostinato.nn import Layout, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
+
+TOKENS_IN_A_PREDICTION_BATCH = 16_384
+
+
+class Classifier(nn.Module):
+    """Embedding, recurrent stack, pooling, head.
+
+    Args:
+        config: the layers' sizes and kinds.
+        num_classes: C.
+        num_tokens: V, for token ids; None for numeric series.
+        channels: numbers in each step of a series; None for token ids.
+        num_positions: rows of the position embedding, when there is one.
+
+    Shapes:
+        values (N,) token ids or (N, channels), lengths (B,) -> logits (B, C).
+    """
+
+    temperature: Tensor
+
+    def __init__(self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int) -> None:
+        super().__init__()
+        size = config.embedding_size
+        self.embed = nn.Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
+        self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
+        self.stack = RecurrentStack(
+            size,
+            config.hidden_size,
+            cell=f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell,
+            num_layers=config.num_layers,
+            bidirectional=config.bidirectional,
+            residual=config.residual,
+            layer_norm=config.layer_norm,
+            dropout=config.dropout,
+            engine=config.engine,
+        )
+        self.pooling = Pooling(config.pooling, self.stack.output_size, bidirectional=config.bidirectional)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(self.pooling.output_size, num_classes)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        layout = Layout(lengths, values.device)
+        h = self.embed(values)  # (N,) or (N, channels) -> (N, D)
+        if self.position is not None:
+            h = self.position(h, layout)
+        pooled = self.pooling(self.stack(h, layout), layout)  # (N, D) -> (N, H) -> (B, P)
+        logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Softmax of the logits at the temperature that calibration found. (B, C) -> (B, C)."""
+        return torch.softmax(logits.float() / self.temperature, dim=-1)
+
+
+def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
+    """A classifier with fresh weights for what `encoder` gives; draws from torch's generator."""
+    return Classifier(
+        config,
+        num_classes=encoder.num_labels,
+        num_tokens=len(encoder.vocabulary) if encoder.vocabulary is not None else None,
+        channels=encoder.channels,
+        num_positions=max(encoder.longest, 1),
+    )
+
+
+@torch.inference_mode()
+def predict_logits(model: Classifier, sequences: Ragged) -> Tensor:
+    """Logits of every sequence, in order, in eval mode. Returns (B, C) float32 on the CPU."""
+    device = model.head.weight.device
+    logits = torch.empty(len(sequences), model.head.out_features)
+    was_training = model.training
+    model.eval()
+    for indices in BucketSampler(sequences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_PREDICTION_BATCH, shuffle=False).batches(0):
+        batch = sequences.select(indices)
+        logits[indices] = model(batch.values.to(device), batch.lengths).float().cpu()
+    model.train(was_training)
+    return logits

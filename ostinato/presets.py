@@ -1,0 +1,111 @@
+"""Named, complete configurations: one plain function a task. `ostinato train NAME` runs one."""
+
+from collections.abc import Callable
+
+from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
+
+
+def majority() -> Config:
+    """More ones than zeros? A vanilla RNN on strings of 20."""
+    return Config(
+        data=DataConfig(name="majority", length=20, train_size=2000, validation_size=500, test_size=500),
+        model=ModelConfig(cell="rnn", hidden_size=16, embedding_size=8),
+        training=TrainingConfig(max_epochs=20, lr=5e-3),
+    )
+
+
+def parity() -> Config:
+    """Is the number of ones odd? Needs a state that flips; short strings come along so that it can be learnt."""
+    return Config(
+        data=DataConfig(name="parity", length=[5, 20], train_size=8000, validation_size=500, test_size=1000),
+        model=ModelConfig(cell="gru", hidden_size=32, embedding_size=8),
+        training=TrainingConfig(max_epochs=60, batch_size=64, lr=1e-2, patience=20),
+    )
+
+
+def delayed_recall() -> Config:
+    """Which of two cues came first, long before the end?"""
+    return Config(
+        data=DataConfig(name="delayed-recall", train_size=4000, validation_size=500, test_size=1000),
+        model=ModelConfig(cell="gru", hidden_size=32, embedding_size=16),
+        training=TrainingConfig(max_epochs=30, batch_size=64, lr=5e-3),
+    )
+
+
+def dna() -> Config:
+    """Is the motif in the sequence? A bidirectional GRU with attention."""
+    return Config(
+        data=DataConfig(name="dna-motif", train_size=4000, validation_size=500, test_size=1000),
+        model=ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"]),
+        training=TrainingConfig(max_epochs=30, batch_size=64, lr=5e-3),
+    )
+
+
+def dna_order() -> Config:
+    """Which of two motifs comes first? Both are always there, so no bag of k-mers can tell."""
+    return Config(
+        data=DataConfig(name="dna-order", train_size=4000, validation_size=500, test_size=1000),
+        model=ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["last", "max"]),
+        training=TrainingConfig(max_epochs=30, batch_size=64, lr=5e-3),
+    )
+
+
+def splice() -> Config:
+    """Exon→intron, intron→exon or neither, in primate windows aligned on the candidate site."""
+    return Config(
+        data=DataConfig(name="splice", validation_size=0.1, test_size=0.2),
+        model=ModelConfig(
+            cell="lstm", embedding_size=32, position="learned", hidden_size=48, bidirectional=True, pooling=["last", "mean", "max"], dropout=0.3
+        ),
+        training=TrainingConfig(max_epochs=30, batch_size=64, lr=3e-3, ema_decay=0.99),
+    )
+
+
+def promoters() -> Config:
+    """Promoter or not, in 106 E. coli windows: a set so small that its interval is wide."""
+    return Config(
+        data=DataConfig(name="promoters", validation_size=0.15, test_size=0.2),
+        model=ModelConfig(cell="gru", embedding_size=16, position="learned", hidden_size=24, bidirectional=True, pooling=["mean", "max"], dropout=0.3),
+        training=TrainingConfig(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
+    )
+
+
+def imdb() -> Config:
+    """Positive or negative film review, from 2,000 labels."""
+    return Config(
+        data=DataConfig(name="imdb", train_size=2000, validation_size=500, test_size=5000, min_count=2, max_length=400, truncate="both"),
+        model=ModelConfig(cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5),
+        training=TrainingConfig(max_epochs=15, batch_size=32, lr=2e-3, patience=4),
+    )
+
+
+def imdb_classic() -> Config:
+    """The textbook's model on the same reviews: two layers of 128, one direction, last state."""
+    return Config(
+        data=DataConfig(name="imdb", train_size=2000, validation_size=500, test_size=5000),
+        model=ModelConfig(cell="lstm", embedding_size=64, hidden_size=128, num_layers=2),
+        training=TrainingConfig(max_epochs=5, batch_size=32),
+    )
+
+
+def japanese_vowels() -> Config:
+    """Which of nine speakers? Twelve channels, 7 to 29 steps."""
+    return Config(
+        data=DataConfig(name="japanese-vowels", validation_size=0.15),
+        model=ModelConfig(cell="gru", embedding_size=32, hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3),
+        training=TrainingConfig(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
+    )
+
+
+PRESETS: dict[str, Callable[[], Config]] = {
+    "majority": majority,
+    "imdb": imdb,
+    "imdb-classic": imdb_classic,
+    "dna": dna,
+    "dna-order": dna_order,
+    "splice": splice,
+    "promoters": promoters,
+    "parity": parity,
+    "delayed-recall": delayed_recall,
+    "japanese-vowels": japanese_vowels,
+}

@@ -1,0 +1,299 @@
+"""Run folders: one training from config to figures, all of it kept, resumable at any moment.
+
+    config.toml           all that the run depends on; re-runnable
+    environment.json      versions, machine, engine
+    audit.json            what the data are, and what was done to them
+    vocabulary.json       tokenizer, tokens, labels (or channel means), fitted on train
+    checkpoints/          last.safetensors (to resume), best.safetensors
+    metrics.jsonl         one line an epoch
+    training.log          what was said, with the time
+    model.safetensors     the classifier, complete: what `ostinato.load` reads
+    predictions.parquet   the test split, row by row
+    metrics.json          the figures; written last, so that it tells a finished run
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.checkpoint import TrainingState, load_model, save_model
+from ostinato.config import Config, read_config, to_toml
+from ostinato.data.dataset import Dataset, load_dataset
+from ostinato.data.encoder import Encoder
+from ostinato.data.examples import Examples
+from ostinato.errors import DataError, RunError
+from ostinato.estimators import class_weights, encode, fit_classifier
+from ostinato.evaluation import baselines, bootstrap, metrics
+from ostinato.models import Classifier, predict_logits
+from ostinato.progress import Progress
+from ostinato.storage import FORMAT, check_format, write_atomically
+from ostinato.training import Labelled, choose_device
+from ostinato.versions import environment
+
+Say = Callable[[str], None]
+
+
+def create_run(config: Config, folder: Path) -> None:
+    """Make a run folder with its config; it appears in one rename, complete or not at all.
+
+    Raises:
+        RunError: there is something at that place already, or it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: is not empty. Choose another --out, or go on with it: ostinato train --resume {folder}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        fresh.chmod(0o755)
+        (fresh / "checkpoints").mkdir()
+        write_atomically(fresh / "config.toml", to_toml(config))
+        write_json(fresh / "environment.json", {"format": FORMAT, "created": _now(), **environment(), "device": str(choose_device(config.training.device))})
+        fresh.rename(folder)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another --out.") from None
+
+
+def free_folder(name: str) -> Path:
+    """`runs/name`, or with the first number that is free."""
+    number, folder = 1, Path("runs") / name
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+def finished_metrics(folder: Path) -> dict[str, Any] | None:
+    """The figures of a finished run; None while it is not finished.
+
+    Raises:
+        RunError: there is no run at that place, or its format is newer than this Ostinato reads.
+    """
+    if not (folder / "config.toml").exists():
+        raise RunError(f"{folder}: is not a run folder: it holds no config.toml. Start one with: ostinato train PRESET --out {folder}")
+    environment_file = folder / "environment.json"
+    if environment_file.exists():
+        check_format(environment_file, int(json.loads(environment_file.read_text(encoding="utf-8")).get("format", 0)))
+    path = folder / "metrics.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def train_run(folder: Path, *, progress: Progress | None = None, say: Say = lambda line: None) -> dict[str, Any]:
+    """Train, evaluate and keep what the folder's config describes, from wherever it stands. Returns the figures.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
+        OstinatoError: whatever the config, the data, the training or the disk has at fault.
+    """
+    done = finished_metrics(folder)
+    if done is not None:
+        return done
+    say = _logged(folder / "training.log", say)
+    config = read_config(folder / "config.toml")
+    data, encoder, splits = prepare(config, say)
+    write_json(folder / "audit.json", data.audit.to_dict())
+    write_json(folder / "vocabulary.json", encoder.to_json())
+
+    def keep_history(state: TrainingState) -> None:
+        write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
+        say(_epoch_line(state))
+
+    with stop_signals() as stop_requested:
+        model, state = fit_classifier(
+            config,
+            encoder,
+            splits["train"],
+            splits.get("validation"),
+            class_weight=class_weights(config.training.class_weight, encoder, splits["train"].targets),
+            folder=folder / "checkpoints",
+            progress=progress,
+            on_epoch=keep_history,
+            stop_requested=stop_requested,
+        )
+    save_model(folder / "model.safetensors", model, config.model, encoder)
+    say("Scoring the test split once, and the baselines beside it.")
+    figures = _figures(config, data, encoder, splits, model, state)
+    if data.test is not None:
+        _write_predictions(folder / "predictions.parquet", data.test, encoder, probabilities(model, splits["test"]))
+    write_json(folder / "metrics.json", figures)
+    return figures
+
+
+def prepare(config: Config, say: Say = lambda line: None) -> tuple[Dataset, Encoder, dict[str, Labelled]]:
+    """Load, audit and encode the splits; vocabulary, scaler and labels come from train alone."""
+    data = load_dataset(config.data)
+    encoder = Encoder.fit(
+        data.train.sequences,
+        data.train.labels,
+        tokenizer=data.tokenizer,
+        **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
+    )
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
+    unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
+    audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
+    for line in audit.lines():
+        say(line)
+    return Dataset(data.name, data.source, data.tokenizer, data.train, data.validation, data.test, audit), encoder, splits
+
+
+def probabilities(model: Classifier, split: Labelled) -> np.ndarray:
+    """Calibrated probabilities of a split. Returns (B, C)."""
+    return model.probabilities(predict_logits(model, split.sequences)).numpy()
+
+
+def evaluate(model: Classifier, encoder: Encoder, split: Labelled) -> dict[str, Any]:
+    """Metrics of a split with bootstrap intervals, and the calibration error before temperature scaling."""
+    targets, calibrated = split.targets.numpy(), probabilities(model, split)
+    figures = metrics.classification_metrics(targets, calibrated, labels=encoder.labels)
+    raw = torch.softmax(predict_logits(model, split.sequences), dim=1).numpy()
+    figures["ece_before_scaling"] = metrics.expected_calibration_error(targets, raw)
+    figures["temperature"] = float(model.temperature)
+    figures["intervals"] = bootstrap.bootstrap_intervals(targets, calibrated)
+    return figures
+
+
+def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
+    """Score a finished run's model on `examples`, or again on its own test split.
+
+    Raises:
+        RunError: the run is not finished, or has no test split.
+        DataError: no row, or a label that training never saw.
+    """
+    model, _, encoder = load_model(folder / "model.safetensors")
+    if examples is None:
+        examples = load_dataset(read_config(folder / "config.toml").data).test
+        if examples is None:
+            raise RunError(f"{folder}: was trained without a test split. Name a file to evaluate: ostinato evaluate {folder} FILE")
+    split = encode(encoder, list(examples.sequences), list(examples.labels), list(examples.places))
+    for row in np.flatnonzero(split.sequences.lengths.numpy() == 0)[:1]:
+        raise DataError(f"{examples.places[row]}: the sequence is empty: there is nothing to classify. Leave the row out.")
+    return evaluate(model, encoder, split)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people and programs, atomically."""
+    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a question to ask between steps; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _figures(config: Config, data: Dataset, encoder: Encoder, splits: dict[str, Labelled], model: Classifier, state: TrainingState) -> dict[str, Any]:
+    figures: dict[str, Any] = {"data": {"name": data.name, "source": data.source}, "model": _describe(config, model)}
+    if "validation" in splits:
+        figures["validation"] = metrics.classification_metrics(
+            splits["validation"].targets.numpy(), probabilities(model, splits["validation"]), labels=encoder.labels
+        )
+    if data.test is not None:
+        figures["test"] = evaluate(model, encoder, splits["test"])
+        figures["baselines"] = _baselines(config, data, encoder, splits)
+    figures["training"] = {
+        "seconds": round(state.seconds, 3),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch + 1,
+        "seconds_per_epoch": round(state.seconds / max(state.epoch, 1), 3),
+    }
+    return figures
+
+
+def _describe(config: Config, model: Classifier) -> dict[str, Any]:
+    return {
+        "cell": config.model.cell,
+        "engine": model.stack.layers[0].engine,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
+def _baselines(config: Config, data: Dataset, encoder: Encoder, splits: dict[str, Labelled]) -> dict[str, Any]:
+    """What the model must beat: the commonest class, and a linear model of the same training split."""
+    assert data.test is not None
+    targets = {name: split.targets.numpy() for name, split in splits.items()}
+    majority = baselines.majority_baseline(targets["train"], targets["test"], encoder.num_labels)
+    linear = baselines.linear_baseline(
+        data.train.sequences,
+        targets["train"],
+        data.validation.sequences if data.validation is not None else None,
+        targets.get("validation"),
+        kind=_baseline_kind(encoder.tokenizer, data.train.sequences[0]),
+        seed=config.data.seed,
+    )
+    score = partial(metrics.classification_metrics, targets["test"], labels=encoder.labels)
+    return {"majority": score(majority), "linear": {"description": linear.description, **score(linear.predict_proba(data.test.sequences))}}
+
+
+def _baseline_kind(tokenizer: str, sequence: Any) -> str:
+    if tokenizer == "events":
+        return "text" if isinstance(sequence, str) else "events"
+    return {"words": "text", "numeric": "numeric"}.get(tokenizer, "symbols")
+
+
+def _write_predictions(path: Path, examples: Examples, encoder: Encoder, predicted: np.ndarray) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns: dict[str, Any] = {
+        "place": examples.places,
+        "label": [str(label) for label in examples.labels],
+        "prediction": [str(encoder.labels[index]) for index in predicted.argmax(axis=1)],
+    }
+    columns |= {f"probability_{label}": predicted[:, index] for index, label in enumerate(encoder.labels)}
+    fresh = path.with_suffix(".tmp")
+    try:
+        parquet.write_table(pa.table(columns), fresh)
+        fresh.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume {path.parent}") from None
+
+
+def _logged(path: Path, say: Say) -> Say:
+    """Say it, and write it down with the time."""
+
+    def both(line: str) -> None:
+        say(line)
+        with path.open("a", encoding="utf-8") as log:
+            log.write(f"{_now()} {line}\n")
+
+    both(f"$ {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+    return both
+
+
+def _epoch_line(state: TrainingState) -> str:
+    entry = state.history[-1]
+    told = [f"train loss {entry['train_loss']:.4f}"]
+    told += [f"{name.replace('_', ' ')} {entry[name]:.4f}" for name in ("validation_loss", "validation_accuracy") if name in entry]
+    best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
+    return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

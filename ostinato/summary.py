@@ -1,0 +1,48 @@
+"""Results as a person reads them in a terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HEADINGS = ("task", "model", "test accuracy", "95 % interval", "linear", "majority", "seconds", "run folder")
+
+
+def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
+    """One line a run: the model beside what it must beat."""
+    print_table(HEADINGS, [result_row(folder, figures) for folder, figures in results])
+
+
+def result_row(folder: Path, figures: dict[str, Any]) -> tuple[str, ...]:
+    model, seconds = f"{figures['model']['cell']}, {figures['model']['parameters']:,} weights", f"{figures['training']['seconds']:.1f}"
+    if "test" not in figures:
+        return (figures["data"]["name"], model, "no test split", "", "", "", seconds, str(folder))
+    test, baselines = figures["test"], figures["baselines"]
+    low, high = test["intervals"]["accuracy"]
+    beaten = (f"{baselines['linear']['accuracy']:.3f}", f"{baselines['majority']['accuracy']:.3f}")
+    return (figures["data"]["name"], model, f"{test['accuracy']:.3f}", f"{low:.3f} – {high:.3f}", *beaten, seconds, str(folder))
+
+
+def print_metrics(figures: dict[str, Any]) -> None:
+    """All metrics of one split, with intervals."""
+    rows = []
+    for name, value in figures.items():
+        if isinstance(value, int | float):
+            interval = " – ".join(f"{end:.4f}" for end in figures["intervals"].get(name, []))
+            rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else f"{value:,}", interval))
+    print_table(("metric", "value", "95 % interval"), rows)
+    labels = list(figures["per_class"])
+    print_table(("true \\ predicted", *labels), [(label, *map(str, row)) for label, row in zip(labels, figures["confusion_matrix"], strict=True)])
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table; on a terminal too narrow for it, or in a pipe, nothing is cut off."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, markup=False, soft_wrap=False, width=console.width if console.is_terminal else 200)

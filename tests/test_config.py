@@ -1,0 +1,126 @@
+"""The config: every fault at once, complete TOML, and the same names as the layers and the estimator."""
+
+import inspect
+import json
+from typing import get_args
+
+import pytest
+
+from ostinato.config import (
+    CellName,
+    Config,
+    DataConfig,
+    EngineName,
+    ModelConfig,
+    PoolingName,
+    TrainingConfig,
+    json_schema,
+    override,
+    parse_config,
+    read_config,
+    to_toml,
+)
+from ostinato.errors import ConfigError
+from ostinato.estimators import SequenceClassifier
+from ostinato.nn import CELLS, ENGINES, POOLINGS
+from ostinato.presets import PRESETS
+
+
+def config(**data):
+    return parse_config({"data": {"name": "majority", **data}})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_a_round_trip_through_toml(name, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(PRESETS[name]()))
+    assert read_config(path) == PRESETS[name]()
+
+
+def test_a_key_that_is_switched_off_stays_off_in_toml(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(override(config(), ["training.patience=none", "training.clip_norm=none"])))
+    assert 'patience = "none"' in path.read_text()
+    assert read_config(path).training.patience is None
+    assert read_config(path).training.clip_norm is None
+
+
+def test_all_faults_are_reported_at_once_one_a_line():
+    with pytest.raises(ConfigError) as caught:
+        model, training = {"cell": "mingur", "hidden_size": 0}, {"lr": "fast", "patience": 2.5}
+        parse_config({"data": {"name": "majority", "tokenizr": "x"}, "model": model, "training": training})
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        "config: data.tokenizr: unknown key. Did you mean 'tokenizer'? Choose from: " + ", ".join(sorted(DataConfig.model_fields)) + ".",
+        "config: model.cell: unknown value 'mingur'. Choose from: gru, lstm, rnn.",
+        "config: model.hidden_size: 0 is not usable. Expected: greater than or equal to 1.",
+        'config: training.lr: "fast" is not usable. Expected: a valid number.',
+        "config: training.patience: 2.5 is not usable. Expected: a valid integer.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("model.cell=grru", "Did you mean 'gru'"),
+        ("model.residual=1", "model.residual: 1 is not usable"),
+        ("modl.cell=gru", "Did you mean 'model.cell'"),
+        ("hidden_size", "not of the form table.key=value"),
+        ("data.tokenizer=word", "Did you mean 'words'"),
+        ("data.tokenizer=kmers(0)", "unknown tokenizer"),
+        ("data.train_size=1.5", "neither a number of rows"),
+        ("data.length=[40, 20]", "neither a length"),
+        ("data.path=x.csv", None),
+    ],
+)
+def test_settings_are_checked(setting, fault):
+    if fault is None:
+        assert override(config(), [setting]).data.path == "x.csv"
+    else:
+        with pytest.raises(ConfigError) as caught:
+            override(config(), [setting])
+        assert fault in str(caught.value)
+
+
+def test_settings_take_lists_numbers_and_plain_words():
+    changed = override(config(), ['model.pooling=["last", "mean"]', "model.cell=gru", "training.lr=1e-2", "data.length=[5, 20]"])
+    assert (changed.model.pooling, changed.model.cell, changed.training.lr, changed.data.length) == (["last", "mean"], "gru", 0.01, [5, 20])
+
+
+def test_missing_or_broken_file_says_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match="there is no such file"):
+        read_config(tmp_path / "no.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[data\n")
+    with pytest.raises(ConfigError, match="not a TOML file.*line 1"):
+        read_config(broken)
+
+
+def test_data_needs_one_source():
+    for data in ({}, {"name": "imdb", "path": "x.csv"}):
+        with pytest.raises(ConfigError, match="either name"):
+            parse_config({"data": data})
+
+
+def test_names_in_the_config_are_those_of_the_tables():
+    assert {name.partition("_")[0] for name in CELLS} == set(get_args(CellName))
+    assert {"auto", *ENGINES} == set(get_args(EngineName))
+    assert set(POOLINGS) == set(get_args(PoolingName))
+
+
+def test_estimator_has_the_config_s_keys_and_defaults():
+    parameters = {name: parameter.default for name, parameter in inspect.signature(SequenceClassifier).parameters.items()}
+    own = {"validation_fraction", "verbose", "tokenizer", "min_count", "max_size", "max_length", "truncate"}
+    for table in (ModelConfig, TrainingConfig):
+        for name, field in table.model_fields.items():
+            if name == "checkpoint_every_s":
+                continue
+            default = parameters.pop(name)
+            assert ([default] if name == "pooling" else default) == field.default, name
+    assert set(parameters) == own
+
+
+def test_schema_is_json_and_describes_every_table():
+    schema = json.loads(json_schema())
+    assert {"data", "model", "training"} <= set(schema["properties"])
+    assert Config.model_fields.keys() == schema["properties"].keys()
