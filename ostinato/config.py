@@ -79,14 +79,14 @@ class DataConfig(Table):
 
     empty: Literal["drop", "refuse"] = Field("drop", description="what happens to training sequences of length 0")
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
-    seed: int = Field(0, description="draws generated data and splits")
+    seed: int = Field(0, ge=0, description="draws generated data and splits")
 
     @field_validator("tokenizer")
     @classmethod
     def _known_tokenizer(cls, name: str | None) -> str | None:
-        if name is None or name in TOKENIZERS or re.fullmatch(r"kmers\([1-9][0-9]?\)", name):
+        if name is None or (name in TOKENIZERS and name != "kmers(K)") or re.fullmatch(r"kmers\(([1-9]|1[0-3])\)", name):
             return name
-        raise ValueError(f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)} with a number for K")
+        raise ValueError(f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)}, with 1 to 13 for K")
 
     @field_validator("train_size", "validation_size", "test_size")
     @classmethod
@@ -152,7 +152,7 @@ class TrainingConfig(Table):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
-    seed: int = Field(0, description="draws weights, order and dropout")
+    seed: int = Field(0, ge=0, description="draws weights, order and dropout")
 
 
 class Config(Table):

@@ -46,8 +46,8 @@ def test_a_key_that_is_switched_off_stays_off_in_toml(tmp_path):
 
 
 def test_all_faults_are_reported_at_once_one_a_line():
+    model, training = {"cell": "mingur", "hidden_size": 0}, {"lr": "fast", "patience": 2.5}
     with pytest.raises(ConfigError) as caught:
-        model, training = {"cell": "mingur", "hidden_size": 0}, {"lr": "fast", "patience": 2.5}
         parse_config({"data": {"name": "majority", "tokenizr": "x"}, "model": model, "training": training})
     lines = str(caught.value).splitlines()
     assert lines == [

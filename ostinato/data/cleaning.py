@@ -1,0 +1,102 @@
+"""Rows that would make a number wrong: empty sequences, duplicates, one sequence with two labels, overlap of splits."""
+
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ostinato.data.examples import Record, Sequence
+from ostinato.errors import DataError
+
+Splits = dict[str, list[Record]]  # train, validation, test, in this order; train is always there
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """Rows left out and why; `overlap` maps `train/test` to the rows of train whose sequence is also in test."""
+
+    empty_dropped: int
+    conflicting_dropped: int
+    duplicates_dropped: int
+    overlap: dict[str, int]
+    overlap_dropped: bool
+
+
+def clean(given: Splits, *, refuse_empty: bool, drops_overlap: bool, draws: bool) -> tuple[Splits, Cleaning]:
+    """Leave out what would make a number wrong.
+
+    Args:
+        refuse_empty: an empty sequence is an error; else it is dropped.
+        drops_overlap: a row that is also in a later split is removed from the earlier one; else it is only counted.
+        draws: splits are about to be drawn from train, so its conflicting rows and its duplicates go first.
+
+    Raises:
+        DataError: a sequence is empty, and `refuse_empty`.
+    """
+    filled = {split: _without_empty(records, refuse=refuse_empty) for split, records in given.items()}
+    overlap = {f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others))) for (a, rows), (b, others) in combinations(filled.items(), 2)}
+    splits = _without_overlap(filled) if drops_overlap else dict(filled)
+    train = splits["train"]
+    agreeing = _without(train, conflicting_keys(train)) if draws else train
+    splits["train"] = _first_copies(agreeing) if draws else train
+    return splits, Cleaning(
+        empty_dropped=sum(len(given[split]) - len(filled[split]) for split in given),
+        conflicting_dropped=len(train) - len(agreeing),
+        duplicates_dropped=len(agreeing) - len(splits["train"]),
+        overlap={pair: rows for pair, rows in overlap.items() if rows},
+        overlap_dropped=drops_overlap,
+    )
+
+
+def key_of(sequence: Sequence) -> Hashable:
+    """What is equal for equal sequences: the text, the events, or a series' bytes and shape."""
+    if isinstance(sequence, str):
+        return sequence
+    return (sequence.tobytes(), sequence.shape) if isinstance(sequence, np.ndarray) else tuple(sequence)
+
+
+def conflicting_keys(records: list[Record]) -> set[Hashable]:
+    """The keys of sequences that carry two labels or more."""
+    labels: dict[Hashable, set[str | None]] = defaultdict(set)
+    for record in records:
+        labels[key_of(record.sequence)].add(record.label)
+    return {key for key, found in labels.items() if len(found) > 1}
+
+
+def keys_of(records: list[Record]) -> set[Hashable]:
+    """The keys of all sequences."""
+    return {key_of(record.sequence) for record in records}
+
+
+def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
+    kept = [record for record in records if not _is_empty(record.sequence)]
+    if refuse and len(kept) < len(records):
+        place = next(record.place for record in records if _is_empty(record.sequence))
+        raise DataError(f"{place}: the sequence is empty. Fill it in, remove the row, or set empty to drop.")
+    return kept
+
+
+def _without_overlap(splits: Splits) -> Splits:
+    """Each split without the sequences of the splits after it."""
+    names = list(splits)
+    return {
+        split: _without(records, set().union(*(keys_of(splits[later]) for later in names[position:])))
+        for position, (split, records) in enumerate(splits.items(), start=1)
+    }
+
+
+def _without(records: list[Record], keys: set[Hashable]) -> list[Record]:
+    return [record for record in records if key_of(record.sequence) not in keys]
+
+
+def _first_copies(records: list[Record]) -> list[Record]:
+    first: dict[Hashable, Record] = {}
+    for record in records:
+        first.setdefault(key_of(record.sequence), record)
+    return list(first.values())
+
+
+def _is_empty(sequence: Sequence) -> bool:
+    return not sequence.strip() if isinstance(sequence, str) else len(sequence) == 0

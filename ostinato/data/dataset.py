@@ -1,0 +1,132 @@
+"""From a config to clean, audited splits: the one entry to all data that trains or tests a model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostinato.config import DataConfig
+from ostinato.data.audit import Audit, describe_split, is_sorted_by_label, shared_groups, unit_of
+from ostinato.data.cleaning import Splits, clean
+from ostinato.data.examples import Examples, Record
+from ostinato.data.named import NAMED
+from ostinato.data.readers import format_of, read_labelled
+from ostinato.data.splits import SPLITS, Size, refuse_one_class, stratified_split
+from ostinato.errors import ConfigError, DataError, look_up, suggest
+
+FILE_KEYS = ("validation_path", "test_path", "format", "split_column", "group_column", "label_pattern", "label_table")
+TOKENIZER_OF_UNIT = {"characters": "words", "events": "events", "steps": "numeric"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clean splits ready to encode, the tokenizer that suits them, and the audit of all that was done."""
+
+    name: str
+    source: str
+    tokenizer: str
+    train: Examples
+    validation: Examples | None
+    test: Examples | None
+    audit: Audit
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """Load a named set or the config's files, clean them, draw the splits that are not given, and audit the result.
+
+    Splits that we draw: sequences with two labels lose all their rows, exact duplicates all but the first, before the
+    draw. Splits that are given: rows of train that are also in validation or test are removed from train, and rows of
+    validation that are also in test from validation. Splits that a named set defines stay as they are. All is said in
+    the audit. A split that is not given is drawn from train; a size of 0 leaves it out.
+
+    Raises:
+        ConfigError: the config is at odds with itself, or its sizes with the rows there are.
+        DataError: a file or a row cannot be used (see `read_records`), or a split would hold one class.
+        MissingExtraError: the format or the set needs a package that is not installed.
+    """
+    _refuse_idle_keys(config)
+    if config.name is not None:
+        named = look_up(NAMED, config.name, "data set")
+        loaded = named.load(config)
+        given = {"train": loaded.train} | ({} if loaded.test is None or config.test_size == 0 else {"test": loaded.test})
+        examples, audit = _assemble(config, given, loaded.sizes, own_splits=loaded.test is not None)
+        name, source, tokenizer = config.name, loaded.source, named.tokenizer
+    else:
+        given, skipped = _read_files(config)
+        examples, audit = _assemble(config, given, (config.train_size, config.validation_size, config.test_size), skipped=skipped)
+        source = str(config.path)
+        name, tokenizer = Path(source).name, _file_tokenizer(config, audit.unit)
+    return Dataset(name, source, config.tokenizer or tokenizer, examples["train"], examples.get("validation"), examples.get("test"), audit)
+
+
+def _refuse_idle_keys(config: DataConfig) -> None:
+    idle = [key for key in (FILE_KEYS if config.name is not None else ("length",)) if getattr(config, key) is not None]
+    if idle:
+        kind = f"the named set {config.name!r}" if config.name is not None else "a file"
+        raise ConfigError(f"{', '.join(idle)}: of no use with {kind}. Remove {'it' if len(idle) == 1 else 'them'}, or set to none.")
+    if config.split_column is not None and (config.validation_path or config.test_path):
+        raise ConfigError(f"split_column {config.split_column!r} and validation_path or test_path: two ways to give the splits. Keep one.")
+
+
+def _read_files(config: DataConfig) -> tuple[Splits, int]:
+    """The records of each split that is given, and how many rows without a label were left out."""
+    paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
+    read = {split: read_labelled(Path(path), config) for split, path in paths.items() if path is not None}
+    given, skipped = {split: records for split, (records, _) in read.items()}, sum(count for _, count in read.values())
+    return (given if config.split_column is None else _by_column(given["train"])), skipped
+
+
+def _by_column(records: list[Record]) -> Splits:
+    splits: Splits = {split: [] for split in SPLITS}
+    for record in records:
+        if record.split not in splits:
+            raise DataError(f"{record.place}: split {record.split!r}. {suggest(str(record.split), SPLITS)}Expected one of: {', '.join(SPLITS)}.")
+        splits[record.split].append(record)
+    return {split: rows for split, rows in splits.items() if rows or split == "train"}
+
+
+def _file_tokenizer(config: DataConfig, unit: str) -> str:
+    return "nucleotides" if format_of(Path(str(config.path)), config) == "fasta" else TOKENIZER_OF_UNIT[unit]
+
+
+def _assemble(
+    config: DataConfig, given: Splits, sizes: tuple[Size, Size, Size], *, own_splits: bool = False, skipped: int = 0
+) -> tuple[dict[str, Examples], Audit]:
+    """Clean, draw, audit."""
+    drawn = [split for split, size in zip(SPLITS, sizes, strict=True) if split not in given and size != 0]
+    cleaned, cleaning = clean(given, refuse_empty=config.empty == "refuse", drops_overlap=not own_splits, draws=bool(drawn))
+    splits = _draw(cleaned, drawn, sizes, config)
+    for split, records in splits.items():
+        refuse_one_class(split, [str(record.label) for record in records])
+    audit = Audit(
+        rows_read=_rows(given) + skipped,
+        unit=unit_of(splits["train"][0].sequence),
+        sorted_by_label=is_sorted_by_label(given["train"]),
+        unlabelled_skipped=skipped,
+        cleaning=cleaning,
+        drawn=drawn,
+        splits={split: describe_split(records) for split, records in splits.items()},
+        shared_groups=shared_groups(splits),
+        unused=_rows(cleaned) - _rows(splits),
+    )
+    return {split: examples_of(records) for split, records in splits.items()}, audit
+
+
+def _draw(cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], config: DataConfig) -> Splits:
+    """The splits that are given, and those drawn from train."""
+    train = cleaned["train"]
+    if not drawn and sizes[0] is None:
+        return cleaned
+    labels = [str(record.label) for record in train]
+    groups = None if config.group_column is None else [str(record.group) for record in train]
+    validation, test = (size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True))
+    indices = stratified_split(labels, groups, (sizes[0], validation, test), config.seed)
+    parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
+    return {split: parts[split] if split in ("train", *drawn) else cleaned[split] for split in SPLITS if split in cleaned or split in drawn}
+
+
+def _rows(splits: Splits) -> int:
+    return sum(map(len, splits.values()))
+
+
+def examples_of(records: list[Record]) -> Examples:
+    """The records as labelled examples; every record has a label."""
+    return Examples([record.sequence for record in records], [str(record.label) for record in records], [record.place for record in records])

@@ -1,0 +1,302 @@
+"""Everything fitted on the training data that turns sequences into model input, and labels into indices and back."""
+
+import dataclasses
+import reprlib
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ostinato.data.ragged import Ragged, spans
+from ostinato.data.tokenizers import Indexer, make_tokenizer
+from ostinato.data.vocabulary import UNKNOWN, Vocabulary
+from ostinato.errors import DataError, RunError, look_up, suggest
+
+if TYPE_CHECKING:
+    from ostinato.data.examples import Sequence
+
+NUMERIC = "numeric"
+CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
+SHOWN_LABELS = 20
+
+# How many of the kept tokens are the sequence's first ones; the others are its last ones.
+HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"head": lambda kept: kept, "tail": np.zeros_like, "both": lambda kept: (kept + 1) // 2}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The tokenizer's name, the vocabulary or the channels' scale, the cut and the labels, all as found in training.
+
+    Args:
+        tokenizer: a name that `make_tokenizer` knows, or `numeric`.
+        labels: in the order of their indices.
+        vocabulary: None for numeric series.
+        mean, std: of each channel over all training steps; None for tokens. A constant channel has std 1.
+        max_length: longer sequences are cut to this many tokens or steps.
+        truncate: which ones are kept: `head` the first, `tail` the last, `both` half of each (the head has the odd one).
+        longest: tokens or steps of the longest encoded training sequence.
+    """
+
+    tokenizer: str
+    labels: tuple[Any, ...]
+    vocabulary: Vocabulary | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    max_length: int | None
+    truncate: str
+    longest: int
+
+    @classmethod
+    def fit(
+        cls,
+        sequences: Iterable["Sequence"],
+        labels: Collection[Hashable],
+        *,
+        tokenizer: str,
+        min_count: int = 1,
+        max_size: int | None = None,
+        max_length: int | None = None,
+        truncate: str = "head",
+        places: list[str] | None = None,
+    ) -> "Encoder":
+        """Learn vocabulary or scale and the labels from the training split.
+
+        Args:
+            sequences: strings; for `events` also lists of strings; for `numeric` arrays of shape (T, channels) or (T,).
+            labels: one for each sequence; any hashable.
+            tokenizer: a name that `make_tokenizer` knows, or `numeric`.
+            min_count: tokens seen less often are unknown; fixed alphabets stay whole.
+            max_size: at most so many tokens besides `<unk>`, the commonest first; fixed alphabets stay whole.
+            max_length: see the class; the vocabulary and the scale are learnt from whole sequences.
+            truncate: see the class.
+            places: names for error messages, as `train.csv, row 17`; `sequence 3` (counted from 0) without them.
+
+        Raises:
+            ConfigError: the tokenizer or `truncate` is unknown.
+            DataError: there is no sequence, or sequences and labels differ in number; a sequence is of a wrong type,
+                holds a value that is not finite, or differs in channels; a label is not hashable, or NaN.
+        """
+        look_up(HEADS, truncate, "truncate")
+        sequences = list(sequences)
+        if not sequences or len(sequences) != len(labels):
+            raise DataError(f"{len(sequences)} sequences with {len(labels)} labels: expected one label for each, and at least one sequence.")
+        vocabulary = mean = std = None
+        if tokenizer == NUMERIC:
+            series = [_series(sequence, _place(row, places)) for row, sequence in enumerate(sequences)]
+            mean, std = _scale(series, places)
+            longest = max(map(len, series))
+        else:
+            vocabulary, longest = _fit_vocabulary(_tokenizable(sequences, tokenizer, places), tokenizer, min_count, max_size)
+        longest = min(longest, max_length or longest)
+        return cls(tokenizer, _distinct(labels, places), vocabulary, mean, std, max_length, truncate, longest)
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.labels)
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of a numeric series, None for tokens."""
+        return None if self.mean is None else len(self.mean)
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.mean is not None
+
+    def encode(self, sequences: Iterable["Sequence"], places: list[str] | None = None) -> Ragged:
+        """Turn sequences into ids or standardized series, cut to `max_length`; length 0 is let through.
+
+        Raises:
+            DataError: a sequence is of a wrong type, holds a value that is not finite, or has not the training data's channels.
+        """
+        if self.is_numeric:
+            usable = [_series(sequence, _place(row, places), self.channels) for row, sequence in enumerate(sequences)]
+        else:
+            usable = _tokenizable(list(sequences), self.tokenizer, places)
+        numbers = self._standardize if self.is_numeric else self._index
+        parts = [self._cut(*numbers(chunk)) for chunk in _chunks(usable)]
+        values, lengths, truncated = zip(*parts, strict=True)
+        return Ragged(torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths)), sum(truncated))
+
+    def encode_labels(self, labels: Iterable[Hashable], places: list[str] | None = None) -> torch.Tensor:
+        """The labels' indices: (B,) int64.
+
+        Raises:
+            DataError: a label does not occur in the training data.
+        """
+        indices = []
+        for row, label in enumerate(labels):
+            if not isinstance(label, Hashable) or label not in self._label_indices:
+                raise DataError(f"{_place(row, places)}: {self._unknown_label(_plain(label))}")
+            indices.append(self._label_indices[label])
+        return torch.tensor(indices, dtype=torch.int64)
+
+    def unknown_share(self, sequences: Ragged) -> float:
+        """The share of tokens that are not in the vocabulary; 0 for numeric series."""
+        if self.is_numeric or not len(sequences.values):
+            return 0.0
+        return int((sequences.values == UNKNOWN).sum()) / len(sequences.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values, from which `from_json` makes an equal encoder.
+
+        Raises:
+            DataError: a label is not a string, a number or a truth value.
+        """
+        for label in self.labels:
+            if not isinstance(label, str | int | float):
+                raise DataError(f"label {label!r} of type {type(label).__name__} cannot be saved. Use strings, numbers or booleans as labels.")
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"}
+        fields["tokens"] = None if self.vocabulary is None else self.vocabulary.tokens
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Encoder":
+        """The encoder that `to_json` described.
+
+        Raises:
+            RunError: a field is missing or unknown.
+        """
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens"}
+        if values.keys() != names:
+            raise RunError(f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again with this version of Ostinato.")
+        tokens = values.pop("tokens")
+        return cls(vocabulary=None if tokens is None else Vocabulary(tokens), **values)
+
+    @cached_property
+    def _index(self) -> Indexer:
+        assert self.vocabulary is not None
+        return make_tokenizer(self.tokenizer).indexer(self.vocabulary)
+
+    @cached_property
+    def _label_indices(self) -> dict[Hashable, int]:
+        return {label: index for index, label in enumerate(self.labels)}
+
+    def _unknown_label(self, label: Any) -> str:
+        known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
+        shown = ", ".join(known[:SHOWN_LABELS]) + (f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else "")
+        return f"label {label!r} does not occur in the training data. {hint}Known labels: {shown}. Correct it or leave the row out."
+
+    def _standardize(self, series: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        mean, std = np.array(self.mean), np.array(self.std)
+        values = np.concatenate([np.empty((0, len(mean))), *series])
+        return ((values - mean) / std).astype(np.float32), np.fromiter(map(len, series), np.int64, len(series))
+
+    def _cut(self, values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Cut sequences to `max_length`; also says how many were cut."""
+        if self.max_length is None or lengths.max(initial=0) <= self.max_length:
+            return values, lengths, 0
+        kept = np.minimum(lengths, self.max_length)
+        cut = lengths - kept
+        heads = HEADS[self.truncate](kept)
+        in_sequence = spans(np.zeros_like(kept), kept)
+        skipped = np.where(in_sequence < np.repeat(heads, kept), 0, np.repeat(cut, kept))
+        starts = lengths.cumsum() - lengths
+        return values[np.repeat(starts, kept) + in_sequence + skipped], kept, int(np.count_nonzero(cut))
+
+
+def _fit_vocabulary(sequences: list[Any], tokenizer_name: str, min_count: int, max_size: int | None) -> tuple[Vocabulary, int]:
+    """The vocabulary, and the length of the longest sequence in tokens."""
+    tokenizer = make_tokenizer(tokenizer_name)
+    counts: Counter[str] = Counter()
+    longest = 0
+    for chunk in _chunks(sequences):
+        found, lengths = tokenizer.count(chunk)
+        counts.update(found)
+        longest = max(longest, int(lengths.max(initial=0)))
+    return tokenizer.vocabulary or Vocabulary.fit(counts, min_count, max_size), longest
+
+
+def _scale(series: list[np.ndarray], places: list[str] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel."""
+    filled = [row for row, steps in enumerate(series) if len(steps)]
+    if not filled:
+        raise DataError(f"all {len(series)} series have length 0: there is nothing to learn a scale from. Give series with steps.")
+    first = filled[0]
+    for row in filled:
+        if series[row].shape[1] != series[first].shape[1]:
+            raise DataError(_wrong_channels(_place(row, places), series[row], f"{series[first].shape[1]} as in {_place(first, places)}"))
+    values = np.concatenate([series[row] for row in filled])
+    std = values.std(axis=0, dtype=np.float64)
+    std[(values.min(axis=0) == values.max(axis=0)) | (std == 0)] = 1.0  # rounding may leave a constant channel a tiny std
+    return tuple(values.mean(axis=0, dtype=np.float64).tolist()), tuple(std.tolist())
+
+
+def _series(sequence: Any, place: str, channels: int | None = None) -> np.ndarray:
+    """Check a numeric series and shape it (T, channels)."""
+    try:
+        series = np.asarray(sequence)
+    except ValueError:  # rows of different lengths
+        series = np.asarray(None)
+    if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
+        shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
+        raise DataError(f"{place}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it.")
+    if not len(series):
+        return np.empty((0, channels or 0))
+    series = series.reshape(len(series), -1)
+    if channels is not None and series.shape[1] != channels:
+        raise DataError(_wrong_channels(place, series, f"{channels} as in training"))
+    if not np.isfinite(series).all():
+        step, channel = np.argwhere(~np.isfinite(series))[0]
+        raise DataError(f"{place}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out.")
+    return series
+
+
+def _wrong_channels(place: str, series: np.ndarray, expected: str) -> str:
+    return f"{place}: the series has {series.shape[1]} channels. Expected {expected}. An array has shape (T, channels): transpose it if it is (channels, T)."
+
+
+def _tokenizable(sequences: list[Any], tokenizer: str, places: list[str] | None) -> list[Any]:
+    """The sequences, all of a type that the tokenizer reads."""
+    for row, sequence in enumerate(sequences):
+        if isinstance(sequence, str):
+            _check_unicode(sequence, _place(row, places))
+        elif not (tokenizer == "events" and isinstance(sequence, list) and all(issubclass(kind, str) for kind in set(map(type, sequence)))):
+            expected = "a string or a list of strings" if tokenizer == "events" else "a string"
+            shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
+            raise DataError(f"{_place(row, places)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out.")
+    return sequences
+
+
+def _check_unicode(text: str, place: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        fault = f"character {error.start} is {text[error.start]!r}, half of a surrogate pair"
+        raise DataError(f"{place}: {fault}. Expected valid Unicode. Read the text anew with the right encoding.") from None
+
+
+def _distinct(labels: Iterable[Any], places: list[str] | None) -> tuple[Any, ...]:
+    """The distinct labels in order; labels that cannot be compared are ordered by type and text."""
+    seen: dict[Any, None] = {}
+    for row, label in enumerate(labels):
+        if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
+            raise DataError(f"{_place(row, places)}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it or leave the row out.")
+        seen[_plain(label)] = None
+    try:
+        return tuple(sorted(seen))
+    except TypeError:
+        return tuple(sorted(seen, key=lambda label: (type(label).__name__, str(label))))
+
+
+def _plain(label: Any) -> Any:
+    """A NumPy scalar as Python's own type."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _place(row: int, places: list[str] | None) -> str:
+    return places[row] if places else f"sequence {row}"
+
+
+def _chunks(sequences: list[Any]) -> Iterator[list[Any]]:
+    """Runs of sequences of about `CHUNK_SIZE` characters or steps, at least one run."""
+    sizes = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    ends = np.flatnonzero(np.diff(sizes.cumsum() // CHUNK_SIZE)) + 1
+    for begin, end in pairwise([0, *ends.tolist(), len(sequences)]):
+        yield sequences[begin:end]

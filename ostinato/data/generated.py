@@ -1,0 +1,160 @@
+"""Generated data sets: tasks whose right answer is known, and which no shortcut gives away.
+
+Each generator returns n distinct sequences and their labels, as many of each label as of the other (one more of
+the first when n is odd), drawn from `rng`. `length` is (shortest, longest); lengths are drawn evenly.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from ostinato.errors import ConfigError
+
+Length = tuple[int, int]
+Generated = tuple[list[str], list[str]]
+Propose = Callable[[int], Iterator[tuple[str, str]]]  # how many -> sequences and labels
+
+DRY_ROUNDS = 20  # rounds of more than n candidates without a new one, after which there is none: missed with probability exp(-20)
+
+MARGIN = 8  # tokens between two planted ones, and to either end: what flanks them then tells no n-gram of up to 9 which came first
+CUES = ("a", "b")
+DISTRACTORS = np.frombuffer(b"cdefgh", np.uint8)
+
+BASES = np.frombuffer(b"ACGT", np.uint8)
+MOTIF = "TATAATGC"  # no motif here can overlap itself, so str.count finds every occurrence
+ORDERED_MOTIFS = ("TTGACGTA", "AGTTCATG")  # the same bases in two orders
+
+
+def majority(n: int, length: Length, rng: np.random.Generator) -> Generated:
+    """Bits; label 1 where there are more ones than zeros (a tie is 0).
+
+    Raises:
+        ConfigError: the lengths allow fewer than n distinct sequences with balanced labels.
+    """
+    return _bits(n, length, rng, lambda bits: 2 * bits.count("1") > len(bits))
+
+
+def parity(n: int, length: Length, rng: np.random.Generator) -> Generated:
+    """Bits; label 1 where the number of ones is odd: no part of the sequence tells anything.
+
+    Raises:
+        ConfigError: the lengths allow fewer than n distinct sequences with balanced labels.
+    """
+    return _bits(n, length, rng, lambda bits: bits.count("1") % 2 == 1)
+
+
+def delayed_recall(n: int, length: Length, rng: np.random.Generator) -> Generated:
+    """Distractors c to h with each cue, a and b, once in the first half; the label is the cue that came first.
+
+    Both cues lie `MARGIN` tokens from the start and from each other, and at least half of the sequence follows.
+
+    Raises:
+        ConfigError: the lengths are too short for this.
+    """
+    _check_length(length, 2 * (2 * MARGIN + 2))
+
+    def propose(count: int) -> Iterator[tuple[str, str]]:
+        lengths = _lengths(count, length, rng)
+        places = _two_places(lengths // 2, 1, rng)
+        rows = DISTRACTORS[rng.integers(len(DISTRACTORS), size=(count, length[1]), dtype=np.uint8)]
+        for row, size, (first, second), flipped in zip(rows, lengths, places, rng.integers(2, size=count), strict=True):
+            cues = CUES[::-1] if flipped else CUES
+            row[[first, second]] = [ord(cue) for cue in cues]
+            yield _text(row[:size]), cues[0]
+
+    return _collect(n, CUES, propose, length)
+
+
+def dna_motif(n: int, length: Length, rng: np.random.Generator) -> Generated:
+    """DNA; label `motif` where `MOTIF` occurs, once and anywhere; else `none`, with the motif's bases planted in another order.
+
+    Raises:
+        ConfigError: the lengths are too short for the motif or for n distinct sequences.
+    """
+    _check_length(length, len(MOTIF))
+    motif = np.frombuffer(MOTIF.encode(), np.uint8)
+
+    def propose(count: int) -> Iterator[tuple[str, str]]:
+        lengths = _lengths(count, length, rng)
+        rows = BASES[rng.integers(4, size=(count, length[1]), dtype=np.uint8)]
+        starts = rng.integers(lengths - len(MOTIF) + 1)
+        for row, size, start, positive in zip(rows, lengths, starts, rng.integers(2, size=count), strict=True):
+            row[start : start + len(MOTIF)] = motif if positive else rng.permutation(motif)
+            sequence = _text(row[:size])
+            if sequence.count(MOTIF) == positive:
+                yield sequence, "motif" if positive else "none"
+
+    return _collect(n, ("motif", "none"), propose, length)
+
+
+def dna_order(n: int, length: Length, rng: np.random.Generator) -> Generated:
+    """DNA with each of `ORDERED_MOTIFS` exactly once; the label is the one that comes first.
+
+    Both lie `MARGIN` bases from either end and from each other.
+
+    Raises:
+        ConfigError: the lengths are too short for this.
+    """
+    size_of_motif = len(ORDERED_MOTIFS[0])
+    _check_length(length, 3 * MARGIN + 2 * size_of_motif)
+
+    def propose(count: int) -> Iterator[tuple[str, str]]:
+        lengths = _lengths(count, length, rng)
+        places = _two_places(lengths - MARGIN, size_of_motif, rng)
+        rows = BASES[rng.integers(4, size=(count, length[1]), dtype=np.uint8)]
+        for row, size, starts, flipped in zip(rows, lengths, places, rng.integers(2, size=count), strict=True):
+            motifs = ORDERED_MOTIFS[::-1] if flipped else ORDERED_MOTIFS
+            for start, motif in zip(starts, motifs, strict=True):
+                row[start : start + size_of_motif] = np.frombuffer(motif.encode(), np.uint8)
+            sequence = _text(row[:size])
+            if all(sequence.count(motif) == 1 for motif in motifs):
+                yield sequence, motifs[0]
+
+    return _collect(n, ORDERED_MOTIFS, propose, length)
+
+
+def _bits(n: int, length: Length, rng: np.random.Generator, is_one: Callable[[str], bool]) -> Generated:
+    def propose(count: int) -> Iterator[tuple[str, str]]:
+        rows = rng.integers(2, size=(count, length[1]), dtype=np.uint8) + ord("0")
+        for row, size in zip(rows, _lengths(count, length, rng), strict=True):
+            bits = _text(row[:size])
+            yield bits, "1" if is_one(bits) else "0"
+
+    return _collect(n, ("0", "1"), propose, length)
+
+
+def _collect(n: int, labels: tuple[str, str], propose: Propose, length: Length) -> Generated:
+    """Propose until each label has its half of n distinct sequences."""
+    wanted = {labels[0]: (n + 1) // 2, labels[1]: n // 2}
+    drawn: dict[str, str] = {}
+    dry = 0
+    while len(drawn) < n:
+        before = len(drawn)
+        for sequence, label in propose(n + 1000):
+            if wanted[label] and sequence not in drawn:
+                drawn[sequence] = label
+                wanted[label] -= 1
+        dry = dry + 1 if len(drawn) == before else 0
+        if dry == DRY_ROUNDS:
+            raise ConfigError(f"length {list(length)} is too short for {n} distinct sequences with balanced labels. Raise length, or ask for fewer.")
+    return list(drawn), list(drawn.values())
+
+
+def _check_length(length: Length, needed: int) -> None:
+    if length[0] < needed:
+        raise ConfigError(f"length {list(length)} is too short: this set needs at least {needed} tokens. Raise length.")
+
+
+def _lengths(count: int, length: Length, rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(length[0], length[1] + 1, size=count)
+
+
+def _two_places(ends: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Starts (count, 2) of two plants of `size`, each pair as likely: `MARGIN` from the start and each other, before `ends`."""
+    slack = ends - 2 * (MARGIN + size)
+    before, after = np.sort(rng.integers(slack + 1, size=(2, len(ends))), axis=0)
+    return np.stack([MARGIN + before, 2 * MARGIN + size + after], axis=1)
+
+
+def _text(row: np.ndarray) -> str:
+    return row.tobytes().decode("ascii")

@@ -1,0 +1,115 @@
+"""Drawing train, validation and test: at random, by a seed, with the classes' shares kept and groups together."""
+
+import numpy as np
+
+from ostinato.errors import ConfigError, DataError
+
+Size = int | float | None  # rows, a share below 1, or all that is left
+
+SPLITS = ("train", "validation", "test")
+
+
+def stratified_split(labels: list[str], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the rows of train, validation and test, each in random order.
+
+    Without groups the sizes are exact, and each class has its share of each split within one row. With groups
+    the largest are placed first, each where most rows of its classes are still missing.
+
+    Args:
+        labels: the label of each row.
+        groups: rows of one group stay in one split; None: each row on its own.
+        sizes: of train, validation and test: a whole number of rows, a share (rounded down), or None for all that is left.
+
+    Raises:
+        ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
+        DataError: a class has fewer than two rows, or a split would hold one class.
+    """
+    wanted = _row_counts(len(labels), sizes)
+    classes, targets = np.unique(labels, return_inverse=True)
+    totals = np.bincount(targets)
+    if totals.min() < 2:
+        rare = int(totals.argmin())
+        raise DataError(f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: add rows, or remove the class.")
+    rng = np.random.default_rng(seed)
+    quotas = totals[:, None] * wanted / len(labels)  # (C, 4): the last column is for rows not used
+    split_of = _place_rows(targets, _round(totals, wanted), rng) if groups is None else _place_groups(targets, groups, quotas, rng)
+    drawn = [rng.permutation(np.flatnonzero(split_of == split)) for split in range(3)]
+    for name, indices, size in zip(SPLITS, drawn, wanted, strict=False):
+        _check_drawn(name, [labels[i] for i in indices], int(size), groups)
+    return drawn[0], drawn[1], drawn[2]
+
+
+def refuse_one_class(split: str, labels: list[str]) -> None:
+    """Refuse a split whose labels are all the same.
+
+    Raises:
+        DataError: there is one class, or no row.
+    """
+    if len(set(labels)) < 2:
+        held = f"only the class {labels[0]!r} ({len(labels)} rows)" if labels else "no row that is neither empty nor also in a later split"
+        raise DataError(f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger.")
+
+
+def _check_drawn(split: str, labels: list[str], wanted: int, groups: list[str] | None) -> None:
+    if wanted and not labels:
+        assert groups is not None
+        raise ConfigError(f"{split} would be empty: {len(set(groups))} groups are too few or too large for it. Make it larger, or switch group_column off.")
+    if wanted:
+        refuse_one_class(split, labels)
+
+
+def _row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
+    """Rows of train, validation, test and of none of them."""
+    rows = [None if size is None else int(size * total + 1e-9) if isinstance(size, float) else size for size in sizes]
+    asked = sum(count for count in rows if count is not None)
+    shown = ", ".join(f"{split}_size {'none' if size is None else size}" for split, size in zip(SPLITS, sizes, strict=True))
+    if asked > total:
+        raise ConfigError(f"{shown} ask for {asked} rows, but there are {total}. Make them smaller, or add rows.")
+    counts = [total - asked if count is None else count for count in rows]
+    for split, size, count in zip(SPLITS, sizes, counts, strict=True):
+        if count == 0 and (split == "train" or size != 0):
+            raise ConfigError(f"{shown} of {total} rows leave none for {split}. Change the sizes, or add rows.")
+    return np.array([*counts, total - sum(counts)])
+
+
+def _round(totals: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Whole rows for each class and split, (C,) and (4,) -> (C, 4), with these sums and each within one row of its quota.
+
+    Every cell is rounded down; then each class gives its missing rows to the splits that miss most,
+    the larger remainder first: the greedy of Gale and Ryser, which finds a table whenever there is one.
+    """
+    exact = totals[:, None] * wanted
+    counts: np.ndarray = exact // wanted.sum()
+    remainders = exact % wanted.sum()
+    missing = wanted - counts.sum(axis=0)
+    for row, total in enumerate(totals):
+        best = np.lexsort((-remainders[row], -missing))[: total - counts[row].sum()]
+        counts[row, best] += 1
+        missing[best] -= 1
+    return counts
+
+
+def _place_rows(targets: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The split of each row (N,), drawn so that class c has `counts[c]` rows in each."""
+    split_of = np.empty(len(targets), int)
+    for label, row in enumerate(counts):
+        split_of[rng.permutation(np.flatnonzero(targets == label))] = np.repeat(np.arange(4), row)
+    return split_of
+
+
+def _place_groups(targets: np.ndarray, groups: list[str], quotas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The split of each row (N,), all rows of a group alike."""
+    _, group_of = np.unique(groups, return_inverse=True)
+    rows_of = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    sizes = np.array([len(rows) for rows in rows_of])
+    shuffled = rng.permutation(len(rows_of))
+    split_of = np.empty(len(targets), int)
+    missing = quotas.copy()
+    unasked = quotas.sum(axis=0) == 0
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        held = np.bincount(targets[rows_of[group]], minlength=len(quotas))
+        gain = np.where(unasked, -np.inf, held @ missing)  # least squares: |missing - held|² falls by 2·held·missing - |held|²
+        split = int(gain.argmax())
+        missing[:, split] -= held
+        split_of[rows_of[group]] = split
+    return split_of

@@ -1,0 +1,96 @@
+"""Numeric series: values checked and shaped (T, channels), and the `.ts` files of the UCR and UEA archives."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.files import open_text
+from ostinato.data.tables import Row
+from ostinato.errors import DataError
+
+
+def to_series(values: Any, place: str) -> np.ndarray:
+    """Make numbers (T,) or (T, channels) a float32 series.
+
+    Shapes:
+        values (T,) or (T, channels) -> (T, channels)
+
+    Raises:
+        DataError: values are missing, not finite, not numbers, or the steps differ in channels.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(f"{place}: the steps of the series differ in length. Give each step the same number of channels.") from None
+    if array.dtype.kind == "O":
+        raise DataError(f"{place}: the series holds missing values or other than numbers. Fill them in, or remove the row.")
+    if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
+        raise DataError(f"{place}: not a series: {array.ndim} dimensions of {array.dtype}. Expected numbers, or a list of numbers for each step.")
+    with np.errstate(over="ignore"):
+        series = array.astype(np.float32)
+    if not np.isfinite(series).all():
+        worst = array[~np.isfinite(series)][0]
+        raise DataError(f"{place}: the series holds {worst}, expected finite numbers. Fill it in, or remove the row.")
+    return series.reshape(len(series), -1)
+
+
+def ts_rows(path: Path) -> Iterator[Row]:
+    """Read the columns `series` (T, channels) and `label` of a `.ts` file; rows are numbered as its lines are.
+
+    Raises:
+        DataError: see `reading`; values are missing or not finite, channels differ in length, or the file has time stamps or a numeric target.
+
+    Source:
+        The format as aeon documents it, https://www.aeon-toolkit.org/en/stable/api_reference/file_specifications/ts.html
+    """
+    with open_text(path) as file:
+        lines = enumerate(file, start=1)
+        has_label = _header_has_label(path, lines)
+        for number, line in lines:
+            if line.isspace():
+                continue
+            place = f"{path}, row {number}"
+            channels = line.strip().split(":")
+            label = channels.pop() if has_label else None
+            yield place, {"series": _series_of(channels, place), "label": label}
+
+
+def _header_has_label(path: Path, lines: Iterator[tuple[int, str]]) -> bool:
+    has_label = False
+    for number, line in lines:
+        key, _, value = line.strip().lower().partition(" ")
+        if key == "@data":
+            return has_label
+        if (key == "@timestamps" and value != "false") or (key == "@targetlabel" and value != "false"):
+            raise DataError(f"{path}, row {number}: {line.strip()!r} is not supported. Expected series without time stamps and with class labels.")
+        if key == "@classlabel":
+            has_label = value.startswith("true")
+        elif line.strip() and not line.startswith(("@", "#", "%")):
+            raise DataError(f"{path}, row {number}: {line.strip()[:40]!r} before @data. Start header lines with @ and comments with #.")
+    raise DataError(f"{path}: no line @data, so it holds no series. Check that this is a .ts file of the UCR or UEA archive.")
+
+
+def _series_of(channels: list[str], place: str) -> np.ndarray:
+    values = [channel.split(",") for channel in channels]
+    if len({len(steps) for steps in values}) > 1:
+        raise DataError(f"{place}: channels of {', '.join(str(len(steps)) for steps in values)} steps. Expected equal lengths within a row.")
+    if values == [[""]] * len(values):
+        return np.empty((0, len(values)), np.float32)
+    try:
+        numbers = np.array([[float(value) for value in steps] for steps in values])
+    except ValueError:
+        value = next(value for value in chain.from_iterable(values) if not _is_number(value))
+        kind = "a missing value" if value.strip() == "?" else "not a number"
+        raise DataError(f"{place}: {value!r} is {kind}. Expected finite numbers: fill it in, or remove the row.") from None
+    return to_series(numbers.T, place)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

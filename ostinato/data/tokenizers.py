@@ -1,0 +1,252 @@
+"""From a sequence to its tokens, their places in the original text and, in batches, their ids."""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import chain, repeat
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any, Protocol
+
+import numpy as np
+
+from ostinato.data.ragged import spans
+from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
+from ostinato.errors import look_up
+
+Indexer = Callable[[list[Any]], tuple[np.ndarray, np.ndarray]]
+
+LONGEST_KMER = 13  # 28 to this power still fits into an int64
+UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # one letter for one letter, unlike str.upper
+LAST_CODE_POINT = 0x10FFFF
+
+
+class Tokenizer(Protocol):
+    """What all tokenizers do; `vocabulary` is the fixed alphabet, None where the vocabulary is fitted."""
+
+    vocabulary: Vocabulary | None
+
+    def tokens(self, sequence: Any) -> list[str]:
+        """The tokens of one sequence."""
+
+    def offsets(self, sequence: Any) -> list[tuple[int, int]]:
+        """For each token, where it starts and ends in the original string, in characters."""
+
+    def count(self, sequences: list[Any]) -> tuple[Counter[str], np.ndarray]:
+        """How often each token occurs, and (B,) int64 how many tokens each sequence has."""
+
+    def indexer(self, vocabulary: Vocabulary) -> Indexer:
+        """A picklable function from B sequences to the (N,) int32 ids of their tokens end to end and (B,) int64 lengths."""
+
+
+class Words:
+    """Lower-cased words and single punctuation marks; the HTML breaks of reviews (`<br />`) part words and vanish.
+
+    Hugging Face's library works on a batch in parallel threads; in a forked child it uses one and says so on stderr.
+    """
+
+    vocabulary: Vocabulary | None = None
+
+    def __init__(self) -> None:
+        self._splitter = _word_level({UNKNOWN_TOKEN: UNKNOWN})
+
+    def tokens(self, sequence: str) -> list[str]:
+        normalized = self._splitter.normalizer.normalize_str(sequence)
+        return [token for token, _ in self._splitter.pre_tokenizer.pre_tokenize_str(normalized)]
+
+    def offsets(self, sequence: str) -> list[tuple[int, int]]:
+        return list(self._splitter.encode(sequence).offsets)
+
+    def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
+        """Number all words there are, then count the numbers: both in Rust, where a Python string for each word is slow."""
+        from tokenizers.trainers import WordLevelTrainer
+
+        every_word = _word_level({UNKNOWN_TOKEN: UNKNOWN})
+        trainer = WordLevelTrainer(vocab_size=sys.maxsize, special_tokens=[UNKNOWN_TOKEN], show_progress=False)
+        every_word.train_from_iterator(sequences, trainer)
+        ids, lengths = _index_words(every_word, sequences)
+        counts = np.bincount(ids, minlength=every_word.get_vocab_size()).tolist()
+        return Counter({word: counts[number] for word, number in every_word.get_vocab().items() if counts[number]}), lengths
+
+    def indexer(self, vocabulary: Vocabulary) -> Indexer:
+        return partial(_index_words, _word_level(vocabulary.ids))
+
+
+def _word_level(ids: dict[str, int]) -> Any:
+    """Hugging Face's tokenizer for whole words with these ids."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN_TOKEN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex("<[bB][rR] ?/?>"), " "), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    return tokenizer
+
+
+def _index_words(tokenizer: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    encodings = tokenizer.encode_batch_fast(texts)
+    lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+    ids = chain.from_iterable(encoding.ids for encoding in encodings)
+    return np.fromiter(ids, np.int32, lengths.sum()), lengths
+
+
+class Characters:
+    """Every character (Unicode code point) is a token; some may be read as others."""
+
+    def __init__(self, vocabulary: Vocabulary | None = None, read_as: Mapping[int, int] | None = None) -> None:
+        self.vocabulary = vocabulary
+        self._read_as = read_as or {}
+
+    def tokens(self, sequence: str) -> list[str]:
+        return list(sequence.translate(self._read_as))
+
+    def offsets(self, sequence: str) -> list[tuple[int, int]]:
+        return [(place, place + 1) for place in range(len(sequence))]
+
+    def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
+        codes, lengths = _code_points(sequences)
+        counts = np.bincount(codes)
+        seen: Counter[str] = Counter()
+        for code in counts.nonzero()[0].tolist():
+            seen[chr(self._read_as.get(code, code))] += int(counts[code])
+        return seen, lengths
+
+    def indexer(self, vocabulary: Vocabulary) -> Indexer:
+        ids = {ord(token): number for number, token in enumerate(vocabulary.tokens) if number != UNKNOWN}
+        ids |= {code: ids.get(other, UNKNOWN) for code, other in self._read_as.items()}
+        table = np.full(max(ids, default=0) + 2, UNKNOWN, np.int32)  # the last entry serves all code points beyond
+        table[list(ids)] = list(ids.values())
+        return partial(_index_code_points, table)
+
+
+def nucleotides() -> Characters:
+    """A C G T N in either case; U reads as T; all else is unknown, which N is not."""
+    return Characters(NUCLEOTIDES, str.maketrans("acgtnuU", "ACGTNTT"))
+
+
+def amino_acids() -> Characters:
+    """The 20 amino acids and X in either case; the rare or ambiguous B J O U Z read as X; all else is unknown.
+
+    Source: ProtTrans (Elnaggar et al. 2021), which reads U, Z, O and B as X; J (leucine or isoleucine) is added here.
+    """
+    return Characters(AMINO_ACIDS, {**UPPER, **str.maketrans("bjouzBJOUZ", "XXXXXXXXXX")})
+
+
+class Kmers:
+    """All windows of k letters (A to Z, upper-cased), one step apart; a sequence shorter than k is one short token.
+
+    A window that touches anything but a letter is unknown. Windows become numbers in base 28: letters are the digits
+    1 to 26, 0 fills a short sequence, 27 stands for anything else.
+    """
+
+    FILL = chr(LAST_CODE_POINT)  # a noncharacter: no text holds it
+    DIGITS = np.full(129, 27, np.int64)
+    DIGITS[[ord(letter) for letter in ascii_uppercase]] = range(1, 27)
+    DIGITS[[ord(letter) for letter in ascii_lowercase]] = range(1, 27)
+    LETTERS = np.frombuffer(b"\0" + ascii_uppercase.encode() + b"?", "S1")
+
+    vocabulary: Vocabulary | None = None
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    def tokens(self, sequence: str) -> list[str]:
+        upper = sequence.translate(UPPER)
+        return [upper[start:end] for start, end in self.offsets(sequence)]
+
+    def offsets(self, sequence: str) -> list[tuple[int, int]]:
+        if len(sequence) < self.k:
+            return [(0, len(sequence))] if sequence else []
+        return [(start, start + self.k) for start in range(len(sequence) - self.k + 1)]
+
+    def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
+        numbers, lengths = self._numbers(sequences)
+        distinct, counts = np.unique(numbers, return_counts=True)
+        digits = distinct[:, None] // 28 ** np.arange(self.k)[::-1] % 28
+        kmers = self.LETTERS[digits].view(f"S{self.k}").ravel().astype(str).tolist()
+        return Counter({kmer: count for kmer, count in zip(kmers, counts.tolist(), strict=True) if "?" not in kmer}), lengths
+
+    def indexer(self, vocabulary: Vocabulary) -> Indexer:
+        numbers, lengths = self._numbers(list(vocabulary.tokens[1:]))
+        assert len(numbers) == len(lengths), f"the vocabulary holds a token longer than {self.k}"
+        order = numbers.argsort()
+        return partial(self._index, numbers[order], order.astype(np.int32) + 1)
+
+    def _index(self, known: np.ndarray, ids: np.ndarray, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        numbers, lengths = self._numbers(sequences)
+        if not len(known):
+            return np.full(len(numbers), UNKNOWN, np.int32), lengths
+        places = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        return np.where(known[places] == numbers, ids[places], np.int32(UNKNOWN)), lengths
+
+    def _numbers(self, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The windows as numbers, end to end, and how many each sequence has."""
+        filled = [sequence and sequence.ljust(self.k, self.FILL) for sequence in sequences]
+        codes, sizes = _code_points(filled)
+        digits = np.append(self.DIGITS[np.minimum(codes, 128)] * (codes != LAST_CODE_POINT), [0] * self.k)
+        numbers = np.zeros(len(codes), np.int64)
+        for place in range(self.k):
+            numbers = numbers * 28 + digits[place : place + len(codes)]
+        lengths = np.maximum(sizes - self.k + 1, 0)
+        return numbers[spans(sizes.cumsum() - sizes, lengths)], lengths
+
+
+class Events:
+    """A list of tokens as they are, or a string of tokens with white space between them."""
+
+    vocabulary: Vocabulary | None = None
+
+    def tokens(self, sequence: str | list[str]) -> list[str]:
+        return sequence.split() if isinstance(sequence, str) else list(sequence)
+
+    def offsets(self, sequence: str | list[str]) -> list[tuple[int, int]]:
+        """For a list: the places in its tokens joined by single spaces."""
+        if isinstance(sequence, str):
+            return [match.span() for match in re.finditer(r"\S+", sequence)]
+        ends = np.cumsum([len(token) + 1 for token in sequence], dtype=np.int64).tolist()
+        return [(end - 1 - len(token), end - 1) for token, end in zip(sequence, ends, strict=True)]
+
+    def count(self, sequences: list[str | list[str]]) -> tuple[Counter[str], np.ndarray]:
+        tokens = [self.tokens(sequence) for sequence in sequences]
+        return Counter(chain.from_iterable(tokens)), np.fromiter(map(len, tokens), np.int64, len(tokens))
+
+    def indexer(self, vocabulary: Vocabulary) -> Indexer:
+        return partial(self._index, vocabulary.ids)
+
+    def _index(self, ids: dict[str, int], sequences: list[str | list[str]]) -> tuple[np.ndarray, np.ndarray]:
+        tokens = [self.tokens(sequence) for sequence in sequences]
+        return _look_up(ids, list(chain.from_iterable(tokens))), np.fromiter(map(len, tokens), np.int64, len(tokens))
+
+
+def _look_up(ids: dict[str, int], tokens: list[str]) -> np.ndarray:
+    return np.fromiter(map(ids.get, tokens, repeat(UNKNOWN)), np.int32, len(tokens))
+
+
+def _index_code_points(table: np.ndarray, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    codes, lengths = _code_points(sequences)
+    return table[np.minimum(codes, len(table) - 1)], lengths
+
+
+def _code_points(sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The code points of all sequences, end to end, and how many each has."""
+    codes = np.frombuffer("".join(sequences).encode("utf-32-le"), np.uint32)
+    return codes, np.fromiter(map(len, sequences), np.int64, len(sequences))
+
+
+TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "words": Words,
+    "characters": Characters,
+    "nucleotides": nucleotides,
+    "amino-acids": amino_acids,
+    **{f"kmers({k})": partial(Kmers, k) for k in range(1, LONGEST_KMER + 1)},
+    "events": Events,
+}
+
+
+def make_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of that name; `numeric` has none.
+
+    Raises:
+        ConfigError: there is no such tokenizer.
+    """
+    return look_up(TOKENIZERS, name, "tokenizer")()

@@ -1,0 +1,210 @@
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from ostinato.config import DataConfig
+from ostinato.data.examples import Examples
+from ostinato.data.readers import peek, read_labelled, read_records
+from ostinato.errors import ConfigError, DataError
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def read(path: Path, *, labelled: bool = True, **settings):
+    return list(read_records(path, DataConfig(path=str(path), **settings), labelled=labelled))
+
+
+def pairs(path: Path, **settings):
+    return [(record.sequence, record.label) for record in read(path, **settings)]
+
+
+def test_csv_keeps_quoted_newlines_and_labels_as_written(tmp_path):
+    path = write(tmp_path / "a.csv", 'text,label\n"two\nlines, ""quoted""",01\nplain, 1 \n')
+    records = read(path)
+    assert [(r.sequence, r.label) for r in records] == [('two\nlines, "quoted"', "01"), ("plain", "1")]
+    assert [r.place for r in records] == [f"{path}, row 2", f"{path}, row 3"]
+
+
+def test_csv_counts_blank_lines_and_leaves_them_out(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\n\na,x\n\n")
+    assert [(r.sequence, r.place) for r in read(path)] == [("a", f"{path}, row 3")]
+
+
+def test_byte_order_mark_and_gzip_change_nothing(tmp_path):
+    text = "text\tlabel\nnaïve\tx\n"
+    plain = write(tmp_path / "a.tsv", text, "utf-8-sig")
+    packed = tmp_path / "a.tsv.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    assert pairs(plain) == pairs(packed) == [("naïve", "x")]
+
+
+def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
+    path = write(tmp_path / "a.csv", f"text,label\n{'A' * 200_000},x\n")
+    assert len(read(path)[0].sequence) == 200_000
+
+
+def test_jsonl_reads_texts_events_and_series(tmp_path):
+    rows = [{"text": "a", "label": 1}, {"text": "b", "label": True}]
+    assert pairs(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == [("a", "1"), ("b", "True")]
+    assert pairs(write(tmp_path / "b.jsonl", '{"text": ["login", "pay"], "label": "x"}\n')) == [(["login", "pay"], "x")]
+    ((series, _),) = pairs(write(tmp_path / "c.jsonl", '{"text": [[1, 2.5], [3, 4], [5, 6]], "label": "x"}\n'))
+    assert series.dtype == np.float32
+    np.testing.assert_array_equal(series, [[1, 2.5], [3, 4], [5, 6]])
+    ((series, _),) = pairs(write(tmp_path / "d.jsonl", '{"text": [7, 8], "label": "x"}\n'))
+    np.testing.assert_array_equal(series, [[7], [8]])
+
+
+def test_parquet_reads_texts_events_and_series_of_any_batch(tmp_path):
+    for values in (["a"] * 2500, [["x", "y"]] * 2500, [[[1.0, 2.0], [3.0, 4.0]]] * 2500):
+        path = tmp_path / "a.parquet"
+        pyarrow.parquet.write_table(pyarrow.table({"text": values, "label": list(range(2500))}), path)
+        records = read(path)
+        assert [r.label for r in records] == [str(i) for i in range(2500)]
+        assert records[-1].place == f"{path}, row 2500"
+        np.testing.assert_array_equal(records[-1].sequence, values[-1])
+
+
+def test_fasta_finds_labels_in_headers_or_in_a_table(tmp_path):
+    path = write(tmp_path / "a.fa", ">s1 class=coding\nACGT\nACG\n>s2 class=other\nTT\n")
+    write(tmp_path / "labels.csv", "id,label\ns2,b\ns1,a\n")
+    assert pairs(path, label_pattern=r"class=(\w+)") == [("ACGTACG", "coding"), ("TT", "other")]
+    assert pairs(path, label_table=str(tmp_path / "labels.csv")) == [("ACGTACG", "a"), ("TT", "b")]
+    assert pairs(path, labelled=False) == [("ACGTACG", None), ("TT", None)]
+
+
+def test_ts_reads_channels_of_unequal_lengths(tmp_path):
+    path = write(tmp_path / "a.ts", "#note\n@univariate false\n@classLabel true a b\n@data\n1,2,3:4,5,6:a\n\n7:8:b\n")
+    records = read(path)
+    np.testing.assert_array_equal(records[0].sequence, [[1, 4], [2, 5], [3, 6]])
+    np.testing.assert_array_equal(records[1].sequence, [[7, 8]])
+    assert [r.label for r in records] == ["a", "b"]
+    assert records[1].place.endswith("row 7")
+
+
+def test_prediction_needs_no_labels_but_gives_those_there_are(tmp_path):
+    assert pairs(write(tmp_path / "a.csv", "text\nhello\n"), labelled=False, split_column="split") == [("hello", None)]
+    assert pairs(write(tmp_path / "b.csv", "text,label\nhello,\nbye,x\n"), labelled=False) == [("hello", None), ("bye", "x")]
+
+
+def test_skip_unlabelled_leaves_rows_out_and_counts_them(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\na,x\nb,\nc, \nd,y\n")
+    assert pairs(path, skip_unlabelled=True) == [("a", "x"), ("d", "y")]
+    records, skipped = read_labelled(path, DataConfig(path=str(path), skip_unlabelled=True))
+    assert ([r.sequence for r in records], skipped) == (["a", "d"], 2)
+
+
+def test_split_and_group_come_from_their_columns(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label,fold,patient\na,x,train,7\n")
+    (record,) = read(path, split_column="fold", group_column="patient")
+    assert (record.split, record.group) == ("train", "7")
+
+
+def test_reading_holds_little_of_a_large_file(tmp_path):
+    path = tmp_path / "a.csv"
+    with path.open("w") as file:
+        file.write("text,label\n")
+        file.writelines(f"{'word ' * 1000},{i % 2}\n" for i in range(2000))  # 10 MB
+    tracemalloc.start()
+    assert sum(1 for _ in read_records(path, DataConfig(path=str(path)))) == 2000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_peek_shows_columns_and_first_rows(tmp_path):
+    assert peek(write(tmp_path / "a.csv", "id,body\n1,x\n2,y\n"), rows=1) == (["id", "body"], [{"id": "1", "body": "x"}])
+    assert peek(write(tmp_path / "a.jsonl", '{"a": 1}\n{"b": 2}\n'))[0] == ["a", "b"]
+    assert peek(write(tmp_path / "a.fasta", ">s1 x\nAC\n"))[1] == [{"id": "s1", "header": "s1 x", "sequence": "AC"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.xls", "x", r"a\.xls: unknown ending '\.xls'. Expected one of: \.csv, "),
+        ("a.csv", "", r"a\.csv: holds no rows"),
+        ("a.csv", "text,label\n", r"a\.csv: holds no rows"),
+        ("a.csv", "text,lable\na,x\n", r"row 2: no column 'label'. Did you mean 'lable'\? Columns: text, lable"),
+        ("a.csv", "words,label\na,x\n", r"no column 'text'.*Columns: words, label. Set text_column"),
+        ("a.csv", "text,label\na,x\nb,\n", r"a\.csv, row 3: label is empty. Fill it in, or pass skip_unlabelled=True\."),
+        ("a.csv", "text,label\na,x,y\n", r"row 2: 3 fields, expected 2 \(text, label\)"),
+        ("a.csv", "text,label\na\n", r"row 2: 1 fields, expected 2"),
+        ("a.csv", 'text,label\na,x\n"b,y\n', r"row 3: not well-formed \(unexpected end of data\)"),
+        ("a.csv", "text,text\na,b\n", r"column 'text' is there twice"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', r"a\.jsonl, row 2: not JSON"),
+        ("a.jsonl", "[1]\n", r"row 1: a JSON list, expected an object"),
+        ("a.jsonl", '{"text": [1, NaN], "label": 1}\n', r"row 1: the series holds nan"),
+        ("a.jsonl", '{"text": [1, 1e300], "label": 1}\n', r"row 1: the series holds 1e\+300"),
+        ("a.jsonl", '{"text": [1, null], "label": 1}\n', r"row 1: the series holds missing values"),
+        ("a.jsonl", '{"text": [[1], [2, 3]], "label": 1}\n', r"row 1: the steps of the series differ"),
+        ("a.jsonl", '{"text": ["a", 1], "label": 1}\n', r"row 1: not a series: 1 dimensions of <U"),
+        ("a.jsonl", '{"text": 5, "label": 1}\n', r"row 1: the sequence is 5"),
+        ("a.jsonl", '{"text": "a", "label": [1]}\n', r"row 1: label is a list"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": ["a"], "label": 1}\n', r"row 2: the sequence is a list of events, but the first is a text"),
+        ("a.parquet", "text", r"a\.parquet: not a whole Parquet file"),
+        ("a.fasta", "ACGT\n", r"a\.fasta: not FASTA"),
+        ("a.fasta", ">s1 label=x\nAC\n>s2\nAC\n", r"row 2 \(s2\): no label for the header 's2'. Expected a match"),
+        ("a.ts", "@data\n1,x\n", r"row 2: 'x' is not a number"),
+        ("a.ts", "@classLabel true x\n@data\n1,2:x\n1,?:x\n", r"row 4: '\?' is a missing value"),
+        ("a.ts", "@classLabel true x\n@data\n1,NaN:x\n", r"row 3: the series holds nan"),
+        ("a.ts", "@classLabel true x\n@data\n1,2:1:x\n", r"row 3: channels of 2, 1 steps"),
+        ("a.ts", "@classLabel true x\n@data\n1,2:x\n1,2:3,4:x\n", r"row 4: the sequence is a series of 2 channels, but the first is a series of 1"),
+        ("a.ts", "@timeStamps true\n@data\n", r"row 1: '@timeStamps true' is not supported"),
+        ("a.ts", "1,2:x\n", r"row 1: '1,2:x' before @data"),
+    ],
+)
+def test_a_faulty_file_is_named_with_its_row(tmp_path, name, text, message):
+    path = write(tmp_path / name, text)
+    settings = {"label_pattern": "label=(.)"} if name.endswith("fasta") else {}
+    with pytest.raises(DataError, match=message) as raised:
+        read(path, **settings)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\nfine,x\nnaïve,y\n", "latin1")
+    with pytest.raises(DataError, match=r"a\.csv, line 3: not UTF-8 \(byte 0xef\).*iconv -f latin1"):
+        read(path)
+
+
+def test_missing_and_unreadable_files_are_told(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.csv: there is no such file"):
+        read(tmp_path / "nowhere.csv")
+    with pytest.raises(DataError, match=r"nowhere\.parquet: there is no such file"):
+        read(tmp_path / "nowhere.parquet")
+    with pytest.raises(DataError, match=r"nowhere\.fasta: there is no such file"):
+        read(tmp_path / "nowhere.fasta", label_pattern="(x)")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=r"folder\.csv: cannot be read"):
+        read(tmp_path / "folder.csv")
+    with pytest.raises(DataError, match="not a whole gzip file"):
+        read(write(tmp_path / "a.csv.gz", "text,label\na,b\n"))
+
+
+def test_fasta_settings_that_cannot_work_are_refused(tmp_path):
+    path = write(tmp_path / "a.fasta", ">s1\nAC\n")
+    for settings, message in (
+        ({}, "FASTA holds no labels"),
+        ({"label_pattern": "("}, r"label_pattern '\(' is not a regular expression"),
+        ({"label_pattern": "s"}, "label_pattern 's' has no group"),
+        ({"label_pattern": "(s)", "group_column": "g"}, "fasta files have no columns"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read(path, **settings)
+    write(tmp_path / "labels.csv", "id,label\ns9,a\n")
+    with pytest.raises(DataError, match=r"no label for the header 's1'. Add its id"):
+        read(path, label_table=str(tmp_path / "labels.csv"))
+
+
+def test_select_keeps_sequence_label_and_place_together():
+    examples = Examples(["a", "b", "c"], ["x", "y", "z"], ["r1", "r2", "r3"])
+    assert examples.select(np.array([2, 0])) == Examples(["c", "a"], ["z", "x"], ["r3", "r1"])
