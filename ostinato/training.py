@@ -21,6 +21,7 @@ from ostinato.config import TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import ConfigError, TrainingError
+from ostinato.evaluation.metrics import epoch_metrics
 from ostinato.models import Classifier, predict_logits
 from ostinato.progress import Progress
 
@@ -128,7 +129,7 @@ def end_epoch(state: TrainingState, config: TrainingConfig, model: Classifier, v
     entry: dict[str, Any] = {"epoch": state.epoch + 1, "step": state.step, "train_loss": state.loss_sum / state.weight_sum}
     score = float(state.epoch)  # without validation the latest epoch is the best
     if validation is not None:
-        metrics = epoch_metrics(predict_logits(model, validation.sequences), validation.targets)
+        metrics = epoch_metrics(validation.targets.numpy(), predict_logits(model, validation.sequences).numpy())
         entry |= {f"validation_{name}": value for name, value in metrics.items()}
         score = -metrics["loss"] if config.monitor == "loss" else metrics[config.monitor]
     state.history.append(entry | {"seconds": round(state.seconds, 3)})
@@ -139,19 +140,6 @@ def end_epoch(state: TrainingState, config: TrainingConfig, model: Classifier, v
     state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
     out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
     state.finished = state.epoch >= config.max_epochs or out_of_patience
-
-
-def epoch_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """What can be monitored: loss, accuracy and macro F1 of a split. (B, C), (B,)."""
-    predicted, C = logits.argmax(dim=1), logits.shape[1]
-    hits = torch.bincount(targets[predicted == targets], minlength=C)
-    told = torch.bincount(predicted, minlength=C) + torch.bincount(targets, minlength=C)
-    f1 = 2 * hits[told > 0] / told[told > 0]  # 2·TP / (2·TP + FP + FN), over classes that occur
-    return {
-        "loss": float(F.cross_entropy(logits, targets)),
-        "accuracy": float((predicted == targets).double().mean()),
-        "macro_f1": float(f1.double().mean()),
-    }
 
 
 def data_at(data: Labelled, indices: Tensor, device: torch.device) -> Labelled:

@@ -1,0 +1,76 @@
+"""The classifier: from config to layers, and an answer that depends on the sequence alone."""
+
+import pytest
+import torch
+
+from ostinato.config import ModelConfig
+from ostinato.data.encoder import Encoder
+from ostinato.data.ragged import Ragged
+from ostinato.models import Classifier, build_classifier, predict_logits
+
+CONFIGS = {
+    "plain": ModelConfig(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
+    "all": ModelConfig(
+        cell="gru", hidden_size=5, embedding_size=6, num_layers=3, bidirectional=True, residual=True, layer_norm=True, dropout=0.4,
+        position="sinusoidal", pooling=["attention", "last", "max", "mean"],
+    ),
+}  # fmt: skip
+
+
+def classifier(config, **inputs):
+    return Classifier(config, num_classes=3, **({"num_tokens": 9, "channels": None, "num_positions": 12} | inputs))
+
+
+def batch(lengths):
+    return torch.randint(9, (sum(lengths),)), torch.tensor(lengths)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_answer_does_not_depend_on_batch_mates_order_or_size(config):
+    model = classifier(config).eval()
+    lengths = [5, 1, 40, 17, 2]
+    values, _ = batch(lengths)
+    sequences = Ragged(values, torch.tensor(lengths))
+    together = predict_logits(model, sequences)
+    backwards = predict_logits(model, sequences.select(torch.arange(4, -1, -1)))
+    torch.testing.assert_close(backwards.flip(0), together)
+    for row, sequence in enumerate(values.split(lengths)):
+        torch.testing.assert_close(model(sequence, torch.tensor([len(sequence)])), together[row : row + 1])
+
+
+def test_a_batch_of_one_keeps_its_shape():
+    assert classifier(CONFIGS["all"])(*batch([4])).shape == (1, 3)
+
+
+def test_engines_agree_forward_and_backward():
+    models = [classifier(CONFIGS["all"].model_copy(update={"engine": engine})).eval() for engine in ("reference", "torch")]
+    models[1].load_state_dict(models[0].state_dict())
+    values, lengths = batch([3, 20, 1, 8])
+    logits = [model(values, lengths) for model in models]
+    torch.testing.assert_close(*logits)
+    for each in logits:
+        each.square().sum().backward()
+    for (name, one), (_, other) in zip(*(model.named_parameters() for model in models), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_predicting_leaves_the_mode_and_drops_nothing():
+    model = classifier(CONFIGS["all"]).train()
+    sequences = Ragged(*batch([3, 7]))
+    assert torch.equal(predict_logits(model, sequences), predict_logits(model, sequences))
+    assert model.training
+
+
+def test_series_are_projected_and_positions_follow_the_longest_training_sequence():
+    encoder = Encoder.fit([[[1.0, 2.0]] * 4, [[3.0, 1.0]] * 7], ["a", "b"], tokenizer="numeric")
+    model = build_classifier(ModelConfig(position="learned", embedding_size=5), encoder)
+    assert model.embed.weight.shape == (5, 2)
+    assert model.position.table.shape == (7, 5)
+
+
+def test_probabilities_are_softened_by_the_temperature():
+    model = classifier(CONFIGS["plain"])
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    torch.testing.assert_close(model.probabilities(logits), logits.softmax(1))
+    model.temperature.fill_(2.0)
+    torch.testing.assert_close(model.probabilities(logits), (logits / 2).softmax(1))
