@@ -15,7 +15,7 @@ from ostinato.checkpoint import TrainingState, load_model, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
-from ostinato.data.splits import stratified_split
+from ostinato.data.splits import refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.calibration import fit_temperature
 from ostinato.models import Classifier, build_classifier, predict_logits
@@ -155,6 +155,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
         )
         data = encode(encoder, sequences, labels)
+        refuse_empty(data.sequences)
+        refuse_one_class("y", list(encoder.labels))
         validation = encode(encoder, *held_out) if held_out[0] else None
         weights = class_weights(self.class_weight, encoder, data.targets)
         model, state = fit_classifier(config, encoder, data, validation, class_weight=weights, progress=Progress(quiet=not self.verbose))
@@ -162,7 +164,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
         """The most probable label of each sequence. Returns (n,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
         """Calibrated probabilities. Returns (n, C), columns as in `classes_`.
@@ -174,8 +177,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "model_"):
             raise NotFittedError("This SequenceClassifier is not fitted yet. Call fit(X, y) first, or ostinato.load(path).")
         sequences = self.encoder_.encode(_as_sequences(X))
-        for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
-            raise DataError(f"sequence {row} is empty: there is nothing to classify. Leave it out.")
+        refuse_empty(sequences)
         unknown = rows_without_known_tokens(self.encoder_, sequences)
         if len(unknown):
             warnings.warn(f"{len(unknown)} sequences hold no token that training saw, the first is sequence {unknown[0]}", stacklevel=2)
@@ -286,6 +288,12 @@ def guess_tokenizer(sequences: list[Any]) -> str:
     if isinstance(first, str):
         return "words"
     return "numeric" if np.asarray(first).dtype.kind in "fiu" else "events"
+
+
+def refuse_empty(sequences: Ragged, places: list[str] | None = None) -> None:
+    """Refuse sequences of length 0, naming the first."""
+    for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
+        raise DataError(f"{places[row] if places else f'sequence {row}'}: the sequence is empty: there is nothing to classify. Leave it out.")
 
 
 def rows_without_known_tokens(encoder: Encoder, sequences: Ragged) -> np.ndarray:

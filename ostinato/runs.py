@@ -27,14 +27,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ostinato.checkpoint import TrainingState, load_model, save_model
 from ostinato.config import Config, read_config, to_toml
 from ostinato.data.dataset import Dataset, load_dataset
 from ostinato.data.encoder import Encoder
 from ostinato.data.examples import Examples
-from ostinato.errors import DataError, RunError
-from ostinato.estimators import class_weights, encode, fit_classifier
+from ostinato.errors import RunError
+from ostinato.estimators import class_weights, encode, fit_classifier, refuse_empty
 from ostinato.evaluation import baselines, bootstrap, metrics
 from ostinato.models import Classifier, predict_logits
 from ostinato.progress import Progress
@@ -123,9 +124,14 @@ def train_run(folder: Path, *, progress: Progress | None = None, say: Say = lamb
         )
     save_model(folder / "model.safetensors", model, config.model, encoder)
     say("Scoring the test split once, and the baselines beside it.")
-    figures = _figures(config, data, encoder, splits, model, state)
+    figures = _describe(config, data, model, state)
+    if "validation" in splits:
+        figures["validation"] = score(model, encoder, splits["validation"].targets, predict_logits(model, splits["validation"].sequences))
     if data.test is not None:
-        _write_predictions(folder / "predictions.parquet", data.test, encoder, probabilities(model, splits["test"]))
+        logits = predict_logits(model, splits["test"].sequences)
+        figures["test"] = score(model, encoder, splits["test"].targets, logits)
+        figures["baselines"] = _baselines(config, data, encoder, splits)
+        _write_predictions(folder / "predictions.parquet", data.test, encoder, model.probabilities(logits).numpy())
     write_json(folder / "metrics.json", figures)
     return figures
 
@@ -148,20 +154,15 @@ def prepare(config: Config, say: Say = lambda line: None) -> tuple[Dataset, Enco
     return Dataset(data.name, data.source, data.tokenizer, data.train, data.validation, data.test, audit), encoder, splits
 
 
-def probabilities(model: Classifier, split: Labelled) -> np.ndarray:
-    """Calibrated probabilities of a split. Returns (B, C)."""
-    return model.probabilities(predict_logits(model, split.sequences)).numpy()
-
-
-def evaluate(model: Classifier, encoder: Encoder, split: Labelled) -> dict[str, Any]:
-    """Metrics of a split with bootstrap intervals, and the calibration error before temperature scaling."""
-    targets, calibrated = split.targets.numpy(), probabilities(model, split)
-    figures = metrics.classification_metrics(targets, calibrated, labels=encoder.labels)
-    raw = torch.softmax(predict_logits(model, split.sequences), dim=1).numpy()
-    figures["ece_before_scaling"] = metrics.expected_calibration_error(targets, raw)
-    figures["temperature"] = float(model.temperature)
-    figures["intervals"] = bootstrap.bootstrap_intervals(targets, calibrated)
-    return figures
+def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
+    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
+    calibrated = model.probabilities(logits).numpy()
+    return {
+        **metrics.classification_metrics(targets.numpy(), calibrated, labels=encoder.labels),
+        "ece_before_scaling": metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy()),
+        "temperature": float(model.temperature),
+        "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
+    }
 
 
 def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
@@ -176,10 +177,9 @@ def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, An
         examples = load_dataset(read_config(folder / "config.toml").data).test
         if examples is None:
             raise RunError(f"{folder}: was trained without a test split. Name a file to evaluate: ostinato evaluate {folder} FILE")
-    split = encode(encoder, list(examples.sequences), list(examples.labels), list(examples.places))
-    for row in np.flatnonzero(split.sequences.lengths.numpy() == 0)[:1]:
-        raise DataError(f"{examples.places[row]}: the sequence is empty: there is nothing to classify. Leave the row out.")
-    return evaluate(model, encoder, split)
+    split = encode(encoder, examples.sequences, examples.labels, examples.places)
+    refuse_empty(split.sequences, examples.places)
+    return score(model, encoder, split.targets, predict_logits(model, split.sequences))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -208,29 +208,21 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _figures(config: Config, data: Dataset, encoder: Encoder, splits: dict[str, Labelled], model: Classifier, state: TrainingState) -> dict[str, Any]:
-    figures: dict[str, Any] = {"data": {"name": data.name, "source": data.source}, "model": _describe(config, model)}
-    if "validation" in splits:
-        figures["validation"] = metrics.classification_metrics(
-            splits["validation"].targets.numpy(), probabilities(model, splits["validation"]), labels=encoder.labels
-        )
-    if data.test is not None:
-        figures["test"] = evaluate(model, encoder, splits["test"])
-        figures["baselines"] = _baselines(config, data, encoder, splits)
-    figures["training"] = {
-        "seconds": round(state.seconds, 3),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch + 1,
-        "seconds_per_epoch": round(state.seconds / max(state.epoch, 1), 3),
-    }
-    return figures
-
-
-def _describe(config: Config, model: Classifier) -> dict[str, Any]:
+def _describe(config: Config, data: Dataset, model: Classifier, state: TrainingState) -> dict[str, Any]:
+    """What was trained on what, and how long it took."""
     return {
-        "cell": config.model.cell,
-        "engine": model.stack.layers[0].engine,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "data": {"name": data.name, "source": data.source},
+        "model": {
+            "cell": config.model.cell,
+            "engine": model.stack.layers[0].engine,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        },
+        "training": {
+            "seconds": round(state.seconds, 3),
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch + 1,
+            "seconds_per_epoch": round(state.seconds / max(state.epoch, 1), 3),
+        },
     }
 
 
@@ -247,8 +239,8 @@ def _baselines(config: Config, data: Dataset, encoder: Encoder, splits: dict[str
         kind=_baseline_kind(encoder.tokenizer, data.train.sequences[0]),
         seed=config.data.seed,
     )
-    score = partial(metrics.classification_metrics, targets["test"], labels=encoder.labels)
-    return {"majority": score(majority), "linear": {"description": linear.description, **score(linear.predict_proba(data.test.sequences))}}
+    measured = partial(metrics.classification_metrics, targets["test"], labels=encoder.labels)
+    return {"majority": measured(majority), "linear": {"description": linear.description, **measured(linear.predict_proba(data.test.sequences))}}
 
 
 def _baseline_kind(tokenizer: str, sequence: Any) -> str:

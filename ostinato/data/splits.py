@@ -46,7 +46,7 @@ def refuse_one_class(split: str, labels: list[str]) -> None:
         DataError: there is one class, or no row.
     """
     if len(set(labels)) < 2:
-        held = f"only the class {labels[0]!r} ({len(labels)} rows)" if labels else "no row that is neither empty nor also in a later split"
+        held = f"only the class {labels[0]!r}" if labels else "no row that is neither empty nor also in a later split"
         raise DataError(f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger.")
 
 

@@ -1,0 +1,174 @@
+"""SequenceClassifier by scikit-learn's conventions, on every kind of sequence."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import ostinato
+from ostinato import SequenceClassifier
+from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
+
+TINY = {"cell": "gru", "embedding_size": 4, "hidden_size": 6, "max_epochs": 6, "lr": 3e-2, "device": "cpu", "batch_size": 8}
+
+
+def strings(n=80, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(2, size=n)
+    return ["".join(rng.choice(list("xy"), p=[0.9, 0.1] if label else [0.1, 0.9], size=rng.integers(3, 12))) for label in labels], labels.tolist()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = strings()
+    return SequenceClassifier(**TINY, tokenizer="characters").fit(X, ["many" if label else "few" for label in y])
+
+
+def test_learns_and_its_probabilities_add_up(fitted):
+    X, y = strings(seed=1)
+    assert fitted.classes_.tolist() == ["few", "many"]
+    probabilities = fitted.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert (fitted.classes_[probabilities.argmax(axis=1)] == fitted.predict(X)).all()
+    assert fitted.score(X, ["many" if label else "few" for label in y]) > 0.9
+
+
+def test_predict_orders_answers_as_asked_and_needs_no_batch_mates(fitted):
+    X, _ = strings(seed=2)
+    together = fitted.predict_proba(X)
+    np.testing.assert_allclose(fitted.predict_proba(X[::-1])[::-1], together, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([fitted.predict_proba([x]) for x in X]), together, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("X", "unseen"),
+    [
+        (["red green", "blue", "red", "blue blue"] * 5, "green red"),
+        ([["login", "buy"], ["logout"], ["login"], ["logout", "logout"]] * 5, ["buy", "login"]),
+        ([np.array([[1.0, 2.0], [1.5, 2.0]]), np.array([[-1.0, -2.0]]), np.ones((3, 2)), -np.ones((2, 2))] * 5, np.full((4, 2), 1.2)),
+        (pd.Series(["red green", "blue", "red", "blue blue"] * 5), "green red"),
+        (np.array(["red green", "blue", "red", "blue blue"] * 5), "green red"),
+        (np.stack([np.ones((3, 2)), -np.ones((3, 2))] * 10), np.full((4, 2), 1.2)),
+        (np.stack([np.ones(3), -np.ones(3)] * 10), np.full(4, 1.2)),
+    ],
+    ids=["text", "events", "series", "pandas", "numpy strings", "numpy cube", "numpy table"],
+)
+def test_takes_text_events_and_series(X, unseen):
+    model = SequenceClassifier(**TINY, patience=None).fit(X, ["a", "b"] * 10)
+    assert model.predict([unseen]).tolist() == ["a"]
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [True, False], [0.5, 1.5], ["x", "y"], [("a", 1), ("b", 2)], [None, "x"]])
+def test_any_hashable_label_comes_back(labels):
+    model = SequenceClassifier(**TINY, patience=None).fit(["red", "blue"] * 10, labels * 10)
+    assert model.predict(["red", "blue"]).tolist() == labels
+    assert set(model.classes_.tolist()) == set(labels)
+
+
+def test_works_in_cross_validation_grid_search_and_pipelines():
+    X, y = strings(40)
+    model = SequenceClassifier(**TINY, tokenizer="characters", patience=None)
+    assert cross_val_score(model, X, y, cv=2).mean() > 0.8
+    search = GridSearchCV(model, {"cell": ["rnn", "lstm"], "hidden_size": np.array([4, 8])}, cv=2).fit(X, y)
+    assert search.best_params_["cell"] in ("rnn", "lstm")
+    lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
+    pipeline = Pipeline([("lower", lower), ("classify", clone(model))]).fit([x.upper() for x in X], y)
+    assert pipeline.score([x.upper() for x in X], y) > 0.8
+
+
+def test_same_seed_gives_the_same_answer_and_leaves_the_global_generator_alone():
+    X, y = strings(40)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, other = (SequenceClassifier(**TINY, tokenizer="characters", dropout=0.2, seed=3).fit(X, y).predict_proba(X) for _ in range(2))
+    assert (one == other).all()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_saved_and_loaded_answers_the_same(fitted, tmp_path):
+    fitted.save(tmp_path / "model.safetensors")
+    loaded = ostinato.load(tmp_path / "model.safetensors")
+    X, _ = strings(seed=4)
+    assert (loaded.predict_proba(X) == fitted.predict_proba(X)).all()
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
+    assert loaded.get_params()["hidden_size"] == 6
+    loaded.save(tmp_path / "again.safetensors")
+    assert (ostinato.load(tmp_path / "again.safetensors").predict_proba(X) == fitted.predict_proba(X)).all()
+
+
+def test_loading_a_pickle_runs_nothing(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (pytest.fail, ("a pickle was run",))
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(RunError, match="truncated or altered"):
+        ostinato.load(path)
+
+
+def test_vocabulary_comes_from_training_alone():
+    model = SequenceClassifier(**TINY).fit(["red", "blue"] * 10, ["a", "b"] * 10, validation_data=(["red green"], ["a"]))
+    assert "green" not in model.encoder_.vocabulary.tokens
+
+
+def test_class_weight_moves_the_answer():
+    X, y = ["red"] * 10, ["a"] * 7 + ["b"] * 3
+    X[0] = X[-1] = "blue"
+    options = {**TINY, "max_epochs": 40, "patience": None}
+    share = {
+        str(weight): SequenceClassifier(**options, class_weight=weight).fit(X, y).predict_proba(["red"])[0, 1]
+        for weight in (None, "balanced", {"a": 1, "b": 20})
+    }
+    assert share["None"] < 0.5 < share["{'a': 1, 'b': 20}"]
+    assert share["None"] < share["balanced"] < share["{'a': 1, 'b': 20}"]
+    with pytest.raises(ConfigError, match="label 'c'"):
+        SequenceClassifier(**options, class_weight={"c": 2}).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "fault"),
+    [
+        ("red", ["a"], "X is the one string 'red'"),
+        (["red", "blue"], ["a"], "2 sequences and y has 1 labels"),
+        (["red", "blue"] * 9, ["a"] * 18, "y holds only the class 'a'"),
+        (["red", ""] * 9, ["a", "b"] * 9, "sequence 1"),
+        ([[1.0, float("nan")], [1.0]] * 9, ["a", "b"] * 9, "sequence 0"),
+        (["red", 7] * 9, ["a", "b"] * 9, "sequence 1"),
+        ([], [], "0 sequences"),
+    ],
+)
+def test_training_data_that_cannot_be_used_is_refused(X, y, fault):
+    with pytest.raises(DataError, match=fault):
+        SequenceClassifier(**TINY, patience=None).fit(X, y)
+
+
+def test_too_few_rows_to_hold_out_says_what_to_do():
+    with pytest.raises(DataError, match="pass patience=None"):
+        SequenceClassifier(**TINY).fit(["red", "blue"], ["a", "b"])
+
+
+def test_all_faulty_arguments_are_reported_at_once():
+    with pytest.raises(ConfigError) as caught:
+        SequenceClassifier(cell="lstn", hidden_size=0, lr="fast").fit(["red"], ["a"])
+    assert [line.split(":")[1].strip() for line in str(caught.value).splitlines()] == ["model.cell", "model.hidden_size", "training.lr"]
+
+
+def test_asking_before_fit_is_refused():
+    with pytest.raises(NotFittedError, match=r"Call fit\(X, y\) first"):
+        SequenceClassifier().predict(["red"])
+    with pytest.raises(NotFittedError, match="nothing to save"):
+        SequenceClassifier().save("x")
+
+
+def test_empty_sequences_are_refused_and_unknown_ones_warned_of(fitted):
+    with pytest.raises(DataError, match="sequence 1: the sequence is empty"):
+        fitted.predict(["xy", ""])
+    with pytest.warns(UserWarning, match="the first is sequence 1"):
+        fitted.predict(["xy", "zzz"])

