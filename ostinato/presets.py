@@ -10,14 +10,14 @@ def majority() -> Config:
     return Config(
         data=DataConfig(name="majority", length=20, train_size=2000, validation_size=500, test_size=500),
         model=ModelConfig(cell="rnn", hidden_size=16, embedding_size=8),
-        training=TrainingConfig(max_epochs=20, lr=5e-3),
+        training=TrainingConfig(max_epochs=30, lr=5e-3, patience=10),
     )
 
 
 def parity() -> Config:
     """Is the number of ones odd? Needs a state that flips; short strings come along so that it can be learnt."""
     return Config(
-        data=DataConfig(name="parity", length=[5, 20], train_size=8000, validation_size=500, test_size=1000),
+        data=DataConfig(name="parity", length=[2, 12], train_size=4000, validation_size=500, test_size=1000),
         model=ModelConfig(cell="gru", hidden_size=32, embedding_size=8),
         training=TrainingConfig(max_epochs=60, batch_size=64, lr=1e-2, patience=20),
     )
@@ -26,9 +26,9 @@ def parity() -> Config:
 def delayed_recall() -> Config:
     """Which of two cues came first, long before the end?"""
     return Config(
-        data=DataConfig(name="delayed-recall", train_size=4000, validation_size=500, test_size=1000),
+        data=DataConfig(name="delayed-recall", train_size=8000, validation_size=500, test_size=1000),
         model=ModelConfig(cell="gru", hidden_size=32, embedding_size=16),
-        training=TrainingConfig(max_epochs=30, batch_size=64, lr=5e-3),
+        training=TrainingConfig(max_epochs=15, batch_size=64, lr=1e-2, patience=10),
     )
 
 
@@ -37,7 +37,7 @@ def dna() -> Config:
     return Config(
         data=DataConfig(name="dna-motif", train_size=4000, validation_size=500, test_size=1000),
         model=ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"]),
-        training=TrainingConfig(max_epochs=30, batch_size=64, lr=5e-3),
+        training=TrainingConfig(max_epochs=8, batch_size=64, lr=5e-3),
     )
 
 
@@ -46,7 +46,7 @@ def dna_order() -> Config:
     return Config(
         data=DataConfig(name="dna-order", train_size=4000, validation_size=500, test_size=1000),
         model=ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["last", "max"]),
-        training=TrainingConfig(max_epochs=30, batch_size=64, lr=5e-3),
+        training=TrainingConfig(max_epochs=12, batch_size=64, lr=5e-3, patience=10),
     )
 
 
@@ -75,7 +75,7 @@ def imdb() -> Config:
     return Config(
         data=DataConfig(name="imdb", train_size=2000, validation_size=500, test_size=5000, min_count=2, max_length=400, truncate="both"),
         model=ModelConfig(cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5),
-        training=TrainingConfig(max_epochs=15, batch_size=32, lr=2e-3, patience=4),
+        training=TrainingConfig(max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4),
     )
 
 
