@@ -1,15 +1,18 @@
 """The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
 
+import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.errors import ConfigError, DataError, OstinatoError
+from ostinato.errors import ConfigError, DataError, OstinatoError, look_up
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -19,25 +22,41 @@ if TYPE_CHECKING:
 ROWS_AT_A_TIME = 512
 
 app = typer.Typer(
-    help="Recurrent sequence classification: train, evaluate, predict.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+    help="Recurrent sequence classification: train, evaluate, predict.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,  # rich would double the time that --help takes
 )
 data_app = typer.Typer(help="Named data sets, and audits of any data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")]
+FileSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="data.KEY=VALUE", help="Read the file otherwise than the training data, as data.text_column=review; repeatable."),
+]
 
 
 def main() -> None:
     """Run the command line; errors of ours are one line each and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale, JSON is UTF-8 and no character stops us
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app()
     except OstinatoError as error:
-        typer.echo("\n".join(f"Error: {line}" for line in str(error).splitlines()), err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:  # what no part of ours reads or writes by name: mostly standard output, when the disk is full
+        if error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
+        _fail(f"{error.filename or 'the output'}: {error.strerror}. Make room, or choose another place.")
+
+
+def _fail(message: str) -> None:
+    typer.echo("\n".join(f"Error: {line}" for line in message.splitlines()), err=True)
+    sys.exit(2)
 
 
 @app.command()
@@ -48,7 +67,10 @@ def train(
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier, score its test split once, and keep all of it in a run folder."""
+    """Train a classifier into a run folder.
+
+    The test split is scored once, beside what the model must beat; --resume goes on with a run that was stopped.
+    """
     if (what is None) == (resume is None):
         raise ConfigError(f"Give either a preset or config file, or --resume RUN. Presets: {', '.join(_presets())}.")
     if resume is not None and (settings or out):
@@ -66,7 +88,7 @@ def train(
     try:
         figures = runs.train_run(folder, progress=Progress(), say=lambda line: typer.echo(line, err=True))
     except KeyboardInterrupt:
-        typer.echo(f"Stopped; a checkpoint is kept. Go on with: ostinato train --resume {folder}", err=True)
+        typer.echo(f"Stopped; what was done is kept. Go on with: ostinato train --resume {shlex.quote(str(folder))}", err=True)
         raise typer.Exit(130) from None
     if finished:
         typer.echo(f"{folder} is finished already: nothing to resume.", err=True)
@@ -79,10 +101,11 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="A labelled file; by default the run's own test split.")] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="A labelled file; by default the run's own test split.")] = None,
+    settings: FileSettings = None,
     as_json: Json = False,
 ) -> None:
-    """Score a run's model on a labelled file, or again on its own test split."""
+    """Score a run on a labelled file, or on its test split."""
     from ostinato import runs, summary
 
     examples = None
@@ -90,7 +113,7 @@ def evaluate(
         from ostinato.data.dataset import examples_of
         from ostinato.data.readers import read_labelled
 
-        examples = examples_of(read_labelled(data, _columns(run, data))[0])
+        examples = examples_of(read_labelled(data, _reading(run, data, settings or []))[0])
     figures = runs.evaluate_run(run, examples)
     if as_json:
         typer.echo(json.dumps(figures, ensure_ascii=False))
@@ -101,23 +124,28 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
-    file: Annotated[str | None, typer.Argument(metavar="[FILE|-]", help="A data file, or - for one sequence a line from standard input.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="A sequence; repeatable.")] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input.")] = None,
+    text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
+    settings: FileSettings = None,
 ) -> None:
-    """Print one JSON line a sequence: its label and the probability of every label, in the order given."""
+    """Print a JSON line for each sequence, in order.
+
+    A line holds the label and the probability of every label. Series and lists of events are given as JSON arrays.
+    """
     if (file is None) == (not text):
         raise ConfigError("Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE.")
     from ostinato.estimators import load
 
     model = load(run)
     if text:
-        records = _typed(text, "--text", model)
+        records = _typed(((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer)
     elif file == "-":
-        records = _typed((line.rstrip("\r\n") for line in sys.stdin), "standard input, line", model)
+        records = _typed(_lines(sys.stdin.buffer), model.encoder_.tokenizer)
     else:
         from ostinato.data.readers import read_records
 
-        records = read_records(Path(str(file)), _columns(run, Path(str(file))), labelled=False)
+        path = Path(str(file))
+        records = read_records(path, _reading(run, path, settings or []), labelled=False)
     for line in _predictions(model, records):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -137,50 +165,64 @@ def data_list(as_json: Json = False) -> None:
 
 
 @data_app.command("show")
-def data_show(name: Annotated[str, typer.Argument(help="A named data set.")], rows: Annotated[int, typer.Option(min=1)] = 5, as_json: Json = False) -> None:
-    """What a named data set is, where it comes from, and its first training rows."""
+def data_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A named data set.")],
+    rows: Annotated[int, typer.Option(min=1, help="How many training rows to show.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """A named data set: what, where from, and its first rows."""
     from ostinato.config import DataConfig
     from ostinato.data.dataset import load_dataset
     from ostinato.data.named import NAMED
-    from ostinato.errors import look_up
 
     named = look_up(NAMED, name, "data set")
-    facts = {"name": name, "description": named.description, "size": named.size, "tokenizer": named.tokenizer, "source": named.source}
     data = load_dataset(DataConfig(name=name))
-    first = [{"sequence": _shown(sequence), "label": label} for sequence, label in zip(data.train.sequences[:rows], data.train.labels[:rows], strict=True)]
+    facts = {"name": name, "description": named.description, "size": named.size, "tokenizer": named.tokenizer}
+    facts |= {"source": named.source, "found": data.source}
+    first = list(zip(map(_plain, data.train.sequences[:rows]), data.train.labels[:rows], strict=True))
     if as_json:
-        typer.echo(json.dumps({**facts, "found": data.source, "rows": first}, ensure_ascii=False))
+        typer.echo(json.dumps({**facts, "rows": [{"sequence": sequence, "label": label} for sequence, label in first]}, ensure_ascii=False))
         return
-    for key, value in {**facts, "found": data.source}.items():
+    for key, value in facts.items():
         typer.echo(f"{key}: {value}")
-    for row in first:
-        typer.echo(f"  {row['label']}\t{row['sequence']}")
+    for sequence, label in first:
+        typer.echo(f"  {label}\t{_shortened(sequence)}")
 
 
 @data_app.command("audit")
 def data_audit(
-    what: Annotated[str, typer.Argument(metavar="PRESET|CONFIG.TOML|NAME|FILE", help="What to audit.")], settings: Settings = None, as_json: Json = False
+    what: Annotated[str, typer.Argument(metavar="PRESET|CONFIG.TOML|NAME|FILE", help="A preset, a config, a named data set, or a data file.")],
+    settings: Settings = None,
+    as_json: Json = False,
 ) -> None:
-    """What training would say of the data: classes, lengths, duplicates, leaks, unknown tokens."""
-    from ostinato import runs
-    from ostinato.data.named import NAMED
+    """What training would say of data, without training.
 
-    config = _data_file_config(what, settings or [], named=what in NAMED) if what in NAMED or _is_data_file(what) else _config(what, settings or [])[0]
-    data = runs.prepare(config)[0]
+    Classes, lengths, duplicates, leaks between splits, truncation, unknown tokens.
+    """
+    from ostinato import runs
+
+    data = runs.prepare(_data_config(what, settings or []))[0]
     typer.echo(json.dumps(data.audit.to_dict(), ensure_ascii=False) if as_json else "\n".join(data.audit.lines()))
 
 
 @app.command()
 def init(what: Annotated[str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to guess a config for.")]) -> None:
-    """Print a config: a preset's, or one guessed from a data file, each guess said in a comment."""
+    """Print a config: a preset's, or a guess for a data file.
+
+    Columns, tokenizer and splits are guessed from the file's first rows, and each guess is said in a comment.
+    """
+    from ostinato.config import to_toml
+
     if _is_data_file(what):
         from ostinato.guess import guess_config
 
-        typer.echo(guess_config(Path(what)), nl=False)
-        return
-    from ostinato.config import to_toml
-
-    typer.echo(to_toml(_config(what, [])[0]), nl=False)
+        config, reasons = guess_config(Path(what))
+        for reason in reasons:
+            typer.echo("# " + "".join(character if character.isprintable() else " " for character in reason))
+        typer.echo()
+    else:
+        config = _config(what, [])[0]
+    typer.echo(to_toml(config), nl=False)
 
 
 @app.command()
@@ -193,16 +235,14 @@ def schema() -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Versions, engine, threads, device; what is missing and how to get it."""
-    from ostinato.doctor import examine
+    """Versions, engine, threads, device, and what is missing."""
+    from ostinato import doctor, summary
 
-    facts = examine()
+    facts = doctor.examine()
     if as_json:
         typer.echo(json.dumps(facts))
-        return
-    from ostinato import summary
-
-    summary.print_table(("what", "found"), [(key.replace("_", " "), _shown(value)) for key, value in facts.items()])
+    else:
+        summary.print_table(("what", "found"), doctor.rows(facts))
 
 
 def _presets() -> list[str]:
@@ -214,58 +254,77 @@ def _presets() -> list[str]:
 def _config(what: str, settings: list[str]) -> "tuple[Config, str]":
     """The config that a preset's name or a TOML file stands for, and a name for its run."""
     from ostinato.config import override, read_config
-    from ostinato.errors import look_up
     from ostinato.presets import PRESETS
 
     if what.endswith(".toml"):
         return override(read_config(Path(what)), settings), Path(what).stem
     if _is_data_file(what):
-        raise ConfigError(f"{what} is a data file. Write a config for it first: ostinato init {what} > config.toml")
+        raise ConfigError(f"{what} is a data file. Write a config for it first: ostinato init {shlex.quote(what)} > config.toml")
     return override(look_up(PRESETS, what, "preset")(), settings), what
 
 
-def _data_file_config(what: str, settings: list[str], *, named: bool) -> "Config":
-    """A config for a named set, or for a data file with all guesses."""
-    from ostinato.config import override, parse_config, parse_toml
+def _data_config(what: str, settings: list[str]) -> "Config":
+    """As `_config`, but a named data set or a data file, with all guesses, will do too."""
+    from ostinato.config import Config, DataConfig, override
+    from ostinato.data.named import NAMED
+    from ostinato.presets import PRESETS
 
-    if named:
-        return override(parse_config({"data": {"name": what}}), settings)
-    from ostinato.guess import guess_config
+    if _is_data_file(what):
+        from ostinato.guess import guess_config
 
-    return override(parse_toml(guess_config(Path(what)), what), settings)
+        config, reasons = guess_config(Path(what))
+        typer.echo("\n".join(reasons[1:]), err=True)
+        return override(config, settings)
+    if what.endswith(".toml") or what in PRESETS:
+        return _config(what, settings)[0]
+    name = what if what in NAMED else look_up({each: each for each in (*PRESETS, *NAMED)}, what, "preset or data set")
+    return override(Config(data=DataConfig(name=name)), settings)
 
 
 def _is_data_file(what: str) -> bool:
     return not what.endswith(".toml") and ("." in what or os.sep in what)
 
 
-def _columns(run: Path, file: Path) -> "DataConfig":
-    """How to read `file`: with the columns that the run was trained on, when there are such."""
-    from ostinato.config import DataConfig, read_config
+def _reading(run: Path, file: Path, settings: list[str]) -> "DataConfig":
+    """How to read `file`: as the run's own data file, but for the settings."""
+    from ostinato.config import Config, DataConfig, override, read_config
 
-    trained = read_config(run / "config.toml").data if (run / "config.toml").exists() else DataConfig(path=str(file))
-    changes = {"name": None, "path": str(file), "validation_path": None, "test_path": None, "split_column": None, "group_column": None, "format": None}
-    return trained.model_copy(update=changes)
+    for setting in settings:
+        if not setting.startswith("data."):
+            raise ConfigError(f"--set {setting}: the model is trained already. Set only how the file is read, for example: --set data.text_column=review")
+    own = run / "config.toml"
+    data = read_config(own).data if own.exists() else DataConfig(path=str(file))
+    elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column", "format"))
+    return override(Config(data=data.model_copy(update={**elsewhere, "path": str(file)})), settings).data
 
 
-def _typed(texts: Iterable[str], origin: str, model: "SequenceClassifier") -> "Iterator[Record]":
-    """Sequences as they are typed; series and lists of events may be JSON arrays."""
+def _lines(stream: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """The lines of standard input, each with its place."""
+    for number, line in enumerate(stream, 1):
+        place = f"standard input, line {number}"
+        try:
+            yield place, line.decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{place}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8") from None
+
+
+def _typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> "Iterator[Record]":
+    """Sequences as they are typed, each with its place; series, and lists of events, are JSON arrays."""
     from ostinato.data.examples import Record
 
-    for number, text in enumerate(texts, 1):
+    for place, text in texts:
         sequence: Any = text
-        if text.startswith("[") and model.encoder_.tokenizer in ("numeric", "events"):
+        if tokenizer == "numeric" or (tokenizer == "events" and text.startswith("[")):
             try:
-                sequence = json.loads(text)
+                sequence = json.loads(text or "[]")
             except json.JSONDecodeError as error:
-                raise DataError(f"{origin} {number}: not a JSON array: {error}. Write a series as [1.5, 2] or [[1.5, 2], [3, 4]].") from None
-        yield Record(sequence, None, None, None, f"{origin} {number}")
+                example = "[1.5, 2] or [[1.5, 2], [3, 4]]" if tokenizer == "numeric" else '["open", "read"]'
+                raise DataError(f"{place}: {_shortened(text)!r} is not a JSON array ({error.msg}). Write for example: {example}") from None
+        yield Record(sequence, None, None, None, place)
 
 
 def _predictions(model: "SequenceClassifier", records: "Iterator[Record]") -> Iterator[str]:
     """JSON lines for a stream of records, a few hundred in memory at a time."""
-    from itertools import islice
-
     from ostinato.estimators import rows_without_known_tokens
 
     labels = model.encoder_.labels
@@ -274,14 +333,18 @@ def _predictions(model: "SequenceClassifier", records: "Iterator[Record]") -> It
         for row in (sequences.lengths == 0).nonzero().flatten()[:1].tolist():
             raise DataError(f"{batch[row].place}: the sequence is empty: there is nothing to classify. Leave it out.")
         for row in rows_without_known_tokens(model.encoder_, sequences)[:1]:
-            raise DataError(f"{batch[row].place}: no token of {_shown(batch[row].sequence)!r} occurs in the training data: nothing to go by. Leave it out.")
+            text = _shortened(batch[row].sequence)
+            raise DataError(f"{batch[row].place}: no token of {text!r} occurs in the training data: nothing to go by. Leave it out.")
         for row in model.predict_encoded(sequences):
             probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, row, strict=True)}
             yield json.dumps({"label": labels[int(row.argmax())], "probabilities": probabilities}, ensure_ascii=False)
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items())
-    text = "none" if value is None else str(value.tolist() if hasattr(value, "tolist") else value)
+def _plain(sequence: Any) -> Any:
+    """A sequence as JSON has it."""
+    return sequence.tolist() if hasattr(sequence, "tolist") else sequence
+
+
+def _shortened(value: Any) -> str:
+    text = str(value)
     return text if len(text) <= 100 else text[:99] + "…"

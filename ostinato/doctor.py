@@ -13,4 +13,11 @@ def examine() -> dict[str, Any]:
     from ostinato.training import choose_device
 
     missing = {extra: f"pip install 'ostinato[{extra}]'" for extra, package in EXTRAS.items() if installed(package) is None}
-    return {**environment(), "device": str(choose_device("auto")), "engine": choose_engine("auto"), "missing_extras": missing or None}
+    return {**environment(), "device": str(choose_device("auto")), "engine": choose_engine("auto"), "missing_extras": missing}
+
+
+def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What `examine` found, a row for each version and each missing extra."""
+    told = [(key, "none" if value is None else str(value)) for key, value in facts.items() if not isinstance(value, dict)]
+    told += [(package, version or "missing") for package, version in facts["packages"].items()]
+    return told + [(f"extra {extra}", f"missing; get it with: {command}") for extra, command in facts["missing_extras"].items()]

@@ -20,7 +20,7 @@ from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.calibration import fit_temperature
 from ostinato.models import Classifier, build_classifier, predict_logits
 from ostinato.progress import Progress
-from ostinato.training import Labelled, few_threads, train
+from ostinato.training import Labelled, train
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -251,7 +251,7 @@ def fit_classifier(
     **options: Any,
 ) -> tuple[Classifier, TrainingState]:
     """Draw a model, train it (`options` as for `train`) and calibrate it; torch's generators are left as they were."""
-    with torch.random.fork_rng(), few_threads(config.model.hidden_size):
+    with torch.random.fork_rng():
         torch.manual_seed(config.training.seed)
         model = build_classifier(config.model, encoder)
         state = train(model, data, validation, config.training, **options)

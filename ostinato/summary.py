@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 HEADINGS = ("task", "model", "test accuracy", "95 % interval", "linear", "majority", "seconds", "run folder")
+MOST_CLASSES = 12  # a larger confusion matrix fits no terminal; `--json` has it
+WIDTH_OF_A_PIPE = 100_000
 
 
 def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
@@ -26,7 +29,7 @@ def result_row(folder: Path, figures: dict[str, Any]) -> tuple[str, ...]:
 
 
 def print_metrics(figures: dict[str, Any]) -> None:
-    """All metrics of one split, with intervals."""
+    """All metrics of one split, with intervals, and what was taken for what when the classes are few."""
     rows = []
     for name, value in figures.items():
         if isinstance(value, int | float):
@@ -34,15 +37,19 @@ def print_metrics(figures: dict[str, Any]) -> None:
             rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else f"{value:,}", interval))
     print_table(("metric", "value", "95 % interval"), rows)
     labels = list(figures["per_class"])
-    print_table(("true \\ predicted", *labels), [(label, *map(str, row)) for label, row in zip(labels, figures["confusion_matrix"], strict=True)])
+    if len(labels) <= MOST_CLASSES:
+        print_table(("true \\ predicted", *labels), [(label, *map(str, row)) for label, row in zip(labels, figures["confusion_matrix"], strict=True)])
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table; on a terminal too narrow for it, or in a pipe, nothing is cut off."""
+    """A plain table: on a terminal, cells too wide are folded between words; in a pipe each row is one line."""
+    console = Console(markup=False, emoji=False, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for heading, *cells in zip(headings, *rows, strict=True):
+        longest_word = max((cell_len(word) for cell in (heading, *cells) for word in cell.split()), default=0)
+        table.add_column(heading, min_width=longest_word, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    console.print(table, markup=False, soft_wrap=False, width=console.width if console.is_terminal else 200)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_PIPE
+    console.print(table)

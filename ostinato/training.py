@@ -22,7 +22,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import ConfigError, TrainingError
 from ostinato.evaluation.metrics import epoch_metrics
-from ostinato.models import Classifier, predict_logits
+from ostinato.models import Classifier, few_threads, predict_logits
 from ostinato.progress import Progress
 
 
@@ -69,7 +69,7 @@ def train(
     progress = progress or Progress(quiet=True)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
 
-    with progress.training(config.max_epochs, state.epoch):
+    with few_threads(model), progress.training(config.max_epochs, state.epoch):
         while not state.finished:
             model.train()
             num_batches = sampler.num_batches(state.epoch)
@@ -196,23 +196,6 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     wanted = precision == "bfloat16" or (precision == "auto" and helps)
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
-
-
-@contextmanager
-def few_threads(hidden_size: int) -> Iterator[None]:
-    """Narrow layers train on one thread; the process's own number is back after the block.
-
-    Up to 64 units a second thread took 10 to 25 % off a step on two idle cores, and tripled it where another program
-    used one of them (threads wait for each other at every time step). The bits are then the same on any machine
-    with the same instructions, too.
-    """
-    before = torch.get_num_threads()
-    if hidden_size <= 64:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def choose_device(name: str) -> torch.device:

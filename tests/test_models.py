@@ -6,7 +6,7 @@ import torch
 from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
-from ostinato.models import Classifier, build_classifier, predict_logits
+from ostinato.models import Classifier, build_classifier, few_threads, predict_logits
 
 CONFIGS = {
     "plain": ModelConfig(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
@@ -74,3 +74,12 @@ def test_probabilities_are_softened_by_the_temperature():
     torch.testing.assert_close(model.probabilities(logits), logits.softmax(1))
     model.temperature.fill_(2.0)
     torch.testing.assert_close(model.probabilities(logits), (logits / 2).softmax(1))
+
+
+@pytest.mark.parametrize(("hidden_size", "inside"), [(64, 1), (65, 2)])
+def test_narrow_layers_run_on_one_thread_and_the_number_is_restored(hidden_size, inside):
+    torch.set_num_threads(2)
+    with few_threads(classifier(ModelConfig(hidden_size=hidden_size))):
+        assert torch.get_num_threads() == inside
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)

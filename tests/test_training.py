@@ -10,7 +10,7 @@ from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.models import Classifier, predict_logits
-from ostinato.training import Labelled, backward, choose_device, few_threads, make_optimizer, set_learning_rate, train, update_average
+from ostinato.training import Labelled, backward, choose_device, make_optimizer, set_learning_rate, train, update_average
 
 CONFIG = TrainingConfig(max_epochs=3, batch_size=8, lr=1e-2, device="cpu", patience=None)
 
@@ -186,16 +186,6 @@ def test_autocast_in_bfloat16_trains_on_the_cpu():
     train(net, data(), None, CONFIG.model_copy(update={"precision": "bfloat16"}))
     assert all(tensor.dtype == torch.float32 for tensor in net.state_dict().values())
     assert not torch.equal(start["head.weight"], net.head.weight)
-
-
-def test_narrow_layers_train_on_one_thread_and_the_number_is_restored():
-    torch.set_num_threads(2)
-    with few_threads(64):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 2
-    with few_threads(65):
-        assert torch.get_num_threads() == 2
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "gpu"])

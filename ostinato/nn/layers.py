@@ -142,6 +142,7 @@ class RecurrentStack(nn.Module):
         engine: str = "auto",
     ) -> None:
         super().__init__()
+        self.hidden_size = hidden_size
         self.residual = residual
         self.dropout = VariationalDropout(dropout)
         self.layers = nn.ModuleList()
