@@ -46,9 +46,9 @@ def measure(name: str, seeds: int, settings: list[str], out: Path) -> dict:
     for seed in range(seeds):
         config = override(look_up(PRESETS, name, "preset")(), [*settings, f"training.seed={seed}"])
         folder = out / "-".join([name, *(setting.partition(".")[2] for setting in settings), str(seed)])
-        if not (folder / "config.toml").exists() or (folder / "config.toml").read_text() != to_toml(config):
-            runs.create_run(config, folder)
-        figures.append(runs.train_run(folder, progress=Progress(label=f"{name}, seed {seed}")))
+        progress = Progress(label=f"{name}, seed {seed}")
+        same = (folder / "config.toml").exists() and (folder / "config.toml").read_text() == to_toml(config)
+        figures.append(runs.resume_run(folder, progress=progress) if same else runs.start_run(config, folder, progress=progress))
     return {
         "accuracies": [each["test"]["accuracy"] for each in figures],
         "interval_of_first": figures[0]["test"]["intervals"]["accuracy"],

@@ -22,8 +22,7 @@ def main(out: Path | None = None) -> None:
     for task in TASKS:
         print(f"\n{task}: {(PRESETS[task].__doc__ or '').strip()}")
         folder = out / task if out else runs.free_folder(task)
-        runs.create_run(PRESETS[task](), folder)
-        results.append((folder, runs.train_run(folder, progress=Progress(label=task), say=print)))
+        results.append((folder, runs.start_run(PRESETS[task](), folder, progress=Progress(label=task))))
     print("\nUsing them:")
     for task, (folder, _) in zip(TASKS, results, strict=True):
         model = load(folder)

@@ -23,6 +23,11 @@ def save_model(path: Path, model: Classifier, config: ModelConfig, encoder: Enco
     save_tensors(path, model.state_dict(), {"kind": "model", "model": config.model_dump(), "encoder": encoder.to_json()})
 
 
+def model_file(path: Path) -> Path:
+    """The model file at `path`, which is one or is a run folder."""
+    return path / "model.safetensors" if path.is_dir() else path
+
+
 def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder]:
     """Read what `save_model` wrote, on the CPU, in eval mode.
 
@@ -34,7 +39,7 @@ def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder]:
         raise RunError(f"{path}: holds a {facts.get('kind')}, not a model. Name a run folder or its model.safetensors.")
     config, encoder = ModelConfig(**facts["model"]), Encoder.from_json(facts["encoder"])
     model = build_classifier(config, encoder)
-    model.load_state_dict(tensors)
+    _load_weights(path, model, tensors)
     return model.eval(), config, encoder
 
 
@@ -81,7 +86,7 @@ class Keeper:
         tensors, facts = load_tensors(path)
         if facts["data"] != self.data_digest:
             raise RunError(f"{path}: belongs to other training data than the config gives now. Put the data back as it was, or train into a new folder.")
-        self.model.load_state_dict(_under("model.", tensors))
+        _load_weights(path, self.model, _under("model.", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer.", tensors).items():
             index, _, moment = name.partition(".")
@@ -102,7 +107,18 @@ class Keeper:
             save_tensors(self.folder / "best.safetensors", weights, {"kind": "weights"})
 
     def load_best(self, state: TrainingState) -> None:
-        self.model.load_state_dict(self.best if self.folder is None else load_tensors(self.folder / "best.safetensors")[0])
+        if self.folder is None:
+            self.model.load_state_dict(self.best)
+        else:
+            path = self.folder / "best.safetensors"
+            _load_weights(path, self.model, load_tensors(path)[0])
+
+
+def _load_weights(path: Path, model: Classifier, tensors: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise RunError(f"{path}: its weights are of other layers than the config gives. Put config.toml back as it was, or train into a new folder.") from None
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,21 +5,15 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.errors import ConfigError, DataError, OstinatoError, look_up
+from ostinato.errors import ConfigError, OstinatoError, look_up
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
-    from ostinato.data.examples import Record
-    from ostinato.estimators import SequenceClassifier
-
-ROWS_AT_A_TIME = 512
 
 app = typer.Typer(
     help="Recurrent sequence classification: train, evaluate, predict.",
@@ -48,6 +42,9 @@ def main() -> None:
         app()
     except OstinatoError as error:
         _fail(str(error))
+    except BrokenPipeError:  # who read our output has gone, as `| head` does; nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except OSError as error:  # what no part of ours reads or writes by name: mostly standard output, when the disk is full
         if error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
@@ -78,24 +75,26 @@ def train(
     from ostinato import runs, summary
     from ostinato.progress import Progress
 
-    if resume is not None:
-        folder = resume
-        finished = runs.finished_metrics(folder) is not None
-    else:
-        config, name = _config(what or "", settings or [])
-        folder, finished = out or runs.free_folder(name), False
-        runs.create_run(config, folder)
+    progress = Progress()
+    folder = resume
     try:
-        figures = runs.train_run(folder, progress=Progress(), say=lambda line: typer.echo(line, err=True))
+        if resume is not None:
+            if runs.finished_metrics(resume) is not None:
+                progress.say(f"{resume} is finished already: nothing to resume.")
+            figures = runs.resume_run(resume, progress=progress)
+        else:
+            config, name = _config(what or "", settings or [])
+            folder = out or runs.free_folder(name)
+            figures = runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
-        typer.echo(f"Stopped; what was done is kept. Go on with: ostinato train --resume {shlex.quote(str(folder))}", err=True)
+        kept = folder is not None and folder.exists()
+        told = f"Stopped; what was done is kept. Go on with: ostinato train --resume {shlex.quote(str(folder))}"
+        progress.say(told if kept else "Stopped before there was anything to keep.")
         raise typer.Exit(130) from None
-    if finished:
-        typer.echo(f"{folder} is finished already: nothing to resume.", err=True)
     if as_json:
         typer.echo(json.dumps({"run": str(folder), **figures}, ensure_ascii=False))
     else:
-        summary.print_results([(folder, figures)])
+        summary.print_results([(Path(str(folder)), figures)])
 
 
 @app.command()
@@ -134,19 +133,20 @@ def predict(
     """
     if (file is None) == (not text):
         raise ConfigError("Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE.")
+    from ostinato import prediction
     from ostinato.estimators import load
 
     model = load(run)
     if text:
-        records = _typed(((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer)
+        records = prediction.typed(((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer)
     elif file == "-":
-        records = _typed(_lines(sys.stdin.buffer), model.encoder_.tokenizer)
+        records = prediction.typed(prediction.lines(sys.stdin.buffer), model.encoder_.tokenizer)
     else:
         from ostinato.data.readers import read_records
 
         path = Path(str(file))
         records = read_records(path, _reading(run, path, settings or []), labelled=False)
-    for line in _predictions(model, records):
+    for line in prediction.json_lines(model, records):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -296,48 +296,6 @@ def _reading(run: Path, file: Path, settings: list[str]) -> "DataConfig":
     data = read_config(own).data if own.exists() else DataConfig(path=str(file))
     elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column", "format"))
     return override(Config(data=data.model_copy(update={**elsewhere, "path": str(file)})), settings).data
-
-
-def _lines(stream: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """The lines of standard input, each with its place."""
-    for number, line in enumerate(stream, 1):
-        place = f"standard input, line {number}"
-        try:
-            yield place, line.decode("utf-8-sig").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{place}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8") from None
-
-
-def _typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> "Iterator[Record]":
-    """Sequences as they are typed, each with its place; series, and lists of events, are JSON arrays."""
-    from ostinato.data.examples import Record
-
-    for place, text in texts:
-        sequence: Any = text
-        if tokenizer == "numeric" or (tokenizer == "events" and text.startswith("[")):
-            try:
-                sequence = json.loads(text or "[]")
-            except json.JSONDecodeError as error:
-                example = "[1.5, 2] or [[1.5, 2], [3, 4]]" if tokenizer == "numeric" else '["open", "read"]'
-                raise DataError(f"{place}: {_shortened(text)!r} is not a JSON array ({error.msg}). Write for example: {example}") from None
-        yield Record(sequence, None, None, None, place)
-
-
-def _predictions(model: "SequenceClassifier", records: "Iterator[Record]") -> Iterator[str]:
-    """JSON lines for a stream of records, a few hundred in memory at a time."""
-    from ostinato.estimators import rows_without_known_tokens
-
-    labels = model.encoder_.labels
-    while batch := list(islice(records, ROWS_AT_A_TIME)):
-        sequences = model.encoder_.encode([record.sequence for record in batch], [record.place for record in batch])
-        for row in (sequences.lengths == 0).nonzero().flatten()[:1].tolist():
-            raise DataError(f"{batch[row].place}: the sequence is empty: there is nothing to classify. Leave it out.")
-        for row in rows_without_known_tokens(model.encoder_, sequences)[:1]:
-            text = _shortened(batch[row].sequence)
-            raise DataError(f"{batch[row].place}: no token of {text!r} occurs in the training data: nothing to go by. Leave it out.")
-        for row in model.predict_encoded(sequences):
-            probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, row, strict=True)}
-            yield json.dumps({"label": labels[int(row.argmax())], "probabilities": probabilities}, ensure_ascii=False)
 
 
 def _plain(sequence: Any) -> Any:

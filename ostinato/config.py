@@ -79,7 +79,7 @@ class DataConfig(Table):
 
     empty: Literal["drop", "refuse"] = Field("drop", description="what happens to training sequences of length 0")
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
-    seed: int = Field(0, ge=0, description="draws generated data and splits")
+    seed: int = Field(0, ge=0, lt=2**63, description="draws generated data and splits")
 
     @field_validator("tokenizer")
     @classmethod
@@ -115,10 +115,10 @@ class ModelConfig(Table):
 
     cell: CellName = Field("lstm", description="the recurrence")
     nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="cell rnn: the activation")
-    embedding_size: int = Field(64, ge=1, description="size of a token's vector (numeric series: of a linear projection of the channels)")
+    embedding_size: int = Field(64, ge=1, le=65_536, description="size of a token's vector (numeric series: of a linear projection of the channels)")
     position: Literal["learned", "sinusoidal"] | None = Field(None, description="position embeddings, for windows aligned on a site")
-    hidden_size: int = Field(64, ge=1, description="size of the state, a direction")
-    num_layers: int = Field(1, ge=1, description="layers in the stack")
+    hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state, a direction")
+    num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
     bidirectional: bool = Field(False, description="read each sequence in both directions")
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
@@ -152,7 +152,7 @@ class TrainingConfig(Table):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
-    seed: int = Field(0, ge=0, description="draws weights, order and dropout")
+    seed: int = Field(0, ge=0, lt=2**63, description="draws weights, order and dropout")
 
 
 class Config(Table):

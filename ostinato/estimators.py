@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
-from ostinato.checkpoint import TrainingState, load_model, save_model
+from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
@@ -156,7 +156,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         data = encode(encoder, sequences, labels)
         refuse_empty(data.sequences)
-        refuse_one_class("y", list(encoder.labels))
+        refuse_one_class("y", labels)
         validation = encode(encoder, *held_out) if held_out[0] else None
         weights = class_weights(self.class_weight, encoder, data.targets)
         model, state = fit_classifier(config, encoder, data, validation, class_weight=weights, progress=Progress(quiet=not self.verbose))
@@ -237,8 +237,7 @@ def load(path: str | Path) -> SequenceClassifier:
     Raises:
         RunError: the file is missing, truncated, altered, or of a newer format.
     """
-    path = Path(path)
-    model, config, encoder = load_model(path / "model.safetensors" if path.is_dir() else path)
+    model, config, encoder = load_model(model_file(Path(path)))
     vocabulary = {name: getattr(encoder, name) for name in ("tokenizer", "max_length", "truncate")}
     return SequenceClassifier(**config.model_dump(), **vocabulary)._take(encoder, model, None)
 

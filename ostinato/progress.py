@@ -1,32 +1,36 @@
-"""What a person sees while something trains: a bar on a terminal, nothing elsewhere."""
+"""What a person sees while something trains: lines, and below them a bar where there is a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress as Bar
 
 
 class Progress:
-    """A bar over the epochs with loss, tokens a second and time left.
+    """Lines to standard error and, on a terminal, a bar over the epochs with loss, tokens a second and time left.
 
     Args:
-        console: where it is drawn; standard error by default.
-        quiet: draw nothing.
+        quiet: show nothing.
         label: what is trained.
     """
 
-    def __init__(self, *, console: "Console | None" = None, quiet: bool = False, label: str = "") -> None:
-        self.console, self.quiet, self.label = console, quiet, label
+    def __init__(self, *, quiet: bool = False, label: str = "") -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, quiet=quiet)
+        self.prefix = f"{label}: " if label else ""
         self._bar: Bar | None = None
-        self._epoch = 0
+        self._epoch = self._max_epochs = 0
+
+    def say(self, line: str) -> None:
+        """Show a line, above the bar while there is one."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def training(self, max_epochs: int, epoch: int) -> Iterator[None]:
         """Show the bar for the length of the block."""
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
         from rich.text import Text
 
@@ -35,14 +39,15 @@ class Progress:
                 tokens, elapsed = task.fields["tokens"], task.elapsed or 0
                 return Text(f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0 and tokens else "", style="dim")
 
-        console = self.console or Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), Rate(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=self.quiet or not console.is_terminal) as bar:
-            self._bar, self._epoch = bar, epoch
-            self._task = bar.add_task(f"{self.label} epoch {epoch + 1}/{max_epochs}", total=max_epochs, completed=epoch, tokens=0, told="")
-            self._max_epochs = max_epochs
+        with Progress(*columns, console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal) as bar:
+            self._bar, self._epoch, self._max_epochs = bar, epoch, max_epochs
+            self._task = bar.add_task(self._description(), total=max_epochs, completed=epoch, tokens=0, told="")
             yield
-            self._bar = None
+        self._bar = None
+
+    def _description(self) -> str:
+        return f"{self.prefix}epoch {min(self._epoch + 1, self._max_epochs)}/{self._max_epochs}"
 
     def step(self, share: float, tokens: int, loss: float) -> None:
         """A step is done: `share` of the epoch, with `tokens` read."""
@@ -50,8 +55,8 @@ class Progress:
             seen = self._bar.tasks[0].fields["tokens"] + tokens
             self._bar.update(self._task, completed=self._epoch + share, tokens=seen, told=f"loss {loss:.3f}")
 
-    def epoch(self, entry: Mapping[str, Any]) -> None:
+    def epoch(self) -> None:
         """An epoch is over."""
         self._epoch += 1
         if self._bar is not None:
-            self._bar.update(self._task, description=f"{self.label} epoch {min(self._epoch + 1, self._max_epochs)}/{self._max_epochs}")
+            self._bar.update(self._task, description=self._description())

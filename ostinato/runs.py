@@ -14,11 +14,14 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -29,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ostinato.checkpoint import TrainingState, load_model, save_model
+from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
 from ostinato.config import Config, read_config, to_toml
 from ostinato.data.dataset import Dataset, load_dataset
 from ostinato.data.encoder import Encoder
@@ -44,6 +47,34 @@ from ostinato.training import Labelled, choose_device
 from ostinato.versions import environment
 
 Say = Callable[[str], None]
+Prepared = tuple[Dataset, Encoder, dict[str, Labelled]]  # encoded splits by name: train, and validation and test where there are such
+
+
+def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Make a run folder and train in it; see `resume_run`. Nothing is made when config or data are at fault.
+
+    Raises:
+        RunError: there is something at that place already, or it cannot be written.
+        KeyboardInterrupt, OstinatoError: as in `resume_run`.
+    """
+    refuse_occupied(folder)
+    prepared = prepare(config)
+    create_run(config, folder)
+    return _train(folder, config, prepared, progress or Progress(quiet=True))
+
+
+def resume_run(folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Train, evaluate and keep what the folder's config describes, from wherever it stands. Returns the figures.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
+        OstinatoError: whatever the config, the data, the training or the disk has at fault.
+    """
+    done = finished_metrics(folder)
+    if done is not None:
+        return done
+    config = read_config(folder / "config.toml")
+    return _train(folder, config, prepare(config), progress or Progress(quiet=True))
 
 
 def create_run(config: Config, folder: Path) -> None:
@@ -51,19 +82,32 @@ def create_run(config: Config, folder: Path) -> None:
 
     Raises:
         RunError: there is something at that place already, or it cannot be written.
+        ConfigError: the config's device is not there.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder}: is not empty. Choose another --out, or go on with it: ostinato train --resume {folder}")
+    refuse_occupied(folder)
+    facts = {"format": FORMAT, "created": _now(), **environment(), "device": str(choose_device(config.training.device))}
+    fresh = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         fresh.chmod(0o755)
         (fresh / "checkpoints").mkdir()
         write_atomically(fresh / "config.toml", to_toml(config))
-        write_json(fresh / "environment.json", {"format": FORMAT, "created": _now(), **environment(), "device": str(choose_device(config.training.device))})
+        write_json(fresh / "environment.json", facts)
         fresh.rename(folder)
     except OSError as error:
         raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another --out.") from None
+    finally:
+        if fresh is not None and fresh.exists():
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Refuse a place where something is already."""
+    if (folder / "config.toml").exists():
+        raise RunError(f"{folder}: is not empty, it holds a run. Choose another --out, or go on with it: ostinato train --resume {folder}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: is not empty. Choose another --out.")
 
 
 def free_folder(name: str) -> Path:
@@ -83,26 +127,99 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
     """
     if not (folder / "config.toml").exists():
         raise RunError(f"{folder}: is not a run folder: it holds no config.toml. Start one with: ostinato train PRESET --out {folder}")
-    environment_file = folder / "environment.json"
+    environment_file, metrics_file = folder / "environment.json", folder / "metrics.json"
     if environment_file.exists():
-        check_format(environment_file, int(json.loads(environment_file.read_text(encoding="utf-8")).get("format", 0)))
-    path = folder / "metrics.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        check_format(environment_file, int(_read_json(environment_file).get("format", 0)))
+    return _read_json(metrics_file) if metrics_file.exists() else None
 
 
-def train_run(folder: Path, *, progress: Progress | None = None, say: Say = lambda line: None) -> dict[str, Any]:
-    """Train, evaluate and keep what the folder's config describes, from wherever it stands. Returns the figures.
+def prepare(config: Config) -> Prepared:
+    """Load, audit and encode the splits; vocabulary, scaler and labels come from train alone."""
+    data = load_dataset(config.data)
+    encoder = Encoder.fit(
+        data.train.sequences,
+        data.train.labels,
+        tokenizer=data.tokenizer,
+        **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
+    )
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
+    unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
+    audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
+    return replace(data, audit=audit), encoder, splits
+
+
+def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
+    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
+    calibrated = model.probabilities(logits).numpy()
+    return {
+        **metrics.classification_metrics(targets.numpy(), calibrated, labels=encoder.labels),
+        "ece_before_scaling": metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy()),
+        "temperature": float(model.temperature),
+        "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
+    }
+
+
+def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
+    """Score a finished run's model on `examples`, or again on its own test split.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
-        OstinatoError: whatever the config, the data, the training or the disk has at fault.
+        RunError: the run is not finished, or has no test split.
+        DataError: no row, or a label that training never saw.
     """
-    done = finished_metrics(folder)
-    if done is not None:
-        return done
-    say = _logged(folder / "training.log", say)
-    config = read_config(folder / "config.toml")
-    data, encoder, splits = prepare(config, say)
+    model, _, encoder = load_model(model_file(folder))
+    if examples is None:
+        if not (folder / "config.toml").exists():
+            raise RunError(f"{folder}: a model file alone has no test split. Name a labelled file: ostinato evaluate {folder} FILE")
+        examples = load_dataset(read_config(folder / "config.toml").data).test
+        if examples is None:
+            raise RunError(f"{folder}: was trained without a test split. Name a file to evaluate: ostinato evaluate {folder} FILE")
+    split = encode(encoder, examples.sequences, examples.labels, examples.places)
+    refuse_empty(split.sequences, examples.places)
+    return score(model, encoder, split.targets, predict_logits(model, split.sequences))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # not UTF-8, or not JSON
+        content = None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: truncated or altered, not the JSON that was written. Remove it and resume, or train anew.")
+    return content
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people and programs, atomically."""
+    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a question to ask between steps; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress) -> dict[str, Any]:
+    data, encoder, splits = prepared
+    say = _logged(folder / "training.log", progress.say)
+    for line in data.audit.lines():
+        say(line)
     write_json(folder / "audit.json", data.audit.to_dict())
     write_json(folder / "vocabulary.json", encoder.to_json())
 
@@ -134,78 +251,6 @@ def train_run(folder: Path, *, progress: Progress | None = None, say: Say = lamb
         _write_predictions(folder / "predictions.parquet", data.test, encoder, model.probabilities(logits).numpy())
     write_json(folder / "metrics.json", figures)
     return figures
-
-
-def prepare(config: Config, say: Say = lambda line: None) -> tuple[Dataset, Encoder, dict[str, Labelled]]:
-    """Load, audit and encode the splits; vocabulary, scaler and labels come from train alone."""
-    data = load_dataset(config.data)
-    encoder = Encoder.fit(
-        data.train.sequences,
-        data.train.labels,
-        tokenizer=data.tokenizer,
-        **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
-    )
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
-    unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
-    audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
-    for line in audit.lines():
-        say(line)
-    return Dataset(data.name, data.source, data.tokenizer, data.train, data.validation, data.test, audit), encoder, splits
-
-
-def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
-    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
-    calibrated = model.probabilities(logits).numpy()
-    return {
-        **metrics.classification_metrics(targets.numpy(), calibrated, labels=encoder.labels),
-        "ece_before_scaling": metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy()),
-        "temperature": float(model.temperature),
-        "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
-    }
-
-
-def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
-    """Score a finished run's model on `examples`, or again on its own test split.
-
-    Raises:
-        RunError: the run is not finished, or has no test split.
-        DataError: no row, or a label that training never saw.
-    """
-    model, _, encoder = load_model(folder / "model.safetensors")
-    if examples is None:
-        examples = load_dataset(read_config(folder / "config.toml").data).test
-        if examples is None:
-            raise RunError(f"{folder}: was trained without a test split. Name a file to evaluate: ostinato evaluate {folder} FILE")
-    split = encode(encoder, examples.sequences, examples.labels, examples.places)
-    refuse_empty(split.sequences, examples.places)
-    return score(model, encoder, split.targets, predict_logits(model, split.sequences))
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people and programs, atomically."""
-    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a question to ask between steps; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _describe(config: Config, data: Dataset, model: Classifier, state: TrainingState) -> dict[str, Any]:
@@ -275,7 +320,8 @@ def _logged(path: Path, say: Say) -> Say:
         with path.open("a", encoding="utf-8") as log:
             log.write(f"{_now()} {line}\n")
 
-    both(f"$ {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+    with path.open("a", encoding="utf-8") as log:
+        log.write(f"{_now()} $ {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}\n")
     return both
 
 

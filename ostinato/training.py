@@ -102,7 +102,7 @@ def train(
             with swapped(model, average):
                 end_epoch(state, config, model, validation, keeper)
             state.seconds = time.monotonic() - started
-            progress.epoch(state.history[-1])
+            progress.epoch()
             keeper.save_last(state)
             saved = time.monotonic()
             on_epoch(state)
@@ -210,6 +210,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"Unknown device {name!r}. Choose from: auto, cpu, cuda, cuda:0, …") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"Device {name!r} is not there: PyTorch sees no CUDA GPU. Use training.device=cpu, or see `ostinato doctor`.")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"Device {name!r} is not supported. Choose from: auto, cpu, cuda, cuda:0, …")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"Device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA GPUs. Set training.device=cpu.")
     return device

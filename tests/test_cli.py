@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from ostinato import cli, doctor, summary
+from ostinato import cli, doctor, prediction, summary
 from ostinato.config import parse_toml
 from ostinato.data.examples import Record
 from ostinato.data.named import NAMED
@@ -277,8 +277,8 @@ def test_evaluate_reads_other_columns_when_told(folder, capsys):
 def test_predict_holds_a_few_hundred_rows_at_a_time(folder):
     taken = []
     records = (taken.append(number) or Record(TEXTS[0], None, None, None, f"row {number}") for number in range(10_000))
-    next(cli._predictions(load("run"), records))
-    assert len(taken) == cli.ROWS_AT_A_TIME
+    next(prediction.json_lines(load("run"), records))
+    assert len(taken) == prediction.ROWS_AT_A_TIME
 
 
 def test_output_is_utf_8_in_any_locale(folder, monkeypatch):
@@ -388,7 +388,7 @@ UNTRAINED = {
     "data file for a config": ({}, "train reviews.csv", "reviews.csv is a data file. Write a config for it first: ostinato init reviews.csv"),
     "nothing to train": ({}, "train", "Give either a preset or config file, or --resume RUN"),
     "resume with settings": ({}, "train --resume run --set model.cell=gru", "Leave --set and --out away"),
-    "run folder not empty": ({}, "train majority --out run", "run: is not empty. Choose another --out"),
+    "run folder not empty": ({}, "train majority --out run", "run: is not empty, it holds a run. Choose another --out"),
     "run of a newer format": (lambda: of_format_9("run/environment.json"), "train --resume run", "run/environment.json: format 9 is newer"),
     "loss not finite": ({}, "train majority --set training.lr=1e30 --set training.clip_norm=none", "Epoch 1, batch"),
 }

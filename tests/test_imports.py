@@ -19,7 +19,7 @@ ORDER = [
     ("evaluation",),
     ("training",),
     ("estimators",),
-    ("guess", "runs", "doctor", "summary"),
+    ("guess", "runs", "prediction", "doctor", "summary"),
     ("cli",),
     ("__main__",),
 ]

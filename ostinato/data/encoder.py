@@ -231,7 +231,7 @@ def _scale(series: list[np.ndarray], places: list[str] | None) -> tuple[tuple[fl
 def _series(sequence: Any, place: str, channels: int | None = None) -> np.ndarray:
     """Check a numeric series and shape it (T, channels)."""
     try:
-        series = np.asarray(sequence)
+        series = np.asarray([] if isinstance(sequence, str) and not sequence.strip() else sequence)  # a missing series is an empty text
     except ValueError:  # rows of different lengths
         series = np.asarray(None)
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:

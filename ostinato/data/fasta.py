@@ -40,13 +40,13 @@ def with_labels(rows: Iterator[Row], config: DataConfig, *, labelled: bool) -> I
         ConfigError: neither or both are given, or the pattern is not a regular expression with a group.
         DataError: a header does not match or an id is not in the table, where labels are needed.
     """
-    if config.label_pattern is None and config.label_table is None and not labelled:
+    if not labelled:
         yield from rows
         return
     label_of, hint = _labeller(config)
     for place, row in rows:
         label = label_of(row["id"], row["header"])
-        if label is None and labelled and not config.skip_unlabelled:
+        if label is None and not config.skip_unlabelled:
             raise DataError(f"{place}: no label for the header {row['header']!r}. {hint}")
         yield place, {**row, "label": label}
 

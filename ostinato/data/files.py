@@ -25,7 +25,7 @@ def reading(path: Path) -> Iterator[None]:
     except (gzip.BadGzipFile, EOFError):
         raise DataError(f"{path}: not a whole gzip file. Compress it again, or take .gz off its name.") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}). Name a readable file.") from None
+        raise DataError(f"{path}: cannot be read ({str(error.strerror or error).splitlines()[0]}). Name a readable file.") from None
     except UnicodeDecodeError as error:
         line, byte = _first_undecodable(path) or (1, error.object[error.start])
         raise DataError(f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}). Convert the file, for example: iconv -f latin1 -t utf-8") from None

@@ -142,7 +142,7 @@ def _optional(row: dict[str, Any], column: str | None, key: str, place: str, nee
 
 def _value(row: dict[str, Any], column: str, key: str, place: str, needed: bool) -> Any:
     if needed and column not in row:
-        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set {key} to one of them.")
+        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them.")
     return row.get(column)
 
 

@@ -1,5 +1,7 @@
 """Drawing train, validation and test: at random, by a seed, with the classes' shares kept and groups together."""
 
+from typing import Any
+
 import numpy as np
 
 from ostinato.errors import ConfigError, DataError
@@ -39,14 +41,14 @@ def stratified_split(labels: list[str], groups: list[str] | None, sizes: tuple[S
     return drawn[0], drawn[1], drawn[2]
 
 
-def refuse_one_class(split: str, labels: list[str]) -> None:
+def refuse_one_class(split: str, labels: list[Any]) -> None:
     """Refuse a split whose labels are all the same.
 
     Raises:
         DataError: there is one class, or no row.
     """
     if len(set(labels)) < 2:
-        held = f"only the class {labels[0]!r}" if labels else "no row that is neither empty nor also in a later split"
+        held = f"only the class {labels[0]!r} ({len(labels)} rows)" if labels else "no row that is neither empty nor also in a later split"
         raise DataError(f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger.")
 
 
@@ -64,7 +66,7 @@ def _row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
     asked = sum(count for count in rows if count is not None)
     shown = ", ".join(f"{split}_size {'none' if size is None else size}" for split, size in zip(SPLITS, sizes, strict=True))
     if asked > total:
-        raise ConfigError(f"{shown} ask for {asked} rows, but there are {total}. Make them smaller, or add rows.")
+        raise ConfigError(f"{shown} ask for {asked} rows, but there are {total} to draw from. Make them smaller, or add rows.")
     counts = [total - asked if count is None else count for count in rows]
     for split, size, count in zip(SPLITS, sizes, counts, strict=True):
         if count == 0 and (split == "train" or size != 0):

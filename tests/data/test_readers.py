@@ -133,7 +133,7 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.csv", "", r"a\.csv: holds no rows"),
         ("a.csv", "text,label\n", r"a\.csv: holds no rows"),
         ("a.csv", "text,lable\na,x\n", r"row 2: no column 'label'. Did you mean 'lable'\? Columns: text, lable"),
-        ("a.csv", "words,label\na,x\n", r"no column 'text'.*Columns: words, label. Set text_column"),
+        ("a.csv", "words,label\na,x\n", r"no column 'text'.*Columns: words, label. Set data.text_column"),
         ("a.csv", "text,label\na,x\nb,\n", r"a\.csv, row 3: label is empty. Fill it in, or pass skip_unlabelled=True\."),
         ("a.csv", "text,label\na,x,y\n", r"row 2: 3 fields, expected 2 \(text, label\)"),
         ("a.csv", "text,label\na\n", r"row 2: 1 fields, expected 2"),
