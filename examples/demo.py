@@ -11,8 +11,8 @@ from ostinato.progress import Progress
 TASKS = ("majority", "imdb", "dna", "dna-order", "splice")
 ASKED = {
     "majority": ["11101000111011011010", "00010100100010000111"],
-    "imdb": ["A quiet, moving film; I was in tears at the end.", "Two hours of my life that I will never get back."],
-    "dna": ["GGCATCGATTACAGGCTATAAGCCTTAGCGATCCGTTAACGGATCTTGAC"],
+    "imdb": ["Wonderful: funny, warm and beautifully acted.", "Dull, badly acted and far too long: a waste of two hours."],
+    "dna": ["GGCATCGATTACAGGCTATAATGCTTAGCGATCCGTTAACGGATCTTGAC", "GGCATCGATTACAGGCTAATATGCTTAGCGATCCGTTAACGGATCTTGAC"],
 }
 
 

@@ -1,6 +1,7 @@
 """The loop: gradients weighted by example, schedules, averages, early stopping, and resuming to the bit."""
 
 import copy
+import resource
 
 import pytest
 import torch
@@ -194,3 +195,24 @@ def test_a_device_that_is_not_there_is_refused(name):
         pytest.skip("this machine has CUDA")
     with pytest.raises(ConfigError, match=name):
         choose_device(name)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_ever_new_shapes():
+    net = Classifier(ModelConfig(hidden_size=32, embedding_size=16), num_classes=2, num_tokens=5, channels=None, num_positions=1)
+    generator = torch.Generator().manual_seed(0)
+
+    def steps(count):
+        for _ in range(count):
+            lengths = torch.randint(1, 400, (int(torch.randint(2, 30, (1,), generator=generator)),), generator=generator)
+            sequences = Ragged(torch.randint(5, (int(lengths.sum()),), generator=generator), lengths)
+            backward(net, [Labelled(sequences, torch.zeros(len(lengths), dtype=torch.long))], None, CONFIG)
+        return resident_mib()
+
+    warm = steps(300)
+    assert steps(600) - warm < 64
+
+
+def resident_mib():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
