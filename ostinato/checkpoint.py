@@ -14,13 +14,13 @@ from ostinato.models import Classifier, build_classifier
 from ostinato.storage import load_tensors, save_tensors
 
 
-def save_model(path: Path, model: Classifier, config: ModelConfig, encoder: Encoder) -> None:
-    """Write a classifier that `load_model` reads: weights, layers, tokens and labels in one file.
+def save_model(path: Path, model: Classifier, config: ModelConfig, encoder: Encoder, parameters: dict[str, Any]) -> None:
+    """Write a classifier that `load_model` reads: weights, layers, tokens, labels and the estimator's arguments in one file.
 
     Raises:
         RunError: the disk is full or the place cannot be written; what was there before is untouched.
     """
-    save_tensors(path, model.state_dict(), {"kind": "model", "model": config.model_dump(), "encoder": encoder.to_json()})
+    save_tensors(path, model.state_dict(), {"kind": "model", "model": config.model_dump(), "encoder": encoder.to_json(), "parameters": parameters})
 
 
 def model_file(path: Path) -> Path:
@@ -28,7 +28,7 @@ def model_file(path: Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
-def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder]:
+def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder, dict[str, Any]]:
     """Read what `save_model` wrote, on the CPU, in eval mode.
 
     Raises:
@@ -40,7 +40,7 @@ def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder]:
     config, encoder = ModelConfig(**facts["model"]), Encoder.from_json(facts["encoder"])
     model = build_classifier(config, encoder)
     _load_weights(path, model, tensors)
-    return model.eval(), config, encoder
+    return model.eval(), config, encoder, facts["parameters"]
 
 
 @dataclass
@@ -62,8 +62,15 @@ class TrainingState:
 class Keeper:
     """Keeps a training's complete state and best weights, on disk when there is a folder."""
 
-    def __init__(self, folder: Path | None, data_digest: str, model: Classifier, optimizer: torch.optim.Optimizer, average: dict[str, Tensor] | None) -> None:
-        self.folder, self.data_digest, self.model, self.optimizer, self.average = folder, data_digest, model, optimizer, average
+    def __init__(
+        self,
+        folder: Path | None,
+        fingerprints: dict[str, str],
+        model: Classifier,
+        optimizer: torch.optim.Optimizer,
+        average: dict[str, Tensor] | None,
+    ) -> None:
+        self.folder, self.fingerprints, self.model, self.optimizer, self.average = folder, fingerprints, model, optimizer, average
         self.best: dict[str, Tensor] = {}
 
     def save_last(self, state: TrainingState) -> None:
@@ -76,7 +83,7 @@ class Keeper:
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        save_tensors(self.folder / "last.safetensors", tensors, {"kind": "checkpoint", "data": self.data_digest, "state": asdict(state)})
+        save_tensors(self.folder / "last.safetensors", tensors, {"kind": "checkpoint", "fingerprints": self.fingerprints, "state": asdict(state)})
 
     def restore(self) -> TrainingState:
         """Take up the last checkpoint, if there is one."""
@@ -84,8 +91,9 @@ class Keeper:
         if path is None or not path.exists():
             return TrainingState()
         tensors, facts = load_tensors(path)
-        if facts["data"] != self.data_digest:
-            raise RunError(f"{path}: belongs to other training data than the config gives now. Put the data back as it was, or train into a new folder.")
+        for what, fingerprint in self.fingerprints.items():
+            if facts["fingerprints"][what] != fingerprint:
+                raise RunError(f"{path}: the {what} has changed since. Put it back as it was, or train into a new folder.")
         _load_weights(path, self.model, _under("model.", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer.", tensors).items():

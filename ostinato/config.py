@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -35,7 +35,7 @@ NONE = "none"  # TOML has no null: how a config says that a key is switched off
 class Table(BaseModel):
     """A table of the config: frozen, strict about types, closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -71,7 +71,11 @@ class DataConfig(Table):
     test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
     length: int | list[int] | None = Field(None, description="generated sets: tokens in a sequence, or [shortest, longest]")
 
-    tokenizer: str | None = Field(None, description=f"one of {', '.join(TOKENIZERS)}; none: the named set's own, `words` for a file")
+    tokenizer: str | None = Field(
+        None,
+        description=f"one of {', '.join(TOKENIZERS)}; none: the named set's own; for a file by what it holds: "
+        "`words` for text, `events` for lists, `numeric` for series, `nucleotides` for FASTA",
+    )
     min_count: int = Field(1, ge=1, description="tokens seen less often in train are unknown")
     max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, the commonest first")
     max_length: int | None = Field(None, ge=1, description="longer sequences are cut to this many tokens")
@@ -126,6 +130,13 @@ class ModelConfig(Table):
     pooling: list[PoolingName] = Field(["last"], min_length=1, description="steps to one vector; several are joined")
     engine: EngineName = Field("auto", description="how the layers are executed")
 
+    @field_validator("pooling")
+    @classmethod
+    def _each_once(cls, pooling: list[str]) -> list[str]:
+        if len(set(pooling)) < len(pooling):
+            raise ValueError(f"{pooling} names a pooling twice. Name each once")
+        return pooling
+
     @field_validator("pooling", mode="before")
     @classmethod
     def _one_is_a_list(cls, pooling: Any) -> Any:
@@ -145,7 +156,7 @@ class TrainingConfig(Table):
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
     clip_norm: float | None = Field(1.0, gt=0, description="the gradient's largest norm")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    class_weight: Literal["balanced"] | dict[str, float] | None = Field(None, description="weight of each class in the loss")
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(None, description="weight of each class in the loss")
     monitor: Literal["loss", "accuracy", "macro_f1"] = Field("loss", description="the validation metric that picks the best epoch")
     patience: int | None = Field(5, ge=1, description="epochs without improvement before stopping; none: train to the end")
     ema_decay: float | None = Field(None, gt=0, lt=1, description="average the weights over steps, and use the average")

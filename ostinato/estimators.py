@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,24 +13,25 @@ from torch import Tensor
 
 from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
-from ostinato.data.encoder import Encoder
+from ostinato.data.encoder import Encoder, plain
 from ostinato.data.ragged import Ragged
 from ostinato.data.splits import refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.calibration import fit_temperature
 from ostinato.models import Classifier, build_classifier, predict_logits
 from ostinato.progress import Progress
-from ostinato.training import Labelled, train
+from ostinato.training import Labelled, choose_device, train
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A recurrent classifier of sequences: strings, lists of tokens, or arrays (T, channels).
+    """A recurrent classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
     The arguments are those of the config's tables `[model]` and `[training]` (`ostinato schema` describes each),
     the vocabulary's from `[data]`, and:
 
     Args:
-        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists, `numeric` for arrays.
+        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric` for
+            arrays and lists of numbers (events that are numbers: give them as strings).
         class_weight: None, "balanced", or a mapping from label to weight.
         validation_fraction: share of the training rows held out, stratified, to stop early and to calibrate,
             when `fit` gets no `validation_data`; `patience=None` trains on everything.
@@ -139,33 +140,39 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a sequence that cannot be used, with its row; fewer than two classes.
         """
         config = self._config()
-        sequences, labels = _as_sequences(X), list(y)
-        if len(sequences) != len(labels):
-            raise DataError(f"X has {len(sequences)} sequences and y has {len(labels)} labels: give one label a sequence.")
+        rows = Rows.of(X, y, "sequence")
         if validation_data is not None:
-            held_out = _as_sequences(validation_data[0]), list(validation_data[1])
+            held_out = Rows.of(*validation_data, "validation sequence")
         elif self.patience is not None:
-            (sequences, labels), held_out = self._hold_out(sequences, labels)
+            rows, held_out = self._hold_out(rows)
         else:
-            held_out = [], []
+            held_out = rows.select([])
         encoder = Encoder.fit(
-            sequences,
-            labels,
-            tokenizer=config.data.tokenizer or guess_tokenizer(sequences),
+            rows.sequences,
+            rows.labels,
+            tokenizer=config.data.tokenizer or guess_tokenizer(rows.sequences),
+            places=rows.places,
             **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
         )
-        data = encode(encoder, sequences, labels)
-        refuse_empty(data.sequences)
-        refuse_one_class("y", labels)
-        validation = encode(encoder, *held_out) if held_out[0] else None
+        refuse_one_class("y", rows.labels)
+        data, validation = (encode(encoder, part.sequences, part.labels, part.places) for part in (rows, held_out))
+        refuse_empty(data.sequences, rows.places)
+        refuse_empty(validation.sequences, held_out.places)
         weights = class_weights(self.class_weight, encoder, data.targets)
-        model, state = fit_classifier(config, encoder, data, validation, class_weight=weights, progress=Progress(quiet=not self.verbose))
-        return self._take(encoder, model, state)
+        progress = Progress(quiet=not self.verbose)
+        model, state = fit_classifier(config, encoder, data, validation if held_out.labels else None, class_weight=weights, progress=progress)
+        return self._take(config.model, encoder, model, state)
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
         """The most probable label of each sequence. Returns (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
+
+    def score(self, X: Iterable[Any], y: Iterable[Hashable], sample_weight: Any = None) -> float:
+        """Accuracy; a label that training never saw counts as a miss, whatever is predicted."""
+        known = {label: index for index, label in enumerate(self.classes_.tolist())}
+        targets = np.array([known.get(plain(label), -1) for label in y])
+        return float(np.average(self.predict_proba(X).argmax(axis=1) == targets, weights=sample_weight))
 
     def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
         """Calibrated probabilities. Returns (n, C), columns as in `classes_`.
@@ -198,37 +205,71 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if not hasattr(self, "model_"):
             raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to save. Call fit(X, y) first.")
-        save_model(Path(path), self.model_, self._config().model, self.encoder_)
+        save_model(Path(path), self.model_, self.model_config_, self.encoder_, self._parameters())
 
     def _config(self) -> Config:
         """The arguments as a checked config; a mapping of class weights may have keys that no config can hold."""
-        given = {name: value.item() if isinstance(value, np.generic) else value for name, value in self.get_params().items()}
+        given = {name: plain(value) for name, value in self.get_params().items()}
         given["pooling"] = given["pooling"] if isinstance(given["pooling"], str) else list(given["pooling"])
-        if not isinstance(given["class_weight"], str):
+        if isinstance(given["class_weight"], Mapping):
             given["class_weight"] = None
         tables: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
         values = {name: {key: given[key] for key in table.model_fields if key in given} for name, table in tables.items()}
-        values["data"]["path"] = "X"
+        values["data"] |= {"path": "X", "validation_size": given["validation_fraction"]}
         return parse_config(values, "SequenceClassifier")
 
-    def _hold_out(self, sequences: list[Any], labels: list[Any]) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
-        codes: dict[Hashable, str] = {}
-        names = [codes.setdefault(label, str(len(codes))) for label in labels]
+    def _parameters(self) -> dict[str, Any]:
+        """The arguments as JSON has them."""
+        given = {name: plain(value) for name, value in self.get_params().items()}
+        if isinstance(given["class_weight"], Mapping):
+            given["class_weight"] = [[plain(label), float(weight)] for label, weight in given["class_weight"].items()]
+        return given
+
+    def _hold_out(self, rows: "Rows") -> "tuple[Rows, Rows]":
+        """Rows to train on and rows to stop early on; copies of a sequence stay together."""
+        if not 0 < self.validation_fraction < 1:
+            raise ConfigError(f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out rows pass patience=None.")
+        names: dict[Hashable, str] = {}
+        labels = [names.setdefault(label, repr(label)) for label in rows.labels]
+        copies: dict[Hashable, str] = {}
+        groups = [copies.setdefault(_identity(sequence), str(row)) for row, sequence in enumerate(rows.sequences)]
         try:
-            kept, held, _ = stratified_split(names, None, (None, self.validation_fraction, 0), self.seed)
+            kept, held, _ = stratified_split(labels, groups if len(copies) < len(groups) else None, (None, float(self.validation_fraction), 0), self.seed)
         except (ConfigError, DataError) as error:
             raise DataError(f"No rows can be held out for early stopping: {error} Or pass patience=None, or validation_data.") from None
-        return ([sequences[i] for i in kept], [labels[i] for i in kept]), ([sequences[i] for i in held], [labels[i] for i in held])
+        return rows.select(kept), rows.select(held)
 
-    def _take(self, encoder: Encoder, model: Classifier, state: TrainingState | None) -> "SequenceClassifier":
-        self.encoder_, self.model_ = encoder, model
+    def _take(self, model_config: ModelConfig, encoder: Encoder, model: Classifier, state: TrainingState | None) -> "SequenceClassifier":
+        self.model_config_, self.encoder_, self.model_ = model_config, encoder, model
         self.classes_ = np.empty(encoder.num_labels, dtype=object)
         self.classes_[:] = encoder.labels
-        if len({type(label) for label in encoder.labels}) == 1 and not isinstance(encoder.labels[0], tuple):
+        if len({type(label) for label in encoder.labels}) == 1 and isinstance(encoder.labels[0], str | int | float):
             self.classes_ = np.array(encoder.labels)
         if state is not None:
             self.history_, self.n_iter_ = state.history, state.epoch
         return self
+
+
+class Rows(NamedTuple):
+    """Sequences and labels as they were given, and what to call each in a message."""
+
+    sequences: list[Any]
+    labels: list[Any]
+    places: list[str]
+
+    @classmethod
+    def of(cls, X: Iterable[Any], y: Iterable[Hashable], name: str) -> "Rows":
+        sequences, labels = _as_sequences(X), list(y)
+        if len(sequences) != len(labels):
+            raise DataError(f"X has {len(sequences)} sequences and y has {len(labels)} labels: give one label a sequence.")
+        for row, label in enumerate(labels):
+            if not isinstance(label, Hashable):
+                raise DataError(f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as y.ravel() of a column.")
+        return cls(sequences, labels, [f"{name} {row}" for row in range(len(sequences))])
+
+    def select(self, rows: Iterable[int]) -> "Rows":
+        rows = list(rows)
+        return Rows(*([part[row] for row in rows] for part in self))
 
 
 def load(path: str | Path) -> SequenceClassifier:
@@ -237,9 +278,11 @@ def load(path: str | Path) -> SequenceClassifier:
     Raises:
         RunError: the file is missing, truncated, altered, or of a newer format.
     """
-    model, config, encoder = load_model(model_file(Path(path)))
-    vocabulary = {name: getattr(encoder, name) for name in ("tokenizer", "max_length", "truncate")}
-    return SequenceClassifier(**config.model_dump(), **vocabulary)._take(encoder, model, None)
+    model, config, encoder, parameters = load_model(model_file(Path(path)))
+    if isinstance(parameters.get("class_weight"), list):
+        parameters["class_weight"] = dict(parameters["class_weight"])
+    model.to(choose_device("auto"))
+    return SequenceClassifier(**{**parameters, "device": "auto"})._take(config, encoder, model, None)
 
 
 def fit_classifier(
@@ -275,24 +318,35 @@ def class_weights(setting: str | Mapping[Any, float] | None, encoder: Encoder, t
         return None
     if isinstance(setting, str):
         return len(targets) / (encoder.num_labels * torch.bincount(targets, minlength=encoder.num_labels).float())
-    unknown = [label for label in setting if label not in encoder.labels]
-    if unknown:
-        raise ConfigError(f"class_weight names the label {unknown[0]!r}, which training does not have. Labels: {', '.join(map(str, encoder.labels))}.")
-    return torch.tensor([float(setting.get(label, 1.0)) for label in encoder.labels])
+    if not isinstance(setting, Mapping):
+        raise ConfigError(f"class_weight {setting!r} is not usable. Expected None, 'balanced', or a mapping from label to weight.")
+    weights = {plain(label): weight for label, weight in setting.items()}
+    for label, weight in weights.items():
+        if label not in encoder.labels:
+            raise ConfigError(f"class_weight names the label {label!r}, which training does not have. Labels: {', '.join(map(str, encoder.labels))}.")
+        if not isinstance(weight, int | float | np.number) or not 0 < float(weight) < np.inf:
+            raise ConfigError(f"class_weight of {label!r} is {weight!r}. Expected a number above 0.")
+    return torch.tensor([float(weights.get(label, 1.0)) for label in encoder.labels])
 
 
 def guess_tokenizer(sequences: list[Any]) -> str:
-    """`words` for strings, `numeric` for numbers, `events` for lists of tokens."""
+    """`words` for strings, `events` for lists of strings, `numeric` for all else."""
     first = sequences[0] if sequences else ""
     if isinstance(first, str):
         return "words"
-    return "numeric" if np.asarray(first).dtype.kind in "fiu" else "events"
+    return "events" if isinstance(first, list) and all(isinstance(token, str) for token in first) else "numeric"
 
 
 def refuse_empty(sequences: Ragged, places: list[str] | None = None) -> None:
     """Refuse sequences of length 0, naming the first."""
     for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
         raise DataError(f"{places[row] if places else f'sequence {row}'}: the sequence is empty: there is nothing to classify. Leave it out.")
+
+
+def refuse_unknown(encoder: Encoder, sequences: Ragged, places: list[str]) -> None:
+    """Refuse sequences that consist of unknown tokens only, naming the first."""
+    for row in rows_without_known_tokens(encoder, sequences)[:1]:
+        raise DataError(f"{places[row]}: no token of it occurs in the training data: nothing to go by. Leave it out.")
 
 
 def rows_without_known_tokens(encoder: Encoder, sequences: Ragged) -> np.ndarray:
@@ -306,6 +360,16 @@ def rows_without_known_tokens(encoder: Encoder, sequences: Ragged) -> np.ndarray
 
 
 def _as_sequences(X: Iterable[Any]) -> list[Any]:
+    """A list of strings, of lists of strings, and of arrays."""
     if isinstance(X, str):
         raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
-    return list(X)
+    if isinstance(X, Mapping) or hasattr(X, "columns"):
+        raise DataError(f"X is a {type(X).__name__}: give one column of it, as X['text'].")
+    return [list(each) if isinstance(each, tuple) else each.tolist() if isinstance(each, np.ndarray) and each.dtype.kind in "UO" else each for each in X]
+
+
+def _identity(sequence: Any) -> Hashable:
+    """Equal for equal sequences."""
+    if isinstance(sequence, str):
+        return sequence
+    return repr(sequence.tolist() if isinstance(sequence, np.ndarray) else sequence)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ostinato.data.examples import Record
 from ostinato.errors import DataError
-from ostinato.estimators import SequenceClassifier, refuse_empty, rows_without_known_tokens
+from ostinato.estimators import SequenceClassifier, refuse_empty, refuse_unknown
 
 ROWS_AT_A_TIME = 512
 
@@ -47,9 +47,7 @@ def json_lines(model: SequenceClassifier, records: Iterator[Record]) -> Iterator
         places = [record.place for record in batch]
         sequences = model.encoder_.encode([record.sequence for record in batch], places)
         refuse_empty(sequences, places)
-        for row in rows_without_known_tokens(model.encoder_, sequences)[:1]:
-            text = reprlib.repr(batch[row].sequence)
-            raise DataError(f"{batch[row].place}: no token of {text} occurs in the training data: nothing to go by. Leave it out.")
+        refuse_unknown(model.encoder_, sequences, places)
         for row in model.predict_encoded(sequences):
             probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, row, strict=True)}
-            yield json.dumps({"label": labels[int(row.argmax())], "probabilities": probabilities}, ensure_ascii=False)
+            yield json.dumps({"label": labels[int(row.argmax())], "probabilities": probabilities}, ensure_ascii=False, allow_nan=False)

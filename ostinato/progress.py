@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Lines to standard error and, on a terminal, a bar over the epochs with loss, tokens a second and time left.
+    """Lines to standard error and, on a terminal only, a bar over the epochs with loss, tokens a second and time left.
 
     Args:
         quiet: show nothing.
@@ -27,6 +27,11 @@ class Progress:
     def say(self, line: str) -> None:
         """Show a line, above the bar while there is one."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        """Show a line to who watches a terminal."""
+        if self.console.is_terminal:
+            self.say(line)
 
     @contextmanager
     def training(self, max_epochs: int, epoch: int) -> Iterator[None]:

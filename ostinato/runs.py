@@ -26,7 +26,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from ostinato.data.dataset import Dataset, load_dataset
 from ostinato.data.encoder import Encoder
 from ostinato.data.examples import Examples
 from ostinato.errors import RunError
-from ostinato.estimators import class_weights, encode, fit_classifier, refuse_empty
+from ostinato.estimators import SequenceClassifier, class_weights, encode, fit_classifier, refuse_empty, refuse_unknown
 from ostinato.evaluation import baselines, bootstrap, metrics
 from ostinato.models import Classifier, predict_logits
 from ostinato.progress import Progress
@@ -46,8 +46,14 @@ from ostinato.storage import FORMAT, check_format, write_atomically
 from ostinato.training import Labelled, choose_device
 from ostinato.versions import environment
 
-Say = Callable[[str], None]
-Prepared = tuple[Dataset, Encoder, dict[str, Labelled]]  # encoded splits by name: train, and validation and test where there are such
+
+class Prepared(NamedTuple):
+    """All that a training needs of its data; `splits` has train, and validation and test where there are such."""
+
+    data: Dataset
+    encoder: Encoder
+    splits: dict[str, Labelled]
+    class_weight: Tensor | None
 
 
 def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -58,6 +64,7 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
         KeyboardInterrupt, OstinatoError: as in `resume_run`.
     """
     refuse_occupied(folder)
+    config = _with_absolute_paths(config)
     prepared = prepare(config)
     create_run(config, folder)
     return _train(folder, config, prepared, progress or Progress(quiet=True))
@@ -100,6 +107,13 @@ def create_run(config: Config, folder: Path) -> None:
     finally:
         if fresh is not None and fresh.exists():
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """The same config, to be read from any folder."""
+    paths = {key: getattr(config.data, key) for key in ("path", "validation_path", "test_path", "label_table")}
+    absolute = {key: str(Path(path).absolute()) for key, path in paths.items() if path is not None}
+    return config.model_copy(update={"data": config.data.model_copy(update=absolute)})
 
 
 def refuse_occupied(folder: Path) -> None:
@@ -145,8 +159,9 @@ def prepare(config: Config) -> Prepared:
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
     unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
+    weights = class_weights(config.training.class_weight, encoder, splits["train"].targets)
     audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
-    return replace(data, audit=audit), encoder, splits
+    return Prepared(replace(data, audit=audit), encoder, splits, weights)
 
 
 def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
@@ -167,7 +182,8 @@ def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, An
         RunError: the run is not finished, or has no test split.
         DataError: no row, or a label that training never saw.
     """
-    model, _, encoder = load_model(model_file(folder))
+    model, _, encoder, _ = load_model(model_file(folder))
+    given = examples is not None
     if examples is None:
         if not (folder / "config.toml").exists():
             raise RunError(f"{folder}: a model file alone has no test split. Name a labelled file: ostinato evaluate {folder} FILE")
@@ -176,6 +192,8 @@ def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, An
             raise RunError(f"{folder}: was trained without a test split. Name a file to evaluate: ostinato evaluate {folder} FILE")
     split = encode(encoder, examples.sequences, examples.labels, examples.places)
     refuse_empty(split.sequences, examples.places)
+    if given:
+        refuse_unknown(encoder, split.sequences, examples.places)
     return score(model, encoder, split.targets, predict_logits(model, split.sequences))
 
 
@@ -216,16 +234,16 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress) -> dict[str, Any]:
-    data, encoder, splits = prepared
-    say = _logged(folder / "training.log", progress.say)
+    data, encoder, splits, class_weight = prepared
+    log = Log(folder / "training.log", progress)
     for line in data.audit.lines():
-        say(line)
+        log.say(line)
     write_json(folder / "audit.json", data.audit.to_dict())
     write_json(folder / "vocabulary.json", encoder.to_json())
 
     def keep_history(state: TrainingState) -> None:
-        write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
-        say(_epoch_line(state))
+        _write_history(folder, state)
+        log.note(_epoch_line(state))
 
     with stop_signals() as stop_requested:
         model, state = fit_classifier(
@@ -233,14 +251,17 @@ def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress)
             encoder,
             splits["train"],
             splits.get("validation"),
-            class_weight=class_weights(config.training.class_weight, encoder, splits["train"].targets),
+            class_weight=class_weight,
             folder=folder / "checkpoints",
             progress=progress,
             on_epoch=keep_history,
             stop_requested=stop_requested,
         )
-    save_model(folder / "model.safetensors", model, config.model, encoder)
-    say("Scoring the test split once, and the baselines beside it.")
+        if stop_requested():
+            raise KeyboardInterrupt
+    _write_history(folder, state)  # who was killed between the last checkpoint and its line gets the line now
+    save_model(folder / "model.safetensors", model, config.model, encoder, _parameters(config))
+    log.say("Scoring the test split once, and the baselines beside it.")
     figures = _describe(config, data, model, state)
     if "validation" in splits:
         figures["validation"] = score(model, encoder, splits["validation"].targets, predict_logits(model, splits["validation"].sequences))
@@ -312,17 +333,35 @@ def _write_predictions(path: Path, examples: Examples, encoder: Encoder, predict
         raise RunError(f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume {path.parent}") from None
 
 
-def _logged(path: Path, say: Say) -> Say:
-    """Say it, and write it down with the time."""
+class Log:
+    """`training.log`: what was said, with the time. `say` shows a line to everyone, `note` only to who watches a terminal."""
 
-    def both(line: str) -> None:
-        say(line)
-        with path.open("a", encoding="utf-8") as log:
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.path, self.progress = path, progress
+        self._write(f"$ {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+
+    def say(self, line: str) -> None:
+        self.progress.say(line)
+        self._write(line)
+
+    def note(self, line: str) -> None:
+        self.progress.note(line)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        with self.path.open("a", encoding="utf-8") as log:
             log.write(f"{_now()} {line}\n")
 
-    with path.open("a", encoding="utf-8") as log:
-        log.write(f"{_now()} $ {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}\n")
-    return both
+
+def _write_history(folder: Path, state: TrainingState) -> None:
+    write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
+
+
+def _parameters(config: Config) -> dict[str, Any]:
+    """The run's config as the arguments of an estimator."""
+    tables = (config.model, config.training, config.data)
+    values = {key: value for table in reversed(tables) for key, value in table.model_dump().items()}
+    return {key: values[key] for key in SequenceClassifier().get_params() if key in values}
 
 
 def _epoch_line(state: TrainingState) -> str:

@@ -4,6 +4,7 @@ Randomness comes from `config.seed` alone; order and dropout resume exactly wher
 CPU a killed and resumed training ends with the bits of an uninterrupted one.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,10 @@ class Labelled(NamedTuple):
     sequences: Ragged
     targets: Tensor
 
+    def digest(self) -> str:
+        """SHA-256 of sequences and labels."""
+        return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
+
 
 def train(
     model: Classifier,
@@ -51,7 +56,7 @@ def train(
         class_weight: (C,) weight of each class in the loss.
         folder: where `last.safetensors` and `best.safetensors` are kept; training goes on from what is there.
         on_epoch: called after each epoch.
-        stop_requested: asked after each step; when true, a checkpoint is written and KeyboardInterrupt raised.
+        stop_requested: asked after each step and each epoch; when true, a checkpoint is written and KeyboardInterrupt raised.
 
     Raises:
         TrainingError: the loss or the gradient is not finite; names epoch and batch.
@@ -63,7 +68,7 @@ def train(
     sampler = BucketSampler(data.sequences.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
     optimizer = make_optimizer(model, config)
     average = {name: tensor.clone() for name, tensor in model.state_dict().items()} if config.ema_decay else None
-    keeper = Keeper(folder, data.sequences.digest(), model, optimizer, average)
+    keeper = Keeper(folder, fingerprints(data, validation, config), model, optimizer, average)
     state = keeper.restore()
     class_weight = None if class_weight is None else class_weight.to(device)
     progress = progress or Progress(quiet=True)
@@ -106,8 +111,16 @@ def train(
             keeper.save_last(state)
             saved = time.monotonic()
             on_epoch(state)
+            if stop_requested():
+                raise KeyboardInterrupt
     keeper.load_best(state)
     return state
+
+
+def fingerprints(data: Labelled, validation: Labelled | None, config: TrainingConfig) -> dict[str, str]:
+    """What a resumed training must share with the one that was stopped."""
+    prints = {"training data": data.digest(), "validation data": validation.digest() if validation is not None else "none"}
+    return prints | {"table [training] of the config": config.model_dump_json(exclude={"device", "checkpoint_every_s"})}
 
 
 def backward(model: Classifier, group: list[Labelled], class_weight: Tensor | None, config: TrainingConfig) -> tuple[float, float]:

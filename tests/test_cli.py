@@ -407,7 +407,7 @@ TRAINED = {
     "empty typed": ({}, "predict run --text film --text=", "--text 2: the sequence is empty"),
     "empty series typed": ({}, "predict numeric --text=", "--text 1: the sequence is empty"),
     "empty to evaluate": ({"a.csv": 'text,label\n"",pos\n'}, "evaluate run a.csv", "a.csv, row 2: the sequence is empty"),
-    "all unknown": ({}, "predict run --text film --text=zzz", "--text 2: no token of 'zzz' occurs in the training data"),
+    "all unknown": ({}, "predict run --text film --text=zzz", "--text 2: no token of it occurs in the training data"),
     "unseen label": ({"a.csv": "text,label\nfilm,maybe\n"}, "evaluate run a.csv", "a.csv, row 2: label 'maybe' does not occur in the training data"),
     "infinity": ({"a.jsonl": '{"series": [[1, 2], [1, -Infinity]]}\n'}, "predict numeric a.jsonl", "a.jsonl, row 1: the series holds -inf"),
     "NaN typed": ({}, "predict numeric --text=[[1,NaN]]", "--text 1: step 0, channel 1 is nan"),

@@ -81,6 +81,9 @@ class Audit:
             yield f"{_count(rows, 'row')} of {first} also in {second}: {done}."
 
     def _noted(self) -> Iterator[str]:
+        for pair, rows in self.cleaning.reverse_complements.items():
+            first, second = pair.split("/")
+            yield f"{_count(rows, 'row')} of {first} are reverse complements of sequences in {second}: a leak if the strand does not matter; kept."
         if self.sorted_by_label:
             yield "The rows are sorted by label: " + ("the splits were drawn at random." if self.drawn else "training shuffles them.")
         for split, facts in self.splits.items():
@@ -104,17 +107,17 @@ class Audit:
                 yield f"{_count(rows, 'sequence')} of {split} cut to max_length."
 
 
-def describe_split(records: list[Record]) -> SplitFacts:
+def describe_split(records: list[Record], tokenizer: str) -> SplitFacts:
     """Count a split's rows, classes, copies and conflicts, and measure its lengths."""
     lengths = np.quantile([len(record.sequence) for record in records], [0, 0.05, 0.5, 0.95, 1])
     names = ("shortest", "5 %", "median", "95 %", "longest")
-    conflicts = conflicting_keys(records)
+    conflicts = conflicting_keys(records, tokenizer)
     return SplitFacts(
         rows=len(records),
         classes=dict(sorted(Counter(str(record.label) for record in records).items())),
         lengths=dict(zip(names, lengths.tolist(), strict=True)),
-        duplicates=len(records) - len(keys_of(records)),
-        conflicting=sum(key_of(record.sequence) in conflicts for record in records) if conflicts else 0,
+        duplicates=len(records) - len(keys_of(records, tokenizer)),
+        conflicting=sum(key_of(record.sequence, tokenizer) in conflicts for record in records) if conflicts else 0,
     )
 
 

@@ -1,8 +1,9 @@
 """Rows that would make a number wrong: empty sequences, duplicates, one sequence with two labels, overlap of splits."""
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -10,24 +11,33 @@ import numpy as np
 from ostinato.data.examples import Record, Sequence
 from ostinato.errors import DataError
 
+BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
 Splits = dict[str, list[Record]]  # train, validation, test, in this order; train is always there
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Rows left out and why; `overlap` maps `train/test` to the rows of train whose sequence is also in test."""
+    """Rows left out and why.
+
+    `overlap` maps `train/test` to the rows of train whose sequence is also in test; `reverse_complements` to the rows of
+    train whose reverse complement is: those are kept, since the strand may matter to the label.
+    """
 
     empty_dropped: int
     conflicting_dropped: int
     duplicates_dropped: int
     overlap: dict[str, int]
     overlap_dropped: bool
+    reverse_complements: dict[str, int] = field(default_factory=dict)
 
 
-def clean(given: Splits, *, refuse_empty: bool, drops_overlap: bool, draws: bool) -> tuple[Splits, Cleaning]:
+def clean(given: Splits, *, tokenizer: str, refuse_empty: bool, drops_overlap: bool, draws: bool) -> tuple[Splits, Cleaning]:
     """Leave out what would make a number wrong.
 
     Args:
+        tokenizer: sequences that it reads alike are the same sequence, however they are written.
         refuse_empty: an empty sequence is an error; else it is dropped.
         drops_overlap: a row that is also in a later split is removed from the earlier one; else it is only counted.
         draws: splits are about to be drawn from train, so its conflicting rows and its duplicates go first.
@@ -36,11 +46,11 @@ def clean(given: Splits, *, refuse_empty: bool, drops_overlap: bool, draws: bool
         DataError: a sequence is empty, and `refuse_empty`.
     """
     filled = {split: _without_empty(records, refuse=refuse_empty) for split, records in given.items()}
-    overlap = {f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others))) for (a, rows), (b, others) in combinations(filled.items(), 2)}
-    splits = _without_overlap(filled) if drops_overlap else dict(filled)
+    overlap = {f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others, tokenizer), tokenizer)) for (a, rows), (b, others) in combinations(filled.items(), 2)}
+    splits = _without_overlap(filled, tokenizer) if drops_overlap else dict(filled)
     train = splits["train"]
-    agreeing = _without(train, conflicting_keys(train)) if draws else train
-    splits["train"] = _first_copies(agreeing) if draws else train
+    agreeing = _without(train, conflicting_keys(train, tokenizer), tokenizer) if draws else train
+    splits["train"] = _first_copies(agreeing, tokenizer) if draws else train
     return splits, Cleaning(
         empty_dropped=sum(len(given[split]) - len(filled[split]) for split in given),
         conflicting_dropped=len(train) - len(agreeing),
@@ -50,24 +60,42 @@ def clean(given: Splits, *, refuse_empty: bool, drops_overlap: bool, draws: bool
     )
 
 
-def key_of(sequence: Sequence) -> Hashable:
-    """What is equal for equal sequences: the text, the events, or a series' bytes and shape."""
-    if isinstance(sequence, str):
-        return sequence
-    return (sequence.tobytes(), sequence.shape) if isinstance(sequence, np.ndarray) else tuple(sequence)
+def count_reverse_complements(splits: Splits, tokenizer: str) -> dict[str, int]:
+    """For DNA and each pair of splits, the rows of the first whose reverse complement is in the second."""
+    if tokenizer != "nucleotides":
+        return {}
+    keys = {split: [str(key_of(record.sequence, tokenizer)) for record in records] for split, records in splits.items()}
+    found = {}
+    for (a, rows), (b, others) in combinations(keys.items(), 2):
+        turned = {key.translate(COMPLEMENT)[::-1] for key in others}
+        found[f"{a}/{b}"] = sum(key in turned for key in rows)
+    return {pair: rows for pair, rows in found.items() if rows}
 
 
-def conflicting_keys(records: list[Record]) -> set[Hashable]:
+def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
+    """What is equal for sequences that `tokenizer` reads alike: case, U for T, or spacing may differ."""
+    if isinstance(sequence, np.ndarray):
+        return (sequence.tobytes(), sequence.shape)
+    if isinstance(sequence, list) or tokenizer == "events":
+        return tuple(sequence.split() if isinstance(sequence, str) else sequence)
+    if tokenizer == "nucleotides":
+        return sequence.strip().upper().replace("U", "T")
+    if tokenizer == "amino-acids" or tokenizer.startswith("kmers"):
+        return sequence.strip().upper()
+    return "".join(BREAK.sub(" ", sequence).lower().split()) if tokenizer == "words" else sequence
+
+
+def conflicting_keys(records: list[Record], tokenizer: str) -> set[Hashable]:
     """The keys of sequences that carry two labels or more."""
     labels: dict[Hashable, set[str | None]] = defaultdict(set)
     for record in records:
-        labels[key_of(record.sequence)].add(record.label)
+        labels[key_of(record.sequence, tokenizer)].add(record.label)
     return {key for key, found in labels.items() if len(found) > 1}
 
 
-def keys_of(records: list[Record]) -> set[Hashable]:
+def keys_of(records: list[Record], tokenizer: str) -> set[Hashable]:
     """The keys of all sequences."""
-    return {key_of(record.sequence) for record in records}
+    return {key_of(record.sequence, tokenizer) for record in records}
 
 
 def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
@@ -78,23 +106,23 @@ def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
     return kept
 
 
-def _without_overlap(splits: Splits) -> Splits:
+def _without_overlap(splits: Splits, tokenizer: str) -> Splits:
     """Each split without the sequences of the splits after it."""
     names = list(splits)
     return {
-        split: _without(records, set().union(*(keys_of(splits[later]) for later in names[position:])))
+        split: _without(records, set().union(*(keys_of(splits[later], tokenizer) for later in names[position:])), tokenizer)
         for position, (split, records) in enumerate(splits.items(), start=1)
     }
 
 
-def _without(records: list[Record], keys: set[Hashable]) -> list[Record]:
-    return [record for record in records if key_of(record.sequence) not in keys]
+def _without(records: list[Record], keys: set[Hashable], tokenizer: str) -> list[Record]:
+    return [record for record in records if key_of(record.sequence, tokenizer) not in keys]
 
 
-def _first_copies(records: list[Record]) -> list[Record]:
+def _first_copies(records: list[Record], tokenizer: str) -> list[Record]:
     first: dict[Hashable, Record] = {}
     for record in records:
-        first.setdefault(key_of(record.sequence), record)
+        first.setdefault(key_of(record.sequence, tokenizer), record)
     return list(first.values())
 
 

@@ -1,11 +1,11 @@
 """From a config to clean, audited splits: the one entry to all data that trains or tests a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ostinato.config import DataConfig
 from ostinato.data.audit import Audit, describe_split, is_sorted_by_label, shared_groups, unit_of
-from ostinato.data.cleaning import Splits, clean
+from ostinato.data.cleaning import Splits, clean, count_reverse_complements
 from ostinato.data.examples import Examples, Record
 from ostinato.data.named import NAMED
 from ostinato.data.readers import format_of, read_labelled
@@ -47,14 +47,14 @@ def load_dataset(config: DataConfig) -> Dataset:
         named = look_up(NAMED, config.name, "data set")
         loaded = named.load(config)
         given = {"train": loaded.train} | ({} if loaded.test is None or config.test_size == 0 else {"test": loaded.test})
-        examples, audit = _assemble(config, given, loaded.sizes, own_splits=loaded.test is not None)
-        name, source, tokenizer = config.name, loaded.source, named.tokenizer
+        name, source, tokenizer = config.name, loaded.source, config.tokenizer or named.tokenizer
+        examples, audit = _assemble(config, given, loaded.sizes, tokenizer, own_splits=loaded.test is not None)
     else:
         given, skipped = _read_files(config)
-        examples, audit = _assemble(config, given, (config.train_size, config.validation_size, config.test_size), skipped=skipped)
         source = str(config.path)
-        name, tokenizer = Path(source).name, _file_tokenizer(config, audit.unit)
-    return Dataset(name, source, config.tokenizer or tokenizer, examples["train"], examples.get("validation"), examples.get("test"), audit)
+        name, tokenizer = Path(source).name, config.tokenizer or _file_tokenizer(config, given["train"])
+        examples, audit = _assemble(config, given, (config.train_size, config.validation_size, config.test_size), tokenizer, skipped=skipped)
+    return Dataset(name, source, tokenizer, examples["train"], examples.get("validation"), examples.get("test"), audit)
 
 
 def _refuse_idle_keys(config: DataConfig) -> None:
@@ -83,16 +83,19 @@ def _by_column(records: list[Record]) -> Splits:
     return {split: rows for split, rows in splits.items() if rows or split == "train"}
 
 
-def _file_tokenizer(config: DataConfig, unit: str) -> str:
-    return "nucleotides" if format_of(Path(str(config.path)), config) == "fasta" else TOKENIZER_OF_UNIT[unit]
+def _file_tokenizer(config: DataConfig, records: list[Record]) -> str:
+    if format_of(Path(str(config.path)), config) == "fasta":
+        return "nucleotides"
+    first = next((record.sequence for record in records if len(record.sequence)), "")
+    return TOKENIZER_OF_UNIT[unit_of(first)]
 
 
 def _assemble(
-    config: DataConfig, given: Splits, sizes: tuple[Size, Size, Size], *, own_splits: bool = False, skipped: int = 0
+    config: DataConfig, given: Splits, sizes: tuple[Size, Size, Size], tokenizer: str, *, own_splits: bool = False, skipped: int = 0
 ) -> tuple[dict[str, Examples], Audit]:
     """Clean, draw, audit."""
     drawn = [split for split, size in zip(SPLITS, sizes, strict=True) if split not in given and size != 0]
-    cleaned, cleaning = clean(given, refuse_empty=config.empty == "refuse", drops_overlap=not own_splits, draws=bool(drawn))
+    cleaned, cleaning = clean(given, tokenizer=tokenizer, refuse_empty=config.empty == "refuse", drops_overlap=not own_splits, draws=bool(drawn))
     splits = _draw(cleaned, drawn, sizes, config)
     for split, records in splits.items():
         refuse_one_class(split, [str(record.label) for record in records])
@@ -101,9 +104,9 @@ def _assemble(
         unit=unit_of(splits["train"][0].sequence),
         sorted_by_label=is_sorted_by_label(given["train"]),
         unlabelled_skipped=skipped,
-        cleaning=cleaning,
+        cleaning=replace(cleaning, reverse_complements=count_reverse_complements(splits, tokenizer)),
         drawn=drawn,
-        splits={split: describe_split(records) for split, records in splits.items()},
+        splits={split: describe_split(records, tokenizer) for split, records in splits.items()},
         shared_groups=shared_groups(splits),
         unused=_rows(cleaned) - _rows(splits),
     )

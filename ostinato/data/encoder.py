@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NUMERIC = "numeric"
 CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
 SHOWN_LABELS = 20
+HUGE = 1e30  # beyond this a product in float32 is no number any more
 
 # How many of the kept tokens are the sequence's first ones; the others are its last ones.
 HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"head": lambda kept: kept, "tail": np.zeros_like, "both": lambda kept: (kept + 1) // 2}
@@ -116,6 +117,7 @@ class Encoder:
         """
         if self.is_numeric:
             usable = [_series(sequence, _place(row, places), self.channels) for row, sequence in enumerate(sequences)]
+            self._refuse_huge(usable, places)
         else:
             usable = _tokenizable(list(sequences), self.tokenizer, places)
         numbers = self._standardize if self.is_numeric else self._index
@@ -131,9 +133,9 @@ class Encoder:
         """
         indices = []
         for row, label in enumerate(labels):
-            if not isinstance(label, Hashable) or label not in self._label_indices:
-                raise DataError(f"{_place(row, places)}: {self._unknown_label(_plain(label))}")
-            indices.append(self._label_indices[label])
+            if not isinstance(label, Hashable) or plain(label) not in self._label_indices:
+                raise DataError(f"{_place(row, places)}: {self._unknown_label(plain(label))}")
+            indices.append(self._label_indices[plain(label)])
         return torch.tensor(indices, dtype=torch.int64)
 
     def unknown_share(self, sequences: Ragged) -> float:
@@ -182,6 +184,12 @@ class Encoder:
         known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
         shown = ", ".join(known[:SHOWN_LABELS]) + (f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else "")
         return f"label {label!r} does not occur in the training data. {hint}Known labels: {shown}. Correct it or leave the row out."
+
+    def _refuse_huge(self, series: list[np.ndarray], places: list[str] | None) -> None:
+        mean, std = np.array(self.mean), np.array(self.std)
+        for row, each in enumerate(series):
+            if len(each) and np.abs((each.astype(np.float64) - mean) / std).max() > HUGE:
+                raise DataError(f"{_place(row, places)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number.")
 
     def _standardize(self, series: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         mean, std = np.array(self.mean), np.array(self.std)
@@ -278,14 +286,14 @@ def _distinct(labels: Iterable[Any], places: list[str] | None) -> tuple[Any, ...
     for row, label in enumerate(labels):
         if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
             raise DataError(f"{_place(row, places)}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it or leave the row out.")
-        seen[_plain(label)] = None
+        seen[plain(label)] = None
     try:
         return tuple(sorted(seen))
     except TypeError:
         return tuple(sorted(seen, key=lambda label: (type(label).__name__, str(label))))
 
 
-def _plain(label: Any) -> Any:
+def plain(label: Any) -> Any:
     """A NumPy scalar as Python's own type."""
     return label.item() if isinstance(label, np.generic) else label
 

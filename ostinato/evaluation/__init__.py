@@ -2,12 +2,11 @@
 
 from ostinato.evaluation.baselines import LinearBaseline, linear_baseline, majority_baseline
 from ostinato.evaluation.bootstrap import bootstrap_intervals
-from ostinato.evaluation.calibration import apply_temperature, fit_temperature
+from ostinato.evaluation.calibration import fit_temperature
 from ostinato.evaluation.metrics import classification_metrics, expected_calibration_error
 
 __all__ = [
     "LinearBaseline",
-    "apply_temperature",
     "bootstrap_intervals",
     "classification_metrics",
     "expected_calibration_error",

@@ -39,11 +39,3 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     found = minimize_scalar(log_loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     candidates = [LOWEST, float(np.exp(found.x)), HIGHEST]  # the search comes near its bounds, never onto them
     return min(candidates, key=lambda temperature: log_loss(np.log(temperature)))
-
-
-def apply_temperature(logits: np.ndarray, t: float) -> np.ndarray:
-    """Probabilities softmax(logits / t), of the shape of `logits`; the order of the classes stays."""
-    from scipy.special import softmax
-
-    probabilities: np.ndarray = softmax(np.asarray(logits, dtype=np.float64) / t, axis=-1)
-    return probabilities

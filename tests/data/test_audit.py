@@ -19,14 +19,14 @@ def audit_of(**splits):
         unlabelled_skipped=0,
         cleaning=Cleaning(0, 0, 0, {}, True),
         drawn=[],
-        splits={split: describe_split(records) for split, records in splits.items()},
+        splits={split: describe_split(records, "characters") for split, records in splits.items()},
         shared_groups=0,
         unused=0,
     )
 
 
 def test_a_split_is_counted_by_hand():
-    facts = describe_split(rows(("a", "x"), ("bb", "y"), ("bb", "x"), ("ccc", "y"), ("ccc", "y")))
+    facts = describe_split(rows(("a", "x"), ("bb", "y"), ("bb", "x"), ("ccc", "y"), ("ccc", "y")), "characters")
     assert (facts.rows, facts.classes, facts.duplicates, facts.conflicting) == (5, {"x": 2, "y": 3}, 2, 2)
     assert facts.lengths == {"shortest": 1, "5 %": 1.2, "median": 2, "95 %": 3, "longest": 3}
 

@@ -16,7 +16,7 @@ def contents(records):
 
 def test_before_a_draw_conflicts_lose_all_copies_and_duplicates_all_but_the_first():
     train = rows(("a", "x"), ("b", "x"), ("a", "x"), ("c", "x"), ("c", "y"), ("c", "x"), ("", "x"), ("  ", "y"))
-    splits, cleaning = clean({"train": train}, refuse_empty=False, drops_overlap=True, draws=True)
+    splits, cleaning = clean({"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=True)
     assert contents(splits["train"]) == [("a", "x"), ("b", "x")]
     assert splits["train"][0].place == "row 1"
     assert (cleaning.empty_dropped, cleaning.conflicting_dropped, cleaning.duplicates_dropped) == (2, 3, 1)
@@ -24,7 +24,7 @@ def test_before_a_draw_conflicts_lose_all_copies_and_duplicates_all_but_the_firs
 
 def test_given_splits_lose_rows_that_a_later_split_holds():
     given = {"train": rows(("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"), ("d", "x")), "validation": rows(("b", "x"), ("c", "y")), "test": rows(("c", "x"))}
-    splits, cleaning = clean(given, refuse_empty=False, drops_overlap=True, draws=False)
+    splits, cleaning = clean(given, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=False)
     assert {split: contents(records) for split, records in splits.items()} == {
         "train": [("a", "x"), ("d", "x")],
         "validation": [("b", "x")],
@@ -35,25 +35,25 @@ def test_given_splits_lose_rows_that_a_later_split_holds():
 
 def test_without_a_draw_duplicates_and_conflicts_stay():
     train = rows(("a", "x"), ("a", "x"), ("a", "y"))
-    splits, cleaning = clean({"train": train}, refuse_empty=False, drops_overlap=True, draws=False)
+    splits, cleaning = clean({"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=False)
     assert splits["train"] == train
     assert (cleaning.conflicting_dropped, cleaning.duplicates_dropped) == (0, 0)
 
 
 def test_overlap_of_a_set_that_defines_its_splits_is_only_counted():
     given = {"train": rows(("a", "x"), ("b", "y")), "test": rows(("a", "x"))}
-    splits, cleaning = clean(given, refuse_empty=False, drops_overlap=False, draws=True)
+    splits, cleaning = clean(given, tokenizer="characters", refuse_empty=False, drops_overlap=False, draws=True)
     assert splits == given
     assert (cleaning.overlap, cleaning.overlap_dropped) == ({"train/test": 1}, False)
 
 
 def test_an_empty_sequence_can_be_refused_with_its_row():
     with pytest.raises(DataError, match="row 2: the sequence is empty"):
-        clean({"train": rows(("a", "x"), ("", "y"))}, refuse_empty=True, drops_overlap=True, draws=True)
+        clean({"train": rows(("a", "x"), ("", "y"))}, tokenizer="characters", refuse_empty=True, drops_overlap=True, draws=True)
 
 
 def test_series_are_equal_by_values_and_shape():
     series = np.arange(6, dtype=np.float32)
-    assert key_of(series.reshape(2, 3)) == key_of(series.reshape(2, 3).copy())
-    assert key_of(series.reshape(2, 3)) != key_of(series.reshape(3, 2))
-    assert key_of(["a b"]) != key_of(["a", "b"])
+    assert key_of(series.reshape(2, 3), "characters") == key_of(series.reshape(2, 3).copy(), "characters")
+    assert key_of(series.reshape(2, 3), "characters") != key_of(series.reshape(3, 2), "characters")
+    assert key_of(["a b"], "characters") != key_of(["a", "b"], "characters")
