@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 import ostinato
 from ostinato import SequenceClassifier
 from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
+from ostinato.estimators import Rows
 
 TINY = {"cell": "gru", "embedding_size": 4, "hidden_size": 6, "max_epochs": 6, "lr": 3e-2, "device": "cpu", "batch_size": 8}
 
@@ -158,6 +159,77 @@ def test_all_faulty_arguments_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         SequenceClassifier(cell="lstn", hidden_size=0, lr="fast").fit(["red"], ["a"])
     assert [line.split(":")[1].strip() for line in str(caught.value).splitlines()] == ["model.cell", "model.hidden_size", "training.lr"]
+
+
+def test_saving_keeps_what_was_fitted_and_all_arguments(tmp_path):
+    X, y = strings(40)
+    model = SequenceClassifier(**TINY, tokenizer="characters", pooling="mean", class_weight={0: 1.0, 1: 3.0}, min_count=2).fit(X, y)
+    expected = model.predict_proba(X)
+    model.set_params(pooling="max").save(tmp_path / "model.safetensors")
+    loaded = ostinato.load(tmp_path / "model.safetensors")
+    assert (loaded.predict_proba(X) == expected).all()
+    kept = {name: value for name, value in model.get_params().items() if name != "device"}
+    assert {name: value for name, value in loaded.get_params().items() if name != "device"} == kept
+
+
+@pytest.mark.parametrize("labels", [[("a", 1), ("b", 2)], ["x", 3], [None, "x"], [np.datetime64("2021-01-01"), np.datetime64("2022-01-01")]])
+def test_any_hashable_label_is_scored(labels):
+    model = SequenceClassifier(**TINY, patience=None).fit(["red", "blue"] * 10, labels * 10)
+    assert model.score(["red", "blue", "red"], [*labels, labels[1]]) == pytest.approx(2 / 3)
+    assert model.score(["red"], ["never seen"]) == 0
+
+
+def test_copies_of_a_sequence_are_held_out_together():
+    rows = Rows.of([f"{color} {n}" for n in range(12) for color in ("red", "blue")] * 3, ["a", "b"] * 36, "sequence")
+    kept, held = SequenceClassifier(validation_fraction=0.3)._hold_out(rows)
+    assert len(kept.sequences) + len(held.sequences) == 72
+    assert set(kept.sequences).isdisjoint(held.sequences)
+    assert set(held.labels) == {"a", "b"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_faults_are_named_by_the_row_that_was_given(seed):
+    X, y = strings(40)
+    X[20] = ""
+    with pytest.raises(DataError, match="^sequence 20: the sequence is empty"):
+        SequenceClassifier(**TINY, tokenizer="characters", seed=seed).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"validation_fraction": 0}, "validation_fraction 0 is not between 0 and 1"),
+        ({"validation_fraction": -0.1}, "-0.1"),
+        ({"class_weight": {0: -1}}, "class_weight of 0 is -1"),
+        ({"class_weight": {0: float("nan")}}, "class_weight of 0 is nan"),
+        ({"class_weight": [1, 2]}, "class_weight"),
+        ({"pooling": ["mean", "mean"]}, "names a pooling twice"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(options, fault):
+    with pytest.raises(ConfigError, match=fault):
+        SequenceClassifier(**{**TINY, "tokenizer": "characters", **options}).fit(*strings(40))
+
+
+def test_validation_data_are_checked_as_training_data_are():
+    X, y = strings(40)
+    with pytest.raises(DataError, match="2 sequences and y has 1 labels"):
+        SequenceClassifier(**TINY).fit(X, y, validation_data=(X[:2], y[:1]))
+    with pytest.raises(DataError, match="validation sequence 0: the sequence is empty"):
+        SequenceClassifier(**TINY, tokenizer="characters").fit(X, y, validation_data=([""], [0]))
+
+
+def test_tables_and_columns_of_labels_are_refused_with_the_way_out(fitted):
+    with pytest.raises(DataError, match=r"as X\['text'\]"):
+        fitted.predict(pd.DataFrame({"a": ["xy"]}))
+    with pytest.raises(DataError, match=r"y.ravel\(\)"):
+        SequenceClassifier(**TINY).fit(["red", "blue"], np.array([["a"], ["b"]]))
+
+
+def test_numbers_too_large_for_float32_are_refused():
+    model = SequenceClassifier(**TINY, patience=None).fit([np.ones(3), -np.ones(3)] * 10, ["a", "b"] * 10)
+    with pytest.raises(DataError, match="sequence 1: holds 1e\\+300"):
+        model.predict([np.ones(3), np.array([1e300, 1.0])])
 
 
 def test_asking_before_fit_is_refused():

@@ -140,7 +140,7 @@ def test_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("setting", ["data.test_size=100000", "training.device=meta"])
+@pytest.mark.parametrize("setting", ["data.test_size=100000", "training.device=meta", "training.class_weight={zero=2.0}"])
 def test_faulty_data_or_device_leave_no_folder(tmp_path, setting):
     with pytest.raises(ConfigError):
         runs.start_run(override(parse_config({**TINY, "data": {"name": "splice"}}), [setting]), tmp_path / "run")
@@ -163,6 +163,42 @@ def test_resuming_with_other_layers_is_refused(tmp_path, finished):
     (folder / "config.toml").write_text(to_toml(tiny("model.hidden_size=7")))
     with pytest.raises(RunError, match="last.safetensors: its weights are of other layers"):
         runs.resume_run(folder)
+
+
+def test_resuming_with_other_labels_or_settings_is_refused(tmp_path):
+    lines = [f"{'x' * (n % 7 + 1)}{n},{'ab'[n % 2]}\n" for n in range(80)]
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\n" + "".join(lines))
+    config = parse_config({**TINY, "data": {"path": str(path), "tokenizer": "characters"}})
+    folder = tmp_path / "run"
+    runs.start_run(config, folder)
+    (folder / "metrics.json").unlink()
+    path.write_text("text,label\n" + "".join(line.replace(",a", ",c") for line in lines))
+    with pytest.raises(RunError, match="last.safetensors: the training data has changed"):
+        runs.resume_run(folder)
+    path.write_text("text,label\n" + "".join(lines))
+    (folder / "config.toml").write_text(to_toml(override(config, ["training.lr=0.5"])))
+    with pytest.raises(RunError, match=r"the table \[training\] of the config has changed"):
+        runs.resume_run(folder)
+
+
+def test_a_lost_line_of_the_history_comes_back(tmp_path, finished):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    (folder / "metrics.json").unlink()
+    (folder / "metrics.jsonl").unlink()
+    runs.resume_run(folder)
+    assert (folder / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
+
+
+def test_a_run_on_relative_paths_is_found_from_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    rows = "".join(f"{n:07b},{'ab'[n % 2]}\n" for n in range(80))
+    (tmp_path / "here" / "data.csv").write_text("text,label\n" + rows)
+    figures = runs.start_run(parse_config({**TINY, "data": {"path": "data.csv", "tokenizer": "characters"}}), tmp_path / "run")
+    monkeypatch.chdir("/")
+    assert runs.evaluate_run(tmp_path / "run") == figures["test"]
 
 
 def test_empty_folder_is_taken(tmp_path):

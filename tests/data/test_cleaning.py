@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ostinato.data.cleaning import clean, key_of
+from ostinato.data.cleaning import clean, count_reverse_complements, key_of
 from ostinato.data.examples import Record
 from ostinato.errors import DataError
 
@@ -57,3 +57,30 @@ def test_series_are_equal_by_values_and_shape():
     assert key_of(series.reshape(2, 3), "characters") == key_of(series.reshape(2, 3).copy(), "characters")
     assert key_of(series.reshape(2, 3), "characters") != key_of(series.reshape(3, 2), "characters")
     assert key_of(["a b"], "characters") != key_of(["a", "b"], "characters")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "one", "other"),
+    [
+        ("nucleotides", "ACGT", "acgu"),
+        ("kmers(3)", "ACGT", "acgt"),
+        ("amino-acids", "MKV", "mkv"),
+        ("words", "Good film!", "good<br />film !"),
+        ("events", "open read", ["open", "read"]),
+    ],
+)
+def test_what_a_tokenizer_reads_alike_is_a_duplicate(tokenizer, one, other):
+    given = {"train": [Record(one, "x", None, None, ""), Record("GATTACA", "y", None, None, "")], "test": [Record(other, "x", None, None, "")]}
+    splits, cleaning = clean(given, tokenizer=tokenizer, refuse_empty=False, drops_overlap=True, draws=False)
+    assert [record.sequence for record in splits["train"]] == ["GATTACA"]
+    assert cleaning.overlap == {"train/test": 1}
+
+
+def test_characters_differ_where_their_case_does():
+    assert key_of("ACGT", "characters") != key_of("acgt", "characters")
+
+
+def test_reverse_complements_across_splits_are_counted_for_dna_alone():
+    splits = {"train": [Record("AACG", "x", None, None, ""), Record("AAAA", "x", None, None, "")], "test": [Record("cguu", "x", None, None, "")]}
+    assert count_reverse_complements(splits, "nucleotides") == {"train/test": 1}
+    assert count_reverse_complements(splits, "characters") == {}
