@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.splits import refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.calibration import fit_temperature
+from ostinato.inputs import Rows, as_sequences, guess_tokenizer, identity
 from ostinato.models import Classifier, build_classifier, predict_logits
 from ostinato.progress import Progress
 from ostinato.training import Labelled, choose_device, train
@@ -183,7 +184,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if not hasattr(self, "model_"):
             raise NotFittedError("This SequenceClassifier is not fitted yet. Call fit(X, y) first, or ostinato.load(path).")
-        sequences = self.encoder_.encode(_as_sequences(X))
+        sequences = self.encoder_.encode(as_sequences(X))
         refuse_empty(sequences)
         unknown = rows_without_known_tokens(self.encoder_, sequences)
         if len(unknown):
@@ -192,8 +193,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_encoded(self, sequences: Ragged) -> np.ndarray:
         """Calibrated probabilities of sequences that `encoder_` has encoded, none of them empty. Returns (n, C)."""
-        logits = predict_logits(self.model_, sequences)
-        return self.model_.probabilities(logits.to(self.model_.temperature.device)).detach().cpu().numpy()
+        return self.model_.probabilities(predict_logits(self.model_, sequences)).numpy()
 
     def save(self, path: str | Path) -> None:
         """Write one file that `ostinato.load` reads: weights, layers, tokens and labels, without pickle.
@@ -225,14 +225,14 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             given["class_weight"] = [[plain(label), float(weight)] for label, weight in given["class_weight"].items()]
         return given
 
-    def _hold_out(self, rows: "Rows") -> "tuple[Rows, Rows]":
+    def _hold_out(self, rows: Rows) -> tuple[Rows, Rows]:
         """Rows to train on and rows to stop early on; copies of a sequence stay together."""
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out rows pass patience=None.")
         names: dict[Hashable, str] = {}
         labels = [names.setdefault(label, repr(label)) for label in rows.labels]
         copies: dict[Hashable, str] = {}
-        groups = [copies.setdefault(_identity(sequence), str(row)) for row, sequence in enumerate(rows.sequences)]
+        groups = [copies.setdefault(identity(sequence), str(row)) for row, sequence in enumerate(rows.sequences)]
         try:
             kept, held, _ = stratified_split(labels, groups if len(copies) < len(groups) else None, (None, float(self.validation_fraction), 0), self.seed)
         except (ConfigError, DataError) as error:
@@ -248,28 +248,6 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if state is not None:
             self.history_, self.n_iter_ = state.history, state.epoch
         return self
-
-
-class Rows(NamedTuple):
-    """Sequences and labels as they were given, and what to call each in a message."""
-
-    sequences: list[Any]
-    labels: list[Any]
-    places: list[str]
-
-    @classmethod
-    def of(cls, X: Iterable[Any], y: Iterable[Hashable], name: str) -> "Rows":
-        sequences, labels = _as_sequences(X), list(y)
-        if len(sequences) != len(labels):
-            raise DataError(f"X has {len(sequences)} sequences and y has {len(labels)} labels: give one label a sequence.")
-        for row, label in enumerate(labels):
-            if not isinstance(label, Hashable):
-                raise DataError(f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as y.ravel() of a column.")
-        return cls(sequences, labels, [f"{name} {row}" for row in range(len(sequences))])
-
-    def select(self, rows: Iterable[int]) -> "Rows":
-        rows = list(rows)
-        return Rows(*([part[row] for row in rows] for part in self))
 
 
 def load(path: str | Path) -> SequenceClassifier:
@@ -329,14 +307,6 @@ def class_weights(setting: str | Mapping[Any, float] | None, encoder: Encoder, t
     return torch.tensor([float(weights.get(label, 1.0)) for label in encoder.labels])
 
 
-def guess_tokenizer(sequences: list[Any]) -> str:
-    """`words` for strings, `events` for lists of strings, `numeric` for all else."""
-    first = sequences[0] if sequences else ""
-    if isinstance(first, str):
-        return "words"
-    return "events" if isinstance(first, list) and all(isinstance(token, str) for token in first) else "numeric"
-
-
 def refuse_empty(sequences: Ragged, places: list[str] | None = None) -> None:
     """Refuse sequences of length 0, naming the first."""
     for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
@@ -357,19 +327,3 @@ def rows_without_known_tokens(encoder: Encoder, sequences: Ragged) -> np.ndarray
         0, torch.repeat_interleave(torch.arange(len(sequences)), sequences.lengths), (sequences.values != 0).float()
     )
     return np.flatnonzero(((known == 0) & (sequences.lengths > 0)).numpy())
-
-
-def _as_sequences(X: Iterable[Any]) -> list[Any]:
-    """A list of strings, of lists of strings, and of arrays."""
-    if isinstance(X, str):
-        raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
-    if isinstance(X, Mapping) or hasattr(X, "columns"):
-        raise DataError(f"X is a {type(X).__name__}: give one column of it, as X['text'].")
-    return [list(each) if isinstance(each, tuple) else each.tolist() if isinstance(each, np.ndarray) and each.dtype.kind in "UO" else each for each in X]
-
-
-def _identity(sequence: Any) -> Hashable:
-    """Equal for equal sequences."""
-    if isinstance(sequence, str):
-        return sequence
-    return repr(sequence.tolist() if isinstance(sequence, np.ndarray) else sequence)

@@ -64,7 +64,7 @@ class Classifier(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax of the logits at the temperature that calibration found. (B, C) -> (B, C)."""
-        return torch.softmax(logits.float() / self.temperature, dim=-1)
+        return torch.softmax(logits.float() / self.temperature.to(logits.device), dim=-1)
 
 
 def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:

@@ -13,7 +13,6 @@
 """
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -23,13 +22,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
@@ -39,9 +35,9 @@ from ostinato.data.encoder import Encoder
 from ostinato.data.examples import Examples
 from ostinato.errors import RunError
 from ostinato.estimators import SequenceClassifier, class_weights, encode, fit_classifier, refuse_empty, refuse_unknown
-from ostinato.evaluation import baselines, bootstrap, metrics
 from ostinato.models import Classifier, predict_logits
 from ostinato.progress import Progress
+from ostinato.scoring import score, score_baselines, write_predictions
 from ostinato.storage import FORMAT, check_format, write_atomically
 from ostinato.training import Labelled, choose_device
 from ostinato.versions import environment
@@ -164,17 +160,6 @@ def prepare(config: Config) -> Prepared:
     return Prepared(replace(data, audit=audit), encoder, splits, weights)
 
 
-def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
-    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
-    calibrated = model.probabilities(logits).numpy()
-    return {
-        **metrics.classification_metrics(targets.numpy(), calibrated, labels=encoder.labels),
-        "ece_before_scaling": metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy()),
-        "temperature": float(model.temperature),
-        "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
-    }
-
-
 def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
     """Score a finished run's model on `examples`, or again on its own test split.
 
@@ -268,8 +253,8 @@ def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress)
     if data.test is not None:
         logits = predict_logits(model, splits["test"].sequences)
         figures["test"] = score(model, encoder, splits["test"].targets, logits)
-        figures["baselines"] = _baselines(config, data, encoder, splits)
-        _write_predictions(folder / "predictions.parquet", data.test, encoder, model.probabilities(logits).numpy())
+        figures["baselines"] = score_baselines(data, encoder, {name: split.targets.numpy() for name, split in splits.items()}, config.data.seed)
+        write_predictions(folder / "predictions.parquet", data.test, encoder, model.probabilities(logits).numpy())
     write_json(folder / "metrics.json", figures)
     return figures
 
@@ -290,47 +275,6 @@ def _describe(config: Config, data: Dataset, model: Classifier, state: TrainingS
             "seconds_per_epoch": round(state.seconds / max(state.epoch, 1), 3),
         },
     }
-
-
-def _baselines(config: Config, data: Dataset, encoder: Encoder, splits: dict[str, Labelled]) -> dict[str, Any]:
-    """What the model must beat: the commonest class, and a linear model of the same training split."""
-    assert data.test is not None
-    targets = {name: split.targets.numpy() for name, split in splits.items()}
-    majority = baselines.majority_baseline(targets["train"], targets["test"], encoder.num_labels)
-    linear = baselines.linear_baseline(
-        data.train.sequences,
-        targets["train"],
-        data.validation.sequences if data.validation is not None else None,
-        targets.get("validation"),
-        kind=_baseline_kind(encoder.tokenizer, data.train.sequences[0]),
-        seed=config.data.seed,
-    )
-    measured = partial(metrics.classification_metrics, targets["test"], labels=encoder.labels)
-    return {"majority": measured(majority), "linear": {"description": linear.description, **measured(linear.predict_proba(data.test.sequences))}}
-
-
-def _baseline_kind(tokenizer: str, sequence: Any) -> str:
-    if tokenizer == "events":
-        return "text" if isinstance(sequence, str) else "events"
-    return {"words": "text", "numeric": "numeric"}.get(tokenizer, "symbols")
-
-
-def _write_predictions(path: Path, examples: Examples, encoder: Encoder, predicted: np.ndarray) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns: dict[str, Any] = {
-        "place": examples.places,
-        "label": [str(label) for label in examples.labels],
-        "prediction": [str(encoder.labels[index]) for index in predicted.argmax(axis=1)],
-    }
-    columns |= {f"probability_{label}": predicted[:, index] for index, label in enumerate(encoder.labels)}
-    fresh = path.with_suffix(".tmp")
-    try:
-        parquet.write_table(pa.table(columns), fresh)
-        fresh.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume {path.parent}") from None
 
 
 class Log:

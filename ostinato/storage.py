@@ -59,7 +59,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     Raises:
         RunError: the disk is full or the place cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    fresh = path.with_name(f".{path.name}.tmp")  # one name, so that who was killed while writing leaves nothing behind for good
     try:
         with fresh.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

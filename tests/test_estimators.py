@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 import ostinato
 from ostinato import SequenceClassifier
 from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
-from ostinato.estimators import Rows
+from ostinato.inputs import Rows
 
 TINY = {"cell": "gru", "embedding_size": 4, "hidden_size": 6, "max_epochs": 6, "lr": 3e-2, "device": "cpu", "batch_size": 8}
 

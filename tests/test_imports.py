@@ -12,14 +12,15 @@ import ostinato
 PACKAGE = Path(ostinato.__file__).parent
 ORDER = [
     ("errors",),
-    ("config", "versions", "storage", "progress"),
+    ("config", "versions", "storage", "progress", "inputs"),
     ("data", "nn"),
     ("models", "presets"),
     ("checkpoint",),
     ("evaluation",),
     ("training",),
     ("estimators",),
-    ("guess", "runs", "prediction", "doctor", "summary"),
+    ("guess", "prediction", "doctor", "summary", "scoring"),
+    ("runs",),
     ("cli",),
     ("__main__",),
 ]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import ostinato
-from ostinato import runs
+from ostinato import runs, scoring
 from ostinato.config import override, parse_config, read_config, to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.estimators import load
@@ -66,8 +66,8 @@ def test_figures_agree_with_the_predictions_row_by_row(finished):
 
 def test_test_split_is_scored_once(monkeypatch, tmp_path):
     scored = []
-    real = runs.metrics.classification_metrics
-    monkeypatch.setattr(runs.metrics, "classification_metrics", lambda targets, p, **options: scored.append(len(targets)) or real(targets, p, **options))
+    real = scoring.metrics.classification_metrics
+    monkeypatch.setattr(scoring.metrics, "classification_metrics", lambda targets, p, **options: scored.append(len(targets)) or real(targets, p, **options))
     runs.start_run(tiny("data.test_size=61"), tmp_path / "run")
     assert scored.count(61) == 3  # the model, the majority class, the linear model
 
@@ -89,7 +89,7 @@ def test_evaluating_again_gives_the_same_figures(finished):
 
 PROGRAM = """
 import sys
-from ostinato import runs
+from ostinato import runs, scoring
 runs.resume_run(Path(sys.argv[1]))
 """
 
