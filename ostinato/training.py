@@ -82,11 +82,7 @@ def train(
             while group := [data_at(data, indices, device) for indices in islice(batches, config.accumulate)]:
                 loss, weight = backward(model, group, class_weight, config)
                 norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf))
-                if not (math.isfinite(loss) and math.isfinite(norm)):
-                    raise TrainingError(
-                        f"Epoch {state.epoch + 1}, batch {state.batch + 1}: the loss is {loss:g} and the gradient's norm {norm:g}. "
-                        f"Lower training.lr (now {config.lr:g}), or set training.clip_norm (now {config.clip_norm or 'none'})."
-                    )
+                refuse_broken(loss, norm, state, config)
                 state.batch += len(group)
                 set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
                 optimizer.step()
@@ -135,6 +131,15 @@ def backward(model: Classifier, group: list[Labelled], class_weight: Tensor | No
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total, weight
+
+
+def refuse_broken(loss: float, norm: float, state: TrainingState, config: TrainingConfig) -> None:
+    """Stop before a step that would leave weights that are no numbers."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise TrainingError(
+            f"Epoch {state.epoch + 1}, batch {state.batch + 1}: the loss is {loss:g} and the gradient's norm {norm:g}. "
+            f"Lower training.lr (now {config.lr:g}), or set training.clip_norm (now {config.clip_norm or 'none'})."
+        )
 
 
 def end_epoch(state: TrainingState, config: TrainingConfig, model: Classifier, validation: Labelled | None, keeper: Keeper) -> None:
