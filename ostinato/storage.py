@@ -1,7 +1,7 @@
 """Files of tensors and facts: atomic, versioned, verified, without pickle.
 
 A file is safetensors: tensors by name, and in its metadata a JSON text of facts and a SHA-256 of tensors and facts
-together, so that a truncated or altered file is noticed. A file is replaced in one rename: who is killed while
+together, so that a truncated or altered file is noticed. The same tensors and facts give the same bytes. A file is replaced in one rename: who is killed while
 saving, or fills the disk, keeps the previous one.
 """
 
@@ -27,7 +27,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     """Write tensors and JSON-able facts, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts, ensure_ascii=False)
-    metadata = {"format": str(FORMAT), "facts": text, "sha256": _digest(plain, text)}
+    # one entry: safetensors writes several in any order, and the same training should give the same bytes
+    metadata = {"ostinato": json.dumps({"format": FORMAT, "facts": text, "sha256": _digest(plain, text)}, ensure_ascii=False)}
     write_atomically(path, to_bytes(plain, metadata))
 
 
@@ -35,12 +36,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and verify what `save_tensors` wrote; tensors are on the CPU."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            check_format(path, int(metadata.get("format", "0")))
+            metadata = json.loads((file.metadata() or {}).get("ostinato", "{}"))
+            check_format(path, metadata.get("format", 0))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RunError(f"{path}: there is no such file. Name a run folder that finished, or a model file.") from None
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, TypeError, AttributeError) as error:  # the last two: the entry is no JSON table
         raise RunError(f"{path}: truncated or altered, cannot be read ({error}). Copy the file again, or train anew.") from None
     if metadata.get("sha256") != _digest(tensors, metadata.get("facts", "")):
         raise RunError(f"{path}: altered since it was saved: its SHA-256 does not match. Copy the file again, or train anew.")

@@ -55,16 +55,36 @@ def test_altered_facts_are_noticed(saved):
         load_tensors(path)
 
 
-def test_newer_format_is_refused_with_the_way_out(saved):
-    path, _ = saved
+def rewrite_entry(path, entry):
     content = path.read_bytes()
     (size,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + size])
-    header["__metadata__"]["format"] = "99"
+    header["__metadata__"]["ostinato"] = json.dumps(entry)
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
+def test_newer_format_is_refused_with_the_way_out(saved):
+    path, _ = saved
+    rewrite_entry(path, {"format": 99})
     with pytest.raises(RunError, match="format 99 is newer.*pip install --upgrade"):
         load_tensors(path)
+
+
+@pytest.mark.parametrize("entry", [[], 3, "text", {"format": "1"}, {"format": [1]}])
+def test_entry_that_we_never_wrote_is_refused(saved, entry):
+    path, _ = saved
+    rewrite_entry(path, entry)
+    with pytest.raises(RunError, match="some.safetensors: truncated or altered"):
+        load_tensors(path)
+
+
+def test_same_tensors_and_facts_give_the_same_bytes(saved):
+    path, tensors = saved
+    first = path.read_bytes()
+    for _ in range(8):
+        save_tensors(path, tensors, {"kind": "test", "name": "größer"})
+        assert path.read_bytes() == first
 
 
 def test_missing_file_is_named(tmp_path):
