@@ -362,7 +362,7 @@ def alter(path):
 
 def of_format_9(path):
     content = Path(path).read_bytes()
-    newer = content.replace(b'"format":"1"', b'"format":"9"').replace(b'"format": 1', b'"format": 9')
+    newer = content.replace(b'\\"format\\": 1', b'\\"format\\": 9').replace(b'"format": 1', b'"format": 9')
     assert newer != content
     Path(path).write_bytes(newer)
 
