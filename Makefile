@@ -1,28 +1,44 @@
 # The two commands: `make demo` trains and uses five classifiers, `make test` checks the project.
-# Each sets up what it needs in .venv on a machine that has only Python (3.10 or newer) with pip.
+# Each sets up what it needs in .venv on a machine that has only Python (3.10 or newer) with pip; with a C++ compiler
+# (CXX) also the native kernel. `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+KERNEL := ostinato/nn/kernel
 
-.PHONY: demo test clean
+.PHONY: demo test sanitize clean
 
-demo: .venv/.installed
+demo: .venv/.built
 	$(BIN)/python examples/demo.py
 
-test: .venv/.installed-dev
+test: .venv/.built .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-.venv/.installed: requirements.txt pyproject.toml
+# The library is loaded by a Python without sanitizers, so theirs go first; as does libstdc++, whose throw they wrap.
+sanitize: .venv/.built .venv/.installed-dev
+	CXX="$(CXX)" CXXFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover" \
+	  $(BIN)/python setup.py --quiet build_ext --build-temp build/sanitize --build-lib build/sanitize
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 OSTINATO_LIBRARY=build/sanitize/$(KERNEL)/libostinato.so \
+	  $(BIN)/python -m pytest -p no:cacheprovider tests/nn/kernel/test_kernel.py tests/nn/kernel/test_threads.py
+
+.venv/.installed: requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) --requirement requirements.txt
 	touch $@
 
+# Where the kernel could not be built the next run tries again.
+.venv/.built: .venv/.installed pyproject.toml setup.py $(wildcard $(KERNEL)/src/*)
+	$(PIP) --no-deps --editable .
+	@if ls $(KERNEL)/libostinato.* >/dev/null 2>&1; then touch $@; \
+	else echo "The native kernel was not built (see: $(PIP) -v --no-deps --editable .); the torch engine serves."; fi
+
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps aeon==1.6.0 modlamp==4.3.3  # for the data inside them
+	$(PIP) --requirement requirements-dev.txt
+	$(PIP) --no-deps aeon==1.6.0 modlamp==4.3.3  # for the data inside them
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache $(KERNEL)/libostinato.*

@@ -24,7 +24,7 @@ else:
     import tomli as tomllib
 
 CellName = Literal["rnn", "lstm", "gru"]
-EngineName = Literal["auto", "reference", "torch"]
+EngineName = Literal["auto", "reference", "torch", "native"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 FormatName = Literal["csv", "tsv", "jsonl", "parquet", "fasta", "ts"]
 

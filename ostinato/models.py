@@ -10,10 +10,10 @@ from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
-from ostinato.nn import Layout, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
+from ostinato.nn import Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
 
 TOKENS_IN_A_PREDICTION_BATCH = 16_384
-NARROW = 64  # units of a layer that runs on one thread
+NARROW = 64  # units of a layer that the torch engine runs on one thread
 
 
 class Classifier(nn.Module):
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int) -> None:
         super().__init__()
         size = config.embedding_size
-        self.embed = nn.Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
+        self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
         self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
         self.stack = RecurrentStack(
             size,
@@ -50,17 +50,24 @@ class Classifier(nn.Module):
         )
         self.pooling = Pooling(config.pooling, self.stack.output_size, bidirectional=config.bidirectional)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(self.pooling.output_size, num_classes)
+        self.head = Linear(self.pooling.output_size, num_classes)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         layout = Layout(lengths, values.device)
-        h = self.embed(values)  # (N,) or (N, channels) -> (N, D)
-        if self.position is not None:
-            h = self.position(h, layout)
-        pooled = self.pooling(self.stack(h, layout), layout)  # (N, D) -> (N, H) -> (B, P)
+        if isinstance(self.embed, TokenEmbedding) and self.position is None:
+            h = self.stack(values, layout, table=self.embed.weight)  # (N,) -> (N, H)
+        else:
+            x = self.embed(values)  # (N,) or (N, channels) -> (N, D)
+            h = self.stack(x if self.position is None else self.position(x, layout), layout)  # (N, D) -> (N, H)
+        pooled = self.pooling(h, layout)  # (N, H) -> (B, P)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
+
+    @property
+    def engine(self) -> str:
+        """The engine that serves the recurrent layers where the model is now."""
+        return self.stack.engine_for(self.head.weight)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax of the logits at the temperature that calibration found. (B, C) -> (B, C)."""
@@ -80,14 +87,14 @@ def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
 
 @contextmanager
 def few_threads(model: Classifier) -> Iterator[None]:
-    """Narrow layers run on one thread; the process's own number is back after the block.
+    """Narrow layers run on one thread of PyTorch's kernels; the process's own number is back after the block.
 
-    Up to 64 units, a second thread took 10 to 25 % off a step on two idle cores, and tripled it where another program
-    used one of them (threads wait for each other at every time step). The bits are then the same on any machine
-    with the same instructions, too.
+    Up to 64 units, a second thread of the torch engine took 10 to 25 % off a step on two idle cores, and tripled it
+    where another program used one of them: its threads wait for each other at every time step. The native engine's
+    threads do not, and have its own measure of what is worth a thread.
     """
     before = torch.get_num_threads()
-    if model.stack.hidden_size <= NARROW:
+    if model.stack.hidden_size <= NARROW and model.engine == "torch":
         torch.set_num_threads(1)
     try:
         yield

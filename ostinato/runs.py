@@ -265,7 +265,7 @@ def _describe(config: Config, data: Dataset, model: Classifier, state: TrainingS
         "data": {"name": data.name, "source": data.source},
         "model": {
             "cell": config.model.cell,
-            "engine": model.stack.layers[0].engine,
+            "engine": model.engine,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         },
         "training": {

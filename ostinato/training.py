@@ -68,6 +68,7 @@ def train(
     sampler = BucketSampler(data.sequences.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
     optimizer = make_optimizer(model, config)
     average = {name: tensor.clone() for name, tensor in model.state_dict().items()} if config.ema_decay else None
+    parameters = list(model.parameters())
     keeper = Keeper(folder, fingerprints(data, validation, config), model, optimizer, average)
     state = keeper.restore()
     class_weight = None if class_weight is None else class_weight.to(device)
@@ -81,7 +82,7 @@ def train(
             batches = sampler.batches(state.epoch, start=state.batch)
             while group := [data_at(data, indices, device) for indices in islice(batches, config.accumulate)]:
                 loss, weight = backward(model, group, class_weight, config)
-                norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf))
+                norm = float(nn.utils.clip_grad_norm_(parameters, config.clip_norm or math.inf))
                 refuse_broken(loss, norm, state, config)
                 state.batch += len(group)
                 set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)

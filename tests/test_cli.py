@@ -335,6 +335,14 @@ def test_doctor_tells_how_to_get_what_is_missing(monkeypatch, capsys):
     assert {"packages", "engine", "threads", "device"} < set(facts)
 
 
+def test_doctor_shows_the_engine_of_each_layer_of_a_run(folder, capsys):
+    assert run("doctor", "--model", "run") == 0
+    assert "stack.layers.0" in capsys.readouterr().out
+    assert run("doctor", "--model", "run", "--json") == 0
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert "cell=lstm" in layer["what"] and layer["runs on"] == "native"
+
+
 def test_help_imports_nothing_heavy():
     code = "import sys, ostinato.cli as cli\nsys.argv = ['ostinato', '--help']\ntry: cli.main()\nfinally: print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -33,8 +33,18 @@ def test_answer_does_not_depend_on_batch_mates_order_or_size(config):
     sequences = Ragged(values, torch.tensor(lengths))
     together = predict_logits(model, sequences)
     backwards = predict_logits(model, sequences.select(torch.arange(4, -1, -1)))
-    torch.testing.assert_close(backwards.flip(0), together)
-    for row, sequence in enumerate(values.split(lengths)):
+    assert torch.equal(backwards.flip(0), together)
+    with torch.inference_mode():
+        for row, sequence in enumerate(values.split(lengths)):
+            assert torch.equal(model(sequence, torch.tensor([len(sequence)])), together[row : row + 1])
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_answer_of_the_torch_engine_does_not_depend_on_batch_mates_beyond_rounding(config):
+    model = classifier(config.model_copy(update={"engine": "torch"})).eval()
+    values, lengths = batch([5, 1, 40, 17, 2])
+    together = model(values, lengths)
+    for row, sequence in enumerate(values.split(lengths.tolist())):
         torch.testing.assert_close(model(sequence, torch.tensor([len(sequence)])), together[row : row + 1])
 
 
@@ -43,15 +53,18 @@ def test_a_batch_of_one_keeps_its_shape():
 
 
 def test_engines_agree_forward_and_backward():
-    models = [classifier(CONFIGS["all"].model_copy(update={"engine": engine})).eval() for engine in ("reference", "torch")]
-    models[1].load_state_dict(models[0].state_dict())
+    models = [classifier(CONFIGS["all"].model_copy(update={"engine": engine})).eval() for engine in ("reference", "torch", "native")]
+    for model in models[1:]:
+        model.load_state_dict(models[0].state_dict())
     values, lengths = batch([3, 20, 1, 8])
     logits = [model(values, lengths) for model in models]
-    torch.testing.assert_close(*logits)
     for each in logits:
         each.square().sum().backward()
-    for (name, one), (_, other) in zip(*(model.named_parameters() for model in models), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5, msg=name)
+    expected = dict(models[0].named_parameters())
+    for each, model in zip(logits[1:], models[1:], strict=True):
+        torch.testing.assert_close(each, logits[0])
+        for name, parameter in model.named_parameters():
+            torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_predicting_leaves_the_mode_and_drops_nothing():
@@ -76,10 +89,10 @@ def test_probabilities_are_softened_by_the_temperature():
     torch.testing.assert_close(model.probabilities(logits), (logits / 2).softmax(1))
 
 
-@pytest.mark.parametrize(("hidden_size", "inside"), [(64, 1), (65, 2)])
-def test_narrow_layers_run_on_one_thread_and_the_number_is_restored(hidden_size, inside):
+@pytest.mark.parametrize(("hidden_size", "engine", "inside"), [(64, "torch", 1), (65, "torch", 2), (64, "native", 2)])
+def test_narrow_layers_of_the_torch_engine_run_on_one_thread_and_the_number_is_restored(hidden_size, engine, inside):
     torch.set_num_threads(2)
-    with few_threads(classifier(ModelConfig(hidden_size=hidden_size))):
+    with few_threads(classifier(ModelConfig(hidden_size=hidden_size, engine=engine))):
         assert torch.get_num_threads() == inside
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)

@@ -30,6 +30,7 @@ class Cell:
     """A recurrence.
 
     Args:
+        name: its key in `CELLS`.
         gates: blocks of H rows in the weights.
         states: tensors in the state; the first is the output h.
         step: `(x (B, D), state, weights) -> state`.
@@ -37,6 +38,7 @@ class Cell:
         forget_gate: which gate keeps the state and starts open, if the cell has one.
     """
 
+    name: str
     gates: int
     states: int
     step: Callable[[Tensor, State, Weights], State]
@@ -89,8 +91,8 @@ def gru_step(x: Tensor, state: State, weights: Weights) -> State:
 
 
 CELLS = {
-    "rnn_tanh": Cell(gates=1, states=1, step=rnn_tanh_step, kernel=torch.rnn_tanh),
-    "rnn_relu": Cell(gates=1, states=1, step=rnn_relu_step, kernel=torch.rnn_relu),
-    "lstm": Cell(gates=4, states=2, step=lstm_step, kernel=torch.lstm, forget_gate=1),
-    "gru": Cell(gates=3, states=1, step=gru_step, kernel=torch.gru),
+    "rnn_tanh": Cell("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, kernel=torch.rnn_tanh),
+    "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, kernel=torch.rnn_relu),
+    "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, kernel=torch.lstm, forget_gate=1),
+    "gru": Cell("gru", gates=3, states=1, step=gru_step, kernel=torch.gru),
 }

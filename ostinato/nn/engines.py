@@ -3,42 +3,119 @@
 `reference`: a Python loop over the cell's equation; slow, readable, any dtype.
 `torch`: PyTorch's own kernels (oneDNN on CPU, cuDNN on GPU) over padded length buckets; never the packed path,
 whose backward on CPU costs a full-size gradient at every step (pytorch/pytorch#149194).
+`native`: our C++ kernel, for float32 on the CPU; pads nothing.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
+from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell, State, Weights
+from ostinato.nn.kernel import Spec, is_built, recurrent
 from ostinato.nn.layout import Layout, take
 
 # oneDNN keeps a megabyte or so for each new shape of the last 1,024; every batch here has a new one. Without this, 3,000
 # batches of random lengths grew by 950 MiB (PyTorch 2.13); with it by 50, at the same speed. Read at oneDNN's first use.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
-Engine = Callable[[Cell, Tensor, Layout, Weights, bool], Tensor]  # (cell, values (N, D), layout, weights, reverse) -> (N, H)
+# (cell, values (N, D), layout, weights of each direction) -> (N, directions · H)
+Engine = Callable[[Cell, Tensor, Layout, Sequence[Weights]], Tensor]
 
 OverTime = Callable[[Cell, Tensor, State, Weights], Tensor]  # (cell, x (T, B, D), state, weights) -> h of every step (T, B, H)
 
 
-def run_reference(cell: Cell, values: Tensor, layout: Layout, weights: Weights, reverse: bool) -> Tensor:
+def run_reference(cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
     """Step by step, the sequences of a bucket side by side; steps past a sequence's end are never read."""
-    return _in_buckets(_loop, cell, values, layout, weights, reverse)
+    return _each_direction(_loop, cell, values, layout, sides)
 
 
-def run_torch(cell: Cell, values: Tensor, layout: Layout, weights: Weights, reverse: bool) -> Tensor:
+def run_torch(cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
     """One call of PyTorch's kernel a bucket; what it computes past a sequence's end is never read."""
-    return _in_buckets(_kernel, cell, values, layout, weights, reverse)
+    return _each_direction(_kernel, cell, values, layout, sides)
 
 
-ENGINES: dict[str, Engine] = {"reference": run_reference, "torch": run_torch}
+def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
+    """One call of our kernel."""
+    return run_native_stack(cell, values, layout, [sides])
 
 
-def choose_engine(engine: str) -> str:
-    """The engine that `auto` stands for here."""
-    return "torch" if engine == "auto" else engine
+def run_native_stack(cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Sequence[Weights]], table: Tensor | None = None) -> Tensor:
+    """One call of our kernel for layers that stand directly on each other; with a `table` (V, D) `values` are its rows' numbers (N,)."""
+    spec = Spec(cell.name, layers[0][0].weight_hh.shape[1], len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0)
+    weights = [weight for sides in layers for side in sides for weight in side]
+    x, ids = (values, None) if table is None else (table, values.long().contiguous())
+    return recurrent(spec, x, ids, layout.lengths_on_cpu, None, None, weights)[0]
+
+
+ENGINES: dict[str, Engine] = {"reference": run_reference, "torch": run_torch, "native": run_native}
+
+_forced: ContextVar[str | None] = ContextVar("engine", default=None)
+
+
+@contextmanager
+def use_engine(engine: str) -> Iterator[None]:
+    """Run every recurrent layer inside the block with `engine`, whatever it was built with: `reference`, `torch`, `native` or `auto`.
+
+    Raises:
+        ConfigError: the name is unknown; or, when a layer runs, the native engine cannot serve it.
+    """
+    if engine != "auto":
+        look_up(ENGINES, engine, "engine")
+    token = _forced.set(engine)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def forced_engine() -> str | None:
+    """What the `use_engine` around us says, if there is one. A compiled function keeps what it was compiled under."""
+    return _forced.get()
+
+
+forced_engine._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+
+
+def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor]) -> str:
+    """The engine that serves a call: what `use_engine` says, else `engine`; `auto` is native where that works.
+
+    Raises:
+        ConfigError: `native` was asked for and cannot serve the call.
+    """
+    wanted = forced_engine() or engine
+    if wanted not in ("auto", "native"):
+        return wanted
+    reason = why_not_native(values, weights)
+    if reason is None:
+        return "native"
+    if wanted == "native":
+        raise ConfigError(f"The native engine cannot serve this layer: {reason}. Set engine='auto' or 'torch'.")
+    return "torch"
+
+
+def why_not_native(values: Tensor, weights: Sequence[Tensor]) -> str | None:
+    """Why the kernel cannot serve a call; None when it can. It takes float32 on the CPU."""
+    if not is_built():
+        return "it was not compiled (see: ostinato doctor)"
+    for tensor in (values, *weights):
+        if tensor.dtype is not torch.float32:
+            return f"it computes in float32, and this is {str(tensor.dtype).removeprefix('torch.')}"
+        if not tensor.is_cpu:
+            return f"it runs on the CPU, and this is on {tensor.device}"
+    if torch.is_autocast_enabled("cpu"):
+        return f"autocast asks for {torch.get_autocast_dtype('cpu')}".replace("torch.", "")
+    if torch._C._are_functorch_transforms_active():
+        return "it has no rules for torch.func's transforms"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "it has no forward-mode derivative"
+    if torch._C._get_tracing_state() is not None:
+        return "torch.jit.trace would not see it"
+    return None
 
 
 def _loop(cell: Cell, x: Tensor, state: State, weights: Weights) -> Tensor:
@@ -54,6 +131,11 @@ def _kernel(cell: Cell, x: Tensor, state: State, weights: Weights) -> Tensor:
     num_layers, dropout, train, bidirectional, batch_first = 1, 0.0, torch.is_grad_enabled(), False, False
     start = [part.unsqueeze(0) for part in state]  # (B, H) -> (L=1, B, H)
     return cell.kernel(x, start if cell.states > 1 else start[0], list(weights), True, num_layers, dropout, train, bidirectional, batch_first)[0]
+
+
+def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
+    outputs = [_in_buckets(over_time, cell, values, layout, weights, reverse) for weights, reverse in zip(sides, (False, True), strict=False)]
+    return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
 
 
 def _in_buckets(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, weights: Weights, reverse: bool) -> Tensor:

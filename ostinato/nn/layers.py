@@ -1,6 +1,6 @@
 """Recurrent layers (a cell run over time) and stacks of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 import torch.backends.cudnn.rnn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ostinato.errors import look_up
 from ostinato.nn.cells import CELLS, Weights
-from ostinato.nn.engines import ENGINES, choose_engine
+from ostinato.nn.engines import ENGINES, choose_engine, run_native_stack
 from ostinato.nn.layout import Layout
 
 
@@ -23,7 +23,7 @@ class RecurrentLayer(nn.Module):
         hidden_size: H, a direction.
         cell: `rnn_tanh`, `rnn_relu`, `lstm` or `gru`.
         bidirectional: also read each sequence from its own end.
-        engine: `auto`, `reference` or `torch`.
+        engine: `auto`, `reference`, `torch` or `native`; `auto` chooses at each call.
 
     Shapes:
         values (N, D) with a layout of N steps -> (N, H), or (N, 2·H) for both directions.
@@ -36,8 +36,9 @@ class RecurrentLayer(nn.Module):
         super().__init__()
         self.cell = look_up(CELLS, cell, "cell")
         self.input_size, self.hidden_size, self.bidirectional = input_size, hidden_size, bidirectional
-        self.engine = choose_engine(engine)
-        self.run = look_up(ENGINES, self.engine, "engine")
+        self.engine = engine
+        if engine != "auto":
+            look_up(ENGINES, engine, "engine")
         rows = self.cell.gates * hidden_size
         for suffix in self._suffixes():
             self.register_parameter(f"weight_ih{suffix}", nn.Parameter(torch.empty(rows, input_size)))
@@ -65,10 +66,9 @@ class RecurrentLayer(nn.Module):
                     weights.bias_ih[rows].fill_(1.0 if gate == self.cell.forget_gate else 0.0)
                     weights.bias_hh[rows].zero_()
 
-    def directions(self) -> Iterator[Weights]:
+    def directions(self) -> list[Weights]:
         """The weights of the forward direction, then of the reverse one."""
-        for suffix in self._suffixes():
-            yield Weights(*(getattr(self, name + suffix) for name in Weights._fields))
+        return [Weights(*(getattr(self, name + suffix) for name in Weights._fields)) for suffix in self._suffixes()]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -80,11 +80,14 @@ class RecurrentLayer(nn.Module):
         return self
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
-        outputs = [self.run(self.cell, values, layout, weights, reverse) for weights, reverse in zip(self.directions(), (False, True), strict=False)]
-        return torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+        return ENGINES[self.engine_for(values)](self.cell, values, layout, self.directions())
+
+    def engine_for(self, values: Tensor) -> str:
+        """The engine that would serve these values now."""
+        return choose_engine(self.engine, values, [weight for side in self.directions() for weight in side])
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}, bidirectional={self.bidirectional}, engine={self.engine}"
+        return f"{self.input_size}, {self.hidden_size}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
 
     def _suffixes(self) -> list[str]:
         return ["_l0", "_l0_reverse"] if self.bidirectional else ["_l0"]
@@ -125,7 +128,7 @@ class RecurrentStack(nn.Module):
         dropout: of the variational dropout before each layer, the first included.
 
     Shapes:
-        values (N, D) -> (N, H), or (N, 2·H) for both directions.
+        values (N, D), or token ids (N,) with their table (V, D) -> (N, H), or (N, 2·H) for both directions.
     """
 
     def __init__(
@@ -155,8 +158,23 @@ class RecurrentStack(nn.Module):
             self.norms.append(nn.LayerNorm(size) if layer_norm else nn.Identity())
         self.output_size = size
 
-    def forward(self, values: Tensor, layout: Layout) -> Tensor:
+    def forward(self, values: Tensor, layout: Layout, table: Tensor | None = None) -> Tensor:
+        if self._is_plain() and self.engine_for(values if table is None else table) == "native":
+            first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
+            return run_native_stack(first.cell, values, layout, [layer.directions() for layer in self.layers], table)  # type: ignore[operator]
+        if table is not None:
+            values = nn.functional.embedding(values, table)  # (N,) -> (N, D)
         for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             outputs = layer(self.dropout(values, layout), layout)
             values = norm(outputs + values if self.residual and depth > 0 else outputs)
         return values
+
+    def engine_for(self, values: Tensor) -> str:
+        """The engine that would serve these values (N, D) now."""
+        first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
+        return choose_engine(first.engine, values, first.directions()[0])
+
+    def _is_plain(self) -> bool:
+        """Whether nothing stands between the layers at the moment, so that one call can run them all."""
+        dropping = self.training and self.dropout.p > 0
+        return not dropping and not (self.residual and len(self.layers) > 1) and all(isinstance(norm, nn.Identity) for norm in self.norms)

@@ -25,16 +25,30 @@ class Layout:
     """
 
     def __init__(self, lengths: Tensor, device: torch.device | None = None) -> None:
-        if lengths.dim() != 1 or lengths.is_floating_point() or (lengths.numel() and int(lengths.min()) < 0):
+        self.lengths_on_cpu = lengths.to("cpu", torch.int64).contiguous()
+        self._lengths_here: list[int] = self.lengths_on_cpu.tolist()
+        if lengths.dim() != 1 or lengths.is_floating_point() or min(self._lengths_here, default=0) < 0:
             raise ValueError(f"lengths of shape {tuple(lengths.shape)} and dtype {lengths.dtype} cannot be used: give a vector of whole numbers, 0 or more")
-        self.lengths = lengths.to(device or lengths.device, torch.int64)
-        self.ends = self.lengths.cumsum(0)
-        self.starts = self.ends - self.lengths
-        self._lengths_here: list[int] = lengths.tolist()
+        self.lengths = self.lengths_on_cpu.to(device or lengths.device)
 
     @property
     def batch_size(self) -> int:
         return len(self._lengths_here)
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """(B,) one past the last step of each sequence."""
+        return self.lengths.cumsum(0)
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """(B,) the first step of each sequence."""
+        return self.ends - self.lengths
+
+    @cached_property
+    def has_empty(self) -> bool:
+        """Whether a sequence has no step."""
+        return 0 in self._lengths_here
 
     @cached_property
     def num_steps(self) -> int:
@@ -125,8 +139,14 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
+        ctx.save_for_forward(rows)
         ctx.size = len(values)  # type: ignore[attr-defined]
         return values.index_select(0, rows)
+
+    @staticmethod
+    def jvp(ctx: torch.autograd.function.FunctionCtx, tangent: Tensor, _: None) -> Tensor:
+        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return tangent.index_select(0, rows)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
@@ -138,7 +158,14 @@ class _Place(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, rows: Tensor, size: int) -> Tensor:
         ctx.save_for_backward(rows)
+        ctx.save_for_forward(rows)
+        ctx.size = size  # type: ignore[attr-defined]
         return values.new_zeros(size, *values.shape[1:]).index_copy_(0, rows, values)
+
+    @staticmethod
+    def jvp(ctx: torch.autograd.function.FunctionCtx, tangent: Tensor, *_: None) -> Tensor:
+        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return tangent.new_zeros(ctx.size, *tangent.shape[1:]).index_copy_(0, rows, tangent)  # type: ignore[attr-defined]
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import look_up
-from ostinato.nn.layout import Layout
+from ostinato.nn.layout import Layout, take
+from ostinato.nn.linear import Linear
 
 
 class LastPooling(nn.Module):
@@ -27,9 +28,9 @@ class LastPooling(nn.Module):
     def forward(self, h: Tensor, layout: Layout) -> Tensor:
         if layout.num_steps == 0:
             return h.new_zeros(layout.batch_size, self.output_size) + h.sum(0)  # no state to take; the graph stays whole
-        last = h[(layout.ends - 1).clamp(min=0)]  # (N, H) -> (B, H)
+        last = _rows(h, (layout.ends - 1).clamp(min=0), layout)  # (N, H) -> (B, H)
         if self.bidirectional:
-            first = h[layout.starts.clamp(max=layout.num_steps - 1)]
+            first = _rows(h, layout.starts.clamp(max=layout.num_steps - 1), layout)
             middle = self.output_size // 2
             last = torch.cat([last[:, :middle], first[:, middle:]], dim=1)
         return _zero_if_empty(last, layout)
@@ -70,8 +71,8 @@ class AttentionPooling(nn.Module):
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.output_size = hidden_size
-        self.project = nn.Linear(hidden_size, hidden_size)
-        self.score = nn.Linear(hidden_size, 1, bias=False)
+        self.project = Linear(hidden_size, hidden_size)
+        self.score = Linear(hidden_size, 1, bias=False)
 
     def weights(self, h: Tensor, layout: Layout) -> Tensor:
         scores = self.score(torch.tanh(self.project(h))).squeeze(-1)  # (N, H) -> (N,)
@@ -121,5 +122,12 @@ def _sum(values: Tensor, layout: Layout) -> Tensor:
     return values.new_zeros(layout.batch_size, *values.shape[1:]).index_add(0, layout.sequence, values)
 
 
+def _rows(h: Tensor, steps: Tensor, layout: Layout) -> Tensor:
+    """One step of each sequence; where none is empty, no step is taken twice. (N, H) -> (B, H)."""
+    return h[steps] if layout.has_empty else take(h, steps)
+
+
 def _zero_if_empty(pooled: Tensor, layout: Layout) -> Tensor:
+    if not layout.has_empty:
+        return pooled
     return torch.where(layout.lengths.unsqueeze(1) > 0, pooled, 0.0)

@@ -5,9 +5,10 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from ostinato.errors import ConfigError
-from ostinato.nn import ENGINES, Layout, RecurrentLayer, RecurrentStack, VariationalDropout
+from ostinato.nn import ENGINES, Layout, RecurrentLayer, RecurrentStack, VariationalDropout, use_engine
 
 PEERS = {
     "rnn_tanh": nn.RNN,
@@ -27,6 +28,8 @@ def ragged(lengths, size, dtype=torch.float32):
 @pytest.mark.parametrize("cell", PEERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_layer_equals_torch_nn_forward_and_backward(cell, bidirectional, engine, dtype):
+    if engine == "native" and dtype is not torch.float32:
+        engine = "auto"  # which takes another then
     peer = PEERS[cell](5, 6, batch_first=True, bidirectional=bidirectional).to(dtype)
     layer = RecurrentLayer(5, 6, cell=cell, bidirectional=bidirectional, engine=engine).to(dtype)
     layer.load_state_dict(peer.state_dict())
@@ -62,6 +65,52 @@ def test_empty_sequences_and_empty_batches_pass(engine):
     torch.testing.assert_close(layer(values, Layout(torch.tensor([0, 2, 0, 3]))), layer(values, Layout(torch.tensor([2, 3]))))
     assert layer(values[:0], Layout(torch.tensor([0, 0]))).shape == (0, 8)
     assert layer(values[:0], Layout(torch.tensor([], dtype=torch.int64))).shape == (0, 8)
+
+
+def test_native_engine_says_what_it_cannot_serve():
+    layer = RecurrentLayer(3, 4, cell="lstm", engine="native").double()
+    with pytest.raises(ConfigError, match="cannot serve this layer: it computes in float32, and this is float64.*engine='auto'"):
+        layer(*ragged(LENGTHS, 3, torch.float64))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_use_engine_overrides_what_the_layer_was_built_with(engine, monkeypatch):
+    called = []
+    for name, run in ENGINES.items():
+        monkeypatch.setitem(ENGINES, name, lambda *given, name=name, run=run: called.append(name) or run(*given))
+    layer = RecurrentLayer(3, 4, cell="gru")
+    with use_engine(engine):
+        layer(*ragged(LENGTHS, 3))
+    layer(*ragged(LENGTHS, 3))
+    assert called == [engine, "native"]
+
+
+def test_stack_of_native_layers_equals_layer_by_layer():
+    stack = RecurrentStack(4, 8, cell="lstm", num_layers=3, bidirectional=True)
+    values, layout = ragged(LENGTHS, 4)
+    expected = values
+    for layer in stack.layers:
+        expected = layer(expected, layout)
+    assert torch.equal(stack(values, layout), expected)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_token_ids_with_their_table_equal_embedding_first(engine, dropout):
+    stack = RecurrentStack(4, 8, cell="gru", num_layers=2, bidirectional=True, dropout=dropout, engine=engine)
+    ids, layout = torch.randint(9, (int(LENGTHS.sum()),)), Layout(LENGTHS)
+    tables = [torch.randn(10, 4, requires_grad=True) for _ in range(2)]  # row 9 is never read
+    tables[1].data.copy_(tables[0])
+    weight = torch.randn(len(ids), 16)
+    torch.manual_seed(1)
+    outputs = stack(ids, layout, table=tables[0])
+    torch.manual_seed(1)
+    expected = stack(nn.functional.embedding(ids, tables[1]), layout)
+    torch.testing.assert_close(outputs, expected)
+    (outputs * weight).sum().backward()
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(tables[0].grad, tables[1].grad)
+    assert not tables[0].grad[9].any()
 
 
 def test_padding_is_bounded_by_twice_the_real_steps():
@@ -164,3 +213,19 @@ def test_gpu_equals_cpu_without_warnings_and_backward_in_eval_mode(cell):
     torch.testing.assert_close(outputs.cpu(), expected, rtol=1e-3, atol=1e-4)
     outputs.sum().backward()
     assert torch.isfinite(on_gpu.grad).all()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own, in make_dual
+def test_forward_mode_derivative_is_not_lost():
+    layer, layout = RecurrentLayer(3, 4, cell="gru"), Layout(torch.tensor([2, 3]))
+    values, tangent = torch.randn(5, 3), torch.randn(5, 3)
+    with torch.no_grad(), forward_ad.dual_level():
+        found = forward_ad.unpack_dual(layer(forward_ad.make_dual(values, tangent), layout)).tangent
+    expected = (layer(values + 1e-2 * tangent, layout) - layer(values - 1e-2 * tangent, layout)) / 2e-2
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
+
+
+def test_autocast_is_obeyed_by_the_torch_engine():
+    layer = RecurrentLayer(3, 4, cell="gru")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer.engine_for(torch.randn(5, 3)) == "torch"

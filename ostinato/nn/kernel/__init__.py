@@ -1,0 +1,31 @@
+"""The native CPU engine: recurrent layers as a C++ kernel (`src/`), its binding, and its torch operators.
+
+The kernel is a plain C library without torch in it, reached by ctypes: one build serves every torch and Python.
+Source: DeepCPU (Zhang et al. 2018) for weights that stay in a core's cache, cuDNN (Appleyard et al. 2016) for layers
+in a pipeline, libxsmm (Georganas et al. 2020) for blocked cells; here for ragged batches and without a barrier a step.
+"""
+
+from ostinato.nn.kernel.binding import library
+from ostinato.nn.kernel.operators import Spec, is_traced, linear, recurrent
+
+__all__ = ["Spec", "is_built", "is_traced", "linear", "pool", "recurrent", "variant"]
+
+
+def is_built() -> bool:
+    """Whether the library was compiled when Ostinato was installed, and loads."""
+    return library() is not None
+
+
+is_built._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+
+
+def variant() -> str:
+    """The instruction set in use: `avx512`, `avx2` or `portable`; OSTINATO_KERNEL in the environment forces one."""
+    loaded = library()
+    return loaded.ostinato_variant().decode() if loaded is not None else "not built"
+
+
+def pool() -> str:
+    """Where threads come from: `openmp`, torch's own pool, or `threads` of its own."""
+    loaded = library()
+    return loaded.ostinato_pool().decode() if loaded is not None else "none"

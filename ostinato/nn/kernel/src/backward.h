@@ -1,0 +1,299 @@
+// Backward, from the top layer down: the recurrence turns the kept gates into their gradients, group by group; then the
+// gradient of the layer's input, block of steps by block; and the weights' gradients, each tile of them by one worker
+// over all steps in their flat order, so that the bits do not depend on the number of workers.
+// Included inside a variant's namespace.
+
+template <class Cell> class Backpropagation {
+  using P = Panels<Cell>;
+  static constexpr int kIn = Cell::kInputVectors, kHid = Cell::kHiddenVectors;
+  static constexpr int64_t kStepsOfABlock = 192;  // of the input's gradient
+  static constexpr int64_t kShards = 8;  // of the table whose rows were read by id
+
+ public:
+  Backpropagation(const OstinatoStack &stack, const OstinatoGradients &gradients, Arena &arena)
+      : plan_(stack, arena, 2 * Forward<Cell>::estimate(stack)),
+        gradients_(gradients),
+        panels_(stack.hidden_size),
+        saved_(stack, stack.saved),
+        arena_(arena),
+        zeros_(arena.take_zeroed<float>(panels_.padded)) {
+    layers_ = arena.take<Layer>(plan_.layers);
+    for (int k = plan_.layers; k-- > 0;) prepare(k);
+  }
+
+  void run() {
+    const int layers = plan_.layers;
+    Stage *stages = arena_.take<Stage>(layers * 5);
+    int count = 0;
+    auto add = [&](int64_t tasks, const Layer *layer, void (*run)(const void *, int64_t)) {
+      Stage *stage = new (stages + count++) Stage;
+      stage->tasks = tasks;
+      stage->what = layer;
+      stage->run = run;
+      return stage;
+    };
+    const Stage *above = nullptr;
+    const Stage **recurrences = arena_.take<const Stage *>(layers);
+    for (int k = layers; k-- > 0;) {
+      const Layer *layer = &layers_[k];
+      const Stage *pack = add(plan_.directions * panels_.count, layer, [](const void *what, int64_t task) { static_cast<const Layer *>(what)->pack(task); });
+      Stage *recurrence = add(plan_.directions * plan_.num_groups, layer,
+                              [](const void *what, int64_t task) { static_cast<const Layer *>(what)->recur(task); });
+      recurrence->need(pack);
+      if (above) recurrence->need(above);
+      recurrences[k] = recurrence;
+      if (!layer->input_gradient.data) continue;
+      Stage *input = add((plan_.N + kStepsOfABlock - 1) / kStepsOfABlock, layer,
+                         [](const void *what, int64_t task) { static_cast<const Layer *>(what)->differentiate_input(task); });
+      input->need(recurrence);
+      above = input;
+      if (layer->is_table()) {
+        add(kShards, layer, [](const void *what, int64_t task) { static_cast<const Layer *>(what)->gather_rows(task); })->need(input);
+      }
+    }
+    for (int k = layers; k-- > 0;) {  // last in the queue: they fill the time in which a recurrence keeps one worker busy
+      const Layer *layer = &layers_[k];
+      add(layer->sums(), layer, [](const void *what, int64_t task) { static_cast<const Layer *>(what)->differentiate_weights(task); })
+          ->need(recurrences[k]);
+    }
+    run_stages(stages, count, plan_.threads);
+  }
+
+ private:
+  struct Side {  // one direction of one layer
+    float *gates, *cells;            // as kept by forward; gates become their gradients
+    float *input_rows, *hidden_rows; // weights packed by rows
+    const float **x, **h_prev;       // (N,) of each flat step
+  };
+
+  struct Layer {
+    const Backpropagation *owner;
+    int number;
+    int64_t D;
+    Side sides[2];
+    Rows<const float> input, output;
+    Rows<const float> output_gradient;  // data null: none
+    Rows<float> input_gradient;         // data null: not wanted
+
+    const Plan &plan() const { return owner->plan_; }
+    const P &panels() const { return owner->panels_; }
+    bool is_table() const { return number == 0 && plan().stack.ids; }
+
+    void pack(int64_t task) const {
+      const int direction = int(task / panels().count);
+      const int64_t panel = task % panels().count;
+      const float *const *weights = plan().weights(number, direction);
+      pack_rows<Cell, kHid>(panels(), panel, Cell::kHidden, weights[1], plan().H, sides[direction].hidden_rows);
+      if (input_gradient.data) pack_rows<Cell, kIn>(panels(), panel, Cell::kInput, weights[0], D, sides[direction].input_rows);
+    }
+
+    // ---- the recurrence ---------------------------------------------------------------------------------------
+
+    struct States {  // of a group's sequences
+      float *dh, *dc, *c0;  // gradients of h and c, and c's start (row, padded)
+      int64_t *steps;       // the flat steps of the moment,
+      float **rows;         // and the rows of dh
+    };
+
+    void recur(int64_t task) const {
+      const int direction = int(task) / owner->plan_.num_groups;
+      const Group &group = plan().groups[task % plan().num_groups];
+      const States states = owner->states_[task];
+      const int64_t padded = panels().padded, H = plan().H;
+      const OstinatoGradients &given = owner->gradients_;
+      int64_t rows = 0;
+      for (int64_t t = group.size ? plan().length(group.sequences[0]) - 1 : -1; t >= 0; t--) {
+        for (; rows < group.size && plan().length(group.sequences[rows]) > t; rows++) {  // these end here
+          const int64_t sequence = group.sequences[rows];
+          copy_state(plan().initial(given.hn, number, direction, sequence), states.dh + rows * padded, H, padded);
+          if (!Cell::kCellState) continue;
+          copy_state(plan().initial(given.cn, number, direction, sequence), states.dc + rows * padded, H, padded);
+          copy_state(plan().initial(plan().stack.c0, number, direction, sequence), states.c0 + rows * padded, H, padded);
+        }
+        for (int64_t r = 0; r < rows; r++) step_back(direction, group.sequences[r], t, r, states);
+        multiply_back(direction, group, t, rows, states);
+      }
+      for (int64_t r = 0; r < group.size; r++) keep_initial(direction, group.sequences[r], r, r < rows, states);
+    }
+
+    // The cell's own backward at step t of one sequence.
+    void step_back(int direction, int64_t sequence, int64_t t, int64_t r, const States &states) const {
+      const Side &side = sides[direction];
+      const int64_t padded = panels().padded, H = plan().H, panel_stride = plan().N * P::kFloats;
+      const int64_t step = plan().step(sequence, t, direction);
+      const int64_t before = t > 0 ? plan().step(sequence, t - 1, direction) : -1;
+      const float *h0 = plan().initial(plan().stack.h0, number, direction, sequence);
+      const float *h_prev = before >= 0 ? output(before) + direction * H : h0 ? h0 : owner->zeros_;
+      const float *c = owner->zeros_, *c_prev = owner->zeros_;
+      if (Cell::kCellState) {
+        c = side.cells + step * padded;
+        c_prev = before >= 0 ? side.cells + before * padded : states.c0 + r * padded;
+      }
+      side.x[step] = input(step);
+      side.h_prev[step] = h_prev;
+      float *dh = states.dh + r * padded, *dc = states.dc + r * padded;
+      if (output_gradient.data) {
+        const float *dy = output_gradient(step) + direction * H;
+        for (int64_t unit = 0; unit < H; unit += W) store(dh + unit, load(dh + unit) + load_up_to(dy + unit, H - unit));
+      }
+      for (int64_t panel = 0; panel < panels().count; panel++) {
+        const int64_t unit = panel * P::kUnits;
+        Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit, dh + unit, dc + unit,
+                        int(std::min(H - unit, int64_t(W)))});
+      }
+    }
+
+    // dh += dG · W_hh
+    void multiply_back(int direction, const Group &group, int64_t t, int64_t rows, const States &states) const {
+      const Side &side = sides[direction];
+      for (int64_t r = 0; r < rows; r++) {
+        states.steps[r] = plan().step(group.sequences[r], t, direction);
+        states.rows[r] = states.dh + r * panels().padded;
+      }
+      const PanelFactor factor = {side.gates + Cell::kHidden * W, side.hidden_rows};
+      multiply_panels<true>(&factor, 1, shape(kHid), states.steps, rows, states.rows, plan().H);
+    }
+
+    PanelShape shape(int64_t vectors) const { return {panels().count, plan().N * P::kFloats, P::kFloats, vectors * W}; }
+
+    // What is left after the first step is the gradient of the initial state; it is that of the final one without steps.
+    void keep_initial(int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
+      const OstinatoGradients &given = owner->gradients_;
+      const int64_t padded = panels().padded, H = plan().H;
+      const int64_t at = ((number * plan().directions + direction) * plan().B + sequence) * H;
+      const size_t bytes = sizeof(float) * size_t(H);
+      auto keep = [&](float *to, const float *final_gradient, const float *left) {
+        if (!to) return;
+        if (has_steps) std::memcpy(to + at, left + r * padded, bytes);
+        else if (final_gradient) std::memcpy(to + at, final_gradient + at, bytes);
+        else std::memset(to + at, 0, bytes);
+      };
+      keep(given.h0, given.hn, states.dh);
+      if (Cell::kCellState) keep(given.c0, given.cn, states.dc);
+    }
+
+    // ---- the input --------------------------------------------------------------------------------------------
+
+    // dx = Σ over directions of dG · W_ih, for one block of steps
+    void differentiate_input(int64_t block) const {
+      const int64_t first = block * kStepsOfABlock, count = std::min(kStepsOfABlock, plan().N - first);
+      PanelFactor factors[2];
+      for (int direction = 0; direction < plan().directions; direction++) {
+        factors[direction] = {sides[direction].gates + Cell::kInput * W, sides[direction].input_rows};
+      }
+      int64_t steps[kStepsOfABlock];
+      float *rows[kStepsOfABlock];
+      for (int64_t k = 0; k < count; k++) {
+        steps[k] = first + k;
+        rows[k] = input_gradient(first + k);
+      }
+      multiply_panels<false>(factors, plan().directions, shape(kIn), steps, count, rows, D);
+    }
+
+    // Adds the gradients of the steps up in the rows of the table that they read; a shard owns every kShards-th row.
+    void gather_rows(int64_t shard) const {
+      float *table = owner->gradients_.x;
+      const int64_t *ids = plan().stack.ids;
+      for (int64_t row = shard; row < plan().stack.table_rows; row += kShards) std::memset(table + row * D, 0, sizeof(float) * size_t(D));
+      for (int64_t step = 0; step < plan().N; step++) {
+        if (ids[step] % kShards != shard) continue;
+        float *to = table + ids[step] * D;
+        const float *from = input_gradient(step);
+        for (int64_t d = 0; d < D; d += W) store_up_to(to + d, load_up_to(to + d, D - d) + load_up_to(from + d, D - d), D - d);
+      }
+    }
+
+    // ---- the weights ------------------------------------------------------------------------------------------
+
+    static int64_t column_blocks(int64_t columns) { return (columns + kColumnsOfASum - 1) / kColumnsOfASum; }
+    int64_t sums_of_a_panel() const { return column_blocks(D) + column_blocks(plan().H); }
+    int64_t sums() const { return plan().directions * panels().count * sums_of_a_panel(); }
+
+    // dW = dGᵀ · [x | h_prev], one panel's gates against some columns
+    void differentiate_weights(int64_t task) const {
+      const int64_t block = task % sums_of_a_panel(), panel = task / sums_of_a_panel() % panels().count;
+      const int direction = int(task / sums_of_a_panel() / panels().count);
+      const int64_t input_blocks = column_blocks(D);
+      const Side &side = sides[direction];
+      float *const *to = owner->gradients_.weights + (number * plan().directions + direction) * 4;
+      if (block < input_blocks) {
+        sum<kIn>(panel, side.gates, Cell::kInput, side.x, block, D, to[0]);
+        if (block == 0) sum_bias<kIn>(panel, side.gates, Cell::kInput, to[2]);
+      } else {
+        sum<kHid>(panel, side.gates, Cell::kHidden, side.h_prev, block - input_blocks, plan().H, to[1]);
+        if (block == input_blocks) sum_bias<kHid>(panel, side.gates, Cell::kHidden, to[3]);
+      }
+    }
+
+    template <int V> void sum(int64_t panel, const float *gates, int from, const float *const *rows, int64_t block, int64_t columns, float *to) const {
+      if (!to) return;
+      const int64_t N = plan().N, first = block * kColumnsOfASum, count = std::min(kColumnsOfASum, columns - first);
+      alignas(64) float total[kColumnsOfASum * V * W];
+      sum_outer<V>(rows, first, count, gates + panel * N * P::kFloats + from * W, P::kFloats, N, total);
+      for (int lane = 0; lane < V * W; lane++) {
+        const int64_t row = panels().row(panel, from + lane / W, lane % W);
+        for (int64_t column = 0; row >= 0 && column < count; column++) to[row * columns + first + column] = total[column * V * W + lane];
+      }
+    }
+
+    template <int V> void sum_bias(int64_t panel, const float *gates, int from, float *to) const {
+      if (!to) return;
+      alignas(64) float total[V * W];
+      sum_steps<V>(gates + panel * plan().N * P::kFloats + from * W, P::kFloats, plan().N, total);
+      for (int lane = 0; lane < V * W; lane++) {
+        const int64_t row = panels().row(panel, from + lane / W, lane % W);
+        if (row >= 0) to[row] = total[lane];
+      }
+    }
+  };
+
+  void prepare(int number) {
+    const OstinatoStack &stack = plan_.stack;
+    Layer &layer = *new (layers_ + number) Layer;
+    const int64_t H = plan_.H, N = plan_.N, width = plan_.directions * H;
+    const bool top = number == plan_.layers - 1;
+    layer.owner = this;
+    layer.number = number;
+    layer.D = plan_.input_size(number);
+    layer.input = number == 0 ? Rows<const float>{stack.x, layer.D, plan_.x_index} : Rows<const float>{saved_.output(number - 1), layer.D, nullptr};
+    layer.output = top ? Rows<const float>{stack.y, width, plan_.y_index} : Rows<const float>{saved_.output(number), width, nullptr};
+    if (top) {
+      layer.output_gradient = {gradients_.y, width, plan_.y_index};
+    } else {  // what the layer above finds for its input
+      float *between = arena_.take<float>(N * width);
+      layer.output_gradient = {between, width, nullptr};
+      layers_[number + 1].input_gradient = {between, width, nullptr};
+    }
+    layer.input_gradient = {nullptr, layer.D, nullptr};
+    if (number == 0 && gradients_.x) {
+      if (stack.ids) layer.input_gradient.data = arena_.take<float>(N * layer.D);
+      else layer.input_gradient = {gradients_.x, layer.D, plan_.x_index};
+    }
+    for (int direction = 0; direction < plan_.directions; direction++) {
+      Side &side = layer.sides[direction];
+      side.gates = saved_.gates(number, direction);
+      side.cells = saved_.cells(number, direction);
+      const int64_t vectors = (layer.D + W - 1) / W;
+      side.input_rows = arena_.take<float>(vectors * W * panels_.count * kIn * W);
+      side.hidden_rows = arena_.take<float>((H + W - 1) / W * W * panels_.count * kHid * W);
+      side.x = arena_.take<const float *>(N);
+      side.h_prev = arena_.take<const float *>(N);
+    }
+    if (top) {
+      states_ = arena_.take<typename Layer::States>(plan_.directions * plan_.num_groups);
+      for (int k = 0; k < plan_.directions * plan_.num_groups; k++) {
+        const int64_t rows = plan_.groups[k % plan_.num_groups].size, size = rows * panels_.padded;
+        states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size), arena_.take<int64_t>(rows), arena_.take<float *>(rows)};
+      }
+    }
+  }
+
+  const Plan plan_;
+  const OstinatoGradients &gradients_;
+  const P panels_;
+  const Saved<Cell> saved_;
+  Arena &arena_;
+  float *zeros_;
+  Layer *layers_;
+  typename Layer::States *states_ = nullptr;
+};

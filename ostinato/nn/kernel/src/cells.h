@@ -1,0 +1,102 @@
+// The cells: one step of each recurrence and its backward, for one vector of units of one sequence.
+// Included inside a variant's namespace.
+//
+// Weights are cut into panels of units, so that a unit's gates are finished while they are still in registers. A step
+// keeps `kVectors` vectors a panel: first what the input projects to, then the gates, then, after the backward, the
+// gradients of the gates before their nonlinearity. The input fills (and its weights' gradient reads) the vectors
+// [kInput, kInput + kInputVectors), the previous state [kHidden, kHidden + kHiddenVectors).
+
+struct Backward {       // what one step's backward reads and writes, at the panel's units
+  float *gates;         // gates in, their gradients out
+  const float *h_prev;  // (the last vector of a row may be shorter: `count` floats)
+  const float *c, *c_prev;
+  float *dh, *dc;       // gradients of the step's h and c in, what reaches the previous ones directly out
+  int count;
+};
+
+// i, f, o = sigmoid; g = tanh; c' = f·c + i·g; h' = o·tanh c'
+struct Lstm {
+  static constexpr int kVectors = 4, kInput = 0, kInputVectors = 4, kHidden = 0, kHiddenVectors = 4, kUnitVectors = 1;
+  static constexpr bool kCellState = true, kSeparateHiddenBias = false;
+  static int gate(int vector) { return vector; }  // torch's order: i f g o
+
+  template <bool kTraining> ALWAYS_INLINE static void finish(const Vec (&sum)[4], float *gates, const float *, float *c, float *kept_c, Vec (&h)[1]) {
+    const Vec i = sigmoid(sum[0]), f = sigmoid(sum[1]), g = tanh(sum[2]), o = sigmoid(sum[3]);
+    const Vec next = fma(f, load(c), i * g);
+    h[0] = o * tanh(next);
+    store(c, next);
+    if constexpr (kTraining) {
+      store(kept_c, next);
+      store(gates, i), store(gates + W, f), store(gates + 2 * W, g), store(gates + 3 * W, o);
+    }
+  }
+
+  ALWAYS_INLINE static void backward(const Backward &s) {
+    const Vec one = all(1.0f), i = load(s.gates), f = load(s.gates + W), g = load(s.gates + 2 * W), o = load(s.gates + 3 * W);
+    const Vec dh = load(s.dh), tanh_c = tanh(load(s.c));
+    const Vec dc = fma(dh * o, fnma(tanh_c, tanh_c, one), load(s.dc));
+    store(s.gates, dc * g * (i * (one - i)));
+    store(s.gates + W, dc * load(s.c_prev) * (f * (one - f)));
+    store(s.gates + 2 * W, dc * i * fnma(g, g, one));
+    store(s.gates + 3 * W, dh * tanh_c * (o * (one - o)));
+    store(s.dc, dc * f);
+    store(s.dh, all(0.0f));
+  }
+};
+
+// r, z = sigmoid; n = tanh(x_n + r·h_n); h' = (1 - z)·n + z·h. Kept: n (its input part at first), r, z, h_n.
+struct Gru {
+  static constexpr int kVectors = 4, kInput = 0, kInputVectors = 3, kHidden = 1, kHiddenVectors = 3, kUnitVectors = 1;
+  static constexpr bool kCellState = false, kSeparateHiddenBias = true;  // r acts on h_n with its bias
+  static int gate(int vector) { return vector == 0 ? 2 : vector - 1; }   // torch's order: r z n
+
+  template <bool kTraining> ALWAYS_INLINE static void finish(const Vec (&sum)[3], float *gates, const float *h_prev, float *, float *, Vec (&h)[1]) {
+    const Vec r = sigmoid(sum[0]), z = sigmoid(sum[1]), n = tanh(fma(r, sum[2], load(gates)));
+    h[0] = fma(z, load(h_prev) - n, n);
+    if constexpr (kTraining) {
+      store(gates, n), store(gates + W, r), store(gates + 2 * W, z), store(gates + 3 * W, sum[2]);
+    }
+  }
+
+  ALWAYS_INLINE static void backward(const Backward &s) {
+    const Vec one = all(1.0f), n = load(s.gates), r = load(s.gates + W), z = load(s.gates + 2 * W), h_n = load(s.gates + 3 * W);
+    const Vec dh = load(s.dh), h_prev = s.count >= W ? load(s.h_prev) : load_first(s.h_prev, s.count);
+    const Vec dn = dh * (one - z) * fnma(n, n, one);
+    store(s.gates, dn);
+    store(s.gates + W, dn * h_n * (r * (one - r)));
+    store(s.gates + 2 * W, dh * (h_prev - n) * (z * (one - z)));
+    store(s.gates + 3 * W, dn * r);
+    store(s.dh, dh * z);
+  }
+};
+
+struct Tanh {
+  ALWAYS_INLINE static Vec value(Vec x) { return tanh(x); }
+  ALWAYS_INLINE static Vec backward(Vec h, Vec dh) { return dh * fnma(h, h, all(1.0f)); }
+};
+
+struct Relu {
+  ALWAYS_INLINE static Vec value(Vec x) { return max(all(0.0f), x); }  // NaN stays NaN
+  ALWAYS_INLINE static Vec backward(Vec h, Vec dh) { return where_positive(h, dh); }
+};
+
+// h' = tanh(sum) or relu(sum). Kept: h. With one gate a panel can be several vectors of units wide.
+template <class Nonlinearity, int kWidth> struct Rnn {
+  static constexpr int kVectors = kWidth, kInput = 0, kInputVectors = kWidth, kHidden = 0, kHiddenVectors = kWidth, kUnitVectors = kWidth;
+  static constexpr bool kCellState = false, kSeparateHiddenBias = false;
+  static int gate(int) { return 0; }
+
+  template <bool kTraining> ALWAYS_INLINE static void finish(const Vec (&sum)[kWidth], float *gates, const float *, float *, float *, Vec (&h)[kWidth]) {
+    UNROLL for (int u = 0; u < kWidth; u++) {
+      h[u] = Nonlinearity::value(sum[u]);
+      if constexpr (kTraining) store(gates + u * W, h[u]);
+    }
+  }
+
+  ALWAYS_INLINE static void backward(const Backward &s) {
+    UNROLL for (int u = 0; u < kWidth; u++) {
+      store(s.gates + u * W, Nonlinearity::backward(load(s.gates + u * W), load(s.dh + u * W)));
+      store(s.dh + u * W, all(0.0f));
+    }
+  }
+};

@@ -1,0 +1,36 @@
+// exp, sigmoid and tanh of a vector, to about two units in the last place; NaN stays NaN.
+// Included inside a variant's namespace.
+
+// x = n·ln 2 + r with |r| ≤ ln 2 / 2, and e^r - 1. Source: Cephes, expf.
+struct Reduced {
+  Vec n, expm1;
+};
+
+inline Reduced reduce(Vec x) {
+  const Vec n = round(x * all(1.44269504f));
+  const Vec r = fnma(n, all(-2.12194440e-4f), fnma(n, all(0.693359375f), x));
+  Vec q = all(1.9875691500e-4f);
+  q = fma(q, r, all(1.3981999507e-3f));
+  q = fma(q, r, all(8.3334519073e-3f));
+  q = fma(q, r, all(4.1665795894e-2f));
+  q = fma(q, r, all(1.6666665459e-1f));
+  q = fma(q, r, all(5.0000001201e-1f));
+  return {n, fma(q * r, r, r)};
+}
+
+inline Vec exp(Vec x) {
+  x = min(all(88.0f), max(all(-87.0f), x));  // the second operand wins when it is NaN
+  const Reduced e = reduce(x);
+  return times_power_of_2(all(1.0f) + e.expm1, e.n);
+}
+
+inline Vec sigmoid(Vec x) { return all(1.0f) / (all(1.0f) + exp(all(0.0f) - x)); }
+
+// tanh x = (e²ˣ - 1) / (e²ˣ - 1 + 2), with e²ˣ - 1 = 2ⁿ·(eʳ - 1) + (2ⁿ - 1): accurate near zero too.
+inline Vec tanh(Vec x) {
+  const Vec one = all(1.0f);
+  const Reduced e = reduce(min(all(20.0f), max(all(-20.0f), x + x)));
+  const Vec power = times_power_of_2(one, e.n);
+  const Vec expm1 = fma(power, e.expm1, power - one);
+  return expm1 / (expm1 + all(2.0f));
+}

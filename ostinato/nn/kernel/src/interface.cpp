@@ -1,0 +1,78 @@
+// The C interface: checks what would lead out of bounds, picks the variant, turns exceptions into a status.
+#include "interface.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "schedule.h"
+#include "variant.h"
+
+namespace ostinato {
+namespace {
+
+const Variant &choose() {
+#if defined(__x86_64__)
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
+  const char *forced = std::getenv("OSTINATO_KERNEL");
+  const bool free = !forced || !*forced;
+  if (has_avx512 && (free || !std::strcmp(forced, "avx512"))) return avx512_variant;
+  if (has_avx2 && (free || !std::strcmp(forced, "avx2"))) return avx2_variant;
+#endif
+  return portable_variant;
+}
+
+const Variant &variant() {
+  static const Variant &chosen = choose();
+  return chosen;
+}
+
+int check(const OstinatoStack &stack) {
+  int64_t steps = 0;
+  for (int64_t b = 0; b < stack.batch_size; b++) {
+    const int64_t length = stack.lengths ? stack.lengths[b] : stack.padded_length;
+    if (length < 0 || (stack.order != OSTINATO_RAGGED && length > stack.padded_length)) return OSTINATO_BAD_LENGTH;
+    steps += length;
+  }
+  if (steps != stack.num_steps) return OSTINATO_BAD_LENGTH;
+  for (int64_t n = 0; stack.ids && n < steps; n++) {
+    if (stack.ids[n] < 0 || stack.ids[n] >= stack.table_rows) return OSTINATO_ID_OUT_OF_RANGE;
+  }
+  return OSTINATO_OK;
+}
+
+template <class F> int guarded(F f) {
+  try {
+    f();
+    return OSTINATO_OK;
+  } catch (const NoMemory &) {
+    return OSTINATO_NO_MEMORY;
+  }
+}
+
+}  // namespace
+}  // namespace ostinato
+
+using namespace ostinato;
+
+extern "C" {
+
+int64_t ostinato_saved_floats(const OstinatoStack *stack) { return variant().saved_floats(*stack); }
+
+int ostinato_forward(const OstinatoStack *stack) {
+  if (int status = check(*stack)) return status;
+  return guarded([&] { variant().forward(*stack); });
+}
+
+int ostinato_backward(const OstinatoStack *stack, const OstinatoGradients *gradients) {
+  if (int status = check(*stack)) return status;
+  return guarded([&] { variant().backward(*stack, *gradients); });
+}
+
+int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int32_t threads) {
+  return guarded([&] { variant().linear(x, weight, bias, out, rows, in, out_size, threads); });
+}
+
+const char *ostinato_variant(void) { return variant().name; }
+const char *ostinato_pool(void) { return pool_name(); }
+}

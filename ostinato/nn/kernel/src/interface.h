@@ -1,0 +1,59 @@
+// What Python calls: plain C, pointers and sizes, no torch. Matrices are row-major float32.
+//
+// A ragged batch is B sequences of lengths[b] steps. Its N steps are numbered sequence by sequence ("flat"); in the
+// caller's matrices step t of sequence b is the row that `order` says.
+#pragma once
+#include <cstdint>
+
+#define OSTINATO_API __attribute__((visibility("default")))
+
+extern "C" {
+
+enum OstinatoCell { OSTINATO_RNN_TANH, OSTINATO_RNN_RELU, OSTINATO_LSTM, OSTINATO_GRU };
+
+enum OstinatoOrder {
+  OSTINATO_RAGGED,       // sequences end to end, no padding
+  OSTINATO_BATCH_FIRST,  // row b·T + t of a padded (B, T) block
+  OSTINATO_TIME_FIRST,   // row t·B + b of a padded (T, B) block
+};
+
+enum OstinatoStatus { OSTINATO_OK, OSTINATO_NO_MEMORY, OSTINATO_ID_OUT_OF_RANGE, OSTINATO_BAD_LENGTH };
+
+// A stack of recurrent layers over a ragged batch. Pointers marked * may be null. Sizes are counted in floats.
+struct OstinatoStack {
+  int32_t cell, num_layers, num_directions, order;
+  int32_t threads;    // at most
+  int32_t training;   // keep in `saved` what backward needs
+  int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
+  int64_t input_size, hidden_size, table_rows;   // D, H, V
+  const int64_t *lengths;        // * (B,); without them every sequence has T steps
+  const int64_t *ids;            // * (N,) rows of `x` to read, for token ids and their table
+  const float *x;                // (rows, D); with ids the table (V, D)
+  const float *const *weights;   // L · directions · {weight_ih (G·H, D), weight_hh (G·H, H), bias_ih *, bias_hh *}
+  const float *h0, *c0;          // * (L · directions, B, H)
+  float *y;                      // (rows, directions · H); rows that hold no step are not written
+  float *hn, *cn;                // * (L · directions, B, H)
+  float *saved;                  // * ostinato_saved_floats() floats, at a multiple of 64 bytes
+};
+
+// Gradients of a forward call made with `training`. Overwrites `saved`: it serves one backward.
+struct OstinatoGradients {
+  const float *y;          // * (rows, directions · H) gradient of the output
+  const float *hn, *cn;    // * (L · directions, B, H)
+  float *x;                // * (rows, D); with ids the table's (V, D), all of it written
+  float *const *weights;   // as `weights`, each *
+  float *h0, *c0;          // * (L · directions, B, H)
+};
+
+OSTINATO_API int64_t ostinato_saved_floats(const OstinatoStack *stack);
+OSTINATO_API int ostinato_forward(const OstinatoStack *stack);
+OSTINATO_API int ostinato_backward(const OstinatoStack *stack, const OstinatoGradients *gradients);
+
+// out = x · weightᵀ + bias, row by row: a row's bits do not depend on the others. x (rows, D) -> out (rows, H).
+OSTINATO_API int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int32_t threads);
+
+// The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
+OSTINATO_API const char *ostinato_variant(void);
+OSTINATO_API const char *ostinato_pool(void);  // "openmp" or "threads"
+
+}  // extern "C"

@@ -1,0 +1,172 @@
+// What forward and backward both derive from a stack: sizes, where steps lie, who works on which sequences.
+// Included inside a variant's namespace.
+
+// Memory for one call, given back at its end.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena &) = delete;
+  ~Arena() {
+    while (blocks_) {
+      void *block = blocks_;
+      blocks_ = *static_cast<void **>(block);
+      give_block(block);
+    }
+  }
+
+  template <class T> T *take(int64_t count) {
+    const size_t bytes = (size_t(count) * sizeof(T) + 63) / 64 * 64;
+    if (bytes > left_) {
+      const size_t fresh = bytes > kBlock ? bytes : kBlock;
+      void *block = take_block(fresh + 64);
+      if (!block) throw NoMemory();
+      *static_cast<void **>(block) = blocks_;
+      blocks_ = block;
+      if (bytes > kBlock) return reinterpret_cast<T *>(static_cast<char *>(block) + 64);
+      at_ = static_cast<char *>(block) + 64;
+      left_ = fresh;
+    }
+    T *taken = reinterpret_cast<T *>(at_);
+    at_ += bytes;
+    left_ -= bytes;
+    return taken;
+  }
+
+  template <class T> T *take_zeroed(int64_t count) {
+    T *taken = take<T>(count);
+    std::memset(taken, 0, size_t(count) * sizeof(T));
+    return taken;
+  }
+
+ private:
+  static constexpr size_t kBlock = 1 << 18;
+  void *blocks_ = nullptr;
+  char *at_ = nullptr;
+  size_t left_ = 0;
+};
+
+// Where the rows of a matrix are that hold the flat steps 0 .. N - 1.
+template <class Float> struct Rows {
+  Float *data;
+  int64_t stride;
+  const int64_t *index;  // null: row = step
+  Float *operator()(int64_t step) const { return data + (index ? index[step] : step) * stride; }
+};
+
+struct Group {  // sequences that one worker takes through time side by side, longest first
+  const int64_t *sequences;
+  int64_t size;
+};
+
+constexpr int64_t kRowsOfAGroup = 64;  // more would push the states out of the first cache
+
+struct Plan {
+  const OstinatoStack &stack;
+  int64_t B, N, D, H;
+  int layers, directions, threads;
+  const int64_t *lengths; // (B,)
+  int64_t *offsets;       // (B,) first flat step of each sequence
+  const int64_t *x_index, *y_index;
+  Group *groups;
+  int num_groups;
+
+  Plan(const OstinatoStack &s, Arena &arena, double microseconds)
+      : stack(s), B(s.batch_size), N(s.num_steps), D(s.input_size), H(s.hidden_size), layers(s.num_layers), directions(s.num_directions) {
+    threads = microseconds < kWorthAThread ? 1 : s.threads;
+    lengths = s.lengths ? s.lengths : equal_lengths(arena);
+    offsets = arena.take<int64_t>(B);
+    int64_t steps = 0;
+    for (int64_t b = 0; b < B; b++) offsets[b] = steps, steps += lengths[b];
+    y_index = order_index(arena);
+    x_index = s.ids ? s.ids : y_index;
+    deal(arena);
+  }
+
+  int64_t length(int64_t sequence) const { return lengths[sequence]; }
+  int64_t input_size(int layer) const { return layer == 0 ? D : directions * H; }
+  const float *const *weights(int layer, int direction) const { return stack.weights + (layer * directions + direction) * 4; }
+
+  // The flat step that is the t-th in the direction of reading.
+  int64_t step(int64_t sequence, int64_t t, int direction) const {
+    return offsets[sequence] + (direction == 0 ? t : length(sequence) - 1 - t);
+  }
+
+  const float *initial(const float *states, int layer, int direction, int64_t sequence) const {
+    return states ? states + ((layer * directions + direction) * B + sequence) * H : nullptr;
+  }
+
+ private:
+  static constexpr double kWorthAThread = 50;  // microseconds of work
+
+  const int64_t *equal_lengths(Arena &arena) const {
+    int64_t *equal = arena.take<int64_t>(B);
+    for (int64_t b = 0; b < B; b++) equal[b] = stack.padded_length;
+    return equal;
+  }
+
+  const int64_t *order_index(Arena &arena) const {
+    const int64_t T = stack.padded_length;
+    if (stack.order == OSTINATO_RAGGED || (stack.order == OSTINATO_BATCH_FIRST && N == B * T)) return nullptr;
+    int64_t *index = arena.take<int64_t>(N), *at = index;
+    for (int64_t b = 0; b < B; b++) {
+      for (int64_t t = 0; t < length(b); t++) *at++ = stack.order == OSTINATO_BATCH_FIRST ? b * T + t : t * B + b;
+    }
+    return index;
+  }
+
+  // Sequences sorted by length, dealt to the groups to and fro, so that all groups take about as long.
+  void deal(Arena &arena) {
+    int64_t *sorted = arena.take<int64_t>(B);
+    for (int64_t b = 0; b < B; b++) sorted[b] = b;
+    std::sort(sorted, sorted + B, [lengths = lengths](int64_t a, int64_t b) { return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b; });
+    const int64_t wanted = (threads + directions - 1) / directions, needed = (B + kRowsOfAGroup - 1) / kRowsOfAGroup;
+    const int64_t count = std::min(std::max(std::max(wanted, needed), int64_t(1)), std::max(B, int64_t(1)));
+    num_groups = int(count);
+    groups = arena.take<Group>(count);
+    for (int64_t g = 0; g < count; g++) {
+      int64_t *mine = arena.take<int64_t>(B / count + 1), size = 0;
+      for (int64_t round = 0; round * count < B; round++) {
+        const int64_t k = round * count + (round % 2 == 0 ? g : count - 1 - g);
+        if (k < B) mine[size++] = sorted[k];
+      }
+      groups[g] = {mine, size};
+    }
+  }
+};
+
+// Sizes of a cell's panels.
+template <class Cell> struct Panels {
+  static constexpr int64_t kUnits = Cell::kUnitVectors * W;  // of a panel
+  static constexpr int64_t kFloats = Cell::kVectors * W;     // kept of a step in a panel
+  int64_t H, count, padded;                                  // padded: all panels' units, H rounded up
+
+  explicit Panels(int64_t hidden_size) : H(hidden_size), count((hidden_size + kUnits - 1) / kUnits), padded(count * kUnits) {}
+
+  // The row of torch's weights that vector v, lane j of a panel stands for; -1 past the last unit.
+  int64_t row(int64_t panel, int v, int j) const {
+    const int64_t unit = panel * kUnits + (Cell::kUnitVectors > 1 ? v * W : 0) + j;
+    return unit < H ? Cell::gate(v) * H + unit : -1;
+  }
+};
+
+// What training keeps: of each layer and direction the gates (panel, step, kFloats) and the cell states (step, padded);
+// of each layer but the last its output (step, directions · H).
+template <class Cell> struct Saved {
+  static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
+
+  int64_t gates_size, cells_size, output_size;
+  int layers, directions;
+  float *start;
+
+  Saved(const OstinatoStack &s, float *saved) : layers(s.num_layers), directions(s.num_directions), start(saved) {
+    const Panels<Cell> panels(s.hidden_size);
+    gates_size = rounded(panels.count * s.num_steps * Panels<Cell>::kFloats);
+    cells_size = Cell::kCellState ? rounded(s.num_steps * panels.padded) : 0;
+    output_size = rounded(s.num_steps * s.num_directions * s.hidden_size);
+  }
+
+  int64_t floats() const { return layers * directions * (gates_size + cells_size) + (layers - 1) * output_size; }
+  float *gates(int layer, int direction) const { return start + (layer * directions + direction) * (gates_size + cells_size); }
+  float *cells(int layer, int direction) const { return gates(layer, direction) + gates_size; }
+  float *output(int layer) const { return start + layers * directions * (gates_size + cells_size) + layer * output_size; }
+};

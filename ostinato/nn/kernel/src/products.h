@@ -1,0 +1,103 @@
+// The matrix products of a layer, made of tiles. None knows a cell: a panel is some vectors of each step.
+// Included inside a variant's namespace.
+
+// Where a step's numbers are while a chunk goes forward.
+struct Place {
+  const float *x;
+  float *gates;  // of its first panel
+  float *c;      // kept cell state, if any
+  float *y;
+};
+
+// One panel of gates = bias + W x, for all `places`: V vectors at gates + offset.
+template <int V> void project_panel(const Place *places, int64_t count, const float *bias, const float *packed, int64_t K, int64_t offset) {
+  for_tiles<kRows<V>>(count, [&](auto height, int64_t i) {
+    constexpr int R = decltype(height)::value;
+    Tile<R, V> tile;
+    const float *x[R];
+    UNROLL for (int r = 0; r < R; r++) {
+      x[r] = places[i + r].x;
+      UNROLL for (int v = 0; v < V; v++) tile[r][v] = load(bias + v * W);
+    }
+    multiply<R, V>(x, packed, K, tile);
+    UNROLL for (int r = 0; r < R; r++) {
+      UNROLL for (int v = 0; v < V; v++) store(places[i + r].gates + offset + v * W, tile[r][v]);
+    }
+  });
+}
+
+// What a gradient of gates is multiplied by: K floats of each step in each panel against weights packed by rows.
+struct PanelFactor {
+  const float *gates;   // of step 0 in the first panel
+  const float *packed;
+};
+
+struct PanelShape {
+  int64_t panels, panel_stride;  // floats from a step in one panel to the same in the next
+  int64_t step_floats, K;
+};
+
+// out[r] (+)= Σ over factors and panels of gates[steps[r]] · W, for `columns` columns.
+template <bool kAdd>
+void multiply_panels(const PanelFactor *factors, int num_factors, const PanelShape &shape, const int64_t *steps, int64_t rows, float *const *out, int64_t columns) {
+  for_vectors((columns + W - 1) / W, [&](auto width, int64_t vector) {
+    constexpr int V = decltype(width)::value;
+    for_tiles<kRows<V>>(rows, [&](auto height, int64_t i) {
+      constexpr int R = decltype(height)::value;
+      Tile<R, V> tile;
+      clear<R, V>(tile);
+      for (int factor = 0; factor < num_factors; factor++) {
+        const float *packed = factors[factor].packed + vector * W * shape.panels * shape.K;
+        const float *gates[R];
+        UNROLL for (int r = 0; r < R; r++) gates[r] = factors[factor].gates + steps[i + r] * shape.step_floats;
+        for (int64_t panel = 0; panel < shape.panels; panel++, packed += shape.K * V * W) {
+          multiply<R, V>(gates, packed, shape.K, tile);
+          UNROLL for (int r = 0; r < R; r++) gates[r] += shape.panel_stride;
+        }
+      }
+      UNROLL for (int r = 0; r < R; r++) {
+        UNROLL for (int v = 0; v < V; v++) {
+          float *to = out[i + r] + (vector + v) * W;
+          const int64_t left = columns - (vector + v) * W;
+          store_up_to(to, kAdd ? load_up_to(to, left) + tile[r][v] : tile[r][v], left);
+        }
+      }
+    });
+  });
+}
+
+constexpr int64_t kStepsOfASum = 256;  // added up before they join the total: fewer roundings
+constexpr int64_t kColumnsOfASum = 48;
+
+// total[column] = Σ over steps of rows[step][first + column] · gradients[step], V vectors each; columns ≤ kColumnsOfASum.
+template <int V> void sum_outer(const float *const *rows, int64_t first, int64_t columns, const float *gradients, int64_t stride, int64_t steps, float *total) {
+  std::memset(total, 0, sizeof(float) * size_t(columns * V * W));
+  for (int64_t n = 0; n < steps; n += kStepsOfASum) {
+    for_tiles<kRows<V>>(columns, [&](auto height, int64_t column) {
+      constexpr int R = decltype(height)::value;
+      Tile<R, V> tile;
+      clear<R, V>(tile);
+      multiply_outer<R, V>(rows + n, first + column, gradients + n * stride, stride, std::min(kStepsOfASum, steps - n), tile);
+      UNROLL for (int r = 0; r < R; r++) {
+        UNROLL for (int v = 0; v < V; v++) {
+          float *sum = total + ((column + r) * V + v) * W;
+          store(sum, load(sum) + tile[r][v]);
+        }
+      }
+    });
+  }
+}
+
+// total = Σ over steps of gradients[step], V vectors.
+template <int V> void sum_steps(const float *gradients, int64_t stride, int64_t steps, float *total) {
+  Vec whole[V], part[V];
+  UNROLL for (int v = 0; v < V; v++) whole[v] = all(0.0f);
+  for (int64_t n = 0; n < steps; n += kStepsOfASum) {
+    UNROLL for (int v = 0; v < V; v++) part[v] = all(0.0f);
+    for (int64_t k = n; k < std::min(n + kStepsOfASum, steps); k++) {
+      UNROLL for (int v = 0; v < V; v++) part[v] = part[v] + load(gradients + k * stride + v * W);
+    }
+    UNROLL for (int v = 0; v < V; v++) whole[v] = whole[v] + part[v];
+  }
+  UNROLL for (int v = 0; v < V; v++) store(total + v * W, whole[v]);
+}

@@ -1,0 +1,112 @@
+// One variant of the kernel. Compiled once for each instruction set, with OSTINATO_VARIANT its name; everything that is
+// compiled with its flags is in its own namespace, so that the linker never hands it to a machine that lacks them.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <type_traits>
+
+#include "schedule.h"
+#include "variant.h"
+
+#define OSTINATO_AVX512 1
+#define OSTINATO_AVX2 2
+#define OSTINATO_PORTABLE 3
+#define OSTINATO_KIND_OF(name) OSTINATO_KIND_##name
+#define OSTINATO_KIND_avx512 OSTINATO_AVX512
+#define OSTINATO_KIND_avx2 OSTINATO_AVX2
+#define OSTINATO_KIND_portable OSTINATO_PORTABLE
+#define OSTINATO_KIND(name) OSTINATO_KIND_OF(name)
+
+#if OSTINATO_KIND(OSTINATO_VARIANT) == OSTINATO_AVX512
+#include "vector_avx512.h"
+#elif OSTINATO_KIND(OSTINATO_VARIANT) == OSTINATO_AVX2
+#include "vector_avx2.h"
+#else
+#include "vector_portable.h"
+#endif
+
+#define ALWAYS_INLINE __attribute__((always_inline)) inline
+#define UNROLL _Pragma("GCC unroll 8")
+#define OSTINATO_NAME_OF(variant) #variant
+#define OSTINATO_NAME(variant) OSTINATO_NAME_OF(variant)
+#define OSTINATO_JOIN_OF(variant) variant##_variant
+#define OSTINATO_JOIN(variant) OSTINATO_JOIN_OF(variant)
+
+namespace ostinato::OSTINATO_VARIANT {
+namespace {
+
+ALWAYS_INLINE void store_up_to(float *p, Vec v, int64_t count) {  // count: floats of p that are left, at least one
+  if (count >= W) store(p, v);
+  else if (count > 0) store_first(p, v, int(count));
+}
+
+ALWAYS_INLINE Vec load_up_to(const float *p, int64_t count) { return count >= W ? load(p) : load_first(p, int(count)); }
+
+void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // zeros where there is none, and past H
+  if (from) std::memcpy(to, from, sizeof(float) * size_t(H));
+  std::memset(from ? to + H : to, 0, sizeof(float) * size_t(from ? padded - H : padded));
+}
+
+#include "functions.h"
+#include "tiles.h"
+#include "products.h"
+#include "cells.h"
+#include "plan.h"
+#include "pack.h"
+#include "forward.h"
+#include "backward.h"
+#include "linear.h"
+
+template <class Nonlinearity, class F> void with_rnn(int64_t H, F f) {
+  switch (std::min((H + W - 1) / W, int64_t(4))) {
+    case 1: return f(Rnn<Nonlinearity, 1>());
+    case 2: return f(Rnn<Nonlinearity, 2>());
+    case 3: return f(Rnn<Nonlinearity, 3>());
+    default: return f(Rnn<Nonlinearity, 4>());
+  }
+}
+
+template <class F> void with_cell(const OstinatoStack &stack, F f) {
+  switch (stack.cell) {
+    case OSTINATO_LSTM: return f(Lstm());
+    case OSTINATO_GRU: return f(Gru());
+    case OSTINATO_RNN_RELU: return with_rnn<Relu>(stack.hidden_size, f);
+    default: return with_rnn<Tanh>(stack.hidden_size, f);
+  }
+}
+
+int64_t saved_floats(const OstinatoStack &stack) {
+  int64_t floats = 0;
+  with_cell(stack, [&](auto cell) { floats = Saved<decltype(cell)>(stack, nullptr).floats(); });
+  return floats;
+}
+
+void forward(const OstinatoStack &stack) {
+  with_cell(stack, [&](auto cell) {
+    Arena arena;
+    Forward<decltype(cell)>(stack, arena).run();
+  });
+}
+
+void backward(const OstinatoStack &stack, const OstinatoGradients &gradients) {
+  with_cell(stack, [&](auto cell) {
+    Arena arena;
+    Backpropagation<decltype(cell)>(stack, gradients, arena).run();
+  });
+}
+
+}  // namespace
+}  // namespace ostinato::OSTINATO_VARIANT
+
+namespace ostinato {
+
+extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
+    OSTINATO_NAME(OSTINATO_VARIANT),
+    OSTINATO_VARIANT::saved_floats,
+    OSTINATO_VARIANT::forward,
+    OSTINATO_VARIANT::backward,
+    OSTINATO_VARIANT::linear,
+};
+
+}  // namespace ostinato

@@ -1,0 +1,22 @@
+// What a variant of the kernel offers; one for each instruction set, chosen when the library is first used.
+#pragma once
+#include "interface.h"
+
+namespace ostinato {
+
+struct NoMemory {};
+
+struct Variant {
+  const char *name;
+  int64_t (*saved_floats)(const OstinatoStack &);
+  void (*forward)(const OstinatoStack &);
+  void (*backward)(const OstinatoStack &, const OstinatoGradients &);
+  void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads);
+};
+
+#if defined(__x86_64__)
+extern const Variant avx512_variant, avx2_variant;
+#endif
+extern const Variant portable_variant;
+
+}  // namespace ostinato

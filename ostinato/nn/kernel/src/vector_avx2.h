@@ -1,0 +1,31 @@
+// Vectors of 8 floats: AVX2 with FMA.
+#include <immintrin.h>
+
+namespace ostinato::avx2 {
+
+constexpr int W = 8;  // floats in a vector
+constexpr int kAccumulators = 12;  // of the 16 registers, those that a tile may fill
+using Vec = __m256;
+
+inline __m256i first(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline Vec load(const float *p) { return _mm256_loadu_ps(p); }
+inline void store(float *p, Vec v) { _mm256_storeu_ps(p, v); }
+inline Vec load_first(const float *p, int count) { return _mm256_maskload_ps(p, first(count)); }  // zeros after them
+inline void store_first(float *p, Vec v, int count) { _mm256_maskstore_ps(p, first(count), v); }
+inline Vec all(float x) { return _mm256_set1_ps(x); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }    // a·b + c
+inline Vec fnma(Vec a, Vec b, Vec c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a·b
+inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }                // b where one is NaN
+inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
+inline Vec round(Vec v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
+  const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  return _mm256_mul_ps(v, _mm256_castsi256_ps(exponent));
+}
+inline Vec where_positive(Vec condition, Vec v) {
+  return _mm256_and_ps(_mm256_cmp_ps(condition, _mm256_setzero_ps(), _CMP_GT_OQ), v);
+}
+
+}  // namespace ostinato::avx2

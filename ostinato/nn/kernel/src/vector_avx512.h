@@ -1,0 +1,26 @@
+// Vectors of 16 floats: AVX-512.
+#include <immintrin.h>
+
+namespace ostinato::avx512 {
+
+constexpr int W = 16;  // floats in a vector
+constexpr int kAccumulators = 24;  // of the 32 registers, those that a tile may fill
+using Vec = __m512;
+
+inline __mmask16 first(int count) { return __mmask16((1u << count) - 1); }
+inline Vec load(const float *p) { return _mm512_loadu_ps(p); }
+inline void store(float *p, Vec v) { _mm512_storeu_ps(p, v); }
+inline Vec load_first(const float *p, int count) { return _mm512_maskz_loadu_ps(first(count), p); }  // zeros after them
+inline void store_first(float *p, Vec v, int count) { _mm512_mask_storeu_ps(p, first(count), v); }
+inline Vec all(float x) { return _mm512_set1_ps(x); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }    // a·b + c
+inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a·b
+inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }                // b where one is NaN
+inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
+inline Vec round(Vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec times_power_of_2(Vec v, Vec n) { return _mm512_scalef_ps(v, n); }
+inline Vec where_positive(Vec condition, Vec v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(condition, _mm512_setzero_ps(), _CMP_GT_OQ), v);
+}
+
+}  // namespace ostinato::avx512

@@ -1,0 +1,50 @@
+// Vectors of 4 floats, as every compiler with GNU vector extensions has them (SSE2, NEON, or plain code).
+#include <cstdint>
+#include <cstring>
+
+namespace ostinato::portable {
+
+constexpr int W = 4;  // floats in a vector
+constexpr int kAccumulators = 12;
+typedef float Vec __attribute__((vector_size(16)));
+typedef int32_t Ints __attribute__((vector_size(16)));
+
+inline Vec load(const float *p) {
+  Vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float *p, Vec v) { std::memcpy(p, &v, sizeof v); }
+inline Vec load_first(const float *p, int count) {  // zeros after them
+  Vec v = {};
+  for (int j = 0; j < count; j++) v[j] = p[j];
+  return v;
+}
+inline void store_first(float *p, Vec v, int count) {
+  for (int j = 0; j < count; j++) p[j] = v[j];
+}
+inline Vec all(float x) { return Vec{x, x, x, x}; }
+#if defined(__aarch64__)
+inline Vec fma(Vec a, Vec b, Vec c) {  // one instruction there
+  for (int j = 0; j < W; j++) c[j] = __builtin_fmaf(a[j], b[j], c[j]);
+  return c;
+}
+#else
+inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }  // two roundings; compiled without contraction, so always two
+#endif
+inline Vec fnma(Vec a, Vec b, Vec c) { return fma(-a, b, c); }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }  // b where one is NaN
+inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec round(Vec v) {  // to nearest, for |v| < 2²²
+  const Vec magic = all(12582912.0f);
+  return (v + magic) - magic;
+}
+inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
+  const Ints exponent = (__builtin_convertvector(n, Ints) + 127) << 23;
+  Vec power;
+  std::memcpy(&power, &exponent, sizeof power);
+  return v * power;
+}
+inline Vec where_positive(Vec condition, Vec v) { return condition > all(0.0f) ? v : all(0.0f); }
+
+}  // namespace ostinato::portable

@@ -1,0 +1,214 @@
+"""The native engine as operators of torch, for what records operations instead of running them: compilers, exporters, dispatch modes.
+
+Importing this registers `ostinato::recurrent` and `ostinato::recurrent_backward`: their schemas, the CPU's
+implementation, the sizes of the results for fake tensors (where batch and time may be symbols), and the derivative.
+"""
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ostinato.errors import ConfigError, look_up
+from ostinato.nn.cells import CELLS
+from ostinato.nn.kernel.operators import Result, Spec, _dense, _NotTwice, run_backward, run_forward, saved_floats, take_saved
+
+
+def recurrent(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor]) -> Result:
+    """As `operators.recurrent`, as one operator in whatever is being recorded."""
+    # an exported program keeps nothing for a backward that few ask of it; one that is trained after all runs each forward twice
+    training = not _is_exporting() and torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
+    y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, training)
+    return y, h_n, c_n if spec.cell == "lstm" else None
+
+
+def _is_exporting() -> bool:
+    return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()  # PyTorch 2.6 does not say
+
+
+# ---- forward: y, h_n, c_n (empty where the cell has none), and what a backward needs (empty unless training) ---------
+
+
+def _forward(
+    x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *arguments: Any
+) -> tuple[Tensor, ...]:
+    *fields, training = arguments
+    spec = Spec(*fields)
+    ids, lengths = _dense(ids), _dense(lengths)
+    _check(_inputs(spec, x, ids, lengths, h0, c0, weights))
+    saved = _lend(saved_floats(spec, x, ids, lengths)) if training else x.new_empty(0)
+    y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, saved if training else None)
+    return y, h_n, x.new_empty(0) if c_n is None else c_n, saved
+
+
+def _lend(floats: int) -> Tensor:
+    """A buffer from the store, to which it returns with the last tensor on its memory."""
+    kept = take_saved(floats)
+    if not floats:
+        return kept.tensor[:0]
+    memory = (ctypes.c_float * floats).from_address(kept.tensor.data_ptr())
+    memory.kept = kept  # type: ignore[attr-defined]
+    return torch.frombuffer(memory, dtype=torch.float32)
+
+
+def _forward_sizes(
+    x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *arguments: Any
+) -> tuple[Tensor, ...]:
+    *fields, training = arguments
+    spec = Spec(*fields)
+    directions = 2 if spec.bidirectional else 1
+    y = x.new_empty((x if ids is None else ids).shape[0], directions * spec.hidden_size)
+    h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
+    c_n = torch.empty_like(h_n) if spec.cell == "lstm" else x.new_empty(0)
+    return y, h_n, c_n, x.new_empty(saved_floats(spec, x, ids, lengths) if training else 0)
+
+
+# ---- backward: the gradients of x, h0, c0 and the weights, those that are wanted -------------------------------------
+
+
+def _backward(
+    y: Tensor,
+    saved: Tensor,
+    dy: Tensor | None,
+    dh_n: Tensor | None,
+    dc_n: Tensor | None,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    *arguments: Any,
+) -> list[Tensor]:
+    *fields, wanted = arguments
+    spec = Spec(*fields)
+    ids, lengths = _dense(ids), _dense(lengths)
+    _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_outputs(spec, x, ids, y, dy, dh_n, dc_n)))
+    floats = saved_floats(spec, x, ids, lengths)
+    kept = take_saved(floats)  # a copy, because the library overwrites it and an operator leaves its inputs as they are
+    if saved.numel() == floats:
+        kept.tensor[:floats].copy_(saved)
+    else:  # the forward was not one of training
+        y = run_forward(spec, x, ids, lengths, h0, c0, weights, kept.tensor)[0]
+    gradients = run_backward(spec, y.contiguous(), x, ids, lengths, h0, c0, weights, kept.tensor, dy, dh_n, dc_n, wanted)
+    return [gradient for gradient in gradients if gradient is not None]
+
+
+def _backward_sizes(
+    y: Tensor,
+    saved: Tensor,
+    dy: Tensor | None,
+    dh_n: Tensor | None,
+    dc_n: Tensor | None,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    *arguments: Any,
+) -> list[Tensor]:
+    wanted = arguments[-1]
+    return [t.new_empty(t.shape) for t, want in zip((x, h0, c0, *weights), wanted, strict=True) if want and t is not None]
+
+
+# ---- the derivative --------------------------------------------------------------------------------------------------
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, ids, lengths, h0, c0, weights, *fields, _ = inputs
+    y, _, c_n, saved = output
+    ctx.spec = Spec(*fields)
+    ctx.save_for_backward(y, saved, x, ids, lengths, h0, c0, *weights)
+    ctx.mark_non_differentiable(*((saved,) if ctx.spec.cell == "lstm" else (saved, c_n)))
+    ctx.set_materialize_grads(False)
+
+
+def _differentiate(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None, _: None) -> tuple[Any, ...]:
+    y, saved, x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
+    needs_x, _, _, needs_h0, needs_c0, needs_weights, *others = ctx.needs_input_grad
+    wanted = [needs_x, needs_h0, needs_c0, *needs_weights]
+    gradients = iter(torch.ops.ostinato.recurrent_backward(y, saved, dy, dh_n, dc_n, x, ids, lengths, h0, c0, weights, *ctx.spec, wanted))
+    dx, dh0, dc0, *dweights = [next(gradients) if want else None for want in wanted]
+    return dx, None, None, dh0, dc0, dweights, *(None for _ in others)
+
+
+# ---- a graph may come from a file, and be run on other inputs than it was made with ----------------------------------
+
+Claim = tuple[str, Tensor | None, torch.dtype, tuple[int, ...]]  # a tensor, what its dtype and its shape must be
+
+
+def _check(claims: Iterable[Claim]) -> None:
+    """Refuse tensors that the library would read or write out of bounds.
+
+    Raises:
+        ConfigError: a dtype or shape is not what the specification asks for.
+    """
+    faults = [
+        f"{name} is {_kind(tensor.dtype, tuple(tensor.shape))}; it must be {_kind(dtype, shape)}."
+        for name, tensor, dtype, shape in claims
+        if tensor is not None and (tensor.dtype is not dtype or tensor.shape != shape)
+    ]
+    if faults:
+        raise ConfigError("ostinato::recurrent cannot run: " + "\n".join(faults))
+
+
+def _kind(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
+    return f"{str(dtype).removeprefix('torch.')} of shape {shape}"
+
+
+def _inputs(
+    spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor]
+) -> Iterator[Claim]:
+    if spec.order == "ragged" and (lengths is None or spec.padded_length):
+        raise ConfigError(f"ostinato::recurrent cannot run: ragged order, padded_length {spec.padded_length}; it must have lengths, and padded_length 0.")
+    rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
+    size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
+    gates = look_up(CELLS, spec.cell, "cell").gates * spec.hidden_size
+    yield "x", x, torch.float32, (rows if ids is None else x.shape[0], size)
+    yield "ids", ids, torch.int64, (rows,)
+    yield "lengths", lengths, torch.int64, (spec.batch_size,)
+    yield "h0", h0, torch.float32, _state_shape(spec)
+    yield "c0", c0, torch.float32, _state_shape(spec)
+    shapes = []
+    for below in (size, *[width] * (spec.num_layers - 1)):
+        direction = [(gates, below), (gates, spec.hidden_size), *[(gates,)] * (2 if spec.bias else 0)]
+        shapes += direction * (2 if spec.bidirectional else 1)
+    if len(weights) != len(shapes):
+        raise ConfigError(f"ostinato::recurrent cannot run: it is given {len(weights)} weights; it must have {len(shapes)}.")
+    for k, shape in enumerate(shapes):
+        yield f"weights[{k}]", weights[k], torch.float32, shape
+
+
+def _outputs(spec: Spec, x: Tensor, ids: Tensor | None, y: Tensor, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None) -> Iterator[Claim]:
+    shape = ((x if ids is None else ids).shape[0], spec.hidden_size * (2 if spec.bidirectional else 1))
+    yield "y", y, torch.float32, shape
+    yield "dy", dy, torch.float32, shape
+    yield "dh_n", dh_n, torch.float32, _state_shape(spec)
+    yield "dc_n", dc_n, torch.float32, _state_shape(spec)
+
+
+def _state_shape(spec: Spec) -> tuple[int, int, int]:
+    return spec.num_layers * (2 if spec.bidirectional else 1), spec.batch_size, spec.hidden_size
+
+
+# ---- registration ----------------------------------------------------------------------------------------------------
+
+_INPUTS = "Tensor x, Tensor? ids, Tensor? lengths, Tensor? h0, Tensor? c0, Tensor[] weights"
+_SPEC = "str cell, int hidden_size, int num_layers, bool bidirectional, bool bias, str order, SymInt batch_size, SymInt padded_length"
+_SCHEMAS = (
+    f"recurrent({_INPUTS}, {_SPEC}, bool training) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
+    f"recurrent_backward(Tensor y, Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, {_INPUTS}, {_SPEC}, bool[] wanted) -> Tensor[]",
+)
+
+_operators = torch.library.Library("ostinato", "DEF")  # type: ignore[no-untyped-call]  # what is registered lives as long as this
+for _schema in _SCHEMAS:
+    _operators.define(_schema, tags=torch.Tag.pt2_compliant_tag)  # type: ignore[no-untyped-call]
+_operators.impl("recurrent", _forward, "CPU")  # type: ignore[no-untyped-call]
+_operators.impl("recurrent_backward", _backward, "CPU")  # type: ignore[no-untyped-call]
+torch.library.register_fake("ostinato::recurrent", _forward_sizes, lib=_operators)
+torch.library.register_fake("ostinato::recurrent_backward", _backward_sizes, lib=_operators)
+torch.library.register_autograd("ostinato::recurrent", _differentiate, setup_context=_keep, lib=_operators)
+torch.library.register_autograd("ostinato::recurrent_backward", _NotTwice.backward, lib=_operators)

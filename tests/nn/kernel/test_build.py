@@ -1,0 +1,90 @@
+"""Building the kernel: with a compiler that only writes down what it is asked, without one, and what the real one made."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+KERNEL = Path("ostinato/nn/kernel")
+
+if not (ROOT / "setup.py").exists():
+    pytest.skip("these tests need the sources", allow_module_level=True)
+pytest.importorskip("setuptools")
+
+RECORDER = """#!/bin/sh
+echo "$@" >> commands
+while [ "$1" != -o ]; do shift; done
+echo made > "$2"
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of what the build reads, and a compiler that records."""
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / KERNEL / "src", tmp_path / KERNEL / "src")
+    for package in (KERNEL, KERNEL.parent, KERNEL.parent.parent):
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "compiler").write_text(RECORDER)
+    (tmp_path / "compiler").chmod(0o755)
+    return tmp_path
+
+
+def build(project, *command, compiler="./compiler", flags=""):
+    """Run setup.py. Returns its error output and the arguments of each call of the compiler."""
+    (project / "commands").unlink(missing_ok=True)
+    environment = os.environ | {"CXX": str(project / compiler), "CXXFLAGS": flags}
+    done = subprocess.run([sys.executable, "setup.py", *command], cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr, [line.split() for line in (project / "commands").read_text().splitlines()] if (project / "commands").exists() else []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the kernel is not built on Windows")
+def test_wheel_fits_any_python_and_holds_the_library_without_its_sources(project):
+    _, commands = build(project, "bdist_wheel", flags="-g -Dmine")
+    (wheel,) = (project / "dist").glob("*.whl")
+    assert "-py3-none-" in wheel.name and not wheel.name.endswith("-any.whl")
+    names = ZipFile(wheel).namelist()
+    assert [Path(name).stem for name in names if name.startswith(str(KERNEL)) and not name.endswith(".py")] == ["libostinato"]
+    assert all("-Dmine" in command and not any(flag.startswith("-march") for flag in command) for command in commands)
+    for command in commands:  # no instruction set reaches code that every machine runs
+        variant = next((flag.partition("=")[2] for flag in command if flag.startswith("-DOSTINATO_VARIANT=")), None)
+        assert any(flag.startswith(("-mavx", "-mfma")) for flag in command) == (variant in ("avx512", "avx2"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the kernel is not built on Windows")
+def test_only_what_changed_is_compiled_again(project):
+    def made():
+        return {Path(command[command.index("-o") + 1]).stem for command in build(project, "build_ext", "--inplace")[1]}
+
+    everything = made()
+    assert {"portable", "schedule", "interface", "libostinato"} <= everything
+    assert (project / KERNEL / "src" / "interface.h").exists() and list((project / KERNEL).glob("libostinato.*"))
+    assert not made()
+    with (project / KERNEL / "src" / "interface.cpp").open("a") as source:
+        source.write("// changed")
+    assert made() == {"interface"}  # the recorder's objects are all alike, so nothing new is to be linked
+    with (project / KERNEL / "src" / "tiles.h").open("a") as header:
+        header.write("// changed")
+    assert made() == everything - {"libostinato"}
+
+
+def test_without_a_compiler_the_build_succeeds_and_says_so(project):
+    warnings, _ = build(project, "bdist_wheel", compiler="missing")
+    assert "the native kernel is not built, and the torch engine serves" in warnings
+    (wheel,) = (project / "dist").glob("*.whl")
+    assert not any("libostinato" in name for name in ZipFile(wheel).namelist())
+
+
+@pytest.mark.skipif(not shutil.which("nm") or not list(ROOT.glob("build/kernel/avx*.o")), reason="no objects to look at, or no nm")
+def test_code_for_one_instruction_set_is_never_shared():
+    for compiled in ROOT.glob("build/kernel/avx*.o"):
+        symbols = subprocess.run(["nm", "--defined-only", "--extern-only", compiled], capture_output=True, text=True, check=True).stdout
+        kinds = {line.split()[-2] for line in symbols.splitlines()}
+        assert not kinds & {"T", "W", "i"}, f"the linker may hand code of {compiled.name} to any machine:\n{symbols}"  # functions, weak ones included
