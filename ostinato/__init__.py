@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from ostinato import data, evaluation, nn
     from ostinato.errors import OstinatoError
     from ostinato.estimators import SequenceClassifier, load
+    from ostinato.nn.accelerate import accelerate
 
-__all__ = ["OstinatoError", "SequenceClassifier", "data", "evaluation", "load", "nn"]
+__all__ = ["OstinatoError", "SequenceClassifier", "accelerate", "data", "evaluation", "load", "nn"]
 
-_HOME = {"OstinatoError": "errors", "SequenceClassifier": "estimators", "load": "estimators"}
+_HOME = {"OstinatoError": "errors", "SequenceClassifier": "estimators", "accelerate": "nn.accelerate", "load": "estimators"}
 _SUBPACKAGES = ("data", "evaluation", "nn")
 
 

@@ -1,28 +1,43 @@
 """Recurrent layers on ragged batches: cells, engines, stacks, poolings. Knows tensors only; needs torch alone."""
 
+from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
 from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
-from ostinato.nn.engines import ENGINES, choose_engine
+from ostinato.nn.engines import ENGINES, use_engine, why_not_native
 from ostinato.nn.layers import RecurrentLayer, RecurrentStack, VariationalDropout
 from ostinato.nn.layout import Layout
+from ostinato.nn.linear import Linear
 from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 
 __all__ = [
     "CELLS",
     "ENGINES",
+    "GRU",
+    "LSTM",
     "POOLINGS",
+    "RNN",
+    "Acceleration",
     "AttentionPooling",
     "Cell",
+    "GRUCell",
+    "LSTMCell",
     "LastPooling",
+    "LayerReport",
     "Layout",
+    "Linear",
     "MaxPooling",
     "MeanPooling",
     "Pooling",
     "PositionEmbedding",
+    "Proof",
+    "RNNCell",
     "RecurrentLayer",
     "RecurrentStack",
     "TokenEmbedding",
     "VariationalDropout",
     "Weights",
-    "choose_engine",
+    "accelerate",
+    "use_engine",
+    "why_not_native",
 ]

@@ -1,0 +1,250 @@
+"""`accelerate`: our engines inside a model that knows nothing of them.
+
+A layer is swapped by giving it the class of our drop-in. The object stays the same one, and with it its parameters,
+hooks, mode and every place of the model that uses it.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ostinato.errors import OstinatoError
+from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from ostinato.nn.trial import Call, arguments
+
+DROP_INS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.RNN: RNN,
+    nn.LSTM: LSTM,
+    nn.GRU: GRU,
+    nn.RNNCell: RNNCell,
+    nn.LSTMCell: LSTMCell,
+    nn.GRUCell: GRUCell,
+}
+
+BUDGET_S = 1.5  # of timing the whole, and again of timing all layers
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What became of one layer.
+
+    Args:
+        name: where it stands in the model; empty when it is the model.
+        kind: its class.
+        engine: what runs it now, when nothing else is asked for: `native` or `torch`.
+        is_swapped: whether it has the class of our drop-in now, and had not before.
+        reason: why it was left alone, or why the engine is `torch`; else empty.
+        speed_up: time of `torch.nn` divided by that of the native engine, on the layer's input in the example; None when not measured.
+    """
+
+    name: str
+    kind: str
+    engine: str
+    is_swapped: bool
+    reason: str = ""
+    speed_up: float | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a model with our engines compared with itself before, on an example.
+
+    Errors are norm-relative, ‖ours − theirs‖ / ‖theirs‖, the worst tensor of each group; 0 where there is none.
+
+    Args:
+        outputs, parameter_gradients, input_gradients: the errors.
+        speed_up: time before divided by time now.
+        work: what was timed: `forward and backward` of a model in training mode, `forward` in eval mode.
+    """
+
+    outputs: float
+    parameter_gradients: float
+    input_gradients: float
+    speed_up: float
+    work: str
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """What `accelerate` did; printed, it is a table."""
+
+    layers: tuple[LayerReport, ...]
+    proof: Proof | None = None
+
+    def __str__(self) -> str:
+        if not self.layers:
+            return "No recurrent layer of torch.nn found: nothing to accelerate."
+        rows = [("layer", "class", "engine", "speed-up", "note")]
+        for layer in self.layers:
+            speed_up = "" if layer.speed_up is None else f"{layer.speed_up:.2f}"
+            rows.append((layer.name or "(the module)", layer.kind, layer.engine, speed_up, layer.reason))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        if self.proof is not None:
+            p = self.proof
+            lines.append(f"whole, {p.work}: {p.speed_up:.2f} times the speed before")
+            lines.append(f"worst error: outputs {p.outputs:.1e}, parameter gradients {p.parameter_gradients:.1e}, input gradients {p.input_gradients:.1e}")
+        return "\n".join(lines)
+
+
+def accelerate(module: nn.Module, example_inputs: Any = None, *, tolerance: float = 1e-3) -> Acceleration:
+    """Put every `nn.RNN`, `LSTM`, `GRU` and their cells inside `module` on our engines, in place.
+
+    With an example also prove it: run the example forward and backward before and after, compare, time, and keep each layer
+    on its faster engine. Parameters, gradients, buffers, attributes and random states are left as they were.
+
+    Args:
+        module: any model; also a recurrent layer itself.
+        example_inputs: a batch: a tensor or `PackedSequence`, a tuple or list of positional arguments, or a dict of keyword arguments.
+        tolerance: the largest norm-relative error that passes.
+
+    Raises:
+        OstinatoError: outputs or gradients of the example differ by more than the tolerance. All layers are what they were before.
+    """
+    found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.RNNBase, nn.RNNCellBase))]
+    reports: dict[nn.Module, LayerReport] = {layer: _report(name, layer) for name, layer in found}
+    swapped = _Swapped([layer for layer, report in reports.items() if report.is_swapped])
+    with ExitStack() as undo:
+        undo.callback(swapped.turn, ours=False)
+        swapped.turn(ours=True)
+        reports.update({layer: _engine_of(reports[layer], layer) for layer in swapped.kinds})
+        proof = None
+        if example_inputs is not None:
+            call = Call(module, *arguments(example_inputs), with_backward=module.training)
+            errors = _compare(call, swapped, tolerance)
+            reports.update(_time_layers(call, swapped, reports))
+            speed_up = _speed_up(call, swapped, BUDGET_S)
+            proof = Proof(*errors, speed_up, "forward and backward" if module.training else "forward")
+        undo.pop_all()
+    return Acceleration(tuple(reports.values()), proof)
+
+
+# ---- which layers, and the swap ------------------------------------------------------------------------------------
+
+
+def _report(name: str, layer: nn.Module) -> LayerReport:
+    kind = parametrize.type_before_parametrizations(layer)
+    if kind in DROP_INS.values():
+        return _engine_of(LayerReport(name, kind.__name__, "native", False, "a drop-in already"), layer)
+    if kind not in DROP_INS:
+        return LayerReport(name, kind.__name__, "torch", False, "left alone: a subclass, whose forward may be its own")
+    if "forward" in vars(layer):
+        return LayerReport(name, kind.__name__, "torch", False, "left alone: its forward was replaced on the object")
+    return LayerReport(name, kind.__name__, "native", True)
+
+
+def _engine_of(report: LayerReport, layer: Any) -> LayerReport:
+    reason: str | None = layer.why_torch()
+    return report if reason is None else replace(report, engine="torch", reason=f"not native: {reason}")
+
+
+class _Swapped:
+    """Layers that can be turned to our class and back."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        self.kinds = {layer: parametrize.type_before_parametrizations(layer) for layer in layers}
+
+    def turn(self, *, ours: bool) -> None:
+        for layer, kind in self.kinds.items():
+            _become(layer, DROP_INS[kind] if ours else kind)
+
+    def take_back(self, layer: nn.Module) -> None:
+        """Leave a layer with its own class from now on."""
+        _become(layer, self.kinds.pop(layer))
+
+    def only(self, layer: nn.Module) -> "_Swapped":
+        chosen = _Swapped([])
+        chosen.kinds[layer] = self.kinds[layer]
+        return chosen
+
+
+def _become(layer: nn.Module, kind: type[nn.Module]) -> None:
+    """Give a layer another class. A parametrized one has a class made for it on top, which copies of it share: it gets a new one."""
+    if parametrize.is_parametrized(layer):
+        body = {key: value for key, value in vars(type(layer)).items() if key not in ("__dict__", "__weakref__")}
+        kind = type(type(layer).__name__, (kind,), body)
+    layer.__class__ = kind
+
+
+# ---- the same answers ----------------------------------------------------------------------------------------------
+
+
+def _compare(call: Call, swapped: _Swapped, tolerance: float) -> tuple[float, float, float]:
+    """The errors of outputs, parameter gradients and input gradients.
+
+    Raises:
+        OstinatoError: one is over the tolerance, or not a number.
+    """
+    swapped.turn(ours=False)
+    theirs = call.outcome()
+    swapped.turn(ours=True)
+    errors = _errors(call.outcome(), theirs)
+    if all(error <= tolerance for error in errors):
+        return errors
+    swapped.turn(ours=False)
+    message = f"The model with our engines differs from torch.nn by {_worst(errors):.1e} on the example, and at most {tolerance:.0e} passes"
+    own = _worst(_errors(call.outcome(), theirs))
+    if own <= tolerance:
+        raise OstinatoError(f"{message}. All layers are torch.nn's again. Please report it, with the layer's sizes and the shape of its input.")
+    raise OstinatoError(
+        f"{message}; but without them it differs from run to run by {own:.1e}. All layers are torch.nn's again. "
+        "Make its forward repeatable under torch.manual_seed and random.seed, or leave the example out."
+    )
+
+
+def _errors(ours: Sequence[list[Tensor]], theirs: Sequence[list[Tensor]]) -> tuple[float, float, float]:
+    outputs, parameters, inputs = (_error(mine, other) for mine, other in zip(ours, theirs, strict=True))
+    return outputs, parameters, inputs
+
+
+def _error(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    """The worst ‖ours − theirs‖ / ‖theirs‖; what is nearly nothing beside the rest (zero but for rounding) is held against 1 % of the rest."""
+    distances, norms = [], []
+    for mine, other in zip(ours, theirs, strict=True):
+        a, b = mine.detach().to("cpu", torch.float64), other.detach().to("cpu", torch.float64)
+        same = (a == b) | (a.isnan() & b.isnan())  # infinities
+        distances.append(float(torch.where(same, 0, a - b).norm()))
+        norms.append(float(b[b.isfinite()].norm()))
+    whole = sum(norm**2 for norm in norms) ** 0.5
+    return _worst([distance / max(norm, 0.01 * whole, 1e-30) for distance, norm in zip(distances, norms, strict=True)])
+
+
+def _worst(errors: Sequence[float]) -> float:
+    return float(torch.tensor([0.0, *errors], dtype=torch.float64).max())  # not a number where one is none
+
+
+# ---- and faster ----------------------------------------------------------------------------------------------------
+
+
+def _time_layers(call: Call, swapped: _Swapped, reports: Mapping[nn.Module, LayerReport]) -> dict[nn.Module, LayerReport]:
+    """Time each layer on the input it gets in the example, and take back those that are slower."""
+    native = [layer for layer in swapped.kinds if reports[layer].engine == "native"]
+    calls, timed = call.inputs_of(native), {}
+    for layer in native:
+        if layer not in calls:
+            timed[layer] = replace(reports[layer], reason="not reached by the example")
+            continue
+        speed_up = _speed_up(calls[layer], swapped.only(layer), BUDGET_S / len(native))
+        timed[layer] = replace(reports[layer], speed_up=speed_up)
+        if speed_up < 1:
+            swapped.take_back(layer)
+            timed[layer] = replace(timed[layer], engine="torch", is_swapped=False, reason="taken back: slower on this example")
+    return timed
+
+
+def _speed_up(call: Call, swapped: _Swapped, budget_s: float) -> float:
+    """Median time before divided by median time now; the two take turns. Ends with our classes."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    end = time.perf_counter() + budget_s
+    while not seconds[True] or (time.perf_counter() < end and len(seconds[True]) < 50):
+        for ours in (False, True):
+            swapped.turn(ours=ours)
+            seconds[ours].append(call.seconds())
+    return median(seconds[False]) / median(seconds[True])

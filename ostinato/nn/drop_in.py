@@ -1,0 +1,317 @@
+"""Drop-ins for `torch.nn`'s recurrent layers and cells, on our engines.
+
+They are subclasses of `torch.nn`'s with the same constructors, parameters, inputs and outputs; the layers take `lengths=`
+besides. What the native engine lacks runs as `torch.nn` runs it, and what `torch.nn` refuses is handed to it, so that the
+error is its own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from ostinato.errors import ConfigError
+from ostinato.nn.cells import CELLS, Cell, State, Weights
+from ostinato.nn.engines import choose_engine, forced_engine, why_not_native
+from ostinato.nn.kernel import Spec, recurrent
+from ostinato.nn.layout import Layout, place, take
+
+# (spec, x (rows, D), lengths, states (L · directions, B, H), weights) -> y (rows, directions · H), final states
+Runner = Callable[[Spec, Tensor, Tensor | None, State, Sequence[Tensor]], tuple[Tensor, State]]
+
+
+class _Layer(nn.RNNBase):
+    """The forward that `RNN`, `LSTM` and `GRU` share; the next class in line is `torch.nn`'s own."""
+
+    def forward(self, input: Any, hx: Any = None, *, lengths: Tensor | Sequence[int] | None = None) -> Any:
+        packed = isinstance(input, PackedSequence)
+        values: Tensor = input.data if packed else input
+        if lengths is not None and (packed or values.dim() != 3):
+            kind = "a PackedSequence" if packed else f"an input of {values.dim()} dimensions"
+            raise ConfigError(f"lengths= was given with {kind}. It goes with a padded batch of 3 dimensions; leave it out here.")
+        states: State = () if hx is None else tuple(hx) if self.mode == "LSTM" and isinstance(hx, (tuple, list)) else (hx,)
+        if not self._fits(values, input.batch_sizes if packed else None, lengths is not None, states):
+            return self._as_torch(input, hx)  # which says what is wrong
+        if lengths is not None:
+            lengths = _checked(lengths, *(values.shape[:2] if self.batch_first else values.shape[1::-1]))
+        weights = [getattr(self, name) for name in self._flat_weights_names]
+        engine = _choose(values, [*weights, *states], self._lacks())
+        if engine == "torch":
+            return self._as_torch(input, hx) if lengths is None else self._by_packing(input, states, lengths)
+        run = _native if engine == "native" else _reference
+        return self._packed(run, input, states, weights) if packed else self._padded(run, values, lengths, states, weights)
+
+    def why_torch(self) -> str | None:
+        """Why this layer, with the weights it has now, runs as `torch.nn` runs it unless told otherwise; None when it does not."""
+        weights = [getattr(self, name) for name in self._flat_weights_names]
+        return self._lacks() or why_not_native(weights[0], weights)
+
+    def _lacks(self) -> str | None:
+        return f"it has no projections, and proj_size is {self.proj_size}" if self.proj_size else None
+
+    def _as_torch(self, input: Any, hx: Any) -> Any:
+        return super().forward(input, hx)
+
+    def _fits(self, values: Tensor, batch_sizes: Tensor | None, ragged: bool, states: State) -> bool:
+        """Whether the shapes are right."""
+        if values.dim() not in ((2,) if batch_sizes is not None else (2, 3)) or values.shape[-1] != self.input_size:
+            return False
+        batched = batch_sizes is not None or values.dim() == 3
+        if batch_sizes is None and not ragged and 0 in values.shape[:-1]:  # no step, or no sequence
+            return False
+        if not states:
+            return True
+        batch_size = int(batch_sizes[0]) if batch_sizes is not None else values.shape[0 if self.batch_first else 1]
+        rows = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if self.mode == "LSTM" else 1]
+        expected = [(rows, batch_size, size) if batched else (rows, size) for size in sizes]
+        return len(states) == len(sizes) and all(isinstance(s, Tensor) and s.shape == shape for s, shape in zip(states, expected, strict=True))
+
+    def _padded(self, run: Runner, values: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]) -> Any:
+        batched = values.dim() == 3
+        # dropout draws its numbers time first, as torch.nn does: the same seed gives the same mask
+        turned = batched and self.batch_first and self._drops()
+        if turned:
+            values = values.transpose(0, 1)  # (B, T, D) -> (T, B, D)
+        time_first = turned or not (batched and self.batch_first)
+        block = values if batched else values.unsqueeze(1)  # (T, D) -> (T, 1, D)
+        steps, batch_size = block.shape[:2] if time_first else block.shape[1::-1]
+        spec = self._spec("time_first" if time_first else "batch_first", batch_size, steps)
+        y, final = self._stack(run, spec, block.flatten(0, 1), lengths, states if batched else tuple(s.unsqueeze(1) for s in states), weights)
+        if not batched:
+            return y, self._hidden(tuple(part.squeeze(1) for part in final))
+        y = y.view(*block.shape[:2], y.shape[1])
+        return y.transpose(0, 1) if turned else y, self._hidden(final)
+
+    def _packed(self, run: Runner, packed: PackedSequence, states: State, weights: Sequence[Tensor]) -> Any:
+        rows, lengths = _ragged_rows(packed.batch_sizes)
+        back = torch.empty_like(rows).scatter_(0, rows, torch.arange(len(rows)))
+        rows, back = rows.to(packed.data.device), back.to(packed.data.device)
+        if packed.sorted_indices is not None:
+            states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
+        spec = self._spec("ragged", len(lengths), 0)
+
+        def drop(y: Tensor) -> Tensor:
+            return take(F.dropout(take(y, back), self.dropout), rows)  # in torch.nn's order, for the same mask
+
+        y, final = self._stack(run, spec, take(packed.data, rows), lengths, states, weights, drop)
+        if packed.unsorted_indices is not None:
+            final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)
+        return PackedSequence(take(y, back), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices), self._hidden(final)
+
+    def _stack(
+        self,
+        run: Runner,
+        spec: Spec,
+        x: Tensor,
+        lengths: Tensor | None,
+        states: State,
+        weights: Sequence[Tensor],
+        drop: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, State]:
+        """All layers in one call of the kernel; one by one with dropout between them, and in the reference."""
+        if run is _native and not self._drops():
+            return run(spec, x, lengths, states, weights)
+        directions, group = 2 if self.bidirectional else 1, len(weights) // self.num_layers
+        finals = []
+        for k in range(self.num_layers):
+            if k and self._drops():
+                x = drop(x) if drop is not None else F.dropout(x, self.dropout)
+            start = tuple(state[k * directions : (k + 1) * directions] for state in states)
+            x, final = run(spec._replace(num_layers=1), x, lengths, start, weights[k * group : (k + 1) * group])
+            finals.append(final)
+        return x, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+
+    def _by_packing(self, input: Tensor, states: State, lengths: Tensor) -> Any:
+        """`lengths=` by means of torch: a packed batch of the sequences that are not empty."""
+        batch_dim, steps = (0, input.shape[1]) if self.batch_first else (1, input.shape[0])
+        batch_size, rows = input.shape[batch_dim], self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if self.mode == "LSTM" else 1]
+        start = states or tuple(input.new_zeros(rows, batch_size, size) for size in sizes)
+        real = lengths.nonzero().squeeze(1)
+        if not len(real):
+            width = sizes[0] * (2 if self.bidirectional else 1)
+            return input.new_zeros(*input.shape[:2], width), self._hidden(start)
+        lengths, real = lengths[real], real.to(input.device)
+        packed = pack_padded_sequence(input.index_select(batch_dim, real), lengths, self.batch_first, enforce_sorted=False)
+        output, final = self._as_torch(packed, self._hidden(tuple(state.index_select(1, real) for state in start)))
+        output = pad_packed_sequence(output, self.batch_first, total_length=steps)[0]
+        whole = output.new_zeros(*input.shape[:2], output.shape[2]).index_copy(batch_dim, real, output)
+        final = final if self.mode == "LSTM" else (final,)
+        return whole, self._hidden(tuple(old.to(new.dtype).index_copy(1, real, new) for old, new in zip(start, final, strict=True)))
+
+    def _spec(self, order: str, batch_size: int, padded_length: int) -> Spec:
+        return Spec(self.mode.lower(), self.hidden_size, self.num_layers, self.bidirectional, self.bias, order, batch_size, padded_length)
+
+    def _drops(self) -> bool:
+        return self.training and self.dropout > 0 and self.num_layers > 1
+
+    def _hidden(self, states: State) -> Any:
+        """The states as `torch.nn` gives and takes them: a pair for LSTM, else one tensor."""
+        return states if self.mode == "LSTM" else states[0]
+
+
+class RNN(_Layer, nn.RNN):
+    """`torch.nn.RNN` on our engines, with `lengths=` for padded batches.
+
+    Args:
+        lengths: of `forward`: (B,) steps of each sequence of a padded batch, in any order, zero allowed; a tensor of any
+            integer dtype on any device, or a list. Outputs past a length are zero, the input there is never read, and each
+            direction's final state is its sequence's own (the initial one where there is no step).
+
+    Shapes:
+        as in `torch.nn.RNN`.
+
+    Raises:
+        ConfigError: `lengths` do not fit the input; `use_engine` names an engine that cannot serve the layer.
+    """
+
+
+class LSTM(_Layer, nn.LSTM):
+    """`torch.nn.LSTM` on our engines, with `lengths=` for padded batches; see `RNN`."""
+
+
+class GRU(_Layer, nn.GRU):
+    """`torch.nn.GRU` on our engines, with `lengths=` for padded batches; see `RNN`."""
+
+
+class _Cell(nn.RNNCellBase):
+    """The forward that `RNNCell`, `LSTMCell` and `GRUCell` share."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        name = self._name()
+        num_states = 2 if name == "lstm" else 1
+        states: State = () if hx is None else tuple(hx) if num_states == 2 else (hx,)
+        shape = (*input.shape[:-1], self.hidden_size)
+        fits = input.dim() in (1, 2) and 0 not in input.shape and input.shape[-1] == self.input_size and name in CELLS
+        if not fits or (states and (len(states) != num_states or any(state.shape != shape for state in states))):
+            return super().forward(input, hx)  # which says what is wrong
+        weights = self._weights()
+        engine = _choose(input, [*weights, *states], None, self._is_slower())
+        if engine == "torch":
+            return super().forward(input, hx)
+        x = input if input.dim() == 2 else input.unsqueeze(0)
+        start = tuple(state.view(1, len(x), self.hidden_size) for state in states)
+        spec = Spec(name, self.hidden_size, 1, False, self.bias, "batch_first", len(x), 1)
+        y, final = (_native if engine == "native" else _reference)(spec, x, None, start, weights)
+        new = [y.view(shape), *(state.view(shape) for state in final[1:])]
+        return tuple(new) if num_states == 2 else new[0]
+
+    def why_torch(self) -> str | None:
+        """Why this cell, with the weights it has now, runs as `torch.nn` runs it unless told otherwise; None when it does not."""
+        weights = self._weights()
+        return "a single step of this size is faster in torch" if self._is_slower() else why_not_native(weights[0], weights)
+
+    def _is_slower(self) -> bool:
+        # The kernel packs the weights at each call, which one step does not pay back: against torch.nn it ran at 0.9-1.5 times
+        # the speed for LSTM and GRU of H 16, and at 0.25-0.9 times for RNN and for wider cells (batches of 1 to 128, PyTorch 2.13).
+        return self._name().startswith("rnn") or self.hidden_size > 32
+
+    def _weights(self) -> list[Tensor]:
+        return [self.weight_ih, self.weight_hh, *((self.bias_ih, self.bias_hh) if self.bias else ())]
+
+    def _name(self) -> str:
+        raise NotImplementedError
+
+
+class RNNCell(_Cell, nn.RNNCell):
+    """`torch.nn.RNNCell` on our engines."""
+
+    def _name(self) -> str:
+        return f"rnn_{self.nonlinearity}"
+
+
+class LSTMCell(_Cell, nn.LSTMCell):
+    """`torch.nn.LSTMCell` on our engines."""
+
+    def _name(self) -> str:
+        return "lstm"
+
+
+class GRUCell(_Cell, nn.GRUCell):
+    """`torch.nn.GRUCell` on our engines."""
+
+    def _name(self) -> str:
+        return "gru"
+
+
+def _choose(values: Tensor, tensors: Sequence[Tensor], lacks: str | None, is_slower: bool = False) -> str:
+    """The engine of a call, given also what our engines lack for it and whether the native one is the slower one."""
+    wanted = forced_engine() or "auto"
+    if lacks is not None and wanted in ("native", "reference"):
+        raise ConfigError(f"The {wanted} engine cannot serve this layer: {lacks}. Run it with use_engine('auto') or 'torch'.")
+    if wanted == "auto" and (lacks is not None or is_slower):
+        return "torch"
+    return choose_engine("auto", values, tensors)
+
+
+def _checked(lengths: Tensor | Sequence[int], batch_size: int, steps: int) -> Tensor:
+    """(B,) int64 on the CPU."""
+    given = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, dtype=None if len(lengths) else torch.int64)
+    if given.shape != (batch_size,) or given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
+        kind = f"{str(given.dtype).removeprefix('torch.')} of shape {tuple(given.shape)}"
+        raise ConfigError(f"lengths are {kind}. Give one whole number for each of the {batch_size} sequences.")
+    counts = given.to("cpu", torch.int64).contiguous()
+    if not torch.compiler.is_compiling() and batch_size and not 0 <= int(counts.min()) <= int(counts.max()) <= steps:
+        wrong = int(((counts < 0) | (counts > steps)).nonzero()[0])
+        raise ConfigError(f"lengths[{wrong}] is {int(counts[wrong])}. The input has {steps} steps: give 0 to {steps}.")
+    return counts
+
+
+def _ragged_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a packed batch: the row of each step, sequence after sequence (N,), and the lengths (B,)."""
+    time = torch.repeat_interleave(batch_sizes)  # the step that each row belongs to
+    sequence = torch.arange(len(time)) - (batch_sizes.cumsum(0) - batch_sizes)[time]
+    lengths = torch.bincount(sequence)
+    starts = lengths.cumsum(0) - lengths
+    return torch.empty_like(time).scatter_(0, starts[sequence] + time, torch.arange(len(time))), lengths
+
+
+def _native(spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]) -> tuple[Tensor, State]:
+    h0, c0 = (*states, None, None)[:2]
+    y, h_n, c_n = recurrent(spec, x, None, lengths, h0, c0, weights)
+    return y, (h_n,) if c_n is None else (h_n, c_n)
+
+
+def _reference(spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]) -> tuple[Tensor, State]:
+    """One layer, step by step: any dtype and device."""
+    cell, group = CELLS[spec.cell], 4 if spec.bias else 2
+    cells, counts = _cells_of_rows(spec, lengths)
+    steps, cells = spec.padded_length if spec.order != "ragged" else int(counts.max()), cells.to(x.device)
+    alive = (torch.arange(steps).unsqueeze(1) < counts).unsqueeze(2).to(x.device)  # (T, B, 1)
+    block = place(x, cells, steps * len(counts)).view(steps, len(counts), x.shape[1])  # (rows, D) -> (T, B, D)
+    block = block.masked_fill(~alive, 0)  # what padding holds reaches no gradient
+    start = states or (x.new_zeros(len(weights) // group, len(counts), spec.hidden_size),) * cell.states
+    outputs, finals = [], []
+    for side in range(len(weights) // group):
+        own = list(weights[side * group : (side + 1) * group])
+        own += [x.new_zeros(len(own[0]))] * (4 - group)
+        h, final = _loop(cell, block, alive, tuple(state[side] for state in start), Weights(*own), reverse=side == 1)
+        outputs.append(h)
+        finals.append(final)
+    y = take(torch.cat(outputs, dim=2).flatten(0, 1), cells)  # (T, B, directions · H) -> (rows, directions · H)
+    return y, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+
+
+def _cells_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The cell t·B + b of a (T, B) block in which each row goes, and the lengths (B,)."""
+    if spec.order == "ragged":
+        assert lengths is not None
+        layout = Layout(lengths)
+        return layout.time * spec.batch_size + layout.sequence, lengths
+    cells = torch.arange(spec.padded_length * spec.batch_size)
+    counts = torch.full((spec.batch_size,), spec.padded_length) if lengths is None else lengths
+    return cells if spec.order == "time_first" else cells.view(spec.padded_length, spec.batch_size).T.flatten(), counts
+
+
+def _loop(cell: Cell, x: Tensor, alive: Tensor, state: State, weights: Weights, *, reverse: bool) -> tuple[Tensor, State]:
+    """A direction; a sequence's state stands still where it has no step."""
+    outputs = [x.new_zeros(0)] * len(x)
+    for t in reversed(range(len(x))) if reverse else range(len(x)):
+        new = cell.step(x[t], state, weights)
+        state = tuple(torch.where(alive[t], after, before) for after, before in zip(new, state, strict=True))
+        outputs[t] = torch.where(alive[t], state[0], 0)
+    return torch.stack(outputs) if outputs else x.new_zeros(0, *state[0].shape), state

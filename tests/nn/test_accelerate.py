@@ -1,0 +1,292 @@
+"""accelerate: what it swaps and what stays, its proof, and that it leaves no trace."""
+
+import copy
+import pickle
+import random
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import ostinato
+from ostinato import nn as ours
+from ostinato.errors import OstinatoError
+from ostinato.nn import accelerate as swap
+
+MODULE = import_module("ostinato.nn.accelerate")  # its name in the package is the function's
+
+
+class Tagger(nn.Module):
+    """All that a swap must leave alone: dropout, batch statistics, sharing, a carried state, a cell in a loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 8)
+        self.encoder = nn.LSTM(8, 6, num_layers=2, dropout=0.3, bidirectional=True, batch_first=True)
+        self.norm = nn.BatchNorm1d(12)
+        self.decoder = nn.GRU(12, 12, batch_first=True)
+        self.again = self.decoder
+        self.cell = nn.GRUCell(12, 4)
+        self.unused = nn.RNN(3, 3)
+        self.head = nn.Linear(4, 3)
+        self.state = None
+        self.calls = 0
+
+    def forward(self, ids, scale=1.0):
+        self.calls += 1
+        x = self.encoder(self.embedding(ids))[0]
+        x = self.norm(x.transpose(1, 2)).transpose(1, 2) * scale
+        x = self.again(self.decoder(x)[0], self.state)[0]
+        self.state = x[:, -1].unsqueeze(0).detach()
+        h = None
+        for step in x.unbind(1):
+            h = self.cell(step, h)
+        return {"scores": self.head(h).log_softmax(-1), "ids": ids, "coin": torch.tensor(random.random())}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(MODULE, "BUDGET_S", 0.0)  # one pair of runs each
+
+
+@pytest.fixture
+def level(quick, monkeypatch):
+    """Every layer comes out as fast as before, so that nothing is taken back."""
+    monkeypatch.setattr(MODULE, "_speed_up", lambda *_: 1.0)
+
+
+def ids():
+    return torch.randint(0, 20, (5, 7))
+
+
+def test_every_plain_layer_is_swapped_in_place():
+    model = Tagger()
+    before = {name: id(parameter) for name, parameter in model.named_parameters()}
+    expected, state = copy.deepcopy(model).eval()(ids := torch.arange(10).view(2, 5))["scores"], model.state_dict()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    hooked = []
+    model.encoder.register_forward_hook(lambda *_: hooked.append(True))
+    model.decoder.eval()
+
+    report = ostinato.accelerate(model)
+
+    assert [(layer.name, layer.kind, layer.is_swapped) for layer in report.layers] == [
+        ("encoder", "LSTM", True),
+        ("decoder", "GRU", True),
+        ("cell", "GRUCell", True),
+        ("unused", "RNN", True),
+    ]
+    assert (type(model.encoder), type(model.decoder), type(model.cell), type(model.unused)) == (ours.LSTM, ours.GRU, ours.GRUCell, ours.RNN)
+    assert model.again is model.decoder
+    assert not model.decoder.training and model.encoder.training
+    assert {name: id(parameter) for name, parameter in model.named_parameters()} == before
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in state.items())
+    model.eval()
+    torch.testing.assert_close(model(ids)["scores"], expected)
+    assert hooked == [True]
+    weight = model.encoder.weight_hh_l0.detach().clone()
+    model(ids)["scores"][:, 0].sum().backward()
+    optimizer.step()
+    assert not torch.equal(model.encoder.weight_hh_l0, weight)
+
+
+def test_a_layer_itself_is_swapped_in_place():
+    layer = nn.LSTM(3, 4)
+    report = ostinato.accelerate(layer)
+    assert type(layer) is ours.LSTM
+    assert "(the module)" in str(report)
+
+
+def test_swapped_models_are_copied_and_pickled():
+    model, twin = Tagger().eval(), Tagger().eval()
+    swap(model)
+    x = ids()
+    expected = copy.deepcopy(model)(x)["scores"]
+    assert torch.equal(pickle.loads(pickle.dumps(model))(x)["scores"], expected)
+    twin.load_state_dict(model.state_dict())
+    torch.testing.assert_close(twin(x)["scores"], expected)
+
+
+def test_parametrized_layers_keep_their_parametrization_and_copies_their_class():
+    layer = nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0")
+    twin, x = copy.deepcopy(layer), torch.randn(5, 2, 3)
+    swap(layer)
+    copied = copy.deepcopy(layer)
+    assert isinstance(layer, ours.GRU) and isinstance(copied, ours.GRU) and not isinstance(twin, ours.GRU)
+    torch.testing.assert_close(layer(x)[0], twin(x)[0])
+    torch.testing.assert_close(copied(x)[0], twin(x)[0])
+    nn.utils.parametrize.remove_parametrizations(layer, "weight_hh_l0")
+    assert type(layer) is ours.GRU
+
+
+def test_what_is_not_plainly_torch_nns_is_left_alone_with_the_reason():
+    class Stranger(nn.LSTM):
+        pass
+
+    patched = nn.GRU(3, 4)
+    patched.forward = lambda x: x
+    model = nn.ModuleList([Stranger(3, 4), patched, ours.LSTM(3, 4), nn.LSTM(3, 4, proj_size=2), nn.GRU(3, 4).double(), nn.RNNCell(3, 4)])
+    stranger, replaced, already, projected, double, cell = swap(model).layers
+    assert (type(model[0]), type(patched)) == (Stranger, nn.GRU)
+    assert "subclass" in stranger.reason and "replaced on the object" in replaced.reason and "already" in already.reason
+    assert not stranger.is_swapped and not replaced.is_swapped and not already.is_swapped
+    assert (projected.engine, double.engine, cell.engine) == ("torch", "torch", "torch")
+    assert "proj_size is 2" in projected.reason and "float64" in double.reason and "single step" in cell.reason
+
+
+def test_a_model_without_recurrent_layers_is_said_to_have_none():
+    assert "No recurrent layer" in str(swap(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_proof_finds_the_same_answers_and_leaves_no_trace(training, quick):
+    model = Tagger().train(training)
+    model.head.weight.grad = torch.ones(3, 4)
+    state, python, torch_state = copy.deepcopy(model.state_dict()), random.getstate(), torch.get_rng_state()
+    example = torch.arange(20).view(4, 5)
+    report = swap(model, {"ids": example, "scale": torch.tensor(2.0)})
+    assert max(report.proof.outputs, report.proof.parameter_gradients, report.proof.input_gradients) < 1e-4
+    assert report.proof.work == ("forward and backward" if training else "forward")
+    assert random.getstate() == python and torch.equal(torch.get_rng_state(), torch_state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert (model.calls, model.state) == (0, None)
+    assert torch.equal(model.head.weight.grad, torch.ones(3, 4)) and model.head.bias.grad is None
+    assert not model.encoder._forward_pre_hooks
+    assert "worst error" in str(report)
+
+
+def test_each_layer_keeps_its_faster_engine(monkeypatch):
+    ratios = {8: 3.0, 6: 0.5}  # by input size
+    monkeypatch.setattr(MODULE, "_speed_up", lambda call, *_: ratios.get(getattr(call.module, "input_size", None), 2.0))
+    model = nn.ModuleDict({"fast": nn.GRU(8, 6), "slow": nn.GRU(6, 4)})
+    model.forward = lambda x: model["slow"](model["fast"](x)[0])[0]
+    report = swap(model, torch.randn(5, 2, 8))
+    assert [(layer.engine, layer.is_swapped, layer.speed_up) for layer in report.layers] == [("native", True, 3.0), ("torch", False, 0.5)]
+    assert (type(model["fast"]), type(model["slow"])) == (ours.GRU, nn.GRU)
+    assert "taken back" in report.layers[1].reason and report.proof.speed_up == 2.0
+
+
+def test_layers_that_the_example_does_not_reach_say_so(level):
+    model = Tagger()
+    assert {layer.name: layer.reason for layer in swap(model, ids()).layers}["unused"] == "not reached by the example"
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        torch.randn(6, 3, 4),
+        (torch.randn(6, 3, 4), torch.randn(1, 3, 5)),
+        {"input": torch.randn(6, 3, 4)},
+        pack_padded_sequence(torch.randn(6, 3, 4), [6, 4, 1]),
+    ],
+    ids=["tensor", "arguments", "keywords", "packed"],
+)
+def test_examples_come_in_every_form(example, level):
+    layer = nn.GRU(4, 5)
+    assert 0 <= swap(layer, example).proof.outputs < 1e-5
+    assert type(layer) is ours.GRU
+
+
+def test_a_wrong_answer_is_refused_and_everything_put_back(monkeypatch, quick):
+    def wrong(self, *args, **kwargs):
+        output, final = nn.GRU.forward(self, *args, **kwargs)
+        return output * 1.01, final
+
+    monkeypatch.setattr(ours.GRU, "forward", wrong)
+    model = Tagger()
+    with pytest.raises(OstinatoError, match=r"differs from torch.nn by .* at most 1e-03 passes. All layers are torch.nn's again"):
+        swap(model, ids())
+    assert (type(model.encoder), type(model.decoder), type(model.unused)) == (nn.LSTM, nn.GRU, nn.RNN)
+    with pytest.raises(OstinatoError, match="differs"):
+        swap(model, ids(), tolerance=1e-6)
+    swap(model, ids(), tolerance=0.5)
+
+
+def test_a_wrong_gradient_alone_is_refused(monkeypatch, quick):
+    class Twice(torch.autograd.Function):
+        forward = staticmethod(lambda ctx, x: x.clone())
+        backward = staticmethod(lambda ctx, gradient: 1.01 * gradient)
+
+    def wrong(self, *args):
+        output, final = nn.GRU.forward(self, *args)
+        return Twice.apply(output), final
+
+    monkeypatch.setattr(ours.GRU, "forward", wrong)
+    layer = nn.GRU(4, 5)
+    with pytest.raises(OstinatoError, match="differs"):
+        swap(nn.Sequential(layer), torch.randn(6, 3, 4))
+    assert type(layer) is nn.GRU
+
+
+def test_a_model_that_never_repeats_itself_is_told_from_a_wrong_one(quick):
+    class Drifting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.GRU(4, 5)
+            self.seen = [0]
+
+        def forward(self, x):
+            self.seen.append(0)
+            return self.layer(x)[0] * len(self.seen)
+
+    with pytest.raises(OstinatoError, match="differs from run to run"):
+        swap(Drifting(), torch.randn(6, 3, 4))
+
+
+def test_an_error_on_the_way_puts_everything_back(monkeypatch, quick):
+    layer = nn.LSTM(4, 5)
+    with pytest.raises(RuntimeError, match="must be equal to input_size"):
+        swap(layer, torch.randn(6, 3, 7))
+    assert type(layer) is nn.LSTM
+
+    def broken(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(ours.LSTM, "forward", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        swap(layer, torch.randn(6, 3, 4))
+    assert type(layer) is nn.LSTM
+
+
+def test_frozen_models_masked_scores_and_input_written_into_are_compared(quick):
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.GRU(4, 5)
+
+        def forward(self, x):
+            x[0] = 0
+            return self.layer(x)[0].masked_fill(torch.eye(5, dtype=torch.bool), -torch.inf)
+
+    for model in (Odd(), Odd().requires_grad_(False)):
+        example = torch.ones(6, 5, 4)
+        with torch.no_grad():
+            proof = swap(model, example).proof
+        assert max(proof.outputs, proof.input_gradients) < 1e-5
+        assert example.all()
+
+
+def test_it_needs_torch_alone():
+    code = """
+import sys
+class Torchs:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(name)
+BLOCKED = {"numpy", "pydantic", "sklearn", "scipy", "pyarrow", "tokenizers", "pandas", "safetensors", "rich", "typer", "tomli_w"}
+sys.meta_path.insert(0, Torchs())
+import warnings
+warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+import torch, ostinato, ostinato.nn
+from ostinato.nn import LSTM, use_engine
+model = torch.nn.Sequential(torch.nn.GRU(3, 4))
+report = ostinato.accelerate(model, torch.randn(5, 2, 3))
+LSTM(3, 4)(torch.randn(5, 2, 3), lengths=[5, 2])[0].sum().backward()
+print(report.layers[0].kind, BLOCKED & {name.split(".")[0] for name, module in sys.modules.items() if module})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "GRU set()", done.stderr
