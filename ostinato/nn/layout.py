@@ -6,6 +6,7 @@ and shared by all layers and poolings; everything in it follows from the lengths
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,38 +137,45 @@ def place(values: Tensor, rows: Tensor, size: int) -> Tensor:
 
 
 class _Take(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        ctx.save_for_forward(rows)
-        ctx.size = len(values)  # type: ignore[attr-defined]
+    def forward(values: Tensor, rows: Tensor) -> Tensor:
         return values.index_select(0, rows)
 
     @staticmethod
-    def jvp(ctx: torch.autograd.function.FunctionCtx, tangent: Tensor, _: None) -> Tensor:
-        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return tangent.index_select(0, rows)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        values, rows = inputs
+        ctx.save_for_backward(rows)
+        ctx.save_for_forward(rows)
+        ctx.size = len(values)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
-        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return place(grad, rows, ctx.size), None  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return place(grad, ctx.saved_tensors[0], ctx.size), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return tangent.index_select(0, ctx.saved_tensors[0])
 
 
 class _Place(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, rows: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(rows)
-        ctx.save_for_forward(rows)
-        ctx.size = size  # type: ignore[attr-defined]
-        return values.new_zeros(size, *values.shape[1:]).index_copy_(0, rows, values)
+    generate_vmap_rule = True
 
     @staticmethod
-    def jvp(ctx: torch.autograd.function.FunctionCtx, tangent: Tensor, *_: None) -> Tensor:
-        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return tangent.new_zeros(ctx.size, *tangent.shape[1:]).index_copy_(0, rows, tangent)  # type: ignore[attr-defined]
+    def forward(values: Tensor, rows: Tensor, size: int) -> Tensor:
+        return values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
-        (rows,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return take(grad, rows), None, None
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
+        ctx.size = inputs[2]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return take(grad, ctx.saved_tensors[0]), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return tangent.new_zeros(ctx.size, *tangent.shape[1:]).index_copy(0, ctx.saved_tensors[0], tangent)

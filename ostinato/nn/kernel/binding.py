@@ -50,6 +50,9 @@ def library() -> ctypes.CDLL | None:
     return loaded
 
 
+library()  # at once: it watches for forks from the moment it is loaded
+
+
 def check(status: int) -> None:
     """Raise what the library reports.
 

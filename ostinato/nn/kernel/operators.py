@@ -66,7 +66,7 @@ def recurrent(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None,
         from ostinato.nn.kernel import tracing
 
         return tracing.recurrent(spec, x, ids, lengths, h0, c0, weights)
-    if torch.is_grad_enabled() and (x.requires_grad or any(w.requires_grad for w in weights) or any(s is not None and s.requires_grad for s in (h0, c0))):
+    if _is_differentiated(x, h0, c0, *weights):
         result: Result = _Recurrent.apply(spec, x, ids, lengths, h0, c0, *weights)  # type: ignore[no-untyped-call]
         return result
     return run_forward(spec, x, ids, lengths, h0, c0, weights, None)
@@ -80,6 +80,12 @@ def is_traced(*tensors: Tensor | None) -> bool:
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
         return True
     return any(tensor is not None and type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors)
+
+
+def _is_differentiated(*tensors: Tensor | None) -> bool:
+    if torch.autograd.forward_ad._current_level >= 0:
+        return True  # by the function, which says that it has no forward-mode derivative
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
 class _Recurrent(torch.autograd.Function):
@@ -102,7 +108,7 @@ class _Recurrent(torch.autograd.Function):
         wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[4], ctx.needs_input_grad[5], *ctx.needs_input_grad[6:])
         gradients = run_backward(ctx.spec, y, x, ids, lengths, h0, c0, weights, kept.tensor, dy, dh_n, dc_n, wanted)
         if torch.is_grad_enabled():  # create_graph=True: the gradients themselves know no gradient
-            gradients = _once(gradients, [g for g in (dy, dh_n, dc_n) if g is not None])
+            gradients = _once(gradients, [source for source in (dy, dh_n, dc_n, x, h0, c0, *weights) if source is not None])
         dx, dh0, dc0, *dweights = gradients
         return None, dx, None, None, dh0, dc0, *dweights
 
@@ -215,7 +221,8 @@ def run_backward(
     stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, None, None, saved)
     dx = None
     if wanted[0]:
-        dx = torch.zeros_like(x) if lengths is not None and spec.padded_length else torch.empty_like(x)
+        has_gaps = (lengths is not None and spec.padded_length > 0) or (ids is not None and not len(ids))  # rows that the kernel leaves alone
+        dx = torch.zeros_like(x) if has_gaps else torch.empty_like(x)
     dh0 = torch.empty_like(h0) if h0 is not None and wanted[1] else None
     dc0 = torch.empty_like(c0) if c0 is not None and wanted[2] else None
     dweights = [torch.empty_like(weight) if want else None for weight, want in zip(weights, wanted[3:], strict=True)]

@@ -6,6 +6,7 @@ implementation, the sizes of the results for fake tensors (where batch and time 
 
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
+from operator import index
 from typing import Any
 
 import torch
@@ -13,14 +14,16 @@ from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import CELLS
-from ostinato.nn.kernel.operators import Result, Spec, _dense, _NotTwice, run_backward, run_forward, saved_floats, take_saved
+from ostinato.nn.kernel.operators import Result, Spec, _dense, _floats_a_step, _NotTwice, run_backward, run_forward, saved_floats, take_saved
 
 
 def recurrent(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor]) -> Result:
     """As `operators.recurrent`, as one operator in whatever is being recorded."""
     # an exported program keeps nothing for a backward that few ask of it; one that is trained after all runs each forward twice
     training = not _is_exporting() and torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
-    y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, training)
+    num_layers, hidden_size = index(spec.num_layers), index(spec.hidden_size)  # constants of the graph, not symbols
+    kept = floats_a_step(spec.cell, num_layers, 2 if spec.bidirectional else 1, hidden_size) if training else 0
+    y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, kept)
     return y, h_n, c_n if spec.cell == "lstm" else None
 
 
@@ -28,41 +31,59 @@ def _is_exporting() -> bool:
     return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()  # PyTorch 2.6 does not say
 
 
-# ---- forward: y, h_n, c_n (empty where the cell has none), and what a backward needs (empty unless training) ---------
+def floats_a_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
+    """What a forward keeps for its backward.
+
+    It stands in the graph as a number: compiled code is cached on disk, and may be run where the library's tiles are wider
+    than they were where it was compiled.
+    """
+    return _floats_a_step(cell, num_layers, directions, hidden_size)
+
+
+floats_a_step._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+
+
+# ---- forward: y, h_n, c_n (empty where the cell has none), and `kept` floats a step for a backward -------------------
 
 
 def _forward(
     x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *arguments: Any
 ) -> tuple[Tensor, ...]:
-    *fields, training = arguments
+    *fields, kept = arguments
     spec = Spec(*fields)
     ids, lengths = _dense(ids), _dense(lengths)
     _check(_inputs(spec, x, ids, lengths, h0, c0, weights))
-    saved = _lend(saved_floats(spec, x, ids, lengths)) if training else x.new_empty(0)
-    y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, saved if training else None)
+    saved = _lend(_whole_tiles(x, ids) * kept)
+    suffices = kept > 0 and saved.numel() >= saved_floats(spec, x, ids, lengths)
+    y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, saved if suffices else None)
     return y, h_n, x.new_empty(0) if c_n is None else c_n, saved
+
+
+def _whole_tiles(x: Tensor, ids: Tensor | None) -> int:
+    """Steps, at most, as `saved_floats` counts them."""
+    return ((x if ids is None else ids).shape[0] + 15) // 16 * 16
 
 
 def _lend(floats: int) -> Tensor:
     """A buffer from the store, to which it returns with the last tensor on its memory."""
-    kept = take_saved(floats)
     if not floats:
-        return kept.tensor[:0]
-    memory = (ctypes.c_float * floats).from_address(kept.tensor.data_ptr())
-    memory.kept = kept  # type: ignore[attr-defined]
+        return torch.empty(0)
+    buffer = take_saved(floats)
+    memory = (ctypes.c_float * floats).from_address(buffer.tensor.data_ptr())
+    memory.buffer = buffer  # type: ignore[attr-defined]
     return torch.frombuffer(memory, dtype=torch.float32)
 
 
 def _forward_sizes(
     x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *arguments: Any
 ) -> tuple[Tensor, ...]:
-    *fields, training = arguments
+    *fields, kept = arguments
     spec = Spec(*fields)
     directions = 2 if spec.bidirectional else 1
     y = x.new_empty((x if ids is None else ids).shape[0], directions * spec.hidden_size)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
     c_n = torch.empty_like(h_n) if spec.cell == "lstm" else x.new_empty(0)
-    return y, h_n, c_n, x.new_empty(saved_floats(spec, x, ids, lengths) if training else 0)
+    return y, h_n, c_n, x.new_empty(_whole_tiles(x, ids) * kept)
 
 
 # ---- backward: the gradients of x, h0, c0 and the weights, those that are wanted -------------------------------------
@@ -87,12 +108,12 @@ def _backward(
     ids, lengths = _dense(ids), _dense(lengths)
     _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_outputs(spec, x, ids, y, dy, dh_n, dc_n)))
     floats = saved_floats(spec, x, ids, lengths)
-    kept = take_saved(floats)  # a copy, because the library overwrites it and an operator leaves its inputs as they are
-    if saved.numel() == floats:
-        kept.tensor[:floats].copy_(saved)
-    else:  # the forward was not one of training
-        y = run_forward(spec, x, ids, lengths, h0, c0, weights, kept.tensor)[0]
-    gradients = run_backward(spec, y.contiguous(), x, ids, lengths, h0, c0, weights, kept.tensor, dy, dh_n, dc_n, wanted)
+    buffer = take_saved(floats)  # for a copy, because the library overwrites it and an operator leaves its inputs as they are
+    if saved.numel() >= floats:
+        buffer.tensor[:floats].copy_(saved[:floats])
+    else:  # the forward kept nothing, or too little
+        y = run_forward(spec, x, ids, lengths, h0, c0, weights, buffer.tensor)[0]
+    gradients = run_backward(spec, y.contiguous(), x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
     return [gradient for gradient in gradients if gradient is not None]
 
 
@@ -199,7 +220,7 @@ def _state_shape(spec: Spec) -> tuple[int, int, int]:
 _INPUTS = "Tensor x, Tensor? ids, Tensor? lengths, Tensor? h0, Tensor? c0, Tensor[] weights"
 _SPEC = "str cell, int hidden_size, int num_layers, bool bidirectional, bool bias, str order, SymInt batch_size, SymInt padded_length"
 _SCHEMAS = (
-    f"recurrent({_INPUTS}, {_SPEC}, bool training) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
+    f"recurrent({_INPUTS}, {_SPEC}, int kept) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
     f"recurrent_backward(Tensor y, Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, {_INPUTS}, {_SPEC}, bool[] wanted) -> Tensor[]",
 )
 

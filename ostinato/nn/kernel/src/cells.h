@@ -77,7 +77,7 @@ struct Tanh {
 
 struct Relu {
   ALWAYS_INLINE static Vec value(Vec x) { return max(all(0.0f), x); }  // NaN stays NaN
-  ALWAYS_INLINE static Vec backward(Vec h, Vec dh) { return where_positive(h, dh); }
+  ALWAYS_INLINE static Vec backward(Vec h, Vec dh) { return where_greater(h, all(0.0f), dh, all(0.0f)); }
 };
 
 // h' = tanh(sum) or relu(sum). Kept: h. With one gate a panel can be several vectors of units wide.

@@ -26,11 +26,12 @@ inline Vec exp(Vec x) {
 
 inline Vec sigmoid(Vec x) { return all(1.0f) / (all(1.0f) + exp(all(0.0f) - x)); }
 
-// tanh x = (e²ˣ - 1) / (e²ˣ - 1 + 2), with e²ˣ - 1 = 2ⁿ·(eʳ - 1) + (2ⁿ - 1): accurate near zero too.
+// With E = e²ˣ - 1 = 2ⁿ·(eʳ - 1) + (2ⁿ - 1): tanh x = E / (E + 2), accurate near zero, or 1 - 2 / (E + 2), accurate near one.
 inline Vec tanh(Vec x) {
-  const Vec one = all(1.0f);
-  const Reduced e = reduce(min(all(20.0f), max(all(-20.0f), x + x)));
+  const Vec one = all(1.0f), two = all(2.0f), size = absolute(x), limit = all(0.6f);
+  const Reduced e = reduce(min(all(20.0f), size + size));  // the second operand wins when it is NaN
   const Vec power = times_power_of_2(one, e.n);
   const Vec expm1 = fma(power, e.expm1, power - one);
-  return expm1 / (expm1 + all(2.0f));
+  const Vec share = where_greater(size, limit, two, expm1) / (expm1 + two);
+  return with_sign_of(x, where_greater(size, limit, one - share, share));
 }

@@ -15,14 +15,14 @@ class Arena {
   }
 
   template <class T> T *take(int64_t count) {
-    const size_t bytes = (size_t(count) * sizeof(T) + 63) / 64 * 64;
+    const size_t exact = size_t(count) * sizeof(T), bytes = kSanitized ? exact : (exact + 63) / 64 * 64;
     if (bytes > left_) {
       const size_t fresh = bytes > kBlock ? bytes : kBlock;
       void *block = take_block(fresh + 64);
       if (!block) throw NoMemory();
       *static_cast<void **>(block) = blocks_;
       blocks_ = block;
-      if (bytes > kBlock) return reinterpret_cast<T *>(static_cast<char *>(block) + 64);
+      if (fresh == bytes) return reinterpret_cast<T *>(static_cast<char *>(block) + 64);
       at_ = static_cast<char *>(block) + 64;
       left_ = fresh;
     }
@@ -39,7 +39,7 @@ class Arena {
   }
 
  private:
-  static constexpr size_t kBlock = 1 << 18;
+  static constexpr size_t kBlock = kSanitized ? 0 : 1 << 18;
   void *blocks_ = nullptr;
   char *at_ = nullptr;
   size_t left_ = 0;
@@ -96,7 +96,7 @@ struct Plan {
   }
 
  private:
-  static constexpr double kWorthAThread = 50;  // microseconds of work
+  static constexpr double kWorthAThread = 200;  // microseconds of work: a thread that another program keeps from its core costs milliseconds
 
   const int64_t *equal_lengths(Arena &arena) const {
     int64_t *equal = arena.take<int64_t>(B);

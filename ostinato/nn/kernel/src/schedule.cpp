@@ -182,7 +182,7 @@ void run_stages(Stage *stages, int count, int threads) {
 const char *pool_name() { return openmp_region() ? "openmp" : "threads"; }
 
 void *take_block(std::size_t bytes) {
-  {
+  if (!kSanitized) {
     std::lock_guard<std::mutex> lock(store_mutex());
     std::vector<void *> &blocks = kept_blocks();
     for (size_t k = blocks.size(); k-- > 0;) {
@@ -193,9 +193,9 @@ void *take_block(std::size_t bytes) {
       }
     }
   }
-  const size_t size = (bytes + bytes / 8 + 63) / 64 * 64;  // some room, so that the next batch fits too
-  void *start = std::aligned_alloc(64, size + kHeader);
-  if (!start) return nullptr;
+  const size_t size = kSanitized ? bytes : bytes + bytes / 8;  // some room, so that the next batch fits too
+  void *start = nullptr;
+  if (posix_memalign(&start, 64, size + kHeader)) return nullptr;
   size_of(start) = size;
   return static_cast<char *>(start) + kHeader;
 }
@@ -205,7 +205,7 @@ void give_block(void *block) {
   void *start = static_cast<char *>(block) - kHeader;
   std::lock_guard<std::mutex> lock(store_mutex());
   std::vector<void *> &blocks = kept_blocks();
-  if (size_of(start) > kLargestKept) return std::free(start);
+  if (kSanitized || size_of(start) > kLargestKept) return std::free(start);
   if (blocks.size() == kKept) {
     std::free(blocks.front());
     blocks.erase(blocks.begin());

@@ -29,6 +29,12 @@ void run_stages(Stage *stages, int count, int threads);
 // "openmp" where the process has an OpenMP pool that can be shared, else "threads".
 const char *pool_name();
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;  // every block is exactly as large as asked for, and new, so that a step beyond it is seen
+#else
+constexpr bool kSanitized = false;
+#endif
+
 // A block of at least `bytes` at a multiple of 64, from a small store of blocks used before; null without memory.
 void *take_block(std::size_t bytes);
 void give_block(void *block);

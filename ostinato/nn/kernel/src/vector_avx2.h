@@ -24,8 +24,10 @@ inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
   const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(v, _mm256_castsi256_ps(exponent));
 }
-inline Vec where_positive(Vec condition, Vec v) {
-  return _mm256_and_ps(_mm256_cmp_ps(condition, _mm256_setzero_ps(), _CMP_GT_OQ), v);
+inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
+  return _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
 }
+inline Vec absolute(Vec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
+inline Vec with_sign_of(Vec sign, Vec v) { return _mm256_or_ps(v, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f))); }  // of v ≥ 0
 
 }  // namespace ostinato::avx2

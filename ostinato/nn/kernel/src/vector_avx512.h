@@ -1,6 +1,8 @@
 // Vectors of 16 floats: AVX-512.
 #include <immintrin.h>
 
+#include <cstdint>
+
 namespace ostinato::avx512 {
 
 constexpr int W = 16;  // floats in a vector
@@ -19,8 +21,13 @@ inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }                // b
 inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 inline Vec round(Vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec times_power_of_2(Vec v, Vec n) { return _mm512_scalef_ps(v, n); }
-inline Vec where_positive(Vec condition, Vec v) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(condition, _mm512_setzero_ps(), _CMP_GT_OQ), v);
+inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), otherwise, then);
+}
+inline Vec absolute(Vec v) { return _mm512_abs_ps(v); }
+inline Vec with_sign_of(Vec sign, Vec v) {  // of v ≥ 0
+  const __m512i bit = _mm512_and_epi32(_mm512_castps_si512(sign), _mm512_set1_epi32(INT32_MIN));
+  return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(v), bit));
 }
 
 }  // namespace ostinato::avx512

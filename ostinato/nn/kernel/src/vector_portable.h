@@ -23,6 +23,16 @@ inline Vec load_first(const float *p, int count) {  // zeros after them
 inline void store_first(float *p, Vec v, int count) {
   for (int j = 0; j < count; j++) p[j] = v[j];
 }
+inline Ints bits(Vec v) {
+  Ints b;
+  std::memcpy(&b, &v, sizeof b);
+  return b;
+}
+inline Vec from_bits(Ints b) {
+  Vec v;
+  std::memcpy(&v, &b, sizeof v);
+  return v;
+}
 inline Vec all(float x) { return Vec{x, x, x, x}; }
 #if defined(__aarch64__)
 inline Vec fma(Vec a, Vec b, Vec c) {  // one instruction there
@@ -40,11 +50,10 @@ inline Vec round(Vec v) {  // to nearest, for |v| < 2²²
   return (v + magic) - magic;
 }
 inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
-  const Ints exponent = (__builtin_convertvector(n, Ints) + 127) << 23;
-  Vec power;
-  std::memcpy(&power, &exponent, sizeof power);
-  return v * power;
+  return v * from_bits((__builtin_convertvector(n, Ints) + 127) << 23);
 }
-inline Vec where_positive(Vec condition, Vec v) { return condition > all(0.0f) ? v : all(0.0f); }
+inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) { return a > b ? then : otherwise; }
+inline Vec absolute(Vec v) { return from_bits(bits(v) & INT32_MAX); }
+inline Vec with_sign_of(Vec sign, Vec v) { return from_bits(bits(v) | (bits(sign) & INT32_MIN)); }  // of v ≥ 0
 
 }  // namespace ostinato::portable
