@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import look_up
+from ostinato.nn import kernel
 from ostinato.nn.layout import Layout, take
-from ostinato.nn.linear import Linear
+from ostinato.nn.linear import Linear, serves
 
 
 class LastPooling(nn.Module):
@@ -82,6 +83,8 @@ class AttentionPooling(nn.Module):
         return powers / _sum(powers, layout)[layout.sequence]
 
     def forward(self, h: Tensor, layout: Layout) -> Tensor:
+        if serves(h, self.project.weight):
+            return kernel.attend(h, layout.lengths_on_cpu, self.project.weight, self.project.bias, self.score.weight)
         return _sum(self.weights(h, layout).unsqueeze(1) * h, layout)
 
 

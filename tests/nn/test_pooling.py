@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.nn import POOLINGS, AttentionPooling, LastPooling, Layout, MaxPooling, MeanPooling, Pooling, RecurrentLayer
+from ostinato.nn import POOLINGS, AttentionPooling, LastPooling, Layout, MaxPooling, MeanPooling, Pooling, RecurrentLayer, use_engine
 
 
 def test_mean_divides_by_the_sequence_s_own_length():
@@ -83,3 +83,23 @@ def test_several_poolings_are_joined_in_the_order_given():
 def test_unknown_pooling_is_refused():
     with pytest.raises(ConfigError, match="Unknown pooling 'lst'. Did you mean 'last'"):
         Pooling(["lst"], 4)
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 33, 100])
+def test_attention_of_the_kernel_equals_torch_s_and_gives_each_sequence_its_own_bits(size):
+    pooling, lengths = AttentionPooling(size), torch.tensor([3, 0, 70, 1, 16, 17])
+    h, layout = torch.randn(107, size) * 5, Layout(lengths)
+    with torch.inference_mode():
+        pooled = pooling(h, layout)
+        with use_engine("torch"):
+            torch.testing.assert_close(pooled, pooling(h, layout), rtol=1e-4, atol=1e-5)
+        for row, sequence in enumerate(h.split(lengths.tolist())):
+            assert torch.equal(pooling(sequence, Layout(lengths[row : row + 1])), pooled[row : row + 1])
+
+
+def test_attention_of_the_kernel_does_not_overflow():
+    pooling = AttentionPooling(2)
+    with torch.inference_mode():
+        pooling.score.weight.fill_(500.0)
+        pooled = pooling(torch.randn(9, 2) * 100, Layout(torch.tensor([4, 5])))
+    assert torch.isfinite(pooled).all()

@@ -37,6 +37,15 @@ class Gradients(ctypes.Structure):
     _fields_ = [(name, _pointer) for name in ("y", "hn", "cn", "x", "weights", "h0", "c0")]
 
 
+class Attention(ctypes.Structure):
+    """`OstinatoAttention` of interface.h."""
+
+    _fields_ = [
+        *((name, _long) for name in ("batch_size", "num_steps", "hidden_size")),
+        *((name, _pointer) for name in ("lengths", "h", "project", "bias", "score", "out")),
+    ]
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The library, or None where it was not built or cannot be loaded."""

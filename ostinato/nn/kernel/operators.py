@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.binding import CELLS, ORDERS, Gradients, Stack
+from ostinato.nn.kernel.binding import CELLS, ORDERS, Attention, Gradients, Stack
 
 Result = tuple[Tensor, Tensor, Tensor | None]
 
@@ -188,7 +188,7 @@ def run_forward(
     """Run the kernel forward; fills `saved` for a backward when given."""
     directions = 2 if spec.bidirectional else 1
     rows = (x if ids is None else ids).shape[0]
-    x, h0, c0 = x.contiguous(), _dense(h0), _dense(c0)
+    x, h0, c0 = x.contiguous().resolve_neg(), _dense(h0), _dense(c0)
     weights = [weight.contiguous() for weight in weights]
     width = directions * spec.hidden_size
     y = x.new_zeros(rows, width) if lengths is not None and spec.padded_length else x.new_empty(rows, width)
@@ -215,7 +215,7 @@ def run_backward(
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
     """Run the kernel backward, overwriting `saved`. Returns the gradients of x, h0, c0 and the weights, None where not `wanted`."""
-    x, h0, c0 = x.contiguous(), _dense(h0), _dense(c0)
+    x, h0, c0 = x.contiguous().resolve_neg(), _dense(h0), _dense(c0)
     weights = [weight.contiguous() for weight in weights]
     dy, dh_n, dc_n = _dense(dy), _dense(dh_n), _dense(dc_n)
     stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, None, None, saved)
@@ -289,7 +289,7 @@ def _at(tensor: Tensor | None) -> int | None:
 
 
 def _dense(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
+    return None if tensor is None else tensor.contiguous().resolve_neg()
 
 
 def _library() -> ctypes.CDLL:
@@ -305,4 +305,25 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     out = x.new_empty(x.shape[0], weight.shape[0])
     library = _library()
     binding.check(library.ostinato_linear(x.data_ptr(), weight.data_ptr(), _at(bias), out.data_ptr(), *x.shape, weight.shape[0], torch.get_num_threads()))
+    return out
+
+
+def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
+    """Additive attention pooling without gradient: Σ a·h over each sequence, a = softmax(score · tanh(project · h + bias)).
+
+    Args:
+        h: (N, H), the steps of each sequence end to end.
+        lengths: (B,) int64 on the CPU.
+        project: (H, H), with `bias` (H,).
+        score: (H,).
+
+    Returns:
+        (B, H), zeros without steps; the bits of a sequence do not depend on the others.
+    """
+    h, project, bias, score = h.contiguous(), project.contiguous(), bias.contiguous(), score.contiguous()
+    out = h.new_empty(len(lengths), h.shape[1])
+    attention = Attention(
+        len(lengths), *h.shape, lengths.data_ptr(), h.data_ptr(), project.data_ptr(), bias.data_ptr(), score.data_ptr(), out.data_ptr()
+    )
+    binding.check(_library().ostinato_attend(ctypes.byref(attention), torch.get_num_threads()))
     return out

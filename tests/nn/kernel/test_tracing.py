@@ -1,6 +1,8 @@
 """The registered operators: torch's own check of them, and compiled, exported and watched calls against eager ones."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ostinato.errors import ConfigError
 from ostinato.nn.drop_in import GRU, LSTM
-from ostinato.nn.kernel import Spec, is_built, recurrent, tracing  # noqa: F401 - tracing registers the operators
+from ostinato.nn.kernel import Spec, is_built, recurrent, tracing
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 SIZES = [(3, 7), (4, 9), (2, 30), (5, 2), (1, 5), (2, 1)]
@@ -87,7 +89,8 @@ def make_call(case):
     h0, c0 = (torch.randn(shape, requires_grad=True) if wanted else None for wanted in (states, states and spec.cell == "lstm"))
     weights = [weight.requires_grad_() for weight in make_weights(spec.cell, 3, *spec[1:5])]
     ids, lengths = (None if part is None else torch.tensor(part) for part in (ids, lengths))
-    return (torch.randn(rows, 3, requires_grad=True), ids, lengths, h0, c0, weights, *spec, training)
+    kept = tracing.floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size) if training else 0
+    return (torch.randn(rows, 3, requires_grad=True), ids, lengths, h0, c0, weights, *spec, kept)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -97,8 +100,8 @@ def test_operator_passes_torchs_own_check(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_backward_operator_passes_torchs_own_check(case):
-    *call, training = make_call(case)
-    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(*call, training)
+    *call, kept = make_call(case)
+    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(*call, kept)
     x, ids, lengths, h0, c0, weights, *fields = call
     wanted = [True, h0 is not None, c0 is not None, *(k != 1 for k in range(len(weights)))]
     detached = [None if t is None else t.detach() for t in (y, saved, y.cos(), h_n.sin(), c_n.sin() if c0 is not None else None, x, ids, lengths, h0, c0)]
@@ -107,8 +110,8 @@ def test_backward_operator_passes_torchs_own_check(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("training", [False, True])
-def test_operator_equals_the_eager_door(case, training):
+@pytest.mark.parametrize("kept", [0, 1, 10_000])  # nothing, too little and more than enough
+def test_operator_equals_the_eager_door(case, kept):
     x, ids, lengths, h0, c0, weights, *fields, _ = make_call(case)
     spec, leaves = Spec(*fields), [t for t in (x, h0, c0, *weights) if t is not None]
 
@@ -116,10 +119,10 @@ def test_operator_equals_the_eager_door(case, training):
         return torch.autograd.grad((y.sin().sum() + h_n.cos().sum()), leaves)
 
     expected = recurrent(spec, x, ids, lengths, h0, c0, weights)
-    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, weights, *spec, training)
+    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, weights, *spec, kept)
     assert_same([y, h_n], list(expected[:2]))
     assert_same(gradients(y, h_n), gradients(*expected[:2]))
-    assert not saved.requires_grad and bool(saved.numel()) == training
+    assert not saved.requires_grad and saved.numel() == 16 * kept * (2 if case == "lstm, shorter, for inference" else 1)
     if spec.cell == "lstm":
         assert_same(c_n, expected[2])
 
@@ -131,7 +134,7 @@ def test_gradients_are_those_of_torch_nn_and_only_the_wanted_ones():
     ours = [parameter.detach().clone().requires_grad_(parameter.requires_grad) for parameter in peer.parameters()]
     values = x.detach().flatten(0, 1).requires_grad_()
     spec = Spec("gru", 4, 1, False, True, "batch_first", 2, 5)
-    torch.ops.ostinato.recurrent(values, None, None, h0, None, ours, *spec, True)[0].sin().sum().backward()
+    torch.ops.ostinato.recurrent(values, None, None, h0, None, ours, *spec, 0)[0].sin().sum().backward()
     torch.testing.assert_close(values.grad, x.grad.flatten(0, 1))
     assert ours[1].grad is None
     for weight, parameter in zip(ours, peer.parameters(), strict=True):
@@ -185,8 +188,8 @@ def test_tensors_that_do_not_fit_are_refused(position, value, message):
 
 
 def test_gradients_that_do_not_fit_are_refused():
-    *call, _ = make_call("lstm, padded")
-    y, _, _, saved = torch.ops.ostinato.recurrent(*call, True)
+    *call, kept = make_call("lstm, padded")
+    y, _, _, saved = torch.ops.ostinato.recurrent(*call, kept)
     wanted = [True] * (3 + len(call[5]))
     with pytest.raises(ConfigError, match=r"dy is float32 of shape \(15, 12\); it must be float32 of shape \(16, 12\)"):
         torch.ops.ostinato.recurrent_backward(y, saved, y[1:], None, None, *call, wanted)
@@ -243,7 +246,7 @@ def test_no_grad_and_inference_mode_keep_nothing():
             assert_same(compiled(x), stack(x))
     for graph in counter.graphs:
         (node,) = (node for node in graph.graph.nodes if "ostinato" in str(node.target))
-        assert node.args[-1] is False  # training
+        assert node.args[-1] == 0  # floats a step for a backward
 
 
 def test_checkpointed_and_compiled_equals_eager():
@@ -292,7 +295,7 @@ def test_exported_program_keeps_nothing_and_can_be_trained():
     stack, x = Stack("gru"), torch.randn(3, 7, 5)
     program = export(stack, (x,), None, False)
     (node,) = (node for node in program.graph.nodes if "ostinato" in str(node.target))
-    assert node.args[-1] is False  # training
+    assert node.args[-1] == 0  # floats a step for a backward
     module = program.module()
     assert_same(run(module, module, x), run(stack, stack, x))
 
@@ -395,3 +398,16 @@ def test_tensors_without_memory_of_their_own_are_not_read():
     first, second = torch.randn(3, 4, 5), torch.randn(3, 4, 5)
     both = layer(TwoTensor(first, second))[0]
     assert_same([both.a, both.b], [layer(first)[0], layer(second)[0]])
+
+
+def test_a_saved_program_loads_where_only_ostinato_nn_was_imported(tmp_path):
+    stack, x = Stack("gru"), torch.randn(3, 7, 5)
+    torch.export.save(torch.export.export(stack, (x,), strict=False), tmp_path / "program.pt2")
+    torch.save({"x": x, "y": stack(x)[0].detach()}, tmp_path / "expected.pt")
+    program = """
+import sys, torch, ostinato.nn
+expected = torch.load(sys.argv[1] + "/expected.pt")
+loaded = torch.export.load(sys.argv[1] + "/program.pt2").module()
+assert torch.equal(loaded(expected["x"])[0], expected["y"])
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)

@@ -27,15 +27,20 @@ const Variant &variant() {
   return chosen;
 }
 
-int check(const OstinatoStack &stack) {
+int check_lengths(const int64_t *lengths, int64_t batch_size, int64_t longest, int64_t num_steps) {
   int64_t steps = 0;
-  for (int64_t b = 0; b < stack.batch_size; b++) {
-    const int64_t length = stack.lengths ? stack.lengths[b] : stack.padded_length;
-    if (length < 0 || (stack.order != OSTINATO_RAGGED && length > stack.padded_length)) return OSTINATO_BAD_LENGTH;
+  for (int64_t b = 0; b < batch_size; b++) {
+    const int64_t length = lengths ? lengths[b] : longest;
+    if (length < 0 || length > longest) return OSTINATO_BAD_LENGTH;
     steps += length;
   }
-  if (steps != stack.num_steps) return OSTINATO_BAD_LENGTH;
-  for (int64_t n = 0; stack.ids && n < steps; n++) {
+  return steps == num_steps ? OSTINATO_OK : OSTINATO_BAD_LENGTH;
+}
+
+int check(const OstinatoStack &stack) {
+  const int64_t longest = stack.order == OSTINATO_RAGGED ? stack.num_steps : stack.padded_length;
+  if (int status = check_lengths(stack.lengths, stack.batch_size, longest, stack.num_steps)) return status;
+  for (int64_t n = 0; stack.ids && n < stack.num_steps; n++) {
     if (stack.ids[n] < 0 || stack.ids[n] >= stack.table_rows) return OSTINATO_ID_OUT_OF_RANGE;
   }
   return OSTINATO_OK;
@@ -71,6 +76,11 @@ int ostinato_backward(const OstinatoStack *stack, const OstinatoGradients *gradi
 
 int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int32_t threads) {
   return guarded([&] { variant().linear(x, weight, bias, out, rows, in, out_size, threads); });
+}
+
+int ostinato_attend(const OstinatoAttention *attention, int32_t threads) {
+  if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps)) return status;
+  return guarded([&] { variant().attend(*attention, threads); });
 }
 
 const char *ostinato_variant(void) { return variant().name; }

@@ -52,6 +52,18 @@ OSTINATO_API int ostinato_backward(const OstinatoStack *stack, const OstinatoGra
 // out = x · weightᵀ + bias, row by row: a row's bits do not depend on the others. x (rows, D) -> out (rows, H).
 OSTINATO_API int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int32_t threads);
 
+// Additive attention over the steps of each sequence: out = Σ a·h, a = softmax(score · tanh(project · h + bias)), and zeros
+// without steps; a sequence's bits do not depend on the others.
+struct OstinatoAttention {
+  int64_t batch_size, num_steps, hidden_size;
+  const int64_t *lengths;               // (B,)
+  const float *h;                       // (N, H), the steps of each sequence end to end
+  const float *project, *bias, *score;  // (H, H), (H,), (H,)
+  float *out;                           // (B, H)
+};
+
+OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t threads);
+
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
 OSTINATO_API const char *ostinato_variant(void);
 OSTINATO_API const char *ostinato_pool(void);  // "openmp" or "threads"

@@ -107,6 +107,7 @@ extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::forward,
     OSTINATO_VARIANT::backward,
     OSTINATO_VARIANT::linear,
+    OSTINATO_VARIANT::attend,
 };
 
 }  // namespace ostinato

@@ -12,6 +12,7 @@ struct Variant {
   void (*forward)(const OstinatoStack &);
   void (*backward)(const OstinatoStack &, const OstinatoGradients &);
   void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads);
+  void (*attend)(const OstinatoAttention &, int threads);
 };
 
 #if defined(__x86_64__)
