@@ -143,7 +143,7 @@ def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | No
     return (rows + 15) // 16 * 16 * _floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
 
 
-STORED, LARGEST_STORED = 2, 32 << 20  # buffers, and floats of the largest: new memory costs a page fault every 4 KiB
+STORED, LARGEST_STORED = 2, 128 << 20  # buffers, and floats of the largest: new memory costs a page fault every 4 KiB
 _store: list[Tensor] = []
 
 
