@@ -15,9 +15,11 @@ class Linear(nn.Linear):
     """
 
     def forward(self, values: Tensor) -> Tensor:
-        return kernel.linear(values, self.weight, self.bias) if serves(values, self.weight) else super().forward(values)
+        if torch.is_grad_enabled() or not serves(values, self.weight):
+            return super().forward(values)
+        return kernel.linear(values, self.weight, self.bias)
 
 
 def serves(values: Tensor, weight: Tensor) -> bool:
-    """Whether a module goes through the kernel's functions that have no gradient: they sum each row on its own."""
-    return not torch.is_grad_enabled() and not kernel.is_traced(values, weight) and choose_engine("auto", values, (weight,)) == "native"
+    """Whether a module outside the layers goes through the kernel, which sums each row on its own."""
+    return not kernel.is_traced(values, weight) and choose_engine("auto", values, (weight,)) == "native"

@@ -103,3 +103,22 @@ def test_attention_of_the_kernel_does_not_overflow():
         pooling.score.weight.fill_(500.0)
         pooled = pooling(torch.randn(9, 2) * 100, Layout(torch.tensor([4, 5])))
     assert torch.isfinite(pooled).all()
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 40, 100, 130])
+def test_gradients_of_attention_in_the_kernel_equal_those_in_float64(size):
+    lengths, weight = torch.tensor([3, 0, 70, 1, 16, 333]), torch.randn(6, size)
+    ours, theirs = AttentionPooling(size), AttentionPooling(size).double()
+    theirs.load_state_dict(ours.state_dict())
+    h = torch.randn(423, size, requires_grad=True)
+    exact = h.detach().double().requires_grad_()
+    pooled = ours(h, Layout(lengths))
+    (pooled * weight).sum().backward(retain_graph=True)
+    first = h.grad.clone()
+    h.grad.zero_()
+    pooled.backward(torch.cat([weight, weight], dim=1)[:, :size])  # not dense; and what the first backward overwrote is made again
+    assert torch.equal(h.grad, first)
+    (theirs(exact, Layout(lengths)) * weight).sum().backward()
+    for (name, mine), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert (mine.grad / 2 - other.grad).norm() <= 2e-6 * other.grad.norm() + 1e-7, name
+    assert (h.grad - exact.grad).norm() <= 2e-6 * exact.grad.norm()

@@ -6,8 +6,9 @@ in a pipeline, libxsmm (Georganas et al. 2020) for blocked cells; here for ragge
 """
 
 from ostinato.nn.kernel import tracing  # noqa: F401 - registers the operators, which a saved program names
+from ostinato.nn.kernel.attention import attend
 from ostinato.nn.kernel.binding import library
-from ostinato.nn.kernel.operators import Spec, attend, is_traced, linear, recurrent
+from ostinato.nn.kernel.operators import Spec, is_traced, linear, recurrent
 
 __all__ = ["Spec", "attend", "is_built", "is_traced", "linear", "pool", "recurrent", "variant"]
 

@@ -42,8 +42,14 @@ class Attention(ctypes.Structure):
 
     _fields_ = [
         *((name, _long) for name in ("batch_size", "num_steps", "hidden_size")),
-        *((name, _pointer) for name in ("lengths", "h", "project", "bias", "score", "out")),
+        *((name, _pointer) for name in ("lengths", "h", "project", "bias", "score", "out", "a", "u")),
     ]
+
+
+class AttentionGradients(ctypes.Structure):
+    """`OstinatoAttentionGradients` of interface.h."""
+
+    _fields_ = [(name, _pointer) for name in ("out", "h", "project", "bias", "score")]
 
 
 @cache
@@ -56,6 +62,18 @@ def library() -> ctypes.CDLL | None:
     loaded.ostinato_saved_floats.restype = _long
     loaded.ostinato_variant.restype = loaded.ostinato_pool.restype = ctypes.c_char_p
     loaded.ostinato_linear.argtypes = [_pointer] * 4 + [_long] * 3 + [_int]
+    return loaded
+
+
+def built_library() -> ctypes.CDLL:
+    """The library.
+
+    Raises:
+        RuntimeError: it was not built.
+    """
+    loaded = library()
+    if loaded is None:
+        raise RuntimeError("The native engine was not built; see: ostinato doctor")
     return loaded
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.binding import CELLS, ORDERS, Attention, Gradients, Stack
+from ostinato.nn.kernel.binding import CELLS, ORDERS, Gradients, Stack
 
 Result = tuple[Tensor, Tensor, Tensor | None]
 
@@ -134,7 +134,7 @@ def _once(gradients: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list
 def _floats_a_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
     """Of 16 steps, for which the library's roundings vanish."""
     stack = Stack(cell=CELLS.index(cell), num_layers=num_layers, num_directions=directions, num_steps=16, hidden_size=hidden_size)
-    return int(_library().ostinato_saved_floats(ctypes.byref(stack))) // 16
+    return int(binding.built_library().ostinato_saved_floats(ctypes.byref(stack))) // 16
 
 
 def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None) -> int:
@@ -195,7 +195,7 @@ def run_forward(
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
     c_n = torch.empty_like(h_n) if spec.cell == "lstm" else None
     stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, h_n, c_n, saved)
-    binding.check(_library().ostinato_forward(ctypes.byref(stack)))
+    binding.check(binding.built_library().ostinato_forward(ctypes.byref(stack)))
     return y, h_n, c_n
 
 
@@ -228,7 +228,7 @@ def run_backward(
     dweights = [torch.empty_like(weight) if want else None for weight, want in zip(weights, wanted[3:], strict=True)]
     pointers = _weight_pointers(spec, dweights)
     gradients = Gradients(_at(dy), _at(dh_n), _at(dc_n), _at(dx), ctypes.addressof(pointers), _at(dh0), _at(dc0))
-    binding.check(_library().ostinato_backward(ctypes.byref(stack), ctypes.byref(gradients)))
+    binding.check(binding.built_library().ostinato_backward(ctypes.byref(stack), ctypes.byref(gradients)))
     return [dx, dh0, dc0, *dweights]
 
 
@@ -292,38 +292,10 @@ def _dense(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous().resolve_neg()
 
 
-def _library() -> ctypes.CDLL:
-    loaded = binding.library()
-    if loaded is None:
-        raise RuntimeError("The native engine was not built; see: ostinato doctor")
-    return loaded
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Map rows as x · weightᵀ + bias, without gradient; the bits of a row do not depend on the other rows, as they do with a BLAS. (N, D) -> (N, H)."""
     x, weight, bias = x.contiguous(), weight.contiguous(), _dense(bias)
     out = x.new_empty(x.shape[0], weight.shape[0])
-    library = _library()
+    library = binding.built_library()
     binding.check(library.ostinato_linear(x.data_ptr(), weight.data_ptr(), _at(bias), out.data_ptr(), *x.shape, weight.shape[0], torch.get_num_threads()))
-    return out
-
-
-def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
-    """Additive attention pooling without gradient: Σ a·h over each sequence, a = softmax(score · tanh(project · h + bias)).
-
-    Args:
-        h: (N, H), the steps of each sequence end to end.
-        lengths: (B,) int64 on the CPU.
-        project: (H, H), with `bias` (H,).
-        score: (H,).
-
-    Returns:
-        (B, H), zeros without steps; the bits of a sequence do not depend on the others.
-    """
-    h, project, bias, score = h.contiguous(), project.contiguous(), bias.contiguous(), score.contiguous()
-    out = h.new_empty(len(lengths), h.shape[1])
-    attention = Attention(
-        len(lengths), *h.shape, lengths.data_ptr(), h.data_ptr(), project.data_ptr(), bias.data_ptr(), score.data_ptr(), out.data_ptr()
-    )
-    binding.check(_library().ostinato_attend(ctypes.byref(attention), torch.get_num_threads()))
     return out

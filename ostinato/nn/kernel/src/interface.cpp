@@ -83,6 +83,11 @@ int ostinato_attend(const OstinatoAttention *attention, int32_t threads) {
   return guarded([&] { variant().attend(*attention, threads); });
 }
 
+int ostinato_attend_backward(const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads) {
+  if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps)) return status;
+  return guarded([&] { variant().attend_backward(*attention, *gradients, threads); });
+}
+
 const char *ostinato_variant(void) { return variant().name; }
 const char *ostinato_pool(void) { return pool_name(); }
 }

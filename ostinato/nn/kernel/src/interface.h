@@ -60,9 +60,18 @@ struct OstinatoAttention {
   const float *h;                       // (N, H), the steps of each sequence end to end
   const float *project, *bias, *score;  // (H, H), (H,), (H,)
   float *out;                           // (B, H)
+  float *a, *u;                         // * kept for a backward: (N,) and (N, H rounded up to a multiple of 16)
+};
+
+// Overwrites u: it serves one backward.
+struct OstinatoAttentionGradients {
+  const float *out;               // (B, H)
+  float *h;                       // (N, H)
+  float *project, *bias, *score;  // (H, H), (H,), (H,)
 };
 
 OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t threads);
+OSTINATO_API int ostinato_attend_backward(const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
 
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
 OSTINATO_API const char *ostinato_variant(void);

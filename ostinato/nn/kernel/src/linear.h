@@ -1,5 +1,4 @@
-// What surrounds the layers in a model whose answers must not depend on the batch: linear maps and attention pooling, each
-// row and each sequence by itself. Forward only.
+// Linear maps in a model whose answers must not depend on the batch: each row by itself. Forward only.
 // Included inside a variant's namespace.
 
 constexpr int64_t kRowsOfATask = 96;
@@ -12,8 +11,10 @@ struct Linear {
   const float *x;
   const float *packed;  // for each group of columns a row of biases, then the columns of Wᵀ
   int64_t in, out;
+  int64_t stride = in;  // floats from one row of x to the next
 
-  static const float *pack(const float *weight, const float *bias, int64_t in, int64_t out, Arena &arena) {
+  // `across` and `down`: floats of the weight from one column of Wᵀ to the next, and from one row to the next.
+  static const float *pack(const float *weight, int64_t across, int64_t down, const float *bias, int64_t in, int64_t out, Arena &arena) {
     const int64_t vectors = (out + W - 1) / W;
     float *packed = arena.take_zeroed<float>(vectors * W * (in + 1));
     for_vectors(vectors, [&](auto width, int64_t vector) {
@@ -21,7 +22,7 @@ struct Linear {
       float *to = packed + vector * W * (in + 1);
       for (int64_t column = 0; column < std::min(kColumns, out - vector * W); column++) {
         if (bias) to[column] = bias[vector * W + column];
-        for (int64_t k = 0; k < in; k++) to[(k + 1) * kColumns + column] = weight[(vector * W + column) * in + k];
+        for (int64_t k = 0; k < in; k++) to[(k + 1) * kColumns + column] = weight[(vector * W + column) * across + k * down];
       }
     });
     return packed;
@@ -37,7 +38,7 @@ struct Linear {
         Tile<R, V> tile;
         const float *from[R];
         UNROLL for (int r = 0; r < R; r++) {
-          from[r] = x + (first + i + r) * in;
+          from[r] = x + (first + i + r) * stride;
           UNROLL for (int v = 0; v < V; v++) tile[r][v] = load(columns + v * W);
         }
         multiply<R, V>(from, columns + V * W, in, tile);
@@ -75,69 +76,7 @@ struct LinearJob {
 
 void linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads) {
   Arena arena;
-  const LinearJob job{{x, Linear::pack(weight, bias, in, out_size, arena), in, out_size}, out, rows};
+  const LinearJob job{{x, Linear::pack(weight, in, 1, bias, in, out_size, arena), in, out_size}, out, rows};
   Stage stage = stage_of(job, row_tasks(rows));
   run_stages(&stage, 1, double(rows) * double(in) * double(out_size) < 1e7 ? 1 : threads);
-}
-
-// scores = v · tanh(W h + b), of each step
-struct ScoreJob {
-  Linear map;
-  const float *v;  // padded by zeros to whole vectors
-  float *scores;
-  int64_t rows;
-
-  void run(int64_t task) const {
-    const int64_t first = task * kRowsOfATask, count = std::min(kRowsOfATask, rows - first);
-    alignas(64) float sums[kRowsOfATask * W] = {};
-    map.tiles(first, count, [&](const auto &tile, int64_t row, int64_t vector) {
-      constexpr int R = kHeight<decltype(tile)>, V = kWidth<decltype(tile)>;
-      for (int r = 0; r < R; r++) {
-        float *sum = sums + (row - first + r) * W;
-        for (int k = 0; k < V; k++) store(sum, fma(tanh(tile[r][k]), load(v + (vector + k) * W), load(sum)));
-      }
-    });
-    for (int64_t row = 0; row < count; row++) {
-      float total = 0;
-      for (int lane = 0; lane < W; lane++) total += sums[row * W + lane];
-      scores[first + row] = total;
-    }
-  }
-};
-
-// out = Σ softmax(scores)·h over the steps of each sequence; zeros without steps
-struct PoolJob {
-  const float *h;
-  float *scores;  // overwritten
-  const int64_t *lengths, *offsets;
-  float *out;
-  int64_t H;
-
-  void run(int64_t sequence) const {
-    const int64_t steps = lengths[sequence];
-    const float *rows = h + offsets[sequence] * H;
-    float *weights = scores + offsets[sequence], largest = steps ? weights[0] : 0, total = 0;
-    for (int64_t t = 1; t < steps; t++) largest = weights[t] > largest ? weights[t] : largest;
-    for (int64_t t = 0; t < steps; t += W) store_up_to(weights + t, exp(load_up_to(weights + t, steps - t) - all(largest)), steps - t);
-    for (int64_t t = 0; t < steps; t++) total += weights[t];
-    for (int64_t unit = 0; unit < H; unit += W) {
-      Vec sum = all(0.0f);
-      for (int64_t t = 0; t < steps; t++) sum = fma(all(weights[t]), load_up_to(rows + t * H + unit, H - unit), sum);
-      store_up_to(out + sequence * H + unit, steps ? sum / all(total) : sum, H - unit);
-    }
-  }
-};
-
-void attend(const OstinatoAttention &a, int threads) {
-  Arena arena;
-  int64_t *offsets = arena.take<int64_t>(a.batch_size), steps = 0;
-  for (int64_t b = 0; b < a.batch_size; b++) offsets[b] = steps, steps += a.lengths[b];
-  const int64_t padded = (a.hidden_size + W - 1) / W * W;
-  float *v = arena.take_zeroed<float>(padded), *scores = arena.take<float>(steps);
-  std::memcpy(v, a.score, sizeof(float) * size_t(a.hidden_size));
-  const ScoreJob score{{a.h, Linear::pack(a.project, a.bias, a.hidden_size, a.hidden_size, arena), a.hidden_size, a.hidden_size}, v, scores, steps};
-  const PoolJob pool{a.h, scores, a.lengths, offsets, a.out, a.hidden_size};
-  Stage stages[2] = {stage_of(score, row_tasks(steps)), stage_of(pool, a.batch_size)};
-  stages[1].need(&stages[0]);
-  run_stages(stages, 2, double(steps) * double(a.hidden_size) * double(a.hidden_size) < 1e7 ? 1 : threads);
 }

@@ -13,6 +13,7 @@ struct Variant {
   void (*backward)(const OstinatoStack &, const OstinatoGradients &);
   void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads);
   void (*attend)(const OstinatoAttention &, int threads);
+  void (*attend_backward)(const OstinatoAttention &, const OstinatoAttentionGradients &, int threads);
 };
 
 #if defined(__x86_64__)

@@ -1,0 +1,76 @@
+"""Attention pooling in the kernel: one call forward and one backward, where torch needs some thirty small operations."""
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ostinato.nn.kernel import binding
+from ostinato.nn.kernel.binding import Attention, AttentionGradients
+
+
+def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
+    """Additive attention pooling: Σ a·h over each sequence, with a = softmax(score · tanh(project · h + bias)).
+
+    Args:
+        h: (N, H), the steps of each sequence end to end.
+        lengths: (B,) int64 on the CPU.
+        project: (H, H), with `bias` (H,).
+        score: (1, H).
+
+    Returns:
+        (B, H), zeros without steps; the bits of a sequence do not depend on the others.
+
+    Raises:
+        ValueError: lengths are negative or do not add up.
+    """
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (h, project, bias, score)):
+        pooled: Tensor = _Attend.apply(h, lengths, project, bias, score)  # type: ignore[no-untyped-call]
+        return pooled
+    return _forward(h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), None, None)
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
+        h, project, bias, score = (tensor.contiguous() for tensor in (h, project, bias, score))
+        ctx.a, ctx.u = _kept(h)
+        out = _forward(h, lengths, project, bias, score, ctx.a, ctx.u)
+        ctx.save_for_backward(h, lengths, project, bias, score, out)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        h, lengths, project, bias, score, out = ctx.saved_tensors
+        (a, u), ctx.a, ctx.u = (ctx.a, ctx.u), None, None
+        if u is None:  # a second backward of a retained graph: the first has overwritten what was kept
+            a, u = _kept(h)
+            _forward(h, lengths, project, bias, score, a, u)
+        gradient = gradient.contiguous()
+        dh, dproject, dbias, dscore = (torch.empty_like(tensor) for tensor in (h, project, bias, score))
+        attention = _attention(h, lengths, project, bias, score, out, a, u)
+        gradients = AttentionGradients(*(tensor.data_ptr() for tensor in (gradient, dh, dproject, dbias, dscore)))
+        library = binding.built_library()
+        binding.check(library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads()))
+        return dh, None, dproject, dbias, dscore
+
+
+def _kept(h: Tensor) -> tuple[Tensor, Tensor]:
+    """Room for the weights (N,) and for tanh(project · h + bias), its rows rounded up to whole vectors."""
+    return h.new_empty(len(h)), h.new_empty(len(h), (h.shape[1] + 15) // 16 * 16)
+
+
+def _forward(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, a: Tensor | None, u: Tensor | None) -> Tensor:
+    out = h.new_empty(len(lengths), h.shape[1])
+    attention = _attention(h, lengths, project, bias, score, out, a, u)
+    binding.check(binding.built_library().ostinato_attend(ctypes.byref(attention), torch.get_num_threads()))
+    return out
+
+
+def _attention(
+    h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, out: Tensor, a: Tensor | None, u: Tensor | None
+) -> Attention:
+    pointers = (None if tensor is None else tensor.data_ptr() for tensor in (lengths, h, project, bias, score, out, a, u))
+    return Attention(len(lengths), *h.shape, *pointers)
