@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ostinato.errors import look_up
 from ostinato.nn import kernel
-from ostinato.nn.layout import Layout, take
+from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear, serves
 
 
@@ -29,9 +29,9 @@ class LastPooling(nn.Module):
     def forward(self, h: Tensor, layout: Layout) -> Tensor:
         if layout.num_steps == 0:
             return h.new_zeros(layout.batch_size, self.output_size) + h.sum(0)  # no state to take; the graph stays whole
-        last = _rows(h, (layout.ends - 1).clamp(min=0), layout)  # (N, H) -> (B, H)
+        last = h.index_select(0, (layout.ends - 1).clamp(min=0))  # (N, H) -> (B, H)
         if self.bidirectional:
-            first = _rows(h, layout.starts.clamp(max=layout.num_steps - 1), layout)
+            first = h.index_select(0, layout.starts.clamp(max=layout.num_steps - 1))
             middle = self.output_size // 2
             last = torch.cat([last[:, :middle], first[:, middle:]], dim=1)
         return _zero_if_empty(last, layout)
@@ -123,11 +123,6 @@ POOLINGS: dict[str, type[LastPooling | MeanPooling | MaxPooling | AttentionPooli
 def _sum(values: Tensor, layout: Layout) -> Tensor:
     """(N, …) -> (B, …), each sequence's own steps added up in order."""
     return values.new_zeros(layout.batch_size, *values.shape[1:]).index_add(0, layout.sequence, values)
-
-
-def _rows(h: Tensor, steps: Tensor, layout: Layout) -> Tensor:
-    """One step of each sequence; where none is empty, no step is taken twice. (N, H) -> (B, H)."""
-    return h[steps] if layout.has_empty else take(h, steps)
 
 
 def _zero_if_empty(pooled: Tensor, layout: Layout) -> Tensor:
