@@ -8,7 +8,6 @@ A step is embedding, recurrent layer, pooling, head, cross-entropy, backward and
 Ours also clips gradients and sets the learning rate, as `ostinato train` does.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -105,7 +104,7 @@ def ours_step(reference: nn.Module, config: ModelConfig, ids: Tensor, targets: T
 
     def run() -> float:
         loss, _ = training.backward(model, [batch], None, CONFIG)
-        nn.utils.clip_grad_norm_(parameters, CONFIG.clip_norm or math.inf).item()
+        training.clip(parameters, CONFIG.clip_norm)
         training.set_learning_rate(optimizer, CONFIG, 0.5)
         optimizer.step()
         optimizer.zero_grad()

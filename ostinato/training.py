@@ -82,7 +82,7 @@ def train(
             batches = sampler.batches(state.epoch, start=state.batch)
             while group := [data_at(data, indices, device) for indices in islice(batches, config.accumulate)]:
                 loss, weight = backward(model, group, class_weight, config)
-                norm = float(nn.utils.clip_grad_norm_(parameters, config.clip_norm or math.inf))
+                norm = clip(parameters, config.clip_norm)
                 refuse_broken(loss, norm, state, config)
                 state.batch += len(group)
                 set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
@@ -132,6 +132,14 @@ def backward(model: Classifier, group: list[Labelled], class_weight: Tensor | No
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total, weight
+
+
+def clip(parameters: list[nn.Parameter], limit: float | None) -> float:
+    """Scale the gradients down to a norm of `limit` where they are above it; return their norm before."""
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    if limit is not None and norm > limit:
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return float(norm)
 
 
 def refuse_broken(loss: float, norm: float, state: TrainingState, config: TrainingConfig) -> None:

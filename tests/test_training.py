@@ -1,6 +1,7 @@
 """The loop: gradients weighted by example, schedules, averages, early stopping, and resuming to the bit."""
 
 import copy
+import math
 import resource
 
 import pytest
@@ -11,7 +12,7 @@ from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.models import Classifier, predict_logits
-from ostinato.training import Labelled, backward, choose_device, make_optimizer, set_learning_rate, train, update_average
+from ostinato.training import Labelled, backward, choose_device, clip, make_optimizer, set_learning_rate, train, update_average
 
 CONFIG = TrainingConfig(max_epochs=3, batch_size=8, lr=1e-2, device="cpu", patience=None)
 
@@ -216,3 +217,16 @@ def test_memory_does_not_grow_with_ever_new_shapes():
 def resident_mib():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 1e6])
+def test_clipping_equals_torch_s_and_returns_the_norm_before(limit):
+    torch.manual_seed(0)
+    models = [torch.nn.Linear(5, 3) for _ in range(2)]
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        ours.grad = torch.randn_like(ours)
+        theirs.grad = ours.grad.clone()
+    expected = torch.nn.utils.clip_grad_norm_(models[1].parameters(), limit or math.inf)
+    assert clip(list(models[0].parameters()), limit) == float(expected) > 0.5
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
