@@ -35,6 +35,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int) -> None:
         super().__init__()
         size = config.embedding_size
+        self.channels = channels
         self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
         self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
         self.stack = RecurrentStack(
@@ -55,14 +56,29 @@ class Classifier(nn.Module):
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         layout = Layout(lengths, values.device)
+        return self.classify(self.states(values, layout), layout)
+
+    def states(self, values: Tensor, layout: Layout) -> Tensor:
+        """The stack's output at every step. (N,) or (N, channels) -> (N, H)."""
         if isinstance(self.embed, TokenEmbedding) and self.position is None:
-            h = self.stack(values, layout, table=self.embed.weight)  # (N,) -> (N, H)
-        else:
-            x = self.embed(values)  # (N,) or (N, channels) -> (N, D)
-            h = self.stack(x if self.position is None else self.position(x, layout), layout)  # (N, D) -> (N, H)
-        pooled = self.pooling(h, layout)  # (N, H) -> (B, P)
+            h: Tensor = self.stack(values, layout, table=self.embed.weight)
+            return h
+        return self._states_of(self.embed(values), layout)
+
+    def from_vectors(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Logits of steps given by their vectors, as `embed` gives them. (N, D) -> (B, C)."""
+        layout = Layout(lengths, x.device)
+        return self.classify(self._states_of(x, layout), layout)
+
+    def classify(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
+        """Pooling and head; `attention` (N,) takes the place of the weights that attention pooling would give. (N, H) -> (B, C)."""
+        pooled = self.pooling(h, layout, attention)  # (N, H) -> (B, P)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
+
+    def _states_of(self, x: Tensor, layout: Layout) -> Tensor:
+        h: Tensor = self.stack(x if self.position is None else self.position(x, layout), layout)  # (N, D) -> (N, H)
+        return h
 
     @property
     def engine(self) -> str:

@@ -19,8 +19,10 @@ ORDER = [
     ("evaluation",),
     ("training",),
     ("estimators",),
+    ("explanation",),
     ("guess", "prediction", "doctor", "summary", "scoring"),
     ("runs",),
+    ("report",),
     ("cli",),
     ("__main__",),
 ]

@@ -196,6 +196,10 @@ class Encoder:
         values = np.concatenate([np.empty((0, len(mean))), *series])
         return ((values - mean) / std).astype(np.float32), np.fromiter(map(len, series), np.int64, len(series))
 
+    def kept(self, length: int) -> np.ndarray:
+        """Which tokens or steps of a sequence of that length the model reads."""
+        return self._cut(np.arange(length), np.array([length]))[0]
+
     def _cut(self, values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Cut sequences to `max_length`; also says how many were cut."""
         if self.max_length is None or lengths.max(initial=0) <= self.max_length:

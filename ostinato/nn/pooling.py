@@ -82,10 +82,12 @@ class AttentionPooling(nn.Module):
         powers = torch.exp(scores - largest[layout.sequence])
         return powers / _sum(powers, layout)[layout.sequence]
 
-    def forward(self, h: Tensor, layout: Layout) -> Tensor:
-        if serves(h, self.project.weight):
+    def forward(self, h: Tensor, layout: Layout, weights: Tensor | None = None) -> Tensor:
+        """Pool by the module's own weights, or by others (N,)."""
+        if weights is None and serves(h, self.project.weight):
             return kernel.attend(h, layout.lengths_on_cpu, self.project.weight, self.project.bias, self.score.weight)
-        return _sum(self.weights(h, layout).unsqueeze(1) * h, layout)
+        weights = self.weights(h, layout) if weights is None else weights
+        return _sum(weights.unsqueeze(1) * h, layout)
 
 
 class Pooling(nn.Module):
@@ -108,8 +110,10 @@ class Pooling(nn.Module):
             pooling = look_up(POOLINGS, name, "pooling")
             self.poolings[name] = LastPooling(hidden_size, bidirectional=bidirectional) if pooling is LastPooling else pooling(hidden_size)
 
-    def forward(self, h: Tensor, layout: Layout) -> Tensor:
-        return torch.cat([pooling(h, layout) for pooling in self.poolings.values()], dim=1)
+    def forward(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
+        """Pool; `attention` (N,) takes the place of the weights that attention pooling would give."""
+        given = {"attention": (attention,)} if attention is not None else {}
+        return torch.cat([pooling(h, layout, *given.get(name, ())) for name, pooling in self.poolings.items()], dim=1)
 
 
 POOLINGS: dict[str, type[LastPooling | MeanPooling | MaxPooling | AttentionPooling]] = {
