@@ -23,6 +23,7 @@ class Weights(NamedTuple):
 
 
 State = tuple[Tensor, ...]  # (h,) or (h, c), each (B, H)
+Gates = dict[str, Tensor]  # by the letters of the equation, each (B, H)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Cell:
         step: `(x (B, D), state, weights) -> state`.
         kernel: PyTorch's function for the same recurrence over a padded batch.
         forget_gate: which gate keeps the state and starts open, if the cell has one.
+        activations: `(x (n, D), h (n, H), weights) -> {gate: (n, H)}`, h of the step before; its step's own gates, for any
+            number of steps at once. None where the cell has no gates.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Cell:
     step: Callable[[Tensor, State, Weights], State]
     kernel: Callable[..., tuple[Tensor, ...]]
     forget_gate: int | None = None
+    activations: Callable[[Tensor, Tensor, Weights], Gates] | None = None
 
 
 def rnn_tanh_step(x: Tensor, state: State, weights: Weights) -> State:
@@ -62,17 +66,31 @@ def _rnn_sum(x: Tensor, h: Tensor, weights: Weights) -> Tensor:
     return F.linear(x, weights.weight_ih, weights.bias_ih) + F.linear(h, weights.weight_hh, weights.bias_hh)
 
 
+def lstm_gates(x: Tensor, h: Tensor, weights: Weights) -> Gates:
+    """The gates i, f, o by sigmoid, and the candidate g by tanh."""
+    sums = F.linear(x, weights.weight_ih, weights.bias_ih) + F.linear(h, weights.weight_hh, weights.bias_hh)
+    i, f, g, o = sums.chunk(4, dim=-1)  # (B, 4·H) -> 4 × (B, H)
+    return {"i": torch.sigmoid(i), "f": torch.sigmoid(f), "g": torch.tanh(g), "o": torch.sigmoid(o)}
+
+
 def lstm_step(x: Tensor, state: State, weights: Weights) -> State:
     """Long short-term memory: c' = f·c + i·g and h' = o·tanh(c'), with gates i, f, o by sigmoid and g by tanh.
 
     Source: Hochreiter & Schmidhuber (1997); the forget gate: Gers, Schmidhuber & Cummins (2000).
     """
     h, c = state
-    gates = F.linear(x, weights.weight_ih, weights.bias_ih) + F.linear(h, weights.weight_hh, weights.bias_hh)
-    i, f, g, o = gates.chunk(4, dim=-1)  # (B, 4·H) -> 4 × (B, H)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    h = torch.sigmoid(o) * torch.tanh(c)
+    i, f, g, o = lstm_gates(x, h, weights).values()
+    c = f * c + i * g
+    h = o * torch.tanh(c)
     return h, c
+
+
+def gru_gates(x: Tensor, h: Tensor, weights: Weights) -> Gates:
+    """The gates r, z by sigmoid, and the candidate n by tanh."""
+    x_r, x_z, x_n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)  # (B, 3·H) -> 3 × (B, H)
+    h_r, h_z, h_n = F.linear(h, weights.weight_hh, weights.bias_hh).chunk(3, dim=-1)
+    r = torch.sigmoid(x_r + h_r)
+    return {"r": r, "z": torch.sigmoid(x_z + h_z), "n": torch.tanh(x_n + r * h_n)}
 
 
 def gru_step(x: Tensor, state: State, weights: Weights) -> State:
@@ -82,17 +100,13 @@ def gru_step(x: Tensor, state: State, weights: Weights) -> State:
     z keeps the old state; the paper has r before the product (ONNX: `linear_before_reset=0`).
     """
     (h,) = state
-    x_r, x_z, x_n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)  # (B, 3·H) -> 3 × (B, H)
-    h_r, h_z, h_n = F.linear(h, weights.weight_hh, weights.bias_hh).chunk(3, dim=-1)
-    r = torch.sigmoid(x_r + h_r)
-    z = torch.sigmoid(x_z + h_z)
-    n = torch.tanh(x_n + r * h_n)
+    _, z, n = gru_gates(x, h, weights).values()
     return ((1 - z) * n + z * h,)
 
 
 CELLS = {
     "rnn_tanh": Cell("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, kernel=torch.rnn_tanh),
     "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, kernel=torch.rnn_relu),
-    "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, kernel=torch.lstm, forget_gate=1),
-    "gru": Cell("gru", gates=3, states=1, step=gru_step, kernel=torch.gru),
+    "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, kernel=torch.lstm, forget_gate=1, activations=lstm_gates),
+    "gru": Cell("gru", gates=3, states=1, step=gru_step, kernel=torch.gru, activations=gru_gates),
 }

@@ -1,6 +1,6 @@
 """Recurrent layers (a cell run over time) and stacks of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.backends.cudnn.rnn
@@ -164,10 +164,17 @@ class RecurrentStack(nn.Module):
             return run_native_stack(first.cell, values, layout, [layer.directions() for layer in self.layers], table)  # type: ignore[operator]
         if table is not None:
             values = nn.functional.embedding(values, table)  # (N,) -> (N, D)
-        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            outputs = layer(self.dropout(values, layout), layout)
-            values = norm(outputs + values if self.residual and depth > 0 else outputs)
+        for _, _, _, outputs in self.layer_by_layer(values, layout):
+            values = outputs
         return values
+
+    def layer_by_layer(self, values: Tensor, layout: Layout) -> Iterator[tuple[RecurrentLayer, Tensor, Tensor, Tensor]]:
+        """Each layer, what it reads, its hidden states, and what these become by residual and norm: the next one's input."""
+        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            inputs = self.dropout(values, layout)
+            hidden = layer(inputs, layout)
+            values = norm(hidden + values if self.residual and depth > 0 else hidden)
+            yield layer, inputs, hidden, values  # type: ignore[misc]
 
     def engine_for(self, values: Tensor) -> str:
         """The engine that would serve these values (N, D) now."""

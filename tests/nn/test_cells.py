@@ -58,3 +58,24 @@ def test_lstm_gates_stand_in_the_order_i_f_g_o():
     h, c = CELLS["lstm"].step(torch.zeros(1, 1), (torch.zeros(1, 1), torch.full((1, 1), 9.0)), weights)
     assert c.item() == pytest.approx(math.tanh(0.5))
     assert h.item() == pytest.approx(math.tanh(math.tanh(0.5)))
+
+
+def test_lstm_gates_are_the_activations_of_their_sums():
+    # x = 1, h = 0.5: the sums are w_ih · 1 + b_ih + w_hh · 0.5 + b_hh
+    weights = Weights(torch.tensor([[1.0], [2.0], [3.0], [4.0]]), torch.tensor([[2.0], [-2.0], [4.0], [-4.0]]), torch.full((4,), 0.25), torch.full((4,), -0.5))
+    gates = CELLS["lstm"].activations(torch.ones(1, 1), torch.full((1, 1), 0.5), weights)
+    expected = {"i": 1 / (1 + math.exp(-1.75)), "f": 1 / (1 + math.exp(-0.75)), "g": math.tanh(4.75), "o": 1 / (1 + math.exp(-1.75))}
+    assert {name: gate.item() for name, gate in gates.items()} == pytest.approx(expected)
+
+
+def test_gru_gates_are_the_activations_of_their_sums():
+    # x = 1, h = 0.5: r of 1 + 1, z of 2 − 1, and n of −3 + r · (2 + 0.5)
+    weights = Weights(torch.tensor([[1.0], [2.0], [-3.0]]), torch.tensor([[2.0], [-2.0], [4.0]]), torch.zeros(3), torch.tensor([0.0, 0.0, 0.5]))
+    gates = CELLS["gru"].activations(torch.ones(1, 1), torch.full((1, 1), 0.5), weights)
+    r = 1 / (1 + math.exp(-2.0))
+    expected = {"r": r, "z": 1 / (1 + math.exp(-1.0)), "n": math.tanh(-3.0 + r * 2.5)}
+    assert {name: gate.item() for name, gate in gates.items()} == pytest.approx(expected)
+
+
+def test_rnns_have_no_gates():
+    assert CELLS["rnn_tanh"].activations is CELLS["rnn_relu"].activations is None
