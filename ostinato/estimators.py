@@ -241,6 +241,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _take(self, model_config: ModelConfig, encoder: Encoder, model: Classifier, state: TrainingState | None) -> "SequenceClassifier":
         self.model_config_, self.encoder_, self.model_ = model_config, encoder, model
+        model.met_unknown = encoder.is_fitted and (self.min_count > 1 or self.max_size is not None)
         self.classes_ = np.empty(encoder.num_labels, dtype=object)
         self.classes_[:] = encoder.labels
         if len({type(label) for label in encoder.labels}) == 1 and isinstance(encoder.labels[0], str | int | float):

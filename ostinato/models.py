@@ -26,6 +26,9 @@ class Classifier(nn.Module):
         channels: numbers in each step of a series; None for token ids.
         num_positions: rows of the position embedding, when there is one.
 
+    Attributes:
+        met_unknown: whether the training data held unknown tokens, so that their vector means something.
+
     Shapes:
         values (N,) token ids or (N, channels), lengths (B,) -> logits (B, C).
     """
@@ -35,6 +38,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int) -> None:
         super().__init__()
         size = config.embedding_size
+        self.met_unknown = False
         self.channels = channels
         self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
         self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
@@ -65,6 +69,11 @@ class Classifier(nn.Module):
             return h
         return self._states_of(self.embed(values), layout)
 
+    def stack_input(self, x: Tensor, layout: Layout) -> Tensor:
+        """The vectors of the steps with their positions, where the model has such. (N, D) -> (N, D)."""
+        placed: Tensor = x if self.position is None else self.position(x, layout)
+        return placed
+
     def from_vectors(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Logits of steps given by their vectors, as `embed` gives them. (N, D) -> (B, C)."""
         layout = Layout(lengths, x.device)
@@ -77,7 +86,7 @@ class Classifier(nn.Module):
         return logits
 
     def _states_of(self, x: Tensor, layout: Layout) -> Tensor:
-        h: Tensor = self.stack(x if self.position is None else self.position(x, layout), layout)  # (N, D) -> (N, H)
+        h: Tensor = self.stack(self.stack_input(x, layout), layout)  # (N, D) -> (N, H)
         return h
 
     @property

@@ -1,11 +1,13 @@
-"""What a person sees while something trains: lines, and below them a bar where there is a terminal."""
+"""What a person sees while something takes long: lines, and below them a bar where there is a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+
+Item = TypeVar("Item")
 
 
 class Progress:
@@ -32,6 +34,12 @@ class Progress:
         """Show a line to who watches a terminal."""
         if self.console.is_terminal:
             self.say(line)
+
+    def track(self, items: Sequence[Item], what: str) -> Iterable[Item]:
+        """The items one after the other, with a bar on a terminal."""
+        from rich.progress import track
+
+        return track(items, f"{self.prefix}{what}", console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal)
 
     @contextmanager
     def training(self, max_epochs: int, epoch: int) -> Iterator[None]:

@@ -170,16 +170,27 @@ def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, An
     model, _, encoder, _ = load_model(model_file(folder))
     given = examples is not None
     if examples is None:
-        if not (folder / "config.toml").exists():
-            raise RunError(f"{folder}: a model file alone has no test split. Name a labelled file: ostinato evaluate {folder} FILE")
-        examples = load_dataset(read_config(folder / "config.toml").data).test
-        if examples is None:
-            raise RunError(f"{folder}: was trained without a test split. Name a file to evaluate: ostinato evaluate {folder} FILE")
+        examples = test_examples(folder)
     split = encode(encoder, examples.sequences, examples.labels, examples.places)
     refuse_empty(split.sequences, examples.places)
     if given:
         refuse_unknown(encoder, split.sequences, examples.places)
     return score(model, encoder, split.targets, predict_logits(model, split.sequences))
+
+
+def test_examples(run: Path) -> Examples:
+    """A run's own test split, loaded again.
+
+    Raises:
+        RunError: there is none.
+        OstinatoError: the data are not as they were.
+    """
+    if not (run / "config.toml").exists():
+        raise RunError(f"{run}: a model file alone has no test split. Name a file: a run folder, or {run} FILE")
+    examples = load_dataset(read_config(run / "config.toml").data).test
+    if examples is None:
+        raise RunError(f"{run}: was trained without a test split. Name a file: {run} FILE")
+    return examples
 
 
 def _read_json(path: Path) -> dict[str, Any]:

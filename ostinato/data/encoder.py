@@ -109,6 +109,11 @@ class Encoder:
     def is_numeric(self) -> bool:
         return self.mean is not None
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the vocabulary was found in training, rather than being an alphabet."""
+        return self.vocabulary is not None and make_tokenizer(self.tokenizer).vocabulary is None
+
     def encode(self, sequences: Iterable["Sequence"], places: list[str] | None = None) -> Ragged:
         """Turn sequences into ids or standardized series, cut to `max_length`; length 0 is let through.
 

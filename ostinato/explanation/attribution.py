@@ -22,8 +22,11 @@ from ostinato.explanation.vectors import batches, places_of
 from ostinato.inputs import as_sequences
 from ostinato.models import Classifier, predict_logits
 from ostinato.nn import AttentionPooling, Layout
+from ostinato.progress import Progress
 
 Scores = tuple[np.ndarray, np.ndarray | None]  # of each step (N,), and the gap of each sequence (B,)
+Attribute = Callable[[Classifier, Ragged, Tensor], Scores]  # (model, sequences, the class of each to explain)
+SEQUENCES_AT_A_TIME = 128
 ALPHABETS: dict[Vocabulary, str] = {NUCLEOTIDES: "ACGT", AMINO_ACIDS: "ACDEFGHIKLMNPQRSTVWY"}
 
 
@@ -69,7 +72,15 @@ class Explanation:
         return markup.explanation_html(self)
 
 
-def explain(model: SequenceClassifier, sequences: Iterable[Any], *, method: str = "integrated-gradients", label: Any = None) -> list[Explanation]:
+def explain(
+    model: SequenceClassifier,
+    sequences: Iterable[Any],
+    *,
+    method: str = "integrated-gradients",
+    label: Any = None,
+    places: list[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Explanation]:
     """Explain the answer for each sequence.
 
     Args:
@@ -78,6 +89,8 @@ def explain(model: SequenceClassifier, sequences: Iterable[Any], *, method: str 
         method: `integrated-gradients`, `gradient-x-input`, `occlusion`, `attention` (of models that pool by it),
             `in-silico-mutagenesis` (of DNA, RNA and protein, letter by letter).
         label: the class to explain; by default the predicted one of each sequence.
+        places: what to call each sequence in an error, as `reviews.csv, row 17`.
+        progress: where to show how far it is.
 
     Raises:
         ConfigError: the method is unknown or not one that this model has; training had no such label.
@@ -86,27 +99,32 @@ def explain(model: SequenceClassifier, sequences: Iterable[Any], *, method: str 
     """
     if not hasattr(model, "model_"):
         raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to explain. Call fit(X, y) first, or ostinato.load(path).")
-    method_of_model = _refuse_unavailable(model, method)
-    encoder, given = model.encoder_, as_sequences(sequences)
-    encoded = encoder.encode(given)
-    refuse_empty(encoded)
-    if not given:
-        return []
+    attribute = _refuse_unavailable(model, method)
+    if label is not None and plain(label) not in model.encoder_.labels:
+        raise ConfigError(f"label {label!r} is none of the model's. Choose from: {', '.join(map(str, model.encoder_.labels))}.")
+    given = as_sequences(sequences)
+    encoded = model.encoder_.encode(given, places)
+    refuse_empty(encoded, places)
+    parts = [range(start, min(start + SEQUENCES_AT_A_TIME, len(given))) for start in range(0, len(given), SEQUENCES_AT_A_TIME)]
+    explanations: list[Explanation] = []
+    for part in (progress or Progress(quiet=True)).track(parts, "explaining"):
+        explanations += _explain_encoded(model, given[part.start : part.stop], encoded.select(torch.tensor(part)), method, attribute, label)
+    return explanations
+
+
+def _explain_encoded(model: SequenceClassifier, given: list[Any], encoded: Ragged, method: str, attribute: Attribute, label: Any) -> list[Explanation]:
+    labels = model.encoder_.labels
     logits = predict_logits(model.model_, encoded)
     probabilities = model.model_.probabilities(logits).numpy()
-    classes = logits.argmax(dim=1)
-    if label is not None:
-        if plain(label) not in encoder.labels:
-            raise ConfigError(f"label {label!r} is none of the model's. Choose from: {', '.join(map(str, encoder.labels))}.")
-        classes = torch.full_like(classes, encoder.labels.index(plain(label)))
-    scores, gaps = method_of_model(model.model_, encoded, classes)
+    classes = logits.argmax(dim=1) if label is None else torch.full((len(given),), labels.index(plain(label)))
+    scores, gaps = attribute(model.model_, encoded, classes)
     return [
         Explanation(
             method,
             sequence,
             *tokens_and_offsets(model, sequence),
             scores[place],
-            encoder.labels[classes[row]],
+            labels[classes[row]],
             float(probabilities[row, classes[row]]),
             None if gaps is None else float(gaps[row]),
         )
@@ -114,9 +132,9 @@ def explain(model: SequenceClassifier, sequences: Iterable[Any], *, method: str 
     ]
 
 
-def methods_of(model: SequenceClassifier) -> dict[str, Callable[[Classifier, Ragged, Tensor], Scores]]:
+def methods_of(model: SequenceClassifier) -> dict[str, Attribute]:
     """The methods that this model has."""
-    methods: dict[str, Callable[[Classifier, Ragged, Tensor], Scores]] = {
+    methods: dict[str, Attribute] = {
         "integrated-gradients": integrated_gradients,
         "gradient-x-input": gradient_x_input,
         "occlusion": occlusion,
@@ -163,7 +181,7 @@ def tokens_and_offsets(model: SequenceClassifier, sequence: Any) -> tuple[list[s
     return [tokens[place] for place in kept], [offsets[place] for place in kept]
 
 
-def _refuse_unavailable(model: SequenceClassifier, method: str) -> Callable[[Classifier, Ragged, Tensor], Scores]:
+def _refuse_unavailable(model: SequenceClassifier, method: str) -> Attribute:
     methods = methods_of(model)
     if method not in methods and method in METHODS:
         why = {

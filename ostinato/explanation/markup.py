@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.attribution import Explanation
 
 # Orange speaks for the class, blue against it: told apart by the colour-blind, and seen on light and dark ground.
-FOR, AGAINST = (230, 97, 1), (38, 120, 220)
+FOR, AGAINST = "#e66101", "#2678dc"
 FAINT = 0.04  # of the strongest: below this a token stays uncoloured
 
 
@@ -35,14 +35,14 @@ def segments(explanation: "Explanation") -> list[tuple[str, float | None]]:
     return [part for part in [*parts, (text[at:], None)] if part[0]]
 
 
-def strengths(scores: np.ndarray) -> float:
+def strongest(scores: np.ndarray) -> float:
     """The score that gets the full colour; 0 when there is none."""
     return float(np.abs(scores).max(initial=0.0))
 
 
 def explanation_html(explanation: "Explanation") -> str:
     """A paragraph: the answer, and below it the sequence with its tokens coloured. Needs no style sheet."""
-    scale = strengths(explanation.scores)
+    scale = strongest(explanation.scores)
     body = "".join(_span(text, score, scale) for text, score in segments(explanation))
     gap = "" if explanation.gap is None else f", completeness gap {explanation.gap:.1%}"
     head = f"<strong>{escape(str(explanation.label))}</strong> {explanation.probability:.3f} <small>({escape(explanation.method)}{gap})</small>"
@@ -53,12 +53,12 @@ def explanation_text(explanation: "Explanation") -> "Text":
     """The sequence with its tokens on coloured ground, for a terminal."""
     from rich.text import Text
 
-    scale = strengths(explanation.scores)
+    scale = strongest(explanation.scores)
     text = Text()
     for part, score in segments(explanation):
         shown = "".join(character if character.isprintable() or character == "\n" else " " for character in part)
         strength = 0.0 if score is None or scale == 0 else score / scale
-        text.append(shown, style=_ground(strength) if abs(strength) > FAINT else "")
+        text.append(shown, style=ground(strength) if abs(strength) > FAINT else "")
     return text
 
 
@@ -77,12 +77,16 @@ def _by_character(explanation: "Explanation", text: str) -> list[tuple[str, floa
 def _span(text: str, score: float | None, scale: float) -> str:
     if score is None or scale == 0 or abs(score) <= FAINT * scale:
         return escape(text)
-    red, green, blue = FOR if score > 0 else AGAINST
+    red, green, blue = _rgb(score)
     return f'<b style="font-weight:inherit;background:rgba({red},{green},{blue},{abs(score) / scale * 0.75:.2f})" title="{score:+.3g}">{escape(text)}</b>'
 
 
-def _ground(strength: float) -> str:
-    """A rich style: the class's colour mixed with white, black letters on it."""
+def ground(strength: float) -> str:
+    """A rich style: the colour of a strength from −1 to 1, mixed with white, and black letters on it."""
     share = abs(strength)
-    red, green, blue = (round(255 + (part - 255) * share) for part in (FOR if strength > 0 else AGAINST))
+    red, green, blue = (round(255 + (part - 255) * share) for part in _rgb(strength))
     return f"black on #{red:02x}{green:02x}{blue:02x}"
+
+
+def _rgb(score: float) -> bytes:
+    return bytes.fromhex((FOR if score > 0 else AGAINST)[1:])

@@ -1,7 +1,8 @@
-"""A trained classifier opened at its vectors: what stands for "this token is not there", and what the model says then.
+"""A trained classifier opened at its vectors: what stands for "nothing is known of this step", and what the model says then.
 
-The neutral vector stands in for a step: the mean vector of the vocabulary, an average token; for series the vector of
-the training mean. A masked sequence keeps its length and positions, so that models of aligned windows can be asked too.
+The neutral vector stands in for a step. Of a model that met unknown tokens in training it is theirs: the step reads as
+one more of them. Of all others it is the mean vector of the vocabulary, an average token; of series, the vector of the
+training mean. A masked sequence keeps its length and positions, so that models of aligned windows can be asked too.
 It is the baseline of integrated gradients, and what occlusion and the tests of faithfulness put in a step's place.
 """
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
+from ostinato.data.vocabulary import UNKNOWN
 from ostinato.models import TOKENS_IN_A_PREDICTION_BATCH, Classifier, few_threads
 
 
@@ -26,12 +28,12 @@ def log_odds(logits: Tensor, classes: Tensor) -> Tensor:
 
 @torch.no_grad()
 def neutral_vector(model: Classifier) -> Tensor:
-    """The vector of a step that says nothing in particular. (D,)."""
+    """The vector of a step of which nothing is known. (D,)."""
     if model.channels is not None:
         vector: Tensor = model.embed(model.embed.weight.new_zeros(1, model.channels)).squeeze(0)
         return vector
     table = model.embed.weight
-    return table[1:].mean(dim=0) if len(table) > 1 else table[0]  # row 0 is <unk>
+    return table[UNKNOWN] if model.met_unknown or len(table) == 1 else table[UNKNOWN + 1 :].mean(dim=0)
 
 
 @contextmanager

@@ -104,6 +104,31 @@ def test_gradient_x_input_equals_finite_differences(bigru):
         assert explanation.scores[place] == pytest.approx((up - down) / (2 * step), abs=2e-3)
 
 
+def test_a_masked_word_reads_as_unknown_where_training_met_unknown_words():
+    texts = ["good rare fine", "bad odd fine"]
+    met, never = (SequenceClassifier(min_count=count, max_epochs=1, patience=None, hidden_size=2).fit(texts * 2 + ["once"], [*"abab", "a"]) for count in (2, 1))
+    assert torch.equal(neutral_vector(met.model_), met.model_.embed.weight[0])
+    torch.testing.assert_close(neutral_vector(never.model_), never.model_.embed.weight[1:].mean(0))
+
+
+def test_integrated_gradients_cross_a_cliff():
+    """A model whose answer turns within a thousandth of the way: even nodes would miss it or count it too often."""
+    model = SequenceClassifier(cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, patience=None).fit(["ab", "ba"], ["no", "yes"])
+    classifier = model.model_
+    with torch.no_grad():
+        classifier.embed.weight.copy_(torch.tensor([[0.0], [1.0], [-1.0]]))
+        layer = classifier.stack.layers[0]
+        layer.weight_ih_l0.fill_(4000.0)
+        layer.weight_hh_l0.zero_()
+        layer.bias_ih_l0.fill_(-1234.5)
+        layer.bias_hh_l0.zero_()
+        classifier.head.weight.copy_(torch.tensor([[-1.0], [1.0]]))
+        classifier.head.bias.zero_()
+    (explanation,) = explain(model, ["ba"], label="yes")
+    np.testing.assert_allclose(explanation.scores, [0.0, 4.0], atol=0.04)  # the state of the last step goes from −1 to 1
+    assert explanation.gap is not None and explanation.gap <= 0.01
+
+
 def test_occlusion_equals_masking_one_step_at_a_time(bigru):
     (explanation,) = explain(bigru, ["ACGTTGCAAATTCG"], method="occlusion", label="many")
     model, encoded = bigru.model_, bigru.encoder_.encode(["ACGTTGCAAATTCG"])
