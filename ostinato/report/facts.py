@@ -1,0 +1,107 @@
+"""What a finished run's folder says of itself, as plain data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from ostinato.config import Config, parse_toml
+from ostinato.data.audit import Audit
+from ostinato.errors import RunError
+from ostinato.runs import finished_metrics
+
+Content = TypeVar("Content")
+
+
+class Predictions(NamedTuple):
+    """The test split row by row: where each row came from, class indices (B,) and calibrated probabilities (B, C)."""
+
+    places: list[str]
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether the most probable class is the right one. (B,)."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.targets)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All that a report says of a run; `predictions` is None where the run has no test split."""
+
+    folder: Path
+    config: Config
+    config_text: str
+    environment: dict[str, Any]
+    audit: Audit
+    history: list[dict[str, Any]]
+    metrics: dict[str, Any]
+    tokenizer: str
+    labels: list[str]
+    predictions: Predictions | None
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, wherever it lies."""
+        return self.folder.resolve().name
+
+    @property
+    def findings(self) -> list[str]:
+        """What the audit noted of the data, beyond their numbers of rows and lengths."""
+        return self.audit.lines()[len(self.audit.splits) + 2 :]
+
+
+def collect_run(folder: Path) -> RunFacts:
+    """Read a finished run.
+
+    Raises:
+        RunError: there is no run at that place, it is not finished, or a file of it is missing or altered.
+        ConfigError: its config was altered and is at fault.
+    """
+    metrics = finished_metrics(folder)
+    if metrics is None:
+        raise RunError(f"{folder}: the run is not finished. Finish it with: ostinato train --resume {folder}")
+    config_text = (folder / "config.toml").read_text(encoding="utf-8")
+    vocabulary = _read(folder / "vocabulary.json", TypeAdapter(dict[str, Any]))
+    labels = list(map(str, vocabulary["labels"]))
+    return RunFacts(
+        folder=folder,
+        config=parse_toml(config_text, str(folder / "config.toml")),
+        config_text=config_text,
+        environment=_read(folder / "environment.json", TypeAdapter(dict[str, Any])),
+        audit=_read(folder / "audit.json", TypeAdapter(Audit)),
+        history=_read(folder / "metrics.jsonl", TypeAdapter(list[dict[str, Any]]), lines=True),
+        metrics=metrics,
+        tokenizer=vocabulary["tokenizer"],
+        labels=labels,
+        predictions=_read_predictions(folder / "predictions.parquet", labels) if "test" in metrics else None,
+    )
+
+
+def _read(path: Path, kind: TypeAdapter[Content], *, lines: bool = False) -> Content:
+    """A JSON file, or one of JSON lines as a list, checked against what it should hold."""
+    try:
+        content = path.read_bytes()
+        return kind.validate_json(b"[" + b",".join(content.splitlines()) + b"]" if lines else content)
+    except (OSError, ValidationError):
+        raise _unusable(path) from None
+
+
+def _read_predictions(path: Path, labels: list[str]) -> Predictions:
+    from pyarrow import ArrowException, parquet
+
+    index = {label: number for number, label in enumerate(labels)}
+    try:
+        table = parquet.read_table(path)
+        targets = np.array([index[label] for label in table["label"].to_pylist()], dtype=np.int64)
+        columns = [table[f"probability_{label}"].to_numpy() for label in labels]
+        return Predictions(table["place"].to_pylist(), targets, np.stack(columns, axis=1).astype(np.float64))
+    except (OSError, ArrowException, KeyError):
+        raise _unusable(path) from None
+
+
+def _unusable(path: Path) -> RunError:
+    return RunError(f"{path}: missing, or not what the run wrote. Copy the folder again, or train anew.")

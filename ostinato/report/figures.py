@@ -1,0 +1,127 @@
+"""Pictures of a run as matplotlib figures, each small enough for a phone: larger ones stand side by side in the page."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ostinato.errors import MissingExtraError
+from ostinato.report.groups import Group
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2678dc", "#e66101", "#808080"  # told apart by the colour-blind, and seen on white and on black
+STRONGEST = 0.55  # opacity of a cell, so that numbers can be read on it
+LONGEST_LABEL = 24  # characters
+INCHES_A_CHARACTER = 0.075  # at an axis
+SMALL = (3.5, 2.5)  # inches
+
+
+def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epoch: int) -> "Figure":
+    """`loss`, `accuracy` or `macro_f1` over the epochs, of train and validation where the history has it; the best epoch is marked."""
+    figure, axes = _axes(*SMALL)
+    axes.locator_params(axis="x", integer=True)
+    epochs = [entry["epoch"] for entry in history]
+    for split, colour, line in (("train", BLUE, "--"), ("validation", ORANGE, "-")):
+        if f"{split}_{metric}" in history[0]:
+            values = [entry[f"{split}_{metric}"] for entry in history]
+            axes.plot(epochs, values, color=colour, linestyle=line, marker="o" if len(epochs) < 3 else None, label=split)
+    axes.axvline(best_epoch, color=GREY, linewidth=1, linestyle=":", label=f"epoch {best_epoch}, kept")
+    axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def plot_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> "Figure":
+    """The rows of each true class by predicted class, shaded by their share of the true class."""
+    counts = np.asarray(confusion)
+    C = len(labels)
+    names = [shorten(label) for label in labels]
+    widest, cell = INCHES_A_CHARACTER * max(map(len, names)), 0.4 if counts.max() < 1000 else 0.5
+    turned = widest > cell
+    figure, axes = _axes(cell * C + widest + 0.6, cell * C + (widest if turned else 0.2) + 0.4)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    cells = np.broadcast_to(np.array([*_rgb(BLUE), 0.0]), (C, C, 4)).copy()
+    cells[..., 3] = shares * STRONGEST
+    axes.pcolormesh(cells, edgecolor=(*_rgb(GREY), 0.35), linewidth=0.5)
+    for row, column in np.ndindex(C, C):
+        axes.text(column + 0.5, row + 0.5, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8)
+    places = np.arange(C) + 0.5
+    axes.set_xticks(places, names, rotation=90 if turned else 0, parse_math=False)
+    axes.set_yticks(places, names, parse_math=False)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="predicted", ylabel="true", aspect="equal")
+    return figure
+
+
+def plot_reliability(groups: Sequence[Group]) -> "Figure":
+    """Accuracy against confidence, with 95 % intervals; points of a calibrated model lie on the diagonal."""
+    figure, axes = _axes(*SMALL)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    _plot_groups(axes, [group.mean for group in groups], groups)
+    lowest = min(min(group.mean, group.interval[0]) for group in groups)
+    axes.set(xlim=(max(0, lowest - 0.05), 1.02), ylim=(max(0, lowest - 0.05), 1.02), xlabel="confidence", ylabel="accuracy")
+    return figure
+
+
+def plot_confidence(groups: Sequence[Group]) -> "Figure":
+    """How many answers are given with which confidence."""
+    figure, axes = _axes(*SMALL)
+    places = range(len(groups))
+    axes.bar(places, [group.n for group in groups], color=BLUE, width=0.8)
+    axes.set_xticks(places, [f"{group.mean:.2f}" for group in groups], rotation=90)
+    axes.set(xlabel="mean confidence of the bin", ylabel="answers")
+    return figure
+
+
+def plot_accuracy_by_length(groups: Sequence[Group], unit: str) -> "Figure":
+    """Accuracy of each group of lengths, with 95 % intervals."""
+    figure, axes = _axes(*SMALL)
+    places = list(range(len(groups)))
+    _plot_groups(axes, places, groups)
+    names = [span(group) for group in groups]
+    axes.set_xticks(places, names, rotation=30 if sum(map(len, names)) > 30 else 0)
+    axes.set(xlabel=f"length in {unit}", ylabel="accuracy", xlim=(-0.5, len(groups) - 0.5))
+    return figure
+
+
+def span(group: Group) -> str:
+    """The lengths of a group, as `12–15`."""
+    return f"{group.smallest:,.0f}" if group.smallest == group.largest else f"{group.smallest:,.0f}–{group.largest:,.0f}"
+
+
+def shorten(label: str) -> str:
+    """A label on one line, short enough to stand at an axis."""
+    line = " ".join(label.split())
+    return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"
+
+
+def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group]) -> None:
+    accuracy = np.array([group.accuracy for group in groups])
+    low, high = np.array([group.interval for group in groups]).T
+    axes.errorbar(places, accuracy, yerr=np.maximum([accuracy - low, high - accuracy], 0), fmt="o", color=BLUE, markersize=4, elinewidth=1.2, capsize=2)
+
+
+def _axes(width: float, height: float) -> "tuple[Figure, Axes]":
+    """An empty figure, of a size in inches, with one plot."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "explain", "A plot") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.label.set_fontsize(9)
+    axes.yaxis.label.set_fontsize(9)
+    return figure, axes
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(colour)
