@@ -1,0 +1,44 @@
+"""Deletion and keeping curves as a picture, against random rankings."""
+
+from typing import TYPE_CHECKING
+
+from ostinato.errors import MissingExtraError
+from ostinato.explanation.faithfulness import Faithfulness
+from ostinato.explanation.markup import FOR
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RANDOM = "#7f7f7f"
+
+
+def plot_deletion(faithfulness: Faithfulness) -> "Figure":
+    """The mean probability of the labels over the share of steps masked, and over the share kept alone.
+
+    The grey line is the mean of the random rankings, the band reaches from the lowest to the highest of them. A good
+    ranking lies below the grey line on the left, above it on the right.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import PercentFormatter
+    except ImportError:
+        raise MissingExtraError("matplotlib", "explain", "A plot") from None
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    shares = faithfulness.shares
+    panels = {
+        "first steps masked": (faithfulness.deletion, faithfulness.random_deletion),
+        "only first steps kept": (faithfulness.keeping, faithfulness.random_keeping),
+    }
+    for axes, (name, (curve, random)) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
+        axes.fill_between(shares, random.min(axis=0), random.max(axis=0), color=RANDOM, alpha=0.3, linewidth=0)
+        axes.plot(shares, random.mean(axis=0), color=RANDOM, label=f"{len(random)} random rankings")
+        axes.plot(shares, curve, color=FOR, marker=".", label=faithfulness.method)
+        axes.set_xlabel(name)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("probability of the label")
+    figure.axes[0].legend(frameon=False, fontsize=9)
+    return figure
