@@ -7,15 +7,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato import data, evaluation, nn
+    from ostinato import data, evaluation, explanation, nn
     from ostinato.errors import OstinatoError
     from ostinato.estimators import SequenceClassifier, load
+    from ostinato.explanation.attribution import explain
+    from ostinato.explanation.trace import trace
     from ostinato.nn.accelerate import accelerate
 
-__all__ = ["OstinatoError", "SequenceClassifier", "accelerate", "data", "evaluation", "load", "nn"]
+__all__ = ["OstinatoError", "SequenceClassifier", "accelerate", "data", "evaluation", "explain", "explanation", "load", "nn", "trace"]
 
-_HOME = {"OstinatoError": "errors", "SequenceClassifier": "estimators", "accelerate": "nn.accelerate", "load": "estimators"}
-_SUBPACKAGES = ("data", "evaluation", "nn")
+_HOME = {
+    "OstinatoError": "errors",
+    "SequenceClassifier": "estimators",
+    "accelerate": "nn.accelerate",
+    "explain": "explanation.attribution",
+    "load": "estimators",
+    "trace": "explanation.trace",
+}
+_SUBPACKAGES = ("data", "evaluation", "explanation", "nn")
 
 
 def __getattr__(name: str) -> Any:

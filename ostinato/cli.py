@@ -13,10 +13,14 @@ import typer
 from ostinato.errors import ConfigError, OstinatoError, look_up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ostinato.config import Config, DataConfig
+    from ostinato.data.examples import Record
+    from ostinato.estimators import SequenceClassifier
 
 app = typer.Typer(
-    help="Recurrent sequence classification: train, evaluate, predict.",
+    help="Recurrent sequence classification: train, evaluate, predict, explain.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -62,6 +66,7 @@ def train(
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make; by default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    with_report: Annotated[bool, typer.Option("--report", help="Write report.html into the run folder at the end.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a classifier into a run folder.
@@ -91,10 +96,17 @@ def train(
         told = f"Stopped; what was done is kept. Go on with: ostinato train --resume {shlex.quote(str(folder))}"
         progress.say(told if kept else "Stopped before there was anything to keep.")
         raise typer.Exit(130) from None
+    page = None
+    if with_report:
+        from ostinato.report.run_report import report_run
+
+        page = report_run(Path(str(folder)), progress=progress)
     if as_json:
-        typer.echo(json.dumps({"run": str(folder), **figures}, ensure_ascii=False))
+        typer.echo(json.dumps({"run": str(folder), **({"report": str(page)} if page else {}), **figures}, ensure_ascii=False))
     else:
         summary.print_results([(Path(str(folder)), figures)])
+        if page is not None:
+            typer.echo(f"Report: {page}")
 
 
 @app.command()
@@ -137,18 +149,91 @@ def predict(
     from ostinato.estimators import load
 
     model = load(run)
-    if text:
-        records = prediction.typed(((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer)
-    elif file == "-":
-        records = prediction.typed(prediction.lines(sys.stdin.buffer), model.encoder_.tokenizer)
-    else:
-        from ostinato.data.readers import read_records
-
-        path = Path(str(file))
-        records = read_records(path, _reading(run, path, settings or []), labelled=False)
-    for line in prediction.json_lines(model, records):
+    for line in prediction.json_lines(model, _records(model, run, file, text, settings or [])):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or -; by default rows of the run's own test split.")] = None,
+    text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
+    method: Annotated[str, typer.Option(help="Or gradient-x-input, occlusion, attention, in-silico-mutagenesis.")] = "integrated-gradients",
+    label: Annotated[str | None, typer.Option(help="The class to explain; by default each sequence's answer.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="At most so many sequences; by default 5 of the test split, all of a file.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page, and pictures there.")] = None,
+    settings: FileSettings = None,
+    as_json: Json = False,
+) -> None:
+    """Show what drove the answers, token by token, and how far to believe it."""
+    if file is not None and text:
+        raise ConfigError("Two things to explain. Give either a FILE (- for standard input) or --text SEQUENCE.")
+    from itertools import islice
+
+    from ostinato.estimators import load
+    from ostinato.explanation import terminal
+    from ostinato.explanation.records import explain_records
+    from ostinato.progress import Progress
+
+    model = load(run)
+    if file is None and not text:
+        from ostinato.runs import test_examples
+
+        records = test_examples(run).records()[: rows or 5]
+    else:
+        records = list(islice(_records(model, run, file, text, settings or []), rows))
+    explained = explain_records(model, records, method=method, label=label, progress=Progress())
+    if out is not None:
+        from ostinato.report.explanation_page import write_explanations
+
+        write_explanations(out, explained)
+    if as_json:
+        typer.echo(json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        terminal.print_explained(explained)
+    if out is not None:
+        typer.echo(f"Written: {out / 'explanations.html'}", err=True)
+
+
+@app.command()
+def trace(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    text: Annotated[str | None, typer.Option(metavar="SEQUENCE", help="The sequence; by default the first row of the run's own test split.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Also draw it there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Follow a model through a sequence: state, gates and running answer at each step."""
+    from ostinato.estimators import load
+    from ostinato.explanation import terminal
+    from ostinato.explanation.trace import trace
+
+    model = load(run)
+    if text is None:
+        from ostinato.runs import test_examples
+
+        sequence = test_examples(run).sequences[0]
+    else:
+        sequence = next(_records(model, run, None, [text], [])).sequence
+    traced = trace(model, sequence)
+    if plot is not None:
+        from ostinato.explanation.plot_trace import plot_trace
+        from ostinato.report.gallery import save_figure
+
+        save_figure(plot_trace(traced), plot)
+    if as_json:
+        typer.echo(json.dumps(traced.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        terminal.print_trace(traced)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]) -> None:
+    """Write a run's report.html, its model card, and the pictures as files."""
+    from ostinato.progress import Progress
+    from ostinato.report.run_report import report_run
+
+    typer.echo(f"Written: {report_run(run, progress=Progress())}")
 
 
 @data_app.command("list")
@@ -303,6 +388,20 @@ def _reading(run: Path, file: Path, settings: list[str]) -> "DataConfig":
     data = read_config(own).data if own.exists() else DataConfig(path=str(file))
     elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column", "format"))
     return override(Config(data=data.model_copy(update={**elsewhere, "path": str(file)})), settings).data
+
+
+def _records(model: "SequenceClassifier", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Record]":
+    """The sequences of --text, of standard input, or of a file."""
+    from ostinato import prediction
+
+    if text:
+        return prediction.typed(((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer)
+    if file == "-":
+        return prediction.typed(prediction.lines(sys.stdin.buffer), model.encoder_.tokenizer)
+    from ostinato.data.readers import read_records
+
+    path = Path(str(file))
+    return read_records(path, _reading(run, path, settings), labelled=False)
 
 
 def _plain(sequence: Any) -> Any:

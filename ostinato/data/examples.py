@@ -30,6 +30,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.sequences)
 
+    def records(self) -> list[Record]:
+        """The examples one by one."""
+        return [Record(*row[:2], None, None, row[2]) for row in zip(self.sequences, self.labels, self.places, strict=True)]
+
     def select(self, indices: Iterable[int] | np.ndarray) -> "Examples":
         """The examples at `indices`, in that order."""
         chosen = [int(index) for index in indices]

@@ -23,6 +23,7 @@ DISTRACTORS = np.frombuffer(b"cdefgh", np.uint8)
 BASES = np.frombuffer(b"ACGT", np.uint8)
 MOTIF = "TATAATGC"  # no motif here can overlap itself, so str.count finds every occurrence
 ORDERED_MOTIFS = ("TTGACGTA", "AGTTCATG")  # the same bases in two orders
+PLANTED: dict[str, tuple[str, ...]] = {"dna-motif": (MOTIF,), "dna-order": ORDERED_MOTIFS}  # what a model of a named set has to find
 
 
 def majority(n: int, length: Length, rng: np.random.Generator) -> Generated:

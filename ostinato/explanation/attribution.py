@@ -61,11 +61,16 @@ class Explanation:
         return {**fields, "scores": [float(f"{score:.6g}") for score in self.scores], **({} if self.gap is None else {"gap": self.gap})}
 
     @property
+    def is_text(self) -> bool:
+        """Whether the sequence is a string or a list of strings, not a series of numbers."""
+        return isinstance(self.sequence, str) or (isinstance(self.sequence, list) and all(isinstance(token, str) for token in self.sequence))
+
+    @property
     def text(self) -> str:
-        """What the offsets count in."""
+        """What the offsets count in; of a series nothing."""
         if isinstance(self.sequence, str):
             return self.sequence
-        return " ".join(map(str, self.sequence))
+        return " ".join(self.sequence) if self.is_text else ""
 
     def _repr_html_(self) -> str:
         """The coloured text, for notebooks."""

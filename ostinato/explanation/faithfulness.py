@@ -18,6 +18,7 @@ from ostinato.estimators import SequenceClassifier
 from ostinato.explanation.attribution import Explanation
 from ostinato.explanation.vectors import masked_logits, opened
 from ostinato.models import Classifier
+from ostinato.progress import Progress
 
 PERCENTS = np.array([0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])  # of the steps, masked or kept: K of them
 AVERAGED = np.isin(PERCENTS, [1, 5, 10, 20, 50])  # ERASER's, for comprehensiveness and sufficiency
@@ -125,7 +126,9 @@ class Faithfulness:
         }
 
 
-def measure(model: SequenceClassifier, explanations: list[Explanation], *, rankings: int = 5, seed: int = 0) -> Faithfulness:
+def measure(
+    model: SequenceClassifier, explanations: list[Explanation], *, rankings: int = 5, seed: int = 0, progress: Progress | None = None
+) -> Faithfulness:
     """Mask what explanations of one method rank first, and compare with random rankings of the same sequences.
 
     Steps are ranked by score, largest first; equal scores in random order. A share of 10 % of T steps is ⌈T / 10⌉ steps.
@@ -136,6 +139,7 @@ def measure(model: SequenceClassifier, explanations: list[Explanation], *, ranki
         explanations: as `explain` gives them.
         rankings: random ones of each sequence.
         seed: draws the random rankings.
+        progress: where to show how far it is.
 
     Raises:
         ConfigError: there is no explanation, several methods are mixed, or `rankings` is below 1.
@@ -149,7 +153,7 @@ def measure(model: SequenceClassifier, explanations: list[Explanation], *, ranki
     encoded = model.encoder_.encode([explanation.sequence for explanation in explanations])
     curves = np.empty((len(explanations), 2, 1 + rankings, len(PERCENTS)))
     with opened(model.model_) as classifier:
-        for row, explanation in enumerate(explanations):
+        for row, explanation in enumerate((progress or Progress(quiet=True)).track(explanations, "masking")):
             sequence = encoded.select(np.array([row]))
             _refuse_foreign(model, explanation, sequence, row)
             label = model.encoder_.labels.index(explanation.label)

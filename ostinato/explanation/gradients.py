@@ -47,7 +47,7 @@ def integrated_gradients(model: Classifier, sequences: Ragged, classes: Tensor) 
         differences = ends - starts
         allowed = COMPLETE * np.maximum(np.abs(differences), SMALL)
         pieces: list[list[_Piece]] = [[] for _ in rows]  # of each sequence, those measured
-        fresh = [_Piece(row, 0.0, 1.0, starts[row], ends[row]) for row in rows]
+        fresh = [_Piece(row, 0.0, 1.0, starts[row], ends[row]) for row in rows.tolist()]
         for halvings in range(MOST_HALVINGS + 1):
             _integrate(way, fresh)
             for piece in fresh:
@@ -107,7 +107,8 @@ class _Way:
         return found
 
     def _difference(self, batch: Ragged) -> Tensor:
-        return self.model.embed(batch.values.to(self.neutral.device)) - self.neutral
+        vectors: Tensor = self.model.embed(batch.values.to(self.neutral.device))
+        return vectors - self.neutral
 
     def _stretched(self, shares: np.ndarray, batch: Ragged) -> Tensor:
         return torch.repeat_interleave(torch.from_numpy(shares).float(), batch.lengths).unsqueeze(1).to(self.neutral.device)  # (B,) -> (N, 1)

@@ -21,7 +21,7 @@ def segments(explanation: "Explanation") -> list[tuple[str, float | None]]:
 
     Where tokens overlap (k-mers), a character has the mean of those that cover it.
     """
-    if not isinstance(explanation.sequence, str | list) or (isinstance(explanation.sequence, list) and not _is_text(explanation.sequence)):
+    if not explanation.is_text:
         pairs = [[(token, float(score)), (" ", None)] for token, score in zip(explanation.tokens, explanation.scores, strict=True)]
         return [part for pair in pairs for part in pair][:-1]
     text = explanation.text
@@ -62,10 +62,6 @@ def explanation_text(explanation: "Explanation") -> "Text":
     return text
 
 
-def _is_text(sequence: list[object]) -> bool:
-    return all(isinstance(token, str) for token in sequence)
-
-
 def _by_character(explanation: "Explanation", text: str) -> list[tuple[str, float | None]]:
     total, covering = np.zeros(len(text) + 1), np.zeros(len(text) + 1)
     for (start, end), score in zip(explanation.offsets, explanation.scores, strict=True):
@@ -78,7 +74,7 @@ def _span(text: str, score: float | None, scale: float) -> str:
     if score is None or scale == 0 or abs(score) <= FAINT * scale:
         return escape(text)
     red, green, blue = _rgb(score)
-    return f'<b style="font-weight:inherit;background:rgba({red},{green},{blue},{abs(score) / scale * 0.75:.2f})" title="{score:+.3g}">{escape(text)}</b>'
+    return f'<span style="background:rgba({red},{green},{blue},{abs(score) / scale * 0.75:.2f})" title="{score:+.3g}">{escape(text)}</span>'
 
 
 def ground(strength: float) -> str:

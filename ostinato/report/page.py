@@ -46,6 +46,13 @@ def bullets(lines: Iterable["str | Markup"]) -> "Markup":
     return _block("bullets", list(lines))
 
 
+def join(blocks: "Iterable[Markup]") -> "Markup":
+    """Blocks one after the other."""
+    from markupsafe import Markup
+
+    return Markup("").join(blocks)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numeric: Collection[int] = ()) -> "Markup":
     """A table that scrolls in its own box where it is too wide.
 
@@ -57,7 +64,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numeric: Co
 
 
 def figure(svg: "Markup", caption: str) -> "Markup":
-    """One or several pictures made by `inline_svg`, side by side where there is room, and what is seen in them."""
+    """One or several pictures that a `Gallery` shows, side by side where there is room, and what is seen in them."""
     return _block("figure", svg, caption)
 
 

@@ -22,7 +22,15 @@ def bigru():
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACGT"), size=size)) for size in rng.integers(5, 40, size=60)]
     model = SequenceClassifier(
-        cell="gru", bidirectional=True, pooling=["attention", "max"], embedding_size=8, hidden_size=8, tokenizer="nucleotides", max_epochs=3, patience=None, lr=0.02
+        cell="gru",
+        bidirectional=True,
+        pooling=["attention", "max"],
+        embedding_size=8,
+        hidden_size=8,
+        tokenizer="nucleotides",
+        max_epochs=3,
+        patience=None,
+        lr=0.02,
     )
     return model.fit(texts, ["many" if text.count("A") * 4 > len(text) else "few" for text in texts])
 
@@ -113,7 +121,8 @@ def test_a_masked_word_reads_as_unknown_where_training_met_unknown_words():
 
 def test_integrated_gradients_cross_a_cliff():
     """A model whose answer turns within a thousandth of the way: even nodes would miss it or count it too often."""
-    model = SequenceClassifier(cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, patience=None).fit(["ab", "ba"], ["no", "yes"])
+    model = SequenceClassifier(cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, patience=None)
+    model.fit(["ab", "ba"], ["no", "yes"])
     classifier = model.model_
     with torch.no_grad():
         classifier.embed.weight.copy_(torch.tensor([[0.0], [1.0], [-1.0]]))
@@ -200,7 +209,7 @@ def test_one_token_and_unknown_tokens_alone_are_explained(bigru, method):
     assert all(np.isfinite(each.scores).all() for each in explanations)
 
 
-@pytest.mark.parametrize("method", LINEAR_METHODS + ("attention",))
+@pytest.mark.parametrize("method", [*LINEAR_METHODS, "attention"])
 def test_five_thousand_tokens_are_explained(bigru, method):
     (explanation,) = explain(bigru, ["ACGTT" * 1000], method=method)
     assert len(explanation.scores) == 5000 and np.isfinite(explanation.scores).all() and np.abs(explanation.scores).max() > 0

@@ -46,7 +46,7 @@ def test_the_strongest_token_has_the_full_colour_and_faint_ones_none():
     html = explanation_html(explain_words("strong against faint", [2.0, -1.0, 0.01]))
     assert re.search(r"rgba\(230,97,1,0\.75\)[^>]*>strong<", html)
     assert re.search(r"rgba\(38,120,220,0\.38\)[^>]*>against<", html)
-    assert re.search(r"[ >]faint<", html) and "faint</b>" not in html
+    assert re.search(r"[ >]faint<", html) and "faint</span>" not in html
 
 
 def test_overlapping_tokens_colour_each_character_by_their_mean():

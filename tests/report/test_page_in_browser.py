@@ -10,8 +10,10 @@ import pytest
 from ostinato import runs
 from ostinato.config import parse_config
 from ostinato.report.facts import collect_run
+from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, paragraph, table
-from ostinato.report.run_report import write_report
+from ostinato.report.results import record_sections, result_sections
+from ostinato.report.run_report import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = " and ".join(name for name, there in {"chromium": CHROMIUM, "playwright": importlib.util.find_spec("playwright")}.items() if not there)
@@ -62,7 +64,7 @@ def report(tmp_path_factory):
     facts = collect_run(folder / NAME)
     ours = Section(TEXT, "own", paragraph(TEXT) + bullets([TEXT]) + table([TEXT] * 6, [[TEXT] * 6]) + code(TEXT))
     lengths = np.arange(len(facts.predictions.targets))
-    return write_report(facts, lengths, [ours])
+    return write_page(facts, [*result_sections(facts, lengths, Gallery()), ours, *record_sections(facts)])
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,10 @@ from ostinato import runs
 from ostinato.config import override, parse_config
 from ostinato.errors import RunError
 from ostinato.report.facts import collect_run
+from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, paragraph
-from ostinato.report.run_report import record_sections, result_sections, write_report
+from ostinato.report.results import record_sections, result_sections
+from ostinato.report.run_report import write_page
 
 TINY = {
     "data": {"name": "majority", "length": [4, 9], "train_size": 120, "validation_size": 40, "test_size": 60},
@@ -42,6 +44,10 @@ def lengths(facts):
 @pytest.fixture
 def copied(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "copied", ignore=shutil.ignore_patterns("report.html", "model_card.md"))
+
+
+def write_report(facts, lengths, extra=()):
+    return write_page(facts, [*result_sections(facts, lengths, Gallery()), *extra, *record_sections(facts)])
 
 
 def body_of(sections, name):
@@ -77,14 +83,14 @@ def test_same_run_gives_the_same_bytes(facts, lengths):
 
 
 def test_metrics_stand_beside_those_of_the_baselines(facts, lengths):
-    rows = cells(body_of(result_sections(facts, lengths), "metrics"))
+    rows = cells(body_of(result_sections(facts, lengths, Gallery()), "metrics"))
     test, linear, majority = facts.metrics["test"], facts.metrics["baselines"]["linear"], facts.metrics["baselines"]["majority"]
     low, high = test["intervals"]["macro_f1"]
     assert ["macro F1", f"{test['macro_f1']:.3f}", f"{low:.3f} to {high:.3f}", f"{linear['macro_f1']:.3f}", f"{majority['macro_f1']:.3f}"] in rows
 
 
 def test_data_are_counted_by_class_and_split(facts, lengths):
-    rows = cells(body_of(result_sections(facts, lengths), "data"))
+    rows = cells(body_of(result_sections(facts, lengths, Gallery()), "data"))
     assert ["all", "120", "40", "60"] in rows
     assert ["0", "60", "20", "30"] in rows
     assert ["longest", "9", "9", "9"] in rows
@@ -97,13 +103,13 @@ def test_findings_leave_out_the_rows_and_lengths_that_tables_show(facts):
 
 
 def test_accuracy_of_each_length_is_that_of_its_rows(facts, lengths):
-    rows = cells(body_of(result_sections(facts, lengths), "lengths"))
+    rows = cells(body_of(result_sections(facts, lengths, Gallery()), "lengths"))
     of_four = facts.predictions.correct[lengths == 4]
     assert ["4", "10", f"{100 * of_four.mean():.1f}\u00a0%"] == next(row for row in rows if row)[:3]
 
 
 def test_sequences_of_one_length_are_not_compared(facts):
-    assert "<svg" not in body_of(result_sections(facts, np.full(60, 7)), "lengths")
+    assert "<svg" not in body_of(result_sections(facts, np.full(60, 7), Gallery()), "lengths")
 
 
 def test_many_classes_are_listed_by_their_commonest_confusions(facts, lengths):
@@ -111,7 +117,7 @@ def test_many_classes_are_listed_by_their_commonest_confusions(facts, lengths):
     counts = np.eye(21, dtype=int) * 5
     counts[3, 4], counts[7, 1] = 2, 4
     test = facts.metrics["test"] | {"confusion_matrix": counts.tolist()}
-    body = body_of(result_sections(replace(facts, labels=labels, metrics=facts.metrics | {"test": test}), lengths), "confusions")
+    body = body_of(result_sections(replace(facts, labels=labels, metrics=facts.metrics | {"test": test}), lengths, Gallery()), "confusions")
     assert [row for row in cells(body) if row] == [["c7", "c1", "4", "9"], ["c3", "c4", "2", "7"]]
     assert "6 of 111 are wrong" in body
 
@@ -158,7 +164,7 @@ def test_missing_or_altered_files_are_named(copied, name, damage):
 
 def test_data_that_changed_since_are_refused(facts):
     with pytest.raises(RunError, match="holds 59 sequences, and 60 were scored"):
-        result_sections(facts, np.full(59, 7))
+        result_sections(facts, np.full(59, 7), Gallery())
 
 
 def test_history_is_read_line_by_line(facts, finished):
