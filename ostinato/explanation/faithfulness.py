@@ -114,6 +114,11 @@ class Faithfulness:
         masking = f"masking steps in its order lowers the probability of the label by {area.value:.3f} on average, in random order by {area.random:.3f}"
         return f"The ranking by {self.method} is {self.verdict} a random ranking: {masking} ({found})."
 
+    def masking(self, row: int) -> str:
+        """What masking does to the probability of one sequence, in words."""
+        lost = self.comprehensiveness
+        return f"Masking the tokens that rank first {_taken(lost.each[row])} the probability; at random it {_taken(lost.random_each[row])} it."
+
     def to_dict(self) -> dict[str, Any]:
         """All of it but the figures of each sequence, as JSON values."""
         curves = ("shares", "deletion", "keeping", "random_deletion", "random_keeping")
@@ -203,3 +208,7 @@ def _summarise(method: str, curves: np.ndarray) -> Faithfulness:
     means = curves.mean(axis=0)  # (2, 1 + rankings, K)
     comparisons = [Figure(each[:, 0], each[:, 1:].mean(axis=1)) for each in figures]
     return Faithfulness(method, len(curves), shares, *means[:, 0], *means[:, 1:], *comparisons)
+
+
+def _taken(difference: float) -> str:
+    return f"takes {abs(difference):.3f} off" if round(difference, 3) >= 0 else f"adds {-difference:.3f} to"

@@ -46,7 +46,8 @@ def explanation_html(explanation: "Explanation") -> str:
     body = "".join(_span(text, score, scale) for text, score in segments(explanation))
     gap = "" if explanation.gap is None else f", completeness gap {explanation.gap:.1%}"
     head = f"<strong>{escape(str(explanation.label))}</strong> {explanation.probability:.3f} <small>({escape(explanation.method)}{gap})</small>"
-    return f'<div class="explanation"><div>{head}</div><div style="white-space:pre-wrap;overflow-wrap:anywhere">{body}</div></div>'
+    font = ";font-family:ui-monospace,monospace" if all(len(token) == 1 for token in explanation.tokens) else ""  # letters stay below each other
+    return f'<div class="explanation"><div>{head}</div><div style="white-space:pre-wrap;overflow-wrap:anywhere{font}">{body}</div></div>'
 
 
 def explanation_text(explanation: "Explanation") -> "Text":

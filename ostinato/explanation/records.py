@@ -20,18 +20,13 @@ class ExplainedRecords:
     explanations: list[Explanation]
     faithfulness: Faithfulness
 
-    def masking(self, row: int) -> tuple[float, float]:
-        """What masking the first steps takes off the probability (comprehensiveness), by the ranking and by random ones."""
-        lost = self.faithfulness.comprehensiveness
-        return float(lost.each[row]), float(lost.random_each[row])
-
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
         rows = []
         for row, (record, explanation) in enumerate(zip(self.records, self.explanations, strict=True)):
             true = {} if record.label is None else {"true_label": record.label}
-            sufficiency = float(self.faithfulness.sufficiency.each[row])
-            figures = {"comprehensiveness": round(self.masking(row)[0], 6), "sufficiency": round(sufficiency, 6)}
+            measured = {"comprehensiveness": self.faithfulness.comprehensiveness, "sufficiency": self.faithfulness.sufficiency}
+            figures = {name: round(float(figure.each[row]), 6) for name, figure in measured.items()}
             rows.append({"place": record.place, **true, **explanation.to_dict(), **figures})
         return {"explanations": rows, "faithfulness": self.faithfulness.to_dict()}
 

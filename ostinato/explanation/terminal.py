@@ -1,11 +1,12 @@
 """Explanations and traces as a person reads them in a terminal."""
 
+import numpy as np
 from rich.console import Console
 
 from ostinato.explanation.markup import explanation_text
 from ostinato.explanation.records import ExplainedRecords
 from ostinato.explanation.trace import Trace
-from ostinato.explanation.trace_text import trace_lines
+from ostinato.explanation.trace_text import trace_lines, visible
 
 MOST_TOKENS = 8  # named where colours cannot be seen
 
@@ -15,14 +16,13 @@ def print_explained(explained: ExplainedRecords) -> None:
     console = Console(markup=False, emoji=False, highlight=False)
     for row, (record, explanation) in enumerate(zip(explained.records, explained.explanations, strict=True)):
         true = "" if record.label is None else " (right)" if record.label == str(explanation.label) else f" (it is {record.label})"
-        lost, at_random = explained.masking(row)
-        told = f"Masking its first tokens takes {lost:.3f} off the probability; at random {at_random:.3f}."
         console.print(f"{record.place}: {explanation.label} {explanation.probability:.3f}{true}", style="bold", soft_wrap=True)
         console.print(explanation_text(explanation), soft_wrap=True)
         if not console.is_terminal or console.no_color:  # the colours are lost: the scores in figures
-            strongest = sorted(zip(explanation.tokens, explanation.scores, strict=True), key=lambda each: -abs(each[1]))[:MOST_TOKENS]
-            console.print("Strongest: " + ", ".join(f"{token} {score:+.3g}" for token, score in strongest), soft_wrap=True)
-        console.print(f"{told}\n", style="dim", soft_wrap=True)
+            strongest = np.argsort(-np.abs(explanation.scores), kind="stable")[:MOST_TOKENS]
+            told = (f"{visible(explanation.tokens[at])} {explanation.scores[at]:+.3g} (token {at + 1})" for at in strongest)
+            console.print(f"Strongest: {', '.join(told)}", soft_wrap=True)
+        console.print(f"{explained.faithfulness.masking(row)}\n", style="dim", soft_wrap=True)
     console.print(explained.faithfulness.sentence, soft_wrap=True)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,17 +31,16 @@ ALIKE = 0.95  # share of sequences answered alike on both strands, from which mo
 
 
 class Shown(NamedTuple):
-    """A test sequence on the page: where it came from, its true label where that is known, its explanations, and what masking the top tokens costs."""
+    """A test sequence on the page: where it came from, its true label where that is known, its explanations, and what masking does to the answer."""
 
     place: str
     true: str | None
     explanations: list[Explanation]
-    comprehensiveness: float
-    at_random: float
+    masking: str
 
 
 class Letters(NamedTuple):
-    """What a model of DNA, RNA or protein knows; motifs and profiles by label."""
+    """What a model of DNA, RNA or protein knows: motifs by label, and of a model that tells positions apart the profiles by label."""
 
     letters: str
     background: np.ndarray
@@ -83,7 +83,7 @@ def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Pre
     asked = test.select(_spread(len(test), ABLATED))
     return Evidence(
         surveyed=len(surveyed),
-        examples=_show(model, test, shown),
+        examples=_show(model, test, list(dict.fromkeys(shown))),
         mistakes=_show(model, test, _worst_mistakes(predictions)),
         faithfulness=[measure(model, each, progress=progress) for each in explanations.values()],
         agreement=agreement(explanations),
@@ -105,14 +105,14 @@ def _other_methods(model: SequenceClassifier, sequences: Sequence[Any]) -> list[
 
 
 def _typical_and_unsure(predictions: Predictions, labels: list[str]) -> list[int]:
-    """Of the commonest classes the right answer of median confidence, and the one least sure."""
+    """Of the commonest classes the right answer of median confidence, and the one least sure: in turn, and one for the other where there is but one."""
     rows = []
     for label in np.argsort(-np.bincount(predictions.targets, minlength=len(labels)), kind="stable")[:CLASSES_SHOWN]:
         right = np.flatnonzero(predictions.correct & (predictions.targets == label))
         by_confidence = right[predictions.probabilities[right, label].argsort(kind="stable")]
         if len(right):
             rows += [int(by_confidence[len(right) // 2]), int(by_confidence[0])]
-    return list(dict.fromkeys(rows))
+    return rows
 
 
 def _worst_mistakes(predictions: Predictions) -> list[int]:
@@ -128,16 +128,22 @@ def _show(model: SequenceClassifier, test: Examples, rows: list[int]) -> list[Sh
     chosen = test.select(rows)
     methods = [METHOD, *(["attention"] if "attention" in methods_of(model) else [])]
     by_method = [explain(model, chosen.sequences, method=method) for method in methods]
-    lost = measure(model, by_method[0]).comprehensiveness
+    measured = measure(model, by_method[0])
     return [
-        Shown(chosen.places[row], chosen.labels[row], [each[row] for each in by_method], float(lost.each[row]), float(lost.random_each[row]))
+        Shown(short(chosen.places[row]), chosen.labels[row], [each[row] for each in by_method], measured.masking(row))
         for row in range(len(rows))
     ]
 
 
+def short(place: str) -> str:
+    """A place without the folders of its file: `/data/reviews.csv, row 17` as `reviews.csv, row 17`."""
+    file, comma, row = place.partition(", ")
+    return f"{Path(file).name}{comma}{row}"
+
+
 def _traced(test: Examples, shown: list[int]) -> int:
-    """The first of the shown sequences that is short enough for its steps to be named, else the shortest."""
-    rows = shown or [0]
+    """The first of the typical sequences that is short enough for its steps to be named, else the shortest."""
+    rows = shown[::2] or [0]
     return next((row for row in rows if len(test.sequences[row]) <= TRACED), min(rows, key=lambda row: len(test.sequences[row])))
 
 
@@ -152,13 +158,14 @@ def _survey_letters(model: SequenceClassifier, explanations: list[Explanation], 
     strands = strand_agreement(model, sequences) if letters == "ACGT" and data is None else None
     both = strands is not None and strands.share >= ALIKE
     of_label = _by_label(explanations)
+    aligned = model.model_.position is not None and len({len(each.scores) for each in explanations}) == 1
     motifs = {label: find_motifs(each, letters, both_strands=both) for label, each in of_label.items()}
     every = [motif for each in motifs.values() for motif in each]
     return Letters(
         letters,
         letter_frequencies(explanations, letters),
         motifs,
-        {label: position_profile(each, letters) for label, each in of_label.items()} if len({len(each.scores) for each in explanations}) == 1 else {},
+        {label: position_profile(each, letters) for label, each in of_label.items()} if aligned else {},
         {planted: recovery(every, planted) for planted in PLANTED.get(data or "", ())},
         strands,
     )

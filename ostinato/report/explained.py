@@ -52,8 +52,7 @@ def _one(shown: Shown, gallery: Gallery) -> "Markup":
     body = heading(f"{shown.place}{true}")
     for explanation in shown.explanations:
         body += _picture(explanation, f"{explanation.method} of {shown.place}", gallery)
-    told = f"Masking the tokens that rank first takes {shown.comprehensiveness:.3f} off the probability; at random {shown.at_random:.3f}."
-    return body + paragraph(told)
+    return body + paragraph(shown.masking)
 
 
 def _picture(explanation: Explanation, title: str, gallery: Gallery) -> "Markup":
@@ -69,9 +68,10 @@ def _faithfulness(evidence: Evidence, gallery: Gallery) -> "Markup":
     body = paragraph(
         "A good explanation ranks first what the model needs. So steps are masked in its order, and in random order: a masked step reads as one of which "
         "nothing is known. Comprehensiveness is the probability that masking the first 1, 5, 10, 20 and 50 % takes away on average, the more the better; "
-        "sufficiency what is missing when only they are kept, the less the better (DeYoung et al. 2020)."
+        "sufficiency what is missing when only they are kept, the less the better (DeYoung et al. 2020). "
+        "The area gained lies between the two curves of the masked sequences: above 0, the ranking beats a random one."
     )
-    headings = ("method", "comprehensiveness", "at random", "sufficiency", "at random", "area over the curve, less random")
+    headings = ("method", "comprehensiveness", "random", "sufficiency", "random", "area gained")
     body += table(headings, map(_measured, evidence.faithfulness), range(1, 6))
     body += bullets([each.sentence for each in evidence.faithfulness] + ([] if evidence.ablation is None else [evidence.ablation.sentence]))
     for each in evidence.faithfulness:
@@ -85,9 +85,8 @@ def _faithfulness(evidence: Evidence, gallery: Gallery) -> "Markup":
 
 
 def _measured(each: Faithfulness) -> tuple[str, ...]:
-    interval = "" if each.area.interval is None else f" ({each.area.interval[0]:+.3f} to {each.area.interval[1]:+.3f})"
     pairs = [f"{value:.3f}" for kind in (each.comprehensiveness, each.sufficiency) for value in (kind.value, kind.random)]
-    return (each.method, *pairs, f"{each.area.difference:+.3f}{interval}")
+    return (each.method.replace("-", "\u2011"), *pairs, f"{each.area.difference:+.3f}")
 
 
 def _beside_random(each: Faithfulness) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ostinato.explanation.plot_explanation import plot_explanation
 from ostinato.explanation.plot_faithfulness import plot_deletion
 from ostinato.explanation.records import ExplainedRecords
-from ostinato.report.evidence import Shown
+from ostinato.report.evidence import Shown, short
 from ostinato.report.explained import HOW_TO_READ, shown_blocks
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, figure, paragraph, render
@@ -24,7 +24,7 @@ def write_explanations(folder: Path, explained: ExplainedRecords) -> None:
     """
     gallery = Gallery()
     shown = [
-        Shown(record.place, record.label, [explanation], *explained.masking(row))
+        Shown(short(record.place), record.label, [explanation], explained.faithfulness.masking(row))
         for row, (record, explanation) in enumerate(zip(explained.records, explained.explanations, strict=True))
     ]
     faithfulness = explained.faithfulness
@@ -34,7 +34,7 @@ def write_explanations(folder: Path, explained: ExplainedRecords) -> None:
     ]
     for record, explanation in list(zip(explained.records, explained.explanations, strict=True))[:MOST_PICTURES]:
         if explanation.is_text:  # a series is on the page as a picture already
-            gallery.show(plot_explanation(explanation), f"{explanation.method} of {record.place}")
+            gallery.show(plot_explanation(explanation), f"{explanation.method} of {short(record.place)}")
     gallery.save(folder)
     write_atomically(folder / "explanations.json", json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
     write_atomically(folder / "explanations.html", render("Explanations", sections))
