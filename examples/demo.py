@@ -1,4 +1,4 @@
-"""Train, evaluate and use five classifiers on real and generated data; `make demo` runs this."""
+"""Train, evaluate, use and explain five classifiers on real and generated data; `make demo` runs this."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import typer
 from ostinato import load, runs, summary
 from ostinato.presets import PRESETS
 from ostinato.progress import Progress
+from ostinato.report.run_report import report_run
 
 TASKS = ("majority", "imdb", "dna", "dna-order", "splice")
 ASKED = {
@@ -30,6 +31,9 @@ def main(out: Path | None = None) -> None:
             print(f"{task}: {text!r} -> {model.predict([text])[0]} ({model.predict_proba([text]).max():.2f})")
     print("\nThe models beside what they must beat:")
     summary.print_results(results)
+    print("\nWhat each has learnt, and how far its explanations can be believed:")
+    for task, (folder, _) in zip(TASKS, results, strict=True):
+        print(report_run(folder, progress=Progress(label=task)))
 
 
 if __name__ == "__main__":
