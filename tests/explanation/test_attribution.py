@@ -192,6 +192,25 @@ def test_every_engine_gives_the_same_explanation(bigru, method, engine):
     np.testing.assert_allclose(explanation.scores, expected.scores, atol=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_gives_the_same_explanation(bigru, method):
+    (expected,) = explain(bigru, ["ACGTTGCAAATT"], method=method)
+    bigru.model_.to("cuda")
+    try:
+        (explanation,) = explain(bigru, ["ACGTTGCAAATT"], method=method)
+    finally:
+        bigru.model_.to("cpu")
+    np.testing.assert_allclose(explanation.scores, expected.scores, atol=1e-3)
+
+
+def test_notebooks_show_explanations_and_estimators_as_html(bigru):
+    (explanation,) = explain(bigru, ["ACGTTGCAAATT"])
+    assert explanation._repr_html_().startswith('<div class="explanation">')
+    assert "SequenceClassifier" in bigru._repr_html_() and "hidden_size" in bigru._repr_html_()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_model_is_left_as_it_was(bigru, method):
     before = {name: value.clone() for name, value in bigru.model_.state_dict().items()}
