@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 BASES = {"A": "#1f9d3a", "C": "#2f7be0", "G": "#e08e00", "T": "#dd3b3b"}
 CHEMISTRY = {"KRH": "#2f7be0", "DE": "#dd3b3b", "NQ": "#b457c9", "GSTYC": "#1f9d3a", "AVLIPWFM": "#858585"}
 RESIDUES = {letter: colour for group, colour in CHEMISTRY.items() for letter in group}
-INK = "#808080"  # of axes and their text
 LETTER_INCHES = 0.32
 MARGIN_INCHES = 0.8
 
@@ -31,8 +30,8 @@ def plot_logo(motif: Motif) -> "Figure":
     """
     figure, axes = _draw(motif.probabilities * motif.information[:, None], motif.letters, start=1)
     axes.set_ylim(0, np.log2(len(motif.letters)))
-    axes.set_ylabel("bits", color=INK)
-    axes.set_title(f"{motif.seqlets} windows, {motif.score:+.1f} log-odds", color=INK, fontsize=10)
+    axes.set_ylabel("bits")
+    axes.set_title(f"{motif.seqlets} windows, {motif.score:+.1f} log-odds", fontsize=10)
     return figure
 
 
@@ -46,8 +45,8 @@ def plot_profile(profile: np.ndarray, letters: str, *, start: int = 0) -> "Figur
         MissingExtraError: logomaker or matplotlib is not installed.
     """
     figure, axes = _draw(profile, letters, start=start)
-    axes.set_ylabel("mean log-odds", color=INK)
-    axes.set_xlabel("position", color=INK)
+    axes.set_ylabel("mean log-odds")
+    axes.set_xlabel("position")
     return figure
 
 
@@ -66,9 +65,7 @@ def _draw(heights: np.ndarray, letters: str, *, start: int) -> tuple["Figure", "
     logomaker.Logo(frame, ax=axes, color_scheme=BASES if letters == "ACGT" else RESIDUES, show_spines=False)
     axes.set_facecolor("none")
     axes.spines["left"].set_visible(True)
-    axes.spines["left"].set_color(INK)
-    axes.tick_params(colors=INK)
-    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.axhline(0, color="black", linewidth=0.6)
     if len(heights) <= 20:
         axes.set_xticks(frame.index)
     return figure, axes

@@ -9,6 +9,10 @@ import pytest
 
 from ostinato import runs
 from ostinato.config import parse_config
+from ostinato.estimators import load
+from ostinato.progress import Progress
+from ostinato.report.evidence import collect_evidence
+from ostinato.report.explained import explained_sections
 from ostinato.report.facts import collect_run
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, paragraph, table
@@ -44,7 +48,9 @@ CONTRASTS = """() => {
     const own = element => [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
     return [...document.querySelectorAll("body *")].filter(own).map(element => {
         const drawn = element.closest("svg"), style = getComputedStyle(element);
-        const behind = element.closest("pre") ? inset : ground;
+        const base = element.closest("pre") ? inset : ground;
+        const [r, g, b, alpha = 1] = parse(style.backgroundColor);
+        const behind = [r, g, b].map((part, index) => part * alpha + base[index] * (1 - alpha));
         return [element.tagName, contrast(luminance(parse(drawn ? style.fill : style.color)), luminance(behind))];
     });
 }"""
@@ -61,10 +67,13 @@ def report(tmp_path_factory):
     data = {"path": str(file), "tokenizer": "words", "test_size": 0.3, "validation_size": 0.2}
     sizes = {"cell": "rnn", "hidden_size": 4, "embedding_size": 2}
     runs.start_run(parse_config({"data": data, "model": sizes, "training": {"max_epochs": 2, "device": "cpu"}}), folder / NAME)
-    facts = collect_run(folder / NAME)
+    facts, gallery = collect_run(folder / NAME), Gallery()
     ours = Section(TEXT, "own", paragraph(TEXT) + bullets([TEXT]) + table([TEXT] * 6, [[TEXT] * 6]) + code(TEXT))
     lengths = np.arange(len(facts.predictions.targets))
-    return write_page(facts, [*result_sections(facts, lengths, Gallery()), ours, *record_sections(facts)])
+    model, test = load(folder / NAME), runs.test_examples(folder / NAME)
+    evidence = collect_evidence(model, test, facts.predictions, data=None, progress=Progress(quiet=True))
+    sections = [*result_sections(facts, lengths, gallery), ours, *explained_sections(evidence, gallery), *record_sections(facts)]
+    return write_page(facts, sections)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +117,8 @@ def test_what_users_wrote_is_shown_and_not_run_in_browser(open_page, width):
     assert seen["title"] == f"Report of {NAME}"
     for text in (*LABELS, TEXT, NAME, "data <script>ran=1.csv"):
         assert text in seen["text"]
-    assert seen["sections"] == 12
+    assert seen["sections"] == 17
+    assert f"<script>{RUN}</script>" in page.locator("#examples .explanation").first.text_content()
 
 
 def test_label_is_drawn_as_text_in_figures_in_browser(open_page):
@@ -129,7 +139,7 @@ def test_every_text_can_be_read_in_browser(open_page, scheme):
     ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[scheme]
     contrasts = page.evaluate(CONTRASTS)
-    assert {"P", "TD", "FIGCAPTION", "text", "CODE", "A"} <= {tag for tag, _ in contrasts}
+    assert {"P", "TD", "SPAN", "FIGCAPTION", "text", "CODE", "A"} <= {tag for tag, _ in contrasts}
     assert [each for each in contrasts if each[1] < 4.5] == []  # WCAG 2.2, level AA
 
 
