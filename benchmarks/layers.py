@@ -18,7 +18,8 @@ import peers
 import torch
 import typer
 from peers import Batch
-from timing import FULL, QUICK, Bench, Effort, Goal, Row, Side, in_subprocess, optional, products, save, torch_threads
+from record import save
+from timing import FULL, QUICK, Bench, Effort, Goal, Row, Side, in_subprocess, optional, products, torch_threads
 from torch import nn
 
 from ostinato.config import ModelConfig

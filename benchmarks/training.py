@@ -15,7 +15,8 @@ from typing import Annotated
 import peers
 import torch
 import typer
-from timing import FULL, QUICK, Bench, Side, optional, products, save
+from record import save
+from timing import FULL, QUICK, Bench, Side, optional, products
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence

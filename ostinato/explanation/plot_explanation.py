@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ostinato.errors import MissingExtraError
 from ostinato.explanation.attribution import Explanation
+from ostinato.explanation.canvas import new_figure
 from ostinato.explanation.markup import AGAINST, FOR
 
 if TYPE_CHECKING:
@@ -18,11 +18,7 @@ def plot_explanation(explanation: Explanation) -> "Figure":
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "explain", "A plot") from None
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    figure = new_figure(7, 2.6)
     axes = figure.subplots()
     scores, places = explanation.scores, range(len(explanation.scores))
     axes.bar(places, scores, color=[FOR if score > 0 else AGAINST for score in scores], width=1.0 if len(scores) > NAMED_TOKENS else 0.8)

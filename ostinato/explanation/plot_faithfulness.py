@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ostinato.errors import MissingExtraError
+from ostinato.explanation.canvas import new_figure
 from ostinato.explanation.faithfulness import Faithfulness
 from ostinato.explanation.markup import FOR
 
@@ -21,12 +21,9 @@ def plot_deletion(faithfulness: Faithfulness) -> "Figure":
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import PercentFormatter
-    except ImportError:
-        raise MissingExtraError("matplotlib", "explain", "A plot") from None
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    figure = new_figure(7, 2.8)
+    from matplotlib.ticker import PercentFormatter
+
     shares = faithfulness.shares
     panels = {
         "first steps masked": (faithfulness.deletion, faithfulness.random_deletion),

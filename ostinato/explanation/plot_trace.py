@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ostinato.errors import MissingExtraError
+from ostinato.explanation.canvas import new_figure
 from ostinato.explanation.markup import AGAINST, FOR
 from ostinato.explanation.plot_explanation import NAMED_TOKENS
 from ostinato.explanation.trace import Trace
@@ -29,13 +29,9 @@ def plot_trace(trace: Trace) -> "Figure":
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "explain", "A plot") from None
     maps = [(name, values) for layer in trace.top for name, values in {"h": layer.hidden, **layer.gates}.items()]
     heights = [1.5] + [1.1 if name == "h" else 0.7 for name, _ in maps]
-    figure = Figure(figsize=(7, sum(heights) + 0.12 * len(heights) + 1.3), layout="constrained")
+    figure = new_figure(7, sum(heights) + 0.12 * len(heights) + 1.3)
     figure.suptitle(fill(trace.decision, 105), x=0.01, ha="left", fontsize=9, parse_math=False)
     running, *panels = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     _plot_running(running, trace)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ostinato.errors import MissingExtraError
+from ostinato.explanation.canvas import new_figure
 from ostinato.report.groups import Group
 
 if TYPE_CHECKING:
@@ -108,11 +108,7 @@ def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group])
 
 def _axes(width: float, height: float) -> "tuple[Figure, Axes]":
     """An empty figure, of a size in inches, with one plot."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "explain", "A plot") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure(width, height)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)

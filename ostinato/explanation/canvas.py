@@ -1,0 +1,21 @@
+"""A figure of matplotlib's, outside pyplot's state, or which package is missing."""
+
+from typing import TYPE_CHECKING
+
+from ostinato.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of so many inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "explain", "A plot") from None
+    return Figure(figsize=(width, height), layout="constrained")
