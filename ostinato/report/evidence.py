@@ -23,7 +23,7 @@ from ostinato.report.facts import Predictions
 
 METHOD = "integrated-gradients"
 MEASURED, ABLATED = 100, 1000  # test sequences whose explanations are measured; that are asked with other attention weights
-SURVEYED_LETTERS, SURVEYED_TOKENS = 1000, 300  # sequences explained for motifs, and for tokens
+SURVEYED_LETTERS, SURVEYED_TOKENS = 500, 300  # sequences explained for motifs, and for tokens
 LONGEST_MUTATED = 200  # letters: mutating all of a longer sequence takes too long for a report
 CLASSES_SHOWN, MISTAKES_SHOWN = 4, 6
 TRACED = 60  # steps that a figure can name
