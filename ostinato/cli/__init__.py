@@ -1,0 +1,63 @@
+"""The command line: parse, call, print. Everything heavy is imported by the command that needs it.
+
+    training      train, evaluate, predict
+    explaining    explain, trace, report
+    data          data list, data show, data audit; init and schema: configs to start from
+    machine       doctor
+    arguments     what several commands take, and what their arguments stand for
+"""
+
+import io
+import os
+import sys
+
+import typer
+
+from ostinato.cli import data, explaining, machine, training
+from ostinato.errors import OstinatoError
+
+app = typer.Typer(
+    help="Recurrent sequence classification: train, evaluate, predict, explain.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,  # rich would double the time that --help takes
+)
+data_app = typer.Typer(help="Named data sets, and audits of any data.", no_args_is_help=True)
+
+app.command()(training.train)
+app.command()(training.evaluate)
+app.command()(training.predict)
+app.command()(explaining.explain)
+app.command()(explaining.trace)
+app.command()(explaining.report)
+app.command()(data.init)
+app.command()(data.schema)
+app.command()(machine.doctor)
+app.add_typer(data_app, name="data")
+data_app.command("list")(data.data_list)
+data_app.command("show")(data.data_show)
+data_app.command("audit")(data.data_audit)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line each and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale, JSON is UTF-8 and no character stops us
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        app()
+    except OstinatoError as error:
+        _fail(str(error))
+    except BrokenPipeError:  # who read our output has gone, as `| head` does; nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except OSError as error:  # what no part of ours reads or writes by name: mostly standard output, when the disk is full
+        if error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
+        _fail(f"{error.filename or 'the output'}: {error.strerror}. Make room, or choose another place.")
+
+
+def _fail(message: str) -> None:
+    typer.echo("\n".join(f"Error: {line}" for line in message.splitlines()), err=True)
+    sys.exit(2)

@@ -1,0 +1,103 @@
+"""train, evaluate, predict."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostinato.cli.arguments import FileSettings, Json, Settings, config_of, preset_names, reading, records_of
+from ostinato.errors import ConfigError
+
+
+def train(
+    what: Annotated[str | None, typer.Argument(metavar="PRESET|CONFIG.TOML", help="A preset's name, or a config file.")] = None,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder to make; by default runs/NAME.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    with_report: Annotated[bool, typer.Option("--report", help="Write report.html into the run folder at the end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier into a run folder.
+
+    The test split is scored once, beside what the model must beat; --resume goes on with a run that was stopped.
+    """
+    if (what is None) == (resume is None):
+        raise ConfigError(f"Give either a preset or config file, or --resume RUN. Presets: {', '.join(preset_names())}.")
+    if resume is not None and (settings or out):
+        raise ConfigError("--resume goes on with the run's own config and folder. Leave --set and --out away, or start a new run.")
+    from ostinato import runs, summary
+    from ostinato.progress import Progress
+
+    progress = Progress()
+    folder = resume
+    try:
+        if resume is not None:
+            if runs.finished_metrics(resume) is not None:
+                progress.say(f"{resume} is finished already: nothing to resume.")
+            figures = runs.resume_run(resume, progress=progress)
+        else:
+            config, name = config_of(what or "", settings or [])
+            folder = out or runs.free_folder(name)
+            figures = runs.start_run(config, folder, progress=progress)
+    except KeyboardInterrupt:
+        kept = folder is not None and folder.exists()
+        told = f"Stopped; what was done is kept. Go on with: ostinato train --resume {shlex.quote(str(folder))}"
+        progress.say(told if kept else "Stopped before there was anything to keep.")
+        raise typer.Exit(130) from None
+    page = None
+    if with_report:
+        from ostinato.report.run_report import report_run
+
+        page = report_run(Path(str(folder)), progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"run": str(folder), **({"report": str(page)} if page else {}), **figures}, ensure_ascii=False))
+    else:
+        summary.print_results([(Path(str(folder)), figures)])
+        if page is not None:
+            typer.echo(f"Report: {page}")
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="A labelled file; by default the run's own test split.")] = None,
+    settings: FileSettings = None,
+    as_json: Json = False,
+) -> None:
+    """Score a run on a labelled file, or on its test split."""
+    from ostinato import runs, summary
+
+    examples = None
+    if data is not None:
+        from ostinato.data.dataset import examples_of
+        from ostinato.data.readers import read_labelled
+
+        examples = examples_of(read_labelled(data, reading(run, data, settings or []))[0])
+    figures = runs.evaluate_run(run, examples)
+    if as_json:
+        typer.echo(json.dumps(figures, ensure_ascii=False))
+    else:
+        summary.print_metrics(figures)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input.")] = None,
+    text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
+    settings: FileSettings = None,
+) -> None:
+    """Print a JSON line for each sequence, in order.
+
+    A line holds the label and the probability of every label. Series and lists of events are given as JSON arrays.
+    """
+    if (file is None) == (not text):
+        raise ConfigError("Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE.")
+    from ostinato import prediction
+    from ostinato.estimators import load
+
+    model = load(run)
+    for line in prediction.json_lines(model, records_of(model, run, file, text, settings or [])):
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
