@@ -36,7 +36,7 @@ def bootstrap_intervals(targets: np.ndarray, probabilities: np.ndarray, *, resam
     targets, probabilities = check_predictions(targets, probabilities)
     if not 0 < level < 1 or resamples < 1:
         raise ConfigError(f"level {level}, resamples {resamples}: not usable. Give a level between 0 and 1 (as 0.95) and at least one resample.")
-    chunks = [weighted_scores(targets, probabilities, weights) for weights in _resample(len(targets), resamples, seed)]
+    chunks = [weighted_scores(targets, probabilities, weights) for weights in resample(len(targets), resamples, seed)]
     intervals = {}
     for name in chunks[0]:
         scores = np.concatenate([chunk[name] for chunk in chunks])
@@ -48,7 +48,7 @@ def bootstrap_intervals(targets: np.ndarray, probabilities: np.ndarray, *, resam
     return intervals | {"accuracy": wilson, "micro_f1": list(wilson), "ece": ece}
 
 
-def _resample(B: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def resample(B: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each resample holds each example, as (some resamples, B)."""
     rng = np.random.default_rng(seed)
     rows = max(1, CHUNK // B)
