@@ -74,7 +74,7 @@ def imdb_epoch(bench: Bench, full: bool) -> None:
     """An epoch of `ostinato train imdb-classic`: making the batches, training, optimizer."""
     preset = PRESETS["imdb-classic"]()
     try:
-        prepared = prepare(preset)
+        prepared = prepare(preset.data)
     except MissingExtraError as error:
         bench.skip("imdb-epoch", str(error))
         return

@@ -69,6 +69,9 @@ class DataConfig(Table):
     train_size: int | float | None = Field(None, description="rows (a whole number) or share (below 1); none: all that the other splits leave")
     validation_size: int | float = Field(0.1, description="rows or share; 0: no validation split")
     test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
+    train_fraction: float | None = Field(None, gt=0, le=1, description="train on this share of the training split alone, class by class")
+    folds: int | None = Field(None, ge=2, description="cut the rows into so many folds: `fold` is the test split, the others train and validate")
+    fold: int = Field(0, ge=0, description="which of the folds is the test split, from 0")
     length: int | list[int] | None = Field(None, description="generated sets: tokens in a sequence, or [shortest, longest]")
 
     tokenizer: str | None = Field(
@@ -109,6 +112,8 @@ class DataConfig(Table):
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataConfig":
+        if self.fold >= (self.folds or 1):
+            raise ValueError(f"fold {self.fold} is none of {self.folds or 0} folds. Count from 0, and set folds")
         if (self.name is None) == (self.path is None):
             raise ValueError("give either name (a named data set) or path (a file), not both and not neither")
         return self
@@ -127,7 +132,7 @@ class ModelConfig(Table):
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
     dropout: float = Field(0.0, ge=0, lt=1, description="variational, on each layer's input; plain on the pooled vector")
-    pooling: list[PoolingName] = Field(["last"], min_length=1, description="steps to one vector; several are joined")
+    pooling: list[PoolingName] = Field(["last"], min_length=1, description="steps to one vector; several are joined, also written as mean+max")
     engine: EngineName = Field("auto", description="how the layers are executed")
 
     @field_validator("pooling")
@@ -140,7 +145,7 @@ class ModelConfig(Table):
     @field_validator("pooling", mode="before")
     @classmethod
     def _one_is_a_list(cls, pooling: Any) -> Any:
-        return [pooling] if isinstance(pooling, str) else pooling
+        return pooling.split("+") if isinstance(pooling, str) else pooling
 
 
 class TrainingConfig(Table):
@@ -245,13 +250,14 @@ def override(config: Config, settings: Iterable[str]) -> Config:
         if not equals or (table not in values if table else name != "task"):
             keys = [f"{table}.{name}" for table in ("data", "model", "training") for name in values[table]]
             raise ConfigError(f"--set {setting}: not of the form table.key=value. {suggest(key, keys)}Write for example: --set model.cell=gru")
-        (values[table] if table else values)[name] = _toml_value(text.strip())
+        (values[table] if table else values)[name] = toml_value(text.strip())
     if values["data"]["path"] is not None and any(setting.startswith("data.path=") for setting in settings):
         values["data"]["name"] = None
     return parse_config(values, "--set")
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A value as TOML has it, or the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

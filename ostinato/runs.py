@@ -20,16 +20,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, NamedTuple
-
-from torch import Tensor
+from typing import Any
 
 from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
-from ostinato.config import Config, read_config, to_toml
+from ostinato.config import Config, DataConfig, read_config, to_toml
 from ostinato.data.dataset import Dataset, load_dataset
 from ostinato.data.encoder import Encoder
 from ostinato.data.examples import Examples
@@ -43,13 +42,19 @@ from ostinato.training import Labelled, choose_device
 from ostinato.versions import environment
 
 
-class Prepared(NamedTuple):
-    """All that a training needs of its data; `splits` has train, and validation and test where there are such."""
+@dataclass(frozen=True)
+class Prepared:
+    """All that trainings need of their data; `splits` has train, and validation and test where there are such."""
 
+    config: DataConfig
     data: Dataset
     encoder: Encoder
     splits: dict[str, Labelled]
-    class_weight: Tensor | None
+
+    @cached_property
+    def baselines(self) -> dict[str, Any]:
+        """What every model of these data must beat."""
+        return score_baselines(self.data, self.encoder, {name: split.targets.numpy() for name, split in self.splits.items()}, self.config.seed)
 
 
 def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -60,14 +65,18 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
         KeyboardInterrupt, OstinatoError: as in `resume_run`.
     """
     refuse_occupied(folder)
-    config = _with_absolute_paths(config)
-    prepared = prepare(config)
+    config = with_absolute_paths(config)
+    prepared = prepare(config.data)
+    class_weights(config.training.class_weight, prepared.encoder, prepared.splits["train"].targets)  # refused before anything is made
     create_run(config, folder)
     return _train(folder, config, prepared, progress or Progress(quiet=True))
 
 
-def resume_run(folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def resume_run(folder: Path, *, prepared: Prepared | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Train, evaluate and keep what the folder's config describes, from wherever it stands. Returns the figures.
+
+    Args:
+        prepared: its data, where they are at hand already.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
@@ -77,7 +86,7 @@ def resume_run(folder: Path, *, progress: Progress | None = None) -> dict[str, A
     if done is not None:
         return done
     config = read_config(folder / "config.toml")
-    return _train(folder, config, prepare(config), progress or Progress(quiet=True))
+    return _train(folder, config, prepared or prepare(config.data), progress or Progress(quiet=True))
 
 
 def create_run(config: Config, folder: Path) -> None:
@@ -105,7 +114,7 @@ def create_run(config: Config, folder: Path) -> None:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _with_absolute_paths(config: Config) -> Config:
+def with_absolute_paths(config: Config) -> Config:
     """The same config, to be read from any folder."""
     paths = {key: getattr(config.data, key) for key in ("path", "validation_path", "test_path", "label_table")}
     absolute = {key: str(Path(path).absolute()) for key, path in paths.items() if path is not None}
@@ -143,21 +152,20 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
     return _read_json(metrics_file) if metrics_file.exists() else None
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: DataConfig) -> Prepared:
     """Load, audit and encode the splits; vocabulary, scaler and labels come from train alone."""
-    data = load_dataset(config.data)
+    data = load_dataset(config)
     encoder = Encoder.fit(
         data.train.sequences,
         data.train.labels,
         tokenizer=data.tokenizer,
-        **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
+        **config.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
     )
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
     unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
-    weights = class_weights(config.training.class_weight, encoder, splits["train"].targets)
     audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
-    return Prepared(replace(data, audit=audit), encoder, splits, weights)
+    return Prepared(config, replace(data, audit=audit), encoder, splits)
 
 
 def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
@@ -230,7 +238,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress) -> dict[str, Any]:
-    data, encoder, splits, class_weight = prepared
+    data, encoder, splits = prepared.data, prepared.encoder, prepared.splits
+    class_weight = class_weights(config.training.class_weight, encoder, splits["train"].targets)
     log = Log(folder / "training.log", progress)
     for line in data.audit.lines():
         log.say(line)
@@ -264,7 +273,7 @@ def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress)
     if data.test is not None:
         logits = predict_logits(model, splits["test"].sequences)
         figures["test"] = score(model, encoder, splits["test"].targets, logits)
-        figures["baselines"] = score_baselines(data, encoder, {name: split.targets.numpy() for name, split in splits.items()}, config.data.seed)
+        figures["baselines"] = prepared.baselines
         write_predictions(folder / "predictions.parquet", data.test, encoder, model.probabilities(logits).numpy())
     write_json(folder / "metrics.json", figures)
     return figures

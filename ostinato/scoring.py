@@ -3,7 +3,7 @@
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,19 @@ from ostinato.data.examples import Examples
 from ostinato.errors import RunError
 from ostinato.evaluation import baselines, bootstrap, metrics
 from ostinato.models import Classifier
+
+
+class Predictions(NamedTuple):
+    """The test split row by row: where each row came from, class indices (B,) and calibrated probabilities (B, C)."""
+
+    places: list[str]
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether the most probable class is the right one. (B,)."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.targets)
 
 
 def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
@@ -70,6 +83,29 @@ def write_predictions(path: Path, examples: Examples, encoder: Encoder, predicte
         fresh.replace(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume {path.parent}") from None
+
+
+def read_predictions(path: Path, labels: list[str]) -> Predictions:
+    """What `write_predictions` wrote; `labels` as the model has them.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    from pyarrow import ArrowException, parquet
+
+    index = {label: number for number, label in enumerate(labels)}
+    try:
+        table = parquet.read_table(path)
+        targets = np.array([index[label] for label in table["label"].to_pylist()], dtype=np.int64)
+        columns = [table[f"probability_{label}"].to_numpy() for label in labels]
+        return Predictions(table["place"].to_pylist(), targets, np.stack(columns, axis=1).astype(np.float64))
+    except (OSError, ArrowException, KeyError):
+        raise unusable(path) from None
+
+
+def unusable(path: Path) -> RunError:
+    """Said of a file that a run should hold."""
+    return RunError(f"{path}: missing, or not what the run wrote. Copy the folder again, or train anew.")
 
 
 def _baseline_kind(tokenizer: str, sequence: Any) -> str:

@@ -22,6 +22,7 @@ ORDER = [
     ("explanation",),
     ("guess", "prediction", "doctor", "summary", "scoring"),
     ("runs",),
+    ("comparison",),
     ("report",),
     ("cli",),
     ("__main__",),

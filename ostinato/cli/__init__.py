@@ -2,6 +2,7 @@
 
     training      train, evaluate, predict
     explaining    explain, trace, report
+    comparing     compare
     data          data list, data show, data audit; init and schema: configs to start from
     machine       doctor
     arguments     what several commands take, and what their arguments stand for
@@ -13,7 +14,7 @@ import sys
 
 import typer
 
-from ostinato.cli import data, explaining, machine, training
+from ostinato.cli import comparing, data, explaining, machine, training
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command()(training.predict)
 app.command()(explaining.explain)
 app.command()(explaining.trace)
 app.command()(explaining.report)
+app.command()(comparing.compare)
 app.command()(data.init)
 app.command()(data.schema)
 app.command()(machine.doctor)

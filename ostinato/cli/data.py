@@ -57,7 +57,7 @@ def data_audit(
     """
     from ostinato import runs
 
-    data = runs.prepare(data_config_of(what, settings or []))[0]
+    data = runs.prepare(data_config_of(what, settings or []).data).data
     typer.echo(json.dumps(data.audit.to_dict(), ensure_ascii=False) if as_json else "\n".join(data.audit.lines()))
 
 

@@ -1,7 +1,11 @@
 """From a config to clean, audited splits: the one entry to all data that trains or tests a model."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
+
+import numpy as np
 
 from ostinato.config import DataConfig
 from ostinato.data.audit import Audit, describe_split, is_sorted_by_label, shared_groups, unit_of
@@ -97,6 +101,8 @@ def _assemble(
     drawn = [split for split, size in zip(SPLITS, sizes, strict=True) if split not in given and size != 0]
     cleaned, cleaning = clean(given, tokenizer=tokenizer, refuse_empty=config.empty == "refuse", drops_overlap=not own_splits, draws=bool(drawn))
     splits = _draw(cleaned, drawn, sizes, config)
+    if config.train_fraction is not None:
+        splits["train"] = _fraction(splits["train"], config)
     for split, records in splits.items():
         refuse_one_class(split, [str(record.label) for record in records])
     audit = Audit(
@@ -116,6 +122,12 @@ def _assemble(
 def _draw(cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], config: DataConfig) -> Splits:
     """The splits that are given, and those drawn from train."""
     train = cleaned["train"]
+    if config.folds is not None:
+        if "test" not in drawn:
+            raise ConfigError(f"folds {config.folds}: the data define a test split, or test_size is 0, and folds are cut to be test splits. Remove folds.")
+        train, test_rows = _cut_fold(train, config.folds, config)
+        cleaned = {**cleaned, "train": train, "test": test_rows}
+        drawn = [split for split in drawn if split != "test"]
     if not drawn and sizes[0] is None:
         return cleaned
     labels = [str(record.label) for record in train]
@@ -124,6 +136,31 @@ def _draw(cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], con
     indices = stratified_split(labels, groups, (sizes[0], validation, test), config.seed)
     parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
     return {split: parts[split] if split in ("train", *drawn) else cleaned[split] for split in SPLITS if split in cleaned or split in drawn}
+
+
+def _fraction(records: list[Record], config: DataConfig) -> list[Record]:
+    """The share of the training rows that is trained on, in their order; a smaller share is part of a larger one's."""
+    labels = np.array([str(record.label) for record in records])
+    order = np.random.default_rng(config.seed).permutation(len(records))
+    kept: list[int] = []
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        kept += rows[: max(1, round((config.train_fraction or 1) * len(rows)))].tolist()
+    return [records[row] for row in sorted(kept)]
+
+
+def _cut_fold(records: list[Record], count: int, config: DataConfig) -> tuple[list[Record], list[Record]]:
+    """All rows but those of the fold, and the fold's; the classes' shares are kept, and groups together."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = [str(record.label) for record in records]
+    rarest = min(Counter(labels).items(), key=itemgetter(1))
+    if rarest[1] < count:
+        raise ConfigError(f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. Ask for at most as many folds, or add rows.")
+    groups = range(len(records)) if config.group_column is None else [str(record.group) for record in records]
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=config.seed % 2**32).split(labels, labels, groups)
+    train, test = list(folds)[config.fold]
+    return [records[row] for row in train], [records[row] for row in test]
 
 
 def _rows(splits: Splits) -> int:

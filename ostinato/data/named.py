@@ -51,6 +51,21 @@ def generated_sizes(config: DataConfig) -> tuple[int, int, int]:
     return train, validation, test
 
 
+def generated_test(config: DataConfig, length: int) -> list[Record]:
+    """A test split of a generated set, of another length.
+
+    Raises:
+        ConfigError: the set has no sequences of that length, or too few.
+    """
+    asked = {"length": length, "train_size": 0, "validation_size": 0, "seed": config.seed + 1}  # another seed: not the training rows again
+    return NAMED[str(config.name)].load(config.model_copy(update=asked)).train
+
+
+def is_generated(config: DataConfig) -> bool:
+    """Whether the config names a generated set, whose sequences can have any length."""
+    return config.name in NAMED and NAMED[config.name].source == "generated"
+
+
 def _load_generated(config: DataConfig, *, generator: Callable[..., generated.Generated], length: generated.Length) -> Loaded:
     if config.length is not None:
         length = (config.length, config.length) if isinstance(config.length, int) else (config.length[0], config.length[1])

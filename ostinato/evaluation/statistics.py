@@ -101,7 +101,7 @@ def score_seeds(targets: np.ndarray, predictions: np.ndarray, metric: str = "acc
     return Scored(metric, scores, right, resampled)
 
 
-def seed_interval(scores: Sequence[float]) -> tuple[float, float] | None:
+def seed_interval(scores: Sequence[float] | np.ndarray) -> tuple[float, float] | None:
     """Student's 95 % interval of the mean over seeds; None with one seed, which tells nothing of others."""
     from scipy import stats
 

@@ -19,7 +19,7 @@ from ostinato.explanation.strands import StrandAgreement, strand_agreement
 from ostinato.explanation.top_tokens import TokenScore, top_tokens
 from ostinato.explanation.trace import Trace, trace
 from ostinato.progress import Progress
-from ostinato.report.facts import Predictions
+from ostinato.scoring import Predictions
 
 METHOD = "integrated-gradients"
 MEASURED, ABLATED = 100, 1000  # test sequences whose explanations are measured; that are asked with other attention weights

@@ -2,30 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from ostinato.config import Config, parse_toml
 from ostinato.data.audit import Audit
 from ostinato.errors import RunError
 from ostinato.runs import finished_metrics
+from ostinato.scoring import Predictions, read_predictions, unusable
 
 Content = TypeVar("Content")
-
-
-class Predictions(NamedTuple):
-    """The test split row by row: where each row came from, class indices (B,) and calibrated probabilities (B, C)."""
-
-    places: list[str]
-    targets: np.ndarray
-    probabilities: np.ndarray
-
-    @property
-    def correct(self) -> np.ndarray:
-        """Whether the most probable class is the right one. (B,)."""
-        return np.asarray(self.probabilities.argmax(axis=1) == self.targets)
 
 
 @dataclass(frozen=True)
@@ -77,7 +64,7 @@ def collect_run(folder: Path) -> RunFacts:
         metrics=metrics,
         tokenizer=vocabulary["tokenizer"],
         labels=labels,
-        predictions=_read_predictions(folder / "predictions.parquet", labels) if "test" in metrics else None,
+        predictions=read_predictions(folder / "predictions.parquet", labels) if "test" in metrics else None,
     )
 
 
@@ -87,21 +74,4 @@ def _read(path: Path, kind: TypeAdapter[Content], *, lines: bool = False) -> Con
         content = path.read_bytes()
         return kind.validate_json(b"[" + b",".join(content.splitlines()) + b"]" if lines else content)
     except (OSError, ValidationError):
-        raise _unusable(path) from None
-
-
-def _read_predictions(path: Path, labels: list[str]) -> Predictions:
-    from pyarrow import ArrowException, parquet
-
-    index = {label: number for number, label in enumerate(labels)}
-    try:
-        table = parquet.read_table(path)
-        targets = np.array([index[label] for label in table["label"].to_pylist()], dtype=np.int64)
-        columns = [table[f"probability_{label}"].to_numpy() for label in labels]
-        return Predictions(table["place"].to_pylist(), targets, np.stack(columns, axis=1).astype(np.float64))
-    except (OSError, ArrowException, KeyError):
-        raise _unusable(path) from None
-
-
-def _unusable(path: Path) -> RunError:
-    return RunError(f"{path}: missing, or not what the run wrote. Copy the folder again, or train anew.")
+        raise unusable(path) from None

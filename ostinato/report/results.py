@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ostinato.errors import RunError
-from ostinato.report.facts import Predictions, RunFacts
+from ostinato.report.facts import RunFacts
 from ostinato.report.figures import plot_accuracy_by_length, plot_confidence, plot_confusion_matrix, plot_learning_curve, plot_reliability, span
 from ostinato.report.gallery import Gallery
 from ostinato.report.groups import Group, by_confidence, by_length
 from ostinato.report.model_card import model_card
 from ostinato.report.page import Section, bullets, code, figure, heading, paragraph, table
 from ostinato.report.wording import counted, describe_model, describe_task, interval, linear_interval, percent, verdict
+from ostinato.scoring import Predictions
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -1,0 +1,115 @@
+"""What a trained model costs, measured in a process of its own with nothing else of ours running."""
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LATENCIES = 200  # batches of one sequence
+BATCHES = 30  # of 32 sequences
+BATCH = 32
+WARM_UP = 10
+SECONDS = 1.0  # of prediction, at least
+STEPS = 50  # of training, at most
+
+
+def measure_cost(run: Path) -> dict[str, Any] | None:
+    """Latency, throughput, memory and size of a finished run's model; None where its process died.
+
+    - `parameters`, `file_bytes`
+    - `latency_ms`: `p50` and `p99` of one test sequence at a time
+    - `batch_ms`: the median of batches of 32 test sequences
+    - `sequences_per_s`, `tokens_per_s`: of predicting the test split
+    - `training_tokens_per_s`: of up to 50 training steps
+    - `memory_mib`, `training_memory_mib`: the process's peak, libraries and data included, after predicting and after training
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_measure, args=(theirs, run), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        measured: dict[str, Any] = ours.recv()
+    except EOFError:
+        return None
+    finally:
+        process.terminate()  # it is done, or the measurement was interrupted
+        process.join()
+    return measured
+
+
+def _measure(pipe: Connection, run: Path) -> None:
+    from ostinato.checkpoint import load_model, model_file
+    from ostinato.config import read_config
+    from ostinato.estimators import fit_classifier
+    from ostinato.models import predict_logits
+    from ostinato.runs import prepare
+    from ostinato.training import Labelled
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C goes to all: the parent decides
+    config = read_config(run / "config.toml")
+    model, _, encoder, _ = load_model(model_file(run))
+    splits = prepare(config.data).splits
+    test, train = splits["test"].sequences, splits["train"]
+
+    def milliseconds(size: int, count: int) -> np.ndarray:
+        """Of batches of `size` test sequences, one after the other."""
+        batches = [test.select(np.arange(start, start + size) % len(test)) for start in range(0, size * (count + WARM_UP), size)]
+        return np.array([1000 * _timed(partial(predict_logits, model, batch)) for batch in batches][WARM_UP:])
+
+    one, many = milliseconds(1, LATENCIES), milliseconds(BATCH, BATCHES)
+    repeats, seconds = 0, 0.0
+    while seconds < SECONDS:
+        seconds += _timed(lambda: predict_logits(model, test))
+        repeats += 1
+    memory = _peak_mib()
+    short = config.model_copy(update={"training": config.training.model_copy(update={"max_epochs": 1})})
+
+    def train_steps(steps: int) -> int:
+        """Train for so many steps, or an epoch; returns the tokens seen."""
+        rows = np.arange(min(len(train.targets), steps * config.training.batch_size))
+        sample = Labelled(train.sequences.select(rows), train.targets[rows])
+        fit_classifier(short, encoder, sample, None)
+        return int(sample.sequences.lengths.sum())
+
+    train_steps(WARM_UP)
+    started = time.perf_counter()
+    tokens = train_steps(STEPS)
+    training_s = time.perf_counter() - started
+    measured = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "file_bytes": model_file(run).stat().st_size,
+        "latency_ms": {"p50": float(np.quantile(one, 0.5)), "p99": float(np.quantile(one, 0.99))},
+        "batch_ms": float(np.median(many)),
+        "sequences_per_s": repeats * len(test) / seconds,
+        "tokens_per_s": repeats * int(test.lengths.sum()) / seconds,
+        "training_tokens_per_s": tokens / training_s,
+        "memory_mib": memory,
+        "training_memory_mib": _peak_mib(),
+    }
+    with suppress(BrokenPipeError):  # nobody waits any more
+        pipe.send(measured)
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _peak_mib() -> float | None:
+    """The process's largest resident memory; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

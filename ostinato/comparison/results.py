@@ -1,0 +1,158 @@
+"""From finished runs to what a comparison says: a row a run, a row a combination, a sentence a pair."""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ostinato.comparison.lengths import predictions_file
+from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
+from ostinato.comparison.workers import Outcome
+from ostinato.evaluation.bootstrap import bootstrap_intervals
+from ostinato.evaluation.statistics import METRICS, Scored, compare, holm, score_seeds, seed_interval, sentence, verdict
+from ostinato.scoring import Predictions, read_predictions
+
+
+class Answers(NamedTuple):
+    """What the trainings of one combination answered to the same test examples."""
+
+    settings: dict[str, str]
+    combination: Combination
+    outcomes: list[Outcome]
+    places: list[str]
+    scored: Scored
+    interval: tuple[float, float]
+
+
+def summarise(plan: Plan, combinations: Sequence[Combination], outcomes: Sequence[Outcome], costs: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """All that the comparison found, as JSON values: `runs`, `summary`, `pairs`."""
+    rows = [row for combination in combinations for row in _answers(plan, combination, outcomes, folder)]
+    return {
+        "metric": plan.metric,
+        "plan": plan.to_json(),
+        "runs": [_run(plan, outcome) for outcome in outcomes],
+        "summary": [_summary(plan, row, outcomes, costs) for row in rows],
+        "pairs": _pairs(rows),
+    }
+
+
+def to_csv(results: dict[str, Any]) -> str:
+    """One line a run."""
+    settings = list(dict.fromkeys(key for run in results["runs"] for key in run["settings"]))
+    figures = [*METRICS, "seconds", "epochs", "parameters", "hidden_size"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*settings, "seed", "fold", "status", *figures, "reason"])
+    for run in results["runs"]:
+        known = {**run, **run.get("test", {})}
+        shared = [*(run["settings"].get(key, "") for key in settings), run["seed"], run["fold"], run["status"]]
+        writer.writerow(["" if cell is None else cell for cell in [*shared, *(known.get(name) for name in figures), run["reason"]]])
+    return text.getvalue()
+
+
+def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path) -> Iterable[Answers]:
+    """The combination's answers; at each length where lengths are varied. A seed counts when all its folds are there."""
+    finished = [outcome for outcome in outcomes if outcome.job.combination.settings == combination.settings and outcome.figures is not None]
+    by_seed = {seed: [outcome for outcome in finished if outcome.job.seed == seed] for seed in plan.seeds}
+    whole = {seed: runs for seed, runs in by_seed.items() if len(runs) == (plan.base.data.folds or 1)}
+    if not whole:
+        return
+    lengths: Sequence[int | None] = plan.lengths or [None]
+    for length in lengths:
+        read = [_pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs]) for runs in whole.values()]
+        scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), plan.metric)
+        low, high = seed_interval(scored.scores) or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
+        interval = (low, high if plan.metric == "log_loss" else min(high, 1.0))  # Student knows no bounds
+        settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
+        yield Answers(settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, interval)
+
+
+def _labels(outcome: Outcome) -> list[str]:
+    assert outcome.figures is not None
+    return list(outcome.figures["test"]["per_class"])
+
+
+def _pooled(folds: Sequence[Predictions]) -> Predictions:
+    """The answers to all folds, in an order that does not depend on the folds'."""
+    places = [place for fold in folds for place in fold.places]
+    order = sorted(range(len(places)), key=places.__getitem__)
+    targets, probabilities = (np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities"))
+    return Predictions([places[row] for row in order], targets, probabilities)
+
+
+def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    job, figures = outcome.job, outcome.figures
+    config = job.config
+    row = {
+        "settings": job.combination.settings,
+        "seed": job.seed,
+        "fold": job.fold,
+        "folder": job.folder,
+        "status": "failed" if figures is None else "finished",
+        "reason": outcome.reason,
+        "hidden_size": config.model.hidden_size,
+    }
+    if figures is None:
+        return row
+    named = {name: figures["test"][name] for name in METRICS}
+    training = figures["training"]
+    return {**row, "parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"], "test": named} | (
+        {"lengths": {length: {name: each[name] for name in METRICS} for length, each in figures["lengths"].items()}} if plan.lengths else {}
+    )
+
+
+def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[str, Any]) -> dict[str, Any]:
+    figures = [run.figures for run in row.outcomes if run.figures is not None]
+    failed = [each for each in outcomes if each.job.combination.settings == row.combination.settings and each.figures is None]
+    own = LENGTH not in row.settings
+    return {
+        "name": describe(row.settings),
+        "settings": row.settings,
+        "hidden_size": row.combination.config.model.hidden_size,
+        "parameters": figures[0]["model"]["parameters"],
+        "n": row.scored.right.shape[1],
+        "seeds": len(row.scored.scores),
+        "failed": len(failed),
+        "mean": float(row.scored.scores.mean()),
+        "interval": list(row.interval),
+        "interval_over": "seeds" if len(row.scored.scores) > 1 else "examples",
+        "scores": row.scored.scores.tolist(),
+        "linear": float(np.mean([each["baselines"]["linear"][plan.metric] for each in figures])) if own else None,
+        "majority": float(np.mean([each["baselines"]["majority"][plan.metric] for each in figures])) if own else None,
+        "training_s": float(np.mean([each["training"]["seconds"] for each in figures])),
+        "epochs": float(np.mean([each["training"]["epochs"] for each in figures])),
+        "cost": costs.get(row.combination.name),
+    }
+
+
+def _is_pair(first: Answers, second: Answers) -> bool:
+    """Whether the two differ in one setting, and answered the same examples: at the same length."""
+    differing = [key for key in first.settings if first.settings[key] != second.settings[key]]
+    return len(differing) == 1 and differing != [LENGTH] and first.places == second.places
+
+
+def _pairs(rows: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Pairs of combinations that differ in one setting and answered the same examples; p corrected for their number."""
+    paired = [(first, second) for first, second in itertools.combinations(rows, 2) if _is_pair(first, second)]
+    found = [compare(first.scored, second.scored) for first, second in paired]
+    corrected = holm([each.p for each in found])
+    return [
+        {
+            "first": describe(first.settings),
+            "second": describe(second.settings),
+            "difference": each.difference,
+            "interval": list(each.interval),
+            "p": p,
+            "p_uncorrected": each.p,
+            "effect": each.effect,
+            "effect_name": each.effect_name,
+            "test": each.test,
+            "verdict": verdict(each, p),
+            "sentence": sentence(describe(first.settings), describe(second.settings), each, p),
+        }
+        for (first, second), each, p in zip(paired, found, corrected, strict=True)
+    ]

@@ -1,0 +1,41 @@
+"""A comparison as a person reads it in a terminal."""
+
+from typing import Any
+
+from ostinato.summary import print_table
+
+MOST_SENTENCES = 15  # the rest is in the page and in comparison.json
+
+
+def comparison_headings(results: dict[str, Any]) -> list[str]:
+    """The columns of the table, in the terminal and on the page."""
+    keys = list(dict.fromkeys(key for row in results["summary"] for key in row["settings"]))
+    metric = results["metric"].replace("_", " ")
+    costs = ["training s", "training tokens/s", "ms a sequence (p50)", "(p99)", "ms a batch of 32", "sequences/s", "memory MiB", "file KiB"]
+    return [*(key.rpartition(".")[2] for key in keys), metric, "95 % interval", "linear", "weights", *costs]
+
+
+def comparison_row(row: dict[str, Any]) -> list[str]:
+    """One combination."""
+    low, high = row["interval"]
+    cost = row["cost"]
+    measured = [""] * 7
+    if cost is not None:
+        memory = "" if cost["memory_mib"] is None else f"{cost['memory_mib']:,.0f}"
+        rates = (f"{cost['training_tokens_per_s']:,.0f}", f"{cost['latency_ms']['p50']:.2f}", f"{cost['latency_ms']['p99']:.2f}", f"{cost['batch_ms']:.2f}")
+        measured = [*rates, f"{cost['sequences_per_s']:,.0f}", memory, f"{cost['file_bytes'] / 1024:,.0f}"]
+    linear = "" if row["linear"] is None else f"{row['linear']:.3f}"
+    return [*row["settings"].values(), f"{row['mean']:.3f}", f"{low:.3f} – {high:.3f}", linear, f"{row['parameters']:,}", f"{row['training_s']:.1f}", *measured]
+
+
+def print_comparison(results: dict[str, Any]) -> None:
+    """The table, what failed, and a sentence for each pair."""
+    if results["summary"]:
+        print_table(comparison_headings(results), [comparison_row(row) for row in results["summary"]])
+    for run in results["runs"]:
+        if run["status"] == "failed":
+            print(f"failed: {run['folder']}: {run['reason']}")
+    told = [pair["sentence"] for pair in results["pairs"]]
+    print("", *told[:MOST_SENTENCES], sep="\n")
+    if len(told) > MOST_SENTENCES:
+        print(f"… and {len(told) - MOST_SENTENCES} pairs more, in the page and in comparison.json.")
