@@ -12,13 +12,14 @@ from ostinato.comparison.matching import match_parameters
 from ostinato.comparison.plan import PLAN, Combination, Job, Plan, slug
 from ostinato.comparison.results import summarise, to_csv
 from ostinato.comparison.workers import Outcome, train_all
+from ostinato.config import to_toml
 from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.runs import finished_metrics, prepare, write_json
 from ostinato.storage import write_atomically
 from ostinato.versions import environment
 
-RESULTS, TABLE = "comparison.json", "comparison.csv"
+BASE, RESULTS, TABLE = "base.toml", "comparison.json", "comparison.csv"
 
 
 def run_comparison(plan: Plan, folder: Path, *, processes: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def keep_plan(plan: Plan, folder: Path) -> None:
     except OSError as error:
         raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another --out.") from None
     write_json(folder / PLAN, plan.to_json())
+    write_atomically(folder / BASE, to_toml(plan.base))
 
 
 def _train(plan: Plan, combinations: Sequence[Combination], folder: Path, processes: int | None, progress: Progress) -> list[Outcome]:

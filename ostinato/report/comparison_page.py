@@ -1,13 +1,201 @@
-"""The page of a comparison: one self-contained file."""
+"""The page of a comparison: who differs from whom, at what cost, and how to do it again. One self-contained file."""
 
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ostinato.report.page import Section, bullets, render
+from ostinato.comparison.compare import BASE
+from ostinato.comparison.plan import FRACTION, LENGTH, text_of
+from ostinato.comparison.table import comparison_headings, comparison_row
+from ostinato.evaluation.statistics import METRICS
+from ostinato.report.comparison_figures import plot_curves, plot_front, plot_intervals
+from ostinato.report.gallery import Gallery
+from ostinato.report.page import Section, bullets, code, figure, heading, join, paragraph, render, table
+from ostinato.report.wording import counted
 from ostinato.storage import write_atomically
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
-def write_comparison_page(results: dict[str, Any], folder: Path) -> Path:
-    page = folder / "comparison.html"
-    write_atomically(page, render("x", [Section("Pairs", "pairs", bullets(pair["sentence"] for pair in results["pairs"]))]))
+Results = dict[str, Any]
+Row = dict[str, Any]
+
+COSTS: dict[str, tuple[str, Callable[[Row], float]]] = {
+    "latency": ("ms for one sequence (median)", lambda row: row["cost"]["latency_ms"]["p50"]),
+    "training": ("training seconds", lambda row: row["training_s"]),
+}
+
+
+def write_comparison_page(results: Results, folder: Path) -> Path:
+    """Write `comparison.html` and its pictures, as files in `figures/`. Returns the page's path.
+
+    Raises:
+        RunError: a file cannot be written.
+        MissingExtraError: a package of the extra `explain` is not installed.
+    """
+    page, gallery = folder / "comparison.html", Gallery()
+    sections = [Section("Result", "result", _result(results))]
+    if results["summary"]:
+        sections += [
+            Section("Quality and cost", "table", _table(results)),
+            Section("Intervals", "intervals", _intervals(results, gallery)),
+            *_curves(results, gallery),
+            *_fronts(results, gallery),
+            Section("Pairs", "pairs", _pairs(results)),
+        ]
+    sections += [Section("Runs", "runs", _runs(results)), Section("How to reproduce", "reproduce", _reproduce(results, folder))]
+    gallery.save(folder / "figures")
+    write_atomically(page, render(f"Comparison {folder.resolve().name}", sections))
     return page
+
+
+def _is_worse(mean: float, other: float, metric: str) -> bool:
+    return mean < other if METRICS[metric][0] else mean > other
+
+
+def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str) -> list[Row]:
+    """The rows that no other beats in one of metric and cost without losing in the other."""
+    sign = 1 if METRICS[metric][0] else -1
+
+    def beats(other: Row, row: Row) -> bool:
+        quality, price = sign * (other["mean"] - row["mean"]), cost(row) - cost(other)
+        return quality >= 0 and price >= 0 and (quality > 0 or price > 0)
+
+    return [row for row in rows if not any(beats(other, row) for other in rows)]
+
+
+def told_apart(results: Results) -> str:
+    """How many pairs differ, in a sentence."""
+    pairs = results["pairs"]
+    apart = [pair for pair in pairs if pair["verdict"] != "not told apart"]
+    if not pairs:
+        return "There is no pair of combinations to compare: one setting must differ, on the same test rows."
+    if not apart:
+        return f"Of {counted(len(pairs), 'pair')}, none is told apart by these data: nothing here says which to choose but the cost."
+    return f"Of {counted(len(pairs), 'pair')}, {len(apart)} {'is' if len(apart) == 1 else 'are'} told apart:"
+
+
+def _result(results: Results) -> "Markup":
+    failed = [run for run in results["runs"] if run["status"] == "failed"]
+    body = paragraph(told_apart(results))
+    body += bullets(pair["sentence"] for pair in results["pairs"] if pair["verdict"] != "not told apart")
+    below = [row for row in results["summary"] if row["linear"] is not None and _is_worse(row["mean"], row["linear"], results["metric"])]
+    if below:
+        names = "; ".join(f"{row['name']} ({row['mean']:.3f}, the linear model {row['linear']:.3f})" for row in below)
+        body += paragraph(f"Behind a linear model of bags of n-grams on the same rows, by the mean: {names}.")
+    if failed:
+        body += paragraph(f"{counted(len(failed), 'run')} failed; what is said rests on the others:")
+        body += bullets(f"{run['folder']}: {run['reason']}" for run in failed)
+    return body
+
+
+def _table(results: Results) -> "Markup":
+    headings = comparison_headings(results)
+    settings = len(results["summary"][0]["settings"])
+    told = (
+        f"Means over the seeds of the {_metric(results)} on the test rows. Hidden sizes are adjusted until all have about as many weights. "
+        if results["plan"]["match"] == "parameters"
+        else f"Means over the seeds of the {_metric(results)} on the test rows. Hidden sizes are as the config has them. "
+    )
+    measured = (
+        "Training seconds are those of the runs, which trained side by side; all other costs were measured afterwards, alone on the machine, "
+        "on the first seed's model. Memory is the predicting process's peak, libraries and data included."
+    )
+    return paragraph(told + measured) + table(headings, [comparison_row(row) for row in results["summary"]], numeric=range(settings, len(headings)))
+
+
+def _intervals(results: Results, gallery: Gallery) -> "Markup":
+    rows = results["summary"]
+    over = "the seeds (Student's t)" if rows[0]["interval_over"] == "seeds" else "the test rows (one seed tells nothing of others)"
+    caption = (
+        f"Mean and 95 % interval over {over}; small ticks are single seeds, dashed lines the linear baseline. "
+        "Intervals that overlap do not show that two models are alike, nor the reverse: the pairs below are tested on the same rows."
+    )
+    return figure(gallery.show(plot_intervals(rows, _metric(results)), "Intervals"), caption)
+
+
+def _curves(results: Results, gallery: Gallery) -> list[Section]:
+    """Curves over the share of training data, and over test lengths, where those are varied."""
+    told = {FRACTION: ("Learning curves", "learning-curves", "share of the training rows"), LENGTH: ("Lengths", "lengths", "length of the test sequences")}
+    sections = []
+    for key, (title, name, what) in told.items():
+        rows = [row for row in results["summary"] if key in row["settings"]]
+        curves: dict[str, list[Row]] = {}
+        for row in rows:
+            rest = ", ".join(value for other, value in row["settings"].items() if other != key)
+            curves.setdefault(rest or "the config", []).append(row)
+        if rows:
+            picture = gallery.show(plot_curves(curves, key, _metric(results)), title)
+            sections.append(Section(title, name, figure(picture, f"{_metric(results).capitalize()} by {what}; bands are 95 % intervals.")))
+    return sections
+
+
+def _fronts(results: Results, gallery: Gallery) -> list[Section]:
+    rows = [row for row in results["summary"] if row["cost"] is not None and LENGTH not in row["settings"]]
+    if len(rows) < 2:
+        return []
+    pictures, lines = [], []
+    for what, cost in COSTS.values():
+        front = pareto_front(rows, cost, results["metric"])
+        pictures.append(gallery.show(plot_front(rows, cost, what, _metric(results), front), f"{_metric(results)} against {what}"))
+        lines.append(f"By {what}: {', '.join(row['name'] for row in front)}.")
+    caption = "On the line: no other is better in one and at least as good in the other. A place on the front is no proof of a difference: see the pairs."
+    return [Section("Speed against quality", "pareto", figure(join(pictures), caption) + bullets(lines))]
+
+
+def _pairs(results: Results) -> "Markup":
+    pairs = results["pairs"]
+    if not pairs:
+        return paragraph(told_apart(results))
+    _, scale, unit = METRICS[results["metric"]]
+    rows = [
+        (
+            pair["first"],
+            pair["second"],
+            f"{scale * pair['difference']:+.2f}",
+            f"{scale * pair['interval'][0]:+.2f} to {scale * pair['interval'][1]:+.2f}",
+            f"{pair['p']:.3g}",
+            "" if pair["effect"] is None else f"{pair['effect']:+.2f}",
+            pair["verdict"],
+        )
+        for pair in pairs
+    ]
+    how = (
+        f"Pairs that differ in one setting. Test: {pairs[0]['test']}. The p values are corrected by Holm for {counted(len(pairs), 'pair')}; "
+        f"intervals are not. Not told apart is not the same as equal: the interval says how large a difference these data leave open."
+    )
+    headings = ("first", "second", f"difference in {unit}", "95 % interval", "p", pairs[0]["effect_name"], "the first is")
+    return paragraph(how) + table(headings, rows, numeric=range(2, 6)) + heading("In words") + bullets(pair["sentence"] for pair in pairs)
+
+
+def _runs(results: Results) -> "Markup":
+    metric = results["metric"]
+    rows = [
+        (run["folder"], run["status"], f"{run['test'][metric]:.4f}" if "test" in run else run["reason"], run.get("epochs", ""), run.get("seconds", ""))
+        for run in results["runs"]
+    ]
+    return table(("run", "", _metric(results), "epochs", "seconds"), rows, numeric=range(2, 5))
+
+
+def _reproduce(results: Results, folder: Path) -> "Markup":
+    environment = results["environment"]
+    facts = [(name, str(environment[name])) for name in ("ostinato", "python", "platform", "processor", "cores")]
+    told = "On the CPU the same versions, machine and number of processes give the same weights. The config that was varied is below."
+    facts.append(("torch", str(environment["packages"]["torch"])))
+    return paragraph(told) + code(command(results, folder)) + table(("what", "found"), facts) + code(results["plan"]["config"])
+
+
+def command(results: Results, folder: Path) -> str:
+    """The command line that does the comparison again."""
+    plan = results["plan"]
+    vary = [f"--vary {shlex.quote(f'{key}=' + ','.join(map(text_of, values)))}" for key, values in plan["vary"].items()]
+    lengths = [f"--vary {LENGTH}={','.join(map(str, plan['lengths']))}"] if plan["lengths"] else []
+    options = [f"--seeds {','.join(map(str, plan['seeds']))}{',' if len(plan['seeds']) == 1 else ''}", f"--match {plan['match']}", f"--metric {plan['metric']}"]
+    trials = [f"--budget-trials {plan['trials']}"] if plan["trials"] else []
+    base = shlex.quote(f"{folder.resolve().name}/{BASE}")
+    return " ".join(["ostinato compare", base, *vary, *lengths, *options, *trials])
+
+
+def _metric(results: Results) -> str:
+    return str(results["metric"]).replace("_", " ")

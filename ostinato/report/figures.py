@@ -21,7 +21,7 @@ SMALL = (3.5, 2.5)  # inches
 
 def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epoch: int) -> "Figure":
     """`loss`, `accuracy` or `macro_f1` over the epochs, of train and validation where the history has it; the best epoch is marked."""
-    figure, axes = _axes(*SMALL)
+    figure, axes = new_axes(*SMALL)
     axes.locator_params(axis="x", integer=True)
     epochs = [entry["epoch"] for entry in history]
     for split, colour, line in (("train", BLUE, "--"), ("validation", ORANGE, "-")):
@@ -41,7 +41,7 @@ def plot_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
     names = [shorten(label) for label in labels]
     widest, cell = INCHES_A_CHARACTER * max(map(len, names)), 0.4 if counts.max() < 1000 else 0.5
     turned = widest > cell
-    figure, axes = _axes(cell * C + widest + 0.6, cell * C + (widest if turned else 0.2) + 0.4)
+    figure, axes = new_axes(cell * C + widest + 0.6, cell * C + (widest if turned else 0.2) + 0.4)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cells = np.broadcast_to(np.array([*_rgb(BLUE), 0.0]), (C, C, 4)).copy()
     cells[..., 3] = shares * STRONGEST
@@ -60,7 +60,7 @@ def plot_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
 
 def plot_reliability(groups: Sequence[Group]) -> "Figure":
     """Accuracy against confidence, with 95 % intervals; points of a calibrated model lie on the diagonal."""
-    figure, axes = _axes(*SMALL)
+    figure, axes = new_axes(*SMALL)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     _plot_groups(axes, [group.mean for group in groups], groups)
     lowest = min(min(group.mean, group.interval[0]) for group in groups)
@@ -70,7 +70,7 @@ def plot_reliability(groups: Sequence[Group]) -> "Figure":
 
 def plot_confidence(groups: Sequence[Group]) -> "Figure":
     """How many answers are given with which confidence."""
-    figure, axes = _axes(*SMALL)
+    figure, axes = new_axes(*SMALL)
     places = range(len(groups))
     axes.bar(places, [group.n for group in groups], color=BLUE, width=0.8)
     axes.set_xticks(places, [f"{group.mean:.2f}" for group in groups], rotation=90)
@@ -80,7 +80,7 @@ def plot_confidence(groups: Sequence[Group]) -> "Figure":
 
 def plot_accuracy_by_length(groups: Sequence[Group], unit: str) -> "Figure":
     """Accuracy of each group of lengths, with 95 % intervals."""
-    figure, axes = _axes(*SMALL)
+    figure, axes = new_axes(*SMALL)
     places = list(range(len(groups)))
     _plot_groups(axes, places, groups)
     names = [span(group) for group in groups]
@@ -106,7 +106,7 @@ def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group])
     axes.errorbar(places, accuracy, yerr=np.maximum([accuracy - low, high - accuracy], 0), fmt="o", color=BLUE, markersize=4, elinewidth=1.2, capsize=2)
 
 
-def _axes(width: float, height: float) -> "tuple[Figure, Axes]":
+def new_axes(width: float, height: float) -> "tuple[Figure, Axes]":
     """An empty figure, of a size in inches, with one plot."""
     figure = new_figure(width, height)
     axes = figure.subplots()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostinato.config import DataConfig
+from ostinato.config import DataConfig, parse_config
 from ostinato.data.dataset import load_dataset
 from ostinato.errors import ConfigError, DataError
 
@@ -139,3 +139,30 @@ def test_an_unknown_split_is_named_with_its_row(tmp_path):
     path = table(tmp_path / "a.csv", [("a", "x", "train"), ("b", "y", "vaildation")], "text,label,fold")
     with pytest.raises(DataError, match=r"row 3: split 'vaildation'. Did you mean 'validation'\? Expected one of: train, validation, test"):
         load_dataset(DataConfig(path=path, split_column="fold"))
+
+
+def test_folds_are_each_row_once_in_test():
+    tested = []
+    for fold in range(5):
+        data = load_dataset(DataConfig(name="promoters", folds=5, fold=fold))
+        assert not set(data.test.places) & {*data.train.places, *data.validation.places}
+        assert abs(data.test.labels.count("promoter") - len(data.test.labels) / 2) <= 1
+        tested += data.test.places
+    assert len(tested) == len(set(tested)) == 106
+
+
+def test_a_training_fraction_is_part_of_a_larger_one_and_leaves_the_other_splits():
+    whole, half, tenth = (load_dataset(DataConfig(name="splice", train_fraction=share)) for share in (None, 0.5, 0.1))
+    assert half.test.places == whole.test.places == tenth.test.places
+    assert half.validation.places == whole.validation.places
+    assert set(tenth.train.places) < set(half.train.places) < set(whole.train.places)
+    assert len(half.train.places) == pytest.approx(len(whole.train.places) / 2, abs=2)
+
+
+def test_folds_that_cannot_be_cut_are_refused():
+    with pytest.raises(ConfigError, match="fold 5 is none of 5 folds"):
+        parse_config({"data": {"name": "promoters", "folds": 5, "fold": 5}})
+    with pytest.raises(ConfigError, match="has 53 rows"):
+        load_dataset(DataConfig(name="promoters", folds=60))
+    with pytest.raises(ConfigError, match="the data define a test split"):
+        load_dataset(DataConfig(name="japanese-vowels", folds=5))

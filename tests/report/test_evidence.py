@@ -9,8 +9,8 @@ from ostinato.explanation import Explanation, measure
 from ostinato.progress import Progress
 from ostinato.report.evidence import _spread, _typical_and_unsure, _worst_mistakes, collect_evidence, short
 from ostinato.report.explained import _beside_random, explained_sections
-from ostinato.scoring import Predictions
 from ostinato.report.gallery import Gallery
+from ostinato.scoring import Predictions
 
 PREDICTIONS = Predictions(
     ["row"] * 7,

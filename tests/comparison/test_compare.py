@@ -1,0 +1,185 @@
+"""Small comparisons, trained for real."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ostinato.comparison import compare as comparing
+from ostinato.comparison.compare import run_comparison
+from ostinato.comparison.plan import make_plan, read_plan
+from ostinato.comparison.workers import train_all
+from ostinato.config import override
+from ostinato.errors import RunError
+from ostinato.evaluation.statistics import compare, holm, score_seeds
+from ostinato.presets import PRESETS
+from ostinato.scoring import read_predictions
+
+SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=2"]
+MAJORITY = override(PRESETS["majority"](), SMALL)
+
+
+def plan_of(*vary, base=MAJORITY, **options):
+    return make_plan(base, vary, seeds=options.pop("seeds", "2"), **options)
+
+
+def same(results):
+    """What two comparisons with the same plan share: all but times and costs."""
+    for row in results["summary"]:
+        row.pop("cost"), row.pop("training_s")
+    for run in results["runs"]:
+        run.pop("seconds")
+    return {key: results[key] for key in ("runs", "summary", "pairs")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Two cells, two seeds, tested at two lengths besides."""
+    folder = tmp_path_factory.mktemp("comparison") / "cells"
+    return folder, run_comparison(plan_of("model.cell=rnn,gru"), folder, processes=1)
+
+
+def test_results_are_those_of_the_runs(finished):
+    folder, results = finished
+    assert [run["status"] for run in results["runs"]] == ["finished"] * 4
+    for run in results["runs"]:
+        figures = json.loads((folder / run["folder"] / "metrics.json").read_text(encoding="utf-8"))
+        assert run["test"]["accuracy"] == figures["test"]["accuracy"]
+        assert run["parameters"] == figures["model"]["parameters"]
+    for row, cell in zip(results["summary"], ("rnn", "gru"), strict=True):
+        scores = [run["test"]["accuracy"] for run in results["runs"] if run["settings"]["model.cell"] == cell]
+        assert row["scores"] == pytest.approx(scores)
+        assert row["mean"] == pytest.approx(np.mean(scores))
+
+
+def test_a_pair_is_tested_on_the_answers_of_its_runs(finished):
+    folder, results = finished
+    (pair,) = results["pairs"]
+
+    def answers(cell):
+        return [read_predictions(folder / "runs" / f"cell={cell}" / f"seed-{seed}" / "predictions.parquet", ["0", "1"]) for seed in (0, 1)]
+
+    predictions = {cell: answers(cell) for cell in ("rnn", "gru")}
+    targets = predictions["rnn"][0].targets
+    first, second = (score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]])) for cell in ("rnn", "gru"))
+    expected = compare(first, second)
+    assert pair["difference"] == pytest.approx(expected.difference)
+    assert pair["p"] == pytest.approx(holm([expected.p])[0])
+    assert pair["interval"] == pytest.approx(expected.interval)
+    assert pair["sentence"].startswith("rnn ")
+
+
+def test_cost_is_measured(finished):
+    _, results = finished
+    for row in results["summary"]:
+        cost = row["cost"]
+        assert 0 < cost["latency_ms"]["p50"] <= cost["latency_ms"]["p99"]
+        assert min(cost["batch_ms"], cost["sequences_per_s"], cost["training_tokens_per_s"]) > 0
+        assert cost["parameters"] == row["parameters"]
+        assert cost["file_bytes"] > 4 * cost["parameters"]
+        assert cost["memory_mib"] is None or cost["memory_mib"] <= cost["training_memory_mib"]
+
+
+def test_the_csv_has_a_line_a_run(finished):
+    folder, results = finished
+    lines = list(csv.DictReader((folder / "comparison.csv").read_text(encoding="utf-8").splitlines()))
+    assert [float(line["accuracy"]) for line in lines] == [run["test"]["accuracy"] for run in results["runs"]]
+    assert {line["status"] for line in lines} == {"finished"}
+
+
+def test_a_finished_comparison_trains_nothing_again(finished, monkeypatch):
+    folder, results = finished
+
+    def refuse(jobs, *arguments, **options):
+        assert not jobs
+        return iter(())
+
+    monkeypatch.setattr(comparing, "train_all", refuse)
+    again = run_comparison(read_plan(folder), folder)
+    assert {key: again[key] for key in ("runs", "summary", "pairs")} == {key: results[key] for key in ("runs", "summary", "pairs")}
+
+
+def test_another_plan_is_refused_in_the_same_folder(finished, tmp_path):
+    folder, _ = finished
+    with pytest.raises(RunError, match="cells: holds another comparison"):
+        run_comparison(plan_of("model.cell=rnn,lstm"), folder)
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunError, match="is not empty"):
+        run_comparison(plan_of("model.cell=rnn,gru"), tmp_path)
+    with pytest.raises(RunError, match="is not a comparison"):
+        read_plan(tmp_path)
+
+
+def test_two_processes_find_what_one_finds(finished, tmp_path):
+    _, results = finished
+    side_by_side = run_comparison(plan_of("model.cell=rnn,gru"), tmp_path / "both", processes=2)
+    assert same(side_by_side) == same(json.loads(json.dumps(results)))
+
+
+def test_a_run_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
+    base = override(MAJORITY, ["training.clip_norm=none"])
+    results = run_comparison(plan_of("training.lr=0.005,1e30", base=base, seeds="1"), tmp_path / "lr", processes=1)
+    good, bad = results["runs"]
+    assert (good["status"], bad["status"]) == ("finished", "failed")
+    assert "not finite" in bad["reason"] or "nan" in bad["reason"].lower()
+    assert [row["name"] for row in results["summary"]] == ["lr 0.005"]
+
+
+def test_a_process_that_is_killed_is_replaced(tmp_path):
+    plan = plan_of("model.cell=rnn,gru", seeds="1", base=override(MAJORITY, ["training.max_epochs=2000", "training.patience=none"]))
+    jobs = plan.jobs(plan.combinations())
+    outcomes = train_all(jobs, tmp_path, [], processes=1, threads=1)
+    histories = [str(tmp_path / job.folder / "metrics.jsonl") for job in jobs]
+    killer = subprocess.Popen([sys.executable, "-c", KILL_A_CHILD, str(os.getpid()), *histories])
+    told = [outcome.reason for outcome in outcomes]
+    killer.wait()
+    assert told == ["its process was killed by signal 9 (SIGKILL): memory may not have sufficed"] * 2
+
+
+KILL_A_CHILD = """
+import os, pathlib, signal, sys, time
+for history in map(pathlib.Path, sys.argv[2:]):
+    while not history.exists():
+        time.sleep(0.05)
+    for child in pathlib.Path(f"/proc/{sys.argv[1]}/task").glob("*/children"):
+        for pid in map(int, child.read_text().split()):
+            if pid != os.getpid() and b"spawn_main" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+"""
+
+
+def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, tmp_path):
+    _, results = finished
+    folder = tmp_path / "cells"
+    options = ["--vary", "model.cell=rnn,gru", "--seeds", "2", "--jobs", "1", *(part for setting in SMALL for part in ("--set", setting))]
+    command = [sys.executable, "-m", "ostinato", "compare", "majority", *options, "--out", folder]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not list(folder.glob("runs/*/*/metrics.json")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "comparison.json").exists()
+    assert same(run_comparison(read_plan(folder), folder, processes=1)) == same(json.loads(json.dumps(results)))
+
+
+def test_models_are_tested_at_lengths_they_were_not_trained_at(tmp_path):
+    results = run_comparison(plan_of("model.cell=rnn,gru", "data.length=20,60", seeds="1"), tmp_path / "lengths", processes=1)
+    assert len(results["runs"]) == 2  # trained once, whatever the lengths
+    assert [row["name"] for row in results["summary"]] == ["rnn, length 20", "rnn, length 60", "gru, length 20", "gru, length 60"]
+    assert [(pair["first"], pair["second"]) for pair in results["pairs"]] == [("rnn, length 20", "gru, length 20"), ("rnn, length 60", "gru, length 60")]
+    assert results["summary"][1]["n"] == 60
+
+
+def test_folds_are_pooled_to_all_rows(tmp_path):
+    base = override(PRESETS["promoters"](), ["training.max_epochs=1"])
+    results = run_comparison(plan_of("model.cell=rnn,gru", base=base, seeds="1", folds=2), tmp_path / "folds", processes=1)
+    assert [row["n"] for row in results["summary"]] == [106, 106]
+    assert len(results["runs"]) == 4
+    for row, runs in zip(results["summary"], (results["runs"][0::2], results["runs"][1::2]), strict=True):
+        assert row["mean"] == pytest.approx(np.average([run["test"]["accuracy"] for run in runs]), abs=0.02)  # 53 rows in each fold
