@@ -23,7 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CellName = Literal["rnn", "lstm", "gru"]
+CellName = Literal["rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm"]
 EngineName = Literal["auto", "reference", "torch", "native"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 FormatName = Literal["csv", "tsv", "jsonl", "parquet", "fasta", "ts"]

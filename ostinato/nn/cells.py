@@ -6,11 +6,14 @@ after the other, in the order that each cell's equation lists them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ostinato.nn.over_time import Gates, OverTime, State, by_kernel, by_scan, by_steps
 
 
 class Weights(NamedTuple):
@@ -22,8 +25,23 @@ class Weights(NamedTuple):
     bias_hh: Tensor  # (G·H,)
 
 
-State = tuple[Tensor, ...]  # (h,) or (h, c), each (B, H)
-Gates = dict[str, Tensor]  # by the letters of the equation, each (B, H)
+class ScanWeights(NamedTuple):
+    """The parameters of a cell whose gates know the input alone."""
+
+    weight_ih: Tensor  # (G·H, D)
+    bias_ih: Tensor  # (G·H,)
+
+
+class NormWeights(NamedTuple):
+    """The parameters of a cell with layer norm; the norms of the sums share one bias, which is the gates'."""
+
+    weight_ih: Tensor  # (G·H, D)
+    weight_hh: Tensor  # (G·H, H)
+    bias_ih: Tensor  # (G·H,)
+    gain_ih: Tensor  # (G·H,)
+    gain_hh: Tensor  # (G·H,)
+    bias_c: Tensor  # (H,)
+    gain_c: Tensor  # (H,)
 
 
 @dataclass(frozen=True)
@@ -35,19 +53,29 @@ class Cell:
         gates: blocks of H rows in the weights.
         states: tensors in the state; the first is the output h.
         step: `(x (B, D), state, weights) -> state`.
-        kernel: PyTorch's function for the same recurrence over a padded batch.
-        forget_gate: which gate keeps the state and starts open, if the cell has one.
+        over_time: the same over the steps of a padded batch, as fast as torch's operations go.
+        weights: the parameters that `step` takes.
+        opening: a gate and the bias that it starts with, so that the state is kept at first.
         activations: `(x (n, D), h (n, H), weights) -> {gate: (n, H)}`, h of the step before; its step's own gates, for any
             number of steps at once. None where the cell has no gates.
+        native: how our kernel runs it: `recurrent`, `scan`, or not at all.
     """
 
     name: str
     gates: int
     states: int
-    step: Callable[[Tensor, State, Weights], State]
-    kernel: Callable[..., tuple[Tensor, ...]]
-    forget_gate: int | None = None
-    activations: Callable[[Tensor, Tensor, Weights], Gates] | None = None
+    step: Callable[[Tensor, State, Any], State]
+    over_time: OverTime
+    weights: type[Weights] | type[ScanWeights] | type[NormWeights] = Weights
+    opening: tuple[int, float] | None = None
+    activations: Callable[[Tensor, Tensor, Any], Gates] | None = None
+    native: str | None = "recurrent"
+
+    def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter of a direction."""
+        rows = self.gates * hidden_size
+        known = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size), "bias_c": (hidden_size,), "gain_c": (hidden_size,)}
+        return {name: known.get(name, (rows,)) for name in self.weights._fields}
 
 
 def rnn_tanh_step(x: Tensor, state: State, weights: Weights) -> State:
@@ -104,9 +132,119 @@ def gru_step(x: Tensor, state: State, weights: Weights) -> State:
     return ((1 - z) * n + z * h,)
 
 
+def mingru_gates(x: Tensor, h: Tensor, weights: ScanWeights) -> Gates:
+    """The gate z by sigmoid and the candidate n by g; neither looks at h."""
+    z, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(2, dim=-1)  # (B, 2·H) -> 2 × (B, H)
+    return {"z": torch.sigmoid(z), "n": positive(n)}
+
+
+def mingru_step(x: Tensor, state: State, weights: ScanWeights) -> State:
+    """Minimal gated recurrent unit: h' = (1 − z)·h + z·n, with z by sigmoid and n = g(W_n x + b_n).
+
+    Gates and candidate know the input alone, so the recurrence is linear in h and all steps can be done at once. With g
+    (`positive`) h stays above 0: there is no sign to flip, and parity cannot be learnt.
+
+    Source: Feng et al. (2024), arXiv:2410.01201, section 3.1 and appendix B; here from a state of zeros.
+    """
+    (h,) = state
+    z, n = mingru_gates(x, h, weights).values()
+    return ((1 - z) * h + z * n,)
+
+
+def mingru_logs(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
+    """Log (1 − z) and log (z·n), for the scan."""
+    z, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(2, dim=-1)
+    return F.logsigmoid(-z), F.logsigmoid(z) + log_positive(n)
+
+
+def minlstm_gates(x: Tensor, h: Tensor, weights: ScanWeights) -> Gates:
+    """The gates f and i by sigmoid, divided by their sum, and the candidate n by g; none looks at h."""
+    f, i, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)  # (B, 3·H) -> 3 × (B, H)
+    share = F.logsigmoid(f) - F.logsigmoid(i)  # σ(f) / (σ(f) + σ(i)) is the sigmoid of this, also where both vanish
+    return {"f": torch.sigmoid(share), "i": torch.sigmoid(-share), "n": positive(n)}
+
+
+def minlstm_step(x: Tensor, state: State, weights: ScanWeights) -> State:
+    """Minimal long short-term memory: h' = f·h + i·n, with gates f and i that add up to one and n = g(W_n x + b_n).
+
+    Source: Feng et al. (2024), arXiv:2410.01201, section 3.2 and appendix B; here from a state of zeros.
+    """
+    (h,) = state
+    f, i, n = minlstm_gates(x, h, weights).values()
+    return (f * h + i * n,)
+
+
+def minlstm_logs(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
+    """Log f and log (i·n), for the scan."""
+    f, i, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)
+    share = F.logsigmoid(f) - F.logsigmoid(i)
+    return F.logsigmoid(share), F.logsigmoid(-share) + log_positive(n)
+
+
+def positive(x: Tensor) -> Tensor:
+    """g(x) = x + 0.5 for x ≥ 0, else sigmoid(x). Source: Feng et al. (2024), appendix B.3."""
+    return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
+
+
+def log_positive(x: Tensor) -> Tensor:
+    """Log g(x)."""
+    return torch.where(x >= 0, torch.log(F.relu(x) + 0.5), F.logsigmoid(x))
+
+
+def lnlstm_inputs(x: Tensor, weights: NormWeights) -> Tensor:
+    """What the input adds to the gates' sums: normalised, with gain and bias. (…, D) -> (…, 4·H)."""
+    return F.layer_norm(F.linear(x, weights.weight_ih), weights.bias_ih.shape, weights.gain_ih, weights.bias_ih)
+
+
+def lnlstm_gates_of(inputs: Tensor, h: Tensor, weights: NormWeights) -> Gates:
+    """The gates i, f, o by sigmoid and the candidate g by tanh, from `lnlstm_inputs` and the state before."""
+    sums = inputs + F.layer_norm(F.linear(h, weights.weight_hh), weights.gain_hh.shape, weights.gain_hh)
+    i, f, g, o = sums.chunk(4, dim=-1)  # (B, 4·H) -> 4 × (B, H)
+    return {"i": torch.sigmoid(i), "f": torch.sigmoid(f), "g": torch.tanh(g), "o": torch.sigmoid(o)}
+
+
+def lnlstm_gates(x: Tensor, h: Tensor, weights: NormWeights) -> Gates:
+    """The gates i, f, o by sigmoid, and the candidate g by tanh."""
+    return lnlstm_gates_of(lnlstm_inputs(x, weights), h, weights)
+
+
+def lnlstm_recur(inputs: Tensor, state: State, weights: NormWeights) -> State:
+    """A step from what the input adds."""
+    h, c = state
+    i, f, g, o = lnlstm_gates_of(inputs, h, weights).values()
+    c = f * c + i * g
+    h = o * torch.tanh(F.layer_norm(c, weights.gain_c.shape, weights.gain_c, weights.bias_c))
+    return h, c
+
+
+def lnlstm_step(x: Tensor, state: State, weights: NormWeights) -> State:
+    """LSTM with layer norm: gates from LN(W_ih x) + LN(W_hh h) + b; c' = f·c + i·g and h' = o·tanh(LN(c')).
+
+    Each norm is over all gates' sums together, as in the paper.
+
+    Source: Ba, Kiros & Hinton (2016), arXiv:1607.06450, equations 20 to 22 of the supplement.
+    """
+    return lnlstm_recur(lnlstm_inputs(x, weights), state, weights)
+
+
+_scan = partial(Cell, states=1, weights=ScanWeights, native="scan")
+
 CELLS = {
-    "rnn_tanh": Cell("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, kernel=torch.rnn_tanh),
-    "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, kernel=torch.rnn_relu),
-    "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, kernel=torch.lstm, forget_gate=1, activations=lstm_gates),
-    "gru": Cell("gru", gates=3, states=1, step=gru_step, kernel=torch.gru, activations=gru_gates),
+    "rnn_tanh": Cell("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, over_time=by_kernel(torch.rnn_tanh)),
+    "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, over_time=by_kernel(torch.rnn_relu)),
+    "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, over_time=by_kernel(torch.lstm), opening=(1, 1.0), activations=lstm_gates),
+    "gru": Cell("gru", gates=3, states=1, step=gru_step, over_time=by_kernel(torch.gru), activations=gru_gates),
+    "mingru": _scan("mingru", gates=2, step=mingru_step, over_time=by_scan(mingru_logs), opening=(0, -1.0), activations=mingru_gates),
+    "minlstm": _scan("minlstm", gates=3, step=minlstm_step, over_time=by_scan(minlstm_logs), opening=(0, 1.0), activations=minlstm_gates),
+    "lnlstm": Cell(
+        "lnlstm",
+        gates=4,
+        states=2,
+        step=lnlstm_step,
+        over_time=by_steps(lnlstm_inputs, lnlstm_recur),
+        weights=NormWeights,
+        opening=(1, 1.0),
+        activations=lnlstm_gates,
+        native=None,
+    ),
 }

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from ostinato.errors import ConfigError
-from ostinato.nn.cells import CELLS, Cell, State, Weights
+from ostinato.nn.cells import CELLS, Cell, Weights
 from ostinato.nn.engines import choose_engine, forced_engine, why_not_native
 from ostinato.nn.kernel import Spec, recurrent
 from ostinato.nn.layout import Layout, place, take
+from ostinato.nn.over_time import State
 
 # (spec, x (rows, D), lengths, states (L · directions, B, H), weights) -> y (rows, directions · H), final states
 Runner = Callable[[Spec, Tensor, Tensor | None, State, Sequence[Tensor]], tuple[Tensor, State]]

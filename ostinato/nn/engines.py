@@ -10,43 +10,47 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
-from ostinato.nn.cells import Cell, State, Weights
-from ostinato.nn.kernel import Spec, is_built, recurrent
+from ostinato.nn.cells import Cell
+from ostinato.nn.kernel import Spec, is_built, is_traced, recurrent, scan
 from ostinato.nn.layout import Layout, take
+from ostinato.nn.over_time import OverTime, State
 
 # oneDNN keeps a megabyte or so for each new shape of the last 1,024; every batch here has a new one. Without this, 3,000
 # batches of random lengths grew by 950 MiB (PyTorch 2.13); with it by 50, at the same speed. Read at oneDNN's first use.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
-# (cell, values (N, D), layout, weights of each direction) -> (N, directions · H)
-Engine = Callable[[Cell, Tensor, Layout, Sequence[Weights]], Tensor]
+Sides = Sequence[tuple[Tensor, ...]]  # the cell's weights, of each direction
 
-OverTime = Callable[[Cell, Tensor, State, Weights], Tensor]  # (cell, x (T, B, D), state, weights) -> h of every step (T, B, H)
+# (cell, values (N, D), layout, sides) -> (N, directions · H)
+Engine = Callable[[Cell, Tensor, Layout, Sides], Tensor]
 
 
-def run_reference(cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
+def run_reference(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     """Step by step, the sequences of a bucket side by side; steps past a sequence's end are never read."""
-    return _each_direction(_loop, cell, values, layout, sides)
+    return _each_direction(_loop(cell), cell, values, layout, sides)
 
 
-def run_torch(cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
-    """One call of PyTorch's kernel a bucket; what it computes past a sequence's end is never read."""
-    return _each_direction(_kernel, cell, values, layout, sides)
+def run_torch(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
+    """The cell's own way over time, a bucket at a time; what it computes past a sequence's end is never read."""
+    return _each_direction(cell.over_time, cell, values, layout, sides)
 
 
-def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
+def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     """One call of our kernel."""
+    if cell.native == "scan":
+        return scan(cell.name, values, layout.lengths_on_cpu, [weight for side in sides for weight in side])
     return run_native_stack(cell, values, layout, [sides])
 
 
-def run_native_stack(cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Sequence[Weights]], table: Tensor | None = None) -> Tensor:
+def run_native_stack(cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Sides], table: Tensor | None = None) -> Tensor:
     """One call of our kernel for layers that stand directly on each other; with a `table` (V, D) `values` are its rows' numbers (N,)."""
-    spec = Spec(cell.name, layers[0][0].weight_hh.shape[1], len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0)
+    spec = Spec(cell.name, hidden_size(cell, layers[0]), len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0)
     weights = [weight for sides in layers for side in sides for weight in side]
     x, ids = (values, None) if table is None else (table, values.long().contiguous())
     return recurrent(spec, x, ids, layout.lengths_on_cpu, None, None, weights)[0]
@@ -81,7 +85,12 @@ def forced_engine() -> str | None:
 forced_engine._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
 
 
-def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor]) -> str:
+def hidden_size(cell: Cell, sides: Sides) -> int:
+    """H, from a direction's first weight (G·H, D)."""
+    return sides[0][0].shape[0] // cell.gates
+
+
+def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor], cell: Cell | None = None) -> str:
     """The engine that serves a call: what `use_engine` says, else `engine`; `auto` is native where that works.
 
     Raises:
@@ -90,7 +99,7 @@ def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor]) -> str
     wanted = forced_engine() or engine
     if wanted not in ("auto", "native"):
         return wanted
-    reason = why_not_native(values, weights)
+    reason = why_not_native(values, weights, cell)
     if reason is None:
         return "native"
     if wanted == "native":
@@ -98,8 +107,12 @@ def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor]) -> str
     return "torch"
 
 
-def why_not_native(values: Tensor, weights: Sequence[Tensor]) -> str | None:
+def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None = None) -> str | None:
     """Why the kernel cannot serve a call; None when it can. It takes float32 on the CPU."""
+    if cell is not None and cell.native is None:
+        return f"it has no kernel for {cell.name}"
+    if cell is not None and cell.native == "scan" and is_traced(values, *weights):
+        return f"its kernel for {cell.name} is not for tracers"
     if not is_built():
         return "it was not compiled (see: ostinato doctor)"
     for tensor in (values, *weights):
@@ -118,37 +131,33 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor]) -> str | None:
     return None
 
 
-def _loop(cell: Cell, x: Tensor, state: State, weights: Weights) -> Tensor:
-    outputs = []
-    for x_t in x:  # (T, B, D) -> T × (B, D)
-        state = cell.step(x_t, state, weights)
-        outputs.append(state[0])
-    return torch.stack(outputs)
+def _loop(cell: Cell) -> OverTime:
+    def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
+        outputs = []
+        for x_t in x:  # (T, B, D) -> T × (B, D)
+            state = cell.step(x_t, state, weights)
+            outputs.append(state[0])
+        return torch.stack(outputs)
+
+    return over_time
 
 
-def _kernel(cell: Cell, x: Tensor, state: State, weights: Weights) -> Tensor:
-    # train=True whenever a gradient may be asked for: cuDNN refuses the backward of a call made with train=False
-    num_layers, dropout, train, bidirectional, batch_first = 1, 0.0, torch.is_grad_enabled(), False, False
-    start = [part.unsqueeze(0) for part in state]  # (B, H) -> (L=1, B, H)
-    return cell.kernel(x, start if cell.states > 1 else start[0], list(weights), True, num_layers, dropout, train, bidirectional, batch_first)[0]
-
-
-def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sequence[Weights]) -> Tensor:
+def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     outputs = [_in_buckets(over_time, cell, values, layout, weights, reverse) for weights, reverse in zip(sides, (False, True), strict=False)]
     return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
 
 
-def _in_buckets(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, weights: Weights, reverse: bool) -> Tensor:
+def _in_buckets(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, weights: tuple[Tensor, ...], reverse: bool) -> Tensor:
     """Run each bucket as a padded block; the reverse direction reads each sequence from its own end."""
     outputs, steps = [], []
     for bucket in layout.buckets:
         x = bucket.pad(values, reverse=reverse)  # (N, D) -> (T, B, D)
-        zero = x.new_zeros(bucket.width, weights.weight_hh.shape[1])
-        h = over_time(cell, x, (zero,) * cell.states, weights)  # (T, B, D) -> (T, B, H)
+        zero = x.new_zeros(bucket.width, hidden_size(cell, [weights]))
+        h = over_time(x, (zero,) * cell.states, weights)  # (T, B, D) -> (T, B, H)
         outputs.append(bucket.unpad(h, reverse=reverse))
         steps.append(bucket.steps)
     if not outputs:
-        return values.new_zeros(0, weights.weight_hh.shape[1])
+        return values.new_zeros(0, hidden_size(cell, [weights]))
     if len(outputs) == 1 and steps[0] is None:
         return outputs[0]
     order = torch.cat([part for part in steps if part is not None]).argsort()

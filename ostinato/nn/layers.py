@@ -1,6 +1,7 @@
 """Recurrent layers (a cell run over time) and stacks of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.backends.cudnn.rnn
@@ -16,12 +17,12 @@ class RecurrentLayer(nn.Module):
     """A cell run over every sequence of a ragged batch, forwards or in both directions, from a zero state.
 
     Parameters are named and shaped as in `torch.nn` (`weight_ih_l0`, …, `bias_hh_l0_reverse`), so the state dicts
-    of `torch.nn.RNN`, `LSTM` and `GRU` of one layer fit.
+    of `torch.nn.RNN`, `LSTM` and `GRU` of one layer fit; those of other cells as the cell's `weights` say.
 
     Args:
         input_size: D.
         hidden_size: H, a direction.
-        cell: `rnn_tanh`, `rnn_relu`, `lstm` or `gru`.
+        cell: one of `CELLS`.
         bidirectional: also read each sequence from its own end.
         engine: `auto`, `reference`, `torch` or `native`; `auto` chooses at each call.
 
@@ -39,12 +40,9 @@ class RecurrentLayer(nn.Module):
         self.engine = engine
         if engine != "auto":
             look_up(ENGINES, engine, "engine")
-        rows = self.cell.gates * hidden_size
         for suffix in self._suffixes():
-            self.register_parameter(f"weight_ih{suffix}", nn.Parameter(torch.empty(rows, input_size)))
-            self.register_parameter(f"weight_hh{suffix}", nn.Parameter(torch.empty(rows, hidden_size)))
-            self.register_parameter(f"bias_ih{suffix}", nn.Parameter(torch.empty(rows)))
-            self.register_parameter(f"bias_hh{suffix}", nn.Parameter(torch.empty(rows)))
+            for name, shape in self.cell.shapes(input_size, hidden_size).items():
+                self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
 
     @property
@@ -52,29 +50,32 @@ class RecurrentLayer(nn.Module):
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights, zero biases, forget gates that start open.
+        """Glorot input weights, orthogonal recurrent weights, gains of one, zero biases, gates that keep the state at first.
 
         Source: Glorot & Bengio (2010); Saxe et al. (2014); Jozefowicz et al. (2015), section 2.2, for the forget bias of 1.
         """
+        H = self.hidden_size
         with torch.no_grad():
             for weights in self.directions():
-                for gate in range(self.cell.gates):
-                    rows = slice(gate * self.hidden_size, (gate + 1) * self.hidden_size)
-                    nn.init.xavier_uniform_(weights.weight_ih[rows])
-                    nn.init.orthogonal_(weights.weight_hh[rows])
-                    # b_ih and b_hh add up: the forget gate's 1 stands in one of them only
-                    weights.bias_ih[rows].fill_(1.0 if gate == self.cell.forget_gate else 0.0)
-                    weights.bias_hh[rows].zero_()
+                for name, weight in weights._asdict().items():
+                    if weight.dim() == 1:
+                        weight.fill_(1.0 if name.startswith("gain") else 0.0)
+                        continue
+                    for gate in weight.split(H):
+                        nn.init.xavier_uniform_(gate) if name == "weight_ih" else nn.init.orthogonal_(gate)
+                if self.cell.opening is not None:  # b_ih and b_hh add up: it stands in one of them only
+                    gate, bias = self.cell.opening
+                    weights.bias_ih[gate * H : (gate + 1) * H].fill_(bias)
 
-    def directions(self) -> list[Weights]:
-        """The weights of the forward direction, then of the reverse one."""
-        return [Weights(*(getattr(self, name + suffix) for name in Weights._fields)) for suffix in self._suffixes()]
+    def directions(self) -> list[Any]:
+        """The weights of the forward direction, then of the reverse one, as the cell's `weights`."""
+        return [self.cell.weights(*(getattr(self, name + suffix) for name in self.cell.weights._fields)) for suffix in self._suffixes()]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for weights in self.directions():  # cuDNN wants each call's weights in one block of memory
-            if weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
-                mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.cell.kernel.__name__.upper())  # type: ignore[no-untyped-call]
+            if self.cell.weights is Weights and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
+                mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.cell.name.upper())  # type: ignore[no-untyped-call]
                 with torch.no_grad():
                     torch._cudnn_rnn_flatten_weight(list(weights), 4, self.input_size, mode, self.hidden_size, 0, 1, False, False)
         return self
@@ -84,7 +85,7 @@ class RecurrentLayer(nn.Module):
 
     def engine_for(self, values: Tensor) -> str:
         """The engine that would serve these values now."""
-        return choose_engine(self.engine, values, [weight for side in self.directions() for weight in side])
+        return choose_engine(self.engine, values, [weight for side in self.directions() for weight in side], self.cell)
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
@@ -116,16 +117,44 @@ class VariationalDropout(nn.Module):
         return f"p={self.p}"
 
 
-class RecurrentStack(nn.Module):
-    """Recurrent layers on top of each other, with dropout before each, residuals and layer norm after.
+class Stack(nn.Module):
+    """Layers on top of each other, with dropout before each, residuals and layer norm after.
 
     Args:
-        input_size: D.
-        hidden_size: H, a direction.
-        num_layers: layers in the stack.
+        layers: each maps values (N, D) and a layout to (N, `output_size`).
+        output_size: H, of every layer.
         residual: from the second layer on, add the layer's input to its output (the sizes agree there).
         layer_norm: normalise each layer's output, the residual included (Ba et al. 2016).
         dropout: of the variational dropout before each layer, the first included.
+
+    Shapes:
+        values (N, D) -> (N, H).
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], output_size: int, *, residual: bool, layer_norm: bool, dropout: float) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.residual = residual
+        self.dropout = VariationalDropout(dropout)
+        self.layers = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(nn.LayerNorm(output_size) if layer_norm else nn.Identity() for _ in self.layers)
+
+    def forward(self, values: Tensor, layout: Layout) -> Tensor:
+        for _, _, _, outputs in self.layer_by_layer(values, layout):
+            values = outputs
+        return values
+
+    def layer_by_layer(self, values: Tensor, layout: Layout) -> Iterator[tuple[Any, Tensor, Tensor, Tensor]]:
+        """Each layer, what it reads, its hidden states, and what these become by residual and norm: the next one's input."""
+        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            inputs = self.dropout(values, layout)
+            hidden = layer(inputs, layout)
+            values = norm(hidden + values if self.residual and depth > 0 else hidden)
+            yield layer, inputs, hidden, values
+
+
+class RecurrentStack(Stack):
+    """Recurrent layers on top of each other; see `RecurrentLayer` and `Stack` for the arguments.
 
     Shapes:
         values (N, D), or token ids (N,) with their table (V, D) -> (N, H), or (N, 2·H) for both directions.
@@ -144,42 +173,24 @@ class RecurrentStack(nn.Module):
         dropout: float = 0.0,
         engine: str = "auto",
     ) -> None:
-        super().__init__()
+        output_size = hidden_size * (2 if bidirectional else 1)
+        sizes = [input_size] + [output_size] * (num_layers - 1)
+        layers = [RecurrentLayer(size, hidden_size, cell=cell, bidirectional=bidirectional, engine=engine) for size in sizes]
+        super().__init__(layers, output_size, residual=residual, layer_norm=layer_norm, dropout=dropout)
         self.hidden_size = hidden_size
-        self.residual = residual
-        self.dropout = VariationalDropout(dropout)
-        self.layers = nn.ModuleList()
-        self.norms = nn.ModuleList()
-        size = input_size
-        for _ in range(num_layers):
-            layer = RecurrentLayer(size, hidden_size, cell=cell, bidirectional=bidirectional, engine=engine)
-            size = layer.output_size
-            self.layers.append(layer)
-            self.norms.append(nn.LayerNorm(size) if layer_norm else nn.Identity())
-        self.output_size = size
 
     def forward(self, values: Tensor, layout: Layout, table: Tensor | None = None) -> Tensor:
-        if self._is_plain() and self.engine_for(values if table is None else table) == "native":
-            first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
+        first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
+        if first.cell.native == "recurrent" and self._is_plain() and self.engine_for(values if table is None else table) == "native":
             return run_native_stack(first.cell, values, layout, [layer.directions() for layer in self.layers], table)  # type: ignore[operator]
         if table is not None:
             values = nn.functional.embedding(values, table)  # (N,) -> (N, D)
-        for _, _, _, outputs in self.layer_by_layer(values, layout):
-            values = outputs
-        return values
-
-    def layer_by_layer(self, values: Tensor, layout: Layout) -> Iterator[tuple[RecurrentLayer, Tensor, Tensor, Tensor]]:
-        """Each layer, what it reads, its hidden states, and what these become by residual and norm: the next one's input."""
-        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            inputs = self.dropout(values, layout)
-            hidden = layer(inputs, layout)
-            values = norm(hidden + values if self.residual and depth > 0 else hidden)
-            yield layer, inputs, hidden, values  # type: ignore[misc]
+        return super().forward(values, layout)
 
     def engine_for(self, values: Tensor) -> str:
         """The engine that would serve these values (N, D) now."""
         first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
-        return choose_engine(first.engine, values, first.directions()[0])
+        return choose_engine(first.engine, values, first.directions()[0], first.cell)
 
     def _is_plain(self) -> bool:
         """Whether nothing stands between the layers at the moment, so that one call can run them all."""

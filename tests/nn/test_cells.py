@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ostinato.nn import CELLS, Weights
+from ostinato.nn.cells import NormWeights, ScanWeights, log_positive, positive
 
 PEERS = {
     "rnn_tanh": lambda: nn.RNNCell(3, 5),
@@ -16,7 +17,7 @@ PEERS = {
 }
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", PEERS)
 def test_step_equals_torch_cell(name):
     peer, cell = PEERS[name](), CELLS[name]
     x, state = torch.randn(4, 3), tuple(torch.randn(4, 5) for _ in range(cell.states))
@@ -30,11 +31,11 @@ def test_step_equals_torch_cell(name):
 @pytest.mark.parametrize("name", CELLS)
 def test_step_passes_gradcheck(name):
     cell = CELLS[name]
-    shapes = [(2, 3), *[(2, 4)] * cell.states, (cell.gates * 4, 3), (cell.gates * 4, 4), (cell.gates * 4,), (cell.gates * 4,)]
+    shapes = [(2, 3), *[(2, 4)] * cell.states, *cell.shapes(3, 4).values()]
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
     def step(x, *rest):
-        return cell.step(x, rest[: cell.states], Weights(*rest[cell.states :]))
+        return cell.step(x, rest[: cell.states], cell.weights(*rest[cell.states :]))
 
     assert torch.autograd.gradcheck(step, inputs)
 
@@ -79,3 +80,44 @@ def test_gru_gates_are_the_activations_of_their_sums():
 
 def test_rnns_have_no_gates():
     assert CELLS["rnn_tanh"].activations is CELLS["rnn_relu"].activations is None
+
+
+def test_mingru_mixes_the_state_and_a_positive_candidate():
+    # x = 1, h = 0.5: z = σ(1 − 1) = 1/2; n = g(0.5) = 1 and g(−2) = σ(−2)
+    (h,) = CELLS["mingru"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), ScanWeights(torch.tensor([[1.0], [0.5]]), torch.tensor([-1.0, 0.0])))
+    assert h.item() == pytest.approx(0.5 * 0.5 + 0.5 * 1.0)
+    (h,) = CELLS["mingru"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), ScanWeights(torch.tensor([[1.0], [-2.0]]), torch.tensor([-1.0, 0.0])))
+    assert h.item() == pytest.approx(0.5 * 0.5 + 0.5 / (1 + math.exp(2.0)))
+
+
+def test_minlstm_gates_are_shares_of_their_sum():
+    # sums 0 and ln 3: f = 1/2 and i = 3/4, so f' = 0.4 and i' = 0.6; n = g(1.5) = 2
+    weights = ScanWeights(torch.zeros(3, 1), torch.tensor([0.0, math.log(3.0), 1.5]))
+    (h,) = CELLS["minlstm"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), weights)
+    assert h.item() == pytest.approx(0.4 * 0.5 + 0.6 * 2)
+
+
+def test_minlstm_gates_are_numbers_where_both_vanish():
+    gates = CELLS["minlstm"].activations(torch.ones(1, 1), torch.zeros(1, 1), ScanWeights(torch.zeros(3, 1), torch.tensor([-200.0, -200.0, 0.0])))
+    assert {name: gate.item() for name, gate in gates.items()} == pytest.approx({"f": 0.5, "i": 0.5, "n": 0.5})
+
+
+def test_positive_is_continuous_and_its_logarithm_its_own():
+    x = torch.tensor([-100.0, -2.0, -1e-6, 0.0, 1e-6, 3.0], dtype=torch.float64)
+    assert positive(x).diff().ge(0).all()
+    torch.testing.assert_close(positive(x)[2:5], torch.full((3,), 0.5, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(log_positive(x), positive(x).log())
+
+
+def test_lnlstm_equals_its_equations_by_torchs_layer_norm():
+    x, h, c = torch.randn(2, 3), torch.randn(2, 4), torch.randn(2, 4)
+    weights = NormWeights(*(torch.randn(shape) for shape in CELLS["lnlstm"].shapes(3, 4).values()))
+
+    def norm(values, gain, bias=0.0):
+        return (values - values.mean(1, keepdim=True)) / torch.sqrt(values.var(1, unbiased=False, keepdim=True) + 1e-5) * gain + bias
+
+    sums = norm(x @ weights.weight_ih.T, weights.gain_ih) + norm(h @ weights.weight_hh.T, weights.gain_hh) + weights.bias_ih
+    i, f, g, o = sums.chunk(4, dim=1)
+    expected_c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    expected_h = torch.sigmoid(o) * torch.tanh(norm(expected_c, weights.gain_c, weights.bias_c))
+    torch.testing.assert_close(CELLS["lnlstm"].step(x, (h, c), weights), (expected_h, expected_c))

@@ -229,3 +229,67 @@ def test_autocast_is_obeyed_by_the_torch_engine():
     layer = RecurrentLayer(3, 4, cell="gru")
     with torch.autocast("cpu", torch.bfloat16):
         assert layer.engine_for(torch.randn(5, 3)) == "torch"
+
+
+MORE = ["mingru", "minlstm", "lnlstm"]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", MORE)
+def test_engines_of_further_cells_equal_the_step_loop_forward_and_backward(cell, bidirectional):
+    layer = RecurrentLayer(5, 6, cell=cell, bidirectional=bidirectional).double()
+    values, layout = ragged(torch.tensor([7, 1, 300, 12, 0, 65]), 5, torch.float64)
+    found = []
+    for engine in ("reference", "torch"):
+        layer.zero_grad()
+        inputs = values.clone().requires_grad_()
+        with use_engine(engine):
+            outputs = layer(inputs, layout)
+        (outputs * torch.linspace(-1, 1, outputs.numel(), dtype=torch.float64).view_as(outputs)).sum().backward()
+        found.append([outputs.detach(), inputs.grad, *(parameter.grad.clone() for parameter in layer.parameters())])
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_the_scan_in_logarithms_stays_exact_over_long_sequences(cell):
+    layer = RecurrentLayer(2, 3, cell=cell)
+    values, layout = 10 * torch.randn(5000, 2), Layout(torch.tensor([5000]))
+    with torch.inference_mode(), use_engine("torch"):
+        ours = layer(values, layout)
+    with torch.inference_mode(), use_engine("reference"):
+        exact = layer.double()(values.double(), layout)
+    torch.testing.assert_close(ours.double(), exact, rtol=2e-4, atol=1e-6)  # sums of 64 logarithms of size 10, in float32
+
+
+@pytest.mark.parametrize("cell", MORE)
+def test_further_cells_pass_gradcheck(cell):
+    layer = RecurrentLayer(2, 3, cell=cell, bidirectional=True, engine="torch").double()
+    values, layout = ragged(torch.tensor([3, 0, 2]), 2, torch.float64)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(inputs, *weights):
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (inputs, layout))
+
+    assert torch.autograd.gradcheck(run, [values.requires_grad_(), *layer.parameters()])
+
+
+@pytest.mark.parametrize("cell", MORE)
+def test_further_cells_start_by_keeping_their_state(cell):
+    layer = RecurrentLayer(2, 4, cell=cell)
+    assert layer.bias_ih_l0[:4].tolist() == {"mingru": [-1.0] * 4, "minlstm": [1.0] * 4, "lnlstm": [0.0] * 4}[cell]
+    if cell == "lnlstm":
+        assert layer.bias_ih_l0[4:8].tolist() == [1.0] * 4
+        assert layer.gain_hh_l0.tolist() == [1.0] * 16
+
+
+def test_a_cell_without_a_kernel_says_so():
+    with pytest.raises(ConfigError, match="it has no kernel for lnlstm"):
+        RecurrentLayer(2, 4, cell="lnlstm", engine="native")(*ragged(LENGTHS, 2))
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # said by torch's compiler to itself (PyTorch 2.13)
+@pytest.mark.parametrize("cell", MORE)
+def test_further_cells_stack_and_compile(cell):
+    stack = RecurrentStack(4, 6, cell=cell, num_layers=2, bidirectional=True, residual=True, layer_norm=True)
+    values, layout = ragged(LENGTHS, 4)
+    torch.testing.assert_close(torch.compile(stack, backend="eager")(values, layout), stack(values, layout), rtol=1e-4, atol=1e-5)

@@ -9,8 +9,9 @@ from ostinato.nn.kernel import tracing  # noqa: F401 - registers the operators, 
 from ostinato.nn.kernel.attention import attend
 from ostinato.nn.kernel.binding import library
 from ostinato.nn.kernel.operators import Spec, is_traced, linear, recurrent
+from ostinato.nn.kernel.scan import scan
 
-__all__ = ["Spec", "attend", "is_built", "is_traced", "linear", "pool", "recurrent", "variant"]
+__all__ = ["Spec", "attend", "is_built", "is_traced", "linear", "pool", "recurrent", "scan", "variant"]
 
 
 def is_built() -> bool:

@@ -11,6 +11,7 @@ LIBRARY = Path(os.environ.get("OSTINATO_LIBRARY") or Path(__file__).with_name("l
 
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru")  # in the order of the library's enumeration, as are these:
 ORDERS = ("ragged", "batch_first", "time_first")
+SCANS = ("mingru", "minlstm")
 STATUS = (
     "",
     "not enough memory for the recurrent layer: make the batch smaller",
@@ -50,6 +51,22 @@ class AttentionGradients(ctypes.Structure):
     """`OstinatoAttentionGradients` of interface.h."""
 
     _fields_ = [(name, _pointer) for name in ("out", "h", "project", "bias", "score")]
+
+
+class Scan(ctypes.Structure):
+    """`OstinatoScan` of interface.h."""
+
+    _fields_ = [
+        *((name, _int) for name in ("cell", "num_directions")),
+        *((name, _long) for name in ("batch_size", "num_steps", "input_size", "hidden_size")),
+        *((name, _pointer) for name in ("lengths", "x", "weights", "y", "sums")),
+    ]
+
+
+class ScanGradients(ctypes.Structure):
+    """`OstinatoScanGradients` of interface.h."""
+
+    _fields_ = [(name, _pointer) for name in ("y", "x", "weights")]
 
 
 @cache

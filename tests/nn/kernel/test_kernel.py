@@ -3,7 +3,6 @@
 import ctypes
 import math
 import os
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,29 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.nn import kernel
-from ostinato.nn.kernel import binding, operators
+from ostinato.nn.kernel import binding
 
 if not kernel.is_built():
     pytest.skip("the kernel was not compiled", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("variant")
+
 LENGTHS = (7, 1, 30, 0, 12, 3, 29, 30, 2)
 TINY = torch.finfo(torch.float32).tiny
-
-
-@pytest.fixture(scope="module", autouse=True, params=["avx512", "avx2", "portable"])
-def variant(request, tmp_path_factory):
-    """Every test runs once with each variant: a copy of the library, which chooses its variant when it is first called."""
-    copy = shutil.copy(binding.LIBRARY, tmp_path_factory.mktemp(request.param))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSTINATO_KERNEL", request.param)
-        patch.setattr(binding, "LIBRARY", copy)
-        binding.library.cache_clear()
-        operators._floats_a_step.cache_clear()
-        if kernel.variant() != request.param:
-            pytest.skip(f"this machine has no {request.param}")
-        yield
-    binding.library.cache_clear()
-    operators._floats_a_step.cache_clear()
 
 
 # ---- against torch.nn ----------------------------------------------------------------------------------------------

@@ -88,6 +88,16 @@ int ostinato_attend_backward(const OstinatoAttention *attention, const OstinatoA
   return guarded([&] { variant().attend_backward(*attention, *gradients, threads); });
 }
 
+int ostinato_scan(const OstinatoScan *scan, int32_t threads) {
+  if (int status = check_lengths(scan->lengths, scan->batch_size, scan->num_steps, scan->num_steps)) return status;
+  return guarded([&] { variant().scan(*scan, threads); });
+}
+
+int ostinato_scan_backward(const OstinatoScan *scan, const OstinatoScanGradients *gradients, int32_t threads) {
+  if (int status = check_lengths(scan->lengths, scan->batch_size, scan->num_steps, scan->num_steps)) return status;
+  return guarded([&] { variant().scan_backward(*scan, *gradients, threads); });
+}
+
 const char *ostinato_variant(void) { return variant().name; }
 const char *ostinato_pool(void) { return pool_name(); }
 }

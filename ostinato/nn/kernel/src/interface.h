@@ -73,6 +73,29 @@ struct OstinatoAttentionGradients {
 OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t threads);
 OSTINATO_API int ostinato_attend_backward(const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
 
+// Layers whose gates know the input alone: h' = keep·h + (1 - keep)·candidate over each sequence, from zeros.
+enum OstinatoScanCell { OSTINATO_MIN_GRU, OSTINATO_MIN_LSTM };  // of 2 and 3 gates
+
+struct OstinatoScan {
+  int32_t cell, num_directions;
+  int64_t batch_size, num_steps, input_size, hidden_size;  // B, N, D, H
+  const int64_t *lengths;       // (B,)
+  const float *x;               // (N, D), the steps of each sequence end to end
+  const float *const *weights;  // directions · {weight_ih (G·H, D), bias_ih (G·H,)}
+  float *y;                     // (N, directions · H)
+  float *sums;                  // * kept for a backward: (N, directions · G · H rounded up to a multiple of 16)
+};
+
+// Overwrites sums: it serves one backward.
+struct OstinatoScanGradients {
+  const float *y;         // (N, directions · H)
+  float *x;               // * (N, D)
+  float *const *weights;  // as `weights`, each *
+};
+
+OSTINATO_API int ostinato_scan(const OstinatoScan *scan, int32_t threads);
+OSTINATO_API int ostinato_scan_backward(const OstinatoScan *scan, const OstinatoScanGradients *gradients, int32_t threads);
+
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
 OSTINATO_API const char *ostinato_variant(void);
 OSTINATO_API const char *ostinato_pool(void);  // "openmp" or "threads"

@@ -58,6 +58,7 @@ void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // z
 #include "backward.h"
 #include "linear.h"
 #include "attention.h"
+#include "scan.h"
 
 template <class Nonlinearity, class F> void with_rnn(int64_t H, F f) {
   switch (std::min((H + W - 1) / W, int64_t(4))) {
@@ -110,6 +111,8 @@ extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::linear,
     OSTINATO_VARIANT::attend,
     OSTINATO_VARIANT::attend_backward,
+    OSTINATO_VARIANT::scan,
+    OSTINATO_VARIANT::scan_backward,
 };
 
 }  // namespace ostinato

@@ -14,6 +14,8 @@ struct Variant {
   void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads);
   void (*attend)(const OstinatoAttention &, int threads);
   void (*attend_backward)(const OstinatoAttention &, const OstinatoAttentionGradients &, int threads);
+  void (*scan)(const OstinatoScan &, int threads);
+  void (*scan_backward)(const OstinatoScan &, const OstinatoScanGradients &, int threads);
 };
 
 #if defined(__x86_64__)

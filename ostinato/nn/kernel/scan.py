@@ -1,0 +1,90 @@
+"""Linear recurrences in the kernel: product with the input, gates and recurrence in one pass, forward and backward."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ostinato.nn.kernel import binding
+from ostinato.nn.kernel.binding import SCANS, Scan, ScanGradients
+from ostinato.nn.kernel.operators import Kept, take_saved
+
+
+def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Run `mingru` or `minlstm` over each sequence from a zero state.
+
+    Args:
+        x: (N, D), the steps of each sequence end to end.
+        lengths: (B,) int64 on the CPU.
+        weights: of each direction `weight_ih` (G·H, D) and `bias_ih` (G·H,).
+
+    Returns:
+        (N, directions · H); the bits of a sequence do not depend on the others.
+
+    Raises:
+        ValueError: lengths are negative or do not add up.
+    """
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *weights)):
+        y: Tensor = _Scan.apply(cell, x, lengths, *weights)  # type: ignore[no-untyped-call]
+        return y
+    return _forward(cell, x, lengths, weights, None)
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cell: str, x: Tensor, lengths: Tensor, *weights: Tensor) -> Tensor:
+        ctx.kept = _room(x, weights)
+        y = _forward(cell, x, lengths, weights, ctx.kept.tensor)
+        ctx.cell = cell
+        ctx.save_for_backward(y, x, lengths, *weights)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        y, x, lengths, *weights = ctx.saved_tensors
+        kept, ctx.kept = ctx.kept, None
+        if kept is None:  # a second backward of a retained graph: the first has overwritten what was kept
+            kept = _room(x, weights)
+            _forward(ctx.cell, x, lengths, weights, kept.tensor)
+        x, dy = x.contiguous(), dy.contiguous()
+        dx = torch.empty_like(x) if ctx.needs_input_grad[1] else None
+        weights = [weight.contiguous() for weight in weights]
+        dweights = [torch.empty_like(weight) if wanted else None for weight, wanted in zip(weights, ctx.needs_input_grad[3:], strict=True)]
+        call, _alive = _call(ctx.cell, x, lengths, weights, y, kept.tensor)
+        pointers = _pointers(dweights)
+        gradients = ScanGradients(dy.data_ptr(), None if dx is None else dx.data_ptr(), ctypes.addressof(pointers))
+        binding.check(binding.built_library().ostinato_scan_backward(ctypes.byref(call), ctypes.byref(gradients), torch.get_num_threads()))
+        return None, dx, None, *dweights
+
+
+def _room(x: Tensor, weights: Sequence[Tensor]) -> Kept:
+    """For the sums of all gates, each gate's units rounded up to whole vectors."""
+    gates = sum(-(-len(bias) // 16) * 16 + 48 for bias in weights[1::2])  # up to 3 gates, each rounded up by less than 16
+    return take_saved(len(x) * gates)
+
+
+def _forward(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], sums: Tensor | None) -> Tensor:
+    x, weights = x.contiguous(), [weight.contiguous() for weight in weights]
+    y = x.new_empty(len(x), sum(len(bias) for bias in weights[1::2]) // _gates(cell))
+    call, _alive = _call(cell, x, lengths, weights, y, sums)
+    binding.check(binding.built_library().ostinato_scan(ctypes.byref(call), torch.get_num_threads()))
+    return y
+
+
+def _call(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], y: Tensor, sums: Tensor | None) -> tuple[Scan, Any]:
+    """The library's view of a call, and the array that has to stay alive with it."""
+    pointers, directions = _pointers(weights), len(weights) // 2
+    sizes = (len(lengths), *x.shape, y.shape[1] // directions)
+    kept = None if sums is None else sums.data_ptr()
+    return Scan(SCANS.index(cell), directions, *sizes, lengths.data_ptr(), x.data_ptr(), ctypes.addressof(pointers), y.data_ptr(), kept), pointers
+
+
+def _pointers(tensors: Sequence[Tensor | None]) -> Any:
+    return (ctypes.c_void_p * len(tensors))(*(None if tensor is None else tensor.data_ptr() for tensor in tensors))
+
+
+def _gates(cell: str) -> int:
+    return 2 if cell == "mingru" else 3

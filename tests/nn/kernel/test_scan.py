@@ -1,0 +1,122 @@
+"""The kernel's linear recurrences in each instruction set: against the step loop in float64, and all that must not matter."""
+
+import copy
+
+import pytest
+import torch
+from cases import assert_same_bits, relative_error
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato.nn import Layout, RecurrentLayer, kernel, use_engine
+
+if not kernel.is_built():
+    pytest.skip("the kernel was not compiled", allow_module_level=True)
+
+pytestmark = pytest.mark.usefixtures("variant")
+
+SCANS = ["mingru", "minlstm"]
+LENGTHS = (7, 1, 130, 0, 64, 65, 29)
+
+
+def run(layer, x, lengths, engine):
+    """Outputs, and the gradients of the input and all parameters for one fixed gradient of the outputs."""
+    layer.zero_grad()
+    x = x.clone().requires_grad_()
+    with use_engine(engine):
+        y = layer(x, Layout(torch.tensor(lengths)))
+    weight = torch.linspace(-1, 2, max(y.numel(), 1), dtype=y.dtype)[: y.numel()].view_as(y)
+    (y * weight).sum().backward()
+    return [y.detach(), x.grad, *(parameter.grad.clone() for parameter in layer.parameters())]
+
+
+def _coarse(values):
+    """Multiples of 1/64, whose sums of products float32 holds exactly: no rounding puts one on the other side of g's kink at 0."""
+    return (64 * values).round() / 64
+
+
+def assert_agrees(cell, input_size, hidden_size, bidirectional, lengths, scale=1.0):
+    layer = RecurrentLayer(input_size, hidden_size, cell=cell, bidirectional=bidirectional)
+    x = _coarse(scale * torch.randn(sum(lengths), input_size))
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(_coarse(parameter))
+    exact = run(copy.deepcopy(layer).double(), x.double(), lengths, "reference")
+    for ours, right in zip(run(layer, x, lengths, "native"), exact, strict=True):
+        assert ours.shape == right.shape
+        assert relative_error([ours], [right]) <= 5e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(SCANS), st.integers(1, 40), st.integers(1, 140), st.booleans(), st.lists(st.integers(0, 70), min_size=1, max_size=6).filter(any))
+def test_outputs_and_gradients_agree_with_float64(cell, input_size, hidden_size, bidirectional, lengths):
+    assert_agrees(cell, input_size, hidden_size, bidirectional, lengths)
+
+
+@pytest.mark.parametrize("cell", SCANS)
+def test_a_long_sequence_agrees(cell):
+    assert_agrees(cell, 3, 5, True, [20_000])
+
+
+@pytest.mark.parametrize("cell", SCANS)
+def test_sums_far_out_stay_numbers(cell):
+    assert_agrees(cell, 4, 6, False, [9, 4], scale=60.0)
+
+
+@pytest.mark.parametrize("cell", SCANS)
+def test_bits_do_not_depend_on_threads(cell, threads):
+    layer, x = RecurrentLayer(64, 70, cell=cell, bidirectional=True), torch.randn(sum(LENGTHS), 64)
+    found = []
+    for number in (1, 2, 3):
+        threads(number)
+        found.append(run(layer, x, LENGTHS, "native"))
+    for other in found[1:]:
+        for mine, yours in zip(found[0], other, strict=True):
+            assert_same_bits([mine], [yours])
+
+
+@pytest.mark.parametrize("cell", SCANS)
+def test_bits_of_a_sequence_do_not_depend_on_its_batch(cell):
+    layer, x = RecurrentLayer(12, 33, cell=cell, bidirectional=True, engine="native"), torch.randn(sum(LENGTHS), 12)
+    with torch.inference_mode():
+        together = layer(x, Layout(torch.tensor(LENGTHS))).split(LENGTHS)
+        for sequence, expected in zip(x.split(LENGTHS), together, strict=True):
+            assert_same_bits([layer(sequence, Layout(torch.tensor([len(sequence)])))], [expected])
+
+
+@pytest.mark.parametrize("cell", SCANS)
+def test_training_and_inference_give_the_same_bits(cell):
+    layer, x, layout = RecurrentLayer(5, 20, cell=cell, engine="native"), torch.randn(sum(LENGTHS), 5), Layout(torch.tensor(LENGTHS))
+    with torch.inference_mode():
+        expected = layer(x, layout)
+    assert_same_bits([layer(x, layout).detach()], [expected])
+
+
+@pytest.mark.parametrize("cell", SCANS)
+def test_a_second_backward_of_a_kept_graph_gives_the_first_ones_gradients(cell):
+    layer, x = RecurrentLayer(5, 20, cell=cell, engine="native"), torch.randn(sum(LENGTHS), 5, requires_grad=True)
+    loss = layer(x, Layout(torch.tensor(LENGTHS))).square().sum()
+    first, second = (torch.autograd.grad(loss, [x, *layer.parameters()], retain_graph=True) for _ in range(2))
+    for mine, yours in zip(first, second, strict=True):
+        assert_same_bits([mine], [yours])
+
+
+def test_frozen_weights_and_inputs_get_no_gradient():
+    layer, x = RecurrentLayer(5, 20, cell="mingru", engine="native"), torch.randn(4, 5)
+    layer.weight_ih_l0.requires_grad_(False)
+    layer(x, Layout(torch.tensor([4]))).sum().backward()
+    assert layer.weight_ih_l0.grad is None
+    assert layer.bias_ih_l0.grad is not None
+
+
+def test_strided_inputs_are_read_as_they_are():
+    layer, x = RecurrentLayer(5, 20, cell="minlstm", engine="native"), torch.randn(5, 9).T
+    layout = Layout(torch.tensor([4, 5]))
+    assert_same_bits([layer(x, layout)], [layer(x.contiguous(), layout)])
+
+
+def test_lengths_that_do_not_add_up_are_refused():
+    weights = [torch.randn(8, 3), torch.randn(8)]
+    for lengths in ([3, 3], [6, -1]):
+        with pytest.raises(ValueError, match="lengths do not fit"):
+            kernel.scan("mingru", torch.randn(5, 3), torch.tensor(lengths), weights)
