@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from ostinato.errors import ConfigError, suggest
@@ -23,7 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CellName = Literal["rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm"]
+CellName = Literal["rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm", "cnn"]
 EngineName = Literal["auto", "reference", "torch", "native"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 FormatName = Literal["csv", "tsv", "jsonl", "parquet", "fasta", "ts"]
@@ -126,13 +126,16 @@ class ModelConfig(Table):
     nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="cell rnn: the activation")
     embedding_size: int = Field(64, ge=1, le=65_536, description="size of a token's vector (numeric series: of a linear projection of the channels)")
     position: Literal["learned", "sinusoidal"] | None = Field(None, description="position embeddings, for windows aligned on a site")
-    hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state, a direction")
+    hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state, a direction; cell cnn: channels")
     num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
-    bidirectional: bool = Field(False, description="read each sequence in both directions")
+    bidirectional: bool = Field(False, description="read each sequence in both directions; windows of convolutions are centred, else they end with their step")
+    conv_size: int | None = Field(None, ge=1, le=65_536, description="channels of a convolution before the recurrent layers; none: no convolution")
+    kernel_size: int = Field(5, ge=1, le=10_000, description="steps in a window of a convolution (cell cnn, or conv_size); odd where it is centred")
+    conv_pool: int = Field(1, ge=1, le=10_000, description="with conv_size: the largest of so many steps makes one step of the recurrent layers")
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
     dropout: float = Field(0.0, ge=0, lt=1, description="variational, on each layer's input; plain on the pooled vector")
-    pooling: list[PoolingName] = Field(["last"], min_length=1, description="steps to one vector; several are joined, also written as mean+max")
+    pooling: list[PoolingName] = Field(["last"], min_length=1, validate_default=True, description="steps to one vector; several are joined, also written as mean+max")
     engine: EngineName = Field("auto", description="how the layers are executed")
 
     @field_validator("pooling")
@@ -142,10 +145,46 @@ class ModelConfig(Table):
             raise ValueError(f"{pooling} names a pooling twice. Name each once")
         return pooling
 
+    @field_validator("pooling")
+    @classmethod
+    def _whole_sequence(cls, pooling: list[str], model: ValidationInfo) -> list[str]:
+        if pooling == ["last"] and model.data.get("cell") == "cnn":
+            raise ValueError("last would show cell cnn the end of the sequence alone, as far as its windows reach. Give mean, max or attention")
+        return pooling
+
     @field_validator("pooling", mode="before")
     @classmethod
     def _one_is_a_list(cls, pooling: Any) -> Any:
         return pooling.split("+") if isinstance(pooling, str) else pooling
+
+    @field_validator("conv_size")
+    @classmethod
+    def _before_recurrent_layers(cls, conv_size: int | None, model: ValidationInfo) -> int | None:
+        if conv_size is not None and model.data.get("cell") == "cnn":
+            raise ValueError(f"{conv_size} puts a convolution before recurrent layers, and cell cnn has none. Use num_layers and hidden_size instead")
+        return conv_size
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _has_a_middle(cls, kernel_size: int, model: ValidationInfo) -> int:
+        is_used = model.data.get("cell") == "cnn" or model.data.get("conv_size") is not None
+        if is_used and model.data.get("bidirectional") and kernel_size % 2 == 0:
+            raise ValueError(f"{kernel_size} has no step in its middle. Give an odd number, or bidirectional = false for windows that end with their step")
+        return kernel_size
+
+    @field_validator("conv_pool")
+    @classmethod
+    def _after_a_convolution(cls, conv_pool: int, model: ValidationInfo) -> int:
+        if conv_pool > 1 and model.data.get("conv_size", 0) is None:
+            raise ValueError(f"{conv_pool} pools what a convolution gives, and there is none. Give conv_size, or leave conv_pool at 1")
+        return conv_pool
+
+    @field_validator("engine")
+    @classmethod
+    def _serves_the_cell(cls, engine: str, model: ValidationInfo) -> str:
+        if model.data.get("cell") == "cnn" and engine in ("reference", "native"):
+            raise ValueError(f"{engine} runs recurrent layers, and cell cnn has none. Give auto or torch")
+        return engine
 
 
 class TrainingConfig(Table):

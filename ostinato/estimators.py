@@ -25,7 +25,7 @@ from ostinato.training import Labelled, choose_device, train
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A recurrent classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
+    """A recurrent or convolutional classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
     The arguments are those of the config's tables `[model]` and `[training]` (`ostinato schema` describes each),
     the vocabulary's from `[data]`, and:
@@ -61,6 +61,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         hidden_size: int = 64,
         num_layers: int = 1,
         bidirectional: bool = False,
+        conv_size: int | None = None,
+        kernel_size: int = 5,
+        conv_pool: int = 1,
         residual: bool = False,
         layer_norm: bool = False,
         dropout: float = 0.0,
@@ -98,6 +101,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.bidirectional = bidirectional
+        self.conv_size = conv_size
+        self.kernel_size = kernel_size
+        self.conv_pool = conv_pool
         self.residual = residual
         self.layer_norm = layer_norm
         self.dropout = dropout

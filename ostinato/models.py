@@ -10,14 +10,14 @@ from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
-from ostinato.nn import Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
+from ostinato.nn import ConvolutionStack, FrontEnd, Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, Stack, TokenEmbedding
 
 TOKENS_IN_A_PREDICTION_BATCH = 16_384
 NARROW = 64  # units of a layer that the torch engine runs on one thread
 
 
 class Classifier(nn.Module):
-    """Embedding, recurrent stack, pooling, head.
+    """Embedding, a convolution if there is one, recurrent or convolutional stack, pooling, head.
 
     Args:
         config: the layers' sizes and kinds.
@@ -42,42 +42,35 @@ class Classifier(nn.Module):
         self.channels = channels
         self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
         self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
-        self.stack = RecurrentStack(
-            size,
-            config.hidden_size,
-            cell=f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell,
-            num_layers=config.num_layers,
-            bidirectional=config.bidirectional,
-            residual=config.residual,
-            layer_norm=config.layer_norm,
-            dropout=config.dropout,
-            engine=config.engine,
-        )
-        self.pooling = Pooling(config.pooling, self.stack.output_size, bidirectional=config.bidirectional)
+        self.front = _build_front(config, size) if config.conv_size is not None else None
+        self.stack = _build_stack(config, size if self.front is None else self.front.output_size)
+        self.pooling = Pooling(config.pooling, self.stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn")
         self.dropout = nn.Dropout(config.dropout)
         self.head = Linear(self.pooling.output_size, num_classes)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        layout = Layout(lengths, values.device)
-        return self.classify(self.states(values, layout), layout)
+        return self.classify(*self.states(values, Layout(lengths, values.device)))
 
-    def states(self, values: Tensor, layout: Layout) -> Tensor:
-        """The stack's output at every step. (N,) or (N, channels) -> (N, H)."""
-        if isinstance(self.embed, TokenEmbedding) and self.position is None:
-            h: Tensor = self.stack(values, layout, table=self.embed.weight)
-            return h
+    def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        """The stack's output at every step, and the steps' layout: fewer than `layout` has, where a front end pools. (N,) or (N, channels) -> (M, H)."""
+        if isinstance(self.embed, TokenEmbedding) and isinstance(self.stack, RecurrentStack) and self.position is None and self.front is None:
+            return self.stack(values, layout, table=self.embed.weight), layout
         return self._states_of(self.embed(values), layout)
 
-    def stack_input(self, x: Tensor, layout: Layout) -> Tensor:
-        """The vectors of the steps with their positions, where the model has such. (N, D) -> (N, D)."""
+    def stack_input(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        """What the stack reads: the steps' vectors, after positions and front end where the model has such. (N, D) -> (M, D)."""
         placed: Tensor = x if self.position is None else self.position(x, layout)
-        return placed
+        return (placed, layout) if self.front is None else self.front(placed, layout)
+
+    def on_tokens(self, weights: Tensor, layout: Layout) -> Tensor:
+        """Weights of the stack's steps, each shared evenly among the tokens that its step stands for. (M,) -> (N,)."""
+        return weights if self.front is None else self.front.spread(weights, layout)
 
     def from_vectors(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Logits of steps given by their vectors, as `embed` gives them. (N, D) -> (B, C)."""
         layout = Layout(lengths, x.device)
-        return self.classify(self._states_of(x, layout), layout)
+        return self.classify(*self._states_of(x, layout))
 
     def classify(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
         """Pooling and head; `attention` (N,) takes the place of the weights that attention pooling would give. (N, H) -> (B, C)."""
@@ -85,18 +78,31 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
-    def _states_of(self, x: Tensor, layout: Layout) -> Tensor:
-        h: Tensor = self.stack(self.stack_input(x, layout), layout)  # (N, D) -> (N, H)
-        return h
+    def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        inputs, steps = self.stack_input(x, layout)
+        return self.stack(inputs, steps), steps  # (M, D) -> (M, H)
 
     @property
     def engine(self) -> str:
-        """The engine that serves the recurrent layers where the model is now."""
-        return self.stack.engine_for(self.head.weight)
+        """The engine that serves the stack where the model is now; convolutions train on PyTorch alone."""
+        return self.stack.engine_for(self.head.weight) if isinstance(self.stack, RecurrentStack) else "torch"
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax of the logits at the temperature that calibration found. (B, C) -> (B, C)."""
         return torch.softmax(logits.float() / self.temperature.to(logits.device), dim=-1)
+
+
+def _build_front(config: ModelConfig, input_size: int) -> FrontEnd:
+    assert config.conv_size is not None
+    return FrontEnd(input_size, config.conv_size, kernel_size=config.kernel_size, centred=config.bidirectional, pool=config.conv_pool)
+
+
+def _build_stack(config: ModelConfig, input_size: int) -> Stack:
+    common = config.model_dump(include={"num_layers", "residual", "layer_norm", "dropout"})
+    if config.cell == "cnn":
+        return ConvolutionStack(input_size, config.hidden_size, kernel_size=config.kernel_size, centred=config.bidirectional, **common)
+    cell = f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell
+    return RecurrentStack(input_size, config.hidden_size, cell=cell, bidirectional=config.bidirectional, engine=config.engine, **common)
 
 
 def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
@@ -112,14 +118,14 @@ def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
 
 @contextmanager
 def few_threads(model: Classifier) -> Iterator[None]:
-    """Narrow layers run on one thread of PyTorch's kernels; the process's own number is back after the block.
+    """Narrow recurrent layers run on one thread of PyTorch's kernels; the process's own number is back after the block.
 
     Up to 64 units, a second thread of the torch engine took 10 to 25 % off a step on two idle cores, and tripled it
     where another program used one of them: its threads wait for each other at every time step. The native engine's
     threads do not, and have its own measure of what is worth a thread.
     """
     before = torch.get_num_threads()
-    if model.stack.hidden_size <= NARROW and model.engine == "torch":
+    if isinstance(model.stack, RecurrentStack) and model.stack.hidden_size <= NARROW and model.engine == "torch":
         torch.set_num_threads(1)
     try:
         yield

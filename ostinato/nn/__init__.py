@@ -1,11 +1,12 @@
-"""Recurrent layers on ragged batches: cells, engines, stacks, poolings. Knows tensors only; needs torch alone."""
+"""Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings. Knows tensors only; needs torch alone."""
 
 from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
 from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.convolution import Convolution, ConvolutionStack, FrontEnd
 from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
 from ostinato.nn.engines import ENGINES, use_engine, why_not_native
-from ostinato.nn.layers import RecurrentLayer, RecurrentStack, VariationalDropout
+from ostinato.nn.layers import RecurrentLayer, RecurrentStack, Stack, VariationalDropout
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
 from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
@@ -20,6 +21,9 @@ __all__ = [
     "Acceleration",
     "AttentionPooling",
     "Cell",
+    "Convolution",
+    "ConvolutionStack",
+    "FrontEnd",
     "GRUCell",
     "LSTMCell",
     "LastPooling",
@@ -34,6 +38,7 @@ __all__ = [
     "RNNCell",
     "RecurrentLayer",
     "RecurrentStack",
+    "Stack",
     "TokenEmbedding",
     "VariationalDropout",
     "Weights",

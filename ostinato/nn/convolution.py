@@ -106,7 +106,7 @@ class FrontEnd(nn.Module):
     Shapes:
         values (N, D) and their layout -> (M, H) and the layout of M steps.
 
-    Source: Quang & Xie (2016), Nucleic Acids Research 44:e107, where the steps left over are dropped instead.
+    Source: Quang & Xie (2016), Nucleic Acids Research 44:e107.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, kernel_size: int, centred: bool, pool: int = 1) -> None:

@@ -287,7 +287,8 @@ def test_a_cell_without_a_kernel_says_so():
         RecurrentLayer(2, 4, cell="lnlstm", engine="native")(*ragged(LENGTHS, 2))
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # said by torch's compiler to itself (PyTorch 2.13)
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # said by torch's compiler to itself (PyTorch 2.13),
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # as is this
 @pytest.mark.parametrize("cell", MORE)
 def test_further_cells_stack_and_compile(cell):
     stack = RecurrentStack(4, 6, cell=cell, num_layers=2, bidirectional=True, residual=True, layer_norm=True)
