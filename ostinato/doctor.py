@@ -19,6 +19,19 @@ def examine() -> dict[str, Any]:
     return {**environment(), "device": str(choose_device("auto")), "engine": engine, "missing_extras": missing}
 
 
+def engine_choice(device: str = "cpu") -> str:
+    """Which engine `auto` picks for float32 layers on a device, and why, in a sentence."""
+    import torch
+
+    from ostinato.nn import CELLS, kernel, why_not_native
+
+    reason = why_not_native(torch.empty(0, device=device), [])
+    if reason is not None:
+        return f"engine auto: torch, for the native engine cannot serve: {reason}."
+    others = ", ".join(name for name, cell in CELLS.items() if cell.native is None)
+    return f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch for {others}, other dtypes and GPUs."
+
+
 def examine_model(path: Path) -> list[dict[str, str]]:
     """Each recurrent layer of a saved model, and the engine that serves it here.
 

@@ -70,6 +70,15 @@ def promoters() -> Config:
     )
 
 
+def peptides() -> Config:
+    """Antimicrobial or not, from the residues; the ends tell much, so positions count."""
+    return Config(
+        data=DataConfig(name="peptides"),
+        model=ModelConfig(cell="gru", embedding_size=32, position="learned", hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3),
+        training=TrainingConfig(max_epochs=20, batch_size=64, lr=3e-3, ema_decay=0.99, patience=8),
+    )
+
+
 def imdb() -> Config:
     """Positive or negative film review, from 2,000 labels."""
     return Config(
@@ -105,6 +114,7 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "dna-order": dna_order,
     "splice": splice,
     "promoters": promoters,
+    "peptides": peptides,
     "parity": parity,
     "delayed-recall": delayed_recall,
     "japanese-vowels": japanese_vowels,

@@ -1,35 +1,27 @@
 """The harness of the benchmarks: what it keeps, what it drops, how it compares. Nothing is timed here."""
 
-import importlib
 import itertools
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from ostinato.errors import MissingExtraError
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Imports a script's module; samples are as short as can be."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    timing = importlib.import_module("timing")
-    monkeypatch.setattr(timing, "SETTLE_S", 0.0)
-    monkeypatch.setattr(timing, "SAMPLE_S", 0.0)
-    monkeypatch.setattr(timing, "MATMUL", 64)
-    yield importlib.import_module
-    for name in ("timing", "peers", "layers", "training"):
-        sys.modules.pop(name, None)
+from ostinato.benchmark import peers, program, training
+from ostinato.benchmark import timing as clock
+from ostinato.benchmark.program import measure
+from ostinato.benchmark.record import save
+from ostinato.cli import app
+from ostinato.errors import ConfigError, MissingExtraError
 
 
 @pytest.fixture
-def timing(script):
-    return script("timing")
+def timing(monkeypatch):
+    """The clock, with samples as short as can be."""
+    monkeypatch.setattr(clock, "SETTLE_S", 0.0)
+    monkeypatch.setattr(clock, "SAMPLE_S", 0.0)
+    monkeypatch.setattr(clock, "MATMUL", 64)
+    return clock
 
 
 class Readings:
@@ -123,11 +115,15 @@ def test_an_answer_that_is_no_number_is_refused(timing):
         timing.check_agreement(sides)
 
 
-def test_layers_agree_and_a_missing_peer_is_named(script, tmp_path, capsys, monkeypatch):
-    layers = script("layers")
-    monkeypatch.setattr(layers, "QUICK", script("timing").Effort(0.0, 1, 1))
-    monkeypatch.setattr(script("peers"), "need", raise_missing)
-    layers.main(only=["bigru-model-1"], quick=True, json=tmp_path / "layers.json")
+@pytest.fixture
+def short(timing, monkeypatch):
+    """A bench that takes one sample a side."""
+    return timing.Bench(timing.Effort(0.0, 1, 1))
+
+
+def test_layers_agree_and_a_missing_peer_is_named(short, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(peers, "need", raise_missing)
+    save(measure(["bigru-model-1"], bench=short).rows, tmp_path / "layers.json", quick=True)
     (row,) = json.loads((tmp_path / "layers.json").read_text())["rows"]
     assert set(row["timings"]) == {"ours", "nn.GRU", "matmul"}
     assert 0 < row["worst_error"] < 1e-5
@@ -139,23 +135,37 @@ def raise_missing(package):
     raise MissingExtraError(package, "bench", "This peer")
 
 
-def test_training_step_has_the_gradients_of_the_textbooks(script, tmp_path, monkeypatch):
-    training = script("training")
-    monkeypatch.setattr(training, "QUICK", script("timing").Effort(0.0, 1, 1))
-    training.main(only=["rnn-step"], quick=True, json=tmp_path / "training.json")
-    (row,) = json.loads((tmp_path / "training.json").read_text())["rows"]
-    assert set(row["timings"]) == {"ours", "nn.RNNCell loop", "nn.RNN", "matmul"}
-    assert 0 < row["worst_error"] < 1e-5
+def test_training_step_has_the_gradients_of_the_textbooks(short):
+    (row,) = measure(["rnn-step"], bench=short).rows
+    assert set(row.timings) == {"ours", "nn.RNNCell loop", "nn.RNN", "matmul"}
+    assert 0 < row.worst_error < 1e-5
 
 
-def test_a_share_of_an_epoch_holds_cheap_and_dear_batches_alike(script):
+def test_the_scan_is_measured_beside_the_gru(short):
+    (row,) = measure(["scan-20"], bench=short).rows
+    assert set(row.timings) == {"ours", "mingru, scan by torch", "minlstm", "gru", "matmul"}
+    assert row.goals[0].value > 0
+
+
+def test_a_share_of_an_epoch_holds_cheap_and_dear_batches_alike():
     lengths = torch.arange(1, 321)
-    chosen, scale = script("training").fair_share(lengths, every=5, batch_size=1)
+    chosen, scale = training.fair_share(lengths, every=5, batch_size=1)
     assert scale == 5.0
     assert [int(lengths[batch[0]]) for batch in chosen] == list(range(3, 321, 5))
 
 
-def test_cuda_is_skipped_by_name_where_there_is_none(script, capsys, monkeypatch):
+def test_what_cannot_be_measured_is_refused_before_anything_is(monkeypatch):
+    with pytest.raises(ConfigError, match="Unknown row 'lstm-randm'. Did you mean 'lstm-random'"):
+        measure(["scan-20", "lstm-randm"])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    script("layers").main(device="cuda")
-    assert "cuda: skipped" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="PyTorch sees no CUDA GPU"):
+        measure(["lstm-random"], device="cuda")
+
+
+def test_the_command_says_what_auto_picks(timing, monkeypatch, capsys):
+    monkeypatch.setattr(program, "QUICK", timing.Effort(0.0, 1, 1))
+    done = CliRunner().invoke(app, ["benchmark", "scan-20"])
+    assert done.exit_code == 0
+    assert "engine auto: " in done.output
+    assert "scan-20: training" in done.output
+    assert "lstm-random" in CliRunner().invoke(app, ["benchmark", "--list"]).output

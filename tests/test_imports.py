@@ -22,6 +22,7 @@ ORDER = [
     ("explanation",),
     ("guess", "prediction", "doctor", "summary", "scoring"),
     ("runs",),
+    ("benchmark",),
     ("comparison",),
     ("report",),
     ("cli",),

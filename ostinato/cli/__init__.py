@@ -4,7 +4,7 @@
     explaining    explain, trace, report
     comparing     compare
     data          data list, data show, data audit; init and schema: configs to start from
-    machine       doctor
+    machine       doctor, benchmark
     arguments     what several commands take, and what their arguments stand for
 """
 
@@ -36,6 +36,7 @@ app.command()(comparing.compare)
 app.command()(data.init)
 app.command()(data.schema)
 app.command()(machine.doctor)
+app.command()(machine.benchmark)
 app.add_typer(data_app, name="data")
 data_app.command("list")(data.data_list)
 data_app.command("show")(data.data_show)

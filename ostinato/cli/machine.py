@@ -1,4 +1,4 @@
-"""doctor."""
+"""doctor, benchmark."""
 
 import json
 from pathlib import Path
@@ -25,3 +25,24 @@ def doctor(
         summary.print_table(("what", "found"), doctor.rows(facts))
         if model is not None:
             summary.print_table(("layer", "what", "runs on"), [tuple(layer.values()) for layer in facts["layers"]])
+
+
+def benchmark(
+    rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help="What to measure; by default six rows.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Half a minute a row, and not two seconds: figures to quote.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Also keep the figures, and beside them a plot.")] = None,
+    every: Annotated[bool, typer.Option("--list", help="Name the rows, and measure nothing.")] = False,
+) -> None:
+    """Time the engines and their peers on this machine, and say which engine `auto` picks here and why."""
+    from ostinato.benchmark.program import ON_CUDA, ROWS, USUAL, measure
+    from ostinato.benchmark.record import save
+    from ostinato.doctor import engine_choice
+
+    if every:
+        typer.echo("\n".join(ROWS))
+        return
+    typer.echo(engine_choice(device))
+    bench = measure(rows or (USUAL if device == "cpu" else ON_CUDA), quick=not full, device=device)
+    if out is not None:
+        save(bench.rows, out, quick=not full)

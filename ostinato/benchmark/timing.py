@@ -110,7 +110,7 @@ def interleave(sides: Mapping[str, Side], repeats: Mapping[str, int], rounds: in
     taken: dict[str, list[Sample]] = {name: [] for name in sides}
     before = calibration.read()
     for attempt in range(3 * rounds):
-        for name in sides if attempt % 2 == 0 else reversed(sides):
+        for name in sides if attempt % 2 == 0 else reversed(list(sides)):
             seconds = time_once(sides[name], repeats[name])
             time.sleep(SETTLE_S)
             after = calibration.read()

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timing import Side, need
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 import ostinato.nn
+from ostinato.benchmark.timing import Side, need
 from ostinato.nn import Layout, RecurrentStack, use_engine
 
 CELLS = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
@@ -41,7 +41,7 @@ class Batch:
     @classmethod
     def random(cls, module: nn.RNNBase, lengths: Sequence[int]) -> "Batch":
         width = module.hidden_size * (2 if module.bidirectional else 1)
-        x, dy = (torch.randn(sum(lengths), size, device=module.weight_ih_l0.device) for size in (module.input_size, width))
+        x, dy = (torch.randn(sum(lengths), size, device=next(module.parameters()).device) for size in (module.input_size, width))
         return cls(x, dy, torch.tensor(lengths))
 
     def pad(self, values: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def stack_like(reference: nn.RNNBase) -> RecurrentStack:
     cell = CELLS[reference.mode]
     stack = RecurrentStack(reference.input_size, reference.hidden_size, cell=cell, num_layers=reference.num_layers, bidirectional=reference.bidirectional)
     copy_weights(reference, stack)
-    return stack.to(reference.weight_ih_l0.device)
+    return stack.to(next(reference.parameters()).device)
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
@@ -165,7 +165,7 @@ def onnx_session(module: nn.Module, example: Tensor) -> Callable[[Tensor], Tenso
     file = io.BytesIO()
     with warnings.catch_warnings():  # the exporter that knows ONNX's LSTM and GRU is the old one, and says so; the shape is fixed on purpose
         warnings.simplefilter("ignore")
-        torch.onnx.export(copy.deepcopy(module).eval(), (example,), file, dynamo=False, input_names=["x"], output_names=["y"])
+        torch.onnx.export(copy.deepcopy(module).eval(), (example,), file, dynamo=False, input_names=["x"], output_names=["y"])  # type: ignore[arg-type]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])

@@ -7,8 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from timing import Row
-
+from ostinato.benchmark.timing import Row
 from ostinato.nn.kernel import pool, variant
 from ostinato.versions import environment, installed
 
@@ -52,6 +51,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 1 + 0.55 * len(goals)), layout="constrained")
     for height, (_, goal) in enumerate(reversed(goals)):
         bound = goal.at_least if goal.at_least is not None else goal.at_most
+        assert bound is not None and goal.value is not None
         axes.plot([bound, goal.value], [height, height], color="0.8", zorder=1)
         axes.plot(bound, height, marker="|", markersize=16, markeredgewidth=2, color="black", zorder=2)
         axes.plot(goal.value, height, marker="o", color="tab:blue" if goal.reached else "tab:orange", zorder=3)
