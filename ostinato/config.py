@@ -135,7 +135,9 @@ class ModelConfig(Table):
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
     dropout: float = Field(0.0, ge=0, lt=1, description="variational, on each layer's input; plain on the pooled vector")
-    pooling: list[PoolingName] = Field(["last"], min_length=1, validate_default=True, description="steps to one vector; several are joined, also written as mean+max")
+    pooling: list[PoolingName] = Field(
+        ["last"], min_length=1, validate_default=True, description="steps to one vector; several are joined, also written as mean+max"
+    )
     engine: EngineName = Field("auto", description="how the layers are executed")
 
     @field_validator("pooling")
@@ -210,13 +212,22 @@ class TrainingConfig(Table):
     seed: int = Field(0, ge=0, lt=2**63, description="draws weights, order and dropout")
 
 
+class Range(Table):
+    """Where `ostinato tune` looks for a number; whole numbers where both ends are."""
+
+    low: int | float
+    high: int | float
+    log: bool = Field(False, description="spread evenly over the logarithm")
+
+
 class Config(Table):
-    """A complete, re-runnable description of one training."""
+    """A complete, re-runnable description of one training; `search` is for `ostinato tune` alone."""
 
     task: Literal["classification"] = "classification"
     data: DataConfig
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    search: dict[str, Range | list[Any]] | None = Field(None, description="for `ostinato tune`: a range or choices for each \"table.key\"")
 
 
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:

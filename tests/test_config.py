@@ -52,7 +52,7 @@ def test_all_faults_are_reported_at_once_one_a_line():
     lines = str(caught.value).splitlines()
     assert lines == [
         "config: data.tokenizr: unknown key. Did you mean 'tokenizer'? Choose from: " + ", ".join(sorted(DataConfig.model_fields)) + ".",
-        "config: model.cell: unknown value 'mingur'. Choose from: gru, lstm, rnn.",
+        "config: model.cell: unknown value 'mingur'. Did you mean 'mingru'? Choose from: cnn, gru, lnlstm, lstm, mingru, minlstm, rnn.",
         "config: model.hidden_size: 0 is not usable. Expected: greater than or equal to 1.",
         'config: training.lr: "fast" is not usable. Expected: a valid number.',
         "config: training.patience: 2.5 is not usable. Expected: a valid integer.",
@@ -96,6 +96,37 @@ def test_missing_or_broken_file_says_what_to_do(tmp_path):
         read_config(broken)
 
 
+def test_convolutions_that_cannot_be_are_refused_all_at_once():
+    model = {"cell": "cnn", "bidirectional": True, "conv_size": 8, "kernel_size": 4, "engine": "native"}
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"data": {"name": "majority"}, "model": model})
+    assert str(caught.value).splitlines() == [
+        "config: model.conv_size: 8 puts a convolution before recurrent layers, and cell cnn has none. Use num_layers and hidden_size instead.",
+        "config: model.kernel_size: 4 has no step in its middle. Give an odd number, or bidirectional = false for windows that end with their step.",
+        "config: model.pooling: last would show cell cnn the end of the sequence alone, as far as its windows reach. Give mean, max or attention.",
+        "config: model.engine: native runs recurrent layers, and cell cnn has none. Give auto or torch.",
+    ]
+    with pytest.raises(ConfigError, match="model.conv_pool: 2 pools what a convolution gives, and there is none. Give conv_size"):
+        parse_config({"data": {"name": "majority"}, "model": {"conv_pool": 2}})
+    with pytest.raises(ConfigError, match="model.kernel_size: 6 has no step in its middle"):
+        parse_config({"data": {"name": "majority"}, "model": {"conv_size": 8, "bidirectional": True, "kernel_size": 6}})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"cell": "cnn", "kernel_size": 4, "pooling": "max"},
+        {"cell": "cnn", "bidirectional": True, "pooling": ["last", "mean"], "engine": "torch"},
+        {"cell": "gru", "conv_size": 8, "conv_pool": 3, "kernel_size": 2},
+        {"cell": "lstm", "bidirectional": True, "kernel_size": 4},  # of no convolution
+    ],
+)
+def test_convolutions_that_can_be_survive_a_round_trip(model, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(parse_config({"data": {"name": "majority"}, "model": model})))
+    assert read_config(path).model == ModelConfig(**model)
+
+
 def test_data_needs_one_source():
     for data in ({}, {"name": "imdb", "path": "x.csv"}):
         with pytest.raises(ConfigError, match="either name"):
@@ -103,7 +134,7 @@ def test_data_needs_one_source():
 
 
 def test_names_in_the_config_are_those_of_the_tables():
-    assert {name.partition("_")[0] for name in CELLS} == set(get_args(CellName))
+    assert {name.partition("_")[0] for name in CELLS} | {"cnn"} == set(get_args(CellName))
     assert {"auto", *ENGINES} == set(get_args(EngineName))
     assert set(POOLINGS) == set(get_args(PoolingName))
 

@@ -65,6 +65,36 @@ def test_takes_text_events_and_series(X, unseen):
     assert model.predict([unseen]).tolist() == ["a"]
 
 
+CONVOLUTIONS = {
+    "cnn": {"cell": "cnn", "hidden_size": 16, "kernel_size": 7, "pooling": "max"},
+    "deep cnn": {"cell": "cnn", "hidden_size": 16, "kernel_size": 5, "num_layers": 2, "residual": True, "bidirectional": True, "pooling": "max"},
+    "convolution, max-pooling, bilstm": {
+        "cell": "lstm", "conv_size": 16, "kernel_size": 7, "conv_pool": 4, "hidden_size": 8, "bidirectional": True, "pooling": ["last", "max"],
+    },
+}  # fmt: skip
+
+
+def with_motif(n, seed):
+    """DNA of which half holds GATTACA somewhere."""
+    rng = np.random.default_rng(seed)
+    sequences = ["".join(rng.choice(list("ACGT"), size=rng.integers(20, 50))) for _ in range(n)]
+    places = [rng.integers(len(sequence) - 6) for sequence in sequences]
+    holding = [f"{each[:place]}GATTACA{each[place + 7 :]}" if row % 2 else each for row, (each, place) in enumerate(zip(sequences, places, strict=True))]
+    return holding, ["GATTACA" in each for each in holding]
+
+
+@pytest.mark.parametrize("shape", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_convolutions_find_a_motif_and_come_back_from_a_file(shape, tmp_path):
+    model = SequenceClassifier(**shape, embedding_size=4, tokenizer="nucleotides", max_epochs=15, patience=None, lr=2e-2, device="cpu")
+    X, y = with_motif(400, seed=1)
+    assert model.fit(*with_motif(400, seed=0)).score(X, y) > 0.9
+    model.save(tmp_path / "model.safetensors")
+    again = ostinato.load(tmp_path / "model.safetensors")
+    assert again.get_params() == {**model.get_params(), "device": "auto"}
+    assert (again.predict_proba(X) == model.predict_proba(X)).all()
+    assert (np.concatenate([again.predict_proba([x]) for x in X[:20]]) == again.predict_proba(X)[:20]).all()
+
+
 @pytest.mark.parametrize("labels", [[0, 1], [True, False], [0.5, 1.5], ["x", "y"], [("a", 1), ("b", 2)], [None, "x"]])
 def test_any_hashable_label_comes_back(labels):
     model = SequenceClassifier(**TINY, patience=None).fit(["red", "blue"] * 10, labels * 10)

@@ -22,7 +22,7 @@ ORDER = [
     ("explanation",),
     ("guess", "prediction", "doctor", "summary", "scoring"),
     ("runs",),
-    ("benchmark",),
+    ("benchmark", "tuning"),
     ("comparison",),
     ("report",),
     ("cli",),

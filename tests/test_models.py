@@ -7,12 +7,21 @@ from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
 from ostinato.models import Classifier, build_classifier, few_threads, predict_logits
+from ostinato.nn import Layout
 
 CONFIGS = {
     "plain": ModelConfig(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
     "all": ModelConfig(
         cell="gru", hidden_size=5, embedding_size=6, num_layers=3, bidirectional=True, residual=True, layer_norm=True, dropout=0.4,
         position="sinusoidal", pooling=["attention", "last", "max", "mean"],
+    ),
+    "cnn": ModelConfig(
+        cell="cnn", hidden_size=7, embedding_size=6, num_layers=3, bidirectional=True, residual=True, layer_norm=True, dropout=0.4,
+        kernel_size=3, pooling=["attention", "last", "max"],
+    ),
+    "convolution, then lstm": ModelConfig(
+        cell="lstm", hidden_size=5, embedding_size=6, bidirectional=True, conv_size=8, kernel_size=5, conv_pool=3, dropout=0.2,
+        position="learned", pooling=["last", "attention"],
     ),
 }  # fmt: skip
 
@@ -67,6 +76,30 @@ def test_engines_agree_forward_and_backward():
             torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_a_front_end_stands_between_vectors_and_stack():
+    model = classifier(CONFIGS["convolution, then lstm"]).eval()
+    values, lengths = batch([7, 1, 3])
+    layout = Layout(lengths)
+    h, steps = model.states(values, layout)
+    assert steps.lengths.tolist() == [3, 1, 1]
+    x = model.position(model.embed(values), layout)
+    torch.testing.assert_close(h, model.stack(*model.front(x, layout)))
+    torch.testing.assert_close(model.from_vectors(model.embed(values), lengths), model(values, lengths))
+
+
+def test_last_pooling_of_a_cnn_is_its_last_step():
+    model = classifier(CONFIGS["cnn"].model_copy(update={"pooling": ["last"]})).eval()
+    values, lengths = batch([4, 6])
+    h, steps = model.states(values, Layout(lengths))
+    assert torch.equal(model.pooling(h, steps), h[[3, 9]])
+
+
+@pytest.mark.parametrize("front", [{}, {"conv_size": 6}])
+def test_only_recurrent_layers_run_on_an_engine_of_choice(front):
+    assert classifier(ModelConfig(engine="reference", **front)).engine == "reference"
+    assert classifier(CONFIGS["cnn"]).engine == "torch"
+
+
 def test_predicting_leaves_the_mode_and_drops_nothing():
     model = classifier(CONFIGS["all"]).train()
     sequences = Ragged(*batch([3, 7]))
@@ -95,4 +128,6 @@ def test_narrow_layers_of_the_torch_engine_run_on_one_thread_and_the_number_is_r
     with few_threads(classifier(ModelConfig(hidden_size=hidden_size, engine=engine))):
         assert torch.get_num_threads() == inside
     assert torch.get_num_threads() == 2
+    with few_threads(classifier(CONFIGS["cnn"])):  # nothing waits at every time step
+        assert torch.get_num_threads() == 2
     torch.set_num_threads(1)

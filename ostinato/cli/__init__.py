@@ -3,6 +3,7 @@
     training      train, evaluate, predict
     explaining    explain, trace, report
     comparing     compare
+    tuning        tune
     data          data list, data show, data audit; init and schema: configs to start from
     machine       doctor, benchmark
     arguments     what several commands take, and what their arguments stand for
@@ -14,7 +15,7 @@ import sys
 
 import typer
 
-from ostinato.cli import comparing, data, explaining, machine, training
+from ostinato.cli import comparing, data, explaining, machine, training, tuning
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.command()(explaining.explain)
 app.command()(explaining.trace)
 app.command()(explaining.report)
 app.command()(comparing.compare)
+app.command()(tuning.tune)
 app.command()(data.init)
 app.command()(data.schema)
 app.command()(machine.doctor)

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -90,3 +90,8 @@ def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: l
 
     path = Path(str(file))
     return read_records(path, reading(run, path, settings), labelled=False)
+
+
+def interrupt(number: int, frame: Any) -> None:
+    """A handler by which SIGTERM stops a command as Ctrl-C does."""
+    raise KeyboardInterrupt

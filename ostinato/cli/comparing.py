@@ -4,11 +4,11 @@ import json
 import shlex
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, preset_names
+from ostinato.cli.arguments import Json, Settings, config_of, interrupt, preset_names
 from ostinato.errors import ConfigError
 
 
@@ -53,7 +53,7 @@ def compare(
         plan = make_plan(config, vary, seeds=seeds, folds=folds, match=match, metric=metric, trials=budget_trials)
         folder = out or free_folder(f"compare-{name}")
     progress = Progress()
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         results = run_comparison(plan, folder, processes=jobs, progress=progress)
     except KeyboardInterrupt:
@@ -69,7 +69,3 @@ def compare(
         typer.echo(f"Page: {page}")
     if any(run["status"] == "failed" for run in results["runs"]):
         raise typer.Exit(1)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt

@@ -4,11 +4,12 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ostinato.comparison.cost import measure_cost
-from ostinato.comparison.matching import match_parameters
+from ostinato.comparison.matching import HIDDEN, match_parameters
 from ostinato.comparison.plan import PLAN, Combination, Job, Plan, slug
 from ostinato.comparison.results import summarise, to_csv
 from ostinato.comparison.workers import Outcome, train_all
@@ -17,6 +18,7 @@ from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.runs import finished_metrics, prepare, write_json
 from ostinato.storage import write_atomically
+from ostinato.tuning import best_config, make_search, tune
 from ostinato.versions import environment
 
 BASE, RESULTS, TABLE = "base.toml", "comparison.json", "comparison.csv"
@@ -39,8 +41,11 @@ def run_comparison(plan: Plan, folder: Path, *, processes: int | None = None, pr
     """
     progress = progress or Progress(quiet=True)
     refuse_other(plan, folder)
-    combinations = match_parameters(plan, plan.combinations(), prepare(plan.base.data).encoder)
+    encoder = prepare(plan.base.data).encoder
+    combinations = match_parameters(plan, plan.combinations(), encoder)
     keep_plan(plan, folder)
+    if plan.trials:
+        combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], encoder)
     outcomes = _train(plan, combinations, folder, processes, progress)
     costs = _costs(combinations, outcomes, folder, progress)
     results = {**summarise(plan, combinations, outcomes, costs, folder), "environment": environment()}
@@ -66,6 +71,14 @@ def keep_plan(plan: Plan, folder: Path) -> None:
         raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another --out.") from None
     write_json(folder / PLAN, plan.to_json())
     write_atomically(folder / BASE, to_toml(plan.base))
+
+
+def _tuned(plan: Plan, combination: Combination, folder: Path, progress: Progress) -> Combination:
+    """The combination with what a search found best for it; what is varied or matched stays."""
+    fixed = [*plan.vary, HIDDEN] if plan.match == "parameters" else list(plan.vary)
+    progress.say(f"Tuning {combination.name}: {plan.trials} trials.")
+    found = tune(make_search(combination.config, trials=plan.trials, fixed=fixed), folder / "tuning" / slug(combination.settings), progress=progress)
+    return replace(combination, config=best_config(found))
 
 
 def _train(plan: Plan, combinations: Sequence[Combination], folder: Path, processes: int | None, progress: Progress) -> list[Outcome]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, DataError
 from ostinato.estimators import SequenceClassifier, encode, refuse_empty
-from ostinato.explanation.vectors import batches, opened, places_of
+from ostinato.explanation.vectors import batches, opened
 from ostinato.inputs import Rows
 from ostinato.models import Classifier
 from ostinato.nn import AttentionPooling, Layout
@@ -128,22 +128,22 @@ def _probabilities(model: Classifier, sequences: Ragged, permutations: int, seed
         for indices, batch in batches(sequences):
             values = batch.values.to(model.head.weight.device)
             layout = Layout(batch.lengths, values.device)
-            h = model.states(values, layout)
-            own = pooling.weights(h, layout)
-            uniform = (1 / layout.lengths.to(own.dtype))[layout.sequence]  # (B,) -> (N,)
-            orders = _permute(batch, permutations, seed).to(own.device)
+            h, steps = model.states(values, layout)
+            own = pooling.weights(h, steps)
+            uniform = (1 / steps.lengths.to(own.dtype))[steps.sequence]  # (B,) -> (M,)
+            orders = _permute(batch, steps.lengths_on_cpu, permutations, seed).to(own.device)
             for row, weights in enumerate([own, uniform, *(own[order] for order in orders)]):
-                answers[row, indices.numpy()] = model.probabilities(model.classify(h, layout, weights)).cpu().numpy()
+                answers[row, indices.numpy()] = model.probabilities(model.classify(h, steps, weights)).cpu().numpy()
     return answers
 
 
-def _permute(sequences: Ragged, permutations: int, seed: int) -> Tensor:
-    """The places of all steps, in random order within each sequence. Returns (permutations, N)."""
-    orders = np.empty((permutations, len(sequences.values)), np.int64)
-    for row, place in enumerate(places_of(sequences, torch.arange(len(sequences)))):
+def _permute(sequences: Ragged, lengths: Tensor, permutations: int, seed: int) -> Tensor:
+    """The places of all steps, `lengths` (B,) of them, in random order within each sequence. Returns (permutations, M)."""
+    orders = []
+    for row, (length, end) in enumerate(zip(lengths.tolist(), lengths.cumsum(0).tolist(), strict=True)):
         rng = np.random.default_rng([seed, int(sequences.select(np.array([row])).digest(), 16)])
-        orders[:, place] = place.start + rng.random((permutations, place.stop - place.start)).argsort(axis=1)
-    return torch.from_numpy(orders)
+        orders.append(end - length + rng.random((permutations, length)).argsort(axis=1))
+    return torch.from_numpy(np.concatenate(orders, axis=1))
 
 
 def _compare(own: np.ndarray, others: np.ndarray, distances: np.ndarray) -> Ablation:

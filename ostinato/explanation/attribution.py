@@ -160,14 +160,14 @@ def letters_of(model: SequenceClassifier) -> str | None:
 
 @torch.inference_mode()
 def attention(model: Classifier, sequences: Ragged, classes: Tensor) -> Scores:
-    """The weight of each step in attention pooling, whatever the class. Returns (N,)."""
+    """The weight of each step in attention pooling, whatever the class; of pooled steps, shared evenly among their tokens. Returns (N,)."""
     scores = np.zeros(len(sequences.values))
     pooling = model.pooling.poolings["attention"]
     assert isinstance(pooling, AttentionPooling)
     for indices, batch in batches(sequences):
         values = batch.values.to(model.head.weight.device)
         layout = Layout(batch.lengths, values.device)
-        weights = pooling.weights(model.states(values, layout), layout).double().cpu().numpy()
+        weights = model.on_tokens(pooling.weights(*model.states(values, layout)), layout).double().cpu().numpy()
         for place, part in zip(places_of(sequences, indices), np.split(weights, batch.lengths.cumsum(0)[:-1].numpy()), strict=True):
             scores[place] = part
     return scores, None

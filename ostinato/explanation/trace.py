@@ -128,7 +128,7 @@ def trace(model: SequenceClassifier, sequence: Any, *, prefixes: int = 256) -> T
         prefixes: after how many steps at most the model is asked for its answer, spread evenly over longer sequences.
 
     Raises:
-        ConfigError: fewer than two prefixes.
+        ConfigError: fewer than two prefixes; the model has no state at each token.
         DataError: the sequence is empty or cannot be used.
         NotFittedError: before `fit`.
     """
@@ -136,6 +136,9 @@ def trace(model: SequenceClassifier, sequence: Any, *, prefixes: int = 256) -> T
         raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to trace. Call fit(X, y) first, or ostinato.load(path).")
     if prefixes < 2:
         raise ConfigError(f"prefixes {prefixes} is too few. Expected 2 or more: the first and the last step are always among them.")
+    reason = why_not_traced(model)
+    if reason is not None:
+        raise ConfigError(f"There is no state at each token to trace: {reason}. Ask what drove an answer instead: ostinato explain.")
     given = as_sequences([sequence])
     encoded = model.encoder_.encode(given)
     refuse_empty(encoded)
@@ -145,12 +148,22 @@ def trace(model: SequenceClassifier, sequence: Any, *, prefixes: int = 256) -> T
     return Trace(given[0], *tokens_and_offsets(model, given[0]), layers, list(model.encoder_.labels), steps, _running(model, encoded.values, steps))
 
 
+def why_not_traced(model: SequenceClassifier) -> str | None:
+    """Why a model cannot be followed token by token; None when it can."""
+    config = model.model_config_
+    if config.cell == "cnn":
+        return "cell cnn reads windows, and carries nothing from step to step"
+    if config.conv_pool > 1:
+        return f"conv_pool {config.conv_pool} makes one step of {config.conv_pool} tokens"
+    return None
+
+
 @torch.inference_mode()
 def _layers(model: Classifier, encoded: Ragged) -> Iterator[LayerTrace]:
     with opened(model):
         values = encoded.values.to(model.head.weight.device)
         layout = Layout(encoded.lengths, values.device)
-        x = model.stack_input(model.embed(values), layout)  # (T,) or (T, channels) -> (T, D)
+        x, _ = model.stack_input(model.embed(values), layout)  # (T,) or (T, channels) -> (T, D)
         for depth, (layer, inputs, hidden, _) in enumerate(model.stack.layer_by_layer(x, layout), start=1):
             sides = layer.directions()
             for reverse, (weights, h) in enumerate(zip(sides, hidden.chunk(len(sides), dim=1), strict=True)):  # (T, 2·H) -> 2 × (T, H)

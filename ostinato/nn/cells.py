@@ -132,7 +132,7 @@ def gru_step(x: Tensor, state: State, weights: Weights) -> State:
     return ((1 - z) * n + z * h,)
 
 
-def mingru_gates(x: Tensor, h: Tensor, weights: ScanWeights) -> Gates:
+def mingru_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
     """The gate z by sigmoid and the candidate n by g; neither looks at h."""
     z, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(2, dim=-1)  # (B, 2·H) -> 2 × (B, H)
     return {"z": torch.sigmoid(z), "n": positive(n)}
@@ -151,13 +151,13 @@ def mingru_step(x: Tensor, state: State, weights: ScanWeights) -> State:
     return ((1 - z) * h + z * n,)
 
 
-def mingru_logs(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
-    """Log (1 − z) and log (z·n), for the scan."""
-    z, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(2, dim=-1)
-    return F.logsigmoid(-z), F.logsigmoid(z) + log_positive(n)
+def mingru_terms(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
+    """The factor 1 − z and the addend z·n of all steps, for the scan."""
+    z, n = mingru_gates(x, None, weights).values()
+    return 1 - z, z * n
 
 
-def minlstm_gates(x: Tensor, h: Tensor, weights: ScanWeights) -> Gates:
+def minlstm_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
     """The gates f and i by sigmoid, divided by their sum, and the candidate n by g; none looks at h."""
     f, i, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)  # (B, 3·H) -> 3 × (B, H)
     share = F.logsigmoid(f) - F.logsigmoid(i)  # σ(f) / (σ(f) + σ(i)) is the sigmoid of this, also where both vanish
@@ -174,21 +174,15 @@ def minlstm_step(x: Tensor, state: State, weights: ScanWeights) -> State:
     return (f * h + i * n,)
 
 
-def minlstm_logs(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
-    """Log f and log (i·n), for the scan."""
-    f, i, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)
-    share = F.logsigmoid(f) - F.logsigmoid(i)
-    return F.logsigmoid(share), F.logsigmoid(-share) + log_positive(n)
+def minlstm_terms(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
+    """The factor f and the addend i·n of all steps, for the scan."""
+    f, i, n = minlstm_gates(x, None, weights).values()
+    return f, i * n
 
 
 def positive(x: Tensor) -> Tensor:
     """g(x) = x + 0.5 for x ≥ 0, else sigmoid(x). Source: Feng et al. (2024), appendix B.3."""
     return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
-
-
-def log_positive(x: Tensor) -> Tensor:
-    """Log g(x)."""
-    return torch.where(x >= 0, torch.log(F.relu(x) + 0.5), F.logsigmoid(x))
 
 
 def lnlstm_inputs(x: Tensor, weights: NormWeights) -> Tensor:
@@ -234,8 +228,8 @@ CELLS = {
     "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, over_time=by_kernel(torch.rnn_relu)),
     "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, over_time=by_kernel(torch.lstm), opening=(1, 1.0), activations=lstm_gates),
     "gru": Cell("gru", gates=3, states=1, step=gru_step, over_time=by_kernel(torch.gru), activations=gru_gates),
-    "mingru": _scan("mingru", gates=2, step=mingru_step, over_time=by_scan(mingru_logs), opening=(0, -1.0), activations=mingru_gates),
-    "minlstm": _scan("minlstm", gates=3, step=minlstm_step, over_time=by_scan(minlstm_logs), opening=(0, 1.0), activations=minlstm_gates),
+    "mingru": _scan("mingru", gates=2, step=mingru_step, over_time=by_scan(mingru_terms), opening=(0, -1.0), activations=mingru_gates),
+    "minlstm": _scan("minlstm", gates=3, step=minlstm_step, over_time=by_scan(minlstm_terms), opening=(0, 1.0), activations=minlstm_gates),
     "lnlstm": Cell(
         "lnlstm",
         gates=4,

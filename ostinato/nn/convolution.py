@@ -65,7 +65,7 @@ class Convolution(nn.Module):
     def _each_on_its_own(self, windows: Tensor, starts: Tensor) -> Tensor:
         """The sums of the windows at these places, each in the same order whatever the others. (M, D, K), (N,) -> (N, H)."""
         weight = self.weight.flatten(1)  # (H, D, K) -> (H, D·K)
-        parts = starts.split(max(1, WINDOW_VALUES_AT_A_TIME // weight.shape[1]))
+        parts = torch.split(starts, max(1, WINDOW_VALUES_AT_A_TIME // weight.shape[1]))
         return torch.cat([kernel.linear(windows[part].flatten(1), weight, self.bias) for part in parts])
 
     def extra_repr(self) -> str:

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 State = tuple[Tensor, ...]  # (h,) or (h, c), each (B, H)
 Gates = dict[str, Tensor]  # by the letters of the equation, each (B, H)
 OverTime = Callable[[Tensor, State, Any], Tensor]  # (x (T, B, D), state, weights) -> h of every step (T, B, H)
 
-CHUNK = 64  # steps of a scan at once: float32 keeps the sums of so many logarithms apart
+CHUNK = 16  # steps of a scan that follow each other; those of all chunks are taken at once
 
 
 def by_kernel(kernel: Callable[..., tuple[Tensor, ...]]) -> OverTime:
@@ -38,24 +39,45 @@ def by_steps(inputs: Callable[[Tensor, Any], Tensor], recur: Callable[[Tensor, S
     return over_time
 
 
-def by_scan(logs: Callable[[Tensor, Any], tuple[Tensor, Tensor]]) -> OverTime:
-    """A linear recurrence h' = a·h + b of positive a and b, all steps of a chunk at once, in logarithms.
-
-    With A the running sum of log a in the chunk, h = exp(A)·(h before + Σ exp(log b − A)).
+def by_scan(terms: Callable[[Tensor, Any], tuple[Tensor, Tensor]]) -> OverTime:
+    """A linear recurrence h' = a·h + b, by `scan`.
 
     Args:
-        logs: `(x (T, B, D), weights) -> log a, log b`, each (T, B, H).
-
-    Source: Heinsen (2023), arXiv:2311.06281.
+        terms: `(x (T, B, D), weights) -> a, b`, each (T, B, H).
     """
 
     def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
         (h,) = state
-        outputs = []
-        for log_a, log_b in zip(*(torch.split(part, CHUNK) for part in logs(x, weights)), strict=True):
-            decay = log_a.cumsum(0)  # (t, B, H)
-            outputs.append(torch.exp(decay) * h + torch.exp(decay + torch.logcumsumexp(log_b - decay, 0)))
-            h = outputs[-1][-1]
-        return torch.cat(outputs)
+        return scan(*terms(x, weights), h)
 
     return over_time
+
+
+def scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """Every state of h' = a·h + b: all chunks side by side from zero, then from where the scan over their ends begins them.
+
+    The states of chunks differ from those from zero by the product of the chunk's a so far, times the state before it. With
+    0 ≤ a ≤ 1 that product only shrinks: it vanishes where it no longer counts. Sums of logarithms, by which the papers of
+    these cells scan (Heinsen 2023, arXiv:2311.06281), lose float32's digits where a gate is shut.
+
+    Shapes:
+        a, b (T, B, H) and the state before, h (B, H) -> (T, B, H). A step's bits do not depend on the steps after it.
+
+    Source: Blelloch (1990), Prefix sums and their applications, section 1.4; Martin & Cundy (2018), arXiv:1709.04057.
+    """
+    T = len(a)
+    if T <= CHUNK:
+        states = [h]
+        for a_t, b_t in zip(a.unbind(0), b.unbind(0), strict=True):
+            states.append(torch.addcmul(b_t, a_t, states[-1]))
+        return torch.stack(states[1:])
+    chunks = -(-T // CHUNK)
+    padding = (0, 0, 0, 0, 0, chunks * CHUNK - T)
+    (a_k, *more_a), (b_k, *more_b) = (F.pad(part, padding).view(chunks, CHUNK, *part.shape[1:]).unbind(1) for part in (a, b))  # CHUNK × (chunks, B, H)
+    products, states = [a_k], [b_k]
+    for a_k, b_k in zip(more_a, more_b, strict=True):
+        products.append(a_k * products[-1])
+        states.append(torch.addcmul(b_k, a_k, states[-1]))
+    ends = scan(products[-1], states[-1], h)
+    before = torch.cat([h.unsqueeze(0), ends[:-1]])
+    return torch.addcmul(torch.stack(states, 1), torch.stack(products, 1), before.unsqueeze(1)).flatten(0, 1)[:T]

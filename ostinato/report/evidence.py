@@ -17,7 +17,7 @@ from ostinato.explanation.faithfulness import Faithfulness, measure
 from ostinato.explanation.motifs import Motif, find_motifs, letter_frequencies, position_profile, recovery
 from ostinato.explanation.strands import StrandAgreement, strand_agreement
 from ostinato.explanation.top_tokens import TokenScore, top_tokens
-from ostinato.explanation.trace import Trace, trace
+from ostinato.explanation.trace import Trace, trace, why_not_traced
 from ostinato.progress import Progress
 from ostinato.scoring import Predictions
 
@@ -62,7 +62,7 @@ class Evidence:
     ablation: AttentionAblation | None
     letters: Letters | None
     tokens: dict[str, list[TokenScore]]
-    trace: Trace
+    trace: Trace | None
 
 
 def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Predictions, *, data: str | None, progress: Progress) -> Evidence:
@@ -90,7 +90,7 @@ def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Pre
         ablation=ablate_attention(model, asked.sequences, asked.labels) if "attention" in explanations else None,
         letters=_survey_letters(model, surveyed, survey, letters, data) if letters else None,
         tokens={} if letters or model.encoder_.is_numeric else {label: top_tokens(each) for label, each in _by_label(surveyed).items()},
-        trace=trace(model, test.sequences[_traced(test, shown)]),
+        trace=trace(model, test.sequences[_traced(test, shown)]) if why_not_traced(model) is None else None,
     )
 
 

@@ -11,6 +11,7 @@ from ostinato.explanation.markup import explanation_html
 from ostinato.explanation.plot_explanation import plot_explanation
 from ostinato.explanation.plot_faithfulness import plot_deletion
 from ostinato.explanation.plot_trace import plot_trace
+from ostinato.explanation.trace import Trace
 from ostinato.report.evidence import METHOD, Evidence, Letters, Shown
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, figure, heading, join, paragraph, table
@@ -36,7 +37,7 @@ def explained_sections(evidence: Evidence, gallery: Gallery) -> list[Section]:
         Section("How far to believe it", "faithfulness", _faithfulness(evidence, gallery)),
         *([Section("Motifs", "motifs", _letters(evidence.letters, evidence.surveyed, gallery))] if evidence.letters else []),
         *([Section("Tokens of each class", "tokens", _tokens(evidence))] if evidence.tokens else []),
-        Section("Step by step", "trace", _trace(evidence, gallery)),
+        *([Section("Step by step", "trace", _trace(evidence.trace, gallery))] if evidence.trace else []),
         Section("Mistakes", "mistakes", _mistakes(evidence, gallery)),
     ]
 
@@ -137,9 +138,9 @@ def _tokens(evidence: Evidence) -> "Markup":
     return body
 
 
-def _trace(evidence: Evidence, gallery: Gallery) -> "Markup":
-    picture = gallery.show(plot_trace(evidence.trace), "Step by step")
-    return figure(picture, f"The answer had the sequence ended there, and the units of the top layer at each step. {evidence.trace.decision}")
+def _trace(trace: Trace, gallery: Gallery) -> "Markup":
+    picture = gallery.show(plot_trace(trace), "Step by step")
+    return figure(picture, f"The answer had the sequence ended there, and the units of the top layer at each step. {trace.decision}")
 
 
 def _mistakes(evidence: Evidence, gallery: Gallery) -> "Markup":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ostinato.config import ModelConfig
 from ostinato.report.facts import RunFacts
 from ostinato.report.groups import wilson_interval
 
@@ -40,11 +41,23 @@ def describe_task(facts: RunFacts) -> str:
 def describe_model(facts: RunFacts) -> str:
     """The layers, in a sentence."""
     model = facts.config.model
-    directions = "in both directions" if model.bidirectional else "in one direction"
     return (
-        f"{model.cell.upper()}, {counted(model.num_layers, 'layer')} of {counted(model.hidden_size, 'unit')} {directions}, "
+        f"{_describe_front(model)}{model.cell.upper()}, {counted(model.num_layers, 'layer')} of {_describe_layer(model)}, "
         f"token vectors of size {model.embedding_size}, pooling by {', '.join(model.pooling)}: {counted(facts.metrics['model']['parameters'], 'weight')}."
     )
+
+
+def _describe_front(model: ModelConfig) -> str:
+    if model.conv_size is None:
+        return ""
+    pooled = f", the largest of each {model.conv_pool} steps" if model.conv_pool > 1 else ""
+    return f"Convolution of {counted(model.conv_size, 'channel')} over {counted(model.kernel_size, 'token')}{pooled}, then "
+
+
+def _describe_layer(model: ModelConfig) -> str:
+    if model.cell == "cnn":
+        return f"{counted(model.hidden_size, 'channel')} over {counted(model.kernel_size, 'step')}"
+    return f"{counted(model.hidden_size, 'unit')} {'in both directions' if model.bidirectional else 'in one direction'}"
 
 
 def verdict(facts: RunFacts) -> list[str]:
@@ -78,7 +91,7 @@ def _validation_only(facts: RunFacts) -> list[str]:
 def _against_linear(test: dict[str, Any], linear: dict[str, Any], linear_ends: tuple[float, float]) -> str:
     low, high = test["intervals"]["accuracy"]
     if test["accuracy"] == linear["accuracy"]:
-        return "The model and the linear baseline are level: nothing here speaks for the recurrent model."
+        return "The model and the linear baseline are level: nothing here speaks for the neural model."
     leader, other = ("The model", "the linear baseline") if test["accuracy"] > linear["accuracy"] else ("The linear baseline", "the model")
     if linear_ends[0] <= high and low <= linear_ends[1]:
         return f"{leader} is ahead of {other}, but their intervals overlap: this test split does not settle which is better."

@@ -251,14 +251,35 @@ def test_engines_of_further_cells_equal_the_step_loop_forward_and_backward(cell,
 
 
 @pytest.mark.parametrize("cell", ["mingru", "minlstm"])
-def test_the_scan_in_logarithms_stays_exact_over_long_sequences(cell):
+def test_the_papers_parallel_form_in_logarithms_equals_the_step_loop(cell):
+    layer = RecurrentLayer(3, 4, cell=cell, engine="reference").double()
+    values, layout = ragged(torch.tensor([40]), 3, torch.float64)
+    sums = nn.functional.linear(values, layer.weight_ih_l0, layer.bias_ih_l0)
+    log_sigmoid = nn.functional.logsigmoid
+    if cell == "mingru":
+        z, n = sums.chunk(2, dim=1)
+        log_a, log_b = log_sigmoid(-z), log_sigmoid(z)
+    else:
+        f, i, n = sums.chunk(3, dim=1)
+        difference = nn.functional.softplus(-f) - nn.functional.softplus(-i)
+        log_a, log_b = -nn.functional.softplus(difference), -nn.functional.softplus(-difference)
+    log_b = log_b + torch.where(n >= 0, torch.log(n.relu() + 0.5), log_sigmoid(n))
+    decay = log_a.cumsum(0)  # Heinsen (2023), arXiv:2311.06281
+    parallel = torch.exp(decay + torch.logcumsumexp(log_b - decay, 0))
+    torch.testing.assert_close(layer(values, layout), parallel, rtol=1e-10, atol=1e-12)
+    gradients = [torch.autograd.grad(outputs.sin().sum(), [*layer.parameters()]) for outputs in (layer(values, layout), parallel)]
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_the_scan_stays_exact_over_long_sequences(cell):
     layer = RecurrentLayer(2, 3, cell=cell)
     values, layout = 10 * torch.randn(5000, 2), Layout(torch.tensor([5000]))
     with torch.inference_mode(), use_engine("torch"):
         ours = layer(values, layout)
     with torch.inference_mode(), use_engine("reference"):
         exact = layer.double()(values.double(), layout)
-    torch.testing.assert_close(ours.double(), exact, rtol=2e-4, atol=1e-6)  # sums of 64 logarithms of size 10, in float32
+    torch.testing.assert_close(ours.double(), exact, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", MORE)

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ostinato.report.wording import counted, enumerate_labels, interval, percent, verdict
+from ostinato.config import ModelConfig
+from ostinato.report.wording import counted, describe_model, enumerate_labels, interval, percent, verdict
 
 
 def facts(accuracy, ends, linear, majority=0.5, n=1000):
@@ -20,11 +21,27 @@ def facts(accuracy, ends, linear, majority=0.5, n=1000):
         (0.9, [0.88, 0.92], 0.89, "The model is ahead of the linear baseline, but their intervals overlap: this test split does not settle which is better."),
         (0.9, [0.88, 0.92], 0.91, "The linear baseline is ahead of the model, but their intervals overlap: this test split does not settle which is better."),
         (0.8, [0.77, 0.82], 0.9, "The linear baseline beats the model: their intervals do not overlap."),
-        (0.9, [0.88, 0.92], 0.9, "The model and the linear baseline are level: nothing here speaks for the recurrent model."),
+        (0.9, [0.88, 0.92], 0.9, "The model and the linear baseline are level: nothing here speaks for the neural model."),
     ],
 )
 def test_verdict_against_the_linear_baseline(accuracy, ends, linear, said):
     assert verdict(facts(accuracy, ends, linear))[1:] == [said]
+
+
+@pytest.mark.parametrize(
+    ("model", "layers"),
+    [
+        (ModelConfig(cell="gru", num_layers=2), "GRU, 2 layers of 64 units in one direction, "),
+        (ModelConfig(cell="cnn", pooling=["max"]), "CNN, 1 layer of 64 channels over 5 steps, "),
+        (
+            ModelConfig(conv_size=8, conv_pool=3),
+            "Convolution of 8 channels over 5 tokens, the largest of each 3 steps, then LSTM, 1 layer of 64 units in one direction, ",
+        ),
+    ],
+)
+def test_layers_in_a_sentence(model, layers):
+    told = describe_model(SimpleNamespace(config=SimpleNamespace(model=model), metrics={"model": {"parameters": 1234}}))
+    assert told == f"{layers}token vectors of size 64, pooling by {model.pooling[0]}: 1,234 weights."
 
 
 def test_verdict_tells_all_three_accuracies():

@@ -25,13 +25,15 @@ struct MinGru {
 };
 
 // keep = f / (f + i) with f = sigmoid(s₀), i = sigmoid(s₁), candidate = g(s₂). With F = e^-s₀, I = e^-s₁ that is
-// (1 + I) / ((1 + I) + (1 + F)), which stays a number where both gates vanish.
+// (1 + I) / ((1 + I) + (1 + F)). Below -40 a sigmoid is e^s to float32's last digit, and the share is a matter of s₀ - s₁
+// alone: both sums are moved up to where F and I can be told.
 struct MinLstm {
   static constexpr int kGates = 3;
 
   static Vec keep(const Vec (&s)[kGates]) {
-    const Vec u = all(1.0f) + exp(all(0.0f) - s[1]), v = all(1.0f) + exp(all(0.0f) - s[0]);
-    return u / (u + v);
+    const Vec up = max(all(0.0f), all(-40.0f) - max(s[0], s[1])), one = all(1.0f);
+    const Vec one_over_i = one + exp(all(0.0f) - (s[1] + up)), one_over_f = one + exp(all(0.0f) - (s[0] + up));
+    return one_over_i / (one_over_i + one_over_f);
   }
 
   static void keep_backward(const Vec (&s)[kGates], Vec keep, Vec dkeep, Vec (&ds)[kGates]) {
