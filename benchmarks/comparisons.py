@@ -1,4 +1,4 @@
-"""The comparisons that Ostinato ships: every cell on every task, depth and residuals, lengths and sizes of data.
+"""The comparisons that Ostinato ships: every cell on every task, lengths beyond training, depth and residuals.
 
     python benchmarks/comparisons.py                  all of them, about an hour on two cores; writes results/comparisons/
     python benchmarks/comparisons.py splice parity    some of them
@@ -39,7 +39,6 @@ COMPARISONS = {
     "imdb": "imdb --vary model.cell=rnn,lstm,gru,mingru --seeds 3",
     "imdb-depth": "imdb --vary model.num_layers=1,2,4 --vary model.residual=false,true --seeds 3",
     "splice-depth": "splice --vary model.num_layers=1,2,4 --vary model.residual=false,true",
-    "splice-size": "splice --vary model.cell=rnn,lstm,gru,mingru --vary data.train_fraction=0.1,0.3,1",
 }
 
 

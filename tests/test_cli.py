@@ -132,7 +132,7 @@ def test_init_comments_stay_comments_whatever_the_columns_are_called(tmp_path, m
 
 def test_schema_is_the_config_s(capsys):
     assert run("schema") == 0
-    assert set(json.loads(capsys.readouterr().out)["properties"]) == {"task", "data", "model", "training"}
+    assert set(json.loads(capsys.readouterr().out)["properties"]) == {"task", "data", "model", "training", "search"}
 
 
 # Train, resume

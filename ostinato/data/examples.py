@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Sequence = str | list[str] | np.ndarray  # a text, a list of events, a float32 series of shape (T, channels)
+Sequence = str | list[str] | np.ndarray  # a text, a list of events, a float64 series of shape (T, channels)
 
 
 @dataclass(frozen=True, slots=True)

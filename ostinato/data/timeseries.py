@@ -13,7 +13,7 @@ from ostinato.errors import DataError
 
 
 def to_series(values: Any, place: str) -> np.ndarray:
-    """Make numbers (T,) or (T, channels) a float32 series.
+    """Make numbers (T,) or (T, channels) a float64 series, which keeps the digits of a time stamp.
 
     Shapes:
         values (T,) or (T, channels) -> (T, channels)
@@ -30,11 +30,10 @@ def to_series(values: Any, place: str) -> np.ndarray:
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
         raise DataError(f"{place}: not a series: {array.ndim} dimensions of {array.dtype}. Expected numbers, or a list of numbers for each step.")
     with np.errstate(over="ignore"):
-        series = array.astype(np.float32)
-    if not np.isfinite(series).all():
-        worst = array[~np.isfinite(series)][0]
-        raise DataError(f"{place}: the series holds {worst}, expected finite numbers. Fill it in, or remove the row.")
-    return series.reshape(len(series), -1)
+        finite = np.isfinite(array.astype(np.float32))
+    if not finite.all():
+        raise DataError(f"{place}: the series holds {array[~finite][0]}, expected finite numbers. Fill it in, or remove the row.")
+    return array.astype(np.float64).reshape(len(array), -1)
 
 
 def ts_rows(path: Path) -> Iterator[Row]:
@@ -78,7 +77,7 @@ def _series_of(channels: list[str], place: str) -> np.ndarray:
     if len({len(steps) for steps in values}) > 1:
         raise DataError(f"{place}: channels of {', '.join(str(len(steps)) for steps in values)} steps. Expected equal lengths within a row.")
     if values == [[""]] * len(values):
-        return np.empty((0, len(values)), np.float32)
+        return np.empty((0, len(values)))
     try:
         numbers = np.array([[float(value) for value in steps] for steps in values])
     except ValueError:

@@ -210,7 +210,8 @@ def _signed(value: float) -> str:
 
 
 def _p(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"= {p:.4f}" if p < 0.01 else f"= {p:.2f}"
+    digits = 4 if p < 0.01 else 3 if p < 0.1 else 2  # 0.049 is not 0.05
+    return "< 0.0001" if p < 1e-4 else f"= {p:.{digits}f}"
 
 
 def _agresti_min(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:

@@ -57,7 +57,7 @@ def test_jsonl_reads_texts_events_and_series(tmp_path):
     assert pairs(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == [("a", "1"), ("b", "True")]
     assert pairs(write(tmp_path / "b.jsonl", '{"text": ["login", "pay"], "label": "x"}\n')) == [(["login", "pay"], "x")]
     ((series, _),) = pairs(write(tmp_path / "c.jsonl", '{"text": [[1, 2.5], [3, 4], [5, 6]], "label": "x"}\n'))
-    assert series.dtype == np.float32
+    assert series.dtype == np.float64
     np.testing.assert_array_equal(series, [[1, 2.5], [3, 4], [5, 6]])
     ((series, _),) = pairs(write(tmp_path / "d.jsonl", '{"text": [7, 8], "label": "x"}\n'))
     np.testing.assert_array_equal(series, [[7], [8]])

@@ -1,6 +1,7 @@
 """The kernel's linear recurrences in each instruction set: against the step loop in float64, and all that must not matter."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -58,9 +59,31 @@ def test_a_long_sequence_agrees(cell):
     assert_agrees(cell, 3, 5, True, [20_000])
 
 
+@pytest.mark.parametrize("scale", [60.0, 1000.0])
 @pytest.mark.parametrize("cell", SCANS)
-def test_sums_far_out_stay_numbers(cell):
-    assert_agrees(cell, 4, 6, False, [9, 4], scale=60.0)
+def test_sums_far_out_agree(cell, scale):
+    assert_agrees(cell, 4, 6, False, [90, 40], scale=scale)  # beyond 88, where e^x is past float32
+
+
+def test_minlstm_shares_what_is_left_where_both_gates_vanish():
+    # σ(f) and σ(i) are e^f and e^i there, so f' = e^(f − i) / (1 + e^(f − i)) = 3/4; the candidates are g(0) = 1/2 and g(1) = 3/2
+    layer = RecurrentLayer(1, 1, cell="minlstm", engine="native")
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(torch.tensor([[0.0], [0.0], [1.0]]))
+        layer.bias_ih_l0.copy_(torch.tensor([math.log(3.0) - 200, -200.0, 0.0]))
+    h = layer(torch.tensor([[0.0], [1.0]]), Layout(torch.tensor([2])))
+    assert h.flatten().tolist() == pytest.approx([0.125, 0.75 * 0.125 + 0.25 * 1.5], rel=1e-4)  # float32 holds ln 3 − 200 to 1e-5
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("cell", SCANS)
+def test_a_broken_value_stays_in_its_sequence(cell, value):
+    layer, x = RecurrentLayer(5, 20, cell=cell, bidirectional=True), torch.randn(sum(LENGTHS), 5)
+    whole = run(layer, x, LENGTHS, "native")
+    x[20] = value  # of the third sequence, which has the steps 8 to 137
+    broken = run(layer, x, LENGTHS, "native")
+    for part in (slice(0, 8), slice(138, None)):
+        assert_same_bits([each[part] for each in broken[:2]], [each[part] for each in whole[:2]])
 
 
 @pytest.mark.parametrize("cell", SCANS)
