@@ -1,0 +1,259 @@
+"""Labelled sentences from files: a token a line (CoNLL), or a JSON object a sentence; memory does not grow with the file."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from ostinato.data.files import open_text
+from ostinato.data.spans import Span, spans_to_tags, tokenize_text
+from ostinato.data.tables import jsonl_rows
+from ostinato.errors import DataError, suggest
+
+CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+PLUS_HEADER = "# global.columns ="
+DOCUMENT = "-DOCSTART-"
+
+Line = tuple[int, str]  # counted from 1, without its line end
+
+
+class Sentence(NamedTuple):
+    """Words and their tags (None: not labelled); `place` is the file and the line of the first word."""
+
+    words: list[str]
+    tags: list[str] | None
+    place: str
+
+
+def read_columns(path: Path, *, word_column: str = "0", tag_column: str = "-1", labelled: bool = True) -> Iterator[Sentence]:
+    """Stream the sentences of a CoNLL file: a token a line, its columns parted by tabs or blanks, an empty line after a sentence.
+
+    A line that holds a tab is split at tabs only. `-DOCSTART-` lines end a sentence and are left out, and so are
+    comments: lines before a sentence that begin with `# ` and do not have the columns of a token, or read `# key = value`.
+
+    Args:
+        word_column: an index (0 is the first column, -1 the last), or a name from the file's first lines:
+            `# word pos ner`, or `# global.columns = ID FORM …` (CoNLL-U Plus; its ranges and empty nodes are left out).
+        tag_column: likewise.
+        labelled: False: only words are read (a file to predict).
+
+    Raises:
+        DataError: the file is missing, empty or not UTF-8; a line has another number of columns than the first, or an
+            empty word or tag; a column is not there.
+    """
+    with open_text(path) as file:
+        lines = _lines(file)
+        opening, width = _up_to_a_token(lines, path)
+        names = _column_names(opening[0], width)
+        word = _column_index(word_column, "word_column", names, width, path)
+        tag = _column_index(tag_column, "tag_column", names, width, path) if labelled else None
+        if word == tag:
+            raise DataError(f"{path}: word_column {word_column!r} and tag_column {tag_column!r} are one column, of {width}. Name two, or read words alone.")
+        if word_column in names or tag_column in names:
+            del opening[0]  # `#word pos ner` has as many columns as a token
+        has_ranges = names[:1] == ("ID",)
+        for rows in _grouped(chain(opening, lines), width, has_ranges, path):
+            yield _sentence(rows, word, tag, path)
+
+
+def read_conllu(path: Path, *, tag_column: str = "upos", labelled: bool = True) -> Iterator[Sentence]:
+    """Stream the sentences of a CoNLL-U file; multiword ranges (1-2) and empty nodes (1.1) are left out, their words are not.
+
+    Args:
+        tag_column: `upos`, `xpos`, or another of the format's columns.
+        labelled: False: only words are read (a file to predict).
+
+    Raises:
+        DataError: see `read_columns`; a line has not ten columns, or its `upos` or `xpos` is `_`.
+
+    Source: https://universaldependencies.org/format.html
+    """
+    tag = _column_index(tag_column, "tag_column", CONLLU, len(CONLLU), path) if labelled else None
+    empty = True
+    with open_text(path) as file:
+        lines = ((number, line) for number, line in _lines(file) if not line.startswith("#"))
+        for rows in _grouped(lines, len(CONLLU), True, path):
+            empty = False
+            sentence = _sentence(rows, CONLLU.index("form"), tag, path)
+            if tag_column in ("upos", "xpos") and "_" in (sentence.tags or ()):
+                raise DataError(f"{sentence.place}: a word of this sentence has no {tag_column} (_). Fill it in, or choose another tag_column.")
+            yield sentence
+    if empty:
+        raise _no_sentence(path)
+
+
+def read_tag_jsonl(path: Path, *, word_column: str = "tokens", tag_column: str = "tags", labelled: bool = True) -> Iterator[Sentence]:
+    """Stream the sentences of a JSONL file: two lists an object, or `text` with `spans`, whose tags are then those of `iob2`.
+
+    A span is a list [start, end, label] or an object with these keys, in characters counted from 0.
+
+    Raises:
+        DataError: the file is missing, empty or malformed; the lists differ in length or hold what is no text; a span
+            cannot be told by tags (see `spans_to_tags`).
+    """
+    empty = True
+    for row_place, row in jsonl_rows(path):
+        place = f"{path}, line {row_place.rpartition(' ')[2]}"
+        if word_column in row or "text" not in row:
+            words, tags = _listed(row, word_column, tag_column, labelled, place)
+        else:
+            words, tags = _spanned(row, labelled, place)
+        if not words:
+            raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
+        empty = False
+        yield Sentence(words, tags, place)
+    if empty:
+        raise _no_sentence(path)
+
+
+def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:
+    """The lines of a file that `read_columns` reads: word, tab, tag; an empty line after each sentence.
+
+    Raises:
+        DataError: a sentence has not one tag for each word, or a word holds a tab or a line end.
+    """
+    for sentence, its_tags in zip(sentences, tags, strict=True):
+        if len(its_tags) != len(sentence.words):
+            raise DataError(f"{sentence.place}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag for each word.")
+        for word, tag in zip(sentence.words, its_tags, strict=True):
+            if any(character in word for character in "\t\n\r"):
+                raise DataError(f"{sentence.place}: the word {word!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
+            yield f"{word}\t{tag}\n"
+        yield "\n"
+
+
+class Row(NamedTuple):
+    """The columns of a token."""
+
+    number: int
+    fields: list[str]
+
+
+def _lines(file: TextIO) -> Iterator[Line]:
+    return ((number, line.rstrip("\r\n")) for number, line in enumerate(file, start=1))
+
+
+def _split(line: str) -> list[str]:
+    """Blanks are ASCII ones only: a no-break space belongs to its word."""
+    if "\t" in line:
+        return [field.strip(" ") for field in line.split("\t")]
+    return [field for field in line.split(" ") if field]
+
+
+def _is_break(line: str) -> bool:
+    return not line.strip(" \t") or _split(line)[0] == DOCUMENT
+
+
+def _is_comment(line: str, width: int) -> bool:
+    """Whether a line before a sentence is a comment: a token can be `#`, so `# NN O` is none where tokens have three columns."""
+    fields = _split(line)
+    return line.startswith("# ") and (len(fields) != width or fields[0] != "#" or (len(fields) > 3 and fields[2] == "="))
+
+
+def _up_to_a_token(lines: Iterator[Line], path: Path) -> tuple[list[Line], int]:
+    """The lines up to the first that is surely a token, and how many columns it has."""
+    opening = []
+    for number, line in lines:
+        opening.append((number, line))
+        if not _is_break(line) and not line.startswith("# "):
+            return opening, len(_split(line))
+    raise _no_sentence(path)
+
+
+def _column_names(first: Line, width: int) -> tuple[str, ...]:
+    """The names that the file's first line gives its columns, if it does."""
+    line = first[1]
+    if not line.startswith("#"):
+        return ()
+    names = tuple(line.removeprefix(PLUS_HEADER).split() if line.startswith(PLUS_HEADER) else _split(line[1:].lstrip(" ")))
+    return names if len(names) == width else ()
+
+
+def _column_index(column: str, key: str, names: Sequence[str], width: int, path: Path) -> int:
+    if column in names:
+        return names.index(column)
+    try:
+        index = int(column)
+    except ValueError:
+        known = f"{suggest(column, names)}Columns: {', '.join(names)}." if names else "The first line names no columns (as '# word pos ner' does)."
+        raise DataError(f"{path}: no column {column!r}. {known} Set {key} to a name, or to an index from 0 to {width - 1} (-1 is the last).") from None
+    if not -width <= index < width:
+        raise DataError(f"{path}: no column {index}: a token has {width}. Set {key} to an index from 0 to {width - 1} (-1 is the last).")
+    return index % width
+
+
+def _grouped(lines: Iterable[Line], width: int, has_ranges: bool, path: Path) -> Iterator[list[Row]]:
+    """The tokens of each sentence, all of one width; where the first column is CoNLL-U's id, without those such as 1-2 and 1.1."""
+    rows: list[Row] = []
+    for number, line in lines:
+        if _is_break(line):
+            if rows:
+                yield rows
+            rows = []
+        elif rows or not _is_comment(line, width):
+            fields = _split(line)
+            if len(fields) != width:
+                raise DataError(f"{path}, line {number}: {len(fields)} columns, expected {width}. Give every token the same columns, parted alike.")
+            if not (has_ranges and ("-" in fields[0] or "." in fields[0])):
+                rows.append(Row(number, fields))
+    if rows:
+        yield rows
+
+
+def _sentence(rows: list[Row], word: int, tag: int | None, path: Path) -> Sentence:
+    for number, fields in rows:
+        for column, what in ((word, "word"), (tag, "tag")):
+            if column is not None and not fields[column]:
+                raise DataError(f"{path}, line {number}: the {what} is empty. Fill it in, or remove the line.")
+    tags = None if tag is None else [row.fields[tag] for row in rows]
+    return Sentence([row.fields[word] for row in rows], tags, f"{path}, line {rows[0].number}")
+
+
+def _listed(row: dict[str, Any], word_column: str, tag_column: str, labelled: bool, place: str) -> tuple[list[str], list[str] | None]:
+    words = _texts(row, word_column, "word_column", (str,), place)
+    if not labelled:
+        return words, None
+    tags = _texts(row, tag_column, "tag_column", (str, int), place)
+    if len(tags) != len(words):
+        raise DataError(f"{place}: {len(tags)} tags for {len(words)} words. Give one tag for each word.")
+    return words, tags
+
+
+def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], place: str) -> list[str]:
+    """A list as texts; numbers, where `kinds` has them, as they are written."""
+    if column not in row:
+        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set {key} to one of them.")
+    values = row[column]
+    if not isinstance(values, list):
+        raise DataError(f"{place}: {column} is {values!r}, expected a list of texts. Write one for each token.")
+    for number, value in enumerate(values, start=1):
+        if type(value) not in kinds or value == "":
+            raise DataError(f"{place}: {column}, item {number} is {value!r}, expected a text that is not empty. Fill it in, or remove the token.")
+    return [str(value) for value in values]
+
+
+def _spanned(row: dict[str, Any], labelled: bool, place: str) -> tuple[list[str], list[str] | None]:
+    text = row["text"]
+    if not isinstance(text, str):
+        raise DataError(f"{place}: text is {text!r}, expected a text. Write it in quotes.")
+    if not labelled:
+        return [word for word, _, _ in tokenize_text(text)], None
+    if not isinstance(row.get("spans"), list):
+        raise DataError(f"{place}: spans are {row.get('spans')!r}, expected a list. Write [] where the text has none.")
+    spans = [_to_span(span, place) for span in row["spans"]]
+    try:
+        words, tags, _ = spans_to_tags(text, spans)
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from None
+    return words, tags
+
+
+def _to_span(value: Any, place: str) -> Span:
+    parts = [value.get(key) for key in ("start", "end", "label")] if isinstance(value, dict) else value
+    if not isinstance(parts, list) or [type(part) for part in parts] != [int, int, str]:
+        raise DataError(f'{place}: {value!r} is no span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.')
+    return parts[0], parts[1], parts[2]
+
+
+def _no_sentence(path: Path) -> DataError:
+    return DataError(f"{path}: holds no sentence. Expected at least one token; check that the file was written to its end.")
