@@ -108,6 +108,29 @@ def test_the_first_of_a_word_that_comes_twice_counts_and_exact_beats_lower_case(
     assert vectors.found.tolist() == [1, 1, 2, 1]
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_first_words_that_are_no_tokens_come_beyond(name, tmp_path):
+    words = ["the", "a", "The", "the", "b", "c"]
+    path = WRITERS[name](tmp_path / name, words)
+    tokens = ["<unk>", "The", "A"]  # A takes the vector of a, which is still a word beyond
+    vectors = read(path, tokens, beyond=3)
+    assert vectors.beyond_words == ("the", "a", "b")
+    assert (vectors.beyond == MATRIX[[0, 1, 4]]).all() and vectors.beyond.dtype == np.float32
+    assert (vectors.matrix == read(path, tokens).matrix).all() and vectors.found.tolist() == [0, 1, 2]
+    everything = read(path, tokens, beyond=99)
+    assert everything.beyond_words == ("the", "a", "b", "c") and (everything.beyond == MATRIX[[0, 1, 4, 5]]).all()
+    assert read(path, tokens).beyond_words == () and read(path, tokens).beyond.shape == (0, 3)
+
+
+def test_words_beyond_must_be_finite_too_and_are_no_substitute_for_tokens(tmp_path):
+    path = write(tmp_path / "a.txt", "a 1 2\nx 3 nan\ny 5 6\n")
+    with pytest.raises(DataError, match=r"line 2 \('x'\): the vector holds nan"):
+        read(path, beyond=1)
+    assert read(path, beyond=1, on_fault="skip").beyond_words == ("y",)
+    with pytest.raises(DataError, match="refused, none of the 1 tokens"):
+        read(path, ["b"], beyond=1)
+
+
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = st.integers(1, 4).flatmap(lambda size: st.integers(1, 6).flatmap(lambda count: arrays(np.float32, (count, size), elements=finite)))
 letters = st.text(st.characters(codec="utf-8", exclude_characters=" \n\r"), min_size=1, max_size=5)

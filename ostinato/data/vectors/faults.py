@@ -29,7 +29,7 @@ class Faults:
 
     def meet(self, what: str) -> None:
         if self.on_fault != "skip":
-            raise DataError(f"{what}. Correct it, or leave such lines out: on_fault='skip' (in a config: model.vectors_on_fault).")
+            raise DataError(f"{what}. Correct it, or leave such lines out: on_fault='skip' (in a config: data.vectors_on_fault).")
         self.skipped += 1
 
     def passes(self, vector: np.ndarray, place: str) -> bool:

@@ -1,4 +1,4 @@
-"""One row for each token of a vocabulary, from a file or package of pretrained word vectors."""
+"""One row for each token of a vocabulary, and for words beyond it, from a file or package of pretrained word vectors."""
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -46,19 +46,23 @@ NAMED = {
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """What a source knows of V tokens.
+    """What a source knows of V tokens and of K words beyond them.
 
     Args:
         matrix: (V, D) float32; zeros where a token is missing.
         found: (V,) int8: 0 missing, 1 found as it is, 2 found in lower case.
         source: the name or path that was asked.
         skipped: lines that were left out because they could not be used.
+        beyond_words: the source's first K words that are no tokens; most files put the commonest first.
+        beyond: (K, D) float32, their vectors.
     """
 
     matrix: np.ndarray
     found: np.ndarray
     source: str
     skipped: int
+    beyond_words: tuple[str, ...]
+    beyond: np.ndarray
 
     @property
     def size(self) -> int:
@@ -73,7 +77,7 @@ class Vectors:
         return {**counts, **{f"{name}_share": count / len(self.found) for name, count in counts.items()}}
 
 
-def read_vectors(source: str, tokens: Sequence[str], *, on_fault: Literal["refuse", "skip"] = "refuse") -> Vectors:
+def read_vectors(source: str, tokens: Sequence[str], *, beyond: int = 0, on_fault: Literal["refuse", "skip"] = "refuse") -> Vectors:
     """Look tokens up in a file of word vectors, which is read once and of which only their rows are kept.
 
     A token is looked up as it is, then in lower case. Of a word that comes twice, the first counts.
@@ -82,35 +86,61 @@ def read_vectors(source: str, tokens: Sequence[str], *, on_fault: Literal["refus
         source: `glove-50d`, or a file: `.txt` or `.vec` (GloVe, word2vec or fastText as text) or `.bin` (word2vec), each also
             with `.gz`, or `.npy` with a list of its words beside it.
         tokens: V tokens, in the order of the rows.
-        on_fault: `skip` leaves out and counts lines of another dimension, and tokens' vectors of other than finite numbers.
+        beyond: at most so many words besides the tokens.
+        on_fault: `skip` leaves out and counts lines of another dimension, and vectors asked for of other than finite numbers.
 
     Raises:
         DataError: the file is missing, empty, truncated, of an unknown ending, or contradicts its header or its list of words;
             a line cannot be used; no token is found; the package of a named source is not installed.
     """
     faults = Faults(on_fault)
-    wanted = _wanted(tokens)
+    needed = _Needed(tokens, beyond)
     found = np.full(len(tokens), MISSING, dtype=np.int8)
-    matrix = np.empty((len(tokens), 0), dtype=np.float32)
-    for word, vector in _words(source, frozenset(wanted), faults):
-        if matrix.shape[1] == 0:
-            matrix = np.zeros((len(tokens), len(vector)), dtype=np.float32)
-        for row, how in wanted[word]:
+    matrix, others = np.empty((len(tokens), 0), dtype=np.float32), np.empty((0, 0), dtype=np.float32)
+    for word, vector in _words(source, needed, faults):
+        if matrix.shape[1] == 0:  # the first vector tells D
+            matrix, others = (np.zeros((rows, len(vector)), dtype=np.float32) for rows in (len(tokens), beyond))
+        for row, how in needed.rows.get(word, ()):
             if found[row] == MISSING or how < found[row]:
                 matrix[row], found[row] = vector, how
+        if needed.takes(word):
+            others[len(needed.others) - 1] = vector
     if not found.any():
         raise _none_found(source, tokens, faults.skipped)
-    return Vectors(matrix, found, source, faults.skipped)
+    return Vectors(matrix, found, source, faults.skipped, tuple(needed.others), others[: len(needed.others)])
 
 
-def _wanted(tokens: Sequence[str]) -> dict[bytes, list[tuple[int, int]]]:
-    """Each word that a token is looked up by, as a file's bytes, with the rows it would fill and how they would be found."""
-    wanted: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-    for row, token in enumerate(tokens):
-        wanted[token.encode("utf-8", "surrogatepass")].append((row, EXACT))
-        if token.lower() != token:
-            wanted[token.lower().encode("utf-8", "surrogatepass")].append((row, LOWER_CASED))
-    return wanted
+class _Needed:
+    """The words that tokens are looked up by, as a file's bytes, and the first `beyond` others.
+
+    Args:
+        rows: for each word the rows it would fill, and how they would be found.
+        others: words beyond the tokens, in the file's order.
+    """
+
+    def __init__(self, tokens: Sequence[str], beyond: int) -> None:
+        self.rows: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        self.others: dict[str, None] = {}
+        self._tokens, self._beyond = frozenset(tokens), beyond
+        for row, token in enumerate(tokens):
+            self.rows[_as_bytes(token)].append((row, EXACT))
+            if token.lower() != token:
+                self.rows[_as_bytes(token.lower())].append((row, LOWER_CASED))
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.rows or len(self.others) < self._beyond
+
+    def takes(self, word: bytes) -> bool:
+        """Whether the word is a new one beyond the tokens, and is now kept."""
+        text = word.decode("utf-8", "replace")
+        if len(self.others) >= self._beyond or text in self.others or text in self._tokens:
+            return False
+        self.others[text] = None
+        return True
+
+
+def _as_bytes(token: str) -> bytes:
+    return token.encode("utf-8", "surrogatepass")  # a lone surrogate is in no file, and no reason to fail
 
 
 def _words(source: str, needed: Container[bytes], faults: Faults) -> Iterator[Word]:
