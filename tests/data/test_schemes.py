@@ -2,7 +2,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.data.schemes import SCHEMES, Entity, conlleval_entities, convert, entities, faults, guess_scheme, to_tags, transitions
@@ -77,6 +77,7 @@ def test_conlleval_mends_what_is_ill_formed(tags, expected):
     assert conlleval_entities(tags.split()) == [Entity(*each) for each in expected]
 
 
+@settings(max_examples=60, deadline=None)
 @given(entity_lists(), st.sampled_from(list(SCHEMES)), st.sampled_from(list(SCHEMES)))
 def test_schemes_convert_into_each_other_without_loss(case, source, target):
     meant, length = case

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.data.schemes import SCHEMES
@@ -19,6 +19,7 @@ def labelled_texts(draw):
     return text, [(tokens[first][1], tokens[beyond - 1][2], draw(st.sampled_from(["PER", "LOC"]))) for first, beyond in pairs]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_every_character_but_blanks_is_in_exactly_one_token(text):
     tokens = tokenize_text(text)
@@ -41,6 +42,7 @@ def test_spans_become_tags_by_hand():
     assert spans_to_tags(TEXT, [(0, 12, "PER")], "bioes")[1][:3] == ["B-PER", "E-PER", "O"]
 
 
+@settings(max_examples=60, deadline=None)
 @given(labelled_texts(), st.sampled_from(list(SCHEMES)))
 def test_spans_survive_tags_without_losing_a_character(case, scheme):
     text, spans = case
