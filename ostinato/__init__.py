@@ -1,4 +1,4 @@
-"""Ostinato: recurrent sequence classification on PyTorch.
+"""Ostinato: recurrent sequence classification and labelling on PyTorch.
 
 Importing this package is cheap: its names bring torch along only when they are first used.
 """
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ostinato import data, evaluation, explanation, nn
     from ostinato.errors import OstinatoError
-    from ostinato.estimators import SequenceClassifier, load
+    from ostinato.estimators import SequenceClassifier, SequenceTagger, load
     from ostinato.explanation.attribution import explain
     from ostinato.explanation.trace import trace
     from ostinato.nn.accelerate import accelerate
 
-__all__ = ["OstinatoError", "SequenceClassifier", "accelerate", "data", "evaluation", "explain", "explanation", "load", "nn", "trace"]
+__all__ = ["OstinatoError", "SequenceClassifier", "SequenceTagger", "accelerate", "data", "evaluation", "explain", "explanation", "load", "nn", "trace"]
 
 _HOME = {
     "OstinatoError": "errors",
     "SequenceClassifier": "estimators",
+    "SequenceTagger": "estimators",
     "accelerate": "nn.accelerate",
     "explain": "explanation.attribution",
     "load": "estimators",

@@ -9,18 +9,21 @@ from torch import Tensor
 
 from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
+from ostinato.data.tag_encoder import TagEncoder
 from ostinato.errors import RunError
-from ostinato.models import Classifier, build_classifier
+from ostinato.models import Classifier, Network, build_classifier, build_tagger
 from ostinato.storage import load_tensors, save_tensors
 
 
-def save_model(path: Path, model: Classifier, config: ModelConfig, encoder: Encoder, parameters: dict[str, Any]) -> None:
-    """Write a classifier that `load_model` reads: weights, layers, tokens, labels and the estimator's arguments in one file.
+def save_model(path: Path, model: Network, config: ModelConfig, encoder: Encoder | TagEncoder, parameters: dict[str, Any]) -> None:
+    """Write a network that `load_network` reads: weights, layers, tokens, labels and the estimator's arguments in one file.
 
     Raises:
         RunError: the disk is full or the place cannot be written; what was there before is untouched.
     """
-    save_tensors(path, model.state_dict(), {"kind": "model", "model": config.model_dump(), "encoder": encoder.to_json(), "parameters": parameters})
+    task = "tagging" if isinstance(encoder, TagEncoder) else "classification"
+    facts = {"kind": "model", "task": task, "model": config.model_dump(), "encoder": encoder.to_json(), "parameters": parameters}
+    save_tensors(path, model.state_dict(), facts)
 
 
 def model_file(path: Path) -> Path:
@@ -28,8 +31,8 @@ def model_file(path: Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
-def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder, dict[str, Any]]:
-    """Read what `save_model` wrote, on the CPU, in eval mode.
+def load_network(path: Path) -> tuple[Network, ModelConfig, Encoder | TagEncoder, dict[str, Any]]:
+    """Read what `save_model` wrote, on the CPU, in eval mode: a `Classifier` with an `Encoder`, or a `Tagger` with a `TagEncoder`.
 
     Raises:
         RunError: the file is missing, truncated, altered, of a newer format, or not a model.
@@ -37,10 +40,29 @@ def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder, dict[str, 
     tensors, facts = load_tensors(path)
     if facts.get("kind") != "model":
         raise RunError(f"{path}: holds a {facts.get('kind')}, not a model. Name a run folder or its model.safetensors.")
-    config, encoder = ModelConfig(**facts["model"]), Encoder.from_json(facts["encoder"])
-    model = build_classifier(config, encoder)
+    config = ModelConfig(**facts["model"])
+    encoder: Encoder | TagEncoder
+    model: Network
+    if facts["task"] == "tagging":
+        encoder = TagEncoder.from_json(facts["encoder"])
+        model = build_tagger(config, encoder)
+    else:
+        encoder = Encoder.from_json(facts["encoder"])
+        model = build_classifier(config, encoder)
     _load_weights(path, model, tensors)
     return model.eval(), config, encoder, facts["parameters"]
+
+
+def load_model(path: Path) -> tuple[Classifier, ModelConfig, Encoder, dict[str, Any]]:
+    """As `load_network`, of a classifier.
+
+    Raises:
+        RunError: also where it is a tagger.
+    """
+    model, config, encoder, parameters = load_network(path)
+    if not isinstance(model, Classifier) or not isinstance(encoder, Encoder):
+        raise RunError(f"{path}: is a tagger, and this is for classifiers. Name a classifier's run.")
+    return model, config, encoder, parameters
 
 
 @dataclass
@@ -66,7 +88,7 @@ class Keeper:
         self,
         folder: Path | None,
         fingerprints: dict[str, str],
-        model: Classifier,
+        model: Network,
         optimizer: torch.optim.Optimizer,
         average: dict[str, Tensor] | None,
     ) -> None:
@@ -122,7 +144,7 @@ class Keeper:
             _load_weights(path, self.model, load_tensors(path)[0])
 
 
-def _load_weights(path: Path, model: Classifier, tensors: dict[str, Tensor]) -> None:
+def _load_weights(path: Path, model: Network, tensors: dict[str, Tensor]) -> None:
     try:
         model.load_state_dict(tensors)
     except RuntimeError:

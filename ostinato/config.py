@@ -26,7 +26,9 @@ else:
 CellName = Literal["rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm", "cnn"]
 EngineName = Literal["auto", "reference", "torch", "native"]
 PoolingName = Literal["last", "mean", "max", "attention"]
-FormatName = Literal["csv", "tsv", "jsonl", "parquet", "fasta", "ts"]
+FormatName = Literal["csv", "tsv", "jsonl", "parquet", "fasta", "ts", "conll", "conllu"]
+TaskName = Literal["classification", "tagging"]
+SchemeName = Literal["iob1", "iob2", "bioes"]
 
 TOKENIZERS = ("words", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
 NONE = "none"  # TOML has no null: how a config says that a key is switched off
@@ -65,6 +67,11 @@ class DataConfig(Table):
     group_column: str | None = Field(None, description="rows of one group stay in one split")
     label_pattern: str | None = Field(None, description="FASTA: a regular expression whose group 1 is the label in the header")
     label_table: str | None = Field(None, description="FASTA: a CSV or TSV file with the columns `id` and `label`")
+    word_column: str | None = Field(None, description="tagging: the words' column, by index from 0 or by name; none: the first, in JSONL `tokens`")
+    tag_column: str | None = Field(None, description="tagging: the tags' column, by index (negative: from the end) or by name; none: the last, in JSONL `tags`")
+    scheme: SchemeName | Literal["plain"] | None = Field(
+        None, description="tagging: how the files' tags mark entities; plain: they mark none; none: told by the tags"
+    )
 
     train_size: int | float | None = Field(None, description="rows (a whole number) or share (below 1); none: all that the other splits leave")
     validation_size: int | float = Field(0.1, description="rows or share; 0: no validation split")
@@ -81,6 +88,13 @@ class DataConfig(Table):
     )
     min_count: int = Field(1, ge=1, description="tokens seen less often in train are unknown")
     max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, the commonest first")
+    lowercase: bool = Field(False, description="tagging: words are looked up in lower case; characters and capitals stay as they are")
+    target_scheme: SchemeName | None = Field(None, description="tagging: the scheme that the model learns; none: the files' own")
+    vectors: str | None = Field(None, description="pretrained vectors of the tokens: glove-50d, or a file")
+    vectors_beyond: int = Field(
+        50_000, ge=0, description="with vectors: so many more of the file's words are known to the model, though training never met them"
+    )
+    vectors_on_fault: Literal["refuse", "skip"] = Field("refuse", description="what happens to a faulty line of the vectors' file")
     max_length: int | None = Field(None, ge=1, description="longer sequences are cut to this many tokens")
     truncate: Literal["head", "tail", "both"] = Field("head", description="the part that is kept of a sequence longer than max_length")
 
@@ -138,7 +152,23 @@ class ModelConfig(Table):
     pooling: list[PoolingName] = Field(
         ["last"], min_length=1, validate_default=True, description="steps to one vector; several are joined, also written as mean+max"
     )
+    head: Literal["softmax", "crf"] = Field("softmax", description="tagging: each tag by itself, or a linear-chain CRF over the sequence")
+    constrained: bool = Field(False, description="with head crf: sequences of tags that the scheme forbids have no probability")
+    character_cell: Literal["lstm", "cnn"] | None = Field(None, description="tagging: what reads the characters of each word; none: nothing does")
+    character_embedding_size: int = Field(25, ge=1, le=65_536, description="size of a character's vector")
+    character_size: int = Field(25, ge=1, le=65_536, description="size of the characters' state, a direction; cnn: channels")
+    capitals_size: int | None = Field(
+        None, ge=1, le=65_536, description="tagging: size of a vector for a word's pattern of capitals and digits; none: no such vector"
+    )
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="tagging: the share of words that training shows as unknown")
     engine: EngineName = Field("auto", description="how the layers are executed")
+
+    @field_validator("constrained")
+    @classmethod
+    def _chain(cls, constrained: bool, model: ValidationInfo) -> bool:
+        if constrained and model.data.get("head") == "softmax":
+            raise ValueError("true constrains the transitions of a CRF, and head softmax has none. Give head crf")
+        return constrained
 
     @field_validator("pooling")
     @classmethod
@@ -203,13 +233,59 @@ class TrainingConfig(Table):
     clip_norm: float | None = Field(1.0, gt=0, description="the gradient's largest norm")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(None, description="weight of each class in the loss")
-    monitor: Literal["loss", "accuracy", "macro_f1"] = Field("loss", description="the validation metric that picks the best epoch")
+    freeze_vectors: Literal["never", "always"] | Annotated[int, Field(ge=0)] = Field(
+        "never", description="data.vectors stay as they are: never, always, or for so many epochs"
+    )
+    monitor: Literal["loss", "accuracy", "macro_f1", "f1"] = Field("loss", description="the validation metric that picks the best epoch; f1: of entities")
     patience: int | None = Field(5, ge=1, description="epochs without improvement before stopping; none: train to the end")
     ema_decay: float | None = Field(None, gt=0, lt=1, description="average the weights over steps, and use the average")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="draws weights, order and dropout")
+
+
+# The keys that a task has no use for, and what it can monitor.
+OF_OTHER_TASKS = {
+    "classification": [
+        "data.word_column",
+        "data.tag_column",
+        "data.scheme",
+        "data.target_scheme",
+        "data.lowercase",
+        "model.head",
+        "model.constrained",
+        "model.character_cell",
+        "model.character_embedding_size",
+        "model.character_size",
+        "model.capitals_size",
+        "model.word_dropout",
+    ],
+    "tagging": [
+        "data.text_column",
+        "data.label_column",
+        "data.group_column",
+        "data.split_column",
+        "data.label_pattern",
+        "data.label_table",
+        "data.length",
+        "data.tokenizer",
+        "data.folds",
+        "data.max_length",
+        "data.truncate",
+        "model.pooling",
+        "model.position",
+        "model.conv_size",
+        "training.class_weight",
+        "training.label_smoothing",
+    ],
+}
+MONITORS = {"classification": ("loss", "accuracy", "macro_f1"), "tagging": ("loss", "accuracy", "f1")}
+
+
+def _is_set(table: Table, key: str) -> bool:
+    """Whether a key has another value than by default."""
+    return bool(getattr(table, key) != type(table).model_fields[key].default)
 
 
 class Range(Table):
@@ -223,11 +299,26 @@ class Range(Table):
 class Config(Table):
     """A complete, re-runnable description of one training; `search` is for `ostinato tune` alone."""
 
-    task: Literal["classification"] = "classification"
+    task: TaskName = "classification"
     data: DataConfig
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     search: dict[str, Range | list[Any]] | None = Field(None, description="for `ostinato tune`: a range or choices for each \"table.key\"")
+
+    @model_validator(mode="after")
+    def _keys_of_the_task(self) -> "Config":
+        """Refuse what the task has no use for, all at once."""
+        idle = [key for key in OF_OTHER_TASKS[self.task] if _is_set(getattr(self, key.partition(".")[0]), key.partition(".")[2])]
+        if idle:
+            raise ValueError(f"{', '.join(idle)}: of no use for task {self.task}. Remove {'it' if len(idle) == 1 else 'them'}")
+        allowed = MONITORS[self.task]
+        if self.training.monitor not in allowed:
+            raise ValueError(f"training.monitor {self.training.monitor}: task {self.task} has none. Choose from: {', '.join(allowed)}")
+        if self.training.freeze_vectors != "never" and self.data.vectors is None:
+            raise ValueError(f"training.freeze_vectors {self.training.freeze_vectors}: there are no vectors to freeze. Give data.vectors, or remove it")
+        if self.task == "tagging" and (self.model.cell == "cnn" or self.model.conv_pool > 1):
+            raise ValueError("a tag is given at every step: model.cell cnn and model.conv_pool are for classification. Choose a recurrent cell and conv_pool 1")
+        return self
 
 
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:

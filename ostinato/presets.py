@@ -106,6 +106,55 @@ def japanese_vowels() -> Config:
     )
 
 
+def conll2003_ner() -> Config:
+    """Persons, places, organisations and others in English newswire: words, characters and GloVe, a BiLSTM, a CRF."""
+    return Config(
+        task="tagging",
+        data=DataConfig(name="conll2003-ner", lowercase=True, target_scheme="bioes", vectors="glove-50d", vectors_beyond=400_000),
+        model=ModelConfig(
+            cell="lstm",
+            embedding_size=50,
+            hidden_size=200,
+            bidirectional=True,
+            dropout=0.5,
+            head="crf",
+            constrained=True,
+            character_cell="cnn",
+            character_embedding_size=30,
+            character_size=50,
+            capitals_size=10,
+        ),
+        training=TrainingConfig(max_epochs=40, batch_size=16, lr=2e-3, ema_decay=0.999, monitor="f1", patience=10),
+    )
+
+
+def conll2003_chunk() -> Config:
+    """Noun, verb and other phrases in English newswire."""
+    config = conll2003_ner()
+    return config.model_copy(update={"data": config.data.model_copy(update={"name": "conll2003-chunk"})})
+
+
+def brown_pos() -> Config:
+    """The part of speech of each word of American English, 472 tags: a BiLSTM with characters, each tag by itself."""
+    return Config(
+        task="tagging",
+        data=DataConfig(name="brown-pos", validation_size=0.05, test_size=0.1, lowercase=True, vectors="glove-50d", vectors_beyond=200_000),
+        model=ModelConfig(
+            cell="lstm",
+            embedding_size=50,
+            hidden_size=200,
+            bidirectional=True,
+            dropout=0.3,
+            head="softmax",
+            character_cell="cnn",
+            character_embedding_size=30,
+            character_size=50,
+            capitals_size=10,
+        ),
+        training=TrainingConfig(max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
+    )
+
+
 PRESETS: dict[str, Callable[[], Config]] = {
     "majority": majority,
     "imdb": imdb,
@@ -118,4 +167,7 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "parity": parity,
     "delayed-recall": delayed_recall,
     "japanese-vowels": japanese_vowels,
+    "conll2003-ner": conll2003_ner,
+    "conll2003-chunk": conll2003_chunk,
+    "brown-pos": brown_pos,
 }

@@ -3,12 +3,12 @@
     config.toml           all that the run depends on; re-runnable
     environment.json      versions, machine, engine
     audit.json            what the data are, and what was done to them
-    vocabulary.json       tokenizer, tokens, labels (or channel means), fitted on train
+    vocabulary.json       tokenizer, tokens, labels (or channel means, or words, characters and tags), fitted on train
     checkpoints/          last.safetensors (to resume), best.safetensors
     metrics.jsonl         one line an epoch
     training.log          what was said, with the time
-    model.safetensors     the classifier, complete: what `ostinato.load` reads
-    predictions.parquet   the test split, row by row
+    model.safetensors     the classifier or tagger, complete: what `ostinato.load` reads
+    predictions.parquet   the test split, row by row (a tagger's: predictions.jsonl, sentence by sentence)
     metrics.json          the figures; written last, so that it tells a finished run
 """
 
@@ -20,41 +20,28 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
-from ostinato.config import Config, DataConfig, read_config, to_toml
-from ostinato.data.dataset import Dataset, load_dataset
-from ostinato.data.encoder import Encoder
+from ostinato.checkpoint import TrainingState, load_model, load_network, model_file, save_model
+from ostinato.config import Config, read_config, to_toml
+from ostinato.data.columns import Sentence
+from ostinato.data.dataset import load_dataset
 from ostinato.data.examples import Examples
+from ostinato.data.tag_encoder import TagEncoder
+from ostinato.data.tagged import load_tagged, scheme_of, tags_of
 from ostinato.errors import RunError
-from ostinato.estimators import SequenceClassifier, class_weights, encode, fit_classifier, refuse_empty, refuse_unknown
-from ostinato.models import Classifier, predict_logits
+from ostinato.estimators import encode, refuse_empty, refuse_unknown
+from ostinato.models import Network, Tagger, predict_logits
 from ostinato.progress import Progress
-from ostinato.scoring import score, score_baselines, write_predictions
+from ostinato.scoring import score
 from ostinato.storage import FORMAT, check_format, write_atomically
-from ostinato.training import Labelled, choose_device
+from ostinato.tasks import Prepared, prepare
+from ostinato.tasks.tagging import encode_sentences, score_tagger
+from ostinato.training import choose_device
 from ostinato.versions import environment
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that trainings need of their data; `splits` has train, and validation and test where there are such."""
-
-    config: DataConfig
-    data: Dataset
-    encoder: Encoder
-    splits: dict[str, Labelled]
-
-    @cached_property
-    def baselines(self) -> dict[str, Any]:
-        """What every model of these data must beat."""
-        return score_baselines(self.data, self.encoder, {name: split.targets.numpy() for name, split in self.splits.items()}, self.config.seed)
 
 
 def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -66,8 +53,8 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
     """
     refuse_occupied(folder)
     config = with_absolute_paths(config)
-    prepared = prepare(config.data)
-    class_weights(config.training.class_weight, prepared.encoder, prepared.splits["train"].targets)  # refused before anything is made
+    prepared = prepare(config)
+    prepared.check(config)
     create_run(config, folder)
     return _train(folder, config, prepared, progress or Progress(quiet=True))
 
@@ -86,7 +73,7 @@ def resume_run(folder: Path, *, prepared: Prepared | None = None, progress: Prog
     if done is not None:
         return done
     config = read_config(folder / "config.toml")
-    return _train(folder, config, prepared or prepare(config.data), progress or Progress(quiet=True))
+    return _train(folder, config, prepared or prepare(config), progress or Progress(quiet=True))
 
 
 def create_run(config: Config, folder: Path) -> None:
@@ -152,24 +139,8 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
     return _read_json(metrics_file) if metrics_file.exists() else None
 
 
-def prepare(config: DataConfig) -> Prepared:
-    """Load, audit and encode the splits; vocabulary, scaler and labels come from train alone."""
-    data = load_dataset(config)
-    encoder = Encoder.fit(
-        data.train.sequences,
-        data.train.labels,
-        tokenizer=data.tokenizer,
-        **config.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
-    )
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
-    unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
-    audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
-    return Prepared(config, replace(data, audit=audit), encoder, splits)
-
-
 def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, Any]:
-    """Score a finished run's model on `examples`, or again on its own test split.
+    """Score a finished classifier's run on `examples`, or again on its own test split.
 
     Raises:
         RunError: the run is not finished, or has no test split.
@@ -186,6 +157,33 @@ def evaluate_run(folder: Path, examples: Examples | None = None) -> dict[str, An
     return score(model, encoder, split.targets, predict_logits(model, split.sequences))
 
 
+def task_of(run: Path) -> str:
+    """The task of a finished run, or of a model file.
+
+    Raises:
+        RunError: it is missing, truncated, altered, or of a newer format.
+    """
+    _, _, encoder, _ = load_network(model_file(run))
+    return "tagging" if isinstance(encoder, TagEncoder) else "classification"
+
+
+def evaluate_tagger(folder: Path, sentences: list[Sentence] | None = None) -> dict[str, Any]:
+    """Score a finished tagger's run on labelled sentences, or again on its own test split.
+
+    Raises:
+        RunError: the run is not finished, or has no test split.
+        DataError: a tag that training never saw, or that the scheme does not allow.
+    """
+    model, _, encoder, _ = load_network(model_file(folder))
+    assert isinstance(model, Tagger) and isinstance(encoder, TagEncoder)
+    if sentences is None:
+        sentences = load_tagged(_own_config(folder).data).test
+        if sentences is None:
+            raise RunError(f"{folder}: was trained without a test split. Name a file: {folder} FILE")
+    scheme_of(encoder.scheme or "plain", [tags_of(each) for each in sentences], [each.place for each in sentences])
+    return score_tagger(model, encoder, sentences, encode_sentences(encoder, sentences))[0]
+
+
 def test_examples(run: Path) -> Examples:
     """A run's own test split, loaded again.
 
@@ -193,12 +191,16 @@ def test_examples(run: Path) -> Examples:
         RunError: there is none.
         OstinatoError: the data are not as they were.
     """
-    if not (run / "config.toml").exists():
-        raise RunError(f"{run}: a model file alone has no test split. Name a file: a run folder, or {run} FILE")
-    examples = load_dataset(read_config(run / "config.toml").data).test
+    examples = load_dataset(_own_config(run).data).test
     if examples is None:
         raise RunError(f"{run}: was trained without a test split. Name a file: {run} FILE")
     return examples
+
+
+def _own_config(run: Path) -> Config:
+    if not (run / "config.toml").exists():
+        raise RunError(f"{run}: a model file alone has no test split. Name a file: a run folder, or {run} FILE")
+    return read_config(run / "config.toml")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -238,51 +240,34 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress) -> dict[str, Any]:
-    data, encoder, splits = prepared.data, prepared.encoder, prepared.splits
-    class_weight = class_weights(config.training.class_weight, encoder, splits["train"].targets)
     log = Log(folder / "training.log", progress)
-    for line in data.audit.lines():
+    for line in prepared.audit_lines():
         log.say(line)
-    write_json(folder / "audit.json", data.audit.to_dict())
-    write_json(folder / "vocabulary.json", encoder.to_json())
+    write_json(folder / "audit.json", prepared.audit_facts())
+    write_json(folder / "vocabulary.json", prepared.encoder.to_json())
 
     def keep_history(state: TrainingState) -> None:
         _write_history(folder, state)
         log.note(_epoch_line(state))
 
     with stop_signals() as stop_requested:
-        model, state = fit_classifier(
-            config,
-            encoder,
-            splits["train"],
-            splits.get("validation"),
-            class_weight=class_weight,
-            folder=folder / "checkpoints",
-            progress=progress,
-            on_epoch=keep_history,
-            stop_requested=stop_requested,
-        )
+        model, state = prepared.fit(config, folder=folder / "checkpoints", progress=progress, on_epoch=keep_history, stop_requested=stop_requested)
         if stop_requested():
             raise KeyboardInterrupt
     _write_history(folder, state)  # who was killed between the last checkpoint and its line gets the line now
-    save_model(folder / "model.safetensors", model, config.model, encoder, _parameters(config))
-    log.say("Scoring the test split once, and the baselines beside it.")
-    figures = _describe(config, data, model, state)
-    if "validation" in splits:
-        figures["validation"] = score(model, encoder, splits["validation"].targets, predict_logits(model, splits["validation"].sequences))
-    if data.test is not None:
-        logits = predict_logits(model, splits["test"].sequences)
-        figures["test"] = score(model, encoder, splits["test"].targets, logits)
-        figures["baselines"] = prepared.baselines
-        write_predictions(folder / "predictions.parquet", data.test, encoder, model.probabilities(logits).numpy())
+    save_model(folder / "model.safetensors", model, config.model, prepared.encoder, prepared.estimator_arguments(config))
+    if "test" in prepared.splits:
+        log.say("Scoring the test split once, and the baselines beside it.")
+    figures = {**_describe(config, prepared, model, state), **prepared.figures(model, folder)}
     write_json(folder / "metrics.json", figures)
     return figures
 
 
-def _describe(config: Config, data: Dataset, model: Classifier, state: TrainingState) -> dict[str, Any]:
+def _describe(config: Config, prepared: Prepared, model: Network, state: TrainingState) -> dict[str, Any]:
     """What was trained on what, and how long it took."""
     return {
-        "data": {"name": data.name, "source": data.source},
+        "task": config.task,
+        "data": {"name": prepared.name, "source": prepared.source},
         "model": {
             "cell": config.model.cell,
             "engine": model.engine,
@@ -321,17 +306,10 @@ def _write_history(folder: Path, state: TrainingState) -> None:
     write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
 
 
-def _parameters(config: Config) -> dict[str, Any]:
-    """The run's config as the arguments of an estimator."""
-    tables = (config.model, config.training, config.data)
-    values = {key: value for table in reversed(tables) for key, value in table.model_dump().items()}
-    return {key: values[key] for key in SequenceClassifier().get_params() if key in values}
-
-
 def _epoch_line(state: TrainingState) -> str:
     entry = state.history[-1]
     told = [f"train loss {entry['train_loss']:.4f}"]
-    told += [f"{name.replace('_', ' ')} {entry[name]:.4f}" for name in ("validation_loss", "validation_accuracy") if name in entry]
+    told += [f"{name.replace('_', ' ')} {entry[name]:.4f}" for name in ("validation_loss", "validation_accuracy", "validation_f1") if name in entry]
     best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
     return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"
 

@@ -4,47 +4,33 @@ Randomness comes from `config.seed` alone; order and dropout resume exactly wher
 CPU a killed and resumed training ends with the bits of an uninterrupted one.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ostinato.checkpoint import Keeper, TrainingState
 from ostinato.config import TrainingConfig
-from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import ConfigError, TrainingError
-from ostinato.evaluation.metrics import epoch_metrics
-from ostinato.models import Classifier, few_threads, predict_logits
+from ostinato.models import few_threads
+from ostinato.objectives import Data, Examples, Model, Objective
 from ostinato.progress import Progress
 
 
-class Labelled(NamedTuple):
-    """Encoded sequences and their label indices (B,)."""
-
-    sequences: Ragged
-    targets: Tensor
-
-    def digest(self) -> str:
-        """SHA-256 of sequences and labels."""
-        return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
-
-
 def train(
-    model: Classifier,
-    data: Labelled,
-    validation: Labelled | None,
+    model: Model,
+    data: Data,
+    validation: Data | None,
     config: TrainingConfig,
     *,
-    class_weight: Tensor | None = None,
+    objective: Objective[Model, Data],
     folder: Path | None = None,
     progress: Progress | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
@@ -53,7 +39,7 @@ def train(
     """Fit `model` in place; it ends with the weights of its best epoch, or of the last without `validation`.
 
     Args:
-        class_weight: (C,) weight of each class in the loss.
+        objective: the task's loss, and what an epoch is judged by.
         folder: where `last.safetensors` and `best.safetensors` are kept; training goes on from what is there.
         on_epoch: called after each epoch.
         stop_requested: asked after each step and each epoch; when true, a checkpoint is written and KeyboardInterrupt raised.
@@ -65,23 +51,23 @@ def train(
     device = choose_device(config.device)
     model.to(device)
     torch.manual_seed(config.seed)
-    sampler = BucketSampler(data.sequences.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
+    sampler = BucketSampler(data.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
     optimizer = make_optimizer(model, config)
-    average = {name: tensor.clone() for name, tensor in model.state_dict().items()} if config.ema_decay else None
+    average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
     parameters = list(model.parameters())
     keeper = Keeper(folder, fingerprints(data, validation, config), model, optimizer, average)
     state = keeper.restore()
-    class_weight = None if class_weight is None else class_weight.to(device)
     progress = progress or Progress(quiet=True)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
 
     with few_threads(model), progress.training(config.max_epochs, state.epoch):
         while not state.finished:
             model.train()
+            model.embed.requires_grad_(not is_frozen(config, state.epoch))
             num_batches = sampler.num_batches(state.epoch)
             batches = sampler.batches(state.epoch, start=state.batch)
-            while group := [data_at(data, indices, device) for indices in islice(batches, config.accumulate)]:
-                loss, weight = backward(model, group, class_weight, config)
+            while group := [data.at(indices, device) for indices in islice(batches, config.accumulate)]:
+                loss, weight = backward(model, group, objective, config)
                 norm = clip(parameters, config.clip_norm)
                 refuse_broken(loss, norm, state, config)
                 state.batch += len(group)
@@ -94,7 +80,7 @@ def train(
                 state.loss_sum += loss * weight
                 state.weight_sum += weight
                 state.seconds = time.monotonic() - started
-                progress.step(state.batch / num_batches, sum(len(sequences.values) for sequences, _ in group), state.loss_sum / state.weight_sum)
+                progress.step(state.batch / num_batches, sum(int(batch.lengths.sum()) for batch in group), state.loss_sum / state.weight_sum)
                 if stop_requested():
                     keeper.save_last(state)
                     raise KeyboardInterrupt
@@ -102,7 +88,7 @@ def train(
                     keeper.save_last(state)
                     saved = time.monotonic()
             with swapped(model, average):
-                end_epoch(state, config, model, validation, keeper)
+                end_epoch(state, config, model, validation, objective, keeper)
             state.seconds = time.monotonic() - started
             progress.epoch()
             keeper.save_last(state)
@@ -110,25 +96,30 @@ def train(
             on_epoch(state)
             if stop_requested():
                 raise KeyboardInterrupt
+    model.embed.requires_grad_(True)
     keeper.load_best(state)
     return state
 
 
-def fingerprints(data: Labelled, validation: Labelled | None, config: TrainingConfig) -> dict[str, str]:
+def is_frozen(config: TrainingConfig, epoch: int) -> bool:
+    """Whether the tokens' vectors stay as they are in an epoch, counted from 0."""
+    frozen = config.freeze_vectors
+    return frozen == "always" or (isinstance(frozen, int) and epoch < frozen)
+
+
+def fingerprints(data: Examples, validation: Examples | None, config: TrainingConfig) -> dict[str, str]:
     """What a resumed training must share with the one that was stopped."""
     prints = {"training data": data.digest(), "validation data": validation.digest() if validation is not None else "none"}
     return prints | {"table [training] of the config": config.model_dump_json(exclude={"device", "checkpoint_every_s"})}
 
 
-def backward(model: Classifier, group: list[Labelled], class_weight: Tensor | None, config: TrainingConfig) -> tuple[float, float]:
+def backward(model: Model, group: list[Data], objective: Objective[Model, Data], config: TrainingConfig) -> tuple[float, float]:
     """Leave the gradient of one step's loss, the mean over the examples of all its batches; return loss and their weight."""
-    weight = sum(len(targets) if class_weight is None else float(class_weight[targets].sum()) for _, targets in group)
+    weight = sum(map(objective.weight, group))
     total = 0.0
-    for sequences, targets in group:
-        with autocast(sequences.values.device, config.precision):
-            logits = model(sequences.values, sequences.lengths)
+    for batch in group:
         # summed, then divided by the weight of the whole group: a smaller last batch counts as what it is
-        loss = F.cross_entropy(logits.float(), targets, weight=class_weight, reduction="sum", label_smoothing=config.label_smoothing) / weight
+        loss = objective.loss(model, batch, config) / weight
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total, weight
@@ -151,14 +142,16 @@ def refuse_broken(loss: float, norm: float, state: TrainingState, config: Traini
         )
 
 
-def end_epoch(state: TrainingState, config: TrainingConfig, model: Classifier, validation: Labelled | None, keeper: Keeper) -> None:
+def end_epoch(
+    state: TrainingState, config: TrainingConfig, model: Model, validation: Data | None, objective: Objective[Model, Data], keeper: Keeper
+) -> None:
     """Validate, keep the weights when they are the best so far, and decide whether to go on."""
     entry: dict[str, Any] = {"epoch": state.epoch + 1, "step": state.step, "train_loss": state.loss_sum / state.weight_sum}
     score = float(state.epoch)  # without validation the latest epoch is the best
     if validation is not None:
-        metrics = epoch_metrics(validation.targets.numpy(), predict_logits(model, validation.sequences).numpy())
-        entry |= {f"validation_{name}": value for name, value in metrics.items()}
-        score = -metrics["loss"] if config.monitor == "loss" else metrics[config.monitor]
+        figures = objective.figures(model, validation)
+        entry |= {f"validation_{name}": value for name, value in figures.items()}
+        score = -figures["loss"] if config.monitor == "loss" else figures[config.monitor]
     state.history.append(entry | {"seconds": round(state.seconds, 3)})
     if state.best is None or score > state.best:
         state.best, state.best_epoch = score, state.epoch
@@ -167,10 +160,6 @@ def end_epoch(state: TrainingState, config: TrainingConfig, model: Classifier, v
     state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
     out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
     state.finished = state.epoch >= config.max_epochs or out_of_patience
-
-
-def data_at(data: Labelled, indices: Tensor, device: torch.device) -> Labelled:
-    return Labelled(data.sequences.select(indices).to(device), data.targets[indices].to(device))
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -202,8 +191,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, 
 def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
     """Exponential moving average of the weights, quicker over the first steps. Source: Polyak & Juditsky (1992)."""
     share = 1 - min(decay, (1 + step) / (10 + step))
-    for name, tensor in model.state_dict().items():
-        average[name].lerp_(tensor, share)
+    for name, parameter in model.named_parameters():
+        average[name].lerp_(parameter.detach(), share)
 
 
 @contextmanager
@@ -212,17 +201,10 @@ def swapped(model: nn.Module, weights: dict[str, Tensor] | None) -> Iterator[Non
     if weights is None:
         yield
         return
-    own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.load_state_dict(weights)
+    own = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    model.load_state_dict(weights, strict=False)  # buffers are no weights
     yield
-    model.load_state_dict(own)
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Run the model in bfloat16 where it helps: on GPUs that have it, or when asked."""
-    helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    wanted = precision == "bfloat16" or (precision == "auto" and helps)
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+    model.load_state_dict(own, strict=False)
 
 
 def choose_device(name: str) -> torch.device:

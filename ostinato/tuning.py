@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from ostinato.checkpoint import TrainingState
 from ostinato.config import Config, Range, override, parse_toml, to_toml
 from ostinato.errors import ConfigError, MissingExtraError, RunError, TrainingError, suggest
-from ostinato.estimators import class_weights, fit_classifier
 from ostinato.progress import Progress
-from ostinato.runs import Prepared, prepare, with_absolute_paths, write_json
+from ostinato.runs import with_absolute_paths, write_json
 from ostinato.storage import FORMAT, check_format, write_atomically
+from ostinato.tasks import Prepared, prepare
 
 if TYPE_CHECKING:
     import optuna
@@ -96,14 +96,14 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> d
     optuna = _optuna()
     _keep_plan(search, folder)
     study = _study(search, folder)
-    prepared = prepare(search.config.data)
+    prepared = prepare(search.config)
     started, before = time.monotonic(), len(_ended(study))
     while len(_ended(study)) < search.trials:
         trial = study.ask()
         values = {key: _propose(trial, key, domain) for key, domain in search.space.items()}
         config = _with_values(search.config, values)
         if config.data != prepared.config:
-            prepared = prepare(config.data)
+            prepared = prepare(config)
         try:
             score = _train(config, prepared, trial)
             study.tell(trial, score)
@@ -190,9 +190,7 @@ def _train(config: Config, prepared: Prepared, trial: "optuna.Trial") -> float:
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    weights = class_weights(config.training.class_weight, prepared.encoder, prepared.splits["train"].targets)
-    splits = prepared.splits
-    _, state = fit_classifier(config, prepared.encoder, splits["train"], splits["validation"], class_weight=weights, on_epoch=judge)
+    _, state = prepared.fit(config, on_epoch=judge)
     scores = [entry[metric] for entry in state.history]
     return float(min(scores) if config.training.monitor == "loss" else max(scores))
 

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from ostinato.config import (
+    OF_OTHER_TASKS,
     CellName,
     Config,
     DataConfig,
@@ -21,7 +22,7 @@ from ostinato.config import (
     to_toml,
 )
 from ostinato.errors import ConfigError
-from ostinato.estimators import SequenceClassifier
+from ostinato.estimators import SequenceClassifier, SequenceTagger
 from ostinato.nn import CELLS, ENGINES, POOLINGS
 from ostinato.presets import PRESETS
 
@@ -139,15 +140,21 @@ def test_names_in_the_config_are_those_of_the_tables():
     assert set(POOLINGS) == set(get_args(PoolingName))
 
 
-def test_estimator_has_the_config_s_keys_and_defaults():
-    parameters = {name: parameter.default for name, parameter in inspect.signature(SequenceClassifier).parameters.items()}
-    own = {"validation_fraction", "verbose", "tokenizer", "min_count", "max_size", "max_length", "truncate"}
+@pytest.mark.parametrize(
+    ("estimator", "task", "of_data", "others"),
+    [
+        (SequenceClassifier, "classification", {"tokenizer", "max_length", "truncate"}, {}),
+        (SequenceTagger, "tagging", {"scheme", "target_scheme", "lowercase"}, {"bidirectional": True, "head": "crf"}),
+    ],
+)
+def test_estimators_have_the_config_s_keys_and_defaults(estimator, task, of_data, others):
+    parameters = {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}
+    own = {"validation_fraction", "verbose", "min_count", "max_size", "vectors", "vectors_beyond", "vectors_on_fault", *of_data}
+    idle = {key.partition(".")[2] for key in OF_OTHER_TASKS[task]} | {"checkpoint_every_s", "kernel_size", "conv_pool"} - {*parameters}
     for table in (ModelConfig, TrainingConfig):
-        for name, field in table.model_fields.items():
-            if name == "checkpoint_every_s":
-                continue
+        for name in table.model_fields.keys() - idle:
             default = parameters.pop(name)
-            assert ([default] if name == "pooling" else default) == field.default, name
+            assert ([default] if name == "pooling" else default) == others.get(name, table.model_fields[name].default), name
     assert set(parameters) == own
 
 

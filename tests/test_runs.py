@@ -222,7 +222,7 @@ def test_run_without_validation_and_test_still_trains(tmp_path):
         runs.evaluate_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith("imdb")])
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith("imdb") and PRESETS[name]().task == "classification"])
 def test_every_preset_trains(name, tmp_path):
     if name == "japanese-vowels" and importlib.util.find_spec("aeon") is None:
         pytest.skip("needs the package aeon: pip install --no-deps aeon==1.6.0")

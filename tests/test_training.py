@@ -3,17 +3,21 @@
 import copy
 import math
 import resource
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from ostinato import training
 from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.models import Classifier, predict_logits
-from ostinato.training import Labelled, backward, choose_device, clip, make_optimizer, set_learning_rate, train, update_average
+from ostinato.objectives import Classification, Labelled
+from ostinato.training import backward, choose_device, clip, make_optimizer, set_learning_rate, update_average
 
+train = partial(training.train, objective=Classification())
 CONFIG = TrainingConfig(max_epochs=3, batch_size=8, lr=1e-2, device="cpu", patience=None)
 
 
@@ -38,7 +42,7 @@ def gradients(of):
 def test_accumulated_batches_of_unequal_size_give_the_gradient_of_one_batch(class_weight):
     everything, net = data(21), model(dropout=0.0)
     parts = [Labelled(everything.sequences.select(rows), everything.targets[rows]) for rows in torch.arange(21).split([8, 8, 5])]
-    loss, weight = backward(net, parts, class_weight, CONFIG)
+    loss, weight = backward(net, parts, Classification(class_weight), CONFIG)
     accumulated = gradients(net)
     net.zero_grad()
     whole = F.cross_entropy(net(everything.sequences.values, everything.sequences.lengths), everything.targets, weight=class_weight)

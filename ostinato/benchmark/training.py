@@ -20,9 +20,9 @@ from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.errors import MissingExtraError
 from ostinato.models import Classifier, build_classifier, few_threads
+from ostinato.objectives import Classification, Labelled
 from ostinato.presets import PRESETS
-from ostinato.runs import prepare
-from ostinato.training import Labelled
+from ostinato.tasks import prepare_classification
 
 CONFIG = TrainingConfig(device="cpu", patience=None, max_epochs=1)
 
@@ -66,7 +66,7 @@ def imdb_epoch(bench: Bench, *, full: bool = False) -> None:
     """An epoch of `ostinato train imdb-classic`: making the batches, training, optimizer."""
     preset = PRESETS["imdb-classic"]()
     try:
-        prepared = prepare(preset.data)
+        prepared = prepare_classification(preset.data)
     except MissingExtraError as error:
         bench.skip("imdb-epoch", str(error))
         return
@@ -93,10 +93,11 @@ def ours_step(reference: nn.Module, config: ModelConfig, ids: Tensor, targets: T
     model = Classifier(config, num_classes=2, num_tokens=int(ids.max()) + 1, channels=None, num_positions=ids.shape[1])
     peers.copy_weights(reference, model)
     batch = Labelled(Ragged(ids.int().flatten(), torch.full((len(ids),), ids.shape[1])), targets)
+    objective = Classification()
     optimizer, parameters = training.make_optimizer(model, CONFIG), list(model.parameters())
 
     def run() -> float:
-        loss, _ = training.backward(model, [batch], None, CONFIG)
+        loss, _ = training.backward(model, [batch], objective, CONFIG)
         training.clip(parameters, CONFIG.clip_norm)
         training.set_learning_rate(optimizer, CONFIG, 0.5)
         optimizer.step()
@@ -109,8 +110,8 @@ def ours_step(reference: nn.Module, config: ModelConfig, ids: Tensor, targets: T
 def our_epoch(model: Classifier, data: Labelled, config: TrainingConfig) -> Side:
     """One epoch as `ostinato train` runs it, without the validation that the textbook's loop lacks too."""
     config = config.model_copy(update={"max_epochs": 1, "device": "cpu", "patience": None})
-    first = training.data_at(data, torch.arange(8), torch.device("cpu"))
-    return Side(lambda: training.train(model, data, None, config), lambda: our_answer(model, first), len(data.sequences.values))
+    first = data.at(torch.arange(8))
+    return Side(lambda: training.train(model, data, None, config, objective=Classification()), lambda: our_answer(model, first), len(data.sequences.values))
 
 
 def our_answer(model: Classifier, batch: Labelled) -> list[Tensor]:

@@ -13,9 +13,10 @@ from ostinato.errors import ConfigError, look_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ostinato.config import Config, DataConfig
+    from ostinato.config import Config, DataConfig, TaskName
     from ostinato.data.examples import Record
     from ostinato.estimators import SequenceClassifier
+    from ostinato.tag_prediction import Tokens
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")]
@@ -47,6 +48,7 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
     """As `config_of`, but a named data set or a data file, with all guesses, will do too."""
     from ostinato.config import Config, DataConfig, override
     from ostinato.data.named import NAMED
+    from ostinato.data.tagged import CORPORA
     from ostinato.presets import PRESETS
 
     if is_data_file(what):
@@ -57,15 +59,15 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
         return override(config, settings)
     if what.endswith(".toml") or what in PRESETS:
         return config_of(what, settings)[0]
-    name = what if what in NAMED else look_up({each: each for each in (*PRESETS, *NAMED)}, what, "preset or data set")
-    return override(Config(data=DataConfig(name=name)), settings)
+    name = what if what in NAMED else look_up({each: each for each in (*PRESETS, *NAMED, *CORPORA)}, what, "preset or data set")
+    return override(Config(task="tagging" if name in CORPORA else "classification", data=DataConfig(name=name)), settings)
 
 
 def is_data_file(what: str) -> bool:
     return not what.endswith(".toml") and ("." in what or os.sep in what)
 
 
-def reading(run: Path, file: Path, settings: list[str]) -> "DataConfig":
+def reading(run: Path, file: Path, settings: list[str], task: "TaskName" = "classification") -> "DataConfig":
     """How to read `file`: as the run's own data file, but for the settings."""
     from ostinato.config import Config, DataConfig, override, read_config
 
@@ -75,7 +77,7 @@ def reading(run: Path, file: Path, settings: list[str]) -> "DataConfig":
     own = run / "config.toml"
     data = read_config(own).data if own.exists() else DataConfig(path=str(file))
     elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column", "format"))
-    return override(Config(data=data.model_copy(update={**elsewhere, "path": str(file)})), settings).data
+    return override(Config(task=task, data=data.model_copy(update={**elsewhere, "path": str(file), "vectors": None})), settings).data
 
 
 def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Record]":
@@ -90,6 +92,19 @@ def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: l
 
     path = Path(str(file))
     return read_records(path, reading(run, path, settings), labelled=False)
+
+
+def tokens_of(run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Tokens]":
+    """The sentences of --text, of standard input (a text a line), or of a file."""
+    from ostinato import prediction, tag_prediction
+    from ostinato.data.tagged import read_sentences
+
+    if text:
+        return tag_prediction.from_texts((f"--text {number}", each) for number, each in enumerate(text, 1))
+    if file == "-":
+        return tag_prediction.from_texts(prediction.lines(sys.stdin.buffer))
+    path = Path(str(file))
+    return tag_prediction.from_sentences(read_sentences(path, reading(run, path, settings, "tagging"), labelled=False))
 
 
 def interrupt(number: int, frame: Any) -> None:

@@ -11,15 +11,18 @@ from ostinato.errors import look_up
 
 
 def data_list(as_json: Json = False) -> None:
-    """The named data sets."""
+    """The named data sets, and the corpora of tagged sentences."""
     from ostinato.data.named import NAMED
+    from ostinato.data.tagged import CORPORA
 
+    sets = {name: {"description": each.description, "size": each.size, "tokenizer": each.tokenizer} for name, each in NAMED.items()}
+    sets |= {name: {"description": each.description, "size": each.size, "tokenizer": "tagged words"} for name, each in CORPORA.items()}
     if as_json:
-        typer.echo(json.dumps({name: {"description": each.description, "size": each.size, "tokenizer": each.tokenizer} for name, each in NAMED.items()}))
+        typer.echo(json.dumps(sets))
         return
     from ostinato import summary
 
-    summary.print_table(("name", "tokenizer", "what"), [(name, each.tokenizer, each.description) for name, each in NAMED.items()])
+    summary.print_table(("name", "tokenizer", "what"), [(name, each["tokenizer"], each["description"]) for name, each in sets.items()])
 
 
 def data_show(
@@ -31,7 +34,11 @@ def data_show(
     from ostinato.config import DataConfig
     from ostinato.data.dataset import load_dataset
     from ostinato.data.named import NAMED
+    from ostinato.data.tagged import CORPORA
 
+    if name in CORPORA:
+        _show_corpus(name, rows, as_json)
+        return
     named = look_up(NAMED, name, "data set")
     data = load_dataset(DataConfig(name=name))
     facts = {"name": name, "description": named.description, "size": named.size, "tokenizer": named.tokenizer}
@@ -46,6 +53,21 @@ def data_show(
         typer.echo(f"  {label}\t{_shortened(sequence)}")
 
 
+def _show_corpus(name: str, rows: int, as_json: bool) -> None:
+    from ostinato.data.tagged import CORPORA
+
+    corpus = CORPORA[name]
+    facts = {"name": name, "description": corpus.description, "size": corpus.size, "source": corpus.source}
+    first = corpus.load()["train"][:rows]
+    if as_json:
+        typer.echo(json.dumps({**facts, "rows": [{"tokens": each.words, "tags": each.tags} for each in first]}, ensure_ascii=False))
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key}: {value}")
+    for each in first:
+        typer.echo("  " + " ".join(f"{word}/{tag}" for word, tag in zip(each.words, each.tags or (), strict=True)))
+
+
 def data_audit(
     what: Annotated[str, typer.Argument(metavar="PRESET|CONFIG.TOML|NAME|FILE", help="A preset, a config, a named data set, or a data file.")],
     settings: Settings = None,
@@ -55,10 +77,10 @@ def data_audit(
 
     Classes, lengths, duplicates, leaks between splits, truncation, unknown tokens.
     """
-    from ostinato import runs
+    from ostinato.tasks import prepare
 
-    data = runs.prepare(data_config_of(what, settings or []).data).data
-    typer.echo(json.dumps(data.audit.to_dict(), ensure_ascii=False) if as_json else "\n".join(data.audit.lines()))
+    prepared = prepare(data_config_of(what, settings or []))
+    typer.echo(json.dumps(prepared.audit_facts(), ensure_ascii=False) if as_json else "\n".join(prepared.audit_lines()))
 
 
 def init(what: Annotated[str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to guess a config for.")]) -> None:

@@ -26,12 +26,12 @@ def explain(
         raise ConfigError("Two things to explain. Give either a FILE (- for standard input) or --text SEQUENCE.")
     from itertools import islice
 
-    from ostinato.estimators import load
+    from ostinato.estimators import load_classifier
     from ostinato.explanation import terminal
     from ostinato.explanation.records import explain_records
     from ostinato.progress import Progress
 
-    model = load(run)
+    model = load_classifier(run)
     if file is None and not text:
         from ostinato.runs import test_examples
 
@@ -58,11 +58,11 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Follow a model through a sequence: state, gates and running answer at each step."""
-    from ostinato.estimators import load
+    from ostinato.estimators import load_classifier
     from ostinato.explanation import terminal
     from ostinato.explanation.trace import trace
 
-    model = load(run)
+    model = load_classifier(run)
     if text is None:
         from ostinato.runs import test_examples
 

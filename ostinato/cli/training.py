@@ -4,12 +4,20 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json, Settings, config_of, preset_names, reading, records_of
+from ostinato.cli.arguments import FileSettings, Json, Settings, config_of, preset_names, reading, records_of, tokens_of
 from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ostinato.estimators import SequenceTagger
+    from ostinato.tag_prediction import Tokens
+
+PredictionFormat = Literal["jsonl", "conll", "text"]
 
 
 def train(
@@ -20,7 +28,7 @@ def train(
     with_report: Annotated[bool, typer.Option("--report", help="Write report.html into the run folder at the end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier into a run folder.
+    """Train a classifier or tagger into a run folder.
 
     The test split is scored once, beside what the model must beat; --resume goes on with a run that was stopped.
     """
@@ -69,13 +77,17 @@ def evaluate(
     """Score a run on a labelled file, or on its test split."""
     from ostinato import runs, summary
 
-    examples = None
-    if data is not None:
+    if runs.task_of(run) == "tagging":
+        from ostinato.data.tagged import read_sentences
+
+        sentences = None if data is None else list(read_sentences(data, reading(run, data, settings or [], "tagging")))
+        figures = runs.evaluate_tagger(run, sentences)
+    else:
         from ostinato.data.dataset import examples_of
         from ostinato.data.readers import read_labelled
 
-        examples = examples_of(read_labelled(data, reading(run, data, settings or []))[0])
-    figures = runs.evaluate_run(run, examples)
+        examples = None if data is None else examples_of(read_labelled(data, reading(run, data, settings or []))[0])
+        figures = runs.evaluate_run(run, examples)
     if as_json:
         typer.echo(json.dumps(figures, ensure_ascii=False))
     else:
@@ -87,17 +99,42 @@ def predict(
     file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input.")] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     settings: FileSettings = None,
+    form: Annotated[
+        PredictionFormat | None,
+        typer.Option("--format", help="A tagger's answers: jsonl, conll (columns), or text, in colours; by default text on a terminal, else jsonl."),
+    ] = None,
 ) -> None:
-    """Print a JSON line for each sequence, in order.
+    """Print a JSON line for each sequence, in order; for a tagger also columns or coloured text.
 
-    A line holds the label and the probability of every label. Series and lists of events are given as JSON arrays.
+    A line holds the label and the probability of every label; of a tagger tokens, tags and spans. Series and lists of
+    events are given as JSON arrays, a tagger's sentences as text.
     """
     if (file is None) == (not text):
         raise ConfigError("Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE.")
     from ostinato import prediction
-    from ostinato.estimators import load
+    from ostinato.estimators import SequenceTagger, load
 
     model = load(run)
+    if isinstance(model, SequenceTagger):
+        _tag(model, tokens_of(run, file, text, settings or []), form or ("text" if sys.stdout.isatty() else "jsonl"))
+        return
+    if form not in (None, "jsonl"):
+        raise ConfigError(f"--format {form}: is for taggers, and {run} is a classifier. Leave it away: the answers are JSON lines.")
     for line in prediction.json_lines(model, records_of(model, run, file, text, settings or [])):
         sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _tag(tagger: "SequenceTagger", sentences: "Iterator[Tokens]", form: str) -> None:
+    """Write the answers as they come."""
+    from rich.console import Console
+
+    from ostinato.tag_prediction import FORMATS, answers
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    for part in FORMATS[form](answers(tagger, sentences)):
+        if form == "text":
+            console.print(part, soft_wrap=True)
+        else:
+            sys.stdout.write(part)
     sys.stdout.flush()

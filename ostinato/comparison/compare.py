@@ -16,8 +16,9 @@ from ostinato.comparison.workers import Outcome, train_all
 from ostinato.config import to_toml
 from ostinato.errors import RunError
 from ostinato.progress import Progress
-from ostinato.runs import finished_metrics, prepare, write_json
+from ostinato.runs import finished_metrics, write_json
 from ostinato.storage import write_atomically
+from ostinato.tasks import prepare
 from ostinato.tuning import best_config, make_search, tune
 from ostinato.versions import environment
 
@@ -41,11 +42,11 @@ def run_comparison(plan: Plan, folder: Path, *, processes: int | None = None, pr
     """
     progress = progress or Progress(quiet=True)
     refuse_other(plan, folder)
-    encoder = prepare(plan.base.data).encoder
-    combinations = match_parameters(plan, plan.combinations(), encoder)
+    prepared = prepare(plan.base)
+    combinations = match_parameters(plan, plan.combinations(), prepared)
     keep_plan(plan, folder)
     if plan.trials:
-        combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], encoder)
+        combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], prepared)
     outcomes = _train(plan, combinations, folder, processes, progress)
     costs = _costs(combinations, outcomes, folder, progress)
     results = {**summarise(plan, combinations, outcomes, costs, folder), "environment": environment()}

@@ -51,13 +51,13 @@ def _measure(pipe: Connection, run: Path) -> None:
     from ostinato.config import read_config
     from ostinato.estimators import fit_classifier
     from ostinato.models import predict_logits
-    from ostinato.runs import prepare
-    from ostinato.training import Labelled
+    from ostinato.objectives import Labelled
+    from ostinato.tasks import prepare_classification
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C goes to all: the parent decides
     config = read_config(run / "config.toml")
     model, _, encoder, _ = load_model(model_file(run))
-    splits = prepare(config.data).splits
+    splits = prepare_classification(config.data).splits
     test, train = splits["test"].sequences, splits["train"]
 
     def milliseconds(size: int, count: int) -> np.ndarray:

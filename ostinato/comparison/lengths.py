@@ -10,8 +10,9 @@ from ostinato.data.named import generated_test
 from ostinato.estimators import encode
 from ostinato.evaluation.metrics import classification_metrics
 from ostinato.models import predict_logits
-from ostinato.runs import Prepared, write_json
+from ostinato.runs import write_json
 from ostinato.scoring import write_predictions
+from ostinato.tasks import PreparedClassification
 
 
 def predictions_file(run: Path, length: int | None) -> Path:
@@ -19,7 +20,7 @@ def predictions_file(run: Path, length: int | None) -> Path:
     return run / ("predictions.parquet" if length is None else f"predictions-length-{length}.parquet")
 
 
-def test_at_lengths(run: Path, config: Config, lengths: Sequence[int], prepared: Prepared) -> dict[str, dict[str, Any]]:
+def test_at_lengths(run: Path, config: Config, lengths: Sequence[int], prepared: PreparedClassification) -> dict[str, dict[str, Any]]:
     """Metrics at each length; the answers are kept in the run's folder.
 
     The sequences are drawn by the data's seed, the same for every model. Those that training met are left out, so that

@@ -105,7 +105,7 @@ def _serve(pipe: Connection, threads: int) -> None:
     """Train what comes through the pipe, until it closes."""
     import torch
 
-    from ostinato.runs import Prepared, prepare
+    from ostinato.tasks import Prepared, prepare
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C goes to all: the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -119,7 +119,7 @@ def _serve(pipe: Connection, threads: int) -> None:
         figures, reason = None, None
         try:
             if prepared is None or prepared.config != config.data:
-                prepared = prepare(config.data)
+                prepared = prepare(config)
             figures = train_one(config, folder, lengths, prepared)
         except KeyboardInterrupt:
             return

@@ -160,6 +160,7 @@ class Encoder:
                 raise DataError(f"label {label!r} of type {type(label).__name__} cannot be saved. Use strings, numbers or booleans as labels.")
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"}
         fields["tokens"] = None if self.vocabulary is None else self.vocabulary.tokens
+        fields["beyond"] = None if self.vocabulary is None else self.vocabulary.beyond
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod
@@ -170,11 +171,16 @@ class Encoder:
             RunError: a field is missing or unknown.
         """
         values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens"}
+        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "beyond"}
         if values.keys() != names:
             raise RunError(f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again with this version of Ostinato.")
-        tokens = values.pop("tokens")
-        return cls(vocabulary=None if tokens is None else Vocabulary(tokens), **values)
+        tokens, beyond = values.pop("tokens"), values.pop("beyond")
+        return cls(vocabulary=None if tokens is None else Vocabulary(tokens, beyond), **values)
+
+    def with_beyond(self, words: Iterable[str]) -> "Encoder":
+        """The same, and those of `words` known that it does not know yet; see `Vocabulary`."""
+        assert self.vocabulary is not None
+        return dataclasses.replace(self, vocabulary=self.vocabulary.with_beyond(words))
 
     @cached_property
     def _index(self) -> Indexer:

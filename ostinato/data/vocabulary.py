@@ -1,7 +1,8 @@
 """Which tokens a model knows, and their ids."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 UNKNOWN = 0  # the id of every token outside the vocabulary
@@ -10,9 +11,15 @@ UNKNOWN_TOKEN = "<unk>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens in the order of their ids; id 0 is `<unk>`, and no id stands for padding."""
+    """Tokens in the order of their ids; id 0 is `<unk>`, and no id stands for padding.
+
+    Args:
+        tokens: those of the training split.
+        beyond: tokens known by their pretrained vectors alone; their ids follow.
+    """
 
     tokens: tuple[str, ...]
+    beyond: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, counts: Counter[str], min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
@@ -23,10 +30,15 @@ class Vocabulary:
     @cached_property
     def ids(self) -> dict[str, int]:
         """The id of each token."""
-        return {token: number for number, token in enumerate(self.tokens)}
+        return {token: number for number, token in enumerate((*self.tokens, *self.beyond))}
 
     def __len__(self) -> int:
+        """The tokens of the training split, `<unk>` included."""
         return len(self.tokens)
+
+    def with_beyond(self, words: Iterable[str]) -> "Vocabulary":
+        """The same, and those of `words` that it does not hold yet."""
+        return replace(self, beyond=tuple(word for word in words if word not in self.ids))
 
     def id(self, token: str) -> int:
         """The token's id, 0 when it is unknown."""

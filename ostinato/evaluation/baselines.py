@@ -1,6 +1,7 @@
 """What a recurrent model must beat: the majority class, and a linear model of n-grams, positions or summaries."""
 
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -206,3 +207,16 @@ FEATURES: dict[str, Callable[[Sequence[Any]], Iterator[tuple[str, Any]]]] = {
     "events": _event_features,
     "numeric": _numeric_features,
 }
+
+
+def commonest_tags(train: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], test: Sequence[Sequence[str]]) -> list[list[str]]:
+    """What a tagger must beat: the commonest tag of each word in training, and of all words for a word that was not met there."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    overall: Counter[str] = Counter()
+    for words, given in zip(train, tags, strict=True):
+        overall.update(given)
+        for word, tag in zip(words, given, strict=True):
+            counts[word][tag] += 1
+    best = {word: found.most_common(1)[0][0] for word, found in counts.items()}
+    otherwise = overall.most_common(1)[0][0]
+    return [[best.get(word, otherwise) for word in words] for words in test]

@@ -16,7 +16,8 @@ from torch import Tensor
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.vocabulary import UNKNOWN
-from ostinato.models import TOKENS_IN_A_PREDICTION_BATCH, Classifier, few_threads
+from ostinato.models import Classifier, few_threads
+from ostinato.models.classifier import TOKENS_IN_A_PREDICTION_BATCH
 
 
 def log_odds(logits: Tensor, classes: Tensor) -> Tensor:

@@ -40,7 +40,30 @@ class PositionEmbedding(nn.Module):
 
 
 class TokenEmbedding(nn.Embedding):
-    """A table of token vectors, small at the start so that the recurrence begins near its linear range. (N,) -> (N, D)."""
+    """A table of token vectors, small at the start so that the recurrence begins near its linear range.
+
+    Args:
+        num_tokens: V.
+        size: D.
+        num_beyond: tokens with the ids from V on, whose vectors are given and stay as they are.
+
+    Shapes:
+        ids (N,) -> (N, D).
+    """
+
+    beyond: Tensor
+
+    def __init__(self, num_tokens: int, size: int, *, num_beyond: int = 0) -> None:
+        super().__init__(num_tokens, size)
+        self.register_buffer("beyond", torch.zeros(num_beyond, size) if num_beyond else None)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        if self.beyond is None:
+            return super().forward(ids)
+        is_beyond = ids >= self.num_embeddings
+        own = super().forward(ids.masked_fill(is_beyond, 0))
+        others = nn.functional.embedding((ids - self.num_embeddings).clamp(min=0), self.beyond)
+        return torch.where(is_beyond.unsqueeze(-1), others, own)
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ostinato.estimators import load
+from ostinato.estimators import load_classifier
 from ostinato.explanation.meme import write_meme
 from ostinato.progress import Progress
 from ostinato.report.evidence import Evidence, collect_evidence
@@ -31,7 +31,7 @@ def report_run(folder: Path, *, progress: Progress | None = None) -> Path:
     if facts.predictions is None:
         sections = result_sections(facts, None, gallery)
     else:
-        model, test = load(folder), test_examples(folder)
+        model, test = load_classifier(folder), test_examples(folder)
         sections = result_sections(facts, model.encoder_.encode(test.sequences).lengths.numpy(), gallery)
         evidence = collect_evidence(model, test, facts.predictions, data=facts.config.data.name, progress=progress or Progress(quiet=True))
         sections += explained_sections(evidence, gallery)

@@ -5,7 +5,7 @@ from ostinato.comparison.plan import make_plan
 from ostinato.config import override
 from ostinato.errors import ConfigError
 from ostinato.presets import PRESETS
-from ostinato.runs import prepare
+from ostinato.tasks import prepare
 
 MAJORITY = override(PRESETS["majority"](), ["data.train_size=60", "data.validation_size=30", "data.test_size=40"])
 
@@ -83,19 +83,19 @@ def test_a_test_length_that_cannot_be_is_refused_before_training():
 def test_parameters_are_matched_as_nearly_as_can_be(cell, settings):
     base = override(MAJORITY, ["model.hidden_size=40"])
     plan = make_plan(base, [f"model.cell={cell}", *(setting for setting in settings)])
-    encoder = prepare(base.data).encoder
-    wanted = count_parameters(base.model, encoder)
-    (matched,) = match_parameters(plan, plan.combinations(), encoder)
+    prepared = prepare(base)
+    wanted = count_parameters(base.model, prepared)
+    (matched,) = match_parameters(plan, plan.combinations(), prepared)
     size = matched.config.model.hidden_size
 
     def distance(size):
-        return abs(count_parameters(matched.config.model.model_copy(update={"hidden_size": size}), encoder) - wanted)
+        return abs(count_parameters(matched.config.model.model_copy(update={"hidden_size": size}), prepared) - wanted)
 
     assert distance(size) == min(map(distance, range(1, 60)))
 
 
 def test_sizes_stay_where_they_are_varied_or_matching_is_off():
-    encoder = prepare(MAJORITY.data).encoder
+    prepared = prepare(MAJORITY)
     for plan in (make_plan(MAJORITY, ["model.cell=rnn,lstm"], match="none"), make_plan(MAJORITY, ["model.hidden_size=4,8", "model.cell=rnn,lstm"])):
         combinations = plan.combinations()
-        assert match_parameters(plan, combinations, encoder) == combinations
+        assert match_parameters(plan, combinations, prepared) == combinations

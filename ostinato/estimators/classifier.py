@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's conventions: fit, predict, predict_proba, score, save, load."""
+"""The classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
-from ostinato.checkpoint import TrainingState, load_model, model_file, save_model
+from ostinato.checkpoint import TrainingState, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
 from ostinato.data.encoder import Encoder, plain
 from ostinato.data.ragged import Ragged
@@ -20,8 +20,10 @@ from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.calibration import fit_temperature
 from ostinato.inputs import Rows, as_sequences, guess_tokenizer, identity
 from ostinato.models import Classifier, build_classifier, predict_logits
+from ostinato.objectives import Classification, Labelled
+from ostinato.pretrained import Pretrained, check_size, fill, pretrained_for
 from ostinato.progress import Progress
-from ostinato.training import Labelled, choose_device, train
+from ostinato.training import train
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -74,6 +76,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_size: int | None = None,
         max_length: int | None = None,
         truncate: str = "head",
+        vectors: str | None = None,
+        vectors_beyond: int = 50_000,
+        vectors_on_fault: str = "refuse",
+        freeze_vectors: str | int = "never",
         max_epochs: int = 20,
         batch_size: int = 32,
         max_tokens: int | None = None,
@@ -114,6 +120,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_size = max_size
         self.max_length = max_length
         self.truncate = truncate
+        self.vectors = vectors
+        self.vectors_beyond = vectors_beyond
+        self.vectors_on_fault = vectors_on_fault
+        self.freeze_vectors = freeze_vectors
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.max_tokens = max_tokens
@@ -162,12 +172,18 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             **config.data.model_dump(include={"min_count", "max_size", "max_length", "truncate"}),
         )
         refuse_one_class("y", rows.labels)
+        vectors = pretrained_for(config.data, encoder.vocabulary, encoder.tokenizer)
+        check_size(vectors, config)
+        if vectors is not None:
+            encoder = encoder.with_beyond(vectors.beyond_words)
         data, validation = (encode(encoder, part.sequences, part.labels, part.places) for part in (rows, held_out))
         refuse_empty(data.sequences, rows.places)
         refuse_empty(validation.sequences, held_out.places)
         weights = class_weights(self.class_weight, encoder, data.targets)
         progress = Progress(quiet=not self.verbose)
-        model, state = fit_classifier(config, encoder, data, validation if held_out.labels else None, class_weight=weights, progress=progress)
+        model, state = fit_classifier(
+            config, encoder, data, validation if held_out.labels else None, class_weight=weights, vectors=vectors, progress=progress
+        )
         return self._take(config.model, encoder, model, state)
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
@@ -245,6 +261,13 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"No rows can be held out for early stopping: {error} Or pass patience=None, or validation_data.") from None
         return rows.select(kept), rows.select(held)
 
+    @classmethod
+    def of(cls, model: Classifier, config: ModelConfig, encoder: Encoder, parameters: dict[str, Any]) -> "SequenceClassifier":
+        """A fitted estimator around a model that was loaded; `parameters` as `save` wrote them."""
+        if isinstance(parameters.get("class_weight"), list):
+            parameters["class_weight"] = dict(parameters["class_weight"])
+        return cls(**{**parameters, "device": "auto"})._take(config, encoder, model, None)
+
     def _take(self, model_config: ModelConfig, encoder: Encoder, model: Classifier, state: TrainingState | None) -> "SequenceClassifier":
         self.model_config_, self.encoder_, self.model_ = model_config, encoder, model
         model.met_unknown = encoder.is_fitted and (self.min_count > 1 or self.max_size is not None)
@@ -257,31 +280,23 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
 
-def load(path: str | Path) -> SequenceClassifier:
-    """Read a classifier from a model file or a finished run folder; runs no code from it.
-
-    Raises:
-        RunError: the file is missing, truncated, altered, or of a newer format.
-    """
-    model, config, encoder, parameters = load_model(model_file(Path(path)))
-    if isinstance(parameters.get("class_weight"), list):
-        parameters["class_weight"] = dict(parameters["class_weight"])
-    model.to(choose_device("auto"))
-    return SequenceClassifier(**{**parameters, "device": "auto"})._take(config, encoder, model, None)
-
-
 def fit_classifier(
     config: Config,
     encoder: Encoder,
     data: Labelled,
     validation: Labelled | None,
+    *,
+    class_weight: Tensor | None = None,
+    vectors: Pretrained | None = None,
     **options: Any,
 ) -> tuple[Classifier, TrainingState]:
     """Draw a model, train it (`options` as for `train`) and calibrate it; torch's generators are left as they were."""
     with torch.random.fork_rng():
         torch.manual_seed(config.training.seed)
         model = build_classifier(config.model, encoder)
-        state = train(model, data, validation, config.training, **options)
+        if vectors is not None:
+            fill(model.embed, vectors)
+        state = train(model, data, validation, config.training, objective=Classification(class_weight), **options)
     if validation is not None:
         logits = predict_logits(model, validation.sequences)
         model.temperature.fill_(fit_temperature(logits.numpy(), validation.targets.numpy()))

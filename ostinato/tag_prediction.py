@@ -1,0 +1,125 @@
+"""Streams of sentences in, their tags out: JSON lines, CoNLL columns, or coloured text; a few hundred are in memory at a time."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from rich.text import Text
+
+from ostinato.data.columns import Sentence, write_columns
+from ostinato.data.schemes import Entity, conlleval_entities
+from ostinato.data.spans import tokenize_text
+from ostinato.errors import DataError
+from ostinato.estimators import SequenceTagger
+from ostinato.models import predict_marginals, predict_tags
+
+ROWS_AT_A_TIME = 512
+STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan", "bold red")
+
+
+class Tokens(NamedTuple):
+    """A sentence to tag: its words, and the text with each word's characters, where it was a text."""
+
+    words: list[str]
+    text: str | None
+    offsets: list[tuple[int, int]]
+    place: str
+
+
+class Answer(NamedTuple):
+    """A sentence's tags and how probable each is; entities where the tags mark such."""
+
+    tokens: Tokens
+    tags: list[str]
+    probabilities: list[float]
+    entities: list[Entity]
+
+    def probability(self, entity: Entity) -> float:
+        """That of the entity's least sure token."""
+        return min(self.probabilities[entity.start : entity.end])
+
+
+def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Tokens]:
+    """Texts, each with its place, cut into words and punctuation marks.
+
+    Raises:
+        DataError: a text holds no word.
+    """
+    for place, text in texts:
+        tokens = tokenize_text(text)
+        if not tokens:
+            raise DataError(f"{place}: the sentence is empty: there is nothing to tag. Leave it out.")
+        yield Tokens([word for word, _, _ in tokens], text, [(start, end) for _, start, end in tokens], place)
+
+
+def from_sentences(sentences: Iterable[Sentence]) -> Iterator[Tokens]:
+    """Sentences of a file, their words joined by blanks where a text is wanted."""
+    for sentence in sentences:
+        yield Tokens(sentence.words, None, [], sentence.place)
+
+
+def answers(tagger: SequenceTagger, sentences: Iterator[Tokens]) -> Iterator[Answer]:
+    """The answer to each sentence, in order."""
+    encoder = tagger.encoder_
+    while batch := list(islice(sentences, ROWS_AT_A_TIME)):
+        encoded = encoder.encode([each.words for each in batch])
+        best, _ = predict_tags(tagger.model_, encoded)
+        sure = predict_marginals(tagger.model_, encoded).gather(1, best.unsqueeze(1)).squeeze(1).tolist()
+        start = 0
+        for tokens, tags in zip(batch, encoder.decode(best.numpy(), encoded.lengths.tolist()), strict=True):
+            marked = conlleval_entities(tags) if encoder.scheme is not None else []
+            yield Answer(tokens, tags, sure[start : start + len(tags)], marked)
+            start += len(tags)
+
+
+def json_lines(found: Iterable[Answer]) -> Iterator[str]:
+    """A JSON line a sentence: `tokens`, `tags`, `probabilities`; with entities `spans`, in characters of `text` or in tokens."""
+    for answer in found:
+        row: dict[str, Any] = {} if answer.tokens.text is None else {"text": answer.tokens.text}
+        row |= {"tokens": answer.tokens.words, "tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
+        if answer.entities or any(tag == "O" for tag in answer.tags):
+            row["spans"] = [_span(answer, entity) for entity in answer.entities]
+        yield json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def column_lines(found: Iterable[Answer]) -> Iterator[str]:
+    """Word, tab, tag; an empty line after each sentence."""
+    for answer in found:
+        yield from write_columns([Sentence(answer.tokens.words, None, answer.tokens.place)], [answer.tags])
+
+
+def coloured(found: Iterable[Answer]) -> Iterator[Text]:
+    """A line a sentence: entities in the colour of their type, followed by it; other tags after each word."""
+    styles: dict[str, str] = {}
+    for answer in found:
+        text, offsets = _laid_out(answer.tokens)
+        line, at = Text(), 0
+        marked = answer.entities or ([Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags)] if "O" not in answer.tags else [])
+        for entity in marked:
+            start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
+            style = styles.setdefault(entity.type, STYLES[len(styles) % len(STYLES)])
+            line.append(text[at:start]).append(text[start:end], style).append(f"[{entity.type}]", "dim")
+            at = end
+        yield line.append(text[at:])
+
+
+FORMATS: dict[str, Callable[[Iterable[Answer]], Iterator[Any]]] = {"jsonl": json_lines, "conll": column_lines, "text": coloured}
+
+
+def _span(answer: Answer, entity: Entity) -> dict[str, Any]:
+    text, offsets = _laid_out(answer.tokens)
+    start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
+    where = {"start": start, "end": end} if answer.tokens.text is not None else {"first_token": entity.start, "end_token": entity.end}
+    return {**where, "label": entity.type, "text": text[start:end], "probability": round(answer.probability(entity), 6)}
+
+
+def _laid_out(tokens: Tokens) -> tuple[str, Sequence[tuple[int, int]]]:
+    """The text and each word's characters in it."""
+    if tokens.text is not None:
+        return tokens.text, tokens.offsets
+    offsets, at = [], 0
+    for word in tokens.words:
+        offsets.append((at, at + len(word)))
+        at += len(word) + 1
+    return " ".join(tokens.words), offsets

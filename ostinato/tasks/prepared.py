@@ -1,0 +1,60 @@
+"""What a run needs of its data and its task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ostinato.checkpoint import TrainingState
+from ostinato.config import Config, DataConfig, ModelConfig
+from ostinato.data.encoder import Encoder
+from ostinato.data.tag_encoder import TagEncoder
+from ostinato.models import Network
+
+
+class Prepared(ABC):
+    """Audited, encoded splits and what a task does with them.
+
+    Attributes:
+        config: the data that were prepared.
+        name, source: what the data are called, and where they come from.
+        splits: encoded examples: train, and validation and test where there are such.
+    """
+
+    parameters: ClassVar[Iterable[str]]  # an estimator's arguments
+
+    config: DataConfig
+    name: str
+    source: str
+    encoder: Encoder | TagEncoder
+    splits: Mapping[str, Any]
+
+    @abstractmethod
+    def check(self, config: Config) -> None:
+        """Refuse what the config says of model and training and these data do not allow, before anything is made."""
+
+    @abstractmethod
+    def audit_lines(self) -> Iterable[str]:
+        """What is in the data and what was done to them, in sentences."""
+
+    @abstractmethod
+    def audit_facts(self) -> dict[str, Any]:
+        """The same as JSON values."""
+
+    @abstractmethod
+    def build(self, config: ModelConfig) -> Network:
+        """A network of these sizes for these data, with fresh weights."""
+
+    @abstractmethod
+    def fit(self, config: Config, **options: Any) -> tuple[Any, TrainingState]:
+        """Draw a network and train it; `options` as for `training.train`."""
+
+    @abstractmethod
+    def figures(self, network: Any, folder: Path) -> dict[str, Any]:
+        """Score validation and test once, with the baselines, and keep the answers to the test split in `folder`."""
+
+    def estimator_arguments(self, config: Config) -> dict[str, Any]:
+        """The config as the arguments of the task's estimator."""
+        tables = (config.model, config.training, config.data)
+        values = {key: value for table in reversed(tables) for key, value in table.model_dump().items()}
+        return {key: values[key] for key in self.parameters if key in values}

@@ -1,0 +1,138 @@
+"""A run that tags tokens."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.checkpoint import TrainingState
+from ostinato.config import Config, DataConfig, ModelConfig
+from ostinato.data.columns import Sentence
+from ostinato.data.tag_encoder import TagEncoder
+from ostinato.data.tagged import TaggedDataset, load_tagged, tags_of
+from ostinato.estimators import SequenceTagger, encode_tagged, fit_tagger
+from ostinato.evaluation.baselines import commonest_tags
+from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
+from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
+from ostinato.objectives import Tagged
+from ostinato.pretrained import Pretrained, check_size, pretrained_for
+from ostinato.storage import write_atomically
+from ostinato.tasks.prepared import Prepared
+
+PREDICTIONS = "predictions.jsonl"
+
+
+@dataclass(frozen=True)
+class PreparedTagging(Prepared):
+    """All that taggers need of their data; `splits` has train, and validation and test where there are such."""
+
+    parameters = tuple(SequenceTagger().get_params())
+
+    config: DataConfig
+    data: TaggedDataset
+    encoder: TagEncoder
+    splits: dict[str, Tagged]
+    vectors: Pretrained | None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.data.name
+
+    @property
+    def source(self) -> str:  # type: ignore[override]
+        return self.data.source
+
+    @cached_property
+    def baselines(self) -> dict[str, Any]:
+        """What every model of these data must beat: each word's commonest tag in train, and the commonest tag for other words."""
+        train, test = self.data.splits["train"], self.data.splits["test"]
+        found = commonest_tags([each.words for each in train], [tags_of(each) for each in train], [each.words for each in test])
+        return {"commonest": score_tags(self.encoder, test, found)}
+
+    def check(self, config: Config) -> None:
+        check_size(self.vectors, config)
+
+    def audit_lines(self) -> Iterable[str]:
+        return self.data.audit.lines()
+
+    def audit_facts(self) -> dict[str, Any]:
+        return self.data.audit.to_dict()
+
+    def build(self, config: ModelConfig) -> Tagger:
+        return build_tagger(config, self.encoder)
+
+    def fit(self, config: Config, **options: Any) -> tuple[Tagger, TrainingState]:
+        return fit_tagger(config, self.encoder, self.splits["train"], self.splits.get("validation"), vectors=self.vectors, **options)
+
+    def figures(self, network: Tagger, folder: Path) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
+        for name in ("validation", "test"):
+            if name in self.splits:
+                figures[name], answers = score_tagger(network, self.encoder, self.data.splits[name], self.splits[name])
+        if self.data.test is not None:
+            figures["baselines"] = self.baselines
+            write_tags(folder / PREDICTIONS, self.data.test, answers)
+        return figures
+
+
+def prepare_tagging(config: DataConfig) -> PreparedTagging:
+    """Load, audit and encode the splits; words, characters and tags come from train alone."""
+    data = load_tagged(config)
+    train = data.splits["train"]
+    encoder = TagEncoder.fit(
+        [each.words for each in train],
+        [tags_of(each) for each in train],
+        scheme=data.scheme,
+        **config.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}),
+    )
+    unknown = {split: _unknown_share(encoder, sentences) for split, sentences in data.splits.items() if split != "train"}
+    vectors = pretrained_for(config, encoder.words)
+    if vectors is not None:
+        encoder = encoder.with_beyond(vectors.beyond_words)
+    splits = {name: encode_sentences(encoder, sentences) for name, sentences in data.splits.items()}
+    told = None if vectors is None else vectors.line(str(config.vectors))
+    return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown), encoder, splits, vectors)
+
+
+def encode_sentences(encoder: TagEncoder, sentences: list[Sentence]) -> Tagged:
+    """Labelled sentences as a model reads them."""
+    return encode_tagged(encoder, [each.words for each in sentences], [tags_of(each) for each in sentences], [each.place for each in sentences])
+
+
+def score_tagger(model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged) -> tuple[dict[str, Any], list[list[str]]]:
+    """Figures of a model on labelled sentences, and its answers to them."""
+    tags, loss = predict_tags(model, encoded.sentences, encoded.targets)
+    answers = encoder.decode(tags.numpy(), encoded.lengths.tolist())
+    probabilities = predict_marginals(model, encoded.sentences)
+    right = (tags == encoded.targets).numpy()
+    confidence = probabilities.gather(1, tags.unsqueeze(1)).squeeze(1).numpy()
+    return {**score_tags(encoder, sentences, answers), "loss": loss, "ece": marginal_calibration(confidence, right)}, answers
+
+
+def score_tags(encoder: TagEncoder, sentences: list[Sentence], answers: list[list[str]]) -> dict[str, Any]:
+    """Figures of answers to labelled sentences, with a 95 % interval over the sentences."""
+    targets = [tags_of(each) for each in sentences]
+    known = [encoder.knows(each.words).tolist() for each in sentences]
+    seen = sorted({tag for tags in targets for tag in tags})
+    figures = tagging_metrics(targets, answers, known=known, scheme=encoder.scheme, tags=seen)
+    intervals = {"accuracy": bootstrap_sentences(sentence_counts(targets, answers, None))}
+    if encoder.scheme is not None:
+        intervals["f1"] = bootstrap_sentences(sentence_counts(targets, answers, encoder.scheme))
+    return {**figures, "intervals": {name: [float(low), float(high)] for name, (low, high) in intervals.items()}}
+
+
+def write_tags(path: Path, sentences: list[Sentence], answers: list[list[str]]) -> None:
+    """Write where each sentence came from, its words, its tags and those that the model gave: a JSON line each."""
+    rows = [
+        {"place": sentence.place, "tokens": sentence.words, "tags": sentence.tags, "predicted": tags} for sentence, tags in zip(sentences, answers, strict=True)
+    ]
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _unknown_share(encoder: TagEncoder, sentences: list[Sentence]) -> float:
+    known = [encoder.knows(sentence.words) for sentence in sentences]
+    return float(1 - np.concatenate(known).mean())
