@@ -335,7 +335,7 @@ def test_glove_50d_is_as_published():
     assert vectors.matrix[0, :3] == pytest.approx([0.418, 0.24968, -0.41242])  # the first line of glove.6B.50d.txt
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ["glove.txt", "word2vec.bin", "rows.npy", "columns.npy"])
 def test_memory_does_not_grow_with_the_file(name, tmp_path):
     words = [f"w{number}" for number in range(20_000)]
     path = WRITERS[name](tmp_path / name, words, np.ones((20_000, 50), dtype=np.float32))  # 4 MB of numbers
