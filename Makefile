@@ -22,7 +22,7 @@ sanitize: .venv/.built .venv/.installed-dev
 	  $(BIN)/python setup.py --quiet build_ext --build-temp build/sanitize --build-lib build/sanitize
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 OSTINATO_LIBRARY=build/sanitize/$(KERNEL)/libostinato.so \
-	  $(BIN)/python -m pytest -p no:cacheprovider tests/nn/kernel/test_kernel.py tests/nn/kernel/test_scan.py tests/nn/kernel/test_threads.py tests/nn/test_pooling.py tests/nn/test_linear.py
+	  $(BIN)/python -m pytest -p no:cacheprovider tests/nn/kernel/test_kernel.py tests/nn/kernel/test_scan.py tests/nn/kernel/test_crf_kernel.py tests/nn/kernel/test_threads.py tests/nn/test_pooling.py tests/nn/test_linear.py
 
 .venv/.installed: requirements.txt
 	$(PYTHON) -m venv .venv

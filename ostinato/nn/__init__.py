@@ -1,8 +1,10 @@
-"""Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings. Knows tensors only; needs torch alone."""
+"""Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings, conditional random fields. Knows tensors only; needs torch alone."""
 
 from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
 from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.characters import CharacterFeatures
 from ostinato.nn.convolution import Convolution, ConvolutionStack, FrontEnd
+from ostinato.nn.crf import CRFConstraints, LinearChainCRF
 from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
 from ostinato.nn.engines import ENGINES, use_engine, why_not_native
@@ -20,7 +22,9 @@ __all__ = [
     "RNN",
     "Acceleration",
     "AttentionPooling",
+    "CRFConstraints",
     "Cell",
+    "CharacterFeatures",
     "Convolution",
     "ConvolutionStack",
     "FrontEnd",
@@ -30,6 +34,7 @@ __all__ = [
     "LayerReport",
     "Layout",
     "Linear",
+    "LinearChainCRF",
     "MaxPooling",
     "MeanPooling",
     "Pooling",

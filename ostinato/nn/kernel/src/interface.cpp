@@ -46,6 +46,14 @@ int check(const OstinatoStack &stack) {
   return OSTINATO_OK;
 }
 
+int check(const OstinatoCrf &crf) {
+  if (int status = check_lengths(crf.lengths, crf.batch_size, crf.num_steps, crf.num_steps)) return status;
+  for (int64_t n = 0; crf.tags && n < crf.num_steps; n++) {
+    if (crf.tags[n] < 0 || crf.tags[n] >= crf.num_tags) return OSTINATO_ID_OUT_OF_RANGE;
+  }
+  return OSTINATO_OK;
+}
+
 template <class F> int guarded(F f) {
   try {
     f();
@@ -96,6 +104,26 @@ int ostinato_scan(const OstinatoScan *scan, int32_t threads) {
 int ostinato_scan_backward(const OstinatoScan *scan, const OstinatoScanGradients *gradients, int32_t threads) {
   if (int status = check_lengths(scan->lengths, scan->batch_size, scan->num_steps, scan->num_steps)) return status;
   return guarded([&] { variant().scan_backward(*scan, *gradients, threads); });
+}
+
+int ostinato_crf(const OstinatoCrf *crf, float *log_likelihood, int32_t threads) {
+  if (int status = check(*crf)) return status;
+  return guarded([&] { variant().crf_forward(*crf, log_likelihood, threads); });
+}
+
+int ostinato_crf_backward(const OstinatoCrf *crf, const OstinatoCrfGradients *gradients, int32_t threads) {
+  if (int status = check(*crf)) return status;
+  return guarded([&] { variant().crf_backward(*crf, *gradients, threads); });
+}
+
+int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads) {
+  if (int status = check(*crf)) return status;
+  return guarded([&] { variant().crf_marginals(*crf, out, threads); });
+}
+
+int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads) {
+  if (int status = check(*crf)) return status;
+  return guarded([&] { variant().crf_decode(*crf, out, threads); });
 }
 
 const char *ostinato_variant(void) { return variant().name; }

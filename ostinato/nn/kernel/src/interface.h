@@ -96,6 +96,29 @@ struct OstinatoScanGradients {
 OSTINATO_API int ostinato_scan(const OstinatoScan *scan, int32_t threads);
 OSTINATO_API int ostinato_scan_backward(const OstinatoScan *scan, const OstinatoScanGradients *gradients, int32_t threads);
 
+// Linear-chain conditional random fields over the steps of each sequence; scores may be -inf. A sequence's bits do not depend on
+// the others.
+struct OstinatoCrf {
+  int64_t batch_size, num_steps, num_tags;  // B, N, C
+  const int64_t *lengths;                   // (B,)
+  const float *emissions;                   // (N, C), the steps of each sequence end to end
+  const float *start, *transitions, *end;   // (C,), (C, C) from row to column, (C,)
+  const int64_t *tags;                      // * (N,), for the log-likelihood and its backward
+  float *kept;                              // * kept for a backward: N · (2 · C rounded up to a multiple of 16 + 1) floats
+};
+
+// Overwrites kept: it serves one backward.
+struct OstinatoCrfGradients {
+  const float *log_likelihood;              // (B,)
+  float *emissions;                         // (N, C)
+  float *start, *transitions, *end;         // (C,), (C, C), (C,)
+};
+
+OSTINATO_API int ostinato_crf(const OstinatoCrf *crf, float *log_likelihood, int32_t threads);  // (B,), 0 without steps
+OSTINATO_API int ostinato_crf_backward(const OstinatoCrf *crf, const OstinatoCrfGradients *gradients, int32_t threads);
+OSTINATO_API int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads);   // (N, C)
+OSTINATO_API int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads);    // (N,) the best tags; of equals the lowest
+
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
 OSTINATO_API const char *ostinato_variant(void);
 OSTINATO_API const char *ostinato_pool(void);  // "openmp" or "threads"

@@ -1,10 +1,12 @@
 // One variant of the kernel. Compiled once for each instruction set, with OSTINATO_VARIANT its name; everything that is
 // compiled with its flags is in its own namespace, so that the linker never hands it to a machine that lacks them.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #include "schedule.h"
 #include "variant.h"
@@ -59,6 +61,7 @@ void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // z
 #include "linear.h"
 #include "attention.h"
 #include "scan.h"
+#include "crf.h"
 
 template <class Nonlinearity, class F> void with_rnn(int64_t H, F f) {
   switch (std::min((H + W - 1) / W, int64_t(4))) {
@@ -113,6 +116,10 @@ extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::attend_backward,
     OSTINATO_VARIANT::scan,
     OSTINATO_VARIANT::scan_backward,
+    OSTINATO_VARIANT::crf_forward,
+    OSTINATO_VARIANT::crf_backward,
+    OSTINATO_VARIANT::crf_marginals,
+    OSTINATO_VARIANT::crf_decode,
 };
 
 }  // namespace ostinato

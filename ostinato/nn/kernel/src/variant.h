@@ -16,6 +16,10 @@ struct Variant {
   void (*attend_backward)(const OstinatoAttention &, const OstinatoAttentionGradients &, int threads);
   void (*scan)(const OstinatoScan &, int threads);
   void (*scan_backward)(const OstinatoScan &, const OstinatoScanGradients &, int threads);
+  void (*crf_forward)(const OstinatoCrf &, float *log_likelihood, int threads);
+  void (*crf_backward)(const OstinatoCrf &, const OstinatoCrfGradients &, int threads);
+  void (*crf_marginals)(const OstinatoCrf &, float *out, int threads);
+  void (*crf_decode)(const OstinatoCrf &, int64_t *out, int threads);
 };
 
 #if defined(__x86_64__)
