@@ -1,0 +1,161 @@
+"""The tagger: learns, answers each sentence by itself, is saved whole, and refuses what it cannot use."""
+
+import numpy as np
+import pytest
+import torch
+
+from ostinato import OstinatoError, SequenceTagger, load
+from ostinato.data.tag_encoder import UNSEEN, TagEncoder, capitals_of
+from ostinato.errors import ConfigError, DataError, NotFittedError
+from ostinato.estimators import encode_tagged
+from toy import sentences
+
+SMALL = {"embedding_size": 8, "hidden_size": 8, "max_epochs": 12, "lr": 2e-2, "batch_size": 8, "validation_fraction": 0.2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    X, y = sentences(80)
+    model = SequenceTagger(**SMALL, character_cell="cnn", character_embedding_size=4, character_size=6, capitals_size=2, target_scheme="bioes", constrained=True)
+    return model.fit(X, y)
+
+
+def test_it_learns_who_is_told_by_the_words_around(tagger):
+    X, y = sentences(40, seed=1)
+    assert tagger.score(X, y) > 0.9
+    assert tagger.predict([["Ada", "left", "Oslo", "."]]) == [["B-PER", "O", "B-LOC", "O"]]
+
+
+def test_answers_are_in_the_scheme_that_was_given(tagger):
+    assert {tag[:2] for tag in tagger.classes_} == {"O", "B-", "I-", "E-", "S-"}
+    assert {tag[:2] for tags in tagger.predict(sentences(30, seed=2)[0]) for tag in tags} == {"O", "B-", "I-"}
+
+
+def test_a_sentence_s_answer_does_not_depend_on_its_batch(tagger):
+    X, _ = sentences(30, seed=3)
+    together = tagger.predict_proba(X)
+    for row in (0, 7, 29):
+        alone = tagger.predict_proba([X[row]])[0]
+        np.testing.assert_array_equal(alone, together[row]) if tagger.model_.engine == "native" else np.testing.assert_allclose(alone, together[row], atol=1e-6)
+
+
+def test_probabilities_add_up_and_forbidden_tags_have_none(tagger):
+    probabilities = tagger.predict_proba([["Ada", "left"]])[0]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert probabilities[0, list(tagger.classes_).index("I-PER")] == 0  # no sentence begins inside an entity
+
+
+def test_saved_and_loaded_it_answers_the_same(tagger, tmp_path):
+    X, _ = sentences(20, seed=4)
+    tagger.save(tmp_path / "tagger.safetensors")
+    again = load(tmp_path / "tagger.safetensors")
+    assert isinstance(again, SequenceTagger)
+    assert again.predict(X) == tagger.predict(X)
+    for ours, theirs in zip(again.predict_proba(X), tagger.predict_proba(X), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"head": "softmax"}, {"head": "crf"}, {"character_cell": "lstm", "cell": "gru", "num_layers": 2, "residual": True, "dropout": 0.2}]
+)
+def test_every_kind_trains(settings):
+    X, y = sentences(60)
+    model = SequenceTagger(**{**SMALL, "max_epochs": 15}, **settings).fit(X, y)
+    assert model.score(X, y) > 0.7
+
+
+def test_the_same_seed_gives_the_same_weights():
+    X, y = sentences(30)
+    first, second = (SequenceTagger(**{**SMALL, "max_epochs": 2}, word_dropout=0.2, dropout=0.3).fit(X, y) for _ in range(2))
+    for name, tensor in first.model_.state_dict().items():
+        assert torch.equal(tensor, second.model_.state_dict()[name]), name
+
+
+def test_tags_without_entities_are_tagged_one_by_one():
+    X = [["a", "dog", "barks"], ["the", "cat", "sleeps"]] * 10
+    y = [["DT", "NN", "VB"], ["DT", "NN", "VB"]] * 10
+    model = SequenceTagger(**{**SMALL, "patience": None}, head="softmax").fit(X, y)
+    assert model.encoder_.scheme is None
+    assert model.predict([["the", "dog", "sleeps"]]) == [["DT", "NN", "VB"]]
+    assert model.score(X, y) == 1
+
+
+def test_tags_that_training_never_met_are_never_right_and_stop_nothing():
+    X, y = sentences(40)
+    other = ([["Ada", "left", "Mars", "."]], [["B-PER", "O", "B-PLANET", "O"]])
+    for head in ("crf", "softmax"):
+        model = SequenceTagger(**{**SMALL, "max_epochs": 2}, head=head).fit(X, y, validation_data=other)
+        assert np.isfinite(model.history_[-1]["validation_loss"])
+        assert model.history_[-1]["validation_accuracy"] <= 0.75
+    assert encode_tagged(model.encoder_, *other, "sentence").targets.tolist()[2] == UNSEEN
+
+
+def test_words_are_looked_up_in_lower_case_where_asked():
+    encoder = TagEncoder.fit([["The", "Cat"]], [["O", "O"]], scheme=None, lowercase=True)
+    encoded = encoder.encode([["the", "CAT", "dog"]])
+    assert encoded.words.values.tolist() == [encoder.words.id("the"), encoder.words.id("cat"), 0]
+    assert encoder.knows(["THE", "dog"]).tolist() == [True, False]
+
+
+def test_each_distinct_form_is_spelt_once():
+    encoder = TagEncoder.fit([["no", "go", "no"]], [["O"] * 3], scheme=None)
+    encoded = encoder.encode([["no", "go"], ["no"]])
+    assert (encoded.forms.tolist(), encoded.characters.lengths.tolist()) == ([0, 1, 0], [2, 2])
+    second = encoded.select(torch.tensor([1]))
+    assert (second.forms.tolist(), second.characters.lengths.tolist(), second.words.values.tolist()) == ([0], [2], [encoder.words.id("no")])
+
+
+@pytest.mark.parametrize(("word", "pattern"), [("cat", 0), ("Cat", 1), ("A", 1), ("NATO", 2), ("iPod", 3), ("1,996", 4), ("B2", 5), ("--", 6)])
+def test_capitals_have_seven_patterns(word, pattern):
+    assert capitals_of(word) == pattern
+
+
+def test_an_encoder_goes_through_json(tagger):
+    encoder = tagger.encoder_.with_beyond(["Reykjavik"])
+    again = TagEncoder.from_json(encoder.to_json())
+    assert again == encoder
+    assert again.encode([["Reykjavik"]]).words.values.tolist() == [len(encoder.words)]
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        ([["a", "b"]], [["O"]], "sentence 0: 2 words with 1 tags"),
+        ([["a"], []], [["O"], []], "sentence 1: the sentence is empty"),
+        ([["a"]], [["O"], ["O"]], "X has 1 sentences and y has 2"),
+        ("abc", [["O"]], "X is the one string 'abc'"),
+        ([["a", ""]], [["O", "O"]], "sentence 0: '' is not a word"),
+        ([["a", "b"]], [["O", "I-LOC"]], "sentence 0, token 2: by scheme iob2, I-LOC after O continues nothing"),
+    ],
+)
+def test_sentences_that_cannot_be_used_are_named(X, y, message):
+    with pytest.raises(DataError, match=message):
+        SequenceTagger(**{**SMALL, "patience": None}, scheme="iob2").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head": "crff"}, "model.head: unknown value 'crff'. Did you mean 'crf'"),
+        ({"head": "softmax", "constrained": True}, "constrained: true constrains the transitions of a CRF"),
+        ({"cell": "cnn"}, "for tagging, a recurrent cell"),
+        ({"monitor": "macro_f1"}, "training.monitor macro_f1: task tagging has none"),
+        ({"freeze_vectors": 3}, "there are no vectors to freeze"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_named(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        SequenceTagger(**settings).fit([["a"]], [["O"]])
+
+
+def test_before_fit_it_says_so():
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        SequenceTagger().predict([["a"]])
+
+
+def test_a_classifier_is_no_tagger(tagger, tmp_path):
+    from ostinato.estimators import load_classifier
+
+    tagger.save(tmp_path / "tagger.safetensors")
+    with pytest.raises(OstinatoError, match="is a tagger, and this is for classifiers"):
+        load_classifier(tmp_path / "tagger.safetensors")

@@ -1,0 +1,159 @@
+"""A tagger from the command line: trained, resumed, scored, its answers in every form; and one-line answers to bad input."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from toy import columns, sentences
+
+from ostinato import cli, load
+from ostinato.data.columns import read_columns
+
+CONFIG = """
+task = "tagging"
+[data]
+path = "train.conll"
+test_path = "test.conll"
+validation_size = 0.2
+[model]
+cell = "lstm"
+bidirectional = true
+embedding_size = 8
+hidden_size = 8
+head = "crf"
+[training]
+max_epochs = 10
+batch_size = 8
+lr = 2e-2
+device = "cpu"
+monitor = "f1"
+"""
+
+
+def run(*arguments, stdin=b""):
+    """Call the command line in this process; returns its exit status."""
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = ["ostinato", *map(str, arguments)], io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    try:
+        cli.main()
+    except SystemExit as finished:
+        return finished.code
+    finally:
+        sys.argv, sys.stdin = before
+    return 0
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a finished run and its files."""
+    folder = tmp_path_factory.mktemp("tagging")
+    (folder / "train.conll").write_text(columns(*sentences(80)), encoding="utf-8")
+    (folder / "test.conll").write_text(columns(*sentences(30, seed=1)), encoding="utf-8")
+    (folder / "config.toml").write_text(CONFIG, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run("train", "config.toml", "--out", "run") == 0
+    return folder
+
+
+@pytest.fixture
+def folder(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def test_a_run_s_figures_are_those_of_its_answers(folder):
+    figures = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
+    rows = [json.loads(line) for line in Path("run/predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    pairs = [pair for row in rows for pair in zip(row["tags"], row["predicted"], strict=True)]
+    assert figures["test"]["accuracy"] == pytest.approx(np.mean([given == found for given, found in pairs]))
+    assert 0.8 < figures["test"]["f1"] <= 1
+    assert figures["test"]["scheme"] == "iob2"
+    low, high = figures["test"]["intervals"]["f1"]
+    assert low <= figures["test"]["f1"] <= high
+    assert figures["baselines"]["commonest"]["f1"] <= 1
+    assert rows[0]["place"].endswith("test.conll, line 1")
+
+
+def test_evaluating_again_gives_the_same_figures(folder, capsys):
+    own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
+    for arguments in (("run",), ("run", "test.conll")):
+        assert run("evaluate", *arguments, "--json") == 0
+        assert json.loads(capsys.readouterr().out) == own
+
+
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(folder, tmp_path, monkeypatch):
+    from ostinato import runs
+    from ostinato.config import read_config
+
+    config = read_config(Path("config.toml"))
+    stops = iter([False] * 25 + [True] * 2)
+    with monkeypatch.context() as patch:
+        import contextlib
+
+        patch.setattr(runs, "stop_signals", lambda: contextlib.nullcontext(lambda: next(stops, True)))
+        with pytest.raises(KeyboardInterrupt):
+            runs.start_run(config, tmp_path / "run")
+    runs.resume_run(tmp_path / "run")
+    ours, theirs = (load_file(each / "model.safetensors") for each in (tmp_path / "run", Path("run")))
+    for name, tensor in theirs.items():
+        np.testing.assert_array_equal(tensor, ours[name], err_msg=name)
+
+
+def test_predict_gives_json_with_spans_of_the_text(folder, capsys):
+    text = "Ada  likes Rio de Janeiro!"
+    assert run("predict", "run", "--text", text) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["tokens"] == ["Ada", "likes", "Rio", "de", "Janeiro", "!"]
+    assert row["tags"] == ["B-PER", "O", "B-LOC", "I-LOC", "I-LOC", "O"]
+    for span in row["spans"]:
+        assert text[span["start"] : span["end"]] == span["text"]
+    assert [span["label"] for span in row["spans"]] == ["PER", "LOC"]
+
+
+def test_predict_writes_columns_that_are_read_again(folder, capsys, tmp_path):
+    assert run("predict", "run", "test.conll", "--format", "conll") == 0
+    (tmp_path / "found.conll").write_text(capsys.readouterr().out, encoding="utf-8")
+    found = list(read_columns(tmp_path / "found.conll"))
+    given = list(read_columns(Path("test.conll")))
+    assert [each.words for each in found] == [each.words for each in given]
+    assert [each.tags for each in found] == load("run").predict([each.words for each in given])
+
+
+def test_predict_shows_entities_in_the_text(folder, capsys):
+    assert run("predict", "run", "-", "--format", "text", stdin=b"Ada left Oslo .\nCid saw Rome .\n") == 0
+    assert capsys.readouterr().out == "Ada[PER] left Oslo[LOC] .\nCid[PER] saw Rome[LOC] .\n"
+
+
+def test_doctor_shows_the_tagger_s_layers(folder, capsys):
+    assert run("doctor", "--model", "run", "--json") == 0
+    assert "stack.layers.0" in capsys.readouterr().out
+
+
+BAD = {
+    "too few columns": ("Ada B-PER\nleft\n\n", "train", "bad.conll, line 2"),
+    "outside the scheme": ("Ada I-PER\nleft O\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 1, token 1: by scheme iob2, I-PER after O continues nothing"),
+    "empty": ("\n\n", "train", "bad.conll"),
+    "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "line 1"),
+    "nothing to tag": ("", "predict run --text=", "--text 1: the sentence is empty"),
+    "no such column": ("Ada B-PER\n\n", "train --set data.tag_column=7", "tag_column"),
+    "a classifier's key": ("Ada B-PER\n\n", "train --set model.pooling=max", "model.pooling: of no use for task tagging"),
+    "a form for taggers": ("", "predict run --format xml --text a", "xml"),
+}
+
+
+@pytest.mark.parametrize(("content", "command", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_answered_in_one_line(folder, capsys, tmp_path, content, command, message):
+    bad = tmp_path / ("bad.jsonl" if content.startswith("{") else "bad.conll")
+    bad.write_text(content, encoding="utf-8")
+    words = command.split()
+    if words[0] == "train":
+        words[1:1] = ["config.toml", "--out", str(tmp_path / "run"), "--set", f"data.path={bad}"]
+    assert run(*words) == 2
+    told = capsys.readouterr().err
+    assert message in told.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
