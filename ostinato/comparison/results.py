@@ -65,10 +65,9 @@ def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], 
     for length in lengths:
         read = [_pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs]) for runs in whole.values()]
         scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), plan.metric)
-        low, high = seed_interval(scored.scores) or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
-        interval = (low, high if plan.metric == "log_loss" else min(high, 1.0))  # Student knows no bounds
+        low, high = seed_interval(scored.scores, plan.metric) or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
         settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
-        yield Answers(settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, interval)
+        yield Answers(settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, (low, high))
 
 
 def _labels(outcome: Outcome) -> list[str]:

@@ -27,6 +27,7 @@ METRICS = {  # the larger, the better? and a unit of the difference as it is tol
     "average_precision": (True, 100, "points"),
     "log_loss": (False, 1, "nats"),
 }
+BOUNDS = {"mcc": (-1.0, 1.0), "log_loss": (0.0, np.inf)}  # of a metric's values; all others lie between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,15 @@ def score_seeds(targets: np.ndarray, predictions: np.ndarray, metric: str = "acc
     return Scored(metric, scores, right, resampled)
 
 
-def seed_interval(scores: Sequence[float] | np.ndarray) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean over seeds; None with one seed, which tells nothing of others."""
-    from scipy import stats
+def seed_interval(scores: Sequence[float] | np.ndarray, metric: str = "accuracy") -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean over seeds, within the metric's bounds; None with one seed, which tells nothing of others."""
+    from scipy.special import stdtrit
 
     if len(scores) < 2:
         return None
-    margin = stats.t.ppf((1 + LEVEL) / 2, len(scores) - 1) * np.std(scores, ddof=1) / np.sqrt(len(scores))
-    return float(np.mean(scores) - margin), float(np.mean(scores) + margin)
+    margin = stdtrit(len(scores) - 1, (1 + LEVEL) / 2) * np.std(scores, ddof=1) / np.sqrt(len(scores))
+    lowest, highest = BOUNDS.get(metric, (0.0, 1.0))
+    return float(max(np.mean(scores) - margin, lowest)), float(min(np.mean(scores) + margin, highest))
 
 
 def compare(first: Scored, second: Scored) -> Difference:
@@ -145,15 +147,17 @@ def compare(first: Scored, second: Scored) -> Difference:
         p, interval = _student(difference, difference, _crossed(examples, parts))
         test = "paired bootstrap over examples" + (", and seeds" if parts else "")
     effect = cohen_h(first.scores.mean(), second.scores.mean()) if accuracy else hedges_g(first.scores, second.scores)
+    lowest, highest = BOUNDS.get(first.metric, (0.0, 1.0))
+    interval = max(interval[0], lowest - highest), min(interval[1], highest - lowest)  # Student knows no bounds
     return Difference(first.metric, difference, interval, p, effect, "Cohen's h" if accuracy else "Hedges' g", test, n, seeds)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """The exact two-sided p of paired right answers (n,): of those where one model alone is right, as many each way?"""
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))  # both tails of a binomial of one half
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -266,11 +270,11 @@ def _crossed(examples: _Variance, seeds: list[tuple[_Variance, float]]) -> _Vari
 
 def _student(difference: float, centre: float, variance: _Variance) -> tuple[float, tuple[float, float]]:
     """The two-sided p of `centre`, and its interval widened to hold `difference`."""
-    from scipy import stats
+    from scipy.special import stdtr, stdtrit  # Student's distribution and its inverse
 
     error = np.sqrt(variance.value)
     if error == 0:
         return float(difference == 0), (difference, difference)
-    margin = stats.t.ppf((1 + LEVEL) / 2, variance.df) * error
-    p = 2 * stats.t.sf(abs(centre) / error, variance.df)
+    margin = stdtrit(variance.df, (1 + LEVEL) / 2) * error
+    p = 2 * stdtr(variance.df, -abs(centre) / error)
     return float(p), (float(min(centre - margin, difference)), float(max(centre + margin, difference)))

@@ -63,6 +63,16 @@ def test_seed_interval_is_the_t_interval_of_scipy():
     assert seed_interval([0.8]) is None
 
 
+def test_intervals_stay_within_the_metrics_bounds():
+    assert seed_interval([0.3, 0.6]) == (0, 1)
+    assert seed_interval([0.3, 0.6], "mcc") == (-1, 1)
+    low, high = seed_interval([0.3, 0.6], "log_loss")
+    assert low == 0
+    assert high == pytest.approx(stats.t.interval(0.95, 1, 0.45, 0.15)[1])
+    few = [scored(np.arange(60) < 60 * np.array(shares)[:, None]) for shares in ([0.2, 0.9], [0.9, 0.2])]
+    assert compare(*few).interval == (-1, 1)
+
+
 def test_effect_sizes_equal_statsmodels_and_the_hand():
     proportion = pytest.importorskip("statsmodels.stats.proportion")
     assert cohen_h(0.9, 0.8) == pytest.approx(proportion.proportion_effectsize(0.9, 0.8))
