@@ -117,7 +117,7 @@ class Faithfulness:
     def masking(self, row: int) -> str:
         """What masking does to the probability of one sequence, in words."""
         lost = self.comprehensiveness
-        return f"Masking the tokens that rank first {_taken(lost.each[row])} the probability; at random it {_taken(lost.random_each[row])} it."
+        return f"Masking what {self.method} ranks first {_taken(lost.each[row])} the probability; at random it {_taken(lost.random_each[row])} it."
 
     def to_dict(self) -> dict[str, Any]:
         """All of it but the figures of each sequence, as JSON values."""

@@ -26,7 +26,7 @@ WIDEST_PROFILE = 150  # positions
 HOW_TO_READ = (
     "Orange speaks for the answer, blue against it; the strongest score of a sequence has the full colour. "
     "Scores are log-odds by integrated gradients, attention is a weight. A recurrent state mixes what it has read, so a token's score "
-    "tells what the model used, not why; below each picture stands what masking the tokens that it ranks first does to the answer."
+    "tells what the model used, not why; below each sequence stands what masking the tokens that rank first does to the answer."
 )
 
 

@@ -57,7 +57,7 @@ def test_every_picture_stands_beside_what_masking_does(counts):
     assert {each.method for each in evidence.faithfulness} == {"integrated-gradients", "gradient-x-input", "occlusion", "attention"}
     sections = {section.id: section.body for section in explained_sections(evidence, Gallery())}
     shown = len(evidence.examples)
-    assert shown and sections["examples"].count("Masking the tokens that rank first") == shown
+    assert shown and sections["examples"].count("Masking what integrated-gradients ranks first") == shown
     assert sections["examples"].count('class="explanation"') == 2 * shown  # attention beside integrated gradients
     assert sections["faithfulness"].count("a random ranking: masking") == 4 and "Permuting the attention weights" in sections["faithfulness"]
     assert evidence.examples[0].masking in sections["examples"]
