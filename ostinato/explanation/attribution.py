@@ -72,6 +72,13 @@ class Explanation:
             return self.sequence
         return " ".join(self.sequence) if self.is_text else ""
 
+    @property
+    def steps(self) -> list[str]:
+        """What to call each token in a line of text: itself, but of a series with several numbers a step the step's number, from 1."""
+        if not self.is_text and any(" " in token for token in self.tokens):
+            return [str(step + 1) for step in range(len(self.tokens))]
+        return self.tokens
+
     def _repr_html_(self) -> str:
         """The coloured text, for notebooks."""
         return markup.explanation_html(self)

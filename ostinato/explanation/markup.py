@@ -19,10 +19,11 @@ FAINT = 0.04  # of the strongest: below this a token stays uncoloured
 def segments(explanation: "Explanation") -> list[tuple[str, float | None]]:
     """The sequence as it was given, cut where the score changes; None between tokens and where it was truncated away.
 
-    Where tokens overlap (k-mers), a character has the mean of those that cover it.
+    Of a series with several numbers a step there are the steps' numbers, from 1. Where tokens overlap (k-mers), a character
+    has the mean of those that cover it.
     """
     if not explanation.is_text:
-        pairs = [[(token, float(score)), (" ", None)] for token, score in zip(explanation.tokens, explanation.scores, strict=True)]
+        pairs = [[(step, float(score)), (" ", None)] for step, score in zip(explanation.steps, explanation.scores, strict=True)]
         return [part for pair in pairs for part in pair][:-1]
     text = explanation.text
     if any(end > start for (_, end), (start, _) in pairwise(explanation.offsets)):

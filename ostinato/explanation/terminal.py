@@ -3,6 +3,7 @@
 import numpy as np
 from rich.console import Console
 
+from ostinato.explanation.attribution import Explanation
 from ostinato.explanation.markup import explanation_text
 from ostinato.explanation.records import ExplainedRecords
 from ostinato.explanation.trace import Trace
@@ -20,10 +21,16 @@ def print_explained(explained: ExplainedRecords) -> None:
         console.print(explanation_text(explanation), soft_wrap=True)
         if not console.is_terminal or console.no_color:  # the colours are lost: the scores in figures
             strongest = np.argsort(-np.abs(explanation.scores), kind="stable")[:MOST_TOKENS]
-            told = (f"{visible(explanation.tokens[at])} {explanation.scores[at]:+.3g} (token {at + 1})" for at in strongest)
-            console.print(f"Strongest: {', '.join(told)}", soft_wrap=True)
+            console.print(f"Strongest: {', '.join(_scored(explanation, int(at)) for at in strongest)}", soft_wrap=True)
         console.print(f"{explained.faithfulness.masking(row)}\n", style="dim", soft_wrap=True)
     console.print(explained.faithfulness.sentence, soft_wrap=True)
+
+
+def _scored(explanation: Explanation, at: int) -> str:
+    score = f"{explanation.scores[at]:+.3g}"
+    if explanation.steps is not explanation.tokens:
+        return f"step {at + 1} {score}"
+    return f"{visible(explanation.tokens[at])} {score} ({'token' if explanation.is_text else 'step'} {at + 1})"
 
 
 def print_trace(trace: Trace) -> None:

@@ -95,7 +95,9 @@ class Trace:
     @property
     def decision(self) -> str:
         """When it decided, in words; steps counted from 1."""
-        told = f"step {self.decided + 1} of {len(self.tokens)} ({reprlib.repr(self.tokens[self.decided])})"
+        token = self.tokens[self.decided]
+        named = "" if not isinstance(self.sequence, str | list) and " " in token else f" ({reprlib.repr(token)})"  # several numbers tell nothing
+        told = f"step {self.decided + 1} of {len(self.tokens)}{named}"
         if len(self.steps) < len(self.tokens):
             return f"Decided by {told}: from there on the answer is {self.label!r} at each of the {len(self.steps)} steps asked."
         return f"Decided at {told}: from there on the answer stays {self.label!r}."

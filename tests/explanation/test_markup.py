@@ -63,6 +63,11 @@ def test_a_series_shows_its_numbers():
     assert segments(given) == [("1.5", 1.0), (" ", None), ("2", -1.0)]
 
 
+def test_a_series_of_several_numbers_a_step_shows_the_steps():
+    given = Explanation("occlusion", np.array([[1.5, 0], [2.0, 7]]), ["1.5 0", "2 7"], [(0, 1), (1, 2)], np.array([1.0, -1.0]), "x", 0.5)
+    assert segments(given) == [("1", 1.0), (" ", None), ("2", -1.0)]
+
+
 @pytest.mark.parametrize("scores", [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 def test_a_terminal_shows_the_text_and_no_control_character(scores):
     text = explanation_text(explain_words("a \x1b[31mred\x07", [*scores, *[0.0] * 2]))
