@@ -160,6 +160,11 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="PyTorch sees no CUDA GPU"):
         measure(["lstm-random"], device="cuda")
+    for arguments, told in ((["--device", "cuda"], "PyTorch sees no CUDA GPU"), (["--device", "gpu"], "Unknown device 'gpu'")):
+        refused = CliRunner().invoke(app, ["benchmark", *arguments])
+        assert isinstance(refused.exception, ConfigError)
+        assert told in str(refused.exception)
+        assert refused.output == ""
 
 
 def test_the_command_says_what_auto_picks(timing, monkeypatch, capsys):

@@ -19,6 +19,21 @@ USUAL = ("lstm-random", "lstm-bucketed", "lstm-inference-1", "bigru-inference-32
 ON_CUDA = ("lstm-random", "lstm-bucketed", *scan.ROWS)
 
 
+def refuse_unknown(names: Sequence[str], device: str) -> None:
+    """Refuse what cannot be measured, before anything is.
+
+    Raises:
+        ConfigError: a row is unknown or has no peer on the device, or there is no such device.
+    """
+    look_up(dict.fromkeys(("cpu", "cuda")), device, "device")
+    for name in names:
+        look_up(ROWS, name, "row")
+        if device == "cuda":
+            look_up(dict.fromkeys(ON_CUDA), name, "row for --device cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("Device 'cuda' is not there: PyTorch sees no CUDA GPU. Leave --device away.")
+
+
 def measure(names: Sequence[str], *, quick: bool = False, device: str = "cpu", bench: Bench | None = None) -> Bench:
     """Measure rows one after the other; each is printed as it comes.
 
@@ -26,12 +41,8 @@ def measure(names: Sequence[str], *, quick: bool = False, device: str = "cpu", b
         ConfigError: a row is unknown or has no peer on the device, or there is no such device; before anything is measured.
         DisagreementError: two sides of a row do not compute the same.
     """
-    measured = [look_up(ROWS, name, "row") for name in names]
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError("Device 'cuda' is not there: PyTorch sees no CUDA GPU. Leave --device away.")
-        for name in names:
-            look_up(dict.fromkeys(ON_CUDA), name, "row for --device cuda")
+    refuse_unknown(names, device)
+    measured = [ROWS[name] for name in names]
     bench = bench or Bench(QUICK if quick else FULL, device)
     for row in measured:
         torch.manual_seed(0)

@@ -35,14 +35,16 @@ def benchmark(
     every: Annotated[bool, typer.Option("--list", help="Name the rows, and measure nothing.")] = False,
 ) -> None:
     """Time the engines and their peers on this machine, and say which engine `auto` picks here and why."""
-    from ostinato.benchmark.program import ON_CUDA, ROWS, USUAL, measure
+    from ostinato.benchmark.program import ON_CUDA, ROWS, USUAL, measure, refuse_unknown
     from ostinato.benchmark.record import save
     from ostinato.doctor import engine_choice
 
     if every:
         typer.echo("\n".join(ROWS))
         return
+    names = rows or (USUAL if device == "cpu" else ON_CUDA)
+    refuse_unknown(names, device)
     typer.echo(engine_choice(device))
-    bench = measure(rows or (USUAL if device == "cpu" else ON_CUDA), quick=not full, device=device)
+    bench = measure(names, quick=not full, device=device)
     if out is not None:
         save(bench.rows, out, quick=not full)
