@@ -117,8 +117,8 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> d
             outcome = f"failed: {error}"
         done = len(_ended(study))
         left = (time.monotonic() - started) / (done - before) * (search.trials - done)
-        told = ", ".join(f"{key.rpartition('.')[2]} {_told(value)}" for key, value in values.items())
-        progress.say(f"[{done}/{search.trials}] {told}: {outcome}{_best_so_far(study)} (about {left / 60:.0f} min left)")
+        told = ", ".join(f"{key.rpartition('.')[2]} {in_words(value)}" for key, value in values.items())
+        progress.say(f"[{done}/{search.trials}] {told}: {outcome}{_best_so_far(study)}{time_left(left)}")
     return _keep(search, study, folder)
 
 
@@ -143,6 +143,18 @@ def read_search(folder: Path, *, trials: int | None = None) -> Search:
 def best_config(found: dict[str, Any]) -> Config:
     """The best config of what `tune` returned."""
     return parse_toml(found["config"], BEST)
+
+
+def time_left(seconds: float) -> str:
+    """An estimate for the end of a line; nothing where nothing is left."""
+    if seconds < 1:
+        return ""
+    return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
+
+
+def in_words(value: Any) -> str:
+    """A setting's value as it is told: numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _faults(config: Config, key: str, domain: Range | list[Any]) -> Iterator[str]:
@@ -281,13 +293,13 @@ def _csv(trials: list[dict[str, Any]], keys: list[str]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["number", "state", "score", "seconds", *keys, "reason"])
     for trial in trials:
-        cells = [trial["number"], trial["state"], trial["score"], trial["seconds"], *(_told(trial["values"][key]) for key in keys), trial["reason"]]
+        cells = [trial["number"], trial["state"], trial["score"], trial["seconds"], *(_text(trial["values"][key]) for key in keys), trial["reason"]]
         writer.writerow(["" if cell is None else cell for cell in cells])
     return text.getvalue()
 
 
-def _told(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "+".join(map(str, value)) if isinstance(value, list) else str(value)
+def _text(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _optuna() -> Any:

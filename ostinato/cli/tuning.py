@@ -51,7 +51,7 @@ def tune(
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "run": str(run), **found, "test": figures.get("test")}, ensure_ascii=False))
         return
-    values = ", ".join(f"{key} {value}" for key, value in found["best"]["values"].items())
+    values = ", ".join(f"{key} {tuning.in_words(value)}" for key, value in found["best"]["values"].items())
     untuned = "failed" if found["untuned"] is None else f"{found['untuned']:.4f}"
     typer.echo(f"Best of {len(found['trials'])} trials, validation {found['monitor']} {found['best']['score']:.4f} (untuned {untuned}): {values}")
     typer.echo("The best of many trials flatters on validation; the test split below was scored once.")

@@ -19,7 +19,7 @@ from ostinato.progress import Progress
 from ostinato.runs import finished_metrics, write_json
 from ostinato.storage import write_atomically
 from ostinato.tasks import prepare
-from ostinato.tuning import best_config, make_search, tune
+from ostinato.tuning import best_config, make_search, time_left, tune
 from ostinato.versions import environment
 
 BASE, RESULTS, TABLE = "base.toml", "comparison.json", "comparison.csv"
@@ -95,7 +95,7 @@ def _train(plan: Plan, combinations: Sequence[Combination], folder: Path, proces
     for outcome in train_all(missing, folder, plan.lengths, processes=side_by_side, threads=max(1, cores // side_by_side)):
         outcomes[outcome.job.folder] = outcome
         left = (time.monotonic() - started) / (len(outcomes) - before) * (len(jobs) - len(outcomes))
-        progress.say(f"[{len(outcomes)}/{len(jobs)}] {outcome.job}: {_told(outcome, plan.metric)}{_left(left)}")
+        progress.say(f"[{len(outcomes)}/{len(jobs)}] {outcome.job}: {_told(outcome, plan.metric)}{time_left(left)}")
     return [outcomes[job.folder] for job in jobs]
 
 
@@ -112,12 +112,6 @@ def _told(outcome: Outcome, metric: str) -> str:
     if outcome.figures is None:
         return f"failed: {outcome.reason}"
     return f"{metric.replace('_', ' ')} {outcome.figures['test'][metric]:.3f}, {outcome.figures['training']['seconds']:.1f} s"
-
-
-def _left(seconds: float) -> str:
-    if seconds < 1:
-        return ""
-    return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
 
 
 def _costs(combinations: Sequence[Combination], outcomes: Sequence[Outcome], folder: Path, progress: Progress) -> dict[str, Any]:

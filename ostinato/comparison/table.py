@@ -28,6 +28,18 @@ def comparison_row(row: dict[str, Any]) -> list[str]:
     return [*row["settings"].values(), f"{row['mean']:.3f}", f"{low:.3f} – {high:.3f}", linear, f"{row['parameters']:,}", f"{row['training_s']:.1f}", *measured]
 
 
+def told_apart(results: dict[str, Any]) -> str:
+    """How many pairs differ, in a sentence."""
+    pairs = results["pairs"]
+    apart = [pair for pair in pairs if pair["verdict"] != "not told apart"]
+    counted = f"{len(pairs):,} pair{'' if len(pairs) == 1 else 's'}"
+    if not pairs:
+        return "There is no pair of combinations to compare: one setting must differ, on the same test rows."
+    if not apart:
+        return f"Of {counted}, none is told apart by these data: nothing here says which to choose but the cost."
+    return f"Of {counted}, {len(apart)} {'is' if len(apart) == 1 else 'are'} told apart:"
+
+
 def print_comparison(results: dict[str, Any]) -> None:
     """The table, what failed, and a sentence for each pair."""
     if results["summary"]:
@@ -35,7 +47,7 @@ def print_comparison(results: dict[str, Any]) -> None:
     for run in results["runs"]:
         if run["status"] == "failed":
             print(f"failed: {run['folder']}: {run['reason']}")
-    told = [pair["sentence"] for pair in results["pairs"]]
+    told = [pair["sentence"] for pair in results["pairs"]] or [told_apart(results)]
     print("", *told[:MOST_SENTENCES], sep="\n")
     if len(told) > MOST_SENTENCES:
         print(f"… and {len(told) - MOST_SENTENCES} pairs more, in the page and in comparison.json.")

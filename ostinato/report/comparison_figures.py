@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 COLOURS = (BLUE, ORANGE, "#1b9e77", "#a6569d", GREY, "#a6761d", "#d94f70", "#5e8c31")
 MARKERS = "osD^vPX*"
+LONGEST_NAME = 48  # the end of a combination's name tells it from the next
 Row = dict[str, Any]
 
 
@@ -23,7 +24,7 @@ def plot_intervals(rows: Sequence[Row], metric: str) -> "Figure":
         axes.plot([row["mean"]], [place], marker="o", color=BLUE, markersize=5)
         if row["linear"] is not None:
             axes.plot([row["linear"]] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.2, linestyle="--")
-    axes.set_yticks(range(len(rows)), [shorten(row["name"]) for row in rows], parse_math=False)
+    axes.set_yticks(range(len(rows)), [shorten(row["name"], LONGEST_NAME) for row in rows], parse_math=False)
     axes.invert_yaxis()
     axes.set(xlabel=metric)
     return figure
@@ -36,7 +37,7 @@ def plot_front(rows: Sequence[Row], cost: Callable[[Row], float], what: str, met
     axes.plot([x for x, _ in line], [y for _, y in line], color=GREY, linewidth=1)
     for number, row in enumerate(rows):
         colour, marker = _look(number)
-        axes.plot([cost(row)], [row["mean"]], linestyle="", marker=marker, color=colour, markersize=6, label=shorten(row["name"]))
+        axes.plot([cost(row)], [row["mean"]], linestyle="", marker=marker, color=colour, markersize=6, label=shorten(row["name"], LONGEST_NAME))
     axes.set(xlabel=what, ylabel=metric)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
@@ -49,7 +50,7 @@ def plot_curves(curves: dict[str, list[Row]], key: str, metric: str) -> "Figure"
         colour, marker = _look(number)
         values = sorted((float(row["settings"][key]), row["mean"], *row["interval"]) for row in rows)
         x, mean, low, high = zip(*values, strict=True)
-        axes.plot(x, mean, color=colour, marker=marker, markersize=4, linewidth=1.3, label=shorten(name))
+        axes.plot(x, mean, color=colour, marker=marker, markersize=4, linewidth=1.3, label=shorten(name, LONGEST_NAME))
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xscale="log", xlabel=key.rpartition(".")[2].replace("_", " "), ylabel=metric)
     ticks = sorted({float(row["settings"][key]) for rows in curves.values() for row in rows})

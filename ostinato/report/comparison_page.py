@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ostinato.comparison.compare import BASE
 from ostinato.comparison.plan import FRACTION, LENGTH, text_of
-from ostinato.comparison.table import comparison_headings, comparison_row
+from ostinato.comparison.table import comparison_headings, comparison_row, told_apart
 from ostinato.evaluation.statistics import METRICS
 from ostinato.report.comparison_figures import plot_curves, plot_front, plot_intervals
 from ostinato.report.gallery import Gallery
@@ -63,17 +63,6 @@ def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str)
         return quality >= 0 and price >= 0 and (quality > 0 or price > 0)
 
     return [row for row in rows if not any(beats(other, row) for other in rows)]
-
-
-def told_apart(results: Results) -> str:
-    """How many pairs differ, in a sentence."""
-    pairs = results["pairs"]
-    apart = [pair for pair in pairs if pair["verdict"] != "not told apart"]
-    if not pairs:
-        return "There is no pair of combinations to compare: one setting must differ, on the same test rows."
-    if not apart:
-        return f"Of {counted(len(pairs), 'pair')}, none is told apart by these data: nothing here says which to choose but the cost."
-    return f"Of {counted(len(pairs), 'pair')}, {len(apart)} {'is' if len(apart) == 1 else 'are'} told apart:"
 
 
 def _result(results: Results) -> "Markup":

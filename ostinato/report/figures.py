@@ -94,10 +94,10 @@ def span(group: Group) -> str:
     return f"{group.smallest:,.0f}" if group.smallest == group.largest else f"{group.smallest:,.0f}–{group.largest:,.0f}"
 
 
-def shorten(label: str) -> str:
+def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
     """A label on one line, short enough to stand at an axis."""
     line = " ".join(label.split())
-    return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group]) -> None:

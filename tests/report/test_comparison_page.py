@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from ostinato.report.comparison_page import command, pareto_front, told_apart, write_comparison_page
+from ostinato.comparison.table import told_apart
+from ostinato.report.comparison_page import command, pareto_front, write_comparison_page
 
 COST = {"latency_ms": {"p50": 0.2, "p99": 0.3}, "training_tokens_per_s": 5e5, "batch_ms": 0.4, "sequences_per_s": 1e5, "memory_mib": 380.0, "file_bytes": 4096}
 
