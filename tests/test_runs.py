@@ -239,7 +239,7 @@ def test_presets_of_taggers_train_on_real_sentences(name, tmp_path):
     small = ["data.vectors=none", "data.train_fraction=0.02", "training.max_epochs=1", "training.device=cpu", "model.hidden_size=8"]
     figures = runs.start_run(override(PRESETS[name](), small), tmp_path / "run")
     assert figures["test"]["num_sentences"] == 3453
-    assert figures["baselines"]["commonest"]["f1"] > 0.3
+    assert figures["baselines"]["commonest"]["f1"] > 0.1
 
 
 def test_imdb_preset_trains_on_real_reviews(tmp_path):
