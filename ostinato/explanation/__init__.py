@@ -11,24 +11,32 @@ from ostinato.explanation.plot_explanation import plot_explanation
 from ostinato.explanation.plot_faithfulness import plot_deletion
 from ostinato.explanation.plot_trace import plot_trace
 from ostinato.explanation.strands import StrandAgreement, strand_agreement
+from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
+from ostinato.explanation.tagging import TAG_METHODS, TagExplanation, explain_tag, explain_tags
 from ostinato.explanation.top_tokens import TokenScore, top_tokens
 from ostinato.explanation.trace import Trace, trace
 
 __all__ = [
     "METHODS",
+    "TAG_METHODS",
     "Agreement",
     "AttentionAblation",
     "Explanation",
     "Faithfulness",
     "Motif",
     "StrandAgreement",
+    "TagExplanation",
+    "TagFaithfulness",
     "TokenScore",
     "Trace",
     "ablate_attention",
     "agreement",
     "explain",
+    "explain_tag",
+    "explain_tags",
     "find_motifs",
     "measure",
+    "measure_tags",
     "methods_of",
     "plot_deletion",
     "plot_explanation",

@@ -1,9 +1,9 @@
 """What drove a prediction: one score a token, by several methods."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.tokenizers import make_tokenizer
 from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, Vocabulary
 from ostinato.errors import ConfigError, NotFittedError, look_up
-from ostinato.estimators import SequenceClassifier, refuse_empty
+from ostinato.estimators import SequenceClassifier, SequenceTagger, refuse_empty
 from ostinato.explanation import markup
 from ostinato.explanation.gradients import gradient_x_input, integrated_gradients
 from ostinato.explanation.perturbation import mutagenesis, occlusion
+from ostinato.explanation.tagging import TagExplanation, explain_tags
 from ostinato.explanation.vectors import batches, places_of
 from ostinato.inputs import as_sequences
 from ostinato.models import Classifier, predict_logits
@@ -84,23 +85,45 @@ class Explanation:
         return markup.explanation_html(self)
 
 
+@overload
 def explain(
     model: SequenceClassifier,
     sequences: Iterable[Any],
     *,
+    method: str = ...,
+    label: Any = ...,
+    places: list[str] | None = ...,
+    progress: Progress | None = ...,
+) -> list[Explanation]: ...
+@overload
+def explain(
+    model: SequenceTagger,
+    sequences: Iterable[Any],
+    *,
+    method: str = ...,
+    label: str | None = ...,
+    tokens: Sequence[int] | None = ...,
+    progress: Progress | None = ...,
+) -> list[TagExplanation]: ...
+def explain(
+    model: SequenceClassifier | SequenceTagger,
+    sequences: Iterable[Any],
+    *,
     method: str = "integrated-gradients",
     label: Any = None,
+    tokens: Sequence[int] | None = None,
     places: list[str] | None = None,
     progress: Progress | None = None,
-) -> list[Explanation]:
-    """Explain the answer for each sequence.
+) -> list[Explanation] | list[TagExplanation]:
+    """Explain the answer for each sequence; of a tagger, for each entity found (see `explain_tags`).
 
     Args:
-        model: a fitted classifier.
+        model: a fitted classifier or tagger.
         sequences: as for `predict`; truncated ones are explained as the model reads them.
         method: `integrated-gradients`, `gradient-x-input`, `occlusion`, `attention` (of models that pool by it),
             `in-silico-mutagenesis` (of DNA, RNA and protein, letter by letter).
-        label: the class to explain; by default the predicted one of each sequence.
+        label: the class or tag to explain; by default the predicted one.
+        tokens: of a tagger, which words of each sentence to explain, counted from 0, in the place of the entities.
         places: what to call each sequence in an error, as `reviews.csv, row 17`.
         progress: where to show how far it is.
 
@@ -109,6 +132,10 @@ def explain(
         DataError: a sequence is empty or cannot be used.
         NotFittedError: before `fit`.
     """
+    if isinstance(model, SequenceTagger):
+        return [each for found in explain_tags(model, sequences, method=method, tag=label, tokens=tokens, progress=progress) for each in found]
+    if tokens is not None:
+        raise ConfigError(f"tokens {list(tokens)}: a classifier gives a sequence one label. Leave them away, or give a tagger.")
     if not hasattr(model, "model_"):
         raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to explain. Call fit(X, y) first, or ostinato.load(path).")
     attribute = _refuse_unavailable(model, method)

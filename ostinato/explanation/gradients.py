@@ -1,6 +1,7 @@
 """Attribution by gradients: what each step's vector contributes to the log-odds of a class."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,27 +44,42 @@ def integrated_gradients(model: Classifier, sequences: Ragged, classes: Tensor) 
     Source: Sundararajan, Taly & Yan (2017), arXiv:1703.01365; the adaptive quadrature is ours.
     """
     with opened(model):
-        way = _Way(model, sequences, classes)
-        rows = np.arange(len(sequences))
-        starts, ends = way.log_odds(rows, np.zeros(len(rows))), way.log_odds(rows, np.ones(len(rows)))
-        differences = ends - starts
-        allowed = COMPLETE * np.maximum(np.abs(differences), SMALL)
-        pieces: list[list[_Piece]] = [[] for _ in rows]  # of each sequence, those measured
-        fresh = [_Piece(row, 0.0, 1.0, starts[row], ends[row]) for row in rows.tolist()]
-        for halvings in range(MOST_HALVINGS + 1):
-            _integrate(way, fresh)
-            for piece in fresh:
-                pieces[piece.row].append(piece)
-            if halvings < MOST_HALVINGS:
-                fresh = _halve(way, [piece for row in rows for piece in _take_worst(pieces[row], allowed[row])])
-        scores = [np.sum([piece.scores for piece in each], axis=0) for each in pieces]
+        scores, gaps = follow(_Way(model, sequences, classes), len(sequences))
+    return np.concatenate([np.empty(0), *scores]), gaps
+
+
+class Way(Protocol):
+    """From nothing known (share 0) to what is explained (share 1), for each of several scalars F; a row is one of them."""
+
+    def log_odds(self, rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """F of each of these rows at its share of the way. (K,), (K,) -> (K,)."""
+
+    def slopes(self, rows: np.ndarray, shares: np.ndarray) -> list[np.ndarray]:
+        """What each step adds to ∂F/∂share there. (K,), (K,) -> K times (T,)."""
+
+
+def follow(way: Way, count: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Integrate the slopes of so many rows over the whole way. Returns the scores, `count` times (T,), and the gaps (count,)."""
+    rows = np.arange(count)
+    starts, ends = way.log_odds(rows, np.zeros(count)), way.log_odds(rows, np.ones(count))
+    differences = ends - starts
+    allowed = COMPLETE * np.maximum(np.abs(differences), SMALL)
+    pieces: list[list[_Piece]] = [[] for _ in rows]  # of each row, those measured
+    fresh = [_Piece(row, 0.0, 1.0, starts[row], ends[row]) for row in rows.tolist()]
+    for halvings in range(MOST_HALVINGS + 1):
+        _integrate(way, fresh)
+        for piece in fresh:
+            pieces[piece.row].append(piece)
+        if halvings < MOST_HALVINGS:
+            fresh = _halve(way, [piece for row in rows for piece in _take_worst(pieces[row], allowed[row])])
+    scores = [np.sum([piece.scores for piece in each], axis=0) for each in pieces]
     sums = np.array([each.sum() for each in scores])
-    return np.concatenate([np.empty(0), *scores]), np.abs(sums - differences) / np.maximum(np.abs(differences), SMALL)
+    return scores, np.abs(sums - differences) / np.maximum(np.abs(differences), SMALL)
 
 
 @dataclass
 class _Piece:
-    """A piece of the way of sequence `row`: its ends as shares of the way, F there, and what the quadrature gives."""
+    """A piece of the way of a row: its ends as shares of the way, F there, and what the quadrature gives."""
 
     row: int
     start: float
@@ -119,7 +135,7 @@ class _Way:
         return log_odds(self.model.from_vectors(x, batch.lengths).float(), self.classes[rows].to(x.device))
 
 
-def _integrate(way: _Way, pieces: list[_Piece]) -> None:
+def _integrate(way: Way, pieces: list[_Piece]) -> None:
     """Give each piece its scores."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)  # on −1 … 1
     rows = np.array([piece.row for piece in pieces], int)
@@ -142,7 +158,7 @@ def _take_worst(pieces: list[_Piece], allowed: float) -> list[_Piece]:
     return worst
 
 
-def _halve(way: _Way, pieces: list[_Piece]) -> list[_Piece]:
+def _halve(way: Way, pieces: list[_Piece]) -> list[_Piece]:
     middles = np.array([(piece.start + piece.end) / 2 for piece in pieces])
     between = way.log_odds(np.array([piece.row for piece in pieces], int), middles)
     halves = []

@@ -2,21 +2,44 @@
 
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ostinato.explanation.attribution import Explanation
-
 # Orange speaks for the class, blue against it: told apart by the colour-blind, and seen on light and dark ground.
 FOR, AGAINST = "#e66101", "#2678dc"
 FAINT = 0.04  # of the strongest: below this a token stays uncoloured
 
 
-def segments(explanation: "Explanation") -> list[tuple[str, float | None]]:
+class Coloured(Protocol):
+    """What is shown of an explanation: see `Explanation`; `TagExplanation` has it too."""
+
+    @property
+    def label(self) -> Any: ...
+    @property
+    def probability(self) -> float: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def gap(self) -> float | None: ...
+    @property
+    def tokens(self) -> list[str]: ...
+    @property
+    def steps(self) -> list[str]: ...
+    @property
+    def offsets(self) -> list[tuple[int, int]]: ...
+    @property
+    def scores(self) -> np.ndarray: ...
+    @property
+    def is_text(self) -> bool: ...
+    @property
+    def text(self) -> str: ...
+
+
+def segments(explanation: Coloured) -> list[tuple[str, float | None]]:
     """The sequence as it was given, cut where the score changes; None between tokens and where it was truncated away.
 
     Of a series with several numbers a step there are the steps' numbers, from 1. Where tokens overlap (k-mers), a character
@@ -41,7 +64,7 @@ def strongest(scores: np.ndarray) -> float:
     return float(np.abs(scores).max(initial=0.0))
 
 
-def explanation_html(explanation: "Explanation") -> str:
+def explanation_html(explanation: Coloured) -> str:
     """A paragraph: the answer, and below it the sequence with its tokens coloured. Needs no style sheet."""
     scale = strongest(explanation.scores)
     body = "".join(_span(text, score, scale) for text, score in segments(explanation))
@@ -51,7 +74,7 @@ def explanation_html(explanation: "Explanation") -> str:
     return f'<div class="explanation"><div>{head}</div><div style="white-space:pre-wrap;overflow-wrap:anywhere{font}">{body}</div></div>'
 
 
-def explanation_text(explanation: "Explanation") -> "Text":
+def explanation_text(explanation: Coloured) -> "Text":
     """The sequence with its tokens on coloured ground, for a terminal."""
     from rich.text import Text
 
@@ -64,7 +87,7 @@ def explanation_text(explanation: "Explanation") -> "Text":
     return text
 
 
-def _by_character(explanation: "Explanation", text: str) -> list[tuple[str, float | None]]:
+def _by_character(explanation: Coloured, text: str) -> list[tuple[str, float | None]]:
     total, covering = np.zeros(len(text) + 1), np.zeros(len(text) + 1)
     for (start, end), score in zip(explanation.offsets, explanation.scores, strict=True):
         total[start:end] += score

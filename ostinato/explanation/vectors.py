@@ -8,6 +8,7 @@ It is the baseline of integrated gradients, and what occlusion and the tests of 
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.vocabulary import UNKNOWN
-from ostinato.models import Classifier, few_threads
+from ostinato.models import Classifier, Network, few_threads
 from ostinato.models.classifier import TOKENS_IN_A_PREDICTION_BATCH
+
+Model = TypeVar("Model", bound=Network)
 
 
 def log_odds(logits: Tensor, classes: Tensor) -> Tensor:
@@ -38,7 +41,7 @@ def neutral_vector(model: Classifier) -> Tensor:
 
 
 @contextmanager
-def opened(model: Classifier) -> Iterator[Classifier]:
+def opened(model: Model) -> Iterator[Model]:
     """The model in eval mode, its weights without gradients, so that a backward ends at the vectors."""
     was_training, wanted = model.training, [parameter.requires_grad for parameter in model.parameters()]
     try:
