@@ -19,7 +19,7 @@ def compare(
     seeds: Annotated[str, typer.Option(help="How many seeds (5), or which (0,1,2).")] = "5",
     folds: Annotated[int | None, typer.Option(help="Cross-validate: cut the rows into so many folds, each the test split once.")] = None,
     match: Annotated[str, typer.Option(help="parameters: adjust the hidden size until all have as many; none: leave it.")] = "parameters",
-    metric: Annotated[str, typer.Option(help="What models are compared by.")] = "accuracy",
+    metric: Annotated[str | None, typer.Option(help="What models are compared by; by default accuracy, F1 of taggers that are trained for it.")] = None,
     budget_trials: Annotated[int, typer.Option(help="Tune each combination by so many trials before it is trained.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes side by side; by default one a core.")] = None,
     out: Annotated[Path | None, typer.Option(help="The comparison's folder; by default runs/compare-NAME.")] = None,

@@ -47,38 +47,37 @@ def measure_cost(run: Path) -> dict[str, Any] | None:
 
 
 def _measure(pipe: Connection, run: Path) -> None:
-    from ostinato.checkpoint import load_model, model_file
+    import torch
+
+    from ostinato.checkpoint import load_network, model_file
     from ostinato.config import read_config
-    from ostinato.estimators import fit_classifier
-    from ostinato.models import predict_logits
-    from ostinato.objectives import Labelled
-    from ostinato.tasks import prepare_classification
+    from ostinato.tasks import prepare
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C goes to all: the parent decides
     config = read_config(run / "config.toml")
-    model, _, encoder, _ = load_model(model_file(run))
-    splits = prepare_classification(config.data).splits
-    test, train = splits["test"].sequences, splits["train"]
+    model = load_network(model_file(run))[0]
+    prepared = prepare(config)
+    test, train = prepared.splits["test"], prepared.splits["train"]
+    num_test, num_train = len(test.lengths), len(train.lengths)
 
     def milliseconds(size: int, count: int) -> np.ndarray:
         """Of batches of `size` test sequences, one after the other."""
-        batches = [test.select(np.arange(start, start + size) % len(test)) for start in range(0, size * (count + WARM_UP), size)]
-        return np.array([1000 * _timed(partial(predict_logits, model, batch)) for batch in batches][WARM_UP:])
+        batches = [test.at(torch.arange(start, start + size) % num_test) for start in range(0, size * (count + WARM_UP), size)]
+        return np.array([1000 * _timed(partial(prepared.answer, model, batch)) for batch in batches][WARM_UP:])
 
     one, many = milliseconds(1, LATENCIES), milliseconds(BATCH, BATCHES)
     repeats, seconds = 0, 0.0
     while seconds < SECONDS:
-        seconds += _timed(lambda: predict_logits(model, test))
+        seconds += _timed(lambda: prepared.answer(model, test))
         repeats += 1
     memory = _peak_mib()
     short = config.model_copy(update={"training": config.training.model_copy(update={"max_epochs": 1})})
 
     def train_steps(steps: int) -> int:
         """Train for so many steps, or an epoch; returns the tokens seen."""
-        rows = np.arange(min(len(train.targets), steps * config.training.batch_size))
-        sample = Labelled(train.sequences.select(rows), train.targets[rows])
-        fit_classifier(short, encoder, sample, None)
-        return int(sample.sequences.lengths.sum())
+        sample = train.at(torch.arange(min(num_train, steps * config.training.batch_size)))
+        prepared.fit_on(sample, None, short)
+        return int(sample.lengths.sum())
 
     train_steps(WARM_UP)
     started = time.perf_counter()
@@ -89,7 +88,7 @@ def _measure(pipe: Connection, run: Path) -> None:
         "file_bytes": model_file(run).stat().st_size,
         "latency_ms": {"p50": float(np.quantile(one, 0.5)), "p99": float(np.quantile(one, 0.99))},
         "batch_ms": float(np.median(many)),
-        "sequences_per_s": repeats * len(test) / seconds,
+        "sequences_per_s": repeats * num_test / seconds,
         "tokens_per_s": repeats * int(test.lengths.sum()) / seconds,
         "training_tokens_per_s": tokens / training_s,
         "memory_mib": memory,

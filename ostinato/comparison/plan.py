@@ -11,7 +11,7 @@ from typing import Any
 from ostinato.config import Config, override, parse_toml, to_toml, toml_value
 from ostinato.data.named import generated_test, is_generated
 from ostinato.errors import ConfigError, RunError, suggest
-from ostinato.evaluation.statistics import METRICS
+from ostinato.evaluation.statistics import METRICS_OF
 from ostinato.runs import with_absolute_paths
 from ostinato.storage import FORMAT, check_format
 
@@ -116,13 +116,14 @@ class Plan:
 
 
 def make_plan(
-    base: Config, vary: Sequence[str], *, seeds: str = "5", folds: int | None = None, match: str = "parameters", metric: str = "accuracy", trials: int = 0
+    base: Config, vary: Sequence[str], *, seeds: str = "5", folds: int | None = None, match: str = "parameters", metric: str | None = None, trials: int = 0
 ) -> Plan:
     """Read what was asked for; nothing is trained, and nothing is missing that could be told now.
 
     Args:
         vary: as `model.cell=rnn,lstm`; each key once.
         seeds: how many, or which, as `0,1,2`.
+        metric: None: accuracy; of taggers that are trained for it, F1.
 
     Raises:
         ConfigError: every fault at once, one a line.
@@ -137,11 +138,15 @@ def make_plan(
             values[key] = [toml_value(each) for each in _split(text)]
     numbers = _seeds(seeds, faults)
     lengths = [each for each in values.pop(LENGTH, []) if _is_length(base, each, faults)]
-    for name, table, kind in ((match, MATCHES, "match"), (metric, METRICS, "metric")):
+    metric = metric or ("f1" if base.training.monitor == "f1" else "accuracy")
+    for name, table, kind in ((match, MATCHES, "match"), (metric, METRICS_OF[base.task], "metric")):
         if name not in table:
             faults.append(f"--{kind} {name}: unknown. {suggest(name, table)}Choose from: {', '.join(table)}.")
     if trials < 0:
         faults.append(f"--budget-trials {trials}: expected 0 (no search) or more.")
+    if base.task == "tagging" and folds is not None:
+        faults.append("--folds: is for classification. Leave it away: a tagger's splits are drawn or given.")
+        folds = None
     if base.data.test_size == 0 and base.data.test_path is None:
         faults.append("data.test_size 0: models are compared on test rows. Set a test split.")
     if folds is not None:

@@ -13,8 +13,10 @@ from ostinato.comparison.lengths import predictions_file
 from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
 from ostinato.comparison.workers import Outcome
 from ostinato.evaluation.bootstrap import bootstrap_intervals
-from ostinato.evaluation.statistics import METRICS, Scored, compare, holm, score_seeds, seed_interval, sentence, verdict
+from ostinato.evaluation.statistics import METRICS_OF, Scored, compare, holm, score_seeds, score_sentences, seed_interval, sentence, verdict
+from ostinato.evaluation.tagging import bootstrap_sentences, sentence_counts
 from ostinato.scoring import Predictions, read_predictions
+from ostinato.tasks.tagging import PREDICTIONS, read_tags
 
 
 class Answers(NamedTuple):
@@ -32,6 +34,7 @@ def summarise(plan: Plan, combinations: Sequence[Combination], outcomes: Sequenc
     """All that the comparison found, as JSON values: `runs`, `summary`, `pairs`."""
     rows = [row for combination in combinations for row in _answers(plan, combination, outcomes, folder)]
     return {
+        "task": plan.base.task,
         "metric": plan.metric,
         "plan": plan.to_json(),
         "runs": [_run(plan, outcome) for outcome in outcomes],
@@ -43,7 +46,7 @@ def summarise(plan: Plan, combinations: Sequence[Combination], outcomes: Sequenc
 def to_csv(results: dict[str, Any]) -> str:
     """One line a run."""
     settings = list(dict.fromkeys(key for run in results["runs"] for key in run["settings"]))
-    figures = [*METRICS, "seconds", "epochs", "parameters", "hidden_size"]
+    figures = [*METRICS_OF[results["task"]], "seconds", "epochs", "parameters", "hidden_size"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*settings, "seed", "fold", "status", *figures, "reason"])
@@ -61,6 +64,9 @@ def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], 
     whole = {seed: runs for seed, runs in by_seed.items() if len(runs) == (plan.base.data.folds or 1)}
     if not whole:
         return
+    if plan.base.task == "tagging":
+        yield _tagged(plan, combination, [runs[0] for runs in whole.values()], folder)
+        return
     lengths: Sequence[int | None] = plan.lengths or [None]
     for length in lengths:
         read = [_pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs]) for runs in whole.values()]
@@ -68,6 +74,17 @@ def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], 
         low, high = seed_interval(scored.scores, plan.metric) or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
         settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
         yield Answers(settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, (low, high))
+
+
+def _tagged(plan: Plan, combination: Combination, runs: list[Outcome], folder: Path) -> Answers:
+    """A tagger's answers: entities or tokens, counted sentence by sentence."""
+    read = [read_tags(folder / run.job.folder / PREDICTIONS) for run in runs]
+    assert runs[0].figures is not None
+    scheme = runs[0].figures["test"].get("scheme") if plan.metric == "f1" else None
+    counts = np.stack([sentence_counts(each.tags, each.predicted, scheme) for each in read])
+    scored = score_sentences(counts, plan.metric)
+    interval = seed_interval(scored.scores, plan.metric) or bootstrap_sentences(counts[0])
+    return Answers(combination.settings, combination, runs, read[0].places, scored, interval)
 
 
 def _labels(outcome: Outcome) -> list[str]:
@@ -97,11 +114,12 @@ def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     }
     if figures is None:
         return row
-    named = {name: figures["test"][name] for name in METRICS}
-    training = figures["training"]
-    return {**row, "parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"], "test": named} | (
-        {"lengths": {length: {name: each[name] for name in METRICS} for length, each in figures["lengths"].items()}} if plan.lengths else {}
-    )
+    names, training = METRICS_OF[plan.base.task], figures["training"]
+    row |= {"parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"]}
+    row["test"] = {name: figures["test"][name] for name in names if name in figures["test"]}
+    if plan.lengths:
+        row["lengths"] = {length: {name: each[name] for name in names} for length, each in figures["lengths"].items()}
+    return row
 
 
 def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[str, Any]) -> dict[str, Any]:
@@ -120,12 +138,17 @@ def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[
         "interval": list(row.interval),
         "interval_over": "seeds" if len(row.scored.scores) > 1 else "examples",
         "scores": row.scored.scores.tolist(),
-        "linear": float(np.mean([each["baselines"]["linear"][plan.metric] for each in figures])) if own else None,
-        "majority": float(np.mean([each["baselines"]["majority"][plan.metric] for each in figures])) if own else None,
+        "baselines": _baselines(plan, figures) if own else {},
         "training_s": float(np.mean([each["training"]["seconds"] for each in figures])),
         "epochs": float(np.mean([each["training"]["epochs"] for each in figures])),
         "cost": costs.get(row.combination.name),
     }
+
+
+def _baselines(plan: Plan, figures: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What each simple model scores on the same rows, the strongest kind first."""
+    names = ("linear", "majority") if plan.base.task == "classification" else ("commonest",)
+    return {name: float(np.mean([each["baselines"][name][plan.metric] for each in figures])) for name in names}
 
 
 def _is_pair(first: Answers, second: Answers) -> bool:

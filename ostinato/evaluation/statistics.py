@@ -26,7 +26,9 @@ METRICS = {  # the larger, the better? and a unit of the difference as it is tol
     "auroc": (True, 100, "points"),
     "average_precision": (True, 100, "points"),
     "log_loss": (False, 1, "nats"),
+    "f1": (True, 100, "points"),
 }
+METRICS_OF = {"classification": [name for name in METRICS if name != "f1"], "tagging": ["f1", "accuracy"]}
 BOUNDS = {"mcc": (-1.0, 1.0), "log_loss": (0.0, np.inf)}  # of a metric's values; all others lie between 0 and 1
 
 
@@ -36,8 +38,8 @@ class Scored:
 
     Args:
         scores: (S,) the metric of each seed.
-        right: (S, n) whether each answer is right.
-        resampled: (R, S) the metric on resamples of the examples; None for accuracy, which needs none.
+        right: (S, n) whether each answer is right; of a tagger, whether the whole sentence is.
+        resampled: (R, S) the metric on resamples of the examples; None for classifiers' accuracy, which needs none.
     """
 
     metric: str
@@ -102,6 +104,32 @@ def score_seeds(targets: np.ndarray, predictions: np.ndarray, metric: str = "acc
     return Scored(metric, scores, right, resampled)
 
 
+def score_sentences(counts: np.ndarray, metric: str) -> Scored:
+    """Score one tagger, ready to be compared; the resamples are of sentences, the same for every tagger of the same ones.
+
+    Args:
+        counts: (S, n, 3), of each seed what `sentence_counts` gives: right, predicted and true entities of n sentences
+            for `f1`; right tokens, tokens and tokens for `accuracy`.
+
+    Raises:
+        ConfigError: the counts have another shape.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    if counts.ndim != 3 or counts.shape[2] != 3 or not counts.size:
+        raise ConfigError(f"counts {counts.shape} do not fit. Give shape (seeds, sentences, 3), and at least one of each.")
+
+    def scores(weights: np.ndarray) -> np.ndarray:
+        """(R, n) -> (R, S)."""
+        right, predicted, true = np.einsum("rn,snk->krs", weights, counts)
+        found: np.ndarray = np.divide(2 * right, predicted + true, out=np.zeros_like(right), where=predicted + true > 0)
+        return found
+
+    n = counts.shape[1]
+    resampled = np.concatenate([scores(np.asarray(weights)) for weights in resample(n, RESAMPLES, seed=0)])
+    whole = (counts[:, :, 0] == counts[:, :, 1]) & (counts[:, :, 0] == counts[:, :, 2])
+    return Scored(metric, scores(np.ones((1, n)))[0], whole, resampled)
+
+
 def seed_interval(scores: Sequence[float] | np.ndarray, metric: str = "accuracy") -> tuple[float, float] | None:
     """Student's 95 % interval of the mean over seeds, within the metric's bounds; None with one seed, which tells nothing of others."""
     from scipy.special import stdtrit
@@ -132,7 +160,7 @@ def compare(first: Scored, second: Scored) -> Difference:
     n = first.right.shape[1]
     if first.metric != second.metric or second.right.shape[1] != n:
         raise ConfigError(f"{first.metric} on {n} examples and {second.metric} on {second.right.shape[1]}: not to be compared. Score both alike.")
-    accuracy = first.metric == "accuracy"
+    accuracy = first.resampled is None
     difference = float(first.scores.mean() - second.scores.mean())
     seeds = min(len(first.scores), len(second.scores))
     if accuracy and len(first.scores) == len(second.scores) == 1:

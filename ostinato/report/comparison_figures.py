@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ostinato.comparison.table import main_baseline
 from ostinato.report.figures import BLUE, GREY, ORANGE, new_axes, shorten
 
 if TYPE_CHECKING:
@@ -15,15 +16,16 @@ Row = dict[str, Any]
 
 
 def plot_intervals(rows: Sequence[Row], metric: str) -> "Figure":
-    """Each combination's mean with its 95 % interval, every seed as a faint point, the linear baseline as a line."""
+    """Each combination's mean with its 95 % interval, every seed as a faint point, the baseline as a line."""
     figure, axes = new_axes(6.0, 0.7 + 0.3 * len(rows))
     for place, row in enumerate(rows):
         low, high = row["interval"]
         axes.plot([low, high], [place, place], color=BLUE, linewidth=1.5)
         axes.plot(row["scores"], [place] * len(row["scores"]), linestyle="", marker="|", color=ORANGE, markersize=7)
         axes.plot([row["mean"]], [place], marker="o", color=BLUE, markersize=5)
-        if row["linear"] is not None:
-            axes.plot([row["linear"]] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.2, linestyle="--")
+        baseline = main_baseline(row)
+        if baseline is not None:
+            axes.plot([baseline] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.2, linestyle="--")
     axes.set_yticks(range(len(rows)), [shorten(row["name"], LONGEST_NAME) for row in rows], parse_math=False)
     axes.invert_yaxis()
     axes.set(xlabel=metric)

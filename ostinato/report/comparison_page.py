@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ostinato.comparison.compare import BASE
 from ostinato.comparison.plan import FRACTION, LENGTH, text_of
-from ostinato.comparison.table import comparison_headings, comparison_row, told_apart
+from ostinato.comparison.table import baseline_name, comparison_headings, comparison_row, main_baseline, told_apart
 from ostinato.evaluation.statistics import METRICS
 from ostinato.report.comparison_figures import plot_curves, plot_front, plot_intervals
 from ostinato.report.gallery import Gallery
@@ -69,10 +69,12 @@ def _result(results: Results) -> "Markup":
     failed = [run for run in results["runs"] if run["status"] == "failed"]
     body = paragraph(told_apart(results))
     body += bullets(pair["sentence"] for pair in results["pairs"] if pair["verdict"] != "not told apart")
-    below = [row for row in results["summary"] if row["linear"] is not None and _is_worse(row["mean"], row["linear"], results["metric"])]
+    held = [(row, baseline) for row in results["summary"] if (baseline := main_baseline(row)) is not None]
+    below = [(row, baseline) for row, baseline in held if _is_worse(row["mean"], baseline, results["metric"])]
     if below:
-        names = "; ".join(f"{row['name']} ({row['mean']:.3f}, the linear model {row['linear']:.3f})" for row in below)
-        body += paragraph(f"Behind a linear model of bags of n-grams on the same rows, by the mean: {names}.")
+        names = "; ".join(f"{row['name']} ({row['mean']:.3f}, that model {baseline:.3f})" for row, baseline in below)
+        simple = "each word's commonest tag" if results["task"] == "tagging" else "a linear model of bags of n-grams"
+        body += paragraph(f"Behind {simple} on the same rows, by the mean: {names}.")
     if failed:
         body += paragraph(f"{counted(len(failed), 'run')} failed; what is said rests on the others:")
         body += bullets(f"{run['folder']}: {run['reason']}" for run in failed)
@@ -98,7 +100,7 @@ def _intervals(results: Results, gallery: Gallery) -> "Markup":
     rows = results["summary"]
     over = "the seeds (Student's t)" if rows[0]["interval_over"] == "seeds" else "the test rows (one seed tells nothing of others)"
     caption = (
-        f"Mean and 95 % interval over {over}; small ticks are single seeds, dashed lines the linear baseline. "
+        f"Mean and 95 % interval over {over}; small ticks are single seeds, dashed lines the baseline ({baseline_name(results)}). "
         "Intervals that overlap do not show that two models are alike, nor the reverse: the pairs below are tested on the same rows."
     )
     return figure(gallery.show(plot_intervals(rows, _metric(results)), "Intervals"), caption)

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ostinato.checkpoint import TrainingState
 from ostinato.config import Config, DataConfig, ModelConfig
 from ostinato.data.dataset import Dataset, load_dataset
@@ -59,10 +61,12 @@ class PreparedClassification(Prepared):
     def build(self, config: ModelConfig) -> Classifier:
         return build_classifier(config, self.encoder)
 
-    def fit(self, config: Config, **options: Any) -> tuple[Classifier, TrainingState]:
+    def fit_on(self, train: Labelled, validation: Labelled | None, config: Config, **options: Any) -> tuple[Classifier, TrainingState]:
         weights = class_weights(config.training.class_weight, self.encoder, self.splits["train"].targets)
-        train, validation = self.splits["train"], self.splits.get("validation")
         return fit_classifier(config, self.encoder, train, validation, class_weight=weights, vectors=self.vectors, **options)
+
+    def answer(self, network: Classifier, examples: Labelled) -> Tensor:
+        return predict_logits(network, examples.sequences)
 
     def figures(self, network: Classifier, folder: Path) -> dict[str, Any]:
         figures: dict[str, Any] = {}

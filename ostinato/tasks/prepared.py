@@ -46,8 +46,16 @@ class Prepared(ABC):
         """A network of these sizes for these data, with fresh weights."""
 
     @abstractmethod
+    def fit_on(self, train: Any, validation: Any, config: Config, **options: Any) -> tuple[Any, TrainingState]:
+        """Draw a network and train it on these examples; `options` as for `training.train`."""
+
     def fit(self, config: Config, **options: Any) -> tuple[Any, TrainingState]:
-        """Draw a network and train it; `options` as for `training.train`."""
+        """The same on the training split, judged on the validation split where there is one."""
+        return self.fit_on(self.splits["train"], self.splits.get("validation"), config, **options)
+
+    @abstractmethod
+    def answer(self, network: Any, examples: Any) -> Any:
+        """What the network says of encoded examples; their targets do not matter."""
 
     @abstractmethod
     def figures(self, network: Any, folder: Path) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from ostinato.checkpoint import TrainingState
 from ostinato.config import Config, DataConfig, ModelConfig
@@ -20,6 +21,7 @@ from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibratio
 from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
 from ostinato.objectives import Tagged
 from ostinato.pretrained import Pretrained, check_size, pretrained_for
+from ostinato.scoring import unusable
 from ostinato.storage import write_atomically
 from ostinato.tasks.prepared import Prepared
 
@@ -65,8 +67,11 @@ class PreparedTagging(Prepared):
     def build(self, config: ModelConfig) -> Tagger:
         return build_tagger(config, self.encoder)
 
-    def fit(self, config: Config, **options: Any) -> tuple[Tagger, TrainingState]:
-        return fit_tagger(config, self.encoder, self.splits["train"], self.splits.get("validation"), vectors=self.vectors, **options)
+    def fit_on(self, train: Tagged, validation: Tagged | None, config: Config, **options: Any) -> tuple[Tagger, TrainingState]:
+        return fit_tagger(config, self.encoder, train, validation, vectors=self.vectors, **options)
+
+    def answer(self, network: Tagger, examples: Tagged) -> Tensor:
+        return predict_tags(network, examples.sentences)[0]
 
     def figures(self, network: Tagger, folder: Path) -> dict[str, Any]:
         figures: dict[str, Any] = {}
@@ -131,6 +136,27 @@ def write_tags(path: Path, sentences: list[Sentence], answers: list[list[str]]) 
         {"place": sentence.place, "tokens": sentence.words, "tags": sentence.tags, "predicted": tags} for sentence, tags in zip(sentences, answers, strict=True)
     ]
     write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+class Answered(NamedTuple):
+    """A test split sentence by sentence: where each came from, its tags, and those that the model gave."""
+
+    places: list[str]
+    tags: list[list[str]]
+    predicted: list[list[str]]
+
+
+def read_tags(path: Path) -> Answered:
+    """What `write_tags` wrote.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return Answered(*([row[key] for row in rows] for key in ("place", "tags", "predicted")))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise unusable(path) from None
 
 
 def _unknown_share(encoder: TagEncoder, sentences: list[Sentence]) -> float:

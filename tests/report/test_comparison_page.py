@@ -18,7 +18,7 @@ def row(name, mean, seconds, **settings):
         "interval": [mean - 0.02, mean + 0.02],
         "scores": [mean - 0.01, mean + 0.01],
         "mean": mean,
-        "linear": 0.85,
+        "baselines": {"linear": 0.85, "majority": 0.5},
         "training_s": seconds,
         "cost": COST,
     }
@@ -38,6 +38,7 @@ def results(*rows, verdict="worse", **plan):
     ]
     environment = {"ostinato": "0.1.0", "python": "3", "platform": "p", "processor": "c", "cores": 2, "packages": {"torch": "2"}}
     return {
+        "task": "classification",
         "metric": "accuracy",
         "plan": {**base, "metric": "accuracy", **plan},
         "runs": runs,
@@ -52,7 +53,7 @@ def test_the_page_tells_who_differs_what_failed_and_how_to_do_it_again(tmp_path)
     assert "Of 1 pair, 1 is told apart" in page
     assert "runs/gru/seed-1: the loss is not finite" in page
     assert "Behind a linear model" in page
-    assert "rnn (0.800, the linear model 0.850)" in page
+    assert "rnn (0.800, that model 0.850)" in page
     assert "&lt;b&gt;gru" in page
     assert f"ostinato compare {tmp_path.name}/base.toml --vary model.cell=rnn,gru --seeds 0,1 --match parameters --metric accuracy" in page
     assert not re.search(r"<script|https?://|src=|url\(['\"]?http", page)
