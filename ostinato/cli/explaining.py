@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json, records_of
+from ostinato.cli.arguments import FileSettings, Json, records_of, tokens_of
 from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.data.columns import Sentence
+    from ostinato.estimators import SequenceTagger
+    from ostinato.explanation.tag_records import ExplainedTags
 
 
 def explain(
@@ -15,7 +20,11 @@ def explain(
     file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or -; by default rows of the run's own test split.")] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     method: Annotated[str, typer.Option(help="Or gradient-x-input, occlusion, attention, in-silico-mutagenesis.")] = "integrated-gradients",
-    label: Annotated[str | None, typer.Option(help="The class to explain; by default each sequence's answer.")] = None,
+    label: Annotated[str | None, typer.Option(help="The class or tag to explain; by default the answer.")] = None,
+    token: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="N", help="Of a tagger, explain the Nth word of each sentence, not the entities found; repeatable."),
+    ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="At most so many sequences; by default 5 of the test split, all of a file.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page, and pictures there.")] = None,
     settings: FileSettings = None,
@@ -26,12 +35,18 @@ def explain(
         raise ConfigError("Two things to explain. Give either a FILE (- for standard input) or --text SEQUENCE.")
     from itertools import islice
 
-    from ostinato.estimators import load_classifier
+    from ostinato.estimators import SequenceTagger, load
     from ostinato.explanation import terminal
     from ostinato.explanation.records import explain_records
     from ostinato.progress import Progress
 
-    model = load_classifier(run)
+    model = load(run)
+    if isinstance(model, SequenceTagger):
+        chosen = _sentences(model, run, file, text, settings or [], rows)
+        _show_tags(_explained_tags(model, chosen, method, label, token), out, as_json)
+        return
+    if token:
+        raise ConfigError(f"--token {token[0]}: is for taggers, and {run} is a classifier, which gives a sequence one label. Leave it away.")
     if file is None and not text:
         from ostinato.runs import test_examples
 
@@ -47,6 +62,47 @@ def explain(
         typer.echo(json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         terminal.print_explained(explained)
+    if out is not None:
+        typer.echo(f"Written: {out / 'explanations.html'}", err=True)
+
+
+def _sentences(tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str], rows: int | None) -> "list[Sentence]":
+    """What a tagger is to be asked about; by default sentences of the test split in which it found an entity."""
+    from itertools import islice
+
+    if file is None and not text:
+        from ostinato.report.tagger_facts import sentences_to_explain
+
+        return sentences_to_explain(run, tagger.encoder_.scheme)[: rows or 5]
+    from ostinato.data.columns import Sentence
+
+    return [Sentence(each.words, None, each.place) for each in islice(tokens_of(run, file, text, settings), rows)]
+
+
+def _explained_tags(tagger: "SequenceTagger", sentences: "list[Sentence]", method: str, tag: str | None, numbers: list[int] | None) -> "ExplainedTags":
+    """The explanations of the words of these numbers, counted from 1."""
+    from ostinato.explanation.tag_records import explain_sentences
+    from ostinato.progress import Progress
+
+    for sentence in sentences:
+        for number in numbers or []:
+            if number > len(sentence.words):
+                raise ConfigError(f"--token {number}: {sentence.place} has {len(sentence.words)} words. Choose from 1 to {len(sentence.words)}.")
+    tokens = [number - 1 for number in numbers] if numbers else None
+    return explain_sentences(tagger, sentences, method=method, tag=tag, tokens=tokens, progress=Progress())
+
+
+def _show_tags(explained: "ExplainedTags", out: Path | None, as_json: bool) -> None:
+    from ostinato.explanation import terminal
+
+    if out is not None:
+        from ostinato.report.tagger_explained import write_explained_tags
+
+        write_explained_tags(out, explained)
+    if as_json:
+        typer.echo(json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        terminal.print_explained_tags(explained)
     if out is not None:
         typer.echo(f"Written: {out / 'explanations.html'}", err=True)
 

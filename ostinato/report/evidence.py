@@ -73,14 +73,14 @@ def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Pre
         data: the name of the data set; None for files.
     """
     letters = letters_of(model)
-    survey = [test.sequences[row] for row in _spread(len(test), SURVEYED_LETTERS if letters else SURVEYED_TOKENS)]
+    survey = [test.sequences[row] for row in spread(len(test), SURVEYED_LETTERS if letters else SURVEYED_TOKENS)]
     surveyed = explain(model, survey, method=METHOD, progress=progress)
-    some = _spread(len(survey), MEASURED)
+    some = spread(len(survey), MEASURED)
     explanations = {METHOD: [surveyed[row] for row in some]}
     for method in _other_methods(model, survey):
         explanations[method] = explain(model, [survey[row] for row in some], method=method, progress=progress)
     shown = _typical_and_unsure(predictions, [str(label) for label in model.encoder_.labels])
-    asked = test.select(_spread(len(test), ABLATED))
+    asked = test.select(spread(len(test), ABLATED))
     return Evidence(
         surveyed=len(surveyed),
         examples=_show(model, test, list(dict.fromkeys(shown))),
@@ -94,7 +94,7 @@ def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Pre
     )
 
 
-def _spread(count: int, most: int) -> np.ndarray:
+def spread(count: int, most: int) -> np.ndarray:
     """At most so many of so many rows, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 

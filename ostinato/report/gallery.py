@@ -39,13 +39,22 @@ class Gallery:
         Raises:
             RunError: a file cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another place.") from None
+        make_folder(folder)
         for name, figure in self.figures.items():
             for kind in ("png", "svg"):
                 save_figure(figure, folder / f"{name}.{kind}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another place.") from None
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

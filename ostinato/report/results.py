@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ostinato.errors import RunError
-from ostinato.report.facts import RunFacts
+from ostinato.report.facts import RunFacts, RunRecord
 from ostinato.report.figures import plot_accuracy_by_length, plot_confidence, plot_confusion_matrix, plot_learning_curve, plot_reliability, span
 from ostinato.report.gallery import Gallery
 from ostinato.report.groups import Group, by_confidence, by_length
-from ostinato.report.model_card import model_card
+from ostinato.report.model_card import CardSection
 from ostinato.report.page import Section, bullets, code, figure, heading, paragraph, table
 from ostinato.report.wording import counted, describe_model, describe_task, interval, linear_interval, percent, verdict
 from ostinato.scoring import Predictions
@@ -62,10 +62,10 @@ def result_sections(facts: RunFacts, lengths: np.ndarray | None, gallery: Galler
     return sections
 
 
-def record_sections(facts: RunFacts) -> list[Section]:
+def record_sections(facts: RunRecord, card: Sequence[CardSection]) -> list[Section]:
     """What is needed to judge, use and repeat the run: its card, configuration, environment and commands."""
     return [
-        Section("Model card", "model-card", _card(facts)),
+        Section("Model card", "model-card", _card(card)),
         Section("Configuration", "configuration", code(facts.config_text)),
         Section("Environment", "environment", table(("what", "found"), _environment(facts.environment))),
         Section("How to reproduce", "reproduce", _commands(facts)),
@@ -207,9 +207,9 @@ def _lengths_in_words(groups: Sequence[Group], unit: str) -> str:
     )
 
 
-def _card(facts: RunFacts) -> "Markup":
+def _card(card: Sequence[CardSection]) -> "Markup":
     body = paragraph("The same card is in model_card.md, for its author to complete; a new report leaves that file as it is.")
-    for section in model_card(facts):
+    for section in card:
         body += heading(section.title) + bullets(section.statements)
         body += code(section.code) if section.code else ""
     return body
@@ -220,7 +220,7 @@ def _environment(environment: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, "none" if value is None else str(value)) for name, value in facts.items()]
 
 
-def _commands(facts: RunFacts) -> "Markup":
+def _commands(facts: RunRecord) -> "Markup":
     run, again = shlex.quote(facts.name), shlex.quote(f"{facts.name}-again")
     evaluate = f"ostinato evaluate {run}\n" if "test" in facts.metrics else ""
     commands = f"ostinato train {run}/config.toml --out {again}\n{evaluate}ostinato report {run}"

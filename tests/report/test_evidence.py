@@ -7,7 +7,7 @@ from ostinato import SequenceClassifier
 from ostinato.data.examples import Examples
 from ostinato.explanation import Explanation, measure
 from ostinato.progress import Progress
-from ostinato.report.evidence import _spread, _typical_and_unsure, _worst_mistakes, collect_evidence, short
+from ostinato.report.evidence import spread, _typical_and_unsure, _worst_mistakes, collect_evidence, short
 from ostinato.report.explained import _beside_random, explained_sections
 from ostinato.report.gallery import Gallery
 from ostinato.scoring import Predictions
@@ -40,8 +40,8 @@ def test_mistakes_come_in_order_of_confidence():
 
 
 def test_rows_are_spread_over_the_whole_split():
-    assert _spread(11, 3).tolist() == [0, 5, 10]
-    assert _spread(2, 5).tolist() == [0, 1]
+    assert spread(11, 3).tolist() == [0, 5, 10]
+    assert spread(2, 5).tolist() == [0, 1]
 
 
 def test_a_place_loses_the_folders_of_its_file():

@@ -14,10 +14,11 @@ from ostinato.progress import Progress
 from ostinato.report.evidence import collect_evidence
 from ostinato.report.explained import explained_sections
 from ostinato.report.facts import collect_run
+from ostinato.report.files import write_page
 from ostinato.report.gallery import Gallery
+from ostinato.report.model_card import model_card
 from ostinato.report.page import Section, bullets, code, paragraph, table
 from ostinato.report.results import record_sections, result_sections
-from ostinato.report.run_report import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = " and ".join(name for name, there in {"chromium": CHROMIUM, "playwright": importlib.util.find_spec("playwright")}.items() if not there)
@@ -72,8 +73,9 @@ def report(tmp_path_factory):
     lengths = np.arange(len(facts.predictions.targets))
     model, test = load(folder / NAME), runs.test_examples(folder / NAME)
     evidence = collect_evidence(model, test, facts.predictions, data=None, progress=Progress(quiet=True))
-    sections = [*result_sections(facts, lengths, gallery), ours, *explained_sections(evidence, gallery), *record_sections(facts)]
-    return write_page(facts, sections)
+    card = model_card(facts)
+    sections = [*result_sections(facts, lengths, gallery), ours, *explained_sections(evidence, gallery), *record_sections(facts, card)]
+    return write_page(facts, sections, card)
 
 
 @pytest.fixture(scope="module")

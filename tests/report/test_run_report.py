@@ -12,10 +12,11 @@ from ostinato import runs
 from ostinato.config import override, parse_config
 from ostinato.errors import RunError
 from ostinato.report.facts import collect_run
+from ostinato.report.files import write_page
 from ostinato.report.gallery import Gallery
+from ostinato.report.model_card import model_card
 from ostinato.report.page import Section, paragraph
 from ostinato.report.results import record_sections, result_sections
-from ostinato.report.run_report import write_page
 
 TINY = {
     "data": {"name": "majority", "length": [4, 9], "train_size": 120, "validation_size": 40, "test_size": 60},
@@ -47,7 +48,8 @@ def copied(finished, tmp_path):
 
 
 def write_report(facts, lengths, extra=()):
-    return write_page(facts, [*result_sections(facts, lengths, Gallery()), *extra, *record_sections(facts)])
+    card = model_card(facts)
+    return write_page(facts, [*result_sections(facts, lengths, Gallery()), *extra, *record_sections(facts, card)], card)
 
 
 def body_of(sections, name):
@@ -140,7 +142,7 @@ def test_card_that_its_author_completed_is_kept(copied, lengths):
 
 
 def test_configuration_and_environment_are_shown_as_they_are(facts):
-    sections = record_sections(facts)
+    sections = record_sections(facts, model_card(facts))
     assert 'name = "majority"' in body_of(sections, "configuration").unescape()
     assert ["torch", facts.environment["packages"]["torch"]] in cells(body_of(sections, "environment"))
 
