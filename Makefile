@@ -14,7 +14,7 @@ demo: .venv/.built
 test: .venv/.built .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 # The library is loaded by a Python without sanitizers, so theirs go first; as does libstdc++, whose throw they wrap.
 sanitize: .venv/.built .venv/.installed-dev

@@ -20,6 +20,7 @@ from ostinato import cli, doctor, prediction, summary
 from ostinato.config import parse_toml
 from ostinato.data.examples import Record
 from ostinato.data.named import NAMED
+from ostinato.data.tagged import CORPORA
 from ostinato.estimators import load
 from ostinato.presets import PRESETS
 
@@ -295,9 +296,9 @@ def test_output_is_utf_8_in_any_locale(folder, monkeypatch):
 
 def test_data_list_holds_every_named_set(capsys):
     assert run("data", "list", "--json") == 0
-    assert list(json.loads(capsys.readouterr().out)) == list(NAMED)
+    assert list(json.loads(capsys.readouterr().out)) == [*NAMED, *CORPORA]
     assert run("data", "list") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["name", *NAMED]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["name", *NAMED, *CORPORA]
 
 
 def test_data_show_gives_whole_rows(capsys):

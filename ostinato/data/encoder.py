@@ -160,7 +160,7 @@ class Encoder:
                 raise DataError(f"label {label!r} of type {type(label).__name__} cannot be saved. Use strings, numbers or booleans as labels.")
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"}
         fields["tokens"] = None if self.vocabulary is None else self.vocabulary.tokens
-        fields["beyond"] = None if self.vocabulary is None else self.vocabulary.beyond
+        fields["beyond"] = [] if self.vocabulary is None else self.vocabulary.beyond
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod

@@ -237,6 +237,7 @@ def test_json_is_for_people_to_read():
         "truncate": "head",
         "longest": 5,
         "tokens": ["<unk>", "good", "film", ",", "bad", "really"],
+        "beyond": [],
     }
 
 
