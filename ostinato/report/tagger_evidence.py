@@ -93,15 +93,15 @@ def _typical_and_unsure(found: Sequence[_Found]) -> list[tuple[int, int]]:
 
 
 def _worst_mistakes(given: Sequence[Answer], answered: Sequence[Answered]) -> list[tuple[int, int]]:
-    """The wrong tags of the highest probability, at most one a sentence."""
-    worst = []
+    """The wrong tags of the highest probability, one of each sentence, however often it occurs."""
+    worst: dict[tuple[str, ...], tuple[float, int, int]] = {}
     for row, (answer, each) in enumerate(zip(given, answered, strict=True)):
         wrong = [token for token, tag in enumerate(answer.tags) if tag != each.tags[token]]
         if wrong:
             token = max(wrong, key=lambda token: answer.probabilities[token])
-            worst.append((answer.probabilities[token], row, token))
-    worst.sort(key=lambda each: -each[0])
-    return [(row, token) for _, row, token in worst[:MISTAKES_SHOWN]]
+            worst.setdefault(tuple(each.tokens), (answer.probabilities[token], row, token))
+    surest_first = sorted(worst.values(), key=lambda found: -found[0])
+    return [(row, token) for _, row, token in surest_first[:MISTAKES_SHOWN]]
 
 
 def _explain(tagger: SequenceTagger, answered: Sequence[Answered], places: Sequence[tuple[int, int]]) -> list[ExplainedTag]:

@@ -58,9 +58,10 @@ def write_explained_tags(folder: Path, explained: ExplainedTags) -> None:
 def _one(each: ExplainedTag) -> "Markup":
     from markupsafe import Markup
 
-    true = "" if each.true is None else ", right" if each.true == each.explanation.tag else f", but it is {each.true}"
+    tag = each.explanation.tag
+    true = "" if each.true is None else " (right)" if each.true == tag else f" (it is {each.true}, not {tag})"
     coloured = Markup(explanation_html(each.explanation))  # which escapes all that is the user's
-    return heading(f"{short(each.place)}: {each.explanation.label}{true}") + coloured + paragraph(each.masking)
+    return heading(f"{short(each.place)}{true}") + coloured + paragraph(each.masking)
 
 
 def _faithfulness(measured: Sequence[TagFaithfulness]) -> "Markup":
@@ -84,5 +85,5 @@ def _figures(each: TagFaithfulness) -> tuple[str, str, str]:
 def _mistakes(mistakes: Sequence[ExplainedTag]) -> "Markup":
     if not mistakes:
         return paragraph("The tagger made none on the test split.")
-    told = "The wrong tags of the highest probability, one a sentence: often the given tag is at fault, or the word stands for both."
+    told = "The wrong tags of the highest probability, one of each sentence: often the given tag is at fault, or the word stands for both."
     return paragraph(told) + explained_blocks(mistakes)

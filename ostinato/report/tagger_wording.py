@@ -20,15 +20,15 @@ def describe_tagging(facts: TaggerFacts) -> str:
 def describe_tagger(facts: TaggerFacts) -> str:
     """The layers, in a sentence."""
     model = facts.config.model
-    read = [f"word vectors of size {model.embedding_size}"]
+    read = [f"words (size {model.embedding_size})"]
     if model.capitals_size is not None:
-        read.append(f"of capitals ({model.capitals_size})")
+        read.append(f"capitals ({model.capitals_size})")
     if model.character_cell is not None:
-        read.append(f"of characters by {model.character_cell.upper()} ({model.character_size})")
+        read.append(f"characters by {model.character_cell.upper()} ({model.character_size})")
     head = "a CRF over the tags" + (" of its scheme" if model.constrained else "") if model.head == "crf" else "a softmax for each word"
     return (
         f"{model.cell.upper()}, {counted(model.num_layers, 'layer')} of {counted(model.hidden_size, 'unit')} "
-        f"{'in both directions' if model.bidirectional else 'in one direction'}, {', '.join(read)}, and {head}: "
+        f"{'in both directions' if model.bidirectional else 'in one direction'}, vectors of {', '.join(read)}; {head}: "
         f"{counted(facts.metrics['model']['parameters'], 'weight')}."
     )
 

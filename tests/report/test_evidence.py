@@ -7,7 +7,7 @@ from ostinato import SequenceClassifier
 from ostinato.data.examples import Examples
 from ostinato.explanation import Explanation, measure
 from ostinato.progress import Progress
-from ostinato.report.evidence import spread, _typical_and_unsure, _worst_mistakes, collect_evidence, short
+from ostinato.report.evidence import _typical_and_unsure, _worst_mistakes, collect_evidence, short, spread
 from ostinato.report.explained import _beside_random, explained_sections
 from ostinato.report.gallery import Gallery
 from ostinato.scoring import Predictions

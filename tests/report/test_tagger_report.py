@@ -4,18 +4,21 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 
 from ostinato import cli, load, runs
 from ostinato.config import override, parse_config
 from ostinato.errors import RunError
+from ostinato.report.files import write_page
 from ostinato.report.gallery import Gallery
 from ostinato.report.run_report import report_run
 from ostinato.report.tagger_card import tagger_card, tagger_limits
-from ostinato.report.tagger_evidence import collect_confusions
+from ostinato.report.tagger_evidence import _Found, _typical_and_unsure, _worst_mistakes, collect_confusions
 from ostinato.report.tagger_facts import Answered, collect_tagger
 from ostinato.report.tagger_results import tagger_sections
+from ostinato.tag_prediction import Answer
 
 SCRIPT = "<script>alert(1)</script>"
 PEOPLE, PLACES, VERBS = ["Ada", "Ben", "Cid", "Dora"], [SCRIPT, "Oslo", "Rome", "Bonn"], ["left", "saw", "likes"]
@@ -39,7 +42,7 @@ def run(*arguments):
 def config(tmp_path_factory):
     file = tmp_path_factory.mktemp("tagged") / "rows.conll"
     file.write_text(CONLL, encoding="utf-8")
-    data = {"path": str(file), "validation_size": 0.2, "test_size": 0.3}
+    data = {"path": str(file), "validation_size": 8, "test_size": 10}
     model = {"cell": "lstm", "bidirectional": True, "hidden_size": 4, "embedding_size": 4, "head": "crf", "capitals_size": 2}
     return parse_config({"task": "tagging", "data": data, "model": model, "training": {"max_epochs": 4, "lr": 2e-2, "batch_size": 8, "device": "cpu"}})
 
@@ -121,11 +124,11 @@ def test_confusions_are_shown_in_their_sentences():
     assert [(each.place[-1], token) for each, token in found.places] == [("0", 10), ("2", 10), ("4", 10)]
 
 
-def test_a_confusion_on_the_page_has_the_words_around(facts, finished):
+def test_a_confusion_on_the_page_has_the_words_around(facts):
     wrong = [["B-LOC", "O", 3]]
     answered = [Answered("/data/x.conll, line 1", ["a", "<b>", "c"], ["O", "B-LOC", "O"], ["O", "O", "O"])]
     changed = {**facts.metrics, "test": {**facts.metrics["test"], "confusion": wrong}}
-    body = body_of(tagger_sections(collect_tagger(finished).__class__(**{**vars(facts), "metrics": changed, "answered": answered}), Gallery()), "confusions")
+    body = body_of(tagger_sections(replace(facts, metrics=changed, answered=answered), Gallery()), "confusions")
     assert "B-LOC taken for O: 3 tokens" in body
     assert "a <strong>&lt;b&gt;</strong> c <small>(x.conll, line 1)</small>" in body
 
@@ -133,7 +136,7 @@ def test_a_confusion_on_the_page_has_the_words_around(facts, finished):
 def test_run_without_entities_validation_and_test_is_reported(config, tmp_path):
     folder, file = tmp_path / "plain", tmp_path / "plain.conll"
     file.write_text(CONLL.replace("B-PER", "NOUN").replace("B-LOC", "PROPN").replace(" O\n", " X\n"), encoding="utf-8")
-    settings = [f'data.path="{file}"', "training.max_epochs=1"]
+    settings = [f'data.path="{file}"', "data.test_size=4", "training.max_epochs=1"]
     runs.start_run(override(config, settings), folder)
     page = report_run(folder).read_text(encoding="utf-8")
     assert 'id="entities"' not in page and "accuracy of tags" in page and "3 tags: NOUN, PROPN, X." in page
@@ -147,7 +150,7 @@ def test_card_names_the_limits_that_the_figures_tell(facts):
     test = {**facts.metrics["test"], "f1": 0.5, "accuracy": 0.9, "accuracy_unknown": 0.4, "ece": 0.2, "intervals": {"f1": [0.4, 0.6], "accuracy": [0.8, 0.95]}}
     test["by_type"] = {"LOC": {"f1": 0.3, "support": 7, "precision": 0.3, "recall": 0.3}}
     baselines = {"commonest": {"f1": 0.6, "intervals": {"f1": [0.5, 0.7]}}}
-    poor = facts.__class__(**{**vars(facts), "metrics": {**facts.metrics, "test": test, "baselines": baselines}})
+    poor = replace(facts, metrics={**facts.metrics, "test": test, "baselines": baselines})
     told = " ".join(tagger_limits(poor))
     for part in (
         "test split is small",
@@ -160,11 +163,28 @@ def test_card_names_the_limits_that_the_figures_tell(facts):
     assert "Limits" in [section.title for section in tagger_card(facts)]
 
 
-def test_card_that_its_author_completed_is_kept(finished, tmp_path):
-    copied = shutil.copytree(finished, tmp_path / "copied")
-    (copied / "model_card.md").write_text("mine")
-    report_run(copied)
-    assert (copied / "model_card.md").read_text() == "mine"
+def test_worst_mistakes_are_the_surest_and_one_of_each_sentence():
+    tags = [["O", "O"], ["O", "O"], ["O", "O"], ["B", "O"]]
+    answered = [Answered("x", ["a", word], true, true) for word, true in zip("bbcd", tags, strict=True)]
+    given = [
+        Answer(None, ["B", "B"], [0.7, 0.9], []),
+        Answer(None, ["B", "O"], [0.7, 0.9], []),
+        Answer(None, ["B", "O"], [0.95, 0.99], []),
+        Answer(None, ["B", "O"], [0.99, 0.99], []),
+    ]
+    assert _worst_mistakes(given, answered) == [(2, 0), (0, 1)]
+
+
+def test_examples_are_typical_and_unsure_right_answers_of_each_kind():
+    rows = [(0, "LOC", 0.9, True), (1, "LOC", 0.5, True), (2, "LOC", 0.7, True), (3, "LOC", 0.1, False), (4, "PER", 0.8, True)]
+    assert _typical_and_unsure([_Found(row, 0, kind, probability, right) for row, kind, probability, right in rows]) == [(2, 0), (1, 0), (4, 0)]
+
+
+def test_card_that_its_author_completed_is_kept(facts, tmp_path):
+    copied = replace(facts, folder=tmp_path)
+    (tmp_path / "model_card.md").write_text("mine")
+    write_page(copied, [], tagger_card(copied))
+    assert (tmp_path / "model_card.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["audit.json", "environment.json", "metrics.jsonl", "vocabulary.json", "predictions.jsonl"])
