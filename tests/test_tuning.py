@@ -8,11 +8,14 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
 from ostinato import tuning
+from ostinato.cli import app
 from ostinato.config import Range, override, parse_config
 from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.presets import PRESETS
+from ostinato.tasks.classification import PreparedClassification
 from ostinato.tuning import best_config, make_search, read_search, tune
 
 pytest.importorskip("optuna", reason="needs the extra tune")
@@ -59,8 +62,8 @@ def test_the_test_split_is_not_asked(monkeypatch, tmp_path):
     def refuse(*arguments, **options):
         raise AssertionError("scored")
 
-    monkeypatch.setattr("ostinato.runs.score", refuse)
-    monkeypatch.setattr("ostinato.runs.score_baselines", refuse)
+    monkeypatch.setattr(PreparedClassification, "figures", refuse)
+    monkeypatch.setattr(PreparedClassification, "baselines", property(refuse))
     prepared = tuning.prepare
 
     def without_test(data):
@@ -155,12 +158,11 @@ def test_a_folder_of_something_else_is_refused(finished, tmp_path):
         read_search(tmp_path)
 
 
-def test_the_command_tells_the_best_and_scores_the_test_split_once(tmp_path):
+def test_the_command_tells_the_best_and_scores_the_test_split_once(tmp_path, monkeypatch):
     options = [part for setting in SMALL for part in ("--set", setting)]
-    done = subprocess.run(
-        [sys.executable, "-m", "ostinato", "tune", "majority", "--trials", "2", *options, "--out", "found"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["tune", "majority", "--trials", "2", *options, "--out", "found"])
+    assert done.exit_code == 0, done.stderr
     assert "[2/2]" in done.stderr
     assert done.stdout.startswith("Best of 2 trials, validation loss ")
     assert (tmp_path / "found" / "best-of-2" / "metrics.json").exists()

@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     reason: str | None
 
 
-class _Worker:
+class Worker:
     """One process, and the job that it is at."""
 
     def __init__(self, threads: int) -> None:
@@ -76,12 +76,12 @@ def train_all(jobs: Sequence[Job], folder: Path, lengths: Sequence[int], *, proc
     a checkpoint.
     """
     waiting = list(reversed(jobs))
-    workers: list[_Worker] = []
+    workers: list[Worker] = []
     try:
         while waiting or any(worker.job is not None for worker in workers):
             idle = [worker for worker in workers if worker.job is None]
             while waiting and (idle or len(workers) < processes):
-                worker = idle.pop() if idle else _Worker(threads)
+                worker = idle.pop() if idle else Worker(threads)
                 if worker not in workers:
                     workers.append(worker)
                 worker.give(waiting.pop(), folder, lengths)

@@ -12,9 +12,9 @@ pytest.importorskip("optuna", reason="needs the extra tune")
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=1"]
 
 
-def test_every_combination_gets_the_same_search_and_sizes_stay_matched(tmp_path):
+def test_every_combination_gets_the_same_search_and_sizes_stay_matched(one_worker, tmp_path):
     plan = make_plan(override(PRESETS["majority"](), SMALL), ["model.cell=rnn,gru"], seeds="1", trials=3)
-    results = run_comparison(plan, tmp_path / "cells", processes=1)
+    results = run_comparison(plan, tmp_path / "cells")
     for row in results["summary"]:
         folder = tmp_path / "cells" / "tuning" / f"cell={row['name']}"
         best, trained = read_config(folder / "best.toml"), read_config(tmp_path / "cells" / "runs" / f"cell={row['name']}" / "seed-0" / "config.toml")

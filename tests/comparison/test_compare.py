@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -40,9 +41,9 @@ def same(results):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Two cells, two seeds, tested at two lengths besides."""
+    """Two cells, two seeds, trained in two processes; all of it for real."""
     folder = tmp_path_factory.mktemp("comparison") / "cells"
-    return folder, run_comparison(plan_of("model.cell=rnn,gru"), folder, processes=1)
+    return folder, run_comparison(plan_of("model.cell=rnn,gru"), folder, processes=2)
 
 
 def test_results_are_those_of_the_runs(finished):
@@ -116,15 +117,15 @@ def test_another_plan_is_refused_in_the_same_folder(finished, tmp_path):
         read_plan(tmp_path)
 
 
-def test_two_processes_find_what_one_finds(finished, tmp_path):
+def test_two_processes_find_what_one_finds(finished, one_worker, tmp_path):
     _, results = finished
-    side_by_side = run_comparison(plan_of("model.cell=rnn,gru"), tmp_path / "both", processes=2)
-    assert same(side_by_side) == same(json.loads(json.dumps(results)))
+    one_after_the_other = run_comparison(plan_of("model.cell=rnn,gru"), tmp_path / "cells")
+    assert same(one_after_the_other) == same(json.loads(json.dumps(results)))
 
 
-def test_a_run_that_fails_is_told_with_its_reason_and_the_others_go_on(tmp_path):
+def test_a_run_that_fails_is_told_with_its_reason_and_the_others_go_on(one_worker, tmp_path):
     base = override(MAJORITY, ["training.clip_norm=none"])
-    results = run_comparison(plan_of("training.lr=0.005,1e30", base=base, seeds="1"), tmp_path / "lr", processes=1)
+    results = run_comparison(plan_of("training.lr=0.005,1e30", base=base, seeds="1"), tmp_path / "lr")
     good, bad = results["runs"]
     assert (good["status"], bad["status"]) == ("finished", "failed")
     assert "not finite" in bad["reason"] or "nan" in bad["reason"].lower()
@@ -136,7 +137,8 @@ def test_a_process_that_is_killed_is_replaced(tmp_path):
     jobs = plan.jobs(plan.combinations())
     outcomes = train_all(jobs, tmp_path, [], processes=1, threads=1)
     histories = [str(tmp_path / job.folder / "metrics.jsonl") for job in jobs]
-    killer = subprocess.Popen([sys.executable, "-c", KILL_A_CHILD, str(os.getpid()), *histories])
+    spared = " ".join(str(process.pid) for process in multiprocessing.active_children())
+    killer = subprocess.Popen([sys.executable, "-S", "-c", KILL_A_CHILD, str(os.getpid()), spared, *histories])
     told = [outcome.reason for outcome in outcomes]
     killer.wait()
     assert told == ["its process was killed by signal 9 (SIGKILL): memory may not have sufficed"] * 2
@@ -144,17 +146,18 @@ def test_a_process_that_is_killed_is_replaced(tmp_path):
 
 KILL_A_CHILD = """
 import os, pathlib, signal, sys, time
-for history in map(pathlib.Path, sys.argv[2:]):
+spared = {os.getpid(), *map(int, sys.argv[2].split())}
+for history in map(pathlib.Path, sys.argv[3:]):
     while not history.exists():
         time.sleep(0.05)
     for child in pathlib.Path(f"/proc/{sys.argv[1]}/task").glob("*/children"):
         for pid in map(int, child.read_text().split()):
-            if pid != os.getpid() and b"spawn_main" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+            if pid not in spared and b"spawn_main" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
 """
 
 
-def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, tmp_path):
+def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, one_worker, tmp_path):
     _, results = finished
     folder = tmp_path / "cells"
     options = ["--vary", "model.cell=rnn,gru", "--seeds", "2", "--jobs", "1", *(part for setting in SMALL for part in ("--set", setting))]
@@ -165,20 +168,20 @@ def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "comparison.json").exists()
-    assert same(run_comparison(read_plan(folder), folder, processes=1)) == same(json.loads(json.dumps(results)))
+    assert same(run_comparison(read_plan(folder), folder)) == same(json.loads(json.dumps(results)))
 
 
-def test_models_are_tested_at_lengths_they_were_not_trained_at(tmp_path):
-    results = run_comparison(plan_of("model.cell=rnn,gru", "data.length=20,60", seeds="1"), tmp_path / "lengths", processes=1)
+def test_models_are_tested_at_lengths_they_were_not_trained_at(one_worker, tmp_path):
+    results = run_comparison(plan_of("model.cell=rnn,gru", "data.length=20,60", seeds="1"), tmp_path / "lengths")
     assert len(results["runs"]) == 2  # trained once, whatever the lengths
     assert [row["name"] for row in results["summary"]] == ["rnn, length 20", "rnn, length 60", "gru, length 20", "gru, length 60"]
     assert [(pair["first"], pair["second"]) for pair in results["pairs"]] == [("rnn, length 20", "gru, length 20"), ("rnn, length 60", "gru, length 60")]
     assert results["summary"][1]["n"] == 60
 
 
-def test_folds_are_pooled_to_all_rows(tmp_path):
+def test_folds_are_pooled_to_all_rows(one_worker, tmp_path):
     base = override(PRESETS["promoters"](), ["training.max_epochs=1"])
-    results = run_comparison(plan_of("model.cell=rnn,gru", base=base, seeds="1", folds=2), tmp_path / "folds", processes=1)
+    results = run_comparison(plan_of("model.cell=rnn,gru", base=base, seeds="1", folds=2), tmp_path / "folds")
     assert [row["n"] for row in results["summary"]] == [106, 106]
     assert len(results["runs"]) == 4
     for row, runs in zip(results["summary"], (results["runs"][0::2], results["runs"][1::2]), strict=True):

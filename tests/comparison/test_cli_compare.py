@@ -1,8 +1,6 @@
 """`ostinato compare`: what is typed, what is seen, and the exit status."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -12,15 +10,18 @@ from ostinato.cli import app
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=1"]
 
 
-def run(*arguments, folder):
-    settings = [part for setting in SMALL for part in ("--set", setting)]
-    command = [sys.executable, "-m", "ostinato", "compare", "majority", *arguments, *settings]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+@pytest.fixture
+def run(one_worker, tmp_path):
+    def run(*arguments):
+        settings = [part for setting in SMALL for part in ("--set", setting)]
+        return CliRunner().invoke(app, ["compare", "majority", *arguments, *settings, "--out", str(tmp_path / "cells")])
+
+    return run
 
 
-def test_a_comparison_is_told_in_a_table_and_in_sentences(tmp_path):
-    done = run("--vary", "model.cell=rnn,gru", "--seeds", "2", "--out", "cells", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_a_comparison_is_told_in_a_table_and_in_sentences(run, tmp_path):
+    done = run("--vary", "model.cell=rnn,gru", "--seeds", "2")
+    assert done.exit_code == 0, done.stderr
     assert "[4/4]" in done.stderr
     header, rnn, gru, *rest = done.stdout.splitlines()
     assert header.split()[:2] == ["cell", "accuracy"]
@@ -29,9 +30,14 @@ def test_a_comparison_is_told_in_a_table_and_in_sentences(tmp_path):
     assert {path.name for path in (tmp_path / "cells").glob("*.*")} == {"base.toml", "plan.json", "comparison.json", "comparison.csv", "comparison.html"}
 
 
-def test_a_failed_run_shows_in_the_exit_status(tmp_path):
-    done = run("--vary", "training.lr=0.005,1e30", "--set", "training.clip_norm=none", "--seeds", "1", "--out", "lr", "--json", folder=tmp_path)
-    assert done.returncode == 1, done.stderr
+def test_what_has_no_pair_says_so(run):
+    done = run("--vary", "model.cell=gru", "--seeds", "1")
+    assert "There is no pair of combinations to compare" in done.stdout
+
+
+def test_a_failed_run_shows_in_the_exit_status(run):
+    done = run("--vary", "training.lr=0.005,1e30", "--set", "training.clip_norm=none", "--seeds", "1", "--json")
+    assert done.exit_code == 1, done.stderr
     answer = json.loads(done.stdout)
     assert [each["status"] for each in answer["runs"]] == ["finished", "failed"]
     assert "failed:" in done.stderr
