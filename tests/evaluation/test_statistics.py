@@ -138,8 +138,8 @@ def test_identical_models_are_not_told_apart_by_the_bootstrap():
 
 def test_the_bootstrap_finds_a_better_model():
     rng = np.random.default_rng(0)
-    targets = rng.integers(3, size=1000)
-    good, poor = (np.exp(rng.normal(size=(3, 1000, 3)) + strength * np.eye(3)[targets]) for strength in (2.5, 1.5))
+    targets = rng.integers(3, size=400)
+    good, poor = (np.exp(rng.normal(size=(3, 400, 3)) + strength * np.eye(3)[targets]) for strength in (2.5, 1.5))
     good, poor = (each / each.sum(axis=-1, keepdims=True) for each in (good, poor))
     for metric in ("macro_f1", "auroc", "log_loss"):
         found = compare(score_seeds(targets, good, metric), score_seeds(targets, poor, metric))
