@@ -267,7 +267,7 @@ def _describe(config: Config, prepared: Prepared, model: Network, state: Trainin
     """What was trained on what, and how long it took."""
     return {
         "task": config.task,
-        "data": {"name": prepared.name, "source": prepared.source},
+        "data": {"name": prepared.data.name, "source": prepared.data.source},
         "model": {
             "cell": config.model.cell,
             "engine": model.engine,

@@ -90,7 +90,8 @@ class TagAudit:
         for split, tags in self.unlearnt.items():
             yield f"Tags only in {split}, so never learnt: {', '.join(tags[:SHOWN_TAGS])}{', …' if len(tags) > SHOWN_TAGS else ''}."
         for split, share in (self.unknown or {}).items():
-            yield f"{share:.1%} of {split}'s tokens were never met in training."
+            if share:
+                yield f"{share:.1%} of {split}'s tokens were never met in training."
         if self.vectors is not None:
             yield self.vectors
 

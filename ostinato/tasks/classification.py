@@ -15,30 +15,20 @@ from ostinato.data.encoder import Encoder
 from ostinato.estimators import SequenceClassifier, class_weights, encode, fit_classifier
 from ostinato.models import Classifier, build_classifier, predict_logits
 from ostinato.objectives import Labelled
-from ostinato.pretrained import Pretrained, check_size, pretrained_for
+from ostinato.pretrained import check_size, pretrained_for
 from ostinato.scoring import score, score_baselines, write_predictions
 from ostinato.tasks.prepared import Prepared
 
 
 @dataclass(frozen=True)
 class PreparedClassification(Prepared):
-    """All that classifiers need of their data; `splits` has train, and validation and test where there are such."""
+    """All that classifiers need of their data."""
 
     parameters = tuple(SequenceClassifier().get_params())
 
-    config: DataConfig
     data: Dataset
     encoder: Encoder
     splits: dict[str, Labelled]
-    vectors: Pretrained | None
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.data.name
-
-    @property
-    def source(self) -> str:  # type: ignore[override]
-        return self.data.source
 
     @cached_property
     def baselines(self) -> dict[str, Any]:

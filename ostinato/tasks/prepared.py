@@ -2,32 +2,39 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ostinato.checkpoint import TrainingState
 from ostinato.config import Config, DataConfig, ModelConfig
+from ostinato.data.dataset import Dataset
 from ostinato.data.encoder import Encoder
 from ostinato.data.tag_encoder import TagEncoder
+from ostinato.data.tagged import TaggedDataset
 from ostinato.models import Network
+from ostinato.pretrained import Pretrained
 
 
+@dataclass(frozen=True)
 class Prepared(ABC):
     """Audited, encoded splits and what a task does with them.
 
-    Attributes:
+    Args:
         config: the data that were prepared.
-        name, source: what the data are called, and where they come from.
+        data: the splits as they were read, with their audit.
+        encoder: fitted on train.
         splits: encoded examples: train, and validation and test where there are such.
+        vectors: pretrained ones of the tokens, where the config names such.
     """
 
     parameters: ClassVar[Iterable[str]]  # an estimator's arguments
 
     config: DataConfig
-    name: str
-    source: str
+    data: Dataset | TaggedDataset
     encoder: Encoder | TagEncoder
     splits: Mapping[str, Any]
+    vectors: Pretrained | None
 
     @abstractmethod
     def check(self, config: Config) -> None:

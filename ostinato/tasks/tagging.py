@@ -20,7 +20,7 @@ from ostinato.evaluation.baselines import commonest_tags
 from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
 from ostinato.objectives import Tagged
-from ostinato.pretrained import Pretrained, check_size, pretrained_for
+from ostinato.pretrained import check_size, pretrained_for
 from ostinato.scoring import unusable
 from ostinato.storage import write_atomically
 from ostinato.tasks.prepared import Prepared
@@ -30,23 +30,13 @@ PREDICTIONS = "predictions.jsonl"
 
 @dataclass(frozen=True)
 class PreparedTagging(Prepared):
-    """All that taggers need of their data; `splits` has train, and validation and test where there are such."""
+    """All that taggers need of their data."""
 
     parameters = tuple(SequenceTagger().get_params())
 
-    config: DataConfig
     data: TaggedDataset
     encoder: TagEncoder
     splits: dict[str, Tagged]
-    vectors: Pretrained | None
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.data.name
-
-    @property
-    def source(self) -> str:  # type: ignore[override]
-        return self.data.source
 
     @cached_property
     def baselines(self) -> dict[str, Any]:
