@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
 from ostinato.data.readers import FIXED_COLUMNS, format_of, peek
+from ostinato.data.schemes import guess_scheme
 from ostinato.data.splits import SPLITS
+from ostinato.data.tagged import read_sentences, tags_of
 from ostinato.errors import DataError
 
 Rows = list[dict[str, Any]]
@@ -27,6 +30,8 @@ HEADER_LABELS = {  # in a FASTA header: a regular expression, and what its group
 NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
 NUMBERS = set("0123456789+-.eE,;[] \t")
+TAGGED_ENDINGS = (".conll", ".conllu", ".bio", ".iob")
+LOOKED_AT = 1_000  # sentences
 MOSTLY = 0.9  # of a nucleotide sequence; the rest are codes for several bases, as R and Y
 
 
@@ -37,6 +42,8 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
         DataError: the file cannot be read, or no column can be the sequence or the label.
         MissingExtraError: FASTA, and dnaio is not installed.
     """
+    if _is_tagged(path):
+        return _tagging(path)
     columns, rows = peek(path)
     reasons = [f"Guessed from the first {len(rows):,} rows of {path.name}; correct what is wrong, then: ostinato train config.toml"]
     kind = format_of(path)
@@ -52,6 +59,35 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
     keys["tokenizer"] = _tokenizer(path, sequences, reasons, is_fasta=kind == "fasta")
     model = ModelConfig(bidirectional=True, pooling=["mean", "max"], dropout=0.3)
     return Config(data=DataConfig(**keys), model=model, training=TrainingConfig(max_epochs=30, lr=2e-3)), reasons
+
+
+def _is_tagged(path: Path) -> bool:
+    """Whether the file holds sentences with a tag for each token: by its ending, or by the lists in its first JSON line."""
+    if (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower() in TAGGED_ENDINGS:
+        return True
+    if format_of(path) != "jsonl":
+        return False
+    columns, _ = peek(path, rows=1)
+    return {"tokens", "tags"} <= set(columns) or {"text", "spans"} <= set(columns)
+
+
+def _tagging(path: Path) -> tuple[Config, list[str]]:
+    """A tagger, with a CRF where the tags mark entities."""
+    data = DataConfig(path=str(path))
+    sentences = list(islice(read_sentences(path, data), LOOKED_AT))
+    scheme = guess_scheme([tags_of(sentence) for sentence in sentences])
+    shown = ", ".join(sorted({tag for sentence in sentences for tag in tags_of(sentence)})[:8])
+    reasons = [
+        f"Guessed from the first {len(sentences):,} sentences of {path.name}; correct what is wrong, then: ostinato train config.toml",
+        f"tag_column: the last one, whose tags are {shown}, …",
+        "scheme: the tags mark no entities" if scheme is None else f"scheme: the tags are those of {scheme}, so a CRF that keeps to it is the head",
+        "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
+    ]
+    head = ModelConfig() if scheme is None else ModelConfig(head="crf", constrained=True)
+    model = head.model_copy(update={"bidirectional": True, "hidden_size": 100, "dropout": 0.5, "character_cell": "cnn", "capitals_size": 8})
+    data = data.model_copy(update={"lowercase": True, "target_scheme": None if scheme is None else "bioes"})
+    training = TrainingConfig(max_epochs=30, lr=2e-3, monitor="accuracy" if scheme is None else "f1")
+    return Config(task="tagging", data=data, model=model, training=training), reasons
 
 
 def _header_label(path: Path, rows: Rows, reasons: list[str]) -> dict[str, str]:

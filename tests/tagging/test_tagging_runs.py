@@ -157,3 +157,16 @@ def test_bad_input_is_answered_in_one_line(folder, capsys, tmp_path, content, co
     told = capsys.readouterr().err
     assert message in told.replace("\n", " ")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["new.conll", "new.jsonl"])
+def test_init_guesses_a_config_that_trains(folder, tmp_path, capsys, name):
+    words, tags = sentences(60)
+    rows = (json.dumps({"tokens": sentence, "tags": given}) + "\n" for sentence, given in zip(words, tags, strict=True))
+    (tmp_path / name).write_text("".join(rows) if name.endswith("jsonl") else columns(words, tags), encoding="utf-8")
+    assert run("init", tmp_path / name) == 0
+    told = capsys.readouterr().out
+    assert "those of iob2" in told
+    (tmp_path / "config.toml").write_text(told, encoding="utf-8")
+    assert run("train", tmp_path / "config.toml", "--set", "training.max_epochs=1", "--set", "training.device=cpu", "--out", tmp_path / "run") == 0
+    assert load(tmp_path / "run").encoder_.target_scheme == "bioes"
