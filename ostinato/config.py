@@ -234,7 +234,7 @@ class TrainingConfig(Table):
     clip_norm: float | None = Field(1.0, gt=0, description="the gradient's largest norm")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(None, description="weight of each class in the loss")
-    freeze_vectors: Literal["never", "always"] | Annotated[int, Field(ge=0)] = Field(
+    freeze_vectors: Literal["never", "always"] | int = Field(
         "never", description="data.vectors stay as they are: never, always, or for so many epochs"
     )
     monitor: Literal["loss", "accuracy", "macro_f1", "f1"] = Field("loss", description="the validation metric that picks the best epoch; f1: of entities")
@@ -244,6 +244,13 @@ class TrainingConfig(Table):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="draws weights, order and dropout")
+
+    @field_validator("freeze_vectors")
+    @classmethod
+    def _epochs(cls, frozen: str | int) -> str | int:
+        if isinstance(frozen, int) and frozen < 0:
+            raise ValueError(f"{frozen} is no number of epochs. Give never, always, or 1, 2, …")
+        return frozen
 
 
 # The keys that a task has no use for, and what it can monitor.
