@@ -31,7 +31,9 @@ class Gallery:
             number += 1
             name = f"{base}-{number}"
         self.figures[name] = figure
-        return inline_svg(figure, title)
+        drawn = inline_svg(figure, title)
+        figure.set_layout_engine("none")  # its parts have their places: drawn to files, it need not seek them again
+        return drawn
 
     def save(self, folder: Path) -> None:
         """Write each figure as PNG and SVG.
