@@ -122,3 +122,13 @@ def test_gradients_of_attention_in_the_kernel_equal_those_in_float64(size):
     for (name, mine), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
         assert (mine.grad / 2 - other.grad).norm() <= 2e-6 * other.grad.norm() + 1e-7, name
     assert (h.grad - exact.grad).norm() <= 2e-6 * exact.grad.norm()
+
+
+@pytest.mark.parametrize("upstream_knows_the_input", [False, True])
+def test_attention_in_the_kernel_refuses_a_second_derivative(upstream_knows_the_input):
+    pooling, h = AttentionPooling(4), torch.randn(4, 5).T.requires_grad_()
+    with use_engine("native"):
+        pooled = pooling(h, Layout(torch.tensor([3, 2])))
+    (gradient,) = torch.autograd.grad((pooled * pooled if upstream_knows_the_input else pooled).sum(), h, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        (gradient.square().sum() + pooled.sum()).backward()

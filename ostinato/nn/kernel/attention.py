@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Attention, AttentionGradients
+from ostinato.nn.kernel.operators import once
 
 
 def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
@@ -34,16 +35,15 @@ def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Ten
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
-        h, project, bias, score = (tensor.contiguous() for tensor in (h, project, bias, score))
         ctx.a, ctx.u = _kept(h)
-        out = _forward(h, lengths, project, bias, score, ctx.a, ctx.u)
+        out = _forward(h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), ctx.a, ctx.u)
         ctx.save_for_backward(h, lengths, project, bias, score, out)
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        h, lengths, project, bias, score, out = ctx.saved_tensors
+        given, lengths, *weights, out = ctx.saved_tensors
+        h, project, bias, score = (tensor.contiguous() for tensor in (given, *weights))
         (a, u), ctx.a, ctx.u = (ctx.a, ctx.u), None, None
         if u is None:  # a second backward of a retained graph: the first has overwritten what was kept
             a, u = _kept(h)
@@ -54,7 +54,8 @@ class _Attend(torch.autograd.Function):
         gradients = AttentionGradients(*(tensor.data_ptr() for tensor in (gradient, dh, dproject, dbias, dscore)))
         library = binding.built_library()
         binding.check(library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads()))
-        return dh, None, dproject, dbias, dscore
+        found, *others = once([dh, dproject, dbias, dscore], [gradient, given, *weights])
+        return found, None, *others
 
 
 def _kept(h: Tensor) -> tuple[Tensor, Tensor]:

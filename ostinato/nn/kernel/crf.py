@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.operators import _once
+from ostinato.nn.kernel.operators import once
 
 OUT_OF_RANGE = 2  # the library's status for a tag outside 0 to C − 1
 
@@ -89,10 +89,8 @@ class _LogLikelihood(torch.autograd.Function):
         crf = _crf(emissions, tags, lengths, start, transitions, end, kept)
         gradients = CrfGradients(*(tensor.data_ptr() for tensor in (gradient, demissions, dstart, dtransitions, dend)))
         binding.check(binding.built_library().ostinato_crf_backward(ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()))
-        found: list[Tensor | None] = [demissions, dstart, dtransitions, dend]
-        if torch.is_grad_enabled():  # create_graph=True: the gradients themselves know no gradient
-            found = _once(found, [gradient, emissions, start, transitions, end])
-        return found[0], None, None, *found[1:]
+        found, *others = once([demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end])
+        return found, None, None, *others
 
 
 def _room(emissions: Tensor) -> Tensor:

@@ -107,8 +107,7 @@ class _Recurrent(torch.autograd.Function):
             run_forward(ctx.spec, x, ids, lengths, h0, c0, weights, kept.tensor)
         wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[4], ctx.needs_input_grad[5], *ctx.needs_input_grad[6:])
         gradients = run_backward(ctx.spec, y, x, ids, lengths, h0, c0, weights, kept.tensor, dy, dh_n, dc_n, wanted)
-        if torch.is_grad_enabled():  # create_graph=True: the gradients themselves know no gradient
-            gradients = _once(gradients, [source for source in (dy, dh_n, dc_n, x, h0, c0, *weights) if source is not None])
+        gradients = once(gradients, [source for source in (dy, dh_n, dc_n, x, h0, c0, *weights) if source is not None])
         dx, dh0, dc0, *dweights = gradients
         return None, dx, None, None, dh0, dc0, *dweights
 
@@ -123,7 +122,13 @@ class _NotTwice(torch.autograd.Function):
         raise RuntimeError("The native engine has no second derivative. Run the forward inside: with ostinato.nn.use_engine('reference').")
 
 
-def _once(gradients: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list[Tensor | None]:
+def once(gradients: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list[Tensor | None]:
+    """The gradients, which say that they know none themselves where `create_graph=True` asks for it.
+
+    torch's `once_differentiable` says so only where the incoming gradient needs one; elsewhere the second derivative is lost without a word.
+    """
+    if not torch.is_grad_enabled():
+        return list(gradients)
     return [None if gradient is None else _NotTwice.apply(gradient, *sources) for gradient in gradients]  # type: ignore[no-untyped-call]
 
 

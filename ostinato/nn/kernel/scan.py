@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import SCANS, Scan, ScanGradients
-from ostinato.nn.kernel.operators import Kept, take_saved
+from ostinato.nn.kernel.operators import Kept, once, take_saved
 
 
 def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -42,7 +42,6 @@ class _Scan(torch.autograd.Function):
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         y, x, lengths, *weights = ctx.saved_tensors
         kept, ctx.kept = ctx.kept, None
@@ -57,6 +56,7 @@ class _Scan(torch.autograd.Function):
         pointers = _pointers(dweights)
         gradients = ScanGradients(dy.data_ptr(), None if dx is None else dx.data_ptr(), ctypes.addressof(pointers))
         binding.check(binding.built_library().ostinato_scan_backward(ctypes.byref(call), ctypes.byref(gradients), torch.get_num_threads()))
+        dx, *dweights = once([dx, *dweights], [dy, x, *weights])
         return None, dx, None, *dweights
 
 

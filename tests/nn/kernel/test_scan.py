@@ -132,6 +132,16 @@ def test_frozen_weights_and_inputs_get_no_gradient():
     assert layer.bias_ih_l0.grad is not None
 
 
+@pytest.mark.parametrize("upstream_knows_the_input", [False, True])
+@pytest.mark.parametrize("cell", SCANS)
+def test_a_second_derivative_is_refused(cell, upstream_knows_the_input):
+    layer, x = RecurrentLayer(3, 4, cell=cell, engine="native"), torch.randn(5, 3, requires_grad=True)
+    y = layer(x, Layout(torch.tensor([5])))
+    (gradient,) = torch.autograd.grad((y * y if upstream_knows_the_input else y).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        (gradient.square().sum() + y.sum()).backward()  # a penalty on the gradient beside an ordinary loss
+
+
 def test_strided_inputs_are_read_as_they_are():
     layer, x = RecurrentLayer(5, 20, cell="minlstm", engine="native"), torch.randn(5, 9).T
     layout = Layout(torch.tensor([4, 5]))
