@@ -43,7 +43,7 @@ def load_network(path: Path) -> tuple[Network, ModelConfig, Encoder | TagEncoder
     config = ModelConfig(**facts["model"])
     encoder: Encoder | TagEncoder
     model: Network
-    if facts["task"] == "tagging":
+    if facts.get("task") == "tagging":
         encoder = TagEncoder.from_json(facts["encoder"])
         model = build_tagger(config, encoder)
     else:

@@ -197,16 +197,18 @@ def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:
     group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in train])
     order = np.random.default_rng(config.seed).permutation(len(groups))
     counts = {split: _count(sizes[split], len(groups)) for split in drawn}
-    if sum(counts.values()) >= len(groups):
-        asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
-        raise ConfigError(f"{asked}: leaves nothing of {len(groups)} different sentences to train on. Make them smaller, or add sentences.")
+    counts["train"] = len(groups) - sum(counts.values())
+    for split, count in counts.items():
+        if count < 1:
+            asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
+            raise ConfigError(f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences.")
     splits, start = dict(given), 0
     left = np.ones(len(train), dtype=bool)
-    for split, count in counts.items():
-        chosen = np.isin(group_of, order[start : start + count])
+    for split in drawn:
+        chosen = np.isin(group_of, order[start : start + counts[split]])
         splits[split] = [train[row] for row in np.flatnonzero(chosen)]
         left &= ~chosen
-        start += count
+        start += counts[split]
     rows = np.flatnonzero(left)
     if config.train_size is not None:
         rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
