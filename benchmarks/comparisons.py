@@ -1,6 +1,6 @@
-"""The comparisons that Ostinato ships: every cell on every task, lengths beyond training, depth and residuals.
+"""The comparisons that Ostinato ships: every cell on every task, lengths beyond training, depth, residuals, word vectors, taggers.
 
-    python benchmarks/comparisons.py                  all of them, about an hour on two cores; writes results/comparisons/
+    python benchmarks/comparisons.py                  all of them, many hours on two cores; writes results/comparisons/
     python benchmarks/comparisons.py splice parity    some of them
     python benchmarks/comparisons.py --list           the commands, to be typed one by one
 
@@ -39,6 +39,10 @@ COMPARISONS = {
     "imdb": "imdb --vary model.cell=rnn,lstm,gru,mingru --seeds 3",
     "imdb-depth": "imdb --vary model.num_layers=1,2,4 --vary model.residual=false,true --seeds 3",
     "splice-depth": "splice --vary model.num_layers=1,2,4 --vary model.residual=false,true",
+    "imdb-vectors": "imdb --set model.embedding_size=50 --vary data.vectors=none,glove-50d --seeds 3",
+    "conll2003-ner": "conll2003-ner --vary model.head=softmax,crf --seeds 3",
+    "conll2003-chunk": "conll2003-chunk --vary model.head=crf --seeds 3",
+    "brown-pos": "brown-pos --vary model.character_cell=none,cnn --seeds 3",
 }
 
 
