@@ -104,7 +104,8 @@ def test_convolutions_that_cannot_be_are_refused_all_at_once():
     assert str(caught.value).splitlines() == [
         "config: model.conv_size: 8 puts a convolution before recurrent layers, and cell cnn has none. Use num_layers and hidden_size instead.",
         "config: model.kernel_size: 4 has no step in its middle. Give an odd number, or bidirectional = false for windows that end with their step.",
-        "config: model.pooling: last would show cell cnn the end of the sequence alone, as far as its windows reach. Give mean, max or attention; for tagging, a recurrent cell.",
+        "config: model.pooling: last would show cell cnn the end of the sequence alone, as far as its windows reach. "
+        "Give mean, max or attention; for tagging, a recurrent cell.",
         "config: model.engine: native runs recurrent layers, and cell cnn has none. Give auto or torch.",
     ]
     with pytest.raises(ConfigError, match="model.conv_pool: 2 pools what a convolution gives, and there is none. Give conv_size"):
