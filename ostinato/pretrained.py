@@ -32,7 +32,8 @@ class Pretrained(NamedTuple):
     def line(self, source: str) -> str:
         """The coverage in words."""
         exact, lower, missing = (self.coverage[f"{how}_share"] for how in ("exact", "lower_cased", "missing"))
-        found = f"{exact:.1%} of the vocabulary found, {lower:.1%} more in lower case, {missing:.1%} not"
+        more = f", {lower:.1%} more in lower case" if lower else ""
+        found = f"{exact:.1%} of the vocabulary found{more}, {missing:.1%} not"
         return f"Vectors of {source}: {found}; {len(self.beyond_words):,} words beyond it."
 
 
