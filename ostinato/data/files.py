@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file. Check the path; a relative one is taken from {Path.cwd()}.") from None
-    except (gzip.BadGzipFile, EOFError):
+    except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{path}: not a whole gzip file. Compress it again, or take .gz off its name.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({str(error.strerror or error).splitlines()[0]}). Name a readable file.") from None

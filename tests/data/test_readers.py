@@ -188,6 +188,11 @@ def test_missing_and_unreadable_files_are_told(tmp_path):
         read(tmp_path / "folder.csv")
     with pytest.raises(DataError, match="not a whole gzip file"):
         read(write(tmp_path / "a.csv.gz", "text,label\na,b\n"))
+    packed = bytearray(gzip.compress(b"text,label\n" + bytes(range(32, 127)) * 40))
+    packed[len(packed) // 2 : len(packed) // 2 + 8] = b"\xff" * 8
+    (tmp_path / "b.csv.gz").write_bytes(packed)
+    with pytest.raises(DataError, match=r"b\.csv\.gz: not a whole gzip file"):
+        read(tmp_path / "b.csv.gz")
 
 
 def test_fasta_settings_that_cannot_work_are_refused(tmp_path):

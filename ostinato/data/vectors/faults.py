@@ -3,7 +3,6 @@
 import codecs
 import gzip
 import io
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,14 +43,10 @@ class Faults:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked and without a byte-order mark; see `reading` for what goes wrong."""
-    with reading(path):
-        try:
-            with _raw(path) as raw, io.BufferedReader(raw, CHUNK) as file:  # gzip's own iteration over lines is slow
-                if file.peek(3).startswith(codecs.BOM_UTF8):
-                    file.read(3)
-                yield file
-        except zlib.error:
-            raise DataError(f"{path}: not a whole gzip file. Compress it again, or take .gz off its name.") from None
+    with reading(path), _raw(path) as raw, io.BufferedReader(raw, CHUNK) as file:  # gzip's own iteration over lines is slow
+        if file.peek(3).startswith(codecs.BOM_UTF8):
+            file.read(3)
+        yield file
 
 
 def _raw(path: Path) -> io.RawIOBase:
