@@ -124,7 +124,7 @@ def conll2003_ner() -> Config:
             character_size=50,
             capitals_size=10,
         ),
-        training=TrainingConfig(max_epochs=40, batch_size=16, lr=2e-3, ema_decay=0.999, monitor="f1", patience=10),
+        training=TrainingConfig(max_epochs=25, batch_size=16, lr=2e-3, ema_decay=0.999, monitor="f1", patience=10),
     )
 
 
