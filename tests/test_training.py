@@ -211,7 +211,7 @@ def test_memory_does_not_grow_with_ever_new_shapes():
         for _ in range(count):
             lengths = torch.randint(1, 400, (int(torch.randint(2, 30, (1,), generator=generator)),), generator=generator)
             sequences = Ragged(torch.randint(5, (int(lengths.sum()),), generator=generator), lengths)
-            backward(net, [Labelled(sequences, torch.zeros(len(lengths), dtype=torch.long))], None, CONFIG)
+            backward(net, [Labelled(sequences, torch.zeros(len(lengths), dtype=torch.long))], Classification(), CONFIG)
         return resident_mib()
 
     warm = steps(300)
