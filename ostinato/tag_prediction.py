@@ -12,7 +12,7 @@ from ostinato.data.schemes import Entity, conlleval_entities
 from ostinato.data.spans import tokenize_text
 from ostinato.errors import DataError
 from ostinato.estimators import SequenceTagger
-from ostinato.models import predict_marginals, predict_tags
+from ostinato.models import predict_certain_tags
 
 ROWS_AT_A_TIME = 512
 STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan", "bold red")
@@ -64,8 +64,8 @@ def answers(tagger: SequenceTagger, sentences: Iterator[Tokens]) -> Iterator[Ans
     encoder = tagger.encoder_
     while batch := list(islice(sentences, ROWS_AT_A_TIME)):
         encoded = encoder.encode([each.words for each in batch])
-        best, _ = predict_tags(tagger.model_, encoded)
-        sure = predict_marginals(tagger.model_, encoded).gather(1, best.unsqueeze(1)).squeeze(1).tolist()
+        best, certainty = predict_certain_tags(tagger.model_, encoded)
+        sure = certainty.tolist()
         start = 0
         for tokens, tags in zip(batch, encoder.decode(best.numpy(), encoded.lengths.tolist()), strict=True):
             marked = conlleval_entities(tags) if encoder.scheme is not None else []

@@ -2,6 +2,17 @@
 
 from ostinato.models.classifier import Classifier, build_classifier, predict_logits
 from ostinato.models.network import Network, few_threads
-from ostinato.models.tagger import Tagger, build_tagger, predict_marginals, predict_tags
+from ostinato.models.tagger import Tagger, build_tagger, predict_certain_tags, predict_marginals, predict_tags
 
-__all__ = ["Classifier", "Network", "Tagger", "build_classifier", "build_tagger", "few_threads", "predict_logits", "predict_marginals", "predict_tags"]
+__all__ = [
+    "Classifier",
+    "Network",
+    "Tagger",
+    "build_classifier",
+    "build_tagger",
+    "few_threads",
+    "predict_certain_tags",
+    "predict_logits",
+    "predict_marginals",
+    "predict_tags",
+]

@@ -130,6 +130,17 @@ def predict_tags(model: Tagger, sentences: Sentences, targets: Tensor | None = N
 
 
 @torch.inference_mode()
+def predict_certain_tags(model: Tagger, sentences: Sentences) -> tuple[Tensor, Tensor]:
+    """The best tags of all tokens (N,), in order, in eval mode, and the marginal probability of each (N,), in one pass."""
+    tags, certainty = torch.empty(sentences.num_tokens, dtype=torch.int64), torch.empty(sentences.num_tokens)
+    for places, batch, scores in _scored(model, sentences):
+        best = model.best(scores, batch.lengths)
+        tags[places] = best.cpu()
+        certainty[places] = model.marginals(scores, batch.lengths).gather(1, best.unsqueeze(1)).squeeze(1).cpu()  # (n, C) -> (n,)
+    return tags, certainty
+
+
+@torch.inference_mode()
 def predict_marginals(model: Tagger, sentences: Sentences) -> Tensor:
     """The probability of each tag at each token, in order, in eval mode. Returns (N, C) float32 on the CPU."""
     probabilities = torch.empty(sentences.num_tokens, model.head.out_features)

@@ -18,7 +18,7 @@ from ostinato.data.tagged import TaggedDataset, load_tagged, tags_of
 from ostinato.estimators import SequenceTagger, encode_tagged, fit_tagger
 from ostinato.evaluation.baselines import commonest_tags
 from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
-from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
+from ostinato.models import Tagger, build_tagger, predict_certain_tags, predict_tags
 from ostinato.objectives import Tagged
 from ostinato.pretrained import check_size, pretrained_for
 from ostinato.scoring import unusable
@@ -100,12 +100,10 @@ def encode_sentences(encoder: TagEncoder, sentences: list[Sentence]) -> Tagged:
 
 def score_tagger(model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged) -> tuple[dict[str, Any], list[list[str]]]:
     """Figures of a model on labelled sentences, and its answers to them."""
-    tags, loss = predict_tags(model, encoded.sentences, encoded.targets)
+    tags, certainty = predict_certain_tags(model, encoded.sentences)
     answers = encoder.decode(tags.numpy(), encoded.lengths.tolist())
-    probabilities = predict_marginals(model, encoded.sentences)
     right = (tags == encoded.targets).numpy()
-    confidence = probabilities.gather(1, tags.unsqueeze(1)).squeeze(1).numpy()
-    return {**score_tags(encoder, sentences, answers), "loss": loss, "ece": marginal_calibration(confidence, right)}, answers
+    return {**score_tags(encoder, sentences, answers), "ece": marginal_calibration(certainty.numpy(), right)}, answers
 
 
 def score_tags(encoder: TagEncoder, sentences: list[Sentence], answers: list[list[str]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from ostinato import OstinatoError, SequenceTagger, load
 from ostinato.data.tag_encoder import UNSEEN, TagEncoder, capitals_of
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.estimators import encode_tagged
+from ostinato.models import predict_certain_tags, predict_marginals, predict_tags
 
 SMALL = {"embedding_size": 8, "hidden_size": 8, "max_epochs": 12, "lr": 2e-2, "batch_size": 8, "validation_fraction": 0.2, "device": "cpu"}
 
@@ -159,3 +160,10 @@ def test_a_classifier_is_no_tagger(tagger, tmp_path):
     tagger.save(tmp_path / "tagger.safetensors")
     with pytest.raises(OstinatoError, match="is a tagger, and this is for classifiers"):
         load_classifier(tmp_path / "tagger.safetensors")
+
+
+def test_certainty_is_the_marginal_of_the_best_tag(tagger):
+    encoded = tagger.encoder_.encode(sentences(30, seed=5)[0])
+    tags, certainty = predict_certain_tags(tagger.model_, encoded)
+    assert torch.equal(tags, predict_tags(tagger.model_, encoded)[0])
+    assert torch.equal(certainty, predict_marginals(tagger.model_, encoded).gather(1, tags.unsqueeze(1)).squeeze(1))
