@@ -279,11 +279,14 @@ OF_OTHER_TASKS = {
         "data.length",
         "data.tokenizer",
         "data.folds",
+        "data.fold",
         "data.max_length",
         "data.truncate",
         "model.pooling",
         "model.position",
         "model.conv_size",
+        "model.conv_pool",
+        "model.kernel_size",
         "training.class_weight",
         "training.label_smoothing",
     ],
@@ -324,8 +327,8 @@ class Config(Table):
             raise ValueError(f"training.monitor {self.training.monitor}: task {self.task} has none. Choose from: {', '.join(allowed)}")
         if self.training.freeze_vectors != "never" and self.data.vectors is None:
             raise ValueError(f"training.freeze_vectors {self.training.freeze_vectors}: there are no vectors to freeze. Give data.vectors, or remove it")
-        if self.task == "tagging" and (self.model.cell == "cnn" or self.model.conv_pool > 1):
-            raise ValueError("a tag is given at every step: model.cell cnn and model.conv_pool are for classification. Choose a recurrent cell and conv_pool 1")
+        if self.task == "tagging" and self.model.cell == "cnn":
+            raise ValueError("model.cell cnn is for classification. Choose a recurrent cell")
         return self
 
 
@@ -373,13 +376,17 @@ def parse_toml(text: str, source: str) -> Config:
 
 
 def to_toml(config: Config) -> str:
-    """Write every key of `config`, so that the file says all that the run depends on."""
-    return tomli_w.dumps({"task": config.task, **{table: dict(_plain(getattr(config, table))) for table in ("data", "model", "training")}})
+    """Write every key of `config` that its task has a use for, so that the file says all that the run depends on."""
+    idle = OF_OTHER_TASKS[config.task]
+    tables = {name: dict(_plain(name, getattr(config, name), idle)) for name in ("data", "model", "training")}
+    return tomli_w.dumps({"task": config.task, **tables})
 
 
-def _plain(table: BaseModel) -> Iterator[tuple[str, Any]]:
+def _plain(name: str, table: BaseModel, idle: list[str]) -> Iterator[tuple[str, Any]]:
     for key, field in type(table).model_fields.items():
         value = getattr(table, key)
+        if f"{name}.{key}" in idle:
+            continue
         if value is not None:
             yield key, value
         elif field.default is not None:

@@ -38,6 +38,12 @@ def test_every_preset_survives_a_round_trip_through_toml(name, tmp_path):
     assert read_config(path) == PRESETS[name]()
 
 
+@pytest.mark.parametrize(("name", "own", "idle"), [("imdb", "max_length =", "word_column"), ("conll2003-ner", "word_dropout =", "truncate")])
+def test_toml_has_the_keys_of_its_task_alone(name, own, idle):
+    assert own in to_toml(PRESETS[name]())
+    assert idle not in to_toml(PRESETS[name]())
+
+
 def test_a_key_that_is_switched_off_stays_off_in_toml(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(to_toml(override(config(), ["training.patience=none", "training.clip_norm=none"])))
@@ -151,7 +157,7 @@ def test_names_in_the_config_are_those_of_the_tables():
 def test_estimators_have_the_config_s_keys_and_defaults(estimator, task, of_data, others):
     parameters = {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}
     own = {"validation_fraction", "verbose", "min_count", "max_size", "vectors", "vectors_beyond", "vectors_on_fault", *of_data}
-    idle = {key.partition(".")[2] for key in OF_OTHER_TASKS[task]} | {"checkpoint_every_s", "kernel_size", "conv_pool"} - {*parameters}
+    idle = {key.partition(".")[2] for key in OF_OTHER_TASKS[task]} | {"checkpoint_every_s"}
     for table in (ModelConfig, TrainingConfig):
         for name in table.model_fields.keys() - idle:
             default = parameters.pop(name)
