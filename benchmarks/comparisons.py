@@ -40,9 +40,9 @@ COMPARISONS = {
     "imdb-depth": "imdb --vary model.num_layers=1,2,4 --vary model.residual=false,true --seeds 3",
     "splice-depth": "splice --vary model.num_layers=1,2,4 --vary model.residual=false,true",
     "imdb-vectors": "imdb --set model.embedding_size=50 --vary data.vectors=none,glove-50d --seeds 3",
-    "conll2003-ner": "conll2003-ner --vary model.head=softmax,crf --seeds 3",
+    "conll2003-ner": "conll2003-ner --vary model.head=crf --seeds 3",
     "conll2003-chunk": "conll2003-chunk --vary model.head=crf --seeds 3",
-    "brown-pos": "brown-pos --vary model.character_cell=none,cnn --seeds 3",
+    "brown-pos": "brown-pos --vary model.head=softmax --seeds 3",
 }
 
 
