@@ -27,7 +27,8 @@ from ostinato.models import Tagger, predict_marginals, predict_tags
 from ostinato.nn import Layout
 from ostinato.progress import Progress
 
-NUMBERS_AT_A_TIME = 2**24  # of a CRF's transitions, (tokens, C, C)
+NUMBERS_AT_A_TIME = 2**24  # of words' scores and of a CRF's transitions
+EXCLUDED = 1e4  # taken off a score: nothing is left of exp, and no sentence without possible tags
 NOT_OF_TAGGERS = {"attention": "it has no pooling", "in-silico-mutagenesis": "its tokens are words, not nucleotides or amino acids"}
 
 
@@ -179,17 +180,38 @@ class SentenceVectors:
         with torch.no_grad():
             self.x = model.vectors(sentence.to(model.device))
 
+    def scores(self, x: Tensor) -> Tensor:
+        """The tags' scores at each word of copies of the sentence. (k, T, D) -> (k, T, C)."""
+        scores = self.model.score(x.flatten(0, 1), Layout(torch.full((len(x),), x.shape[1]), x.device))
+        return scores.float().view(len(x), x.shape[1], -1)
+
+    @torch.no_grad()
+    def marginals(self, scores: Tensor) -> Tensor:
+        """Each tag's probability at each word of copies of the sentence. (k, T, C) -> (k, T, C)."""
+        return self.model.marginals(scores.flatten(0, 1), torch.full((len(scores),), scores.shape[1])).view_as(scores)
+
     def log_marginals(self, x: Tensor) -> Tensor:
         """The logarithm of each tag's probability at each word of copies of the sentence. (k, T, D) -> (k, T, C)."""
-        lengths = torch.full((len(x),), x.shape[1])
-        scores = self.model.score(x.flatten(0, 1), Layout(lengths, x.device)).float()
-        p = self.model.marginals(scores, lengths)
-        return p.clamp(min=torch.finfo(p.dtype).tiny).log().view(len(x), x.shape[1], -1)  # (k·T, C) -> (k, T, C)
+        p = self.marginals(self.scores(x))
+        return p.clamp(min=torch.finfo(p.dtype).tiny).log()
+
+    def derivative(self, scores: Tensor, tokens: Tensor, tags: Tensor) -> Tensor:
+        """Of the log-odds of a tag of a word of each copy, by all scores: p(y | the tag there) − p(y | another there).
+
+        The log-odds are log Z over the sequences with that tag there, less log Z over those with another, and the
+        derivative of a log Z is its marginals. (k, T, C), (k,), (k,) -> (k, T, C).
+        """
+        copies = torch.arange(len(scores), device=scores.device)
+        with_it, without = scores.clone(), scores.clone()
+        with_it[copies, tokens] -= EXCLUDED
+        with_it[copies, tokens, tags] = scores[copies, tokens, tags]
+        without[copies, tokens, tags] -= EXCLUDED
+        return self.marginals(with_it) - self.marginals(without)
 
     def parts(self, count: int) -> Iterator[slice]:
         """So many copies, as many at a time as memory is sure to hold."""
-        steps, tags = len(self.x), self.model.head.out_features
-        size = max(1, NUMBERS_AT_A_TIME // (steps * tags * tags))
+        tags = self.model.head.out_features
+        size = max(1, NUMBERS_AT_A_TIME // (tags * max(tags, len(self.x))))
         return (slice(start, start + size) for start in range(0, count, size))
 
     @torch.no_grad()
@@ -206,14 +228,19 @@ class _TagWay:
     """The straight way from all words neutral (share 0) to the sentence (share 1); a row is a word and a tag of it."""
 
     def __init__(self, sentence: SentenceVectors, tokens: np.ndarray, tags: np.ndarray) -> None:
-        self.sentence, self.tokens, self.tags = sentence, torch.from_numpy(tokens), torch.from_numpy(tags)
+        self.sentence = sentence
+        self.tokens, self.tags = (torch.from_numpy(each).to(sentence.x.device) for each in (tokens, tags))
         self.difference = sentence.x - sentence.neutral
 
     @torch.no_grad()
     def log_odds(self, rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """As in `Way`."""
-        found = [self._log_odds(self._at(shares[part]), rows[part]) for part in self.sentence.parts(len(rows))]
-        return np.concatenate([np.empty(0), *(each.double().cpu().numpy() for each in found)])
+        found = [np.empty(0)]
+        for part in self.sentence.parts(len(rows)):
+            answers = self.sentence.log_marginals(self._at(shares[part]))
+            own = answers[torch.arange(len(answers)), self.tokens[rows[part]]]  # (k, T, C) -> (k, C)
+            found.append(log_odds(own, self.tags[rows[part]]).double().cpu().numpy())
+        return np.concatenate(found)
 
     def slopes(self, rows: np.ndarray, shares: np.ndarray) -> list[np.ndarray]:
         """As in `Way`."""
@@ -221,19 +248,15 @@ class _TagWay:
         for part in self.sentence.parts(len(rows)):
             x = self._at(shares[part]).requires_grad_()
             with torch.enable_grad():
-                total = self._log_odds(x, rows[part]).sum()
-            steps = (torch.autograd.grad(total, x)[0] * self.difference).sum(dim=2)  # (k, T, D) -> (k, T)
+                scores = self.sentence.scores(x)
+            by_scores = self.sentence.derivative(scores.detach(), self.tokens[rows[part]], self.tags[rows[part]])
+            steps = (torch.autograd.grad(scores, x, by_scores)[0] * self.difference).sum(dim=2)  # (k, T, D) -> (k, T)
             found += list(steps.double().cpu().numpy())
         return found
 
     def _at(self, shares: np.ndarray) -> Tensor:
         share = torch.from_numpy(shares).to(self.difference).view(-1, 1, 1)
         return self.sentence.neutral + share * self.difference  # (k, T, D)
-
-    def _log_odds(self, x: Tensor, rows: np.ndarray) -> Tensor:
-        answers = self.sentence.log_marginals(x)
-        own = answers[torch.arange(len(rows)), self.tokens[rows]]  # (k, T, C) -> (k, C)
-        return log_odds(own, self.tags[rows].to(own.device))
 
 
 Scores = tuple[list[np.ndarray], np.ndarray | None]  # of each (word, tag): one a word (T,); and the gaps

@@ -64,13 +64,24 @@ def test_integrated_gradients_add_up_to_the_difference(tagger):
         assert found.scores.sum() == pytest.approx(difference, rel=0.02, abs=0.01)
 
 
+def derivative_along_the_way(tagger, words, token, tag):
+    """(x − neutral) · ∂F/∂x of each word, by autograd through the probability."""
+    sentence, neutral = tagger.encoder_.encode([words]), neutral_vector(tagger)
+    x = tagger.model_.vectors(sentence).detach().requires_grad_()
+    p = tagger.model_.marginals(tagger.model_.score(x, Layout(sentence.lengths)), sentence.lengths)[token, tagger.encoder_.tags.index(tag)]
+    (gradient,) = torch.autograd.grad(p.log() - (1 - p).log(), x)
+    return ((x - neutral) * gradient).sum(dim=1).detach().numpy()
+
+
 def test_gradient_x_input_is_the_derivative_along_the_way(tagger):
     found = explain_tag(tagger, WORDS[2], token=0, tag="B-PER", method="gradient-x-input")
-    sentence, neutral = tagger.encoder_.encode([WORDS[2]]), neutral_vector(tagger)
-    x = tagger.model_.vectors(sentence).detach().requires_grad_()
-    p = tagger.model_.marginals(tagger.model_.score(x, Layout(sentence.lengths)), sentence.lengths)[0, tagger.encoder_.tags.index("B-PER")]
-    (gradient,) = torch.autograd.grad(p.log() - (1 - p).log(), x)
-    assert found.scores == pytest.approx(((x - neutral) * gradient).sum(dim=1).detach().numpy(), rel=1e-3, abs=1e-5)
+    assert found.scores == pytest.approx(derivative_along_the_way(tagger, WORDS[2], 0, "B-PER"), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize(("token", "tag"), [(0, "O"), (2, "B-LOC"), (3, "E-LOC")])
+def test_gradient_x_input_keeps_to_the_constraints(constrained, token, tag):
+    found = explain_tag(constrained, WORDS[3], token=token, tag=tag, method="gradient-x-input")
+    assert found.scores == pytest.approx(derivative_along_the_way(constrained, WORDS[3], token, tag), rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize("method", list(TAG_METHODS))
