@@ -137,7 +137,7 @@ def conll2003_chunk() -> Config:
     """Noun, verb and other phrases in English newswire."""
     config = conll2003_ner()
     data = config.data.model_copy(update={"name": "conll2003-chunk"})
-    return config.model_copy(update={"data": data, "training": config.training.model_copy(update={"max_epochs": 12})})
+    return config.model_copy(update={"data": data, "training": config.training.model_copy(update={"max_epochs": 10})})
 
 
 def brown_pos() -> Config:
@@ -157,7 +157,7 @@ def brown_pos() -> Config:
             character_size=50,
             capitals_size=10,
         ),
-        training=TrainingConfig(max_epochs=6, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
+        training=TrainingConfig(max_epochs=5, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
     )
 
 
