@@ -228,7 +228,7 @@ class TrainingConfig(Table):
     max_tokens: int | None = Field(None, ge=1, description="batches of about this many tokens instead of batch_size sequences")
     accumulate: int = Field(1, ge=1, description="batches to one optimizer step")
     lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its peak")
-    weight_decay: float = Field(0.01, ge=0, description="of weight matrices; embeddings, biases and norms have none")
+    weight_decay: float = Field(0.01, ge=0, description="of weight matrices; the tokens' vectors, biases and norms have none")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
     clip_norm: float | None = Field(1.0, gt=0, description="the gradient's largest norm")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
+from ostinato.data.files import ending_of
 from ostinato.data.readers import FIXED_COLUMNS, format_of, peek
 from ostinato.data.schemes import guess_scheme
 from ostinato.data.splits import SPLITS
-from ostinato.data.tagged import read_sentences, tags_of
+from ostinato.data.tagged import TAGGED_ENDINGS, read_sentences, tags_of
 from ostinato.errors import DataError
 
 Rows = list[dict[str, Any]]
@@ -30,7 +31,6 @@ HEADER_LABELS = {  # in a FASTA header: a regular expression, and what its group
 NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
 NUMBERS = set("0123456789+-.eE,;[] \t")
-TAGGED_ENDINGS = (".conll", ".conllu", ".bio", ".iob")
 LOOKED_AT = 1_000  # sentences
 MOSTLY = 0.9  # of a nucleotide sequence; the rest are codes for several bases, as R and Y
 
@@ -63,7 +63,7 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
 
 def _is_tagged(path: Path) -> bool:
     """Whether the file holds sentences with a tag for each token: by its ending, or by the lists in its first JSON line."""
-    if (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower() in TAGGED_ENDINGS:
+    if TAGGED_ENDINGS.get(ending_of(path)) in ("conll", "conllu"):
         return True
     if format_of(path) != "jsonl":
         return False
@@ -85,7 +85,7 @@ def _tagging(path: Path) -> tuple[Config, list[str]]:
     ]
     head = ModelConfig() if scheme is None else ModelConfig(head="crf", constrained=True)
     model = head.model_copy(update={"bidirectional": True, "hidden_size": 100, "dropout": 0.5, "character_cell": "cnn", "capitals_size": 8})
-    data = data.model_copy(update={"lowercase": True, "target_scheme": None if scheme is None else "bioes"})
+    data = data.model_copy(update={"lowercase": True, "scheme": scheme or "plain", "target_scheme": None if scheme is None else "bioes"})
     training = TrainingConfig(max_epochs=30, lr=2e-3, monitor="accuracy" if scheme is None else "f1")
     return Config(task="tagging", data=data, model=model, training=training), reasons
 

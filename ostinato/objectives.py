@@ -50,17 +50,22 @@ class Labelled(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """Encoded sentences and the tag indices (N,) of their tokens."""
+    """Encoded sentences and the tag indices (N,) of their tokens.
+
+    Args:
+        tags: as they were given, of each sentence; what answers are judged by. A batch has none.
+    """
 
     sentences: Sentences
     targets: Tensor
+    tags: list[list[str]]
 
     @property
     def lengths(self) -> Tensor:
         return self.sentences.lengths
 
     def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Tagged":
-        return Tagged(self.sentences.select(indices).to(device), self.targets[self.sentences.places(indices)].to(device))
+        return Tagged(self.sentences.select(indices).to(device), self.targets[self.sentences.places(indices)].to(device), [])
 
     def digest(self) -> str:
         return hashlib.sha256(self.sentences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
@@ -128,9 +133,8 @@ class Tagging:
 
     def figures(self, model: Tagger, data: Tagged) -> dict[str, float]:
         predicted, loss = predict_tags(model, data.sentences, data.targets)
-        lengths = data.lengths.tolist()
-        found, right = (self.encoder.decode(tags.numpy(), lengths) for tags in (predicted, data.targets))
-        metrics = tagging_metrics(right, found, known=None, scheme=self.encoder.scheme, tags=self.encoder.tags)
+        found = self.encoder.decode(predicted.numpy(), data.lengths.tolist())
+        metrics = tagging_metrics(data.tags, found, known=None, scheme=self.encoder.scheme, tags=self.encoder.tags)
         return {"loss": loss, **{name: metrics[name] for name in ("accuracy", "f1") if name in metrics}}
 
 

@@ -20,6 +20,7 @@ class Pretrained(NamedTuple):
         found: (V,) whether the row is the token's.
         beyond_words: K more words.
         beyond: (K, D) float32, their vectors.
+        skipped: lines of the file that could not be used and were left out.
         coverage: how many of the vocabulary's tokens are `exact`, `lower_cased` and `missing`, and their shares.
     """
 
@@ -27,6 +28,7 @@ class Pretrained(NamedTuple):
     found: Tensor
     beyond_words: tuple[str, ...]
     beyond: Tensor
+    skipped: int
     coverage: dict[str, float]
 
     def line(self, source: str) -> str:
@@ -34,7 +36,8 @@ class Pretrained(NamedTuple):
         exact, lower, missing = (self.coverage[f"{how}_share"] for how in ("exact", "lower_cased", "missing"))
         more = f", {lower:.1%} more in lower case" if lower else ""
         found = f"{exact:.1%} of the vocabulary found{more}, {missing:.1%} not"
-        return f"Vectors of {source}: {found}; {len(self.beyond_words):,} words beyond it."
+        left_out = f" {self.skipped:,} faulty lines left out." if self.skipped else ""
+        return f"Vectors of {source}: {found}; {len(self.beyond_words):,} words beyond it.{left_out}"
 
 
 def pretrained_for(config: DataConfig, vocabulary: Vocabulary | None, tokenizer: str = "words") -> Pretrained | None:
@@ -50,7 +53,7 @@ def pretrained_for(config: DataConfig, vocabulary: Vocabulary | None, tokenizer:
         raise ConfigError(f"vectors {config.vectors}: tokenizer {tokenizer} has no words to look up. Remove vectors, or use words or events.")
     read = read_vectors(config.vectors, vocabulary.tokens, beyond=config.vectors_beyond, on_fault=config.vectors_on_fault)
     matrix, found, beyond = (torch.from_numpy(part) for part in (read.matrix, read.found, read.beyond))
-    return Pretrained(matrix, found > 0, read.beyond_words, beyond, read.coverage)
+    return Pretrained(matrix, found > 0, read.beyond_words, beyond, read.skipped, read.coverage)
 
 
 def check_size(vectors: Pretrained | None, config: Config) -> None:

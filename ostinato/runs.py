@@ -172,7 +172,7 @@ def evaluate_tagger(folder: Path, sentences: list[Sentence] | None = None) -> di
 
     Raises:
         RunError: the run is not finished, or has no test split.
-        DataError: a tag that training never saw, or that the scheme does not allow.
+        DataError: a tag that the scheme does not allow.
     """
     model, _, encoder, _ = load_network(model_file(folder))
     assert isinstance(model, Tagger) and isinstance(encoder, TagEncoder)

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from ostinato.data.columns import Sentence, write_columns
-from ostinato.data.schemes import Entity, conlleval_entities
-from ostinato.data.spans import tokenize_text
+from ostinato.data.columns import Sentence, from_text, write_columns
+from ostinato.data.schemes import OUTSIDE, Entity, conlleval_entities
 from ostinato.errors import DataError
 from ostinato.estimators import SequenceTagger
 from ostinato.models import predict_certain_tags
@@ -18,48 +17,37 @@ ROWS_AT_A_TIME = 512
 STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan", "bold red")
 
 
-class Tokens(NamedTuple):
-    """A sentence to tag: its words, and the text with each word's characters, where it was a text."""
-
-    words: list[str]
-    text: str | None
-    offsets: list[tuple[int, int]]
-    place: str
-
-
 class Answer(NamedTuple):
-    """A sentence's tags and how probable each is; entities where the tags mark such."""
+    """A sentence's tags and how probable each is.
 
-    tokens: Tokens
+    Args:
+        entities: None: the tags mark none.
+    """
+
+    sentence: Sentence
     tags: list[str]
     probabilities: list[float]
-    entities: list[Entity]
+    entities: list[Entity] | None
 
     def probability(self, entity: Entity) -> float:
         """That of the entity's least sure token."""
         return min(self.probabilities[entity.start : entity.end])
 
 
-def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Tokens]:
+def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence]:
     """Texts, each with its place, cut into words and punctuation marks.
 
     Raises:
         DataError: a text holds no word.
     """
     for place, text in texts:
-        tokens = tokenize_text(text)
-        if not tokens:
+        sentence = from_text(text, place)
+        if not sentence.words:
             raise DataError(f"{place}: the sentence is empty: there is nothing to tag. Leave it out.")
-        yield Tokens([word for word, _, _ in tokens], text, [(start, end) for _, start, end in tokens], place)
+        yield sentence
 
 
-def from_sentences(sentences: Iterable[Sentence]) -> Iterator[Tokens]:
-    """Sentences of a file, their words joined by blanks where a text is wanted."""
-    for sentence in sentences:
-        yield Tokens(sentence.words, None, [], sentence.place)
-
-
-def answers(tagger: SequenceTagger, sentences: Iterator[Tokens]) -> Iterator[Answer]:
+def answers(tagger: SequenceTagger, sentences: Iterator[Sentence]) -> Iterator[Answer]:
     """The answer to each sentence, in order."""
     encoder = tagger.encoder_
     while batch := list(islice(sentences, ROWS_AT_A_TIME)):
@@ -67,18 +55,18 @@ def answers(tagger: SequenceTagger, sentences: Iterator[Tokens]) -> Iterator[Ans
         best, certainty = predict_certain_tags(tagger.model_, encoded)
         sure = certainty.tolist()
         start = 0
-        for tokens, tags in zip(batch, encoder.decode(best.numpy(), encoded.lengths.tolist()), strict=True):
-            marked = conlleval_entities(tags) if encoder.scheme is not None else []
-            yield Answer(tokens, tags, sure[start : start + len(tags)], marked)
+        for sentence, tags in zip(batch, encoder.decode(best.numpy(), encoded.lengths.tolist()), strict=True):
+            marked = None if encoder.scheme is None else conlleval_entities(tags)
+            yield Answer(sentence, tags, sure[start : start + len(tags)], marked)
             start += len(tags)
 
 
 def json_lines(found: Iterable[Answer]) -> Iterator[str]:
     """A JSON line a sentence: `tokens`, `tags`, `probabilities`; with entities `spans`, in characters of `text` or in tokens."""
     for answer in found:
-        row: dict[str, Any] = {} if answer.tokens.text is None else {"text": answer.tokens.text}
-        row |= {"tokens": answer.tokens.words, "tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
-        if answer.entities or any(tag == "O" for tag in answer.tags):
+        row: dict[str, Any] = {} if answer.sentence.text is None else {"text": answer.sentence.text}
+        row |= {"tokens": answer.sentence.words, "tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
+        if answer.entities is not None:
             row["spans"] = [_span(answer, entity) for entity in answer.entities]
         yield json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -86,17 +74,16 @@ def json_lines(found: Iterable[Answer]) -> Iterator[str]:
 def column_lines(found: Iterable[Answer]) -> Iterator[str]:
     """Word, tab, tag; an empty line after each sentence."""
     for answer in found:
-        yield from write_columns([Sentence(answer.tokens.words, None, answer.tokens.place)], [answer.tags])
+        yield from write_columns([answer.sentence], [answer.tags])
 
 
 def coloured(found: Iterable[Answer]) -> Iterator[Text]:
-    """A line a sentence: entities in the colour of their type, followed by it; other tags after each word."""
+    """A line a sentence: entities in the colour of their type, followed by it; where the tags mark none, so each word whose tag is not O."""
     styles: dict[str, str] = {}
     for answer in found:
-        text, offsets = _laid_out(answer.tokens)
+        text, offsets = _laid_out(answer.sentence)
         line, at = Text(), 0
-        marked = answer.entities or ([Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags)] if "O" not in answer.tags else [])
-        for entity in marked:
+        for entity in answer.entities if answer.entities is not None else [Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags) if tag != OUTSIDE]:
             start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
             style = styles.setdefault(entity.type, STYLES[len(styles) % len(STYLES)])
             line.append(text[at:start]).append(text[start:end], style).append(f"[{entity.type}]", "dim")
@@ -108,18 +95,18 @@ FORMATS: dict[str, Callable[[Iterable[Answer]], Iterator[Any]]] = {"jsonl": json
 
 
 def _span(answer: Answer, entity: Entity) -> dict[str, Any]:
-    text, offsets = _laid_out(answer.tokens)
+    text, offsets = _laid_out(answer.sentence)
     start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
-    where = {"start": start, "end": end} if answer.tokens.text is not None else {"first_token": entity.start, "end_token": entity.end}
+    where = {"start": start, "end": end} if answer.sentence.text is not None else {"first_token": entity.start, "end_token": entity.end}
     return {**where, "label": entity.type, "text": text[start:end], "probability": round(answer.probability(entity), 6)}
 
 
-def _laid_out(tokens: Tokens) -> tuple[str, Sequence[tuple[int, int]]]:
-    """The text and each word's characters in it."""
-    if tokens.text is not None:
-        return tokens.text, tokens.offsets
+def _laid_out(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
+    """The text, else the words joined by blanks, and each word's characters in it."""
+    if sentence.text is not None:
+        return sentence.text, sentence.offsets
     offsets, at = [], 0
-    for word in tokens.words:
+    for word in sentence.words:
         offsets.append((at, at + len(word)))
         at += len(word) + 1
-    return " ".join(tokens.words), offsets
+    return " ".join(sentence.words), offsets

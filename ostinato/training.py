@@ -163,7 +163,7 @@ def end_epoch(
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), fused; weight matrices decay, embeddings, biases and norms do not."""
+    """AdamW (Loshchilov & Hutter 2019), fused; weight matrices decay, the tokens' vectors, biases and norms do not."""
     decaying: list[Tensor] = []
     others: list[Tensor] = []
     for name, parameter in model.named_parameters():

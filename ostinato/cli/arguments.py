@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ostinato.config import Config, DataConfig, TaskName
+    from ostinato.data.columns import Sentence
     from ostinato.data.examples import Record
     from ostinato.estimators import SequenceClassifier
-    from ostinato.tag_prediction import Tokens
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")]
@@ -68,15 +68,20 @@ def is_data_file(what: str) -> bool:
 
 
 def reading(run: Path, file: Path, settings: list[str], task: "TaskName" = "classification") -> "DataConfig":
-    """How to read `file`: as the run's own data file, but for the settings."""
+    """How to read `file`: as the run's own data file, but for the settings, and for the format where the ending tells it."""
     from ostinato.config import Config, DataConfig, override, read_config
+    from ostinato.data.files import ending_of
+    from ostinato.data.readers import ENDINGS
+    from ostinato.data.tagged import TAGGED_ENDINGS
 
     for setting in settings:
         if not setting.startswith("data."):
             raise ConfigError(f"--set {setting}: the model is trained already. Set only how the file is read, for example: --set data.text_column=review")
     own = run / "config.toml"
     data = read_config(own).data if own.exists() else DataConfig(path=str(file))
-    elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column", "format"))
+    elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column"))
+    if ending_of(file) in (ENDINGS if task == "classification" else TAGGED_ENDINGS):
+        elsewhere["format"] = None
     return override(Config(task=task, data=data.model_copy(update={**elsewhere, "path": str(file), "vectors": None})), settings).data
 
 
@@ -94,7 +99,7 @@ def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: l
     return read_records(path, reading(run, path, settings), labelled=False)
 
 
-def tokens_of(run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Tokens]":
+def sentences_of(run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Sentence]":
     """The sentences of --text, of standard input (a text a line), or of a file."""
     from ostinato import prediction, tag_prediction
     from ostinato.data.tagged import read_sentences
@@ -104,7 +109,7 @@ def tokens_of(run: Path, file: str | None, text: list[str] | None, settings: lis
     if file == "-":
         return tag_prediction.from_texts(prediction.lines(sys.stdin.buffer))
     path = Path(str(file))
-    return tag_prediction.from_sentences(read_sentences(path, reading(run, path, settings, "tagging"), labelled=False))
+    return read_sentences(path, reading(run, path, settings, "tagging"), labelled=False)
 
 
 def interrupt(number: int, frame: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json, records_of, tokens_of
+from ostinato.cli.arguments import FileSettings, Json, records_of, sentences_of
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def _sentences(tagger: "SequenceTagger", run: Path, file: str | None, text: list
         from ostinato.report.tagger_facts import sentences_to_explain
 
         return sentences_to_explain(run, tagger.encoder_.scheme)[: rows or 5]
-    from ostinato.data.columns import Sentence
-
-    return [Sentence(each.words, None, each.place) for each in islice(tokens_of(run, file, text, settings), rows)]
+    return list(islice(sentences_of(run, file, text, settings), rows))
 
 
 def _explained_tags(tagger: "SequenceTagger", sentences: "list[Sentence]", method: str, tag: str | None, numbers: list[int] | None) -> "ExplainedTags":

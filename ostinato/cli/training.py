@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json, Settings, config_of, preset_names, reading, records_of, tokens_of
+from ostinato.cli.arguments import FileSettings, Json, Settings, config_of, preset_names, reading, records_of, sentences_of
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ostinato.data.columns import Sentence
     from ostinato.estimators import SequenceTagger
-    from ostinato.tag_prediction import Tokens
 
 PredictionFormat = Literal["jsonl", "conll", "text"]
 
@@ -116,7 +116,7 @@ def predict(
 
     model = load(run)
     if isinstance(model, SequenceTagger):
-        _tag(model, tokens_of(run, file, text, settings or []), form or ("text" if sys.stdout.isatty() else "jsonl"))
+        _tag(model, sentences_of(run, file, text, settings or []), form or ("text" if sys.stdout.isatty() else "jsonl"))
         return
     if form not in (None, "jsonl"):
         raise ConfigError(f"--format {form}: is for taggers, and {run} is a classifier. Leave it away: the answers are JSON lines.")
@@ -125,7 +125,7 @@ def predict(
     sys.stdout.flush()
 
 
-def _tag(tagger: "SequenceTagger", sentences: "Iterator[Tokens]", form: str) -> None:
+def _tag(tagger: "SequenceTagger", sentences: "Iterator[Sentence]", form: str) -> None:
     """Write the answers as they come."""
     from rich.console import Console
 

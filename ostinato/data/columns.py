@@ -18,11 +18,26 @@ Line = tuple[int, str]  # counted from 1, without its line end
 
 
 class Sentence(NamedTuple):
-    """Words and their tags (None: not labelled); `place` is the file and the line of the first word."""
+    """Words and their tags.
+
+    Args:
+        tags: None: not labelled.
+        place: the file and the line of the first word.
+        text: that the words were cut out of, if they were.
+        offsets: of each word in the text: characters start ≤ c < end, counted from 0.
+    """
 
     words: list[str]
     tags: list[str] | None
     place: str
+    text: str | None = None
+    offsets: Sequence[tuple[int, int]] = ()
+
+
+def from_text(text: str, place: str) -> Sentence:
+    """A text cut into words and punctuation marks."""
+    tokens = tokenize_text(text)
+    return Sentence([word for word, _, _ in tokens], None, place, text, [(start, end) for _, start, end in tokens])
 
 
 def read_columns(path: Path, *, word_column: str = "0", tag_column: str = "-1", labelled: bool = True) -> Iterator[Sentence]:
@@ -95,22 +110,30 @@ def read_tag_jsonl(path: Path, *, word_column: str = "tokens", tag_column: str =
     for row_place, row in jsonl_rows(path):
         place = f"{path}, line {row_place.rpartition(' ')[2]}"
         if word_column in row or "text" not in row:
-            words, tags = _listed(row, word_column, tag_column, labelled, place)
+            sentence = Sentence(*_listed(row, word_column, tag_column, labelled, place), place)
         else:
-            words, tags = _spanned(row, labelled, place)
-        if not words:
+            sentence = _spanned(row, labelled, place)
+        if not sentence.words:
             raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
+        if not all(map(is_writable, sentence.words)):
+            raise DataError(f"{place}: a word holds half a character (a lone surrogate, as of a cut emoji). Write it whole, or remove it.")
         empty = False
-        yield Sentence(words, tags, place)
+        yield sentence
     if empty:
         raise _no_sentence(path)
+
+
+def is_writable(word: str) -> bool:
+    """Whether UTF-8 has it: half of a character of two surrogates, which JSON can spell, it has not."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:
     """The lines of a file that `read_columns` reads: word, tab, tag; an empty line after each sentence.
 
     Raises:
-        DataError: a sentence has not one tag for each word, or a word holds a tab or a line end.
+        DataError: a sentence has not one tag for each word; a word holds a tab or a line end, or would be read as a
+            comment or the start of a document.
     """
     for sentence, its_tags in zip(sentences, tags, strict=True):
         if len(its_tags) != len(sentence.words):
@@ -118,6 +141,8 @@ def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> I
         for word, tag in zip(sentence.words, its_tags, strict=True):
             if any(character in word for character in "\t\n\r"):
                 raise DataError(f"{sentence.place}: the word {word!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
+            if word == DOCUMENT or word.startswith("# "):
+                raise DataError(f"{sentence.place}: the word {word!r} is a break or a comment in columns. Write JSONL instead.")
             yield f"{word}\t{tag}\n"
         yield "\n"
 
@@ -232,20 +257,20 @@ def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], 
     return [str(value) for value in values]
 
 
-def _spanned(row: dict[str, Any], labelled: bool, place: str) -> tuple[list[str], list[str] | None]:
+def _spanned(row: dict[str, Any], labelled: bool, place: str) -> Sentence:
     text = row["text"]
     if not isinstance(text, str):
         raise DataError(f"{place}: text is {text!r}, expected a text. Write it in quotes.")
     if not labelled:
-        return [word for word, _, _ in tokenize_text(text)], None
+        return from_text(text, place)
     if not isinstance(row.get("spans"), list):
         raise DataError(f"{place}: spans are {row.get('spans')!r}, expected a list. Write [] where the text has none.")
     spans = [_to_span(span, place) for span in row["spans"]]
     try:
-        words, tags, _ = spans_to_tags(text, spans)
+        words, tags, offsets = spans_to_tags(text, spans)
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
-    return words, tags
+    return Sentence(words, tags, place, text, offsets)
 
 
 def _to_span(value: Any, place: str) -> Span:

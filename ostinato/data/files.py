@@ -43,6 +43,11 @@ def open_text(path: Path) -> Iterator[TextIO]:
         yield text
 
 
+def ending_of(path: Path) -> str:
+    """What names the format, in lower case: the ending, but for `.gz`."""
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
 def installed_file(package: str, *parts: str) -> Path | None:
     """A file inside an installed package, found without running the package's code."""
     spec = importlib.util.find_spec(package)
@@ -53,7 +58,7 @@ def installed_file(package: str, *parts: str) -> Path | None:
 
 
 def _open_bytes(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _first_undecodable(path: Path) -> tuple[int, int] | None:

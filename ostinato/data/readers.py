@@ -11,6 +11,7 @@ import numpy as np
 from ostinato.config import DataConfig
 from ostinato.data.examples import Record, Sequence
 from ostinato.data.fasta import fasta_rows, with_labels
+from ostinato.data.files import ending_of
 from ostinato.data.tables import Row, csv_rows, jsonl_rows, parquet_rows
 from ostinato.data.timeseries import to_series, ts_rows
 from ostinato.errors import ConfigError, DataError, suggest
@@ -46,7 +47,7 @@ def format_of(path: Path, config: DataConfig | None = None) -> str:
     """
     if config is not None and config.format is not None:
         return config.format
-    ending = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    ending = ending_of(path)
     if ending not in ENDINGS:
         raise DataError(f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(ENDINGS)}. Convert the file, or set format.")
     return ENDINGS[ending]

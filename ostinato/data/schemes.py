@@ -20,6 +20,8 @@ import numpy as np
 from ostinato.errors import DataError, look_up
 
 OUTSIDE = "O"
+TYPED = re.compile(r"[BIES]-.")
+FEW = 0.1  # of the tags but O: misspelt, and not a sign of another kind of tags
 ENTITY_TAG = re.compile(r"O|[BIES]-.+|[BI]")  # without a type only B and I: a tag S or E alone is more often a part of speech
 
 
@@ -176,14 +178,19 @@ def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarra
 def guess_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
     """The scheme that the tags keep to, or None where they are not entity tags (parts of speech, or O alone).
 
-    No two schemes fit tags that spell an entity. Where none fits all sentences, it is the one with the fewest faults;
-    `faults` then tells where.
+    No two schemes fit tags that spell an entity. Where none fits all sentences, or a few tags in a hundred are no entity
+    tags, it is the one with the fewest faults; `faults` then tells where.
     """
     pairs: Counter[tuple[str, str]] = Counter()
     for tags in sentences_of_tags:
         pairs.update(zip([OUTSIDE, *tags], [*tags, OUTSIDE], strict=True))
     seen = {tag for pair in pairs for tag in pair}
-    if seen <= {OUTSIDE} or not all(ENTITY_TAG.fullmatch(tag) for tag in seen):
+    strange = {tag for tag in seen if not ENTITY_TAG.fullmatch(tag)}
+    after_any = Counter[str]()
+    for (_, tag), count in pairs.items():
+        after_any[tag] += count
+    marks = after_any.total() - after_any[OUTSIDE]
+    if not marks or sum(after_any[tag] for tag in strange) > FEW * marks or (strange and not any(TYPED.match(tag) for tag in seen)):
         return None
     wrong = {name: sum(count for pair, count in pairs.items() if not _fits(rule, *pair)) for name, rule in SCHEMES.items()}
     return min(("iob2", "bioes", "iob1"), key=wrong.__getitem__)

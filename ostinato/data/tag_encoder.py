@@ -74,7 +74,7 @@ class TagEncoder:
         target_scheme = None if scheme is None else target_scheme or scheme
         learnt = {tag for sequence in tags for tag in _converted(sequence, scheme, target_scheme)}
         if target_scheme is not None:  # a type met in one position can stand in any other
-            learnt |= {f"{prefix}-{tag[2:]}" for tag in learnt if tag != "O" for prefix in PREFIXES[target_scheme]}
+            learnt |= {prefix + tag[1:] for tag in learnt if tag != OUTSIDE for prefix in PREFIXES[target_scheme]}
         vocabulary = Vocabulary.fit(words, min_count, max_size)
         return cls(vocabulary, Vocabulary.fit(characters), tuple(sorted(learnt)), lowercase, scheme, target_scheme)
 
@@ -120,11 +120,10 @@ class TagEncoder:
         return torch.tensor(indices, dtype=torch.int64)
 
     def decode(self, indices: np.ndarray, lengths: Sequence[int]) -> list[list[str]]:
-        """Tags in the scheme of those that were given, from their indices (N,); for `UNSEEN` what no model answers."""
-        unseen = "?" if self.scheme is None else OUTSIDE
+        """Tags in the scheme of those that were given, from their indices (N,)."""
         names, done, start = self.tags, [], 0
         for length in lengths:
-            tags = [unseen if index == UNSEEN else names[index] for index in indices[start : start + length]]
+            tags = [names[index] for index in indices[start : start + length]]
             if self.scheme != self.target_scheme:  # where the model broke its scheme, entities are read as conlleval reads them
                 tags = to_tags(conlleval_entities(tags), length, str(self.scheme))
             done.append(tags)
@@ -132,7 +131,7 @@ class TagEncoder:
         return done
 
     def knows(self, words: Sequence[str]) -> np.ndarray:
-        """(n,) whether training met each word, as the vocabulary has it."""
+        """(n,) whether each word is in the vocabulary of the training split."""
         return np.array([0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words], dtype=bool)
 
     @cached_property

@@ -12,12 +12,14 @@ import numpy as np
 from ostinato.config import DataConfig
 from ostinato.data.columns import Sentence, read_columns, read_conllu, read_tag_jsonl
 from ostinato.data.corpora import brown, conll2003
-from ostinato.data.readers import format_of
+from ostinato.data.files import ending_of
 from ostinato.data.schemes import entities, faults, guess_scheme
 from ostinato.data.splits import SPLITS
 from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]
+
+TAGGED_ENDINGS = {".conll": "conll", ".bio": "conll", ".iob": "conll", ".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 SHOWN_TAGS = 10
 
 
@@ -62,7 +64,7 @@ class TagAudit:
         repeated: sentences of one given split that are also in a later one; kept.
         unlearnt: of each split but train, the tags that train does not have.
         vectors: the vectors' coverage in words.
-        unknown: of each split but train, the share of tokens that training never met.
+        unknown: of each split but train, the share of tokens outside the vocabulary.
     """
 
     scheme: str | None
@@ -91,7 +93,7 @@ class TagAudit:
             yield f"Tags only in {split}, so never learnt: {', '.join(tags[:SHOWN_TAGS])}{', …' if len(tags) > SHOWN_TAGS else ''}."
         for split, share in (self.unknown or {}).items():
             if share:
-                yield f"{share:.1%} of {split}'s tokens were never met in training."
+                yield f"{share:.1%} of {split}'s tokens are outside the vocabulary of train."
         if self.vectors is not None:
             yield self.vectors
 
@@ -155,7 +157,7 @@ def read_sentences(path: Path, config: DataConfig, *, labelled: bool = True) -> 
     Raises:
         DataError: see the readers in `columns`.
     """
-    kind = format_of(path, config) if config.format is not None or path.suffix in (".jsonl", ".ndjson", ".conllu") else "conll"
+    kind = config.format or TAGGED_ENDINGS.get(ending_of(path), "conll")
     if kind == "conllu":
         return read_conllu(path, tag_column=config.tag_column or "upos", labelled=labelled)
     if kind == "jsonl":
@@ -177,15 +179,21 @@ def scheme_of(scheme: str | None, tags: Sequence[Sequence[str]], places: Sequenc
     Raises:
         DataError: tags that the scheme does not allow; names the place.
     """
-    if scheme == "plain":
-        return None
-    scheme = scheme or guess_scheme(tags)
-    if scheme is None:
-        return None
+    scheme = None if scheme == "plain" else scheme or guess_scheme(tags)
+    if scheme is not None:
+        check_tags(scheme, tags, places)
+    return scheme
+
+
+def check_tags(scheme: str, tags: Sequence[Sequence[str]], places: Sequence[str]) -> None:
+    """Refuse tags that the scheme does not allow.
+
+    Raises:
+        DataError: there are such; names the place.
+    """
     for sequence, place in zip(tags, places, strict=True):
         for token, reason in faults(sequence, scheme):
             raise DataError(f"{place}, token {token + 1}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
-    return scheme
 
 
 def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:
@@ -227,7 +235,7 @@ def _fraction(sentences: list[Sentence], config: DataConfig) -> list[Sentence]:
 
 
 def _repeated(given: Splits) -> dict[str, int]:
-    """Of each pair of given splits, how many sentences of the first are also in the second, with the same tags."""
+    """Of each pair of given splits, how many sentences of the first are also in the second, word for word."""
     found = {}
     names = [split for split in SPLITS if split in given]
     for number, first in enumerate(names):

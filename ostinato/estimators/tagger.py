@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator
 
 from ostinato.checkpoint import TrainingState, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
+from ostinato.data.columns import is_writable
 from ostinato.data.encoder import plain
 from ostinato.data.sentences import Sentences
 from ostinato.data.spans import tokenize_text
 from ostinato.data.tag_encoder import TagEncoder
-from ostinato.data.tagged import scheme_of
+from ostinato.data.tagged import check_tags, scheme_of
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.tagging import tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
@@ -157,13 +158,14 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         """
         config = self._config()
         sentences, tags = checked_rows(X, y, "sentence")
+        scheme = scheme_of(config.data.scheme, tags, [f"sentence {row}" for row in range(len(tags))])
+        check_scheme(scheme, config)
         if validation_data is not None:
-            held_out = checked_rows(*validation_data, "validation sentence")
+            held_out = checked_rows(*validation_data, "validation sentence", scheme)
         elif self.patience is not None:
             (sentences, tags), held_out = self._hold_out(sentences, tags)
         else:
             held_out = ([], [])
-        scheme = scheme_of(config.data.scheme, tags, [f"sentence {row}" for row in range(len(tags))])
         encoder = TagEncoder.fit(
             sentences, tags, scheme=scheme, **config.data.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"})
         )
@@ -189,13 +191,15 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Iterable[Any]) -> list[np.ndarray]:
         """The probability of each tag at each token: an array (T, C) a sentence, columns as in `classes_`."""
         sentences = self._encode(X)
-        return list(np.split(predict_marginals(self.model_, sentences).numpy(), sentences.lengths.cumsum(0)[:-1].numpy()))
+        ends = sentences.lengths.cumsum(0).numpy()
+        return np.split(predict_marginals(self.model_, sentences).numpy(), ends)[: len(ends)]
 
     def score(self, X: Iterable[Any], y: Iterable[Sequence[str]]) -> float:
         """Micro F1 of entities where the tags mark such, else the share of tokens that are right."""
-        sentences, tags = checked_rows(X, y, "sentence")
-        figures = tagging_metrics(tags, self.predict(sentences), known=None, scheme=self._encoder().scheme, tags=self._encoder().tags)
-        return float(figures["f1" if self.encoder_.scheme is not None else "accuracy"])
+        scheme = self._encoder().scheme
+        sentences, tags = checked_rows(X, y, "sentence", scheme)
+        figures = tagging_metrics(tags, self.predict(sentences), known=None, scheme=scheme, tags=self.encoder_.tags)
+        return float(figures["f1" if scheme is not None else "accuracy"])
 
     def save(self, path: str | Path) -> None:
         """Write one file that `ostinato.load` reads: weights, layers, words and tags, without pickle.
@@ -269,7 +273,23 @@ def fit_tagger(
 def encode_tagged(encoder: TagEncoder, sentences: list[list[str]], tags: list[list[str]], name: str | list[str]) -> Tagged:
     """Sentences and tags as a model reads them; `name` and a number, or the places, name a sentence in messages."""
     places = name if isinstance(name, list) else [f"{name} {row}" for row in range(len(sentences))]
-    return Tagged(encoder.encode(sentences), encoder.encode_tags(tags, places))
+    return Tagged(encoder.encode(sentences), encoder.encode_tags(tags, places), tags)
+
+
+def check_scheme(scheme: str | None, config: Config) -> None:
+    """Refuse what a config wants of entities where the tags mark none.
+
+    Raises:
+        ConfigError: it wants such; names the keys.
+    """
+    wants = {
+        "data.target_scheme": config.data.target_scheme is not None,
+        "model.constrained": config.model.constrained,
+        "training.monitor f1": config.training.monitor == "f1",
+    }
+    idle = [key for key, wanted in wants.items() if wanted]
+    if scheme is None and idle:
+        raise ConfigError(f"{', '.join(idle)}: the tags mark no entities. Leave it away, or set data.scheme to iob1, iob2 or bioes if they should.")
 
 
 def as_sentences(X: Iterable[Any], name: str) -> list[list[str]]:
@@ -284,19 +304,19 @@ def as_sentences(X: Iterable[Any], name: str) -> list[list[str]]:
     for row, sentence in enumerate(X):
         words = [word for word, _, _ in tokenize_text(sentence)] if isinstance(sentence, str) else list(sentence)
         for word in words:
-            if not isinstance(word, str) or not word:
-                raise DataError(f"{name} {row}: {word!r} is not a word. Expected a list of non-empty strings.")
+            if not isinstance(word, str) or not word or not is_writable(word):
+                raise DataError(f"{name} {row}: {word!r} is not a word. Expected a list of non-empty strings, of whole characters.")
         if not words:
             raise DataError(f"{name} {row}: the sentence is empty: there is nothing to tag. Leave it out.")
         sentences.append([str(word) for word in words])
     return sentences
 
 
-def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str) -> TaggedRows:
-    """Sentences and their tags, as many as words.
+def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None) -> TaggedRows:
+    """Sentences and their tags, as many as words, in the scheme where one is given.
 
     Raises:
-        DataError: they differ in number; names the row.
+        DataError: they differ in number, or a tag cannot be used; names the row.
     """
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
@@ -304,4 +324,9 @@ def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str) -> Tag
     for row, (words, given) in enumerate(zip(sentences, tags, strict=True)):
         if len(words) != len(given):
             raise DataError(f"{name} {row}: {len(words)} words with {len(given)} tags. Give each word one tag.")
+        for tag in given:
+            if not isinstance(tag, str) or not tag:
+                raise DataError(f"{name} {row}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags].")
+    if scheme is not None:
+        check_tags(scheme, tags, [f"{name} {row}" for row in range(len(tags))])
     return sentences, tags

@@ -55,7 +55,7 @@ def tagging_metrics(targets: Tags, predictions: Tags, *, known: Sequence[Sequenc
     Args:
         targets: the tags of each sentence.
         predictions: likewise.
-        known: whether training saw each word; gives `accuracy_unknown`, over the words it never saw (None: there are none).
+        known: whether each word is in the training vocabulary; gives `accuracy_unknown`, over those outside (None: there are none).
         scheme: of entity tags; None: the tags stand for themselves, as parts of speech do.
         tags: all tags in their order, in which equally frequent confusions are listed.
 

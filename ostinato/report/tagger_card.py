@@ -60,7 +60,7 @@ def _limits_of_the_test(facts: TaggerFacts) -> Iterator[str]:
     if test[score] <= commonest[score]:
         yield f"It does not beat each word's commonest tag: {percent(test[score])} against {percent(commonest[score])}."
     if test["accuracy_unknown"] is not None and test["accuracy"] - test["accuracy_unknown"] > NOTABLE:
-        yield f"Of words that training never met it tags {percent(test['accuracy_unknown'])} right, of all {percent(test['accuracy'])}."
+        yield f"Of words outside the training vocabulary it tags {percent(test['accuracy_unknown'])} right, of all {percent(test['accuracy'])}."
     held = {kind: each for kind, each in test.get("by_type", {}).items() if each["support"]}
     if held:
         kind, weakest = min(held.items(), key=lambda item: item[1]["f1"])
@@ -73,7 +73,7 @@ def _limits_of_the_test(facts: TaggerFacts) -> Iterator[str]:
 def _metrics(facts: TaggerFacts) -> list[str]:
     entity = "Precision, recall and F1 of entities, which are right when type, first and last token are; " if facts.audit.scheme is not None else ""
     return [
-        f"{entity}{'accuracy' if entity else 'Accuracy'} of tags, also on words that training never met; beside each word's commonest tag.",
+        f"{entity}{'accuracy' if entity else 'Accuracy'} of tags, also on words outside the training vocabulary; beside each word's commonest tag.",
         "Intervals are 95\u00a0%, by bootstrap over the test sentences.",
     ]
 

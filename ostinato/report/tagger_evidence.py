@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ostinato.data.columns import Sentence
 from ostinato.data.schemes import conlleval_entities
 from ostinato.estimators import SequenceTagger
 from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
@@ -13,7 +14,7 @@ from ostinato.explanation.tagging import TAG_METHODS, explain_tag, explain_tags
 from ostinato.progress import Progress
 from ostinato.report.evidence import spread
 from ostinato.report.tagger_facts import Answered
-from ostinato.tag_prediction import Answer, Tokens, answers
+from ostinato.tag_prediction import Answer, answers
 
 MEASURED = 40  # test sentences whose explanations are measured
 KINDS_SHOWN, MISTAKES_SHOWN = 4, 6
@@ -50,9 +51,8 @@ class _Found(NamedTuple):
 
 def collect_tag_evidence(tagger: SequenceTagger, answered: Sequence[Answered], *, progress: Progress) -> TagEvidence:
     """Explain a run's tagger on its test split, whose sentences are all in what the run kept."""
-    given = list(answers(tagger, (Tokens(each.tokens, None, [], each.place) for each in answered)))
-    marks = tagger.encoder_.scheme is not None
-    found = [each for row, answer in enumerate(given) for each in _found(row, answer, answered[row].tags, marks)]
+    given = list(answers(tagger, (Sentence(each.tokens, None, each.place) for each in answered)))
+    found = [each for row, answer in enumerate(given) for each in _found(row, answer, answered[row].tags)]
     rows = sorted({each.row for each in found})
     some = [answered[rows[place]].tokens for place in spread(len(rows), MEASURED)]
     measured = []
@@ -71,8 +71,8 @@ def collect_confusions(answered: Sequence[Answered], tags: Sequence[Sequence[obj
     return shown
 
 
-def _found(row: int, answer: Answer, true: Sequence[str], marks_entities: bool) -> Iterator[_Found]:
-    if marks_entities:
+def _found(row: int, answer: Answer, true: Sequence[str]) -> Iterator[_Found]:
+    if answer.entities is not None:
         right = set(conlleval_entities(true))
         for entity in answer.entities:
             sure = answer.probabilities[entity.start : entity.end]

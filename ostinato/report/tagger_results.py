@@ -108,7 +108,7 @@ def _metrics(facts: TaggerFacts) -> "Markup":
             rows.append((name, *columns))
     told = (
         f"Of {counted(test['num_tokens'], 'token')} in {counted(test['num_sentences'], 'test sentence')}, scored once. "
-        f"{counted(test['unknown_tokens'], 'token')} {'is' if test['unknown_tokens'] == 1 else 'are'} of words that training never met. "
+        f"{counted(test['unknown_tokens'], 'token')} {'is' if test['unknown_tokens'] == 1 else 'are'} of words outside the training vocabulary. "
         "Intervals come from resampled sentences: they say how far a figure could be off, had the split held others. "
         f"The calibration error ({test['ece']:.3f}) is the mean distance of a tag's probability to the share of such tags that is right."
     )

@@ -16,6 +16,7 @@ from ostinato.data.columns import Sentence
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import TaggedDataset, load_tagged, tags_of
 from ostinato.estimators import SequenceTagger, encode_tagged, fit_tagger
+from ostinato.estimators.tagger import check_scheme
 from ostinato.evaluation.baselines import commonest_tags
 from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_certain_tags, predict_tags
@@ -47,6 +48,7 @@ class PreparedTagging(Prepared):
 
     def check(self, config: Config) -> None:
         check_size(self.vectors, config)
+        check_scheme(self.data.scheme, config)
 
     def audit_lines(self) -> Iterable[str]:
         return self.data.audit.lines()
@@ -141,7 +143,7 @@ def read_tags(path: Path) -> Answered:
         RunError: the file is missing or altered.
     """
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return Answered(*([row[key] for row in rows] for key in ("place", "tags", "predicted")))
     except (OSError, ValueError, KeyError, TypeError):
         raise unusable(path) from None

@@ -157,6 +157,8 @@ def test_columns_that_cannot_be_written_are_refused():
     for words, tags, message in (
         (["a", "b"], ["O"], "here: 1 tags for 2 words"),
         (["a\tb"], ["O"], r"here: the word 'a\\tb' holds a tab"),
+        (["-DOCSTART-"], ["O"], "here: the word '-DOCSTART-' is a break or a comment in columns"),
+        (["# x"], ["O"], "here: the word '# x' is a break or a comment in columns"),
     ):
         with pytest.raises(DataError, match=message):
             list(write_columns([Sentence(words, None, "here")], [tags]))

@@ -142,6 +142,8 @@ def test_guess_finds_the_scheme_that_wrote_the_tags(scheme):
 def test_guess_forgives_few_faults_but_takes_no_other_tags():
     assert guess_scheme([WRITTEN["iob2"], WRITTEN["iob2"], ["O", "I-PER"]]) == "iob2"
     assert guess_scheme([["B", "I", "O"]]) == "iob2"
+    assert guess_scheme([WRITTEN["iob2"], ["X-X"]] + [["B-PER", "I-PER"]] * 10) == "iob2"
+    assert guess_scheme([["B-PER", "NN", "DT"]] * 10) is None
     assert guess_scheme([["DT", "NN"], ["O"]]) is None
     assert guess_scheme([["O", "O"], []]) is None
     assert guess_scheme([["S", "E"]]) is None

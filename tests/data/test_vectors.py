@@ -300,6 +300,8 @@ def test_no_token_found_is_refused(tmp_path):
         read(path, ["x", "y"], on_fault="skip")
     with pytest.raises(DataError, match="a.txt: refused, none of the 1 tokens .'A b'"):
         read(write(path, "a 1\n"), ["A b"])
+    with pytest.raises(DataError, match="refused, none of the 2 tokens"):
+        read(write(path, "<unk> 1\nhaus 2\n"), ["<unk>", "house"])
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

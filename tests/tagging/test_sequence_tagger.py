@@ -88,7 +88,29 @@ def test_tags_that_training_never_met_are_never_right_and_stop_nothing():
         model = SequenceTagger(**{**SMALL, "max_epochs": 2}, head=head).fit(X, y, validation_data=other)
         assert np.isfinite(model.history_[-1]["validation_loss"])
         assert model.history_[-1]["validation_accuracy"] <= 0.75
+        assert model.history_[-1]["validation_f1"] < 1
     assert encode_tagged(model.encoder_, *other, "sentence").targets.tolist()[2] == UNSEEN
+
+
+def test_entities_without_a_type_are_learnt():
+    X, y = [["a", "red", "fox"], ["one", "blue", "cat"]] * 10, [["O", "B", "I"]] * 20
+    for settings in ({}, {"constrained": True, "target_scheme": "bioes"}):
+        model = SequenceTagger(**{**SMALL, "patience": None}, **settings).fit(X, y)
+        assert all(len(tag) == 1 for tag in model.classes_)
+        assert model.score(X, y) == 1
+
+
+def test_held_out_tags_keep_to_the_scheme():
+    X, y = sentences(10)
+    model = SequenceTagger(**{**SMALL, "max_epochs": 1})
+    with pytest.raises(DataError, match="validation sentence 0, token 1: by scheme iob2, 'Q-X' is no tag of the scheme"):
+        model.fit(X, y, validation_data=([["a"]], [["Q-X"]]))
+    with pytest.raises(DataError, match="sentence 0, token 1: by scheme iob2, I-LOC after O continues nothing"):
+        model.fit(X, y).score([["a"]], [["I-LOC"]])
+
+
+def test_nothing_is_answered_to_nothing(tagger):
+    assert (tagger.predict([]), tagger.predict_proba([])) == ([], [])
 
 
 def test_words_are_looked_up_in_lower_case_where_asked():
@@ -127,6 +149,8 @@ def test_an_encoder_goes_through_json(tagger):
         ("abc", [["O"]], "X is the one string 'abc'"),
         ([["a", ""]], [["O", "O"]], "sentence 0: '' is not a word"),
         ([["a", "b"]], [["O", "I-LOC"]], "sentence 0, token 2: by scheme iob2, I-LOC after O continues nothing"),
+        ([["a", "\ud83d"]], [["O", "O"]], "sentence 0: '.ud83d' is not a word"),
+        ([["a", "b"]], [[0, 1]], "sentence 0: 0 is not a tag. Expected a non-empty string"),
     ],
 )
 def test_sentences_that_cannot_be_used_are_named(X, y, message):
@@ -140,6 +164,8 @@ def test_sentences_that_cannot_be_used_are_named(X, y, message):
         ({"head": "crff"}, "model.head: unknown value 'crff'. Did you mean 'crf'"),
         ({"head": "softmax", "constrained": True}, "constrained: true constrains the transitions of a CRF"),
         ({"cell": "cnn"}, "for tagging, a recurrent cell"),
+        ({"monitor": "f1"}, "training.monitor f1: the tags mark no entities"),
+        ({"constrained": True, "target_scheme": "bioes"}, "data.target_scheme, model.constrained: the tags mark no entities"),
         ({"monitor": "macro_f1"}, "training.monitor macro_f1: task tagging has none"),
         ({"freeze_vectors": 3}, "there are no vectors to freeze"),
     ],

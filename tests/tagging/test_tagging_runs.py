@@ -1,5 +1,6 @@
 """A tagger from the command line: trained, resumed, scored, its answers in every form; and one-line answers to bad input."""
 
+import gzip
 import io
 import json
 import sys
@@ -115,6 +116,47 @@ def test_predict_gives_json_with_spans_of_the_text(folder, capsys):
     assert [span["label"] for span in row["spans"]] == ["PER", "LOC"]
 
 
+def test_spans_are_in_the_text_also_from_a_file(folder, capsys, tmp_path):
+    text = "Ada  likes Rio de Janeiro!"
+    (tmp_path / "texts.jsonl").write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
+    assert run("predict", "run", tmp_path / "texts.jsonl") == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["text"], [text[span["start"] : span["end"]] for span in row["spans"]]) == (text, ["Ada", "Rio de Janeiro"])
+
+
+def conllu(words, tags):
+    """The text of a CoNLL-U file with the tags as xpos."""
+    pairs = (enumerate(zip(*pair, strict=True), 1) for pair in zip(words, tags, strict=True))
+    rows = ("\n".join(f"{n}\t{word}\t_\tX\t{tag}\t_\t_\t_\t_\tMisc" for n, (word, tag) in pair) for pair in pairs)
+    return "\n\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize(("name", "settings"), [("new.conllu", []), ("new.conllu.gz", []), ("NEW.CONLLU", []), ("new.data", ["--set", "data.format=conllu"])])
+def test_conllu_is_read_by_its_ending_or_as_the_run_s_own(folder, tmp_path, capsys, name, settings):
+    written = conllu(*sentences(30)).encode()
+    (tmp_path / name).write_bytes(gzip.compress(written) if name.endswith("gz") else written)
+    options = ["--set", f"data.path={tmp_path / name}", "--set", "data.test_path=none", "--set", "data.tag_column=xpos", "--set", "training.max_epochs=1"]
+    assert run("train", "config.toml", *options, *settings, "--out", tmp_path / "run") == 0
+    assert "I-LOC" in load(tmp_path / "run").classes_
+    (tmp_path / "more.data" if settings else tmp_path / "more.conllu").write_bytes(written)
+    capsys.readouterr()
+    assert run("predict", tmp_path / "run", tmp_path / ("more.data" if settings else "more.conllu"), "--format", "conll") == 0
+    assert capsys.readouterr().out.splitlines()[0].split("\t")[0] == sentences(30)[0][0][0]
+
+
+def test_tags_that_mark_no_entities_are_shown_but_for_o(folder, tmp_path, capsys):
+    words, tags = sentences(60)
+    plain = [[tag[2:] or "O" for tag in row] for row in tags]
+    (tmp_path / "plain.conll").write_text(columns(words, plain), encoding="utf-8")
+    options = ["--set", f"data.path={tmp_path / 'plain.conll'}", "--set", "data.test_path=none", "--set", "training.monitor=accuracy"]
+    assert run("train", "config.toml", *options, "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    assert run("predict", tmp_path / "run", "--text", "Ada left Oslo.", "--format", "text") == 0
+    assert capsys.readouterr().out == "Ada[PER] left Oslo[LOC].\n"
+    assert run("predict", tmp_path / "run", "--text", "Ada left Oslo.") == 0
+    assert "spans" not in json.loads(capsys.readouterr().out)
+
+
 def test_predict_writes_columns_that_are_read_again(folder, capsys, tmp_path):
     assert run("predict", "run", "test.conll", "--format", "conll") == 0
     (tmp_path / "found.conll").write_text(capsys.readouterr().out, encoding="utf-8")
@@ -137,6 +179,9 @@ def test_doctor_shows_the_tagger_s_layers(folder, capsys):
 BAD = {
     "too few columns": ("Ada B-PER\nleft\n\n", "train", "bad.conll, line 2"),
     "outside the scheme": ("Ada I-PER\nleft O\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 1, token 1: by scheme iob2, I-PER after O continues nothing"),
+    "a tag among many": (columns(*sentences(30)) + "Cid X-X\n", "train", "token 1: by scheme iob2, 'X-X' is no tag of the scheme"),
+    "no entities": ("".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"), "train --set data.test_path=none", "monitor f1: the tags mark no entities"),
+    "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1: a word holds half a character"),
     "empty": ("\n\n", "train", "bad.conll"),
     "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "line 1"),
     "nothing to tag": ("", "predict run --text=", "--text 1: the sentence is empty"),

@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from ostinato.data.files import installed_file
+from ostinato.data.files import ending_of, installed_file
 from ostinato.data.vectors.arrays import array_words
 from ostinato.data.vectors.binary import binary_words
 from ostinato.data.vectors.faults import Faults, Word
 from ostinato.data.vectors.text import text_words
+from ostinato.data.vocabulary import UNKNOWN_TOKEN
 from ostinato.errors import DataError, suggest
 
 MISSING, EXACT, LOWER_CASED = 0, 1, 2
@@ -105,7 +106,7 @@ def read_vectors(source: str, tokens: Sequence[str], *, beyond: int = 0, on_faul
                 matrix[row], found[row] = vector, how
         if needed.takes(word):
             others[len(needed.others) - 1] = vector
-    if not found.any():
+    if not any(how and token != UNKNOWN_TOKEN for token, how in zip(tokens, found, strict=True)):  # some files have a vector for unknown words
         raise _none_found(source, tokens, faults.skipped)
     return Vectors(matrix, found, source, faults.skipped, tuple(needed.others), others[: len(needed.others)])
 
@@ -154,11 +155,10 @@ def _words(source: str, needed: Container[bytes], faults: Faults) -> Iterator[Wo
 
 def _format_of(path: Path) -> str:
     """The ending that names the format, `.gz` aside."""
-    packed = path.suffix.lower() == ".gz"
-    ending = (path.with_suffix("") if packed else path).suffix.lower()
+    ending = ending_of(path)
     if ending not in FORMATS:
         raise DataError(f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(FORMATS)}. Rename or convert the file.")
-    if packed and ending == ".npy":
+    if ending == ".npy" and path.suffix.lower() == ".gz":
         raise DataError(f"{path}: a packed .npy cannot be mapped into memory. Unpack it: gunzip {path.name}")
     return ending
 
