@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from ostinato.data.files import open_text
+from ostinato.data.files import check_unicode, open_text
 from ostinato.data.spans import Span, spans_to_tags, tokenize_text
 from ostinato.data.tables import jsonl_rows
 from ostinato.errors import DataError, suggest
@@ -115,17 +115,12 @@ def read_tag_jsonl(path: Path, *, word_column: str = "tokens", tag_column: str =
             sentence = _spanned(row, labelled, place)
         if not sentence.words:
             raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
-        if not all(map(is_writable, sentence.words)):
-            raise DataError(f"{place}: a word holds half a character (a lone surrogate, as of a cut emoji). Write it whole, or remove it.")
+        for number, word in enumerate(sentence.words, start=1):
+            check_unicode(word, f"{place}, token {number}")
         empty = False
         yield sentence
     if empty:
         raise _no_sentence(path)
-
-
-def is_writable(word: str) -> bool:
-    """Whether UTF-8 has it: half of a character of two surrogates, which JSON can spell, it has not."""
-    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ostinato.data.files import check_unicode
 from ostinato.data.ragged import Ragged, spans
 from ostinato.data.tokenizers import Indexer, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
@@ -279,20 +280,12 @@ def _tokenizable(sequences: list[Any], tokenizer: str, places: list[str] | None)
     """The sequences, all of a type that the tokenizer reads."""
     for row, sequence in enumerate(sequences):
         if isinstance(sequence, str):
-            _check_unicode(sequence, _place(row, places))
+            check_unicode(sequence, _place(row, places))
         elif not (tokenizer == "events" and isinstance(sequence, list) and all(issubclass(kind, str) for kind in set(map(type, sequence)))):
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
             raise DataError(f"{_place(row, places)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out.")
     return sequences
-
-
-def _check_unicode(text: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        fault = f"character {error.start} is {text[error.start]!r}, half of a surrogate pair"
-        raise DataError(f"{place}: {fault}. Expected valid Unicode. Read the text anew with the right encoding.") from None
 
 
 def _distinct(labels: Iterable[Any], places: list[str] | None) -> tuple[Any, ...]:

@@ -43,6 +43,19 @@ def open_text(path: Path) -> Iterator[TextIO]:
         yield text
 
 
+def check_unicode(text: str, place: str) -> None:
+    """Refuse what no file can hold.
+
+    Raises:
+        DataError: half of a surrogate pair, which JSON can spell, as where an emoji was cut; names the place.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        fault = f"character {error.start} is {text[error.start]!r}, half of a surrogate pair"
+        raise DataError(f"{place}: {fault}. Expected valid Unicode. Read the text anew with the right encoding.") from None
+
+
 def ending_of(path: Path) -> str:
     """What names the format, in lower case: the ending, but for `.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator
 
 from ostinato.checkpoint import TrainingState, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
-from ostinato.data.columns import is_writable
 from ostinato.data.encoder import plain
+from ostinato.data.files import check_unicode
 from ostinato.data.sentences import Sentences
 from ostinato.data.spans import tokenize_text
 from ostinato.data.tag_encoder import TagEncoder
@@ -304,8 +304,9 @@ def as_sentences(X: Iterable[Any], name: str) -> list[list[str]]:
     for row, sentence in enumerate(X):
         words = [word for word, _, _ in tokenize_text(sentence)] if isinstance(sentence, str) else list(sentence)
         for word in words:
-            if not isinstance(word, str) or not word or not is_writable(word):
-                raise DataError(f"{name} {row}: {word!r} is not a word. Expected a list of non-empty strings, of whole characters.")
+            if not isinstance(word, str) or not word:
+                raise DataError(f"{name} {row}: {word!r} is not a word. Expected a list of non-empty strings.")
+            check_unicode(word, f"{name} {row}")
         if not words:
             raise DataError(f"{name} {row}: the sentence is empty: there is nothing to tag. Leave it out.")
         sentences.append([str(word) for word in words])

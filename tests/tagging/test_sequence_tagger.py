@@ -149,7 +149,7 @@ def test_an_encoder_goes_through_json(tagger):
         ("abc", [["O"]], "X is the one string 'abc'"),
         ([["a", ""]], [["O", "O"]], "sentence 0: '' is not a word"),
         ([["a", "b"]], [["O", "I-LOC"]], "sentence 0, token 2: by scheme iob2, I-LOC after O continues nothing"),
-        ([["a", "\ud83d"]], [["O", "O"]], "sentence 0: '.ud83d' is not a word"),
+        ([["a", "\ud83d"]], [["O", "O"]], "sentence 0: character 0 is '.ud83d', half of a surrogate pair"),
         ([["a", "b"]], [[0, 1]], "sentence 0: 0 is not a tag. Expected a non-empty string"),
     ],
 )

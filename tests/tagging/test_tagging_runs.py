@@ -181,7 +181,7 @@ BAD = {
     "outside the scheme": ("Ada I-PER\nleft O\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 1, token 1: by scheme iob2, I-PER after O continues nothing"),
     "a tag among many": (columns(*sentences(30)) + "Cid X-X\n", "train", "token 1: by scheme iob2, 'X-X' is no tag of the scheme"),
     "no entities": ("".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"), "train --set data.test_path=none", "monitor f1: the tags mark no entities"),
-    "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1: a word holds half a character"),
+    "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1, token 1: character 0 is '\\ud83d', half of a surrogate pair"),
     "empty": ("\n\n", "train", "bad.conll"),
     "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "line 1"),
     "nothing to tag": ("", "predict run --text=", "--text 1: the sentence is empty"),
