@@ -157,7 +157,7 @@ def brown_pos() -> Config:
             character_size=50,
             capitals_size=10,
         ),
-        training=TrainingConfig(max_epochs=5, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
+        training=TrainingConfig(max_epochs=4, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
     )
 
 
