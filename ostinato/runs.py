@@ -180,7 +180,7 @@ def evaluate_tagger(folder: Path, sentences: list[Sentence] | None = None) -> di
         sentences = load_tagged(_own_config(folder).data).test
         if sentences is None:
             raise RunError(f"{folder}: was trained without a test split. Name a file: {folder} FILE")
-    scheme_of(encoder.scheme or "plain", [tags_of(each) for each in sentences], [each.place for each in sentences])
+    scheme_of(encoder.scheme or "plain", [tags_of(each) for each in sentences], lambda row, token: sentences[row].place_of(token))
     return score_tagger(model, encoder, sentences, encode_sentences(encoder, sentences))[0]
 
 

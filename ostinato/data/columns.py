@@ -25,6 +25,7 @@ class Sentence(NamedTuple):
         place: the file and the line of the first word.
         text: that the words were cut out of, if they were.
         offsets: of each word in the text: characters start ≤ c < end, counted from 0.
+        lines: of each word in the file, where a word has a line of its own.
     """
 
     words: list[str]
@@ -32,6 +33,11 @@ class Sentence(NamedTuple):
     place: str
     text: str | None = None
     offsets: Sequence[tuple[int, int]] = ()
+    lines: Sequence[int] = ()
+
+    def place_of(self, token: int) -> str:
+        """Where a word is, counted from 0 here and from 1 in the answer."""
+        return f"{self.place.rpartition(', line ')[0]}, line {self.lines[token]}" if self.lines else f"{self.place}, token {token + 1}"
 
 
 def from_text(text: str, place: str) -> Sentence:
@@ -226,7 +232,7 @@ def _sentence(rows: list[Row], word: int, tag: int | None, path: Path) -> Senten
             if column is not None and not fields[column]:
                 raise DataError(f"{path}, line {number}: the {what} is empty. Fill it in, or remove the line.")
     tags = None if tag is None else [row.fields[tag] for row in rows]
-    return Sentence([row.fields[word] for row in rows], tags, f"{path}, line {rows[0].number}")
+    return Sentence([row.fields[word] for row in rows], tags, f"{path}, line {rows[0].number}", lines=[row.number for row in rows])
 
 
 def _listed(row: dict[str, Any], word_column: str, tag_column: str, labelled: bool, place: str) -> tuple[list[str], list[str] | None]:

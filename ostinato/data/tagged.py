@@ -18,6 +18,7 @@ from ostinato.data.splits import SPLITS
 from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]
+PlaceOf = Callable[[int, int], str]  # of a sentence and a token of it, counted from 0
 
 TAGGED_ENDINGS = {".conll": "conll", ".bio": "conll", ".iob": "conll", ".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 SHOWN_TAGS = 10
@@ -135,7 +136,7 @@ def load_tagged(config: DataConfig) -> TaggedDataset:
         if not sentences:
             raise DataError(f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence.")
     whole = [sentence for sentences in given.values() for sentence in sentences]
-    scheme = scheme_of(config.scheme, [tags_of(each) for each in whole], [each.place for each in whole])
+    scheme = scheme_of(config.scheme, [tags_of(each) for each in whole], lambda row, token: whole[row].place_of(token))
     splits, drawn = _draw(given, config)
     if config.train_fraction is not None:
         splits["train"] = _fraction(splits["train"], config)
@@ -173,27 +174,30 @@ def tags_of(sentence: Sentence) -> list[str]:
     return sentence.tags
 
 
-def scheme_of(scheme: str | None, tags: Sequence[Sequence[str]], places: Sequence[str]) -> str | None:
+def scheme_of(scheme: str | None, tags: Sequence[Sequence[str]], place_of: PlaceOf) -> str | None:
     """The scheme of tags, as given or as they tell; None where they mark no entities.
+
+    Args:
+        place_of: (sentence, token) -> its place, for messages.
 
     Raises:
         DataError: tags that the scheme does not allow; names the place.
     """
     scheme = None if scheme == "plain" else scheme or guess_scheme(tags)
     if scheme is not None:
-        check_tags(scheme, tags, places)
+        check_tags(scheme, tags, place_of)
     return scheme
 
 
-def check_tags(scheme: str, tags: Sequence[Sequence[str]], places: Sequence[str]) -> None:
+def check_tags(scheme: str, tags: Sequence[Sequence[str]], place_of: PlaceOf) -> None:
     """Refuse tags that the scheme does not allow.
 
     Raises:
         DataError: there are such; names the place.
     """
-    for sequence, place in zip(tags, places, strict=True):
+    for row, sequence in enumerate(tags):
         for token, reason in faults(sequence, scheme):
-            raise DataError(f"{place}, token {token + 1}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
+            raise DataError(f"{place_of(row, token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
 
 
 def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:

@@ -158,7 +158,7 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         """
         config = self._config()
         sentences, tags = checked_rows(X, y, "sentence")
-        scheme = scheme_of(config.data.scheme, tags, [f"sentence {row}" for row in range(len(tags))])
+        scheme = scheme_of(config.data.scheme, tags, lambda row, token: f"sentence {row}, token {token + 1}")
         check_scheme(scheme, config)
         if validation_data is not None:
             held_out = checked_rows(*validation_data, "validation sentence", scheme)
@@ -329,5 +329,5 @@ def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme
             if not isinstance(tag, str) or not tag:
                 raise DataError(f"{name} {row}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags].")
     if scheme is not None:
-        check_tags(scheme, tags, [f"{name} {row}" for row in range(len(tags))])
+        check_tags(scheme, tags, lambda row, token: f"{name} {row}, token {token + 1}")
     return sentences, tags

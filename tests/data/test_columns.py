@@ -46,11 +46,11 @@ def write_json(path, *rows):
     return write(path, "".join(f"{json.dumps(row)}\n" for row in rows))
 
 
-def test_columns_are_read_with_the_line_of_the_first_word(tmp_path):
+def test_columns_are_read_with_their_lines(tmp_path):
     path = write(tmp_path / "train.txt", NER)
     assert list(read_columns(path)) == [
-        Sentence(["EU", "rejects"], ["B-ORG", "O"], f"{path}, line 3"),
-        Sentence(["#", "1"], ["O", "O"], f"{path}, line 8"),
+        Sentence(["EU", "rejects"], ["B-ORG", "O"], f"{path}, line 3", lines=[3, 4]),
+        Sentence(["#", "1"], ["O", "O"], f"{path}, line 8", lines=[8, 9]),
     ]
 
 
@@ -81,7 +81,7 @@ def test_columns_are_chosen_by_name_from_a_header(tmp_path, text):
 
 def test_ranges_and_empty_nodes_of_conllu_plus_are_left_out(tmp_path):
     path = write(tmp_path / "a.conllup", "# global.columns = ID FORM NE\n1-2\tal\t_\n1\ta\tO\n2\tel\tB-X\n2.1\tx\tO\n")
-    assert list(read_columns(path, word_column="FORM", tag_column="NE")) == [Sentence(["a", "el"], ["O", "B-X"], f"{path}, line 3")]
+    assert list(read_columns(path, word_column="FORM", tag_column="NE")) == [Sentence(["a", "el"], ["O", "B-X"], f"{path}, line 3", lines=[3, 4])]
 
 
 def test_a_line_with_a_tab_is_split_at_tabs_only(tmp_path):
@@ -109,8 +109,8 @@ def test_gzip_is_read(tmp_path):
 def test_conllu_reads_words_not_ranges(tmp_path):
     path = write(tmp_path / "a.conllu", CONLLU)
     assert list(read_conllu(path)) == [
-        Sentence(["Vamos", "a", "el", "mar de fondo"], ["VERB", "ADP", "DET", "NOUN"], f"{path}, line 3"),
-        Sentence(["_"], ["PUNCT"], f"{path}, line 10"),
+        Sentence(["Vamos", "a", "el", "mar de fondo"], ["VERB", "ADP", "DET", "NOUN"], f"{path}, line 3", lines=[3, 5, 6, 8]),
+        Sentence(["_"], ["PUNCT"], f"{path}, line 10", lines=[10]),
     ]
     assert [tags for _, tags in pairs(read_conllu(path, tag_column="xpos"))] == [["V", "E", "D", "N"], ["P"]]
     assert [tags for _, tags in pairs(read_conllu(path, labelled=False))] == [None, None]

@@ -34,9 +34,9 @@ def put_brown(folder):
 def test_conll_has_its_own_splits_and_three_columns_of_tags(tmp_path, monkeypatch, column, tags):
     put_conll(tmp_path, monkeypatch)
     assert conll2003(column) == {
-        "train": [Sentence(["EU", "."], tags, f"{tmp_path}/train.txt, line 3")],
-        "validation": [Sentence(["Rome", "."], tags, f"{tmp_path}/valid.txt, line 3")],
-        "test": [Sentence(["Oslo", "."], tags, f"{tmp_path}/test.txt, line 3")],
+        "train": [Sentence(["EU", "."], tags, f"{tmp_path}/train.txt, line 3", lines=[3, 4])],
+        "validation": [Sentence(["Rome", "."], tags, f"{tmp_path}/valid.txt, line 3", lines=[3, 4])],
+        "test": [Sentence(["Oslo", "."], tags, f"{tmp_path}/test.txt, line 3", lines=[3, 4])],
     }
 
 

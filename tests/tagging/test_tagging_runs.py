@@ -178,8 +178,8 @@ def test_doctor_shows_the_tagger_s_layers(folder, capsys):
 
 BAD = {
     "too few columns": ("Ada B-PER\nleft\n\n", "train", "bad.conll, line 2"),
-    "outside the scheme": ("Ada I-PER\nleft O\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 1, token 1: by scheme iob2, I-PER after O continues nothing"),
-    "a tag among many": (columns(*sentences(30)) + "Cid X-X\n", "train", "token 1: by scheme iob2, 'X-X' is no tag of the scheme"),
+    "outside the scheme": ("Ada O\nleft I-PER\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 2: by scheme iob2, I-PER after O continues nothing"),
+    "a tag among many": (columns(*sentences(30)) + "Cid X-X\n", "train", ": by scheme iob2, 'X-X' is no tag of the scheme"),
     "no entities": ("".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"), "train --set data.test_path=none", "monitor f1: the tags mark no entities"),
     "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1, token 1: character 0 is '\\ud83d', half of a surrogate pair"),
     "empty": ("\n\n", "train", "bad.conll"),
