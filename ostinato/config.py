@@ -384,9 +384,9 @@ def to_toml(config: Config) -> str:
 
 def _plain(name: str, table: BaseModel, idle: list[str]) -> Iterator[tuple[str, Any]]:
     for key, field in type(table).model_fields.items():
-        value = getattr(table, key)
         if f"{name}.{key}" in idle:
             continue
+        value = getattr(table, key)
         if value is not None:
             yield key, value
         elif field.default is not None:

@@ -83,7 +83,8 @@ def coloured(found: Iterable[Answer]) -> Iterator[Text]:
     for answer in found:
         text, offsets = _laid_out(answer.sentence)
         line, at = Text(), 0
-        for entity in answer.entities if answer.entities is not None else [Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags) if tag != OUTSIDE]:
+        words = [Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags) if tag != OUTSIDE]
+        for entity in words if answer.entities is None else answer.entities:
             start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
             style = styles.setdefault(entity.type, STYLES[len(styles) % len(STYLES)])
             line.append(text[at:start]).append(text[start:end], style).append(f"[{entity.type}]", "dim")

@@ -181,16 +181,13 @@ def guess_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
     No two schemes fit tags that spell an entity. Where none fits all sentences, or a few tags in a hundred are no entity
     tags, it is the one with the fewest faults; `faults` then tells where.
     """
-    pairs: Counter[tuple[str, str]] = Counter()
+    pairs, counts = Counter[tuple[str, str]](), Counter[str]()
     for tags in sentences_of_tags:
+        counts.update(tag for tag in tags if tag != OUTSIDE)
         pairs.update(zip([OUTSIDE, *tags], [*tags, OUTSIDE], strict=True))
-    seen = {tag for pair in pairs for tag in pair}
-    strange = {tag for tag in seen if not ENTITY_TAG.fullmatch(tag)}
-    after_any = Counter[str]()
-    for (_, tag), count in pairs.items():
-        after_any[tag] += count
-    marks = after_any.total() - after_any[OUTSIDE]
-    if not marks or sum(after_any[tag] for tag in strange) > FEW * marks or (strange and not any(TYPED.match(tag) for tag in seen)):
+    strange = [tag for tag in counts if not ENTITY_TAG.fullmatch(tag)]
+    few = sum(counts[tag] for tag in strange) <= FEW * counts.total() and any(TYPED.match(tag) for tag in counts)
+    if not counts or (strange and not few):
         return None
     wrong = {name: sum(count for pair, count in pairs.items() if not _fits(rule, *pair)) for name, rule in SCHEMES.items()}
     return min(("iob2", "bioes", "iob1"), key=wrong.__getitem__)

@@ -2,11 +2,12 @@
 
 from ostinato.estimators.classifier import SequenceClassifier, class_weights, encode, fit_classifier, refuse_empty, refuse_unknown
 from ostinato.estimators.loading import load, load_classifier, load_tagger
-from ostinato.estimators.tagger import SequenceTagger, encode_tagged, fit_tagger
+from ostinato.estimators.tagger import SequenceTagger, check_scheme, encode_tagged, fit_tagger
 
 __all__ = [
     "SequenceClassifier",
     "SequenceTagger",
+    "check_scheme",
     "class_weights",
     "encode",
     "encode_tagged",

@@ -28,7 +28,7 @@ from ostinato.nn import Layout
 from ostinato.progress import Progress
 
 NUMBERS_AT_A_TIME = 2**24  # of words' scores and of a CRF's transitions
-EXCLUDED = 1e4  # taken off a score: nothing is left of exp, and no sentence without possible tags
+EXCLUDED = 1e4  # taken off a score: exp leaves nothing of it, yet where all else is forbidden it is still possible
 NOT_OF_TAGGERS = {"attention": "it has no pooling", "in-silico-mutagenesis": "its tokens are words, not nucleotides or amino acids"}
 
 

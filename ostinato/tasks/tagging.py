@@ -15,8 +15,7 @@ from ostinato.config import Config, DataConfig, ModelConfig
 from ostinato.data.columns import Sentence
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import TaggedDataset, load_tagged, tags_of
-from ostinato.estimators import SequenceTagger, encode_tagged, fit_tagger
-from ostinato.estimators.tagger import check_scheme
+from ostinato.estimators import SequenceTagger, check_scheme, encode_tagged, fit_tagger
 from ostinato.evaluation.baselines import commonest_tags
 from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_certain_tags, predict_tags

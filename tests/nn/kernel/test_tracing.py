@@ -95,7 +95,8 @@ def make_call(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_operator_passes_torchs_own_check(case):
-    torch.library.opcheck(torch.ops.ostinato.recurrent.default, make_call(case))
+    found = torch.library.opcheck(torch.ops.ostinato.recurrent.default, make_call(case))
+    assert set(found.values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -106,7 +107,8 @@ def test_backward_operator_passes_torchs_own_check(case):
     wanted = [True, h0 is not None, c0 is not None, *(k != 1 for k in range(len(weights)))]
     detached = [None if t is None else t.detach() for t in (y, saved, y.cos(), h_n.sin(), c_n.sin() if c0 is not None else None, x, ids, lengths, h0, c0)]
     arguments = (*detached, [weight.detach() for weight in weights], *fields, wanted)
-    torch.library.opcheck(torch.ops.ostinato.recurrent_backward.default, arguments)
+    found = torch.library.opcheck(torch.ops.ostinato.recurrent_backward.default, arguments)
+    assert set(found.values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("case", CASES)
