@@ -110,7 +110,7 @@ def conll2003_ner() -> Config:
     """Persons, places, organisations and others in English newswire: words, characters and GloVe, a BiLSTM, a CRF.
 
     Words that training met less than five times keep their vectors as GloVe has them, as do those that it never met:
-    a name that is tuned on one sentence says nothing of the next one.
+    a name that is tuned on one sentence says little of the next one.
     """
     return Config(
         task="tagging",

@@ -27,7 +27,8 @@ from ostinato.models import Tagger, predict_marginals, predict_tags
 from ostinato.nn import Layout
 from ostinato.progress import Progress
 
-NUMBERS_AT_A_TIME = 2**24  # of words' scores and of a CRF's transitions
+NUMBERS_AT_A_TIME = 2**24  # of what a backward keeps, and of a CRF's transitions
+KEPT = 8  # numbers a unit and step that a recurrent layer keeps, more or less
 EXCLUDED = 1e4  # taken off a score: exp leaves nothing of it, yet where all else is forbidden it is still possible
 NOT_OF_TAGGERS = {"attention": "it has no pooling", "in-silico-mutagenesis": "its tokens are words, not nucleotides or amino acids"}
 
@@ -210,8 +211,8 @@ class SentenceVectors:
 
     def parts(self, count: int) -> Iterator[slice]:
         """So many copies, as many at a time as memory is sure to hold."""
-        tags = self.model.head.out_features
-        size = max(1, NUMBERS_AT_A_TIME // (tags * max(tags, len(self.x))))
+        tags, units = self.model.head.out_features, self.model.stack.output_size
+        size = max(1, NUMBERS_AT_A_TIME // max(tags * tags, len(self.x) * (tags + KEPT * units)))
         return (slice(start, start + size) for start in range(0, count, size))
 
     @torch.no_grad()
