@@ -41,7 +41,7 @@ COMPARISONS = {
     "splice-depth": "splice --vary model.num_layers=1,2,4 --vary model.residual=false,true",
     "imdb-vectors": "imdb --set model.embedding_size=50 --vary data.vectors=none,glove-50d --seeds 3",
     "conll2003-ner": "conll2003-ner --vary model.head=crf --seeds 3",
-    "conll2003-chunk": "conll2003-chunk --vary model.head=crf --seeds 3",
+    "conll2003-chunk": "conll2003-chunk --vary data.feature_columns=none,pos --seeds 3",
     "brown-pos": "brown-pos --vary model.head=softmax --seeds 3",
 }
 

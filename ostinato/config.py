@@ -69,6 +69,9 @@ class DataConfig(Table):
     label_table: str | None = Field(None, description="FASTA: a CSV or TSV file with the columns `id` and `label`")
     word_column: str | None = Field(None, description="tagging: the words' column, by index from 0 or by name; none: the first, in JSONL `tokens`")
     tag_column: str | None = Field(None, description="tagging: the tags' column, by index (negative: from the end) or by name; none: the last, in JSONL `tags`")
+    feature_columns: list[str] | None = Field(
+        None, description="tagging: columns read as features beside the words, as parts of speech, by index or by name; several also as 1+2"
+    )
     scheme: SchemeName | Literal["plain"] | None = Field(
         None, description="tagging: how the files' tags mark entities; plain: they mark none; none: told by the tags"
     )
@@ -108,6 +111,20 @@ class DataConfig(Table):
         if name is None or (name in TOKENIZERS and name != "kmers(K)") or re.fullmatch(r"kmers\(([1-9]|1[0-3])\)", name):
             return name
         raise ValueError(f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)}, with 1 to 13 for K")
+
+    @field_validator("feature_columns", mode="before")
+    @classmethod
+    def _columns(cls, columns: Any) -> Any:
+        if isinstance(columns, str | int):
+            return str(columns).split("+")
+        return [str(column) for column in columns] if isinstance(columns, list) else columns
+
+    @field_validator("feature_columns")
+    @classmethod
+    def _each_column_once(cls, columns: list[str] | None) -> list[str] | None:
+        if columns is not None and len(set(columns)) < max(1, len(columns)):
+            raise ValueError(f"{columns} names no column, or one twice. Name each once, or none")
+        return columns
 
     @field_validator("train_size", "validation_size", "test_size")
     @classmethod
@@ -160,6 +177,7 @@ class ModelConfig(Table):
     capitals_size: int | None = Field(
         None, ge=1, le=65_536, description="tagging: size of a vector for a word's pattern of capitals and digits; none: no such vector"
     )
+    feature_size: int = Field(25, ge=1, le=65_536, description="tagging: size of a vector for each of data.feature_columns")
     word_dropout: float = Field(0.0, ge=0, lt=1, description="tagging: the share of words that training shows as unknown")
     engine: EngineName = Field("auto", description="how the layers are executed")
 
@@ -258,6 +276,7 @@ OF_OTHER_TASKS = {
     "classification": [
         "data.word_column",
         "data.tag_column",
+        "data.feature_columns",
         "data.scheme",
         "data.target_scheme",
         "data.lowercase",
@@ -267,6 +286,7 @@ OF_OTHER_TASKS = {
         "model.character_embedding_size",
         "model.character_size",
         "model.capitals_size",
+        "model.feature_size",
         "model.word_dropout",
     ],
     "tagging": [

@@ -134,11 +134,14 @@ def conll2003_ner() -> Config:
 
 
 def conll2003_chunk() -> Config:
-    """Noun, verb and other phrases in English newswire, as a program marked them: each word tells it much, so all are tuned."""
+    """Noun, verb and other phrases in English newswire, as a program marked them, which read parts of speech; so they are read here.
+
+    Each word tells that program much, so all are tuned.
+    """
     config = conll2003_ner()
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update={"name": "conll2003-chunk", "min_count": 1}),
+            "data": config.data.model_copy(update={"name": "conll2003-chunk", "feature_columns": ["pos"], "min_count": 1}),
             "model": config.model.model_copy(update={"dropout": 0.3, "word_dropout": 0.01}),
             "training": config.training.model_copy(update={"max_epochs": 12}),
         }
@@ -162,7 +165,7 @@ def brown_pos() -> Config:
             character_size=50,
             capitals_size=10,
         ),
-        training=TrainingConfig(max_epochs=4, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
+        training=TrainingConfig(max_epochs=6, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
     )
 
 

@@ -51,7 +51,7 @@ def answers(tagger: SequenceTagger, sentences: Iterator[Sentence]) -> Iterator[A
     """The answer to each sentence, in order."""
     encoder = tagger.encoder_
     while batch := list(islice(sentences, ROWS_AT_A_TIME)):
-        encoded = encoder.encode([each.words for each in batch])
+        encoded = encoder.encode([each.tokens for each in batch], [each.place for each in batch])
         best, certainty = predict_certain_tags(tagger.model_, encoded)
         sure = certainty.tolist()
         start = 0
@@ -72,7 +72,7 @@ def json_lines(found: Iterable[Answer]) -> Iterator[str]:
 
 
 def column_lines(found: Iterable[Answer]) -> Iterator[str]:
-    """Word, tab, tag; an empty line after each sentence."""
+    """Word, features and tag, parted by tabs; an empty line after each sentence."""
     for answer in found:
         yield from write_columns([answer.sentence], [answer.tags])
 

@@ -44,6 +44,11 @@ def test_toml_has_the_keys_of_its_task_alone(name, own, idle):
     assert idle not in to_toml(PRESETS[name]())
 
 
+@pytest.mark.parametrize(("value", "columns"), [("pos", ["pos"]), ("1+2", ["1", "2"]), ("-2", ["-2"]), ('["pos", 3]', ["pos", "3"]), ("none", None)])
+def test_feature_columns_are_names_or_numbers(value, columns):
+    assert override(PRESETS["conll2003-ner"](), [f"data.feature_columns={value}"]).data.feature_columns == columns
+
+
 def test_a_key_that_is_switched_off_stays_off_in_toml(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(to_toml(override(config(), ["training.patience=none", "training.clip_norm=none"])))
@@ -77,6 +82,9 @@ def test_all_faults_are_reported_at_once_one_a_line():
         ("data.tokenizer=kmers(0)", "unknown tokenizer"),
         ("data.train_size=1.5", "neither a number of rows"),
         ("data.length=[40, 20]", "neither a length"),
+        ("data.feature_columns=pos", "data.feature_columns: of no use for task classification"),
+        ("data.feature_columns=1+1", "names no column, or one twice"),
+        ("data.feature_columns=[]", "names no column, or one twice"),
         ("data.path=x.csv", None),
     ],
 )

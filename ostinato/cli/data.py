@@ -58,7 +58,7 @@ def _show_corpus(name: str, rows: int, as_json: bool) -> None:
 
     corpus = CORPORA[name]
     facts = {"name": name, "description": corpus.description, "size": corpus.size, "source": corpus.source}
-    first = corpus.load()["train"][:rows]
+    first = corpus.load(())["train"][:rows]
     if as_json:
         typer.echo(json.dumps({**facts, "rows": [{"tokens": each.words, "tags": each.tags} for each in first]}, ensure_ascii=False))
         return

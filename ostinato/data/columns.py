@@ -1,13 +1,14 @@
 """Labelled sentences from files: a token a line (CoNLL), or a JSON object a sentence; memory does not grow with the file."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ostinato.data.files import check_unicode, open_text
 from ostinato.data.spans import Span, spans_to_tags, tokenize_text
 from ostinato.data.tables import jsonl_rows
+from ostinato.data.tokens import Token
 from ostinato.errors import DataError, suggest
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -26,6 +27,7 @@ class Sentence(NamedTuple):
         text: that the words were cut out of, if they were.
         offsets: of each word in the text: characters start ≤ c < end, counted from 0.
         lines: of each word in the file, where a word has a line of its own.
+        features: of each feature column, its value for each word.
     """
 
     words: list[str]
@@ -34,6 +36,12 @@ class Sentence(NamedTuple):
     text: str | None = None
     offsets: Sequence[tuple[int, int]] = ()
     lines: Sequence[int] = ()
+    features: Sequence[list[str]] = ()
+
+    @property
+    def tokens(self) -> list[Token]:
+        """What a tagger reads: the words, with their features where there are such."""
+        return list(zip(self.words, *self.features, strict=True)) if self.features else list(self.words)
 
     def place_of(self, token: int) -> str:
         """Where a word is, counted from 0 here and from 1 in the answer."""
@@ -46,7 +54,9 @@ def from_text(text: str, place: str) -> Sentence:
     return Sentence([word for word, _, _ in tokens], None, place, text, [(start, end) for _, start, end in tokens])
 
 
-def read_columns(path: Path, *, word_column: str = "0", tag_column: str = "-1", labelled: bool = True) -> Iterator[Sentence]:
+def read_columns(
+    path: Path, *, word_column: str = "0", tag_column: str = "-1", feature_columns: Sequence[str] = (), labelled: bool = True
+) -> Iterator[Sentence]:
     """Stream the sentences of a CoNLL file: a token a line, its columns parted by tabs or blanks, an empty line after a sentence.
 
     A line that holds a tab is split at tabs only. `-DOCSTART-` lines end a sentence and are left out, and so are
@@ -56,7 +66,8 @@ def read_columns(path: Path, *, word_column: str = "0", tag_column: str = "-1", 
         word_column: an index (0 is the first column, -1 the last), or a name from the file's first lines:
             `# word pos ner`, or `# global.columns = ID FORM …` (CoNLL-U Plus; its ranges and empty nodes are left out).
         tag_column: likewise.
-        labelled: False: only words are read (a file to predict).
+        feature_columns: likewise, of what stands beside the words to be read with them.
+        labelled: False: no tags are read (a file to predict).
 
     Raises:
         DataError: the file is missing, empty or not UTF-8; a line has another number of columns than the first, or an
@@ -68,21 +79,26 @@ def read_columns(path: Path, *, word_column: str = "0", tag_column: str = "-1", 
         names = _column_names(opening[0], width)
         word = _column_index(word_column, "word_column", names, width, path)
         tag = _column_index(tag_column, "tag_column", names, width, path) if labelled else None
-        if word == tag:
-            raise DataError(f"{path}: word_column {word_column!r} and tag_column {tag_column!r} are one column, of {width}. Name two, or read words alone.")
-        if word_column in names or tag_column in names:
+        features = [_column_index(column, "feature_columns", names, width, path) for column in feature_columns]
+        named = [("word_column", word_column, word), ("tag_column", tag_column, tag)]
+        named += [("feature_columns", column, feature) for column, feature in zip(feature_columns, features, strict=True)]
+        for (first, one, index), (second, other, same) in combinations(named, 2):
+            if index == same:
+                raise DataError(f"{path}: {first} {one!r} and {second} {other!r} are one column, of {width}. Name two, or leave one away.")
+        if {word_column, tag_column, *feature_columns} & set(names):
             del opening[0]  # `#word pos ner` has as many columns as a token
         has_ranges = names[:1] == ("ID",)
         for rows in _grouped(chain(opening, lines), width, has_ranges, path):
-            yield _sentence(rows, word, tag, path)
+            yield _sentence(rows, word, tag, features, path)
 
 
-def read_conllu(path: Path, *, tag_column: str = "upos", labelled: bool = True) -> Iterator[Sentence]:
+def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequence[str] = (), labelled: bool = True) -> Iterator[Sentence]:
     """Stream the sentences of a CoNLL-U file; multiword ranges (1-2) and empty nodes (1.1) are left out, their words are not.
 
     Args:
         tag_column: `upos`, `xpos`, or another of the format's columns.
-        labelled: False: only words are read (a file to predict).
+        feature_columns: likewise, of what stands beside the words to be read with them.
+        labelled: False: no tags are read (a file to predict).
 
     Raises:
         DataError: see `read_columns`; a line has not ten columns, or its `upos` or `xpos` is `_`.
@@ -90,12 +106,13 @@ def read_conllu(path: Path, *, tag_column: str = "upos", labelled: bool = True) 
     Source: https://universaldependencies.org/format.html
     """
     tag = _column_index(tag_column, "tag_column", CONLLU, len(CONLLU), path) if labelled else None
+    features = [_column_index(column, "feature_columns", CONLLU, len(CONLLU), path) for column in feature_columns]
     empty = True
     with open_text(path) as file:
         lines = ((number, line) for number, line in _lines(file) if not line.startswith("#"))
         for rows in _grouped(lines, len(CONLLU), True, path):
             empty = False
-            sentence = _sentence(rows, CONLLU.index("form"), tag, path)
+            sentence = _sentence(rows, CONLLU.index("form"), tag, features, path)
             if tag_column in ("upos", "xpos") and "_" in (sentence.tags or ()):
                 raise DataError(f"{sentence.place}: a word of this sentence has no {tag_column} (_). Fill it in, or choose another tag_column.")
             yield sentence
@@ -103,8 +120,10 @@ def read_conllu(path: Path, *, tag_column: str = "upos", labelled: bool = True) 
         raise _no_sentence(path)
 
 
-def read_tag_jsonl(path: Path, *, word_column: str = "tokens", tag_column: str = "tags", labelled: bool = True) -> Iterator[Sentence]:
-    """Stream the sentences of a JSONL file: two lists an object, or `text` with `spans`, whose tags are then those of `iob2`.
+def read_tag_jsonl(
+    path: Path, *, word_column: str = "tokens", tag_column: str = "tags", feature_columns: Sequence[str] = (), labelled: bool = True
+) -> Iterator[Sentence]:
+    """Stream the sentences of a JSONL file: lists of words and tags an object, or `text` with `spans`, whose tags are then those of `iob2`.
 
     A span is a list [start, end, label] or an object with these keys, in characters counted from 0.
 
@@ -116,8 +135,10 @@ def read_tag_jsonl(path: Path, *, word_column: str = "tokens", tag_column: str =
     for row_place, row in jsonl_rows(path):
         place = f"{path}, line {row_place.rpartition(' ')[2]}"
         if word_column in row or "text" not in row:
-            sentence = Sentence(*_listed(row, word_column, tag_column, labelled, place), place)
+            sentence = _listed(row, word_column, tag_column if labelled else None, feature_columns, place)
         else:
+            if feature_columns:
+                raise DataError(f"{place}: a text has no feature_columns ({', '.join(feature_columns)}). Give lists of tokens and of their features.")
             sentence = _spanned(row, labelled, place)
         if not sentence.words:
             raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
@@ -130,21 +151,22 @@ def read_tag_jsonl(path: Path, *, word_column: str = "tokens", tag_column: str =
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:
-    """The lines of a file that `read_columns` reads: word, tab, tag; an empty line after each sentence.
+    """The lines of a file that `read_columns` reads: word, its features if any, and tag, parted by tabs; an empty line after each sentence.
 
     Raises:
-        DataError: a sentence has not one tag for each word; a word holds a tab or a line end, or would be read as a
-            comment or the start of a document.
+        DataError: a sentence has not one tag for each word; a word or feature holds a tab or a line end, or a word would be
+            read as a comment or the start of a document.
     """
     for sentence, its_tags in zip(sentences, tags, strict=True):
         if len(its_tags) != len(sentence.words):
             raise DataError(f"{sentence.place}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag for each word.")
-        for word, tag in zip(sentence.words, its_tags, strict=True):
-            if any(character in word for character in "\t\n\r"):
-                raise DataError(f"{sentence.place}: the word {word!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
+        for word, *features, tag in zip(sentence.words, *sentence.features, its_tags, strict=True):
+            for held in (word, *features):
+                if any(character in held for character in "\t\n\r"):
+                    raise DataError(f"{sentence.place}: the word {held!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
             if word == DOCUMENT or word.startswith("# "):
                 raise DataError(f"{sentence.place}: the word {word!r} is a break or a comment in columns. Write JSONL instead.")
-            yield f"{word}\t{tag}\n"
+            yield "\t".join([word, *features, tag]) + "\n"
         yield "\n"
 
 
@@ -226,23 +248,24 @@ def _grouped(lines: Iterable[Line], width: int, has_ranges: bool, path: Path) ->
         yield rows
 
 
-def _sentence(rows: list[Row], word: int, tag: int | None, path: Path) -> Sentence:
+def _sentence(rows: list[Row], word: int, tag: int | None, features: Sequence[int], path: Path) -> Sentence:
     for number, fields in rows:
-        for column, what in ((word, "word"), (tag, "tag")):
+        for column, what in ((word, "word"), (tag, "tag"), *((feature, "feature") for feature in features)):
             if column is not None and not fields[column]:
                 raise DataError(f"{path}, line {number}: the {what} is empty. Fill it in, or remove the line.")
+    words, *beside = ([row.fields[column] for row in rows] for column in (word, *features))
     tags = None if tag is None else [row.fields[tag] for row in rows]
-    return Sentence([row.fields[word] for row in rows], tags, f"{path}, line {rows[0].number}", lines=[row.number for row in rows])
+    return Sentence(words, tags, f"{path}, line {rows[0].number}", lines=[row.number for row in rows], features=tuple(beside))
 
 
-def _listed(row: dict[str, Any], word_column: str, tag_column: str, labelled: bool, place: str) -> tuple[list[str], list[str] | None]:
+def _listed(row: dict[str, Any], word_column: str, tag_column: str | None, feature_columns: Sequence[str], place: str) -> Sentence:
     words = _texts(row, word_column, "word_column", (str,), place)
-    if not labelled:
-        return words, None
-    tags = _texts(row, tag_column, "tag_column", (str, int), place)
-    if len(tags) != len(words):
-        raise DataError(f"{place}: {len(tags)} tags for {len(words)} words. Give one tag for each word.")
-    return words, tags
+    tags = None if tag_column is None else _texts(row, tag_column, "tag_column", (str, int), place)
+    features = [_texts(row, column, "feature_columns", (str, int), place) for column in feature_columns]
+    for beside, what in ((tags, "tag"), *((values, "feature") for values in features)):
+        if beside is not None and len(beside) != len(words):
+            raise DataError(f"{place}: {len(beside)} {what}s for {len(words)} words. Give one {what} for each word.")
+    return Sentence(words, tags, place, features=tuple(features))
 
 
 def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], place: str) -> list[str]:

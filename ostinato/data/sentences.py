@@ -17,12 +17,14 @@ class Sentences:
     Args:
         words: (N,) int32 ids of words, and the sentences' lengths.
         capitals: (N,) int64, the pattern of capitals and digits of each token.
+        features: (N, K) int64 ids of the K features of each token.
         forms: (N,) int64, the place in `characters` of each token's form: its word as it is written.
         characters: int32 ids of the characters of F distinct forms.
     """
 
     words: Ragged
     capitals: Tensor
+    features: Tensor
     forms: Tensor
     characters: Ragged
 
@@ -48,16 +50,17 @@ class Sentences:
         """Copy the sentences at `indices`, in that order, with the forms that they hold."""
         places = self.places(indices).numpy()
         held, forms = np.unique(self.forms.numpy()[places], return_inverse=True)
-        capitals = torch.from_numpy(self.capitals.numpy()[places])
-        return Sentences(self.words.select(indices), capitals, torch.from_numpy(forms), self.characters.select(held))
+        capitals, features = (torch.from_numpy(part.numpy()[places]) for part in (self.capitals, self.features))
+        return Sentences(self.words.select(indices), capitals, features, torch.from_numpy(forms), self.characters.select(held))
 
     def to(self, device: torch.device | str) -> "Sentences":
         """Move all but the lengths, which stay on the CPU."""
-        return Sentences(self.words.to(device), self.capitals.to(device), self.forms.to(device), self.characters.to(device))
+        capitals, features, forms = (part.to(device) for part in (self.capitals, self.features, self.forms))
+        return Sentences(self.words.to(device), capitals, features, forms, self.characters.to(device))
 
     def digest(self) -> str:
         """SHA-256 of all that a tagger reads, in hexadecimal."""
         sha = hashlib.sha256(self.words.digest().encode() + self.characters.digest().encode())
-        for part in (self.capitals, self.forms):
+        for part in (self.capitals, self.features, self.forms):
             sha.update(part.cpu().numpy().tobytes())
         return sha.hexdigest()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ostinato.data.ragged import Ragged
 from ostinato.data.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 from ostinato.data.sentences import Sentences
+from ostinato.data.tokens import Token, features_of, words_of
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import DataError, RunError
 
@@ -30,6 +31,7 @@ class TagEncoder:
     Args:
         words: the training words' vocabulary, and words with a vector beyond it; in lower case where `lowercase` is set.
         characters: those of the training words.
+        features: the values of each feature beside the words; none where words stand alone.
         tags: in the order of their indices, in the scheme that the model learns.
         lowercase: whether words are looked up in lower case.
         scheme: how the tags that are given and answered mark entities: `iob1`, `iob2`, `bioes`; None: they mark none.
@@ -38,6 +40,7 @@ class TagEncoder:
 
     words: Vocabulary
     characters: Vocabulary
+    features: tuple[Vocabulary, ...]
     tags: tuple[str, ...]
     lowercase: bool
     scheme: str | None
@@ -46,7 +49,7 @@ class TagEncoder:
     @classmethod
     def fit(
         cls,
-        sentences: Iterable[Sequence[str]],
+        sentences: Sequence[Sequence[Token]],
         tags: Iterable[Sequence[str]],
         *,
         scheme: str | None,
@@ -55,7 +58,7 @@ class TagEncoder:
         min_count: int = 1,
         max_size: int | None = None,
     ) -> "TagEncoder":
-        """Learn words, characters and tags from the training split.
+        """Learn words, characters, features and tags from the training split.
 
         Args:
             scheme: of `tags`.
@@ -63,9 +66,9 @@ class TagEncoder:
             min_count, max_size: bound the vocabulary of words, as in `Vocabulary.fit`.
 
         Raises:
-            DataError: tags that `scheme` does not allow.
+            DataError: tags that `scheme` does not allow; words with different numbers of features.
         """
-        forms = Counter(word for sentence in sentences for word in sentence)
+        forms = Counter(word for sentence in sentences for word in words_of(sentence))
         words = Counter[str]()
         characters = Counter[str]()
         for form, count in forms.items():
@@ -75,8 +78,15 @@ class TagEncoder:
         learnt = {tag for sequence in tags for tag in _converted(sequence, scheme, target_scheme)}
         if target_scheme is not None:  # a type met in one position can stand in any other
             learnt |= {prefix + tag[1:] for tag in learnt if tag != OUTSIDE for prefix in PREFIXES[target_scheme]}
-        vocabulary = Vocabulary.fit(words, min_count, max_size)
-        return cls(vocabulary, Vocabulary.fit(characters), tuple(sorted(learnt)), lowercase, scheme, target_scheme)
+        return cls(
+            Vocabulary.fit(words, min_count, max_size),
+            Vocabulary.fit(characters),
+            _fit_features(sentences),
+            tuple(sorted(learnt)),
+            lowercase,
+            scheme,
+            target_scheme,
+        )
 
     def with_beyond(self, words: Sequence[str]) -> "TagEncoder":
         """The same, and those of `words` known that it does not know yet; see `Vocabulary`."""
@@ -87,12 +97,17 @@ class TagEncoder:
         """C, the tags."""
         return len(self.tags)
 
-    def encode(self, sentences: Sequence[Sequence[str]]) -> Sentences:
-        """Sentences as a tagger reads them; length 0 is let through."""
+    def encode(self, sentences: Sequence[Sequence[Token]], places: Sequence[str] | None = None) -> Sentences:
+        """Sentences as a tagger reads them; length 0 is let through.
+
+        Raises:
+            DataError: a word has not as many features as in training; names the place, or the sentence's number.
+        """
+        features = self._feature_ids(sentences, places)
         lengths = torch.tensor([len(sentence) for sentence in sentences], dtype=torch.int64)
-        places: dict[str, int] = {}
-        forms = np.fromiter((places.setdefault(word, len(places)) for sentence in sentences for word in sentence), np.int64, int(lengths.sum()))
-        distinct = list(places)
+        numbers: dict[str, int] = {}
+        forms = np.fromiter((numbers.setdefault(word, len(numbers)) for sentence in sentences for word in words_of(sentence)), np.int64, int(lengths.sum()))
+        distinct = list(numbers)
         ids = np.fromiter((self.words.id(form.lower() if self.lowercase else form) for form in distinct), np.int32, len(distinct))
         capitals = np.fromiter(map(capitals_of, distinct), np.int64, len(distinct))
         sizes = torch.tensor([len(form) for form in distinct], dtype=torch.int64)
@@ -100,6 +115,7 @@ class TagEncoder:
         return Sentences(
             Ragged(torch.from_numpy(ids[forms]), lengths),
             torch.from_numpy(capitals[forms]),
+            features,
             torch.from_numpy(forms),
             Ragged(torch.from_numpy(characters), sizes),
         )
@@ -134,6 +150,15 @@ class TagEncoder:
         """(n,) whether each word is in the vocabulary of the training split."""
         return np.array([0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words], dtype=bool)
 
+    def _feature_ids(self, sentences: Sequence[Sequence[Token]], places: Sequence[str] | None) -> Tensor:
+        """(N, K)."""
+        ids = [
+            [values.id(value) for values, value in zip(self.features, features, strict=True)]
+            for row, sentence in enumerate(sentences)
+            for features in features_of(sentence, len(self.features), f"sentence {row}" if places is None else places[row])
+        ]
+        return torch.tensor(ids, dtype=torch.int64).view(len(ids), len(self.features))
+
     @cached_property
     def _tag_indices(self) -> dict[str, int]:
         return {tag: index for index, tag in enumerate(self.tags)}
@@ -144,6 +169,7 @@ class TagEncoder:
             "words": list(self.words.tokens),
             "beyond": list(self.words.beyond),
             "characters": list(self.characters.tokens),
+            "features": [list(values.tokens) for values in self.features],
             "tags": list(self.tags),
             "lowercase": self.lowercase,
             "scheme": self.scheme,
@@ -162,7 +188,8 @@ class TagEncoder:
             raise RunError(f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again with this version of Ostinato.")
         words = Vocabulary(tuple(fields["words"]), tuple(fields["beyond"]))
         characters, tags = Vocabulary(tuple(fields["characters"])), tuple(fields["tags"])
-        return cls(words, characters, tags, fields["lowercase"], fields["scheme"], fields["target_scheme"])
+        features = tuple(Vocabulary(tuple(values)) for values in fields["features"])
+        return cls(words, characters, features, tags, fields["lowercase"], fields["scheme"], fields["target_scheme"])
 
 
 def capitals_of(word: str) -> int:
@@ -177,6 +204,17 @@ def capitals_of(word: str) -> int:
     if word.isupper() and len(word) > 1:
         return CAPITALS.index("all capitals")
     return CAPITALS.index("capital first" if word[0].isupper() and not any(letter.isupper() for letter in word[1:]) else "mixed")
+
+
+def _fit_features(sentences: Sequence[Sequence[Token]]) -> tuple[Vocabulary, ...]:
+    """The values of each feature that stands beside the words, as many as beside the first word."""
+    first = next((token for sentence in sentences for token in sentence), "")
+    count = 0 if isinstance(first, str) else len(first) - 1
+    found = [Counter[str]() for _ in range(count)]
+    for row, sentence in enumerate(sentences):
+        for counts, values in zip(found, zip(*features_of(sentence, count, f"sentence {row}"), strict=True), strict=False):
+            counts.update(values)
+    return tuple(map(Vocabulary.fit, found))
 
 
 def _converted(tags: Sequence[str], scheme: str | None, target: str | None) -> Sequence[str]:

@@ -26,12 +26,12 @@ SHOWN_TAGS = 10
 
 @dataclass(frozen=True)
 class Corpus:
-    """What `ostinato data list` tells of a named corpus, and how to load its splits: those it does not define are drawn."""
+    """What `ostinato data list` tells of a named corpus, and how to load its splits, with columns read as features; those it does not define are drawn."""
 
     description: str
     size: str
     source: str
-    load: Callable[[], Splits]
+    load: Callable[[Sequence[str]], Splits]
 
 
 CORPORA: dict[str, Corpus] = {
@@ -66,6 +66,7 @@ class TagAudit:
         unlearnt: of each split but train, the tags that train does not have.
         vectors: the vectors' coverage in words.
         unknown: of each split but train, the share of tokens outside the vocabulary.
+        features: of each column that is read beside the words, how many values train has.
     """
 
     scheme: str | None
@@ -76,6 +77,7 @@ class TagAudit:
     unlearnt: dict[str, list[str]]
     vectors: str | None = None
     unknown: dict[str, float] | None = None
+    features: dict[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All facts as plain values for JSON."""
@@ -92,6 +94,8 @@ class TagAudit:
             yield f"{count:,} sentences of {first} are also in {second}: kept, as the data define their splits."
         for split, tags in self.unlearnt.items():
             yield f"Tags only in {split}, so never learnt: {', '.join(tags[:SHOWN_TAGS])}{', …' if len(tags) > SHOWN_TAGS else ''}."
+        for column, values in (self.features or {}).items():
+            yield f"Beside the words the column {column} is read, of {values:,} values."
         for split, share in (self.unknown or {}).items():
             if share:
                 yield f"{share:.1%} of {split}'s tokens are outside the vocabulary of train."
@@ -127,7 +131,7 @@ def load_tagged(config: DataConfig) -> TaggedDataset:
     """
     if config.name is not None:
         corpus = look_up(CORPORA, config.name, "corpus")
-        given, name, source = corpus.load(), config.name, corpus.source
+        given, name, source = corpus.load(config.feature_columns or ()), config.name, corpus.source
     else:
         paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
         given = {split: list(read_sentences(Path(path), config)) for split, path in paths.items() if path is not None}
@@ -159,13 +163,16 @@ def read_sentences(path: Path, config: DataConfig, *, labelled: bool = True) -> 
         DataError: see the readers in `columns`.
     """
     kind = config.format or TAGGED_ENDINGS.get(ending_of(path), "conll")
+    features = config.feature_columns or ()
     if kind == "conllu":
-        return read_conllu(path, tag_column=config.tag_column or "upos", labelled=labelled)
+        return read_conllu(path, tag_column=config.tag_column or "upos", feature_columns=features, labelled=labelled)
     if kind == "jsonl":
-        return read_tag_jsonl(path, word_column=config.word_column or "tokens", tag_column=config.tag_column or "tags", labelled=labelled)
+        word_column, tag_column = config.word_column or "tokens", config.tag_column or "tags"
+        return read_tag_jsonl(path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled)
     if kind != "conll":
         raise ConfigError(f"data.format {kind}: holds no tagged sentences. Choose from: conll, conllu, jsonl.")
-    return read_columns(path, word_column=config.word_column or "0", tag_column=config.tag_column or "-1", labelled=labelled)
+    word_column, tag_column = config.word_column or "0", config.tag_column or "-1"
+    return read_columns(path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled)
 
 
 def tags_of(sentence: Sentence) -> list[str]:

@@ -17,6 +17,7 @@ from ostinato.data.sentences import Sentences
 from ostinato.data.spans import tokenize_text
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import check_tags, scheme_of
+from ostinato.data.tokens import Token, words_of
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.tagging import tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
@@ -25,7 +26,7 @@ from ostinato.pretrained import Pretrained, check_size, fill, pretrained_for
 from ostinato.progress import Progress
 from ostinato.training import train
 
-TaggedRows = tuple[list[list[str]], list[list[str]]]  # sentences, and the tags of their words
+TaggedRows = tuple[list[list[Token]], list[list[str]]]  # sentences, and the tags of their words
 
 
 class SequenceTagger(BaseEstimator):  # type: ignore[misc]
@@ -69,6 +70,7 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         character_embedding_size: int = 25,
         character_size: int = 25,
         capitals_size: int | None = None,
+        feature_size: int = 25,
         word_dropout: float = 0.0,
         engine: str = "auto",
         scheme: str | None = None,
@@ -113,6 +115,7 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         self.character_embedding_size = character_embedding_size
         self.character_size = character_size
         self.capitals_size = capitals_size
+        self.feature_size = feature_size
         self.word_dropout = word_dropout
         self.engine = engine
         self.scheme = scheme
@@ -148,7 +151,7 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         """Train on sentences and the tags of their tokens.
 
         Args:
-            X: lists of words.
+            X: lists of words, or of tuples (word, feature, …) with what stands beside each word, as its part of speech.
             y: lists of tags, as many as the sentence has words.
             validation_data: (X, y) to stop early on, instead of held-out sentences.
 
@@ -182,7 +185,7 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         """The tags of each sentence's tokens, in the scheme of those that were given to `fit`.
 
         Args:
-            X: lists of words; or strings, which are cut into words and punctuation marks.
+            X: as for `fit`; or strings, which are cut into words and punctuation marks.
         """
         sentences = self._encode(X)
         tags, _ = predict_tags(self.model_, sentences)
@@ -232,12 +235,12 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         values["data"] |= {"path": "X", "validation_size": given["validation_fraction"]}
         return parse_config({"task": "tagging", **values}, "SequenceTagger")
 
-    def _hold_out(self, sentences: list[list[str]], tags: list[list[str]]) -> tuple[TaggedRows, TaggedRows]:
+    def _hold_out(self, sentences: list[list[Token]], tags: list[list[str]]) -> tuple[TaggedRows, TaggedRows]:
         """Sentences to train on and sentences to stop early on; copies of a sentence stay together."""
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out sentences pass patience=None.")
         groups: dict[tuple[str, ...], int] = {}
-        group_of = np.array([groups.setdefault(tuple(sentence), len(groups)) for sentence in sentences])
+        group_of = np.array([groups.setdefault(tuple(words_of(sentence)), len(groups)) for sentence in sentences])
         wanted = max(1, round(self.validation_fraction * len(groups)))
         if wanted >= len(groups):
             raise DataError(f"{len(groups)} different sentences are too few to hold any out for early stopping. Add some, or pass patience=None.")
@@ -270,10 +273,10 @@ def fit_tagger(
     return model.eval(), state
 
 
-def encode_tagged(encoder: TagEncoder, sentences: list[list[str]], tags: list[list[str]], name: str | list[str]) -> Tagged:
+def encode_tagged(encoder: TagEncoder, sentences: list[list[Token]], tags: list[list[str]], name: str | list[str]) -> Tagged:
     """Sentences and tags as a model reads them; `name` and a number, or the places, name a sentence in messages."""
     places = name if isinstance(name, list) else [f"{name} {row}" for row in range(len(sentences))]
-    return Tagged(encoder.encode(sentences), encoder.encode_tags(tags, places), tags)
+    return Tagged(encoder.encode(sentences, places), encoder.encode_tags(tags, places), tags)
 
 
 def check_scheme(scheme: str | None, config: Config) -> None:
@@ -292,8 +295,8 @@ def check_scheme(scheme: str | None, config: Config) -> None:
         raise ConfigError(f"{', '.join(idle)}: the tags mark no entities. Leave it away, or set data.scheme to iob1, iob2 or bioes if they should.")
 
 
-def as_sentences(X: Iterable[Any], name: str) -> list[list[str]]:
-    """Lists of words; strings are cut into words and punctuation marks.
+def as_sentences(X: Iterable[Any], name: str) -> list[list[Token]]:
+    """Lists of words, or of words with their features; strings are cut into words and punctuation marks.
 
     Raises:
         DataError: a sentence is something else, or empty.
@@ -302,15 +305,22 @@ def as_sentences(X: Iterable[Any], name: str) -> list[list[str]]:
         raise DataError(f"X is the one string {X[:40]!r}: give a list of sentences, as [{X[:10]!r}].")
     sentences = []
     for row, sentence in enumerate(X):
-        words = [word for word, _, _ in tokenize_text(sentence)] if isinstance(sentence, str) else list(sentence)
-        for word in words:
-            if not isinstance(word, str) or not word:
-                raise DataError(f"{name} {row}: {word!r} is not a word. Expected a list of non-empty strings.")
-            check_unicode(word, f"{name} {row}")
-        if not words:
+        given = [word for word, _, _ in tokenize_text(sentence)] if isinstance(sentence, str) else list(sentence)
+        if not given:
             raise DataError(f"{name} {row}: the sentence is empty: there is nothing to tag. Leave it out.")
-        sentences.append([str(word) for word in words])
+        sentences.append([_as_token(token, f"{name} {row}") for token in given])
     return sentences
+
+
+def _as_token(given: Any, place: str) -> Token:
+    parts = given if isinstance(given, tuple) else (given,)
+    for part in parts:
+        if not isinstance(part, str) or not part:
+            raise DataError(f"{place}: {given!r} is not a word. Expected a list of non-empty strings, or of tuples of them: (word, feature, …).")
+        check_unicode(part, place)
+    if not parts:
+        raise DataError(f"{place}: () holds no word. Expected (word, feature, …).")
+    return tuple(map(str, parts)) if len(parts) > 1 else str(parts[0])
 
 
 def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None) -> TaggedRows:

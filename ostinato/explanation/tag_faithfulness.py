@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ostinato.data.tokens import Token
 from ostinato.errors import ConfigError
 from ostinato.estimators import SequenceTagger
 from ostinato.explanation.faithfulness import AVERAGED, PERCENTS, ROUNDING, Figure
@@ -103,7 +104,7 @@ def measure_tags(
 
 def _lost(tagger: SequenceTagger, explanation: TagExplanation, neutral: torch.Tensor, rankings: int, seed: int) -> np.ndarray:
     """What the tag's probability loses by the explanation's ranking, and by random ones. Returns (1 + rankings,)."""
-    encoded = tagger.encoder_.encode([explanation.words])
+    encoded = tagger.encoder_.encode([explanation.sentence])
     others = np.delete(np.arange(len(explanation.words)), explanation.token)
     if not len(others):
         return np.full(1 + rankings, np.nan)
@@ -121,8 +122,8 @@ def _lost(tagger: SequenceTagger, explanation: TagExplanation, neutral: torch.Te
 
 
 def _by_sentence(explanations: list[TagExplanation], lost: np.ndarray, chance: np.ndarray) -> Figure:
-    numbers: dict[tuple[str, ...], int] = {}
-    sentence = np.array([numbers.setdefault(tuple(each.words), len(numbers)) for each in explanations])
+    numbers: dict[tuple[Token, ...], int] = {}
+    sentence = np.array([numbers.setdefault(tuple(each.sentence), len(numbers)) for each in explanations])
     kept = ~np.isnan(lost)
     places = [kept & (sentence == number) for number in np.unique(sentence[kept])]
     return Figure(np.array([lost[place].mean() for place in places]), np.array([chance[place].mean() for place in places]))

@@ -62,7 +62,7 @@ def explain_sentences(
     """
     if not sentences:
         raise DataError("There is no sentence: nothing to explain. Give at least one.")
-    found = explain_tags(tagger, [each.words for each in sentences], method=method, tag=tag, tokens=tokens, progress=progress)
+    found = explain_tags(tagger, [each.tokens for each in sentences], method=method, tag=tag, tokens=tokens, progress=progress)
     flat = [each for explanations in found for each in explanations]
     measured = measure_tags(tagger, flat, progress=progress) if flat else None
     told = [] if measured is None else [measured.masking(row) for row in range(len(flat))]

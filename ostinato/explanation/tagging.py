@@ -1,13 +1,15 @@
 """What spoke for one tag of one word: a score for each word of the sentence.
 
 Explained is the log-odds of the tag's probability at that word: its marginal over all tags of the sentence, where the head
-is a CRF. A word's vector is all that the tagger reads of it: word, capitals and characters. A masked word has the neutral
+is a CRF. A word's vector is all that the tagger reads of it: word, capitals, characters and features. A masked word has the neutral
 vector in that place: the mean over the words of the vocabulary, an average word; but where training met unknown words (by
-`word_dropout`, `min_count` or `max_size`), its part for the word is that of `<unk>`. The sentence keeps its length.
+`word_dropout`, `min_count` or `max_size`), its part for the word is that of `<unk>`. A feature's part is the mean over its
+values. The sentence keeps its length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from ostinato.data.schemes import conlleval_entities
 from ostinato.data.sentences import Sentences
+from ostinato.data.tokens import Token, words_of
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, NotFittedError, look_up
 from ostinato.estimators import SequenceTagger
@@ -38,7 +41,7 @@ class TagExplanation:
     """What spoke for a tag of a word.
 
     Args:
-        words: of the sentence.
+        sentence: its words, with their features where the tagger reads such.
         scores: (T,) one a word; in log-odds of the tag (natural logarithm), above 0 where the word speaks for it.
         token: the explained word, counted from 0.
         tag: the explained tag, one of those that the tagger learnt.
@@ -47,13 +50,17 @@ class TagExplanation:
         gap: of integrated gradients, the share of the difference in log-odds that the scores miss.
     """
 
-    words: list[str]
+    sentence: list[Token]
     scores: np.ndarray
     token: int
     tag: str
     probability: float
     method: str
     gap: float | None = None
+
+    @cached_property
+    def words(self) -> list[str]:
+        return words_of(self.sentence)
 
     @property
     def label(self) -> str:
@@ -93,12 +100,12 @@ class TagExplanation:
         return explanation_html(self)
 
 
-def explain_tag(tagger: SequenceTagger, words: Sequence[str], *, token: int, tag: str | None = None, method: str = "integrated-gradients") -> TagExplanation:
+def explain_tag(tagger: SequenceTagger, words: Sequence[Token], *, token: int, tag: str | None = None, method: str = "integrated-gradients") -> TagExplanation:
     """Explain one tag of one word.
 
     Args:
         tagger: a fitted tagger.
-        words: the sentence.
+        words: the sentence; tuples (word, feature, …) where the tagger reads features.
         token: which word, counted from 0.
         tag: one that the tagger learnt; by default its answer there.
         method: `integrated-gradients`, `gradient-x-input` or `occlusion`.
@@ -144,7 +151,7 @@ def explain_tags(
     with opened(tagger.model_):
         neutral = neutral_vector(tagger)
         tracked = (progress or Progress(quiet=True)).track(given, "explaining")
-        return [_explain_sentence(tagger, words, neutral, method, tag, tokens) for words in tracked]
+        return [_explain_sentence(tagger, sentence, neutral, method, tag, tokens) for sentence in tracked]
 
 
 def refuse_unfit(tagger: SequenceTagger, method: str) -> None:
@@ -159,13 +166,16 @@ def refuse_unfit(tagger: SequenceTagger, method: str) -> None:
 @torch.no_grad()
 def neutral_vector(tagger: SequenceTagger) -> Tensor:
     """The vector of a word of which nothing is known. (D,)."""
-    model, known = tagger.model_, list(tagger.encoder_.words.tokens)
-    every = tagger.encoder_.encode([known[UNKNOWN + 1 :] or known])
+    model, encoder = tagger.model_, tagger.encoder_
+    known = list(encoder.words.tokens)
+    values = [feature.tokens[UNKNOWN] for feature in encoder.features]
+    every = encoder.encode([[(word, *values) for word in known[UNKNOWN + 1 :] or known]])
     neutral = model.vectors(every.to(model.device)).mean(dim=0)  # (V, D) -> (D,)
     if model.word_dropout or tagger.min_count > 1 or tagger.max_size is not None:
         word = model.embed(torch.tensor([UNKNOWN], device=model.device)).squeeze(0)
         neutral[: len(word)] = word
-    return neutral
+    averages = [table[UNKNOWN + 1 :].mean(dim=0) for table in model.features.parameters()]
+    return torch.cat([neutral[: len(neutral) - sum(map(len, averages))], *averages])
 
 
 class SentenceVectors:
@@ -284,10 +294,10 @@ TAG_METHODS: dict[str, TagMethod] = {"integrated-gradients": _integrated_gradien
 
 
 def _explain_sentence(
-    tagger: SequenceTagger, words: list[str], neutral: Tensor, method: str, tag: str | None, tokens: Sequence[int] | None
+    tagger: SequenceTagger, sentence: list[Token], neutral: Tensor, method: str, tag: str | None, tokens: Sequence[int] | None
 ) -> list[TagExplanation]:
     """The explanations of a sentence's words, all asked at once."""
-    encoded = tagger.encoder_.encode([words])
+    words, encoded = words_of(sentence), tagger.encoder_.encode([sentence])
     best, probabilities = predict_tags(tagger.model_, encoded)[0].numpy(), predict_marginals(tagger.model_, encoded).numpy()
     places = np.array(_places(tagger, best, probabilities) if tokens is None else _checked(tokens, words), dtype=np.int64)
     if not len(places):
@@ -299,7 +309,7 @@ def _explain_sentence(
             raise ConfigError(f"tag {names[index]!r} has probability 0 at token {place} ({words[place]!r}): nothing spoke for it. Explain another tag.")
     scores, gaps = TAG_METHODS[method](SentenceVectors(tagger.model_, encoded, neutral), places, tags)
     return [
-        TagExplanation(words, scores[row], int(place), names[index], float(probabilities[place, index]), method, None if gaps is None else float(gaps[row]))
+        TagExplanation(sentence, scores[row], int(place), names[index], float(probabilities[place, index]), method, None if gaps is None else float(gaps[row]))
         for row, (place, index) in enumerate(zip(places, tags, strict=True))
     ]
 

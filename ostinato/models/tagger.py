@@ -1,6 +1,6 @@
 """The tagger as a module, and how a config becomes its layers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,14 @@ TOKENS_IN_A_PREDICTION_BATCH = 8_192
 
 
 class Tagger(Network):
-    """Vectors of words, capitals and characters joined; recurrent stack; head; a CRF over the tags, or each tag by itself.
+    """Vectors of words, capitals, characters and features joined; recurrent stack; head; a CRF over the tags, or each tag by itself.
 
     Args:
         config: the layers' sizes and kinds.
         num_tags: C.
         num_words: V.
         num_characters: of the character vocabulary.
+        feature_sizes: of the vocabulary of each feature beside the words.
         num_beyond: words beyond the vocabulary, whose pretrained vectors are not trained.
         allowed: which tags the CRF may give; None: all.
 
@@ -43,6 +44,7 @@ class Tagger(Network):
         num_tags: int,
         num_words: int,
         num_characters: int,
+        feature_sizes: Sequence[int] = (),
         num_beyond: int = 0,
         allowed: CRFConstraints | None = None,
     ) -> None:
@@ -55,7 +57,9 @@ class Tagger(Network):
             if config.character_cell is not None
             else None
         )
+        self.features = nn.ModuleList(TokenEmbedding(size, config.feature_size) for size in feature_sizes)
         size = config.embedding_size + (config.capitals_size or 0) + (0 if self.characters is None else self.characters.output_size)
+        size += config.feature_size * len(feature_sizes)
         self.stack = build_stack(config, size)
         self.dropout = nn.Dropout(config.dropout)
         self.head = Linear(self.stack.output_size, num_tags)
@@ -76,6 +80,7 @@ class Tagger(Network):
         if self.characters is not None:
             layout = Layout(sentences.characters.lengths, words.device)
             parts.append(self.characters(sentences.characters.values, layout, sentences.forms))
+        parts += [embed(ids) for embed, ids in zip(self.features, sentences.features.unbind(dim=1), strict=True)]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def score(self, x: Tensor, layout: Layout) -> Tensor:
@@ -113,6 +118,7 @@ def build_tagger(config: ModelConfig, encoder: TagEncoder) -> Tagger:
         num_tags=encoder.num_labels,
         num_words=len(encoder.words),
         num_characters=len(encoder.characters),
+        feature_sizes=[len(values) for values in encoder.features],
         num_beyond=len(encoder.words.beyond),
         allowed=allowed,
     )

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ostinato.data.columns import Sentence
 from ostinato.data.schemes import conlleval_entities
 from ostinato.estimators import SequenceTagger
 from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
@@ -51,10 +50,10 @@ class _Found(NamedTuple):
 
 def collect_tag_evidence(tagger: SequenceTagger, answered: Sequence[Answered], *, progress: Progress) -> TagEvidence:
     """Explain a run's tagger on its test split, whose sentences are all in what the run kept."""
-    given = list(answers(tagger, (Sentence(each.tokens, None, each.place) for each in answered)))
+    given = list(answers(tagger, (each.sentence for each in answered)))
     found = [each for row, answer in enumerate(given) for each in _found(row, answer, answered[row].tags)]
     rows = sorted({each.row for each in found})
-    some = [answered[rows[place]].tokens for place in spread(len(rows), MEASURED)]
+    some = [answered[rows[place]].sentence.tokens for place in spread(len(rows), MEASURED)]
     measured = []
     for method in TAG_METHODS:
         explained = [each for of_sentence in explain_tags(tagger, some, method=method, progress=progress) for each in of_sentence]
@@ -107,7 +106,7 @@ def _worst_mistakes(given: Sequence[Answer], answered: Sequence[Answered]) -> li
 def _explain(tagger: SequenceTagger, answered: Sequence[Answered], places: Sequence[tuple[int, int]]) -> list[ExplainedTag]:
     if not places:
         return []
-    explanations = [explain_tag(tagger, answered[row].tokens, token=token) for row, token in places]
+    explanations = [explain_tag(tagger, answered[row].sentence.tokens, token=token) for row, token in places]
     measured = measure_tags(tagger, explanations)
     return [
         ExplainedTag(answered[row].place, true_tag(tagger, answered[row].sentence, token), explanation, measured.masking(number))

@@ -1,6 +1,6 @@
 """What a tagger's finished run says of itself, as plain data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,17 @@ from ostinato.tasks.tagging import PREDICTIONS
 
 @dataclass(frozen=True)
 class Answered:
-    """A test sentence: where it came from, its words, their true tags and those that the tagger gave."""
+    """A test sentence: where it came from, its words, their true tags, those that the tagger gave, and the features beside the words."""
 
     place: str
     tokens: list[str]
     tags: list[str]
     predicted: list[str]
+    features: list[list[str]] = field(default_factory=list)
 
     @property
     def sentence(self) -> Sentence:
-        return Sentence(self.tokens, self.tags, self.place)
+        return Sentence(self.tokens, self.tags, self.place, features=self.features)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_answers(folder: Path) -> list[Answered]:
     """
     path = folder / PREDICTIONS
     answered = read_part(path, TypeAdapter(list[Answered]), lines=True)
-    if any(not len(each.tokens) == len(each.tags) == len(each.predicted) for each in answered):
+    if any(len(each.tokens) != len(beside) for each in answered for beside in (each.tags, each.predicted, *each.features)):
         raise unusable(path)
     return answered
 

@@ -25,6 +25,7 @@ def describe_tagger(facts: TaggerFacts) -> str:
         read.append(f"capitals ({model.capitals_size})")
     if model.character_cell is not None:
         read.append(f"characters by {model.character_cell.upper()} ({model.character_size})")
+    read += [f"the column {column} ({model.feature_size})" for column in facts.config.data.feature_columns or ()]
     head = "a CRF over the tags" + (" of its scheme" if model.constrained else "") if model.head == "crf" else "a softmax for each word"
     return (
         f"{model.cell.upper()}, {counted(model.num_layers, 'layer')} of {counted(model.hidden_size, 'unit')} "

@@ -80,7 +80,7 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
     data = load_tagged(config)
     train = data.splits["train"]
     encoder = TagEncoder.fit(
-        [each.words for each in train],
+        [each.tokens for each in train],
         [tags_of(each) for each in train],
         scheme=data.scheme,
         **config.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}),
@@ -90,13 +90,14 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
     if vectors is not None:
         encoder = encoder.with_beyond(vectors.beyond_words)
     splits = {name: encode_sentences(encoder, sentences) for name, sentences in data.splits.items()}
+    features = {column: len(values) - 1 for column, values in zip(config.feature_columns or (), encoder.features, strict=True)}
     told = None if vectors is None else vectors.line(str(config.vectors))
-    return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown), encoder, splits, vectors)
+    return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown, features=features), encoder, splits, vectors)
 
 
 def encode_sentences(encoder: TagEncoder, sentences: list[Sentence]) -> Tagged:
     """Labelled sentences as a model reads them."""
-    return encode_tagged(encoder, [each.words for each in sentences], [tags_of(each) for each in sentences], [each.place for each in sentences])
+    return encode_tagged(encoder, [each.tokens for each in sentences], [tags_of(each) for each in sentences], [each.place for each in sentences])
 
 
 def score_tagger(model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged) -> tuple[dict[str, Any], list[list[str]]]:
@@ -120,9 +121,10 @@ def score_tags(encoder: TagEncoder, sentences: list[Sentence], answers: list[lis
 
 
 def write_tags(path: Path, sentences: list[Sentence], answers: list[list[str]]) -> None:
-    """Write where each sentence came from, its words, its tags and those that the model gave: a JSON line each."""
+    """Write where each sentence came from, its words, their features, its tags and those that the model gave: a JSON line each."""
     rows = [
-        {"place": sentence.place, "tokens": sentence.words, "tags": sentence.tags, "predicted": tags} for sentence, tags in zip(sentences, answers, strict=True)
+        {"place": each.place, "tokens": each.words, "features": each.features, "tags": each.tags, "predicted": tags}
+        for each, tags in zip(sentences, answers, strict=True)
     ]
     write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 

@@ -100,6 +100,40 @@ def test_a_token_may_be_a_hash_and_a_comment_is_not_a_token(tmp_path):
     assert pairs(read_columns(path, labelled=False)) == [(["#", "1"], None)]
 
 
+def test_features_stand_beside_the_words_in_every_format(tmp_path):
+    tokens = [("Rome", "NNP", "1"), ("fell", "VBD", "0")]
+    text = "# word pos known ner\nRome NNP 1 B-LOC\nfell VBD 0 O\n"
+    named, numbered = ({"feature_columns": columns} for columns in (["pos", "known"], ["1", "-2"]))
+    (first,), (second,) = (read_columns(write(tmp_path / "a.txt", text), **settings) for settings in (named, numbered))
+    lists = {"tokens": ["Rome", "fell"], "tags": ["B-LOC", "O"], "pos": ["NNP", "VBD"], "known": [1, 0]}
+    (listed,) = read_tag_jsonl(write_json(tmp_path / "a.jsonl", lists), **named)
+    for sentence in (first, second, listed):
+        assert (sentence.tokens, sentence.words, sentence.tags) == (tokens, ["Rome", "fell"], ["B-LOC", "O"])
+    (unlabelled,) = read_columns(write(tmp_path / "b.txt", "Rome NNP\n"), feature_columns=["1"], labelled=False)
+    assert (unlabelled.tokens, unlabelled.tags) == ([("Rome", "NNP")], None)
+    assert next(read_conllu(write(tmp_path / "a.conllu", CONLLU), feature_columns=["xpos"])).features == (["V", "E", "D", "N"],)
+    assert next(read_columns(write(tmp_path / "c.txt", "Rome O\n"))).tokens == ["Rome"]
+
+
+def test_features_are_written_between_word_and_tag(tmp_path):
+    sentence = Sentence(["Rome", "fell"], None, "here", features=(["NNP", "VBD"],))
+    path = write(tmp_path / "a.txt", "".join(write_columns([sentence], [["B-LOC", "O"]])))
+    (read,) = read_columns(path, feature_columns=["1"])
+    assert (read.tokens, read.tags) == (sentence.tokens, ["B-LOC", "O"])
+    with pytest.raises(DataError, match=r"here: the word 'a\\tb' holds a tab"):
+        list(write_columns([Sentence(["Rome"], None, "here", features=(["a\tb"],))], [["O"]]))
+
+
+def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path):
+    short = write_json(tmp_path / "a.jsonl", {"tokens": ["a", "b"], "tags": ["O", "O"], "pos": ["X"]})
+    with pytest.raises(DataError, match=r"a.jsonl, line 1: 1 features for 2 words. Give one feature for each word"):
+        list(read_tag_jsonl(short, feature_columns=["pos"]))
+    with pytest.raises(DataError, match=r"a.jsonl, line 1: no column 'post'. Did you mean 'pos'\? .* Set feature_columns to one of them"):
+        list(read_tag_jsonl(short, feature_columns=["post"]))
+    with pytest.raises(DataError, match=r"b.jsonl, line 1: a text has no feature_columns \(pos\)"):
+        list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi", "spans": []}), feature_columns=["pos"]))
+
+
 def test_gzip_is_read(tmp_path):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(NER.encode()))
@@ -185,6 +219,10 @@ def test_reading_holds_little_of_a_large_file(tmp_path, ending):
         ("a\tO\n\tO\n", {}, r"a.txt, line 2: the word is empty"),
         ("a\t\n", {}, r"a.txt, line 1: the tag is empty"),
         ("a\nb\n", {}, r"word_column '0' and tag_column '-1' are one column, of 1"),
+        ("a O\n", {"feature_columns": ["1"]}, r"tag_column '-1' and feature_columns '1' are one column, of 2. Name two, or leave one away"),
+        ("a b O\n", {"feature_columns": ["1", "-2"]}, r"feature_columns '1' and feature_columns '-2' are one column, of 3"),
+        ("a b O\n", {"feature_columns": ["pos"]}, r"no column 'pos'. The first line names no columns .* Set feature_columns to a name, or to an index"),
+        ("a\tb\tO\na\t\tO\n", {"feature_columns": ["1"]}, r"a.txt, line 2: the feature is empty"),
         ("a b O\n", {"tag_column": "3"}, r"no column 3: a token has 3. Set tag_column to an index from 0 to 2"),
         ("a b O\n", {"word_column": "-4"}, r"no column -4: a token has 3. Set word_column"),
         ("a b O\n", {"tag_column": "ner"}, r"no column 'ner'. The first line names no columns"),

@@ -112,6 +112,19 @@ def test_sentence_without_an_entity_has_no_explanation(tagger):
     assert explain(tagger, [["we", "ate"]]) == []
 
 
+def test_a_masked_word_s_features_are_masked_with_it():
+    X = [[("it", "a"), ("is", "b")], [("it", "b"), ("is", "a")]] * 4
+    y = [["P", "Q"], ["Q", "P"]] * 4
+    small = {"embedding_size": 4, "hidden_size": 6, "max_epochs": 40, "patience": None, "lr": 3e-2, "batch_size": 4, "device": "cpu"}
+    tagger = SequenceTagger(**small, feature_size=2).fit(X, y)
+    found = explain_tag(tagger, X[0], token=1, method="occlusion")
+    assert (found.sentence, found.words, found.tag) == (X[0], ["it", "is"], "Q")
+    assert neutral_vector(tagger)[-2:] == pytest.approx(tagger.model_.features[0].weight[1:].mean(dim=0).tolist())
+    whole = odds(tagger, X[0], None, 1, "Q")
+    assert found.scores == pytest.approx([whole - odds(tagger, X[0], masked, 1, "Q") for masked in range(2)], abs=1e-3)
+    assert measure_tags(tagger, [found]).n == 1
+
+
 @pytest.mark.parametrize("arguments", [{"word_dropout": 0.2}, {"min_count": 3}, {"max_size": 4}])
 def test_neutral_word_is_the_unknown_one_where_training_met_it(arguments):
     tagger = fit(max_epochs=1, capitals_size=2, **arguments)

@@ -109,6 +109,48 @@ def test_held_out_tags_keep_to_the_scheme():
         model.fit(X, y).score([["a"]], [["I-LOC"]])
 
 
+FEATURED = [[("it", "a"), ("is", "x"), ("it", "b")], [("it", "b"), ("is", "y"), ("it", "b")], [("is", "y"), ("it", "a")]]
+
+
+def test_features_tell_what_the_words_do_not(tmp_path):
+    y = [["P" if token[1] in "ax" else "Q" for token in sentence] for sentence in FEATURED]
+    model = SequenceTagger(**{**SMALL, "patience": None, "max_epochs": 40}, feature_size=3).fit(FEATURED * 4, y * 4)
+    assert model.predict(FEATURED) == y
+    assert [feature.tokens for feature in model.encoder_.features] == [("<unk>", "b", "a", "y", "x")]
+    assert model.model_.features[0].weight.shape == (5, 3)
+    model.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").predict(FEATURED) == y
+    assert len(model.predict([[("it", "never met")]])[0]) == 1
+    assert model.predict([FEATURED[1], FEATURED[0]]) == [y[1], y[0]]
+
+
+def test_features_are_held_out_with_their_words():
+    X = [[("a", str(n % 2)), ("b", "0")] for n in range(20)]
+    with pytest.raises(DataError, match="1 different sentences are too few to hold any out"):  # alike in their words
+        SequenceTagger(**SMALL).fit(X, [["O", "O"]] * 20)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([["it", "is"]], r"sentence 0: 'it' has 0 features beside the word, expected 1, as in training. .* data.feature_columns; a text alone has none"),
+        (["it is"], r"sentence 0: 'it' has 0 features beside the word, expected 1"),
+        ([[("it", "a", "b")]], r"sentence 0: \('it', 'a', 'b'\) has 2 features beside the word, expected 1"),
+        ([[("it", "a"), ("is", 3)]], r"sentence 0: \('is', 3\) is not a word. Expected .* or of tuples of them: \(word, feature, …\)"),
+        ([[("it", "a"), ()]], r"sentence 0: \(\) holds no word"),
+    ],
+)
+def test_words_without_the_features_of_training_are_refused(X, message):
+    model = SequenceTagger(**{**SMALL, "patience": None, "max_epochs": 1}).fit(FEATURED, [["O"] * len(each) for each in FEATURED])
+    with pytest.raises(DataError, match=message):
+        model.predict(X)
+
+
+def test_words_of_a_training_set_have_as_many_features_as_the_first():
+    with pytest.raises(DataError, match="sentence 1: 'is' has 0 features beside the word, expected 1"):
+        SequenceTagger(**{**SMALL, "patience": None}).fit([[("it", "a")], [("it", "a"), "is"]], [["O"], ["O", "O"]])
+
+
 def test_nothing_is_answered_to_nothing(tagger):
     assert (tagger.predict([]), tagger.predict_proba([])) == ([], [])
 

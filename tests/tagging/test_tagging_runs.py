@@ -176,6 +176,50 @@ def test_doctor_shows_the_tagger_s_layers(folder, capsys):
     assert "stack.layers.0" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def featured(trained, tmp_path_factory):
+    """A run that reads the column between word and tag beside the words."""
+    folder = tmp_path_factory.mktemp("features")
+    for name, count, seed in (("train.conll", 60, 2), ("test.conll", 20, 3)):
+        words, tags = sentences(count, seed=seed)
+        rows = ((f"{word} {'upper' if word[0].isupper() else 'lower'}" for word in sentence) for sentence in words)
+        (folder / name).write_text(columns(rows, tags), encoding="utf-8")
+    (folder / "config.toml").write_text(CONFIG.replace("[model]", 'feature_columns = ["1"]\n[model]\nfeature_size = 3'), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run("train", "config.toml", "--report", "--out", "run") == 0
+    return folder
+
+
+def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys):
+    monkeypatch.chdir(featured)
+    own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
+    assert json.loads(Path("run/audit.json").read_text(encoding="utf-8"))["features"] == {"1": 2}
+    assert "Beside the words the column 1 is read, of 2 values." in Path("run/training.log").read_text(encoding="utf-8")
+    assert "the column 1 (3)" in Path("run/report.html").read_text(encoding="utf-8")
+    for arguments in (("run",), ("run", "test.conll")):
+        assert run("evaluate", *arguments, "--json") == 0
+        assert json.loads(capsys.readouterr().out) == own
+    assert run("predict", "run", "test.conll", "--format", "conll") == 0
+    first = capsys.readouterr().out.splitlines()[0].split("\t")
+    assert first[:2] == Path("test.conll").read_text(encoding="utf-8").split()[:2] and len(first) == 3
+    assert run("explain", "run", "--rows", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["explanations"]
+
+
+def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(featured)
+    assert run("predict", "run", "--text", "Ada left Oslo.") == 2
+    assert "--text 1: 'Ada' has 0 features beside the word, expected 1, as in training." in capsys.readouterr().err.replace("\n", " ")
+    model = Path("run/model.safetensors")
+    assert run("predict", model, "test.conll") == 2
+    assert " has 0 features beside the word, expected 1" in capsys.readouterr().err.replace("\n", " ")
+    assert run("predict", model, "test.conll", "--set", "data.feature_columns=1") == 0
+    (tmp_path / "words.conll").write_text("Ada\nleft\n", encoding="utf-8")
+    assert run("predict", "run", tmp_path / "words.conll") == 2
+    assert "no column 1: a token has 1. Set feature_columns" in capsys.readouterr().err.replace("\n", " ")
+
+
 BAD = {
     "too few columns": ("Ada B-PER\nleft\n\n", "train", "bad.conll, line 2"),
     "outside the scheme": ("Ada O\nleft I-PER\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 2: by scheme iob2, I-PER after O continues nothing"),
