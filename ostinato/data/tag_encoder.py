@@ -15,7 +15,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 from ostinato.data.sentences import Sentences
 from ostinato.data.tokens import Token, features_of, words_of
-from ostinato.data.vocabulary import Vocabulary
+from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError, RunError
 
 # What a word looks like, letters aside; a pattern's number is its place here.
@@ -108,7 +108,7 @@ class TagEncoder:
         numbers: dict[str, int] = {}
         forms = np.fromiter((numbers.setdefault(word, len(numbers)) for sentence in sentences for word in words_of(sentence)), np.int64, int(lengths.sum()))
         distinct = list(numbers)
-        ids = np.fromiter((self.words.id(form.lower() if self.lowercase else form) for form in distinct), np.int32, len(distinct))
+        ids = np.fromiter(map(self._word_id, distinct), np.int32, len(distinct))
         capitals = np.fromiter(map(capitals_of, distinct), np.int64, len(distinct))
         sizes = torch.tensor([len(form) for form in distinct], dtype=torch.int64)
         characters = np.fromiter((self.characters.id(letter) for form in distinct for letter in form), np.int32, int(sizes.sum()))
@@ -149,6 +149,11 @@ class TagEncoder:
     def knows(self, words: Sequence[str]) -> np.ndarray:
         """(n,) whether each word is in the vocabulary of the training split."""
         return np.array([0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words], dtype=bool)
+
+    def _word_id(self, form: str) -> int:
+        """A word's id; where words beyond the vocabulary are known by their vectors, it is found as these are: as it is, then in lower case."""
+        found = self.words.id(form.lower() if self.lowercase else form)
+        return self.words.id(form.lower()) if found == UNKNOWN and self.words.beyond else found
 
     def _feature_ids(self, sentences: Sequence[Sequence[Token]], places: Sequence[str] | None) -> Tensor:
         """(N, K)."""

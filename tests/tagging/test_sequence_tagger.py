@@ -170,6 +170,15 @@ def test_each_distinct_form_is_spelt_once():
     assert (second.forms.tolist(), second.characters.lengths.tolist(), second.words.values.tolist()) == ([0], [2], [encoder.words.id("no")])
 
 
+def test_words_are_found_as_their_vectors_are():
+    encoder = TagEncoder.fit([["Oslo", "the"]], [["O", "O"]], scheme=None)
+    assert encoder.encode([["The", "OSLO"]]).words.values.tolist() == [0, 0]  # nothing but the training words is known
+    encoder = encoder.with_beyond(["rome", "Oslo"])
+    ids = {word: encoder.words.id(word) for word in ("the", "Oslo", "rome")}
+    assert encoder.encode([["Rome", "rome", "The", "Oslo", "OSLO"]]).words.values.tolist() == [ids["rome"], ids["rome"], ids["the"], ids["Oslo"], 0]
+    assert encoder.knows(["Rome", "The", "the"]).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize(("word", "pattern"), [("cat", 0), ("Cat", 1), ("A", 1), ("NATO", 2), ("iPod", 3), ("1,996", 4), ("B2", 5), ("--", 6)])
 def test_capitals_have_seven_patterns(word, pattern):
     assert capitals_of(word) == pattern
