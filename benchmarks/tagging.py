@@ -19,6 +19,7 @@ from ostinato import training
 from ostinato.benchmark.record import save
 from ostinato.benchmark.timing import FULL, QUICK, Bench, Goal, Side
 from ostinato.config import ModelConfig, TrainingConfig
+from ostinato.data.examples import Sentence
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.estimators import encode_tagged
@@ -41,8 +42,9 @@ def sentences(num_tags: int) -> tuple[TagEncoder, Tagged]:
     weights = 1 / np.arange(1, VOCABULARY + 1)
     words = [[names[at] for at in rng.choice(VOCABULARY, length, p=weights / weights.sum())] for length in lengths]
     tags = [[f"T{at}" for at in rng.integers(0, num_tags, length)] for length in lengths]
-    encoder = TagEncoder.fit(words, tags, scheme=None)
-    return encoder, encode_tagged(encoder, words, tags, "sentence")
+    labelled = [Sentence(*pair, "") for pair in zip(words, tags, strict=True)]
+    encoder = TagEncoder.fit(labelled, scheme=None)
+    return encoder, encode_tagged(encoder, labelled)
 
 
 def batches(data: Tagged) -> list[Tagged]:

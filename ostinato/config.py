@@ -112,18 +112,25 @@ class DataConfig(Table):
             return name
         raise ValueError(f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)}, with 1 to 13 for K")
 
+    @field_validator("word_column", "tag_column", mode="before")
+    @classmethod
+    def _column(cls, column: Any) -> Any:
+        return str(column) if type(column) is int else column
+
     @field_validator("feature_columns", mode="before")
     @classmethod
     def _columns(cls, columns: Any) -> Any:
-        if isinstance(columns, str | int):
-            return str(columns).split("+")
-        return [str(column) for column in columns] if isinstance(columns, list) else columns
+        if type(columns) in (str, int):
+            return re.split("[+,]", str(columns))
+        return [cls._column(column) for column in columns] if isinstance(columns, list) else columns
 
     @field_validator("feature_columns")
     @classmethod
     def _each_column_once(cls, columns: list[str] | None) -> list[str] | None:
-        if columns is not None and len(set(columns)) < max(1, len(columns)):
-            raise ValueError(f"{columns} names no column, or one twice. Name each once, or none")
+        if columns == []:
+            raise ValueError("[] names no column. Name some, or none")
+        if columns is not None and len(set(columns)) < len(columns):
+            raise ValueError(f"{'+'.join(columns)} names a column twice. Name each once")
         return columns
 
     @field_validator("train_size", "validation_size", "test_size")

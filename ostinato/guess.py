@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
+from ostinato.data.columns import count_columns
+from ostinato.data.examples import tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.readers import FIXED_COLUMNS, format_of, peek
 from ostinato.data.schemes import guess_scheme
 from ostinato.data.splits import SPLITS
-from ostinato.data.tagged import TAGGED_ENDINGS, read_sentences, tags_of
+from ostinato.data.tagged import TAGGED_ENDINGS, read_sentences
 from ostinato.errors import DataError
 
 Rows = list[dict[str, Any]]
@@ -83,6 +85,9 @@ def _tagging(path: Path) -> tuple[Config, list[str]]:
         "scheme: the tags mark no entities" if scheme is None else f"scheme: the tags are those of {scheme}, so a CRF that keeps to it is the head",
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
+    between = range(1, count_columns(path) - 1) if TAGGED_ENDINGS.get(ending_of(path)) == "conll" else ()
+    if between:
+        reasons.append(f"feature_columns: none; [{', '.join(map(str, between))}] would read what stands between beside the words, wherever the tagger is used")
     head = ModelConfig() if scheme is None else ModelConfig(head="crf", constrained=True)
     model = head.model_copy(update={"bidirectional": True, "hidden_size": 100, "dropout": 0.5, "character_cell": "cnn", "capitals_size": 8})
     data = data.model_copy(update={"lowercase": True, "scheme": scheme or "plain", "target_scheme": None if scheme is None else "bioes"})

@@ -27,19 +27,18 @@ from typing import Any
 
 from ostinato.checkpoint import TrainingState, load_model, load_network, model_file, save_model
 from ostinato.config import Config, read_config, to_toml
-from ostinato.data.columns import Sentence
 from ostinato.data.dataset import load_dataset
-from ostinato.data.examples import Examples
+from ostinato.data.examples import Examples, Sentence
 from ostinato.data.tag_encoder import TagEncoder
-from ostinato.data.tagged import load_tagged, scheme_of, tags_of
+from ostinato.data.tagged import load_tagged, scheme_of
 from ostinato.errors import RunError
-from ostinato.estimators import encode, refuse_empty, refuse_unknown
+from ostinato.estimators import encode, encode_tagged, refuse_empty, refuse_strange_features, refuse_unknown
 from ostinato.models import Network, Tagger, predict_logits
 from ostinato.progress import Progress
 from ostinato.scoring import score
 from ostinato.storage import FORMAT, check_format, write_atomically
 from ostinato.tasks import Prepared, prepare
-from ostinato.tasks.tagging import encode_sentences, score_tagger
+from ostinato.tasks.tagging import score_tagger
 from ostinato.training import choose_device
 from ostinato.versions import environment
 
@@ -180,8 +179,10 @@ def evaluate_tagger(folder: Path, sentences: list[Sentence] | None = None) -> di
         sentences = load_tagged(_own_config(folder).data).test
         if sentences is None:
             raise RunError(f"{folder}: was trained without a test split. Name a file: {folder} FILE")
-    scheme_of(encoder.scheme or "plain", [tags_of(each) for each in sentences], lambda row, token: sentences[row].place_of(token))
-    return score_tagger(model, encoder, sentences, encode_sentences(encoder, sentences))[0]
+    scheme_of(encoder.scheme or "plain", sentences)
+    encoded = encode_tagged(encoder, sentences)
+    refuse_strange_features(encoder, sentences, encoded.sentences)
+    return score_tagger(model, encoder, sentences, encoded)[0]
 
 
 def test_examples(run: Path) -> Examples:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from ostinato.data.columns import Sentence, from_text, write_columns
+from ostinato.data.columns import from_text, write_columns
+from ostinato.data.examples import Sentence
 from ostinato.data.schemes import OUTSIDE, Entity, conlleval_entities
 from ostinato.errors import DataError
-from ostinato.estimators import SequenceTagger
+from ostinato.estimators import SequenceTagger, refuse_strange_features
 from ostinato.models import predict_certain_tags
 
 ROWS_AT_A_TIME = 512
@@ -48,10 +49,15 @@ def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence]:
 
 
 def answers(tagger: SequenceTagger, sentences: Iterator[Sentence]) -> Iterator[Answer]:
-    """The answer to each sentence, in order."""
+    """The answer to each sentence, in order.
+
+    Raises:
+        DataError: sentences have not the features that training read.
+    """
     encoder = tagger.encoder_
     while batch := list(islice(sentences, ROWS_AT_A_TIME)):
-        encoded = encoder.encode([each.tokens for each in batch], [each.place for each in batch])
+        encoded = encoder.encode(batch)
+        refuse_strange_features(encoder, batch, encoded)
         best, certainty = predict_certain_tags(tagger.model_, encoded)
         sure = certainty.tolist()
         start = 0
@@ -62,10 +68,11 @@ def answers(tagger: SequenceTagger, sentences: Iterator[Sentence]) -> Iterator[A
 
 
 def json_lines(found: Iterable[Answer]) -> Iterator[str]:
-    """A JSON line a sentence: `tokens`, `tags`, `probabilities`; with entities `spans`, in characters of `text` or in tokens."""
+    """A JSON line a sentence: `tokens`, their `features` if any, `tags`, `probabilities`; with entities `spans`, in characters of `text` or in tokens."""
     for answer in found:
         row: dict[str, Any] = {} if answer.sentence.text is None else {"text": answer.sentence.text}
-        row |= {"tokens": answer.sentence.words, "tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
+        row |= {"tokens": answer.sentence.words} | ({"features": list(answer.sentence.features)} if answer.sentence.features else {})
+        row |= {"tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
         if answer.entities is not None:
             row["spans"] = [_span(answer, entity) for entity in answer.entities]
         yield json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

@@ -44,9 +44,16 @@ def test_toml_has_the_keys_of_its_task_alone(name, own, idle):
     assert idle not in to_toml(PRESETS[name]())
 
 
-@pytest.mark.parametrize(("value", "columns"), [("pos", ["pos"]), ("1+2", ["1", "2"]), ("-2", ["-2"]), ('["pos", 3]', ["pos", "3"]), ("none", None)])
+@pytest.mark.parametrize(
+    ("value", "columns"), [("pos", ["pos"]), ("1+2", ["1", "2"]), ("1,2", ["1", "2"]), ("2", ["2"]), ('["pos", 3]', ["pos", "3"]), ("none", None)]
+)
 def test_feature_columns_are_names_or_numbers(value, columns):
     assert override(PRESETS["conll2003-ner"](), [f"data.feature_columns={value}"]).data.feature_columns == columns
+
+
+def test_columns_may_be_given_as_numbers():
+    data = override(PRESETS["conll2003-ner"](), ["data.path=x.conll", "data.word_column=1", "data.tag_column=-2"]).data
+    assert (data.word_column, data.tag_column) == ("1", "-2")
 
 
 def test_a_key_that_is_switched_off_stays_off_in_toml(tmp_path):
@@ -83,8 +90,8 @@ def test_all_faults_are_reported_at_once_one_a_line():
         ("data.train_size=1.5", "neither a number of rows"),
         ("data.length=[40, 20]", "neither a length"),
         ("data.feature_columns=pos", "data.feature_columns: of no use for task classification"),
-        ("data.feature_columns=1+1", "names no column, or one twice"),
-        ("data.feature_columns=[]", "names no column, or one twice"),
+        ("data.feature_columns=1+1", "1+1 names a column twice"),
+        ("data.feature_columns=[]", "[] names no column"),
         ("data.path=x.csv", None),
     ],
 )

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ostinato.config import Config, DataConfig, TaskName
-    from ostinato.data.columns import Sentence
-    from ostinato.data.examples import Record
+    from ostinato.data.examples import Record, Sentence
     from ostinato.estimators import SequenceClassifier
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]

@@ -10,7 +10,7 @@ from ostinato.cli.arguments import FileSettings, Json, records_of, sentences_of
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ostinato.data.columns import Sentence
+    from ostinato.data.examples import Sentence
     from ostinato.estimators import SequenceTagger
     from ostinato.explanation.tag_records import ExplainedTags
 

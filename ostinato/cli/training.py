@@ -14,7 +14,7 @@ from ostinato.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ostinato.data.columns import Sentence
+    from ostinato.data.examples import Sentence
     from ostinato.estimators import SequenceTagger
 
 PredictionFormat = Literal["jsonl", "conll", "text"]

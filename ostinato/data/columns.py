@@ -5,10 +5,10 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from ostinato.data.examples import Sentence
 from ostinato.data.files import check_unicode, open_text
 from ostinato.data.spans import Span, spans_to_tags, tokenize_text
 from ostinato.data.tables import jsonl_rows
-from ostinato.data.tokens import Token
 from ostinato.errors import DataError, suggest
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -16,36 +16,6 @@ PLUS_HEADER = "# global.columns ="
 DOCUMENT = "-DOCSTART-"
 
 Line = tuple[int, str]  # counted from 1, without its line end
-
-
-class Sentence(NamedTuple):
-    """Words and their tags.
-
-    Args:
-        tags: None: not labelled.
-        place: the file and the line of the first word.
-        text: that the words were cut out of, if they were.
-        offsets: of each word in the text: characters start ≤ c < end, counted from 0.
-        lines: of each word in the file, where a word has a line of its own.
-        features: of each feature column, its value for each word.
-    """
-
-    words: list[str]
-    tags: list[str] | None
-    place: str
-    text: str | None = None
-    offsets: Sequence[tuple[int, int]] = ()
-    lines: Sequence[int] = ()
-    features: Sequence[list[str]] = ()
-
-    @property
-    def tokens(self) -> list[Token]:
-        """What a tagger reads: the words, with their features where there are such."""
-        return list(zip(self.words, *self.features, strict=True)) if self.features else list(self.words)
-
-    def place_of(self, token: int) -> str:
-        """Where a word is, counted from 0 here and from 1 in the answer."""
-        return f"{self.place.rpartition(', line ')[0]}, line {self.lines[token]}" if self.lines else f"{self.place}, token {token + 1}"
 
 
 def from_text(text: str, place: str) -> Sentence:
@@ -80,16 +50,22 @@ def read_columns(
         word = _column_index(word_column, "word_column", names, width, path)
         tag = _column_index(tag_column, "tag_column", names, width, path) if labelled else None
         features = [_column_index(column, "feature_columns", names, width, path) for column in feature_columns]
-        named = [("word_column", word_column, word), ("tag_column", tag_column, tag)]
-        named += [("feature_columns", column, feature) for column, feature in zip(feature_columns, features, strict=True)]
-        for (first, one, index), (second, other, same) in combinations(named, 2):
-            if index == same:
-                raise DataError(f"{path}: {first} {one!r} and {second} {other!r} are one column, of {width}. Name two, or leave one away.")
+        _refuse_one_column_twice(path, f", of {width}", (word_column, word), (tag_column, tag), zip(feature_columns, features, strict=True))
         if {word_column, tag_column, *feature_columns} & set(names):
             del opening[0]  # `#word pos ner` has as many columns as a token
         has_ranges = names[:1] == ("ID",)
         for rows in _grouped(chain(opening, lines), width, has_ranges, path):
             yield _sentence(rows, word, tag, features, path)
+
+
+def count_columns(path: Path) -> int:
+    """How many columns a token of a CoNLL file has.
+
+    Raises:
+        DataError: the file is missing, empty or not UTF-8.
+    """
+    with open_text(path) as file:
+        return _up_to_a_token(_lines(file), path)[1]
 
 
 def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequence[str] = (), labelled: bool = True) -> Iterator[Sentence]:
@@ -105,14 +81,16 @@ def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequen
 
     Source: https://universaldependencies.org/format.html
     """
-    tag = _column_index(tag_column, "tag_column", CONLLU, len(CONLLU), path) if labelled else None
-    features = [_column_index(column, "feature_columns", CONLLU, len(CONLLU), path) for column in feature_columns]
+    word, width = CONLLU.index("form"), len(CONLLU)
+    tag = _column_index(tag_column, "tag_column", CONLLU, width, path) if labelled else None
+    features = [_column_index(column, "feature_columns", CONLLU, width, path) for column in feature_columns]
+    _refuse_one_column_twice(path, "", ("form", word), (tag_column, tag), zip(feature_columns, features, strict=True))
     empty = True
     with open_text(path) as file:
         lines = ((number, line) for number, line in _lines(file) if not line.startswith("#"))
-        for rows in _grouped(lines, len(CONLLU), True, path):
+        for rows in _grouped(lines, width, True, path):
             empty = False
-            sentence = _sentence(rows, CONLLU.index("form"), tag, features, path)
+            sentence = _sentence(rows, word, tag, features, path)
             if tag_column in ("upos", "xpos") and "_" in (sentence.tags or ()):
                 raise DataError(f"{sentence.place}: a word of this sentence has no {tag_column} (_). Fill it in, or choose another tag_column.")
             yield sentence
@@ -131,19 +109,19 @@ def read_tag_jsonl(
         DataError: the file is missing, empty or malformed; the lists differ in length or hold what is no text; a span
             cannot be told by tags (see `spans_to_tags`).
     """
+    tag = tag_column if labelled else None
+    _refuse_one_column_twice(path, "", (word_column, word_column), (tag_column, tag), zip(feature_columns, feature_columns, strict=True))
     empty = True
     for row_place, row in jsonl_rows(path):
         place = f"{path}, line {row_place.rpartition(' ')[2]}"
         if word_column in row or "text" not in row:
-            sentence = _listed(row, word_column, tag_column if labelled else None, feature_columns, place)
+            sentence = _listed(row, word_column, tag, feature_columns, place)
         else:
             if feature_columns:
                 raise DataError(f"{place}: a text has no feature_columns ({', '.join(feature_columns)}). Give lists of tokens and of their features.")
             sentence = _spanned(row, labelled, place)
         if not sentence.words:
             raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
-        for number, word in enumerate(sentence.words, start=1):
-            check_unicode(word, f"{place}, token {number}")
         empty = False
         yield sentence
     if empty:
@@ -225,9 +203,20 @@ def _column_index(column: str, key: str, names: Sequence[str], width: int, path:
     except ValueError:
         known = f"{suggest(column, names)}Columns: {', '.join(names)}." if names else "The first line names no columns (as '# word pos ner' does)."
         raise DataError(f"{path}: no column {column!r}. {known} Set {key} to a name, or to an index from 0 to {width - 1} (-1 is the last).") from None
+    if key == "feature_columns" and index < 0:
+        front = index % width
+        raise DataError(f"{path}: feature_columns {column!r} counts from the end, which is elsewhere in a file without tags. Count from the front: {front}.")
     if not -width <= index < width:
         raise DataError(f"{path}: no column {index}: a token has {width}. Set {key} to an index from 0 to {width - 1} (-1 is the last).")
     return index % width
+
+
+def _refuse_one_column_twice(path: Path, of: str, word: tuple[str, object], tag: tuple[str, object], features: Iterable[tuple[str, object]]) -> None:
+    """Of each the column as it is named, and which it is; a file's answers are no features of it."""
+    named = [("word_column", *word), ("tag_column", *tag), *(("feature_columns", *feature) for feature in features)]
+    for (first, one, which), (second, other, same) in combinations(named, 2):
+        if which == same:
+            raise DataError(f"{path}: {first} {one!r} and {second} {other!r} are one column{of}. Name two, or leave one away.")
 
 
 def _grouped(lines: Iterable[Line], width: int, has_ranges: bool, path: Path) -> Iterator[list[Row]]:
@@ -278,6 +267,7 @@ def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], 
     for number, value in enumerate(values, start=1):
         if type(value) not in kinds or value == "":
             raise DataError(f"{place}: {column}, item {number} is {value!r}, expected a text that is not empty. Fill it in, or remove the token.")
+        check_unicode(str(value), f"{place}: {column}, item {number}")
     return [str(value) for value in values]
 
 
@@ -285,6 +275,7 @@ def _spanned(row: dict[str, Any], labelled: bool, place: str) -> Sentence:
     text = row["text"]
     if not isinstance(text, str):
         raise DataError(f"{place}: text is {text!r}, expected a text. Write it in quotes.")
+    check_unicode(text, place)
     if not labelled:
         return from_text(text, place)
     if not isinstance(row.get("spans"), list):
@@ -301,6 +292,7 @@ def _to_span(value: Any, place: str) -> Span:
     parts = [value.get(key) for key in ("start", "end", "label")] if isinstance(value, dict) else value
     if not isinstance(parts, list) or [type(part) for part in parts] != [int, int, str]:
         raise DataError(f'{place}: {value!r} is no span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.')
+    check_unicode(parts[2], f"{place}, span {value}")
     return parts[0], parts[1], parts[2]
 
 

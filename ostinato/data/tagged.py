@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import DataConfig
-from ostinato.data.columns import Sentence, read_columns, read_conllu, read_tag_jsonl
+from ostinato.data.columns import read_columns, read_conllu, read_tag_jsonl
 from ostinato.data.corpora import brown, conll2003
+from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.schemes import entities, faults, guess_scheme
 from ostinato.data.splits import SPLITS
 from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]
-PlaceOf = Callable[[int, int], str]  # of a sentence and a token of it, counted from 0
 
 TAGGED_ENDINGS = {".conll": "conll", ".bio": "conll", ".iob": "conll", ".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 SHOWN_TAGS = 10
@@ -95,7 +95,7 @@ class TagAudit:
         for split, tags in self.unlearnt.items():
             yield f"Tags only in {split}, so never learnt: {', '.join(tags[:SHOWN_TAGS])}{', …' if len(tags) > SHOWN_TAGS else ''}."
         for column, values in (self.features or {}).items():
-            yield f"Beside the words the column {column} is read, of {values:,} values."
+            yield f"Beside the words the column {column} is read; its values in train: {values:,}."
         for split, share in (self.unknown or {}).items():
             if share:
                 yield f"{share:.1%} of {split}'s tokens are outside the vocabulary of train."
@@ -140,7 +140,7 @@ def load_tagged(config: DataConfig) -> TaggedDataset:
         if not sentences:
             raise DataError(f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence.")
     whole = [sentence for sentences in given.values() for sentence in sentences]
-    scheme = scheme_of(config.scheme, [tags_of(each) for each in whole], lambda row, token: whole[row].place_of(token))
+    scheme = scheme_of(config.scheme, whole)
     splits, drawn = _draw(given, config)
     if config.train_fraction is not None:
         splits["train"] = _fraction(splits["train"], config)
@@ -175,36 +175,27 @@ def read_sentences(path: Path, config: DataConfig, *, labelled: bool = True) -> 
     return read_columns(path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled)
 
 
-def tags_of(sentence: Sentence) -> list[str]:
-    """A labelled sentence's tags."""
-    assert sentence.tags is not None
-    return sentence.tags
-
-
-def scheme_of(scheme: str | None, tags: Sequence[Sequence[str]], place_of: PlaceOf) -> str | None:
+def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
     """The scheme of tags, as given or as they tell; None where they mark no entities.
-
-    Args:
-        place_of: (sentence, token) -> its place, for messages.
 
     Raises:
         DataError: tags that the scheme does not allow; names the place.
     """
-    scheme = None if scheme == "plain" else scheme or guess_scheme(tags)
+    scheme = None if scheme == "plain" else scheme or guess_scheme([tags_of(each) for each in sentences])
     if scheme is not None:
-        check_tags(scheme, tags, place_of)
+        check_tags(scheme, sentences)
     return scheme
 
 
-def check_tags(scheme: str, tags: Sequence[Sequence[str]], place_of: PlaceOf) -> None:
+def check_tags(scheme: str, sentences: Sequence[Sentence]) -> None:
     """Refuse tags that the scheme does not allow.
 
     Raises:
         DataError: there are such; names the place.
     """
-    for row, sequence in enumerate(tags):
-        for token, reason in faults(sequence, scheme):
-            raise DataError(f"{place_of(row, token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
+    for sentence in sentences:
+        for token, reason in faults(tags_of(sentence), scheme):
+            raise DataError(f"{sentence.place_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
 
 
 def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:

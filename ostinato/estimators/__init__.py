@@ -2,7 +2,7 @@
 
 from ostinato.estimators.classifier import SequenceClassifier, class_weights, encode, fit_classifier, refuse_empty, refuse_unknown
 from ostinato.estimators.loading import load, load_classifier, load_tagger
-from ostinato.estimators.tagger import SequenceTagger, check_scheme, encode_tagged, fit_tagger
+from ostinato.estimators.tagger import SequenceTagger, check_scheme, encode_tagged, fit_tagger, refuse_strange_features
 
 __all__ = [
     "SequenceClassifier",
@@ -17,5 +17,6 @@ __all__ = [
     "load_classifier",
     "load_tagger",
     "refuse_empty",
+    "refuse_strange_features",
     "refuse_unknown",
 ]

@@ -12,12 +12,13 @@ from sklearn.base import BaseEstimator
 from ostinato.checkpoint import TrainingState, save_model
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig, parse_config
 from ostinato.data.encoder import plain
+from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import check_unicode
 from ostinato.data.sentences import Sentences
 from ostinato.data.spans import tokenize_text
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import check_tags, scheme_of
-from ostinato.data.tokens import Token, words_of
+from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.tagging import tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
@@ -25,8 +26,6 @@ from ostinato.objectives import Tagged, Tagging
 from ostinato.pretrained import Pretrained, check_size, fill, pretrained_for
 from ostinato.progress import Progress
 from ostinato.training import train
-
-TaggedRows = tuple[list[list[Token]], list[list[str]]]  # sentences, and the tags of their words
 
 
 class SequenceTagger(BaseEstimator):  # type: ignore[misc]
@@ -160,24 +159,20 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
             DataError: a sentence or a tag that cannot be used, with its row.
         """
         config = self._config()
-        sentences, tags = checked_rows(X, y, "sentence")
-        scheme = scheme_of(config.data.scheme, tags, lambda row, token: f"sentence {row}, token {token + 1}")
+        sentences, held_out = labelled_sentences(X, y, "sentence"), []
+        scheme = scheme_of(config.data.scheme, sentences)
         check_scheme(scheme, config)
         if validation_data is not None:
-            held_out = checked_rows(*validation_data, "validation sentence", scheme)
+            held_out = labelled_sentences(*validation_data, "validation sentence", scheme)
         elif self.patience is not None:
-            (sentences, tags), held_out = self._hold_out(sentences, tags)
-        else:
-            held_out = ([], [])
-        encoder = TagEncoder.fit(
-            sentences, tags, scheme=scheme, **config.data.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"})
-        )
+            sentences, held_out = self._hold_out(sentences)
+        encoder = TagEncoder.fit(sentences, scheme=scheme, **config.data.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}))
         vectors = pretrained_for(config.data, encoder.words)
         check_size(vectors, config)
         if vectors is not None:
             encoder = encoder.with_beyond(vectors.beyond_words)
-        data = encode_tagged(encoder, sentences, tags, "sentence")
-        validation = encode_tagged(encoder, *held_out, "validation sentence") if held_out[0] else None
+        data = encode_tagged(encoder, sentences)
+        validation = encode_tagged(encoder, held_out) if held_out else None
         model, state = fit_tagger(config, encoder, data, validation, vectors=vectors, progress=Progress(quiet=not self.verbose))
         return self._take(config.model, encoder, model, state)
 
@@ -200,8 +195,8 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
     def score(self, X: Iterable[Any], y: Iterable[Sequence[str]]) -> float:
         """Micro F1 of entities where the tags mark such, else the share of tokens that are right."""
         scheme = self._encoder().scheme
-        sentences, tags = checked_rows(X, y, "sentence", scheme)
-        figures = tagging_metrics(tags, self.predict(sentences), known=None, scheme=scheme, tags=self.encoder_.tags)
+        sentences = labelled_sentences(X, y, "sentence", scheme)
+        figures = tagging_metrics([tags_of(each) for each in sentences], self.predict(sentences), known=None, scheme=scheme, tags=self.encoder_.tags)
         return float(figures["f1" if scheme is not None else "accuracy"])
 
     def save(self, path: str | Path) -> None:
@@ -235,22 +230,18 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         values["data"] |= {"path": "X", "validation_size": given["validation_fraction"]}
         return parse_config({"task": "tagging", **values}, "SequenceTagger")
 
-    def _hold_out(self, sentences: list[list[Token]], tags: list[list[str]]) -> tuple[TaggedRows, TaggedRows]:
+    def _hold_out(self, sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
         """Sentences to train on and sentences to stop early on; copies of a sentence stay together."""
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out sentences pass patience=None.")
         groups: dict[tuple[str, ...], int] = {}
-        group_of = np.array([groups.setdefault(tuple(words_of(sentence)), len(groups)) for sentence in sentences])
+        group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
         wanted = max(1, round(self.validation_fraction * len(groups)))
         if wanted >= len(groups):
             raise DataError(f"{len(groups)} different sentences are too few to hold any out for early stopping. Add some, or pass patience=None.")
         held = np.isin(group_of, np.random.default_rng(self.seed).permutation(len(groups))[:wanted])
-
-        def rows(chosen: np.ndarray) -> TaggedRows:
-            places = np.flatnonzero(chosen)
-            return [sentences[place] for place in places], [tags[place] for place in places]
-
-        return rows(~held), rows(held)
+        kept, held_out = ([sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~held, held))
+        return kept, held_out
 
     def _take(self, model_config: ModelConfig, encoder: TagEncoder, model: Tagger, state: TrainingState | None) -> "SequenceTagger":
         self.model_config_, self.encoder_, self.model_ = model_config, encoder, model
@@ -273,10 +264,25 @@ def fit_tagger(
     return model.eval(), state
 
 
-def encode_tagged(encoder: TagEncoder, sentences: list[list[Token]], tags: list[list[str]], name: str | list[str]) -> Tagged:
-    """Sentences and tags as a model reads them; `name` and a number, or the places, name a sentence in messages."""
-    places = name if isinstance(name, list) else [f"{name} {row}" for row in range(len(sentences))]
-    return Tagged(encoder.encode(sentences, places), encoder.encode_tags(tags, places), tags)
+def encode_tagged(encoder: TagEncoder, sentences: list[Sentence]) -> Tagged:
+    """Labelled sentences as a model reads them."""
+    return Tagged(encoder.encode(sentences), encoder.encode_tags(sentences), [tags_of(each) for each in sentences])
+
+
+def refuse_strange_features(encoder: TagEncoder, sentences: list[Sentence], encoded: Sentences) -> None:
+    """Refuse a file's sentences if training met no value of one of their features: another column was meant.
+
+    Raises:
+        DataError: it met none; names the first sentence's place.
+    """
+    strange = (encoded.features == UNKNOWN).all(dim=0).tolist()
+    if sentences and any(strange):
+        feature = strange.index(True)
+        values = ", ".join(list(dict.fromkeys(value for sentence in sentences for value in sentence.features[feature]))[:5])
+        raise DataError(
+            f"{sentences[0].place}: feature {feature + 1} is {values}, …, and training met no such value. "
+            "Name in data.feature_columns the columns that training read, in that order."
+        )
 
 
 def check_scheme(scheme: str | None, config: Config) -> None:
@@ -295,35 +301,34 @@ def check_scheme(scheme: str | None, config: Config) -> None:
         raise ConfigError(f"{', '.join(idle)}: the tags mark no entities. Leave it away, or set data.scheme to iob1, iob2 or bioes if they should.")
 
 
-def as_sentences(X: Iterable[Any], name: str) -> list[list[Token]]:
-    """Lists of words, or of words with their features; strings are cut into words and punctuation marks.
+def as_sentences(X: Iterable[Any], name: str) -> list[Sentence]:
+    """Sentences of lists of words, or of tuples of words and features; strings are cut into words and punctuation marks.
 
     Raises:
-        DataError: a sentence is something else, or empty.
+        DataError: a sentence is something else, or empty; its words have different numbers of features.
     """
     if isinstance(X, str):
         raise DataError(f"X is the one string {X[:40]!r}: give a list of sentences, as [{X[:10]!r}].")
-    sentences = []
-    for row, sentence in enumerate(X):
-        given = [word for word, _, _ in tokenize_text(sentence)] if isinstance(sentence, str) else list(sentence)
-        if not given:
-            raise DataError(f"{name} {row}: the sentence is empty: there is nothing to tag. Leave it out.")
-        sentences.append([_as_token(token, f"{name} {row}") for token in given])
-    return sentences
+    return [each if isinstance(each, Sentence) else _as_sentence(each, f"{name} {row}") for row, each in enumerate(X)]
 
 
-def _as_token(given: Any, place: str) -> Token:
-    parts = given if isinstance(given, tuple) else (given,)
-    for part in parts:
-        if not isinstance(part, str) or not part:
-            raise DataError(f"{place}: {given!r} is not a word. Expected a list of non-empty strings, or of tuples of them: (word, feature, …).")
-        check_unicode(part, place)
-    if not parts:
-        raise DataError(f"{place}: () holds no word. Expected (word, feature, …).")
-    return tuple(map(str, parts)) if len(parts) > 1 else str(parts[0])
+def _as_sentence(given: Any, place: str) -> Sentence:
+    words = [word for word, _, _ in tokenize_text(given)] if isinstance(given, str) else list(given)
+    if not words:
+        raise DataError(f"{place}: the sentence is empty: there is nothing to tag. Leave it out.")
+    tokens = [word if isinstance(word, tuple) else (word,) for word in words]
+    for token, written in zip(tokens, words, strict=True):
+        if not token or not all(isinstance(part, str) and part for part in token):
+            raise DataError(f"{place}: {written!r} is not a word. Expected a list of non-empty strings, or of tuples of them: (word, feature, …).")
+        if len(token) != len(tokens[0]):
+            raise DataError(f"{place}: {written!r} beside {words[0]!r}. Give each word as many features.")
+        for part in token:
+            check_unicode(part, place)
+    only_words, *features = ([str(part) for part in parts] for parts in zip(*tokens, strict=True))
+    return Sentence(only_words, None, place, features=tuple(features))
 
 
-def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None) -> TaggedRows:
+def labelled_sentences(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None) -> list[Sentence]:
     """Sentences and their tags, as many as words, in the scheme where one is given.
 
     Raises:
@@ -332,12 +337,13 @@ def checked_rows(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
         raise DataError(f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list a sentence.")
-    for row, (words, given) in enumerate(zip(sentences, tags, strict=True)):
-        if len(words) != len(given):
-            raise DataError(f"{name} {row}: {len(words)} words with {len(given)} tags. Give each word one tag.")
+    for sentence, given in zip(sentences, tags, strict=True):
+        if len(sentence.words) != len(given):
+            raise DataError(f"{sentence.place}: {len(sentence.words)} words with {len(given)} tags. Give each word one tag.")
         for tag in given:
             if not isinstance(tag, str) or not tag:
-                raise DataError(f"{name} {row}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags].")
+                raise DataError(f"{sentence.place}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags].")
+    labelled = [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]
     if scheme is not None:
-        check_tags(scheme, tags, lambda row, token: f"{name} {row}, token {token + 1}")
-    return sentences, tags
+        check_tags(scheme, labelled)
+    return labelled

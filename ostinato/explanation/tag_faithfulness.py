@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ostinato.data.tokens import Token
 from ostinato.errors import ConfigError
 from ostinato.estimators import SequenceTagger
 from ostinato.explanation.faithfulness import AVERAGED, PERCENTS, ROUNDING, Figure
@@ -122,8 +121,8 @@ def _lost(tagger: SequenceTagger, explanation: TagExplanation, neutral: torch.Te
 
 
 def _by_sentence(explanations: list[TagExplanation], lost: np.ndarray, chance: np.ndarray) -> Figure:
-    numbers: dict[tuple[Token, ...], int] = {}
-    sentence = np.array([numbers.setdefault(tuple(each.sentence), len(numbers)) for each in explanations])
+    numbers: dict[tuple[tuple[str, ...], ...], int] = {}
+    sentence = np.array([numbers.setdefault((tuple(each.words), *map(tuple, each.sentence.features)), len(numbers)) for each in explanations])
     kept = ~np.isnan(lost)
     places = [kept & (sentence == number) for number in np.unique(sentence[kept])]
     return Figure(np.array([lost[place].mean() for place in places]), np.array([chance[place].mean() for place in places]))

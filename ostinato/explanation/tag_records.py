@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ostinato.data.columns import Sentence
+from ostinato.data.examples import Sentence
 from ostinato.data.schemes import conlleval_entities, to_tags
 from ostinato.errors import DataError
 from ostinato.estimators import SequenceTagger
@@ -62,7 +62,7 @@ def explain_sentences(
     """
     if not sentences:
         raise DataError("There is no sentence: nothing to explain. Give at least one.")
-    found = explain_tags(tagger, [each.tokens for each in sentences], method=method, tag=tag, tokens=tokens, progress=progress)
+    found = explain_tags(tagger, sentences, method=method, tag=tag, tokens=tokens, progress=progress)
     flat = [each for explanations in found for each in explanations]
     measured = measure_tags(tagger, flat, progress=progress) if flat else None
     told = [] if measured is None else [measured.masking(row) for row in range(len(flat))]

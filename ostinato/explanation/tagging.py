@@ -9,17 +9,16 @@ values. The sentence keeps its length.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ostinato.data.examples import Sentence
 from ostinato.data.schemes import conlleval_entities
 from ostinato.data.sentences import Sentences
-from ostinato.data.tokens import Token, words_of
-from ostinato.data.vocabulary import UNKNOWN
+from ostinato.data.vocabulary import UNKNOWN, UNKNOWN_TOKEN
 from ostinato.errors import ConfigError, NotFittedError, look_up
 from ostinato.estimators import SequenceTagger
 from ostinato.estimators.tagger import as_sentences
@@ -50,7 +49,7 @@ class TagExplanation:
         gap: of integrated gradients, the share of the difference in log-odds that the scores miss.
     """
 
-    sentence: list[Token]
+    sentence: Sentence
     scores: np.ndarray
     token: int
     tag: str
@@ -58,14 +57,15 @@ class TagExplanation:
     method: str
     gap: float | None = None
 
-    @cached_property
+    @property
     def words(self) -> list[str]:
-        return words_of(self.sentence)
+        return self.sentence.words
 
     @property
     def label(self) -> str:
-        """What is explained, in words; the word is counted from 1."""
-        return f"{self.tag} of {self.words[self.token]} (word {self.token + 1})"
+        """What is explained, in words: the tag, the word with its features, and its number, from 1."""
+        beside = "".join(f"/{values[self.token]}" for values in self.sentence.features)
+        return f"{self.tag} of {self.words[self.token]}{beside} (word {self.token + 1})"
 
     @property
     def tokens(self) -> list[str]:
@@ -93,6 +93,7 @@ class TagExplanation:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
         fields = {"method": self.method, "tokens": self.words, "token": self.token, "tag": self.tag, "probability": round(self.probability, 6)}
+        fields |= {"features": list(self.sentence.features)} if self.sentence.features else {}
         return {**fields, "scores": [float(f"{score:.6g}") for score in self.scores], **({} if self.gap is None else {"gap": self.gap})}
 
     def _repr_html_(self) -> str:
@@ -100,12 +101,12 @@ class TagExplanation:
         return explanation_html(self)
 
 
-def explain_tag(tagger: SequenceTagger, words: Sequence[Token], *, token: int, tag: str | None = None, method: str = "integrated-gradients") -> TagExplanation:
+def explain_tag(tagger: SequenceTagger, words: Any, *, token: int, tag: str | None = None, method: str = "integrated-gradients") -> TagExplanation:
     """Explain one tag of one word.
 
     Args:
         tagger: a fitted tagger.
-        words: the sentence; tuples (word, feature, …) where the tagger reads features.
+        words: the sentence, as for `predict`.
         token: which word, counted from 0.
         tag: one that the tagger learnt; by default its answer there.
         method: `integrated-gradients`, `gradient-x-input` or `occlusion`.
@@ -167,9 +168,8 @@ def refuse_unfit(tagger: SequenceTagger, method: str) -> None:
 def neutral_vector(tagger: SequenceTagger) -> Tensor:
     """The vector of a word of which nothing is known. (D,)."""
     model, encoder = tagger.model_, tagger.encoder_
-    known = list(encoder.words.tokens)
-    values = [feature.tokens[UNKNOWN] for feature in encoder.features]
-    every = encoder.encode([[(word, *values) for word in known[UNKNOWN + 1 :] or known]])
+    words = list(encoder.words.tokens[UNKNOWN + 1 :] or encoder.words.tokens)
+    every = encoder.encode([Sentence(words, None, "the vocabulary", features=[[UNKNOWN_TOKEN] * len(words)] * len(encoder.features))])
     neutral = model.vectors(every.to(model.device)).mean(dim=0)  # (V, D) -> (D,)
     if model.word_dropout or tagger.min_count > 1 or tagger.max_size is not None:
         word = model.embed(torch.tensor([UNKNOWN], device=model.device)).squeeze(0)
@@ -294,10 +294,10 @@ TAG_METHODS: dict[str, TagMethod] = {"integrated-gradients": _integrated_gradien
 
 
 def _explain_sentence(
-    tagger: SequenceTagger, sentence: list[Token], neutral: Tensor, method: str, tag: str | None, tokens: Sequence[int] | None
+    tagger: SequenceTagger, sentence: Sentence, neutral: Tensor, method: str, tag: str | None, tokens: Sequence[int] | None
 ) -> list[TagExplanation]:
     """The explanations of a sentence's words, all asked at once."""
-    words, encoded = words_of(sentence), tagger.encoder_.encode([sentence])
+    words, encoded = sentence.words, tagger.encoder_.encode([sentence])
     best, probabilities = predict_tags(tagger.model_, encoded)[0].numpy(), predict_marginals(tagger.model_, encoded).numpy()
     places = np.array(_places(tagger, best, probabilities) if tokens is None else _checked(tokens, words), dtype=np.int64)
     if not len(places):

@@ -11,6 +11,7 @@ from ostinato.data.sampler import BucketSampler
 from ostinato.data.schemes import transitions
 from ostinato.data.sentences import Sentences
 from ostinato.data.tag_encoder import CAPITALS, UNSEEN, TagEncoder
+from ostinato.data.vocabulary import UNKNOWN
 from ostinato.models.network import Network, build_stack, few_threads
 from ostinato.nn import Layout, Linear, TokenEmbedding
 from ostinato.nn.characters import CharacterFeatures
@@ -33,6 +34,8 @@ class Tagger(Network):
 
     Shapes:
         N tokens of B sentences -> scores (N, C).
+
+    A value of a feature that training never met has the vector zero.
 
     Source: Lample et al. (2016), arXiv:1603.01360; Ma & Hovy (2016), arXiv:1603.01354. Here dropout is variational.
     """
@@ -58,6 +61,8 @@ class Tagger(Network):
             else None
         )
         self.features = nn.ModuleList(TokenEmbedding(size, config.feature_size) for size in feature_sizes)
+        for table in self.features.parameters():
+            nn.init.zeros_(table[UNKNOWN])  # training meets none
         size = config.embedding_size + (config.capitals_size or 0) + (0 if self.characters is None else self.characters.output_size)
         size += config.feature_size * len(feature_sizes)
         self.stack = build_stack(config, size)
@@ -73,7 +78,7 @@ class Tagger(Network):
         """What the stack reads of each token. N tokens -> (N, D)."""
         words = sentences.words.values
         if self.training and self.word_dropout:
-            words = words.masked_fill(torch.rand(len(words), device=words.device) < self.word_dropout, 0)
+            words = words.masked_fill(torch.rand(len(words), device=words.device) < self.word_dropout, UNKNOWN)
         parts = [self.embed(words)]
         if self.capitals is not None:
             parts.append(self.capitals(sentences.capitals))

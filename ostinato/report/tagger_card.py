@@ -14,7 +14,7 @@ from ostinato.report.wording import counted, percent
 LOADING = """import ostinato
 
 tagger = ostinato.load("model.safetensors")
-tagger.predict(sentences)  # lists of words; a list of tags each"""
+tagger.predict(sentences)  # lists of {words}; a list of tags each"""
 
 
 def tagger_card(facts: TaggerFacts) -> list[CardSection]:
@@ -23,7 +23,7 @@ def tagger_card(facts: TaggerFacts) -> list[CardSection]:
     origin = f"Trained on {made['created'][:10]} with Ostinato {made['ostinato']}; the weights of epoch {training['best_epoch']} of {training['epochs']}."
     return [
         CardSection("Model details", [describe_tagger(facts), origin, f"Author, licence and contact: {NOT_STATED}."]),
-        CardSection("How to load", ["With the package ostinato, in Python:"], LOADING),
+        CardSection("How to load", ["With the package ostinato, in Python:"], LOADING.format(words=_words(facts))),
         CardSection("Intended use", [describe_tagging(facts), f"Uses, users, and uses it is not for: {NOT_STATED}."]),
         CardSection("Factors", [f"Languages, domains or groups over which its quality may differ: {NOT_STATED}."]),
         CardSection("Metrics", _metrics(facts)),
@@ -33,6 +33,12 @@ def tagger_card(facts: TaggerFacts) -> list[CardSection]:
         CardSection("Ethical considerations", [f"Personal or sensitive data among the sentences, and whom a wrong tag harms: {NOT_STATED}."]),
         CardSection("Limits", list(tagger_limits(facts))),
     ]
+
+
+def _words(facts: TaggerFacts) -> str:
+    """What a sentence is a list of."""
+    columns = facts.config.data.feature_columns
+    return f"tuples (word, {', '.join(f'column {column}' for column in columns)})" if columns else "words"
 
 
 def tagger_limits(facts: TaggerFacts) -> Iterator[str]:

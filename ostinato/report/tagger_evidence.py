@@ -53,7 +53,7 @@ def collect_tag_evidence(tagger: SequenceTagger, answered: Sequence[Answered], *
     given = list(answers(tagger, (each.sentence for each in answered)))
     found = [each for row, answer in enumerate(given) for each in _found(row, answer, answered[row].tags)]
     rows = sorted({each.row for each in found})
-    some = [answered[rows[place]].sentence.tokens for place in spread(len(rows), MEASURED)]
+    some = [answered[rows[place]].sentence for place in spread(len(rows), MEASURED)]
     measured = []
     for method in TAG_METHODS:
         explained = [each for of_sentence in explain_tags(tagger, some, method=method, progress=progress) for each in of_sentence]
@@ -106,7 +106,7 @@ def _worst_mistakes(given: Sequence[Answer], answered: Sequence[Answered]) -> li
 def _explain(tagger: SequenceTagger, answered: Sequence[Answered], places: Sequence[tuple[int, int]]) -> list[ExplainedTag]:
     if not places:
         return []
-    explanations = [explain_tag(tagger, answered[row].sentence.tokens, token=token) for row, token in places]
+    explanations = [explain_tag(tagger, answered[row].sentence, token=token) for row, token in places]
     measured = measure_tags(tagger, explanations)
     return [
         ExplainedTag(answered[row].place, true_tag(tagger, answered[row].sentence, token), explanation, measured.masking(number))

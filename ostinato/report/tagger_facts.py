@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ostinato.data.columns import Sentence
+from ostinato.data.examples import Sentence
 from ostinato.data.schemes import OUTSIDE
 from ostinato.data.tagged import TagAudit
 from ostinato.errors import RunError

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ostinato.checkpoint import TrainingState
 from ostinato.config import Config, DataConfig, ModelConfig
-from ostinato.data.columns import Sentence
+from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.tag_encoder import TagEncoder
-from ostinato.data.tagged import TaggedDataset, load_tagged, tags_of
+from ostinato.data.tagged import TaggedDataset, load_tagged
 from ostinato.estimators import SequenceTagger, check_scheme, encode_tagged, fit_tagger
 from ostinato.evaluation.baselines import commonest_tags
 from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
@@ -80,8 +80,7 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
     data = load_tagged(config)
     train = data.splits["train"]
     encoder = TagEncoder.fit(
-        [each.tokens for each in train],
-        [tags_of(each) for each in train],
+        train,
         scheme=data.scheme,
         **config.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}),
     )
@@ -89,15 +88,10 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
     vectors = pretrained_for(config, encoder.words)
     if vectors is not None:
         encoder = encoder.with_beyond(vectors.beyond_words)
-    splits = {name: encode_sentences(encoder, sentences) for name, sentences in data.splits.items()}
+    splits = {name: encode_tagged(encoder, sentences) for name, sentences in data.splits.items()}
     features = {column: len(values) - 1 for column, values in zip(config.feature_columns or (), encoder.features, strict=True)}
     told = None if vectors is None else vectors.line(str(config.vectors))
     return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown, features=features), encoder, splits, vectors)
-
-
-def encode_sentences(encoder: TagEncoder, sentences: list[Sentence]) -> Tagged:
-    """Labelled sentences as a model reads them."""
-    return encode_tagged(encoder, [each.tokens for each in sentences], [tags_of(each) for each in sentences], [each.place for each in sentences])
 
 
 def score_tagger(model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged) -> tuple[dict[str, Any], list[list[str]]]:

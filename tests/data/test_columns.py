@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.columns import Sentence, read_columns, read_conllu, read_tag_jsonl, write_columns
+from ostinato.data.columns import read_columns, read_conllu, read_tag_jsonl, write_columns
+from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 
 NER = """-DOCSTART- -X- -X- O
@@ -101,25 +102,26 @@ def test_a_token_may_be_a_hash_and_a_comment_is_not_a_token(tmp_path):
 
 
 def test_features_stand_beside_the_words_in_every_format(tmp_path):
-    tokens = [("Rome", "NNP", "1"), ("fell", "VBD", "0")]
     text = "# word pos known ner\nRome NNP 1 B-LOC\nfell VBD 0 O\n"
-    named, numbered = ({"feature_columns": columns} for columns in (["pos", "known"], ["1", "-2"]))
+    named, numbered = ({"feature_columns": columns} for columns in (["pos", "known"], ["1", "2"]))
     (first,), (second,) = (read_columns(write(tmp_path / "a.txt", text), **settings) for settings in (named, numbered))
     lists = {"tokens": ["Rome", "fell"], "tags": ["B-LOC", "O"], "pos": ["NNP", "VBD"], "known": [1, 0]}
     (listed,) = read_tag_jsonl(write_json(tmp_path / "a.jsonl", lists), **named)
     for sentence in (first, second, listed):
-        assert (sentence.tokens, sentence.words, sentence.tags) == (tokens, ["Rome", "fell"], ["B-LOC", "O"])
+        assert (sentence.features, sentence.words, sentence.tags) == ((["NNP", "VBD"], ["1", "0"]), ["Rome", "fell"], ["B-LOC", "O"])
     (unlabelled,) = read_columns(write(tmp_path / "b.txt", "Rome NNP\n"), feature_columns=["1"], labelled=False)
-    assert (unlabelled.tokens, unlabelled.tags) == ([("Rome", "NNP")], None)
+    assert (unlabelled.words, unlabelled.features, unlabelled.tags) == (["Rome"], (["NNP"],), None)
+    (headed,) = read_columns(write(tmp_path / "d.txt", "#word pos ner\nRome NNP B-LOC\n"), feature_columns=["pos"])
+    assert headed.words == ["Rome"]
     assert next(read_conllu(write(tmp_path / "a.conllu", CONLLU), feature_columns=["xpos"])).features == (["V", "E", "D", "N"],)
-    assert next(read_columns(write(tmp_path / "c.txt", "Rome O\n"))).tokens == ["Rome"]
+    assert next(read_columns(write(tmp_path / "c.txt", "Rome O\n"))).features == ()
 
 
 def test_features_are_written_between_word_and_tag(tmp_path):
     sentence = Sentence(["Rome", "fell"], None, "here", features=(["NNP", "VBD"],))
     path = write(tmp_path / "a.txt", "".join(write_columns([sentence], [["B-LOC", "O"]])))
     (read,) = read_columns(path, feature_columns=["1"])
-    assert (read.tokens, read.tags) == (sentence.tokens, ["B-LOC", "O"])
+    assert (read.words, read.features, read.tags) == (sentence.words, sentence.features, ["B-LOC", "O"])
     with pytest.raises(DataError, match=r"here: the word 'a\\tb' holds a tab"):
         list(write_columns([Sentence(["Rome"], None, "here", features=(["a\tb"],))], [["O"]]))
 
@@ -132,6 +134,27 @@ def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path
         list(read_tag_jsonl(short, feature_columns=["post"]))
     with pytest.raises(DataError, match=r"b.jsonl, line 1: a text has no feature_columns \(pos\)"):
         list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi", "spans": []}), feature_columns=["pos"]))
+
+
+def test_an_answer_is_no_feature(tmp_path):
+    conllu, listed = write(tmp_path / "a.conllu", CONLLU), write_json(tmp_path / "a.jsonl", {"tokens": ["a"], "tags": ["O"]})
+    with pytest.raises(DataError, match="tag_column 'upos' and feature_columns 'upos' are one column. Name two, or leave one away"):
+        list(read_conllu(conllu, feature_columns=["upos"]))
+    with pytest.raises(DataError, match="word_column 'form' and feature_columns '1' are one column"):
+        list(read_conllu(conllu, feature_columns=["1"]))
+    with pytest.raises(DataError, match="tag_column 'tags' and feature_columns 'tags' are one column"):
+        list(read_tag_jsonl(listed, feature_columns=["tags"]))
+    (asked,) = read_tag_jsonl(listed, feature_columns=["tags"], labelled=False)  # what another tagger answered
+    assert asked.features == (["O"],)
+
+
+@pytest.mark.parametrize("field", ["tags", "pos"])
+def test_half_a_character_is_refused_wherever_it_stands(tmp_path, field):
+    path = write_json(tmp_path / "a.jsonl", {"tokens": ["a"], "tags": ["O"], "pos": ["X"], field: ["\ud800"]})
+    with pytest.raises(DataError, match=rf"a.jsonl, line 1: {field}, item 1: character 0 is '.ud800', half of a surrogate pair"):
+        list(read_tag_jsonl(path, feature_columns=["pos"]))
+    with pytest.raises(DataError, match=r"b.jsonl, line 1, span \[0, 1, '.ud800'\]: character 0 is"):
+        list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "a", "spans": [[0, 1, "\ud800"]]})))
 
 
 def test_gzip_is_read(tmp_path):
@@ -220,7 +243,8 @@ def test_reading_holds_little_of_a_large_file(tmp_path, ending):
         ("a\t\n", {}, r"a.txt, line 1: the tag is empty"),
         ("a\nb\n", {}, r"word_column '0' and tag_column '-1' are one column, of 1"),
         ("a O\n", {"feature_columns": ["1"]}, r"tag_column '-1' and feature_columns '1' are one column, of 2. Name two, or leave one away"),
-        ("a b O\n", {"feature_columns": ["1", "-2"]}, r"feature_columns '1' and feature_columns '-2' are one column, of 3"),
+        ("a b O\n", {"feature_columns": ["-2"]}, r"feature_columns '-2' counts from the end, .* Count from the front: 1"),
+        ("# w p O\na b O\n", {"feature_columns": ["1", "p"]}, r"feature_columns '1' and feature_columns 'p' are one column, of 3"),
         ("a b O\n", {"feature_columns": ["pos"]}, r"no column 'pos'. The first line names no columns .* Set feature_columns to a name, or to an index"),
         ("a\tb\tO\na\t\tO\n", {"feature_columns": ["1"]}, r"a.txt, line 2: the feature is empty"),
         ("a b O\n", {"tag_column": "3"}, r"no column 3: a token has 3. Set tag_column to an index from 0 to 2"),

@@ -1,8 +1,8 @@
 import pytest
 
 from ostinato.data import corpora
-from ostinato.data.columns import Sentence
 from ostinato.data.corpora import brown, conll2003, count_repeated
+from ostinato.data.examples import Sentence
 from ostinato.errors import ConfigError, DataError
 
 
@@ -42,10 +42,10 @@ def test_conll_has_its_own_splits_and_three_columns_of_tags(tmp_path, monkeypatc
 
 def test_other_columns_of_conll_are_read_beside_the_words(tmp_path, monkeypatch):
     put_conll(tmp_path, monkeypatch)
-    assert conll2003("chunk", ["pos", "ner"])["train"][0].tokens == [("EU", "NNP", "B-LOC"), (".", ".", "O")]
-    with pytest.raises(ConfigError, match="data.feature_columns ner: is what is to be told. Name another column: pos, chunk.$"):
+    assert conll2003("chunk", ["pos", "ner"])["train"][0].features == (["NNP", "."], ["B-LOC", "O"])
+    with pytest.raises(ConfigError, match="data.feature_columns ner: is what is to be told. Name another column \\(pos, chunk\\), or none"):
         conll2003("ner", ["pos", "ner"])
-    with pytest.raises(ConfigError, match="Unknown column 'pso'. Did you mean 'pos'"):
+    with pytest.raises(ConfigError, match="Unknown feature column 'pso'. Did you mean 'pos'"):
         conll2003("ner", ["pso"])
     with pytest.raises(ConfigError, match="data.feature_columns pos: brown-pos has words and tags alone"):
         brown(["pos"])

@@ -8,6 +8,7 @@ import torch
 
 from ostinato import SequenceClassifier, SequenceTagger, explain
 from ostinato.errors import ConfigError, DataError, NotFittedError
+from ostinato.estimators.tagger import as_sentences
 from ostinato.explanation.tag_faithfulness import measure_tags
 from ostinato.explanation.tagging import TAG_METHODS, explain_tag, neutral_vector
 from ostinato.nn import Layout
@@ -33,7 +34,7 @@ def constrained():
 
 def odds(tagger, words, masked, token, tag):
     """The log-odds of a tag's marginal, from the model's own parts, with one word masked."""
-    sentence = tagger.encoder_.encode([words])
+    sentence = tagger.encoder_.encode(as_sentences([words], "sentence"))
     with torch.no_grad():
         x = tagger.model_.vectors(sentence)
         if masked is not None:
@@ -55,7 +56,7 @@ def test_occlusion_is_what_the_log_odds_lose_when_a_word_is_masked(tagger, token
 def test_integrated_gradients_add_up_to_the_difference(tagger):
     for found in explain(tagger, WORDS, tokens=[0, 2]):
         assert found.gap <= 0.011
-        sentence = tagger.encoder_.encode([found.words])
+        sentence = tagger.encoder_.encode([found.sentence])
         with torch.no_grad():
             neutral = neutral_vector(tagger).expand(len(found.words), -1)
             scores = tagger.model_.score(neutral, Layout(sentence.lengths))
@@ -66,7 +67,7 @@ def test_integrated_gradients_add_up_to_the_difference(tagger):
 
 def derivative_along_the_way(tagger, words, token, tag):
     """(x − neutral) · ∂F/∂x of each word, by autograd through the probability."""
-    sentence, neutral = tagger.encoder_.encode([words]), neutral_vector(tagger)
+    sentence, neutral = tagger.encoder_.encode(as_sentences([words], "sentence")), neutral_vector(tagger)
     x = tagger.model_.vectors(sentence).detach().requires_grad_()
     p = tagger.model_.marginals(tagger.model_.score(x, Layout(sentence.lengths)), sentence.lengths)[token, tagger.encoder_.tags.index(tag)]
     (gradient,) = torch.autograd.grad(p.log() - (1 - p).log(), x)
@@ -118,11 +119,13 @@ def test_a_masked_word_s_features_are_masked_with_it():
     small = {"embedding_size": 4, "hidden_size": 6, "max_epochs": 40, "patience": None, "lr": 3e-2, "batch_size": 4, "device": "cpu"}
     tagger = SequenceTagger(**small, feature_size=2).fit(X, y)
     found = explain_tag(tagger, X[0], token=1, method="occlusion")
-    assert (found.sentence, found.words, found.tag) == (X[0], ["it", "is"], "Q")
+    assert (found.words, found.tag, found.label) == (["it", "is"], "Q", "Q of is/b (word 2)")
+    assert found.to_dict()["features"] == [["a", "b"]]
     assert neutral_vector(tagger)[-2:] == pytest.approx(tagger.model_.features[0].weight[1:].mean(dim=0).tolist())
     whole = odds(tagger, X[0], None, 1, "Q")
     assert found.scores == pytest.approx([whole - odds(tagger, X[0], masked, 1, "Q") for masked in range(2)], abs=1e-3)
-    assert measure_tags(tagger, [found]).n == 1
+    other = explain_tag(tagger, X[1], token=1, method="occlusion")  # the same words, with other features
+    assert len(measure_tags(tagger, [found, other]).by_sentence.each) == 2
 
 
 @pytest.mark.parametrize("arguments", [{"word_dropout": 0.2}, {"min_count": 3}, {"max_size": 4}])
@@ -135,7 +138,7 @@ def test_neutral_word_is_the_unknown_one_where_training_met_it(arguments):
 
 def test_neutral_word_is_else_the_mean_of_the_vocabulary(tagger):
     known = list(tagger.encoder_.words.tokens[1:])
-    vectors = tagger.model_.vectors(tagger.encoder_.encode([[word] for word in known]))
+    vectors = tagger.model_.vectors(tagger.encoder_.encode(as_sentences([[word] for word in known], "sentence")))
     assert torch.allclose(neutral_vector(tagger), vectors.mean(dim=0), atol=1e-6)
     assert torch.allclose(neutral_vector(tagger)[:6], tagger.model_.embed.weight[1:].mean(dim=0), atol=1e-6)
 

@@ -8,10 +8,16 @@ from toy import sentences
 from ostinato import OstinatoError, SequenceTagger, load
 from ostinato.data.tag_encoder import UNSEEN, TagEncoder, capitals_of
 from ostinato.errors import ConfigError, DataError, NotFittedError
-from ostinato.estimators import encode_tagged
+from ostinato.estimators import encode_tagged, refuse_strange_features
+from ostinato.estimators.tagger import labelled_sentences
 from ostinato.models import predict_certain_tags, predict_marginals, predict_tags
 
 SMALL = {"embedding_size": 8, "hidden_size": 8, "max_epochs": 12, "lr": 2e-2, "batch_size": 8, "validation_fraction": 0.2, "device": "cpu"}
+
+
+def plain(*sentences):
+    """Sentences of words that are no entities."""
+    return labelled_sentences(sentences, [["O"] * len(words) for words in sentences], "sentence")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +95,7 @@ def test_tags_that_training_never_met_are_never_right_and_stop_nothing():
         assert np.isfinite(model.history_[-1]["validation_loss"])
         assert model.history_[-1]["validation_accuracy"] <= 0.75
         assert model.history_[-1]["validation_f1"] < 1
-    assert encode_tagged(model.encoder_, *other, "sentence").targets.tolist()[2] == UNSEEN
+    assert encode_tagged(model.encoder_, labelled_sentences(*other, "sentence")).targets.tolist()[2] == UNSEEN
 
 
 def test_entities_without_a_type_are_learnt():
@@ -120,8 +126,6 @@ def test_features_tell_what_the_words_do_not(tmp_path):
     assert model.model_.features[0].weight.shape == (5, 3)
     model.save(tmp_path / "model.safetensors")
     assert load(tmp_path / "model.safetensors").predict(FEATURED) == y
-    assert len(model.predict([[("it", "never met")]])[0]) == 1
-    assert model.predict([FEATURED[1], FEATURED[0]]) == [y[1], y[0]]
 
 
 def test_features_are_held_out_with_their_words():
@@ -133,11 +137,12 @@ def test_features_are_held_out_with_their_words():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([["it", "is"]], r"sentence 0: 'it' has 0 features beside the word, expected 1, as in training. .* data.feature_columns; a text alone has none"),
-        (["it is"], r"sentence 0: 'it' has 0 features beside the word, expected 1"),
-        ([[("it", "a", "b")]], r"sentence 0: \('it', 'a', 'b'\) has 2 features beside the word, expected 1"),
+        ([["it"]], r"sentence 0: no features beside each word, and the words in training have 1 feature. .* data.feature_columns names .* text alone has none"),
+        ([[("it", "a")], "it is"], r"sentence 1: no features beside each word, and the words in training have 1 feature"),
+        ([[("it", "a", "b")]], r"sentence 0: 2 features beside each word, and the words in training have 1 feature. Give as many: leave the others away"),
+        ([[("it", "a"), "is"]], r"sentence 0: 'is' beside \('it', 'a'\). Give each word as many features"),
         ([[("it", "a"), ("is", 3)]], r"sentence 0: \('is', 3\) is not a word. Expected .* or of tuples of them: \(word, feature, …\)"),
-        ([[("it", "a"), ()]], r"sentence 0: \(\) holds no word"),
+        ([[("it", "a"), ()]], r"sentence 0: \(\) is not a word"),
     ],
 )
 def test_words_without_the_features_of_training_are_refused(X, message):
@@ -146,9 +151,49 @@ def test_words_without_the_features_of_training_are_refused(X, message):
         model.predict(X)
 
 
-def test_words_of_a_training_set_have_as_many_features_as_the_first():
-    with pytest.raises(DataError, match="sentence 1: 'is' has 0 features beside the word, expected 1"):
-        SequenceTagger(**{**SMALL, "patience": None}).fit([[("it", "a")], [("it", "a"), "is"]], [["O"], ["O", "O"]])
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_training_sentence_without_the_others_features_is_named(patience):
+    X = [[(f"it{row}", "a")] for row in range(20)]
+    for row in (5, 19):
+        given = [["it"] if number == row else sentence for number, sentence in enumerate(X)]
+        with pytest.raises(DataError, match=f"sentence {row}: no features beside each word, and the words (of sentence 0|in training) have 1 feature"):
+            SequenceTagger(**{**SMALL, "patience": patience, "max_epochs": 1}).fit(given, [["O"]] * 20)
+    with pytest.raises(DataError, match="validation sentence 0: no features beside each word, and the words in training have 1 feature"):
+        SequenceTagger(**SMALL).fit(X, [["O"]] * 20, validation_data=([["it"]], [["O"]]))
+
+
+def test_each_of_several_features_has_its_own_values_and_place():
+    X = [[("it", left, right)] for left in "ab" for right in "ab"]
+    y = [[left + right] for left in "ab" for right in "ab"]
+    model = SequenceTagger(**{**SMALL, "patience": None, "max_epochs": 60}, head="softmax").fit(X * 4, y * 4)
+    assert model.predict(X) == y
+    encoded = model.encoder_.encode(plain([("it", "a", "b"), ("it", "c", "a")]))
+    left, right = model.encoder_.features
+    assert encoded.features.tolist() == [[left.id("a"), right.id("b")], [0, right.id("a")]]
+    assert encoded.select([0]).features.tolist() == encoded.features.tolist()
+    assert encoded.digest() != model.encoder_.encode(plain([("it", "a", "b"), ("it", "a", "a")])).digest()
+
+
+def test_a_value_that_training_never_met_has_the_vector_zero():
+    X, y = [[("it", "a"), ("is", "b")]] * 8, [["P", "Q"]] * 8
+    model = SequenceTagger(**{**SMALL, "patience": None, "max_epochs": 3}, feature_size=4).fit(X, y).model_
+    assert not model.features[0].weight[0].any()
+    assert model.features[0].weight[1:].any(dim=1).all()
+
+
+def test_a_file_whose_features_training_never_met_is_refused():
+    encoder = TagEncoder.fit(plain(*FEATURED), scheme=None)
+    strange, one = plain([("it", "NN"), ("is", "VB")]), plain([("it", "NN"), ("is", "a")])
+    refuse_strange_features(encoder, one, encoder.encode(one))
+    with pytest.raises(DataError, match="sentence 0: feature 1 is NN, VB, …, and training met no such value. Name in data.feature_columns the columns"):
+        refuse_strange_features(encoder, strange, encoder.encode(strange))
+
+
+def test_a_model_of_before_there_were_features_has_none():
+    encoder = TagEncoder.fit(plain(["it"]), scheme=None)
+    fields = encoder.to_json()
+    del fields["features"]
+    assert TagEncoder.from_json(fields) == encoder
 
 
 def test_nothing_is_answered_to_nothing(tagger):
@@ -156,26 +201,26 @@ def test_nothing_is_answered_to_nothing(tagger):
 
 
 def test_words_are_looked_up_in_lower_case_where_asked():
-    encoder = TagEncoder.fit([["The", "Cat"]], [["O", "O"]], scheme=None, lowercase=True)
-    encoded = encoder.encode([["the", "CAT", "dog"]])
+    encoder = TagEncoder.fit(plain(["The", "Cat"]), scheme=None, lowercase=True)
+    encoded = encoder.encode(plain(["the", "CAT", "dog"]))
     assert encoded.words.values.tolist() == [encoder.words.id("the"), encoder.words.id("cat"), 0]
     assert encoder.knows(["THE", "dog"]).tolist() == [True, False]
 
 
 def test_each_distinct_form_is_spelt_once():
-    encoder = TagEncoder.fit([["no", "go", "no"]], [["O"] * 3], scheme=None)
-    encoded = encoder.encode([["no", "go"], ["no"]])
+    encoder = TagEncoder.fit(plain(["no", "go", "no"]), scheme=None)
+    encoded = encoder.encode(plain(["no", "go"], ["no"]))
     assert (encoded.forms.tolist(), encoded.characters.lengths.tolist()) == ([0, 1, 0], [2, 2])
     second = encoded.select(torch.tensor([1]))
     assert (second.forms.tolist(), second.characters.lengths.tolist(), second.words.values.tolist()) == ([0], [2], [encoder.words.id("no")])
 
 
 def test_words_are_found_as_their_vectors_are():
-    encoder = TagEncoder.fit([["Oslo", "the"]], [["O", "O"]], scheme=None)
-    assert encoder.encode([["The", "OSLO"]]).words.values.tolist() == [0, 0]  # nothing but the training words is known
+    encoder = TagEncoder.fit(plain(["Oslo", "the"]), scheme=None)
+    assert encoder.encode(plain(["The", "OSLO"])).words.values.tolist() == [0, 0]  # nothing but the training words is known
     encoder = encoder.with_beyond(["rome", "Oslo"])
     ids = {word: encoder.words.id(word) for word in ("the", "Oslo", "rome")}
-    assert encoder.encode([["Rome", "rome", "The", "Oslo", "OSLO"]]).words.values.tolist() == [ids["rome"], ids["rome"], ids["the"], ids["Oslo"], 0]
+    assert encoder.encode(plain(["Rome", "rome", "The", "Oslo", "OSLO"])).words.values.tolist() == [ids["rome"], ids["rome"], ids["the"], ids["Oslo"], 0]
     assert encoder.knows(["Rome", "The", "the"]).tolist() == [False, False, True]
 
 
@@ -188,7 +233,7 @@ def test_an_encoder_goes_through_json(tagger):
     encoder = tagger.encoder_.with_beyond(["Reykjavik"])
     again = TagEncoder.from_json(encoder.to_json())
     assert again == encoder
-    assert again.encode([["Reykjavik"]]).words.values.tolist() == [len(encoder.words)]
+    assert again.encode(plain(["Reykjavik"])).words.values.tolist() == [len(encoder.words)]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +285,7 @@ def test_a_classifier_is_no_tagger(tagger, tmp_path):
 
 
 def test_certainty_is_the_marginal_of_the_best_tag(tagger):
-    encoded = tagger.encoder_.encode(sentences(30, seed=5)[0])
+    encoded = tagger.encoder_.encode(plain(*sentences(30, seed=5)[0]))
     tags, certainty = predict_certain_tags(tagger.model_, encoded)
     assert torch.equal(tags, predict_tags(tagger.model_, encoded)[0])
     assert torch.equal(certainty, predict_marginals(tagger.model_, encoded).gather(1, tags.unsqueeze(1)).squeeze(1))

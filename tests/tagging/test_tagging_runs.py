@@ -195,8 +195,10 @@ def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys)
     monkeypatch.chdir(featured)
     own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
     assert json.loads(Path("run/audit.json").read_text(encoding="utf-8"))["features"] == {"1": 2}
-    assert "Beside the words the column 1 is read, of 2 values." in Path("run/training.log").read_text(encoding="utf-8")
-    assert "the column 1 (3)" in Path("run/report.html").read_text(encoding="utf-8")
+    assert "Beside the words the column 1 is read; its values in train: 2." in Path("run/training.log").read_text(encoding="utf-8")
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "the column 1 (3)" in page
+    assert "lists of tuples (word, column 1)" in page
     for arguments in (("run",), ("run", "test.conll")):
         assert run("evaluate", *arguments, "--json") == 0
         assert json.loads(capsys.readouterr().out) == own
@@ -204,20 +206,56 @@ def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys)
     first = capsys.readouterr().out.splitlines()[0].split("\t")
     assert first[:2] == Path("test.conll").read_text(encoding="utf-8").split()[:2] and len(first) == 3
     assert run("explain", "run", "--rows", "1", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["explanations"]
+    (first, *_) = json.loads(capsys.readouterr().out)["explanations"]
+    assert first["features"] == [["upper" if word[0].isupper() else "lower" for word in first["tokens"]]]
+    assert run("predict", "run", "test.conll") == 0
+    assert set(json.loads(capsys.readouterr().out.splitlines()[0])["features"][0]) == {"upper", "lower"}
 
 
 def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(featured)
     assert run("predict", "run", "--text", "Ada left Oslo.") == 2
-    assert "--text 1: 'Ada' has 0 features beside the word, expected 1, as in training." in capsys.readouterr().err.replace("\n", " ")
+    assert "--text 1: no features beside each word, and the words in training have 1 feature." in capsys.readouterr().err.replace("\n", " ")
+    assert run("explain", "run", "--text", "Ada left Oslo.") == 2
+    assert "--text 1: no features beside each word" in capsys.readouterr().err.replace("\n", " ")
     model = Path("run/model.safetensors")
     assert run("predict", model, "test.conll") == 2
-    assert " has 0 features beside the word, expected 1" in capsys.readouterr().err.replace("\n", " ")
+    assert "test.conll, line 1: no features beside each word" in capsys.readouterr().err.replace("\n", " ")
     assert run("predict", model, "test.conll", "--set", "data.feature_columns=1") == 0
     (tmp_path / "words.conll").write_text("Ada\nleft\n", encoding="utf-8")
     assert run("predict", "run", tmp_path / "words.conll") == 2
     assert "no column 1: a token has 1. Set feature_columns" in capsys.readouterr().err.replace("\n", " ")
+    for command in ("predict", "evaluate"):
+        assert run(command, "run", "test.conll", "--set", "data.feature_columns=0", "--set", "data.word_column=1") == 2
+        assert "feature 1 is " in (told := capsys.readouterr().err.replace("\n", " ")) and "training met no such value" in told
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "conllu"])
+def test_features_are_read_from_every_format(folder, tmp_path, ending):
+    words, tags = sentences(60)
+    rows = (json.dumps({"tokens": each, "tags": given, "xpos": [word[:1] for word in each]}) + "\n" for each, given in zip(words, tags, strict=True))
+    (tmp_path / f"new.{ending}").write_text(conllu(words, tags) if ending == "conllu" else "".join(rows), encoding="utf-8")
+    options = [f"data.path={tmp_path / f'new.{ending}'}", "data.test_path=none", "training.max_epochs=1", "data.feature_columns=xpos", "training.monitor=loss"]
+    options += ["data.tag_column=upos"] if ending == "conllu" else []
+    assert run("train", "config.toml", *(part for option in options for part in ("--set", option)), "--out", tmp_path / "run") == 0
+    assert list(json.loads((tmp_path / "run" / "audit.json").read_text(encoding="utf-8"))["features"]) == ["xpos"]
+    assert len(load(tmp_path / "run").encoder_.features) == 1
+
+
+def test_answers_with_features_of_another_length_are_called_altered(featured, tmp_path):
+    from ostinato.errors import RunError
+    from ostinato.report.tagger_facts import read_answers
+
+    rows = (featured / "run" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(read_answers(featured / "run")) == len(rows)
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(json.loads(rows[0]) | {"features": [["upper"]]}) + "\n", encoding="utf-8")
+    with pytest.raises(RunError, match=r"predictions.jsonl"):
+        read_answers(tmp_path)
+
+
+def test_init_tells_of_columns_between_word_and_tag(featured, capsys):
+    assert run("init", featured / "train.conll") == 0
+    assert "feature_columns: none; [1] would read what stands between beside the words" in capsys.readouterr().out
 
 
 BAD = {
@@ -225,7 +263,7 @@ BAD = {
     "outside the scheme": ("Ada O\nleft I-PER\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 2: by scheme iob2, I-PER after O continues nothing"),
     "a tag among many": (columns(*sentences(30)) + "Cid X-X\n", "train", ": by scheme iob2, 'X-X' is no tag of the scheme"),
     "no entities": ("".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"), "train --set data.test_path=none", "monitor f1: the tags mark no entities"),
-    "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1, token 1: character 0 is '\\ud83d', half of a surrogate pair"),
+    "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1: tokens, item 1: character 0 is '\\ud83d', half of a surrogate pair"),
     "empty": ("\n\n", "train", "bad.conll"),
     "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "line 1"),
     "nothing to tag": ("", "predict run --text=", "--text 1: the sentence is empty"),
