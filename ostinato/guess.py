@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
-from ostinato.data.columns import count_columns
+from ostinato.data.columns import count_columns, looks_like_columns
 from ostinato.data.examples import tags_of
 from ostinato.data.files import ending_of
-from ostinato.data.readers import FIXED_COLUMNS, format_of, peek
+from ostinato.data.readers import ENDINGS, FIXED_COLUMNS, format_of, peek
 from ostinato.data.schemes import guess_scheme
 from ostinato.data.splits import SPLITS
 from ostinato.data.tagged import TAGGED_ENDINGS, read_sentences
@@ -64,9 +64,11 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
 
 
 def _is_tagged(path: Path) -> bool:
-    """Whether the file holds sentences with a tag for each token: by its ending, or by the lists in its first JSON line."""
+    """Whether the file holds sentences with a tag for each token: by its ending, the lists in its first JSON line, or its columns."""
     if TAGGED_ENDINGS.get(ending_of(path)) in ("conll", "conllu"):
         return True
+    if ending_of(path) not in ENDINGS:
+        return looks_like_columns(path)
     if format_of(path) != "jsonl":
         return False
     columns, _ = peek(path, rows=1)
@@ -85,7 +87,7 @@ def _tagging(path: Path) -> tuple[Config, list[str]]:
         "scheme: the tags mark no entities" if scheme is None else f"scheme: the tags are those of {scheme}, so a CRF that keeps to it is the head",
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
-    between = range(1, count_columns(path) - 1) if TAGGED_ENDINGS.get(ending_of(path)) == "conll" else ()
+    between = range(1, count_columns(path) - 1) if TAGGED_ENDINGS.get(ending_of(path), "conll") == "conll" else ()
     if between:
         reasons.append(f"feature_columns: none; [{', '.join(map(str, between))}] would read what stands between beside the words, wherever the tagger is used")
     head = ModelConfig() if scheme is None else ModelConfig(head="crf", constrained=True)

@@ -1,7 +1,7 @@
 """Labelled sentences from files: a token a line (CoNLL), or a JSON object a sentence; memory does not grow with the file."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -14,6 +14,7 @@ from ostinato.errors import DataError, suggest
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 PLUS_HEADER = "# global.columns ="
 DOCUMENT = "-DOCSTART-"
+LINES_LOOKED_AT = 200
 
 Line = tuple[int, str]  # counted from 1, without its line end
 
@@ -66,6 +67,18 @@ def count_columns(path: Path) -> int:
     """
     with open_text(path) as file:
         return _up_to_a_token(_lines(file), path)[1]
+
+
+def looks_like_columns(path: Path) -> bool:
+    """Whether a file's first lines are a token each: of two or more columns, as many in every line, with an empty line among them.
+
+    Raises:
+        DataError: the file is missing or not UTF-8.
+    """
+    with open_text(path) as file:
+        lines = [line for _, line in islice(_lines(file), LINES_LOOKED_AT)]
+    widths = {len(_split(line)) for line in lines if not _is_break(line) and not line.startswith("# ")}
+    return len(widths) == 1 and widths != {1} and any(map(_is_break, lines))
 
 
 def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequence[str] = (), labelled: bool = True) -> Iterator[Sentence]:
@@ -198,16 +211,17 @@ def _column_names(first: Line, width: int) -> tuple[str, ...]:
 def _column_index(column: str, key: str, names: Sequence[str], width: int, path: Path) -> int:
     if column in names:
         return names.index(column)
+    last = "" if key == "feature_columns" else " (-1 is the last)"
     try:
         index = int(column)
     except ValueError:
         known = f"{suggest(column, names)}Columns: {', '.join(names)}." if names else "The first line names no columns (as '# word pos ner' does)."
-        raise DataError(f"{path}: no column {column!r}. {known} Set {key} to a name, or to an index from 0 to {width - 1} (-1 is the last).") from None
+        raise DataError(f"{path}: no column {column!r}. {known} Set data.{key} to a name, or to an index from 0 to {width - 1}{last}.") from None
     if key == "feature_columns" and index < 0:
         front = index % width
         raise DataError(f"{path}: feature_columns {column!r} counts from the end, which is elsewhere in a file without tags. Count from the front: {front}.")
     if not -width <= index < width:
-        raise DataError(f"{path}: no column {index}: a token has {width}. Set {key} to an index from 0 to {width - 1} (-1 is the last).")
+        raise DataError(f"{path}: no column {index}: a token has {width}. Set data.{key} to an index from 0 to {width - 1}{last}.")
     return index % width
 
 
@@ -260,7 +274,7 @@ def _listed(row: dict[str, Any], word_column: str, tag_column: str | None, featu
 def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], place: str) -> list[str]:
     """A list as texts; numbers, where `kinds` has them, as they are written."""
     if column not in row:
-        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set {key} to one of them.")
+        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them.")
     values = row[column]
     if not isinstance(values, list):
         raise DataError(f"{place}: {column} is {values!r}, expected a list of texts. Write one for each token.")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.columns import read_columns, read_conllu, read_tag_jsonl, write_columns
+from ostinato.data.columns import looks_like_columns, read_columns, read_conllu, read_tag_jsonl, write_columns
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 
@@ -130,10 +130,25 @@ def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path
     short = write_json(tmp_path / "a.jsonl", {"tokens": ["a", "b"], "tags": ["O", "O"], "pos": ["X"]})
     with pytest.raises(DataError, match=r"a.jsonl, line 1: 1 features for 2 words. Give one feature for each word"):
         list(read_tag_jsonl(short, feature_columns=["pos"]))
-    with pytest.raises(DataError, match=r"a.jsonl, line 1: no column 'post'. Did you mean 'pos'\? .* Set feature_columns to one of them"):
+    with pytest.raises(DataError, match=r"a.jsonl, line 1: no column 'post'. Did you mean 'pos'\? .* Set data.feature_columns to one of them"):
         list(read_tag_jsonl(short, feature_columns=["post"]))
     with pytest.raises(DataError, match=r"b.jsonl, line 1: a text has no feature_columns \(pos\)"):
         list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi", "spans": []}), feature_columns=["pos"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("-DOCSTART- -X- O\n\n# a comment of mine\nEU NNP B-ORG\n. . O\n\nRome NNP B-LOC\n", True),
+        ("New York\tLOC\n\nof\tO\n", True),
+        ("EU NNP B-ORG\n. . O\n", False),
+        ("A first line of prose.\n\nAnother line.\n", False),
+        ("alone\n\nhere\n", False),
+        ("", False),
+    ],
+)
+def test_columns_are_told_from_prose(tmp_path, text, columns):
+    assert looks_like_columns(write(tmp_path / "a.txt", text)) is columns
 
 
 def test_an_answer_is_no_feature(tmp_path):
@@ -245,12 +260,12 @@ def test_reading_holds_little_of_a_large_file(tmp_path, ending):
         ("a O\n", {"feature_columns": ["1"]}, r"tag_column '-1' and feature_columns '1' are one column, of 2. Name two, or leave one away"),
         ("a b O\n", {"feature_columns": ["-2"]}, r"feature_columns '-2' counts from the end, .* Count from the front: 1"),
         ("# w p O\na b O\n", {"feature_columns": ["1", "p"]}, r"feature_columns '1' and feature_columns 'p' are one column, of 3"),
-        ("a b O\n", {"feature_columns": ["pos"]}, r"no column 'pos'. The first line names no columns .* Set feature_columns to a name, or to an index"),
+        ("a b O\n", {"feature_columns": ["pos"]}, r"no column 'pos'. The first line names no columns .* Set data.feature_columns to a name, or to an index"),
         ("a\tb\tO\na\t\tO\n", {"feature_columns": ["1"]}, r"a.txt, line 2: the feature is empty"),
-        ("a b O\n", {"tag_column": "3"}, r"no column 3: a token has 3. Set tag_column to an index from 0 to 2"),
-        ("a b O\n", {"word_column": "-4"}, r"no column -4: a token has 3. Set word_column"),
+        ("a b O\n", {"tag_column": "3"}, r"no column 3: a token has 3. Set data.tag_column to an index from 0 to 2"),
+        ("a b O\n", {"word_column": "-4"}, r"no column -4: a token has 3. Set data.word_column"),
         ("a b O\n", {"tag_column": "ner"}, r"no column 'ner'. The first line names no columns"),
-        ("# word pos ner\na b O\n", {"tag_column": "nre"}, r"no column 'nre'. Did you mean 'ner'\? Columns: word, pos, ner. Set tag_column"),
+        ("# word pos ner\na b O\n", {"tag_column": "nre"}, r"no column 'nre'. Did you mean 'ner'\? Columns: word, pos, ner. Set data.tag_column"),
         ("", {}, r"a.txt: holds no sentence"),
         ("\n# nothing but this\n-DOCSTART- O\n", {}, r"a.txt: holds no sentence"),
     ],
@@ -287,8 +302,8 @@ def test_faulty_conllu_and_encodings_are_named_with_their_line(tmp_path):
         ({"tokens": ["a", 5], "tags": ["O", "O"]}, "line 1: tokens, item 2 is 5, expected a text"),
         ({"tokens": ["a"], "tags": [None]}, "line 1: tags, item 1 is None"),
         ({"tokens": "a", "tags": ["O"]}, "line 1: tokens is 'a', expected a list"),
-        ({"token": ["a"], "tags": ["O"]}, r"line 1: no column 'tokens'. Did you mean 'token'\? Columns: token, tags. Set word_column"),
-        ({"tokens": ["a"]}, r"line 1: no column 'tags'. .*Set tag_column"),
+        ({"token": ["a"], "tags": ["O"]}, r"line 1: no column 'tokens'. Did you mean 'token'\? Columns: token, tags. Set data.word_column"),
+        ({"tokens": ["a"]}, r"line 1: no column 'tags'. .*Set data.tag_column"),
         ({"text": 5, "spans": []}, "line 1: text is 5"),
         ({"text": "a"}, r"line 1: spans are None, expected a list"),
         ({"text": "abc", "spans": [[0, 2, "X"]]}, r"line 1: span 0 to 2 \(X, 'ab'\) cuts through the token 'abc'"),

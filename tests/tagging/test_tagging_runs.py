@@ -224,7 +224,7 @@ def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsy
     assert run("predict", model, "test.conll", "--set", "data.feature_columns=1") == 0
     (tmp_path / "words.conll").write_text("Ada\nleft\n", encoding="utf-8")
     assert run("predict", "run", tmp_path / "words.conll") == 2
-    assert "no column 1: a token has 1. Set feature_columns" in capsys.readouterr().err.replace("\n", " ")
+    assert "no column 1: a token has 1. Set data.feature_columns" in capsys.readouterr().err.replace("\n", " ")
     for command in ("predict", "evaluate"):
         assert run(command, "run", "test.conll", "--set", "data.feature_columns=0", "--set", "data.word_column=1") == 2
         assert "feature 1 is " in (told := capsys.readouterr().err.replace("\n", " ")) and "training met no such value" in told
@@ -286,7 +286,7 @@ def test_bad_input_is_answered_in_one_line(folder, capsys, tmp_path, content, co
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["new.conll", "new.jsonl"])
+@pytest.mark.parametrize("name", ["new.conll", "new.txt", "new.jsonl"])
 def test_init_guesses_a_config_that_trains(folder, tmp_path, capsys, name):
     words, tags = sentences(60)
     rows = (json.dumps({"tokens": sentence, "tags": given}) + "\n" for sentence, given in zip(words, tags, strict=True))
