@@ -121,14 +121,14 @@ class DataConfig(Table):
     @classmethod
     def _columns(cls, columns: Any) -> Any:
         if type(columns) in (str, int):
-            return re.split("[+,]", str(columns))
+            return [column.strip() for column in re.split("[+,]", str(columns))]
         return [cls._column(column) for column in columns] if isinstance(columns, list) else columns
 
     @field_validator("feature_columns")
     @classmethod
     def _each_column_once(cls, columns: list[str] | None) -> list[str] | None:
-        if columns == []:
-            raise ValueError("[] names no column. Name some, or none")
+        if columns is not None and not all(columns or [""]):
+            raise ValueError(f"{columns} names no column. Name some, or none")
         if columns is not None and len(set(columns)) < len(columns):
             raise ValueError(f"{'+'.join(columns)} names a column twice. Name each once")
         return columns

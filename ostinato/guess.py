@@ -34,6 +34,7 @@ NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
 NUMBERS = set("0123456789+-.eE,;[] \t")
 LOOKED_AT = 1_000  # sentences
+SHOWN_TAGS = 8
 MOSTLY = 0.9  # of a nucleotide sequence; the rest are codes for several bases, as R and Y
 
 
@@ -67,8 +68,15 @@ def _is_tagged(path: Path) -> bool:
     """Whether the file holds sentences with a tag for each token: by its ending, the lists in its first JSON line, or its columns."""
     if TAGGED_ENDINGS.get(ending_of(path)) in ("conll", "conllu"):
         return True
+    if ending_of(path) in (".csv", ".tsv"):  # a table has no empty lines
+        return looks_like_columns(path, parted=True)
     if ending_of(path) not in ENDINGS:
-        return looks_like_columns(path)
+        if looks_like_columns(path):
+            return True
+        raise DataError(
+            f"{path}: its first lines are no columns of tokens, for two or more would be in every line, and the ending {ending_of(path)!r} tells nothing. "
+            f"Mend the lines, or give the file an ending that tells: {', '.join((*ENDINGS, *TAGGED_ENDINGS))}."
+        )
     if format_of(path) != "jsonl":
         return False
     columns, _ = peek(path, rows=1)
@@ -80,14 +88,17 @@ def _tagging(path: Path) -> tuple[Config, list[str]]:
     data = DataConfig(path=str(path))
     sentences = list(islice(read_sentences(path, data), LOOKED_AT))
     scheme = guess_scheme([tags_of(sentence) for sentence in sentences])
-    shown = ", ".join(sorted({tag for sentence in sentences for tag in tags_of(sentence)})[:8])
+    tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
+    shown = ", ".join(tags[:SHOWN_TAGS])
+    kind = TAGGED_ENDINGS.get(ending_of(path), "conll")
+    where = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}.get(kind, "the last one, whose tags are")
     reasons = [
         f"Guessed from the first {len(sentences):,} sentences of {path.name}; correct what is wrong, then: ostinato train config.toml",
-        f"tag_column: the last one, whose tags are {shown}, …",
+        f"tag_column: {where} {shown}{', …' if len(tags) > SHOWN_TAGS else ''}",
         "scheme: the tags mark no entities" if scheme is None else f"scheme: the tags are those of {scheme}, so a CRF that keeps to it is the head",
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
-    between = range(1, count_columns(path) - 1) if TAGGED_ENDINGS.get(ending_of(path), "conll") == "conll" else ()
+    between = range(1, count_columns(path) - 1) if kind == "conll" else ()
     if between:
         reasons.append(f"feature_columns: none; [{', '.join(map(str, between))}] would read what stands between beside the words, wherever the tagger is used")
     head = ModelConfig() if scheme is None else ModelConfig(head="crf", constrained=True)

@@ -171,7 +171,7 @@ def evaluate_tagger(folder: Path, sentences: list[Sentence] | None = None) -> di
 
     Raises:
         RunError: the run is not finished, or has no test split.
-        DataError: a tag that the scheme does not allow.
+        DataError: a tag that the scheme does not allow; features that training never met.
     """
     model, _, encoder, _ = load_network(model_file(folder))
     assert isinstance(model, Tagger) and isinstance(encoder, TagEncoder)
@@ -179,10 +179,10 @@ def evaluate_tagger(folder: Path, sentences: list[Sentence] | None = None) -> di
         sentences = load_tagged(_own_config(folder).data).test
         if sentences is None:
             raise RunError(f"{folder}: was trained without a test split. Name a file: {folder} FILE")
+    else:
+        refuse_strange_features(encoder, sentences)
     scheme_of(encoder.scheme or "plain", sentences)
-    encoded = encode_tagged(encoder, sentences)
-    refuse_strange_features(encoder, sentences, encoded.sentences)
-    return score_tagger(model, encoder, sentences, encoded)[0]
+    return score_tagger(model, encoder, sentences, encode_tagged(encoder, sentences))[0]
 
 
 def test_examples(run: Path) -> Examples:

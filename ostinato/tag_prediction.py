@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from rich.text import Text
@@ -48,16 +48,26 @@ def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence]:
         yield sentence
 
 
+def with_known_features(tagger: SequenceTagger, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+    """The same sentences, once the first of them are seen to have features that training met.
+
+    Raises:
+        DataError: see `refuse_strange_features`.
+    """
+    first = list(islice(sentences, ROWS_AT_A_TIME))
+    refuse_strange_features(tagger.encoder_, first)
+    yield from chain(first, sentences)
+
+
 def answers(tagger: SequenceTagger, sentences: Iterator[Sentence]) -> Iterator[Answer]:
     """The answer to each sentence, in order.
 
     Raises:
-        DataError: sentences have not the features that training read.
+        DataError: a sentence has not as many features as training read.
     """
     encoder = tagger.encoder_
     while batch := list(islice(sentences, ROWS_AT_A_TIME)):
         encoded = encoder.encode(batch)
-        refuse_strange_features(encoder, batch, encoded)
         best, certainty = predict_certain_tags(tagger.model_, encoded)
         sure = certainty.tolist()
         start = 0

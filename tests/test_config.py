@@ -45,7 +45,7 @@ def test_toml_has_the_keys_of_its_task_alone(name, own, idle):
 
 
 @pytest.mark.parametrize(
-    ("value", "columns"), [("pos", ["pos"]), ("1+2", ["1", "2"]), ("1,2", ["1", "2"]), ("2", ["2"]), ('["pos", 3]', ["pos", "3"]), ("none", None)]
+    ("value", "columns"), [("pos", ["pos"]), ("1+2", ["1", "2"]), ("1, 2", ["1", "2"]), ("2", ["2"]), ('["pos", 3]', ["pos", "3"]), ("none", None)]
 )
 def test_feature_columns_are_names_or_numbers(value, columns):
     assert override(PRESETS["conll2003-ner"](), [f"data.feature_columns={value}"]).data.feature_columns == columns
@@ -92,6 +92,7 @@ def test_all_faults_are_reported_at_once_one_a_line():
         ("data.feature_columns=pos", "data.feature_columns: of no use for task classification"),
         ("data.feature_columns=1+1", "1+1 names a column twice"),
         ("data.feature_columns=[]", "[] names no column"),
+        ("data.feature_columns=pos+", "names no column"),
         ("data.path=x.csv", None),
     ],
 )

@@ -162,3 +162,10 @@ def test_sorted_file_shows_one_label_alone_and_says_so(write):
 def test_guessed_config_survives_its_file(write):
     config, _ = guess_config(write("a.csv", text=TEXTS, label=LABELS))
     assert parse_toml(to_toml(config), "guess") == config
+
+
+def test_a_text_of_an_unknown_ending_is_no_list_of_tokens(tmp_path):
+    path = tmp_path / "novel.txt"
+    path.write_text("Call me Ishmael.\n\nSome years ago, never mind how long.\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"novel.txt: its first lines are no columns of tokens, .* the ending '.txt' tells nothing. Mend .*.csv, .*.conll"):
+        guess_config(path)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ostinato.config import Config, DataConfig, TaskName
     from ostinato.data.examples import Record, Sentence
-    from ostinato.estimators import SequenceClassifier
+    from ostinato.estimators import SequenceClassifier, SequenceTagger
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")]
@@ -98,7 +98,7 @@ def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: l
     return read_records(path, reading(run, path, settings), labelled=False)
 
 
-def sentences_of(run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Sentence]":
+def sentences_of(tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Sentence]":
     """The sentences of --text, of standard input (a text a line), or of a file."""
     from ostinato import prediction, tag_prediction
     from ostinato.data.tagged import read_sentences
@@ -108,7 +108,7 @@ def sentences_of(run: Path, file: str | None, text: list[str] | None, settings: 
     if file == "-":
         return tag_prediction.from_texts(prediction.lines(sys.stdin.buffer))
     path = Path(str(file))
-    return read_sentences(path, reading(run, path, settings, "tagging"), labelled=False)
+    return tag_prediction.with_known_features(tagger, read_sentences(path, reading(run, path, settings, "tagging"), labelled=False))
 
 
 def interrupt(number: int, frame: Any) -> None:

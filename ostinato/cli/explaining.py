@@ -74,7 +74,7 @@ def _sentences(tagger: "SequenceTagger", run: Path, file: str | None, text: list
         from ostinato.report.tagger_facts import sentences_to_explain
 
         return sentences_to_explain(run, tagger.encoder_.scheme)[: rows or 5]
-    return list(islice(sentences_of(run, file, text, settings), rows))
+    return list(islice(sentences_of(tagger, run, file, text, settings), rows))
 
 
 def _explained_tags(tagger: "SequenceTagger", sentences: "list[Sentence]", method: str, tag: str | None, numbers: list[int] | None) -> "ExplainedTags":

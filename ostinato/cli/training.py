@@ -116,7 +116,7 @@ def predict(
 
     model = load(run)
     if isinstance(model, SequenceTagger):
-        _tag(model, sentences_of(run, file, text, settings or []), form or ("text" if sys.stdout.isatty() else "jsonl"))
+        _tag(model, sentences_of(model, run, file, text, settings or []), form or ("text" if sys.stdout.isatty() else "jsonl"))
         return
     if form not in (None, "jsonl"):
         raise ConfigError(f"--format {form}: is for taggers, and {run} is a classifier. Leave it away: the answers are JSON lines.")

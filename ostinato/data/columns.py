@@ -69,8 +69,11 @@ def count_columns(path: Path) -> int:
         return _up_to_a_token(_lines(file), path)[1]
 
 
-def looks_like_columns(path: Path) -> bool:
-    """Whether a file's first lines are a token each: of two or more columns, as many in every line, with an empty line among them.
+def looks_like_columns(path: Path, *, parted: bool = False) -> bool:
+    """Whether a file's first lines are a token each: of two or more columns, as many in every line.
+
+    Args:
+        parted: an empty line must be among them too.
 
     Raises:
         DataError: the file is missing or not UTF-8.
@@ -78,7 +81,7 @@ def looks_like_columns(path: Path) -> bool:
     with open_text(path) as file:
         lines = [line for _, line in islice(_lines(file), LINES_LOOKED_AT)]
     widths = {len(_split(line)) for line in lines if not _is_break(line) and not line.startswith("# ")}
-    return len(widths) == 1 and widths != {1} and any(map(_is_break, lines))
+    return len(widths) == 1 and widths != {1} and (not parted or any(map(_is_break, lines)))
 
 
 def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequence[str] = (), labelled: bool = True) -> Iterator[Sentence]:
@@ -152,9 +155,9 @@ def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> I
         if len(its_tags) != len(sentence.words):
             raise DataError(f"{sentence.place}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag for each word.")
         for word, *features, tag in zip(sentence.words, *sentence.features, its_tags, strict=True):
-            for held in (word, *features):
+            for what, held in (("word", word), *(("feature", value) for value in features)):
                 if any(character in held for character in "\t\n\r"):
-                    raise DataError(f"{sentence.place}: the word {held!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
+                    raise DataError(f"{sentence.place}: the {what} {held!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
             if word == DOCUMENT or word.startswith("# "):
                 raise DataError(f"{sentence.place}: the word {word!r} is a break or a comment in columns. Write JSONL instead.")
             yield "\t".join([word, *features, tag]) + "\n"
@@ -221,6 +224,8 @@ def _column_index(column: str, key: str, names: Sequence[str], width: int, path:
         front = index % width
         raise DataError(f"{path}: feature_columns {column!r} counts from the end, which is elsewhere in a file without tags. Count from the front: {front}.")
     if not -width <= index < width:
+        if key == "feature_columns":
+            raise DataError(f"{path}: no column {index} to read beside the words: a token has {width}. Give a file that has it.")
         raise DataError(f"{path}: no column {index}: a token has {width}. Set data.{key} to an index from 0 to {width - 1}{last}.")
     return index % width
 

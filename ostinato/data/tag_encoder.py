@@ -224,7 +224,8 @@ def _check_features(sentences: Sequence[Sentence], count: int, those: str) -> No
         found = len(sentence.features)
         if found != count:
             told, wanted = (f"{each or 'no'} feature{'' if each == 1 else 's'}" for each in (found, count))
-            cure = "data.feature_columns names a file's columns of them; a text alone has none" if found < count else "leave the others away"
+            missing = "in Python as tuples (word, feature, …), in a file by data.feature_columns; a text alone has none"
+            cure = missing if found < count else "leave the others away"
             raise DataError(f"{sentence.place}: {told} beside each word, and the words {those} have {wanted}. Give as many: {cure}.")
 
 

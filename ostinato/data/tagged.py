@@ -67,6 +67,7 @@ class TagAudit:
         vectors: the vectors' coverage in words.
         unknown: of each split but train, the share of tokens outside the vocabulary.
         features: of each column that is read beside the words, how many values train has.
+        strange: of each split but train and each such column, the share of tokens whose value train does not have.
     """
 
     scheme: str | None
@@ -78,6 +79,7 @@ class TagAudit:
     vectors: str | None = None
     unknown: dict[str, float] | None = None
     features: dict[str, int] | None = None
+    strange: dict[str, dict[str, float]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All facts as plain values for JSON."""
@@ -96,6 +98,10 @@ class TagAudit:
             yield f"Tags only in {split}, so never learnt: {', '.join(tags[:SHOWN_TAGS])}{', …' if len(tags) > SHOWN_TAGS else ''}."
         for column, values in (self.features or {}).items():
             yield f"Beside the words the column {column} is read; its values in train: {values:,}."
+        for split, shares in (self.strange or {}).items():
+            for column, share in shares.items():
+                if share:
+                    yield f"{share:.1%} of {split}'s tokens have a value of the column {column} that train does not have."
         for split, share in (self.unknown or {}).items():
             if share:
                 yield f"{share:.1%} of {split}'s tokens are outside the vocabulary of train."

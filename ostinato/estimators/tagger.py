@@ -1,6 +1,7 @@
 """The tagger as an estimator: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from ostinato.data.sentences import Sentences
 from ostinato.data.spans import tokenize_text
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import check_tags, scheme_of
-from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.evaluation.tagging import tagging_metrics
 from ostinato.models import Tagger, build_tagger, predict_marginals, predict_tags
@@ -26,6 +26,8 @@ from ostinato.objectives import Tagged, Tagging
 from ostinato.pretrained import Pretrained, check_size, fill, pretrained_for
 from ostinato.progress import Progress
 from ostinato.training import train
+
+SHOWN_VALUES = 5
 
 
 class SequenceTagger(BaseEstimator):  # type: ignore[misc]
@@ -269,20 +271,20 @@ def encode_tagged(encoder: TagEncoder, sentences: list[Sentence]) -> Tagged:
     return Tagged(encoder.encode(sentences), encoder.encode_tags(sentences), [tags_of(each) for each in sentences])
 
 
-def refuse_strange_features(encoder: TagEncoder, sentences: list[Sentence], encoded: Sentences) -> None:
-    """Refuse a file's sentences if training met no value of one of their features: another column was meant.
+def refuse_strange_features(encoder: TagEncoder, sentences: list[Sentence]) -> None:
+    """Refuse sentences that a user gives if a feature has several values in them, and training met none: another column was meant.
 
     Raises:
         DataError: it met none; names the first sentence's place.
     """
-    strange = (encoded.features == UNKNOWN).all(dim=0).tolist()
-    if sentences and any(strange):
-        feature = strange.index(True)
-        values = ", ".join(list(dict.fromkeys(value for sentence in sentences for value in sentence.features[feature]))[:5])
-        raise DataError(
-            f"{sentences[0].place}: feature {feature + 1} is {values}, …, and training met no such value. "
-            "Name in data.feature_columns the columns that training read, in that order."
-        )
+    for number, known in enumerate(encoder.features):
+        values = list(dict.fromkeys(chain.from_iterable(each.features[number] for each in sentences if number < len(each.features))))
+        if len(values) > 1 and not any(known.id(value) for value in values):
+            shown = ", ".join(values[:SHOWN_VALUES]) + (", …" if len(values) > SHOWN_VALUES else "")
+            raise DataError(
+                f"{sentences[0].place}: feature {number + 1} is {shown} there, and training met no such value. "
+                "Name in data.feature_columns the columns that training read, in that order."
+            )
 
 
 def check_scheme(scheme: str | None, config: Config) -> None:

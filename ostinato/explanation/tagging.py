@@ -135,7 +135,7 @@ def explain_tags(
 
     Args:
         tagger: a fitted tagger.
-        sentences: lists of words; or strings, as for `predict`.
+        sentences: lists of words, or of tuples (word, feature, …); or strings, as for `predict`.
         method, tag: as in `explain_tag`.
         tokens: which words of each sentence to explain, counted from 0. By default, of each entity found, its least
             certain word; where the tags mark no entities, the least certain word of the sentence.
@@ -174,7 +174,7 @@ def neutral_vector(tagger: SequenceTagger) -> Tensor:
     if model.word_dropout or tagger.min_count > 1 or tagger.max_size is not None:
         word = model.embed(torch.tensor([UNKNOWN], device=model.device)).squeeze(0)
         neutral[: len(word)] = word
-    averages = [table[UNKNOWN + 1 :].mean(dim=0) for table in model.features.parameters()]
+    averages = [table[min(UNKNOWN + 1, len(table) - 1) :].mean(dim=0) for table in model.features.parameters()]
     return torch.cat([neutral[: len(neutral) - sum(map(len, averages))], *averages])
 
 

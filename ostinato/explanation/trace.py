@@ -134,6 +134,8 @@ def trace(model: SequenceClassifier, sequence: Any, *, prefixes: int = 256) -> T
         DataError: the sequence is empty or cannot be used.
         NotFittedError: before `fit`.
     """
+    if not isinstance(model, SequenceClassifier):
+        raise ConfigError(f"A {type(model).__name__} is not followed: trace is for a SequenceClassifier. Ask what drove a tag instead: ostinato.explain.")
     if not hasattr(model, "model_"):
         raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to trace. Call fit(X, y) first, or ostinato.load(path).")
     if prefixes < 2:

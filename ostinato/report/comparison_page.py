@@ -26,6 +26,8 @@ COSTS: dict[str, tuple[str, Callable[[Row], float]]] = {
     "training": ("training seconds", lambda row: row["training_s"]),
 }
 
+UNEVEN = 1.05  # more than the steps of the hidden size leave
+
 
 def write_comparison_page(results: Results, folder: Path) -> Path:
     """Write `comparison.html` and its pictures, as files in `figures/`. Returns the page's path.
@@ -89,11 +91,18 @@ def _table(results: Results) -> "Markup":
         if results["plan"]["match"] == "parameters"
         else f"Means over the seeds of the {_metric(results)} on the test rows. Hidden sizes are as the config has them. "
     )
+    weights = [row["parameters"] for row in results["summary"] if row["parameters"]]
+    if results["plan"]["match"] == "parameters" and max(weights, default=1) > UNEVEN * min(weights, default=1) and _varies_data(results):
+        told += "What the varied data add to them (vocabulary, features) is left. "
     measured = (
         "Training seconds are those of the runs, which trained side by side; all other costs were measured afterwards, alone on the machine, "
         "on the first seed's model. Memory is the predicting process's peak, libraries and data included."
     )
     return paragraph(told + measured) + table(headings, [comparison_row(row) for row in results["summary"]], numeric=range(settings, len(headings)))
+
+
+def _varies_data(results: Results) -> bool:
+    return any(key.startswith("data.") for key in results["plan"]["vary"])
 
 
 def _intervals(results: Results, gallery: Gallery) -> "Markup":

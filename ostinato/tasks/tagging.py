@@ -15,6 +15,7 @@ from ostinato.config import Config, DataConfig, ModelConfig
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import TaggedDataset, load_tagged
+from ostinato.data.vocabulary import UNKNOWN
 from ostinato.estimators import SequenceTagger, check_scheme, encode_tagged, fit_tagger
 from ostinato.evaluation.baselines import commonest_tags
 from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
@@ -89,9 +90,15 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
     if vectors is not None:
         encoder = encoder.with_beyond(vectors.beyond_words)
     splits = {name: encode_tagged(encoder, sentences) for name, sentences in data.splits.items()}
-    features = {column: len(values) - 1 for column, values in zip(config.feature_columns or (), encoder.features, strict=True)}
+    columns = config.feature_columns or ()
+    features = {column: len(values) - 1 for column, values in zip(columns, encoder.features, strict=True)}
+    strange = {
+        split: dict(zip(columns, (examples.sentences.features == UNKNOWN).float().mean(dim=0).tolist(), strict=True))
+        for split, examples in splits.items()
+        if split != "train"
+    }
     told = None if vectors is None else vectors.line(str(config.vectors))
-    return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown, features=features), encoder, splits, vectors)
+    return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown, features=features, strange=strange), encoder, splits, vectors)
 
 
 def score_tagger(model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged) -> tuple[dict[str, Any], list[list[str]]]:

@@ -122,7 +122,7 @@ def test_features_are_written_between_word_and_tag(tmp_path):
     path = write(tmp_path / "a.txt", "".join(write_columns([sentence], [["B-LOC", "O"]])))
     (read,) = read_columns(path, feature_columns=["1"])
     assert (read.words, read.features, read.tags) == (sentence.words, sentence.features, ["B-LOC", "O"])
-    with pytest.raises(DataError, match=r"here: the word 'a\\tb' holds a tab"):
+    with pytest.raises(DataError, match=r"here: the feature 'a\\tb' holds a tab"):
         list(write_columns([Sentence(["Rome"], None, "here", features=(["a\tb"],))], [["O"]]))
 
 
@@ -141,7 +141,8 @@ def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path
     [
         ("-DOCSTART- -X- O\n\n# a comment of mine\nEU NNP B-ORG\n. . O\n\nRome NNP B-LOC\n", True),
         ("New York\tLOC\n\nof\tO\n", True),
-        ("EU NNP B-ORG\n. . O\n", False),
+        ("EU NNP B-ORG\n. . O\n", True),
+        ("EU NNP B-ORG\n. O\n\n", False),
         ("A first line of prose.\n\nAnother line.\n", False),
         ("alone\n\nhere\n", False),
         ("", False),
@@ -149,6 +150,7 @@ def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path
 )
 def test_columns_are_told_from_prose(tmp_path, text, columns):
     assert looks_like_columns(write(tmp_path / "a.txt", text)) is columns
+    assert looks_like_columns(write(tmp_path / "a.tsv", text), parted=True) is (columns and "\n\n" in text)
 
 
 def test_an_answer_is_no_feature(tmp_path):

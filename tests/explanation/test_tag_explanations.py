@@ -128,6 +128,13 @@ def test_a_masked_word_s_features_are_masked_with_it():
     assert len(measure_tags(tagger, [found, other]).by_sentence.each) == 2
 
 
+def test_a_feature_without_values_masks_nothing():
+    X = [[("it", "<unk>"), ("is", "<unk>")]] * 4
+    small = {"embedding_size": 4, "hidden_size": 4, "max_epochs": 2, "patience": None, "device": "cpu"}
+    found = explain_tag(SequenceTagger(**small).fit(X, [["P", "Q"]] * 4), X[0], token=1)
+    assert np.isfinite(found.scores).all()
+
+
 @pytest.mark.parametrize("arguments", [{"word_dropout": 0.2}, {"min_count": 3}, {"max_size": 4}])
 def test_neutral_word_is_the_unknown_one_where_training_met_it(arguments):
     tagger = fit(max_epochs=1, capitals_size=2, **arguments)

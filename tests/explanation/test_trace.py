@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 import ostinato
-from ostinato import SequenceClassifier
+from ostinato import SequenceClassifier, SequenceTagger
 from ostinato.errors import ConfigError, DataError, MissingExtraError, NotFittedError
 from ostinato.explanation.markup import AGAINST, FOR
 from ostinato.explanation.plot_trace import plot_trace
@@ -312,6 +312,8 @@ def test_of_many_labels_the_final_one_has_a_line():
 def test_faults_are_said(models, monkeypatch):
     with pytest.raises(NotFittedError, match="nothing to trace"):
         trace(SequenceClassifier(), SEQUENCE)
+    with pytest.raises(ConfigError, match="A SequenceTagger is not followed: trace is for a SequenceClassifier"):
+        trace(SequenceTagger(), SEQUENCE)
     with pytest.raises(DataError, match="sequence 0: the sequence is empty"):
         trace(models["rnn"], "")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

@@ -91,3 +91,10 @@ def test_the_command_can_be_typed_again(tmp_path):
         "--match parameters --metric accuracy --budget-trials 4"
     )
     assert json.dumps(found)
+
+
+@pytest.mark.parametrize(("parameters", "vary", "told"), [(600, "data.vectors", True), (505, "data.vectors", False), (600, "model.cell", False)])
+def test_weights_that_varied_data_add_are_told(tmp_path, parameters, vary, told):
+    rows = [row("rnn", 0.8, 2.0), row("gru", 0.9, 3.0) | {"parameters": parameters}]
+    page = write_comparison_page(results(*rows, vary={vary: ["rnn", "gru"]}), tmp_path).read_text(encoding="utf-8")
+    assert ("What the varied data add to them (vocabulary, features) is left." in page) is told

@@ -224,10 +224,18 @@ def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsy
     assert run("predict", model, "test.conll", "--set", "data.feature_columns=1") == 0
     (tmp_path / "words.conll").write_text("Ada\nleft\n", encoding="utf-8")
     assert run("predict", "run", tmp_path / "words.conll") == 2
-    assert "no column 1: a token has 1. Set data.feature_columns" in capsys.readouterr().err.replace("\n", " ")
-    for command in ("predict", "evaluate"):
+    assert "no column 1 to read beside the words: a token has 1. Give a file that has it." in capsys.readouterr().err.replace("\n", " ")
+    for command in ("predict", "evaluate", "explain"):
         assert run(command, "run", "test.conll", "--set", "data.feature_columns=0", "--set", "data.word_column=1") == 2
         assert "feature 1 is " in (told := capsys.readouterr().err.replace("\n", " ")) and "training met no such value" in told
+
+
+def test_values_that_training_never_met_are_told_and_a_run_answers_its_own_split(featured, monkeypatch, tmp_path):
+    monkeypatch.chdir(featured)
+    (tmp_path / "swapped.conll").write_text("upper Ada B-PER\nlower left O\n\n", encoding="utf-8")
+    assert run("train", "config.toml", "--set", f"data.test_path={tmp_path / 'swapped.conll'}", "--report", "--out", tmp_path / "run") == 0
+    assert "100.0% of test's tokens have a value of the column 1 that train does not have." in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
+    assert run("evaluate", tmp_path / "run", "--json") == 0
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "conllu"])
@@ -286,7 +294,7 @@ def test_bad_input_is_answered_in_one_line(folder, capsys, tmp_path, content, co
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["new.conll", "new.txt", "new.jsonl"])
+@pytest.mark.parametrize("name", ["new.conll", "new.txt", "new.tsv", "new.jsonl"])
 def test_init_guesses_a_config_that_trains(folder, tmp_path, capsys, name):
     words, tags = sentences(60)
     rows = (json.dumps({"tokens": sentence, "tags": given}) + "\n" for sentence, given in zip(words, tags, strict=True))
