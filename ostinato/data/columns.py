@@ -1,14 +1,12 @@
-"""Labelled sentences from files: a token a line (CoNLL), or a JSON object a sentence; memory does not grow with the file."""
+"""Labelled sentences from files with a token a line (CoNLL), and back; memory does not grow with the file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations, islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from ostinato.data.examples import Sentence
-from ostinato.data.files import check_unicode, open_text
-from ostinato.data.spans import Span, spans_to_tags, tokenize_text
-from ostinato.data.tables import jsonl_rows
+from ostinato.data.files import open_text
 from ostinato.errors import DataError, suggest
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -17,12 +15,6 @@ DOCUMENT = "-DOCSTART-"
 LINES_LOOKED_AT = 200
 
 Line = tuple[int, str]  # counted from 1, without its line end
-
-
-def from_text(text: str, place: str) -> Sentence:
-    """A text cut into words and punctuation marks."""
-    tokens = tokenize_text(text)
-    return Sentence([word for word, _, _ in tokens], None, place, text, [(start, end) for _, start, end in tokens])
 
 
 def read_columns(
@@ -51,7 +43,7 @@ def read_columns(
         word = _column_index(word_column, "word_column", names, width, path)
         tag = _column_index(tag_column, "tag_column", names, width, path) if labelled else None
         features = [_column_index(column, "feature_columns", names, width, path) for column in feature_columns]
-        _refuse_one_column_twice(path, f", of {width}", (word_column, word), (tag_column, tag), zip(feature_columns, features, strict=True))
+        refuse_one_column_twice(path, f", of {width}", (word_column, word), (tag_column, tag), zip(feature_columns, features, strict=True))
         if {word_column, tag_column, *feature_columns} & set(names):
             del opening[0]  # `#word pos ner` has as many columns as a token
         has_ranges = names[:1] == ("ID",)
@@ -100,7 +92,7 @@ def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequen
     word, width = CONLLU.index("form"), len(CONLLU)
     tag = _column_index(tag_column, "tag_column", CONLLU, width, path) if labelled else None
     features = [_column_index(column, "feature_columns", CONLLU, width, path) for column in feature_columns]
-    _refuse_one_column_twice(path, "", ("form", word), (tag_column, tag), zip(feature_columns, features, strict=True))
+    refuse_one_column_twice(path, "", ("form", word), (tag_column, tag), zip(feature_columns, features, strict=True))
     empty = True
     with open_text(path) as file:
         lines = ((number, line) for number, line in _lines(file) if not line.startswith("#"))
@@ -111,37 +103,7 @@ def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequen
                 raise DataError(f"{sentence.place}: a word of this sentence has no {tag_column} (_). Fill it in, or choose another tag_column.")
             yield sentence
     if empty:
-        raise _no_sentence(path)
-
-
-def read_tag_jsonl(
-    path: Path, *, word_column: str = "tokens", tag_column: str = "tags", feature_columns: Sequence[str] = (), labelled: bool = True
-) -> Iterator[Sentence]:
-    """Stream the sentences of a JSONL file: lists of words and tags an object, or `text` with `spans`, whose tags are then those of `iob2`.
-
-    A span is a list [start, end, label] or an object with these keys, in characters counted from 0.
-
-    Raises:
-        DataError: the file is missing, empty or malformed; the lists differ in length or hold what is no text; a span
-            cannot be told by tags (see `spans_to_tags`).
-    """
-    tag = tag_column if labelled else None
-    _refuse_one_column_twice(path, "", (word_column, word_column), (tag_column, tag), zip(feature_columns, feature_columns, strict=True))
-    empty = True
-    for row_place, row in jsonl_rows(path):
-        place = f"{path}, line {row_place.rpartition(' ')[2]}"
-        if word_column in row or "text" not in row:
-            sentence = _listed(row, word_column, tag, feature_columns, place)
-        else:
-            if feature_columns:
-                raise DataError(f"{place}: a text has no feature_columns ({', '.join(feature_columns)}). Give lists of tokens and of their features.")
-            sentence = _spanned(row, labelled, place)
-        if not sentence.words:
-            raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
-        empty = False
-        yield sentence
-    if empty:
-        raise _no_sentence(path)
+        raise no_sentence(path)
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:
@@ -199,7 +161,7 @@ def _up_to_a_token(lines: Iterator[Line], path: Path) -> tuple[list[Line], int]:
         opening.append((number, line))
         if not _is_break(line) and not line.startswith("# "):
             return opening, len(_split(line))
-    raise _no_sentence(path)
+    raise no_sentence(path)
 
 
 def _column_names(first: Line, width: int) -> tuple[str, ...]:
@@ -230,7 +192,7 @@ def _column_index(column: str, key: str, names: Sequence[str], width: int, path:
     return index % width
 
 
-def _refuse_one_column_twice(path: Path, of: str, word: tuple[str, object], tag: tuple[str, object], features: Iterable[tuple[str, object]]) -> None:
+def refuse_one_column_twice(path: Path, of: str, word: tuple[str, object], tag: tuple[str, object], features: Iterable[tuple[str, object]]) -> None:
     """Of each the column as it is named, and which it is; a file's answers are no features of it."""
     named = [("word_column", *word), ("tag_column", *tag), *(("feature_columns", *feature) for feature in features)]
     for (first, one, which), (second, other, same) in combinations(named, 2):
@@ -257,63 +219,15 @@ def _grouped(lines: Iterable[Line], width: int, has_ranges: bool, path: Path) ->
 
 
 def _sentence(rows: list[Row], word: int, tag: int | None, features: Sequence[int], path: Path) -> Sentence:
+    read = [(word, "word"), *([] if tag is None else [(tag, "tag")]), *((feature, "feature") for feature in features)]
     for number, fields in rows:
-        for column, what in ((word, "word"), (tag, "tag"), *((feature, "feature") for feature in features)):
-            if column is not None and not fields[column]:
+        for column, what in read:
+            if not fields[column]:
                 raise DataError(f"{path}, line {number}: the {what} is empty. Fill it in, or remove the line.")
     words, *beside = ([row.fields[column] for row in rows] for column in (word, *features))
     tags = None if tag is None else [row.fields[tag] for row in rows]
     return Sentence(words, tags, f"{path}, line {rows[0].number}", lines=[row.number for row in rows], features=tuple(beside))
 
 
-def _listed(row: dict[str, Any], word_column: str, tag_column: str | None, feature_columns: Sequence[str], place: str) -> Sentence:
-    words = _texts(row, word_column, "word_column", (str,), place)
-    tags = None if tag_column is None else _texts(row, tag_column, "tag_column", (str, int), place)
-    features = [_texts(row, column, "feature_columns", (str, int), place) for column in feature_columns]
-    for beside, what in ((tags, "tag"), *((values, "feature") for values in features)):
-        if beside is not None and len(beside) != len(words):
-            raise DataError(f"{place}: {len(beside)} {what}s for {len(words)} words. Give one {what} for each word.")
-    return Sentence(words, tags, place, features=tuple(features))
-
-
-def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], place: str) -> list[str]:
-    """A list as texts; numbers, where `kinds` has them, as they are written."""
-    if column not in row:
-        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them.")
-    values = row[column]
-    if not isinstance(values, list):
-        raise DataError(f"{place}: {column} is {values!r}, expected a list of texts. Write one for each token.")
-    for number, value in enumerate(values, start=1):
-        if type(value) not in kinds or value == "":
-            raise DataError(f"{place}: {column}, item {number} is {value!r}, expected a text that is not empty. Fill it in, or remove the token.")
-        check_unicode(str(value), f"{place}: {column}, item {number}")
-    return [str(value) for value in values]
-
-
-def _spanned(row: dict[str, Any], labelled: bool, place: str) -> Sentence:
-    text = row["text"]
-    if not isinstance(text, str):
-        raise DataError(f"{place}: text is {text!r}, expected a text. Write it in quotes.")
-    check_unicode(text, place)
-    if not labelled:
-        return from_text(text, place)
-    if not isinstance(row.get("spans"), list):
-        raise DataError(f"{place}: spans are {row.get('spans')!r}, expected a list. Write [] where the text has none.")
-    spans = [_to_span(span, place) for span in row["spans"]]
-    try:
-        words, tags, offsets = spans_to_tags(text, spans)
-    except DataError as error:
-        raise DataError(f"{place}: {error}") from None
-    return Sentence(words, tags, place, text, offsets)
-
-
-def _to_span(value: Any, place: str) -> Span:
-    parts = [value.get(key) for key in ("start", "end", "label")] if isinstance(value, dict) else value
-    if not isinstance(parts, list) or [type(part) for part in parts] != [int, int, str]:
-        raise DataError(f'{place}: {value!r} is no span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.')
-    check_unicode(parts[2], f"{place}, span {value}")
-    return parts[0], parts[1], parts[2]
-
-
-def _no_sentence(path: Path) -> DataError:
+def no_sentence(path: Path) -> DataError:
     return DataError(f"{path}: holds no sentence. Expected at least one token; check that the file was written to its end.")

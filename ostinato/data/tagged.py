@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import DataConfig
-from ostinato.data.columns import read_columns, read_conllu, read_tag_jsonl
+from ostinato.data.columns import read_columns, read_conllu
 from ostinato.data.corpora import brown, conll2003
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.schemes import entities, faults, guess_scheme
 from ostinato.data.splits import SPLITS
+from ostinato.data.tag_jsonl import read_tag_jsonl
 from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.columns import looks_like_columns, read_columns, read_conllu, read_tag_jsonl, write_columns
+from ostinato.data.columns import looks_like_columns, read_columns, read_conllu, write_columns
 from ostinato.data.examples import Sentence
+from ostinato.data.tag_jsonl import read_tag_jsonl
 from ostinato.errors import DataError
 
 NER = """-DOCSTART- -X- -X- O
@@ -41,10 +42,6 @@ def write(path, text, encoding="utf-8"):
 
 def pairs(sentences):
     return [(sentence.words, sentence.tags) for sentence in sentences]
-
-
-def write_json(path, *rows):
-    return write(path, "".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 def test_columns_are_read_with_their_lines(tmp_path):
@@ -106,7 +103,7 @@ def test_features_stand_beside_the_words_in_every_format(tmp_path):
     named, numbered = ({"feature_columns": columns} for columns in (["pos", "known"], ["1", "2"]))
     (first,), (second,) = (read_columns(write(tmp_path / "a.txt", text), **settings) for settings in (named, numbered))
     lists = {"tokens": ["Rome", "fell"], "tags": ["B-LOC", "O"], "pos": ["NNP", "VBD"], "known": [1, 0]}
-    (listed,) = read_tag_jsonl(write_json(tmp_path / "a.jsonl", lists), **named)
+    (listed,) = read_tag_jsonl(write(tmp_path / "a.jsonl", json.dumps(lists)), **named)
     for sentence in (first, second, listed):
         assert (sentence.features, sentence.words, sentence.tags) == ((["NNP", "VBD"], ["1", "0"]), ["Rome", "fell"], ["B-LOC", "O"])
     (unlabelled,) = read_columns(write(tmp_path / "b.txt", "Rome NNP\n"), feature_columns=["1"], labelled=False)
@@ -124,16 +121,6 @@ def test_features_are_written_between_word_and_tag(tmp_path):
     assert (read.words, read.features, read.tags) == (sentence.words, sentence.features, ["B-LOC", "O"])
     with pytest.raises(DataError, match=r"here: the feature 'a\\tb' holds a tab"):
         list(write_columns([Sentence(["Rome"], None, "here", features=(["a\tb"],))], [["O"]]))
-
-
-def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path):
-    short = write_json(tmp_path / "a.jsonl", {"tokens": ["a", "b"], "tags": ["O", "O"], "pos": ["X"]})
-    with pytest.raises(DataError, match=r"a.jsonl, line 1: 1 features for 2 words. Give one feature for each word"):
-        list(read_tag_jsonl(short, feature_columns=["pos"]))
-    with pytest.raises(DataError, match=r"a.jsonl, line 1: no column 'post'. Did you mean 'pos'\? .* Set data.feature_columns to one of them"):
-        list(read_tag_jsonl(short, feature_columns=["post"]))
-    with pytest.raises(DataError, match=r"b.jsonl, line 1: a text has no feature_columns \(pos\)"):
-        list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi", "spans": []}), feature_columns=["pos"]))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +141,7 @@ def test_columns_are_told_from_prose(tmp_path, text, columns):
 
 
 def test_an_answer_is_no_feature(tmp_path):
-    conllu, listed = write(tmp_path / "a.conllu", CONLLU), write_json(tmp_path / "a.jsonl", {"tokens": ["a"], "tags": ["O"]})
+    conllu, listed = write(tmp_path / "a.conllu", CONLLU), write(tmp_path / "a.jsonl", json.dumps({"tokens": ["a"], "tags": ["O"]}))
     with pytest.raises(DataError, match="tag_column 'upos' and feature_columns 'upos' are one column. Name two, or leave one away"):
         list(read_conllu(conllu, feature_columns=["upos"]))
     with pytest.raises(DataError, match="word_column 'form' and feature_columns '1' are one column"):
@@ -163,15 +150,6 @@ def test_an_answer_is_no_feature(tmp_path):
         list(read_tag_jsonl(listed, feature_columns=["tags"]))
     (asked,) = read_tag_jsonl(listed, feature_columns=["tags"], labelled=False)  # what another tagger answered
     assert asked.features == (["O"],)
-
-
-@pytest.mark.parametrize("field", ["tags", "pos"])
-def test_half_a_character_is_refused_wherever_it_stands(tmp_path, field):
-    path = write_json(tmp_path / "a.jsonl", {"tokens": ["a"], "tags": ["O"], "pos": ["X"], field: ["\ud800"]})
-    with pytest.raises(DataError, match=rf"a.jsonl, line 1: {field}, item 1: character 0 is '.ud800', half of a surrogate pair"):
-        list(read_tag_jsonl(path, feature_columns=["pos"]))
-    with pytest.raises(DataError, match=r"b.jsonl, line 1, span \[0, 1, '.ud800'\]: character 0 is"):
-        list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "a", "spans": [[0, 1, "\ud800"]]})))
 
 
 def test_gzip_is_read(tmp_path):
@@ -188,29 +166,6 @@ def test_conllu_reads_words_not_ranges(tmp_path):
     ]
     assert [tags for _, tags in pairs(read_conllu(path, tag_column="xpos"))] == [["V", "E", "D", "N"], ["P"]]
     assert [tags for _, tags in pairs(read_conllu(path, labelled=False))] == [None, None]
-
-
-def test_jsonl_reads_lists(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{"tokens": ["a", "b"], "tags": ["O", 3]}\n\n{"tokens": ["c"], "tags": ["O"], "text": "c"}\n')
-    assert list(read_tag_jsonl(path)) == [Sentence(["a", "b"], ["O", "3"], f"{path}, line 1"), Sentence(["c"], ["O"], f"{path}, line 3")]
-    path = write_json(tmp_path / "b.jsonl", {"w": ["a"], "t": ["X"]})
-    assert pairs(read_tag_jsonl(path, word_column="w", tag_column="t")) == [(["a"], ["X"])]
-    assert pairs(read_tag_jsonl(path, word_column="w", labelled=False)) == [(["a"], None)]
-
-
-def test_jsonl_reads_texts_with_spans(tmp_path):
-    path = write_json(
-        tmp_path / "a.jsonl",
-        {"text": "Ada met Bo.", "spans": [[0, 3, "PER"]]},
-        {"text": "in Rome", "spans": [{"start": 3, "end": 7, "label": "LOC", "by": "me"}]},
-        {"text": "no one", "spans": []},
-    )
-    assert pairs(read_tag_jsonl(path)) == [
-        (["Ada", "met", "Bo", "."], ["B-PER", "O", "O", "O"]),
-        (["in", "Rome"], ["O", "B-LOC"]),
-        (["no", "one"], ["O", "O"]),
-    ]
-    assert pairs(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi!"}), labelled=False)) == [(["Hi", "!"], None)]
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), min_size=1).filter(lambda word: word != "-DOCSTART-")
@@ -292,34 +247,3 @@ def test_faulty_conllu_and_encodings_are_named_with_their_line(tmp_path):
         list(read_columns(write(tmp_path / "a.txt", "a O\nnaïve O\n", "latin1")))
     with pytest.raises(DataError, match=r"nowhere: there is no such file"):
         list(read_columns(tmp_path / "nowhere"))
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"tokens": ["a"], "tags": ["O", "O"]}, "line 1: 2 tags for 1 words"),
-        ({"tokens": [], "tags": []}, "line 1: the sentence holds no word"),
-        ({"text": " ", "spans": []}, "line 1: the sentence holds no word"),
-        ({"tokens": ["a", ""], "tags": ["O", "O"]}, "line 1: tokens, item 2 is ''"),
-        ({"tokens": ["a", 5], "tags": ["O", "O"]}, "line 1: tokens, item 2 is 5, expected a text"),
-        ({"tokens": ["a"], "tags": [None]}, "line 1: tags, item 1 is None"),
-        ({"tokens": "a", "tags": ["O"]}, "line 1: tokens is 'a', expected a list"),
-        ({"token": ["a"], "tags": ["O"]}, r"line 1: no column 'tokens'. Did you mean 'token'\? Columns: token, tags. Set data.word_column"),
-        ({"tokens": ["a"]}, r"line 1: no column 'tags'. .*Set data.tag_column"),
-        ({"text": 5, "spans": []}, "line 1: text is 5"),
-        ({"text": "a"}, r"line 1: spans are None, expected a list"),
-        ({"text": "abc", "spans": [[0, 2, "X"]]}, r"line 1: span 0 to 2 \(X, 'ab'\) cuts through the token 'abc'"),
-        ({"text": "abc", "spans": [[0, 3]]}, r"line 1: \[0, 3\] is no span. Expected \[start, end, label\]"),
-        ({"text": "abc", "spans": [{"start": 0, "end": 3}]}, r"line 1: \{'start': 0, 'end': 3\} is no span"),
-    ],
-)
-def test_a_faulty_json_line_is_named(tmp_path, row, message):
-    with pytest.raises(DataError, match=message):
-        list(read_tag_jsonl(write_json(tmp_path / "a.jsonl", row)))
-
-
-def test_a_file_without_json_is_refused(tmp_path):
-    with pytest.raises(DataError, match="a.jsonl: holds no sentence"):
-        list(read_tag_jsonl(write(tmp_path / "a.jsonl", "\n")))
-    with pytest.raises(DataError, match="row 1: not JSON"):
-        list(read_tag_jsonl(write(tmp_path / "a.jsonl", "a O\n")))
