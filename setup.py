@@ -73,23 +73,35 @@ def build_kernel(folder: Path) -> Path:
     def compile_object(name: str) -> Path:
         source, own_flags = OBJECTS[name]
         made = folder / f"{name}.o"
-        make(made, [*compiler, *flags, *own_flags, "-c", str(SOURCES / source)], headers + (SOURCES / source).read_bytes())
+        make(
+            made,
+            [*compiler, *flags, *own_flags, "-c", str(SOURCES / source)],
+            headers + (SOURCES / source).read_bytes(),
+        )
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         objects = list(workers.map(compile_object, OBJECTS))
     library = folder / LIBRARY.name
     system = ["-ldl"] if sys.platform == "linux" else []
-    make(library, [*compiler, *flags, "-shared", *map(str, objects), *system, "-pthread"], b"".join(path.read_bytes() for path in objects))
+    make(
+        library,
+        [*compiler, *flags, "-shared", *map(str, objects), *system, "-pthread"],
+        b"".join(path.read_bytes() for path in objects),
+    )
     return library
 
 
 def find_compiler() -> list[str]:
     """The command of the C++ compiler."""
-    command = shlex.split(os.environ.get("CXX", "")) or [name for name in ("c++", "g++", "clang++") if shutil.which(name)][:1]
+    command = (
+        shlex.split(os.environ.get("CXX", "")) or [name for name in ("c++", "g++", "clang++") if shutil.which(name)][:1]
+    )
     if not command or not shutil.which(command[0]):
         wanted = f"CXX={command[0]} is not there" if command else "no C++ compiler was found"
-        raise CompileError(f"{wanted}: the native kernel is not built, and the torch engine serves. Install g++ or clang, then install Ostinato again")
+        raise CompileError(
+            f"{wanted}: the native kernel is not built, and the torch engine serves. Install g++ or clang, then install Ostinato again"
+        )
     return command
 
 
@@ -103,7 +115,9 @@ def make(target: Path, command: list[str], contents: bytes) -> None:
     print(shlex.join([*command, "-o", str(target)]), flush=True)
     done = subprocess.run([*command, "-o", str(target)])
     if done.returncode:
-        raise CompileError(f"{command[0]} ended with status {done.returncode}: the native kernel is not built, and the torch engine serves")
+        raise CompileError(
+            f"{command[0]} ended with status {done.returncode}: the native kernel is not built, and the torch engine serves"
+        )
     record.write_text(digest)
 
 

@@ -23,7 +23,9 @@ RESULTS = Path(__file__).parent / "results" / "comparisons"
 RUNS = Path("runs/comparisons")
 RECURRENT = "rnn,lstm,gru,mingru,minlstm,lnlstm"
 CELLS = f"model.cell={RECURRENT},cnn"
-STATEFUL = f"model.cell={RECURRENT}"  # these tasks are read at the last step, where a convolution has seen a window alone
+STATEFUL = (
+    f"model.cell={RECURRENT}"  # these tasks are read at the last step, where a convolution has seen a window alone
+)
 KEPT = ("comparison.json", "comparison.csv", "comparison.html")
 
 COMPARISONS = {

@@ -36,7 +36,9 @@ class Batch:
         self.emissions = torch.randn(self.layout.num_steps, num_tags)
         self.tags = torch.randint(num_tags, (self.layout.num_steps,))
         lengths = self.layout.lengths.tolist()
-        self.padded, self.padded_tags = (torch.nn.utils.rnn.pad_sequence(part.split(lengths)) for part in (self.emissions, self.tags))
+        self.padded, self.padded_tags = (
+            torch.nn.utils.rnn.pad_sequence(part.split(lengths)) for part in (self.emissions, self.tags)
+        )
         self.mask = torch.arange(len(self.padded)).unsqueeze(1) < self.layout.lengths
         self.crf = LinearChainCRF(num_tags)
         with torch.no_grad():
@@ -48,7 +50,11 @@ class Batch:
         import torchcrf
 
         peer = torchcrf.CRF(self.crf.num_tags)
-        weights = {"start_transitions": self.crf.start, "transitions": self.crf.transitions, "end_transitions": self.crf.end}
+        weights = {
+            "start_transitions": self.crf.start,
+            "transitions": self.crf.transitions,
+            "end_transitions": self.crf.end,
+        }
         peer.load_state_dict({name: weight.detach() for name, weight in weights.items()})
         return peer
 
@@ -56,7 +62,11 @@ class Batch:
         leaf = self.emissions.clone().requires_grad_()
 
         def run() -> list[torch.Tensor]:
-            return gradients(self.crf.log_likelihood(leaf, self.tags, self.layout).sum(), leaf, [self.crf.start, self.crf.transitions, self.crf.end])
+            return gradients(
+                self.crf.log_likelihood(leaf, self.tags, self.layout).sum(),
+                leaf,
+                [self.crf.start, self.crf.transitions, self.crf.end],
+            )
 
         return Side(run, run, tokens=self.layout.num_steps)
 
@@ -64,7 +74,11 @@ class Batch:
         peer, leaf = self.peer(), self.padded.clone().requires_grad_()
 
         def run() -> list[torch.Tensor]:
-            return gradients(peer(leaf, self.padded_tags, self.mask), leaf, [peer.start_transitions, peer.transitions, peer.end_transitions])
+            return gradients(
+                peer(leaf, self.padded_tags, self.mask),
+                leaf,
+                [peer.start_transitions, peer.transitions, peer.end_transitions],
+            )
 
         def answer() -> list[torch.Tensor]:
             likelihood, padded, *rest = run()
@@ -95,7 +109,9 @@ def gradients(likelihood: torch.Tensor, leaf: torch.Tensor, parameters: list[tor
 def training(bench: Bench, num_tags: int) -> None:
     batch = Batch(num_tags)
     told = f"log-likelihood and gradients, {num_tags} tags, {SENTENCES} sentences, {batch.layout.num_steps} tokens"
-    found = bench.compare(f"crf-{num_tags}", told, {"ours": batch.ours(), "pytorch-crf": optional(batch.theirs)}, matmul=False)
+    found = bench.compare(
+        f"crf-{num_tags}", told, {"ours": batch.ours(), "pytorch-crf": optional(batch.theirs)}, matmul=False
+    )
     found.expect("pytorch-crf", at_least=2)
     bench.add(found)
 
@@ -103,13 +119,20 @@ def training(bench: Bench, num_tags: int) -> None:
 def decoding(bench: Bench, num_tags: int) -> None:
     batch = Batch(num_tags)
     told = f"best tags, {num_tags} tags, {SENTENCES} sentences, {batch.layout.num_steps} tokens"
-    found = bench.compare(f"crf-{num_tags}-decode", told, {"ours": batch.our_decoding(), "pytorch-crf": optional(batch.their_decoding)}, matmul=False)
+    found = bench.compare(
+        f"crf-{num_tags}-decode",
+        told,
+        {"ours": batch.our_decoding(), "pytorch-crf": optional(batch.their_decoding)},
+        matmul=False,
+    )
     found.expect("pytorch-crf", at_least=2)
     bench.add(found)
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {
-    f"crf-{num_tags}{suffix}": partial(row, num_tags=num_tags) for num_tags in (9, 45) for suffix, row in (("", training), ("-decode", decoding))
+    f"crf-{num_tags}{suffix}": partial(row, num_tags=num_tags)
+    for num_tags in (9, 45)
+    for suffix, row in (("", training), ("-decode", decoding))
 }
 
 

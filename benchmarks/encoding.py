@@ -1,6 +1,6 @@
 """Seconds to read the IMDb reviews, and to fit a vocabulary on 20,000 of them and encode them.
 
-    python benchmarks/encoding.py
+python benchmarks/encoding.py
 """
 
 import time

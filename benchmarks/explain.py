@@ -1,7 +1,7 @@
 """Seconds to explain 200 IMDb reviews by each method, and what integrated gradients leave unexplained.
 
-    python benchmarks/explain.py                train the preset imdb for an epoch, then explain
-    python benchmarks/explain.py runs/imdb      explain with a model trained before
+python benchmarks/explain.py                train the preset imdb for an epoch, then explain
+python benchmarks/explain.py runs/imdb      explain with a model trained before
 """
 
 import time
@@ -26,7 +26,10 @@ def main(run: Annotated[Path | None, typer.Argument()] = None, reviews: int = 20
             runs.start_run(override(imdb(), ["training.max_epochs=1"]), run)
         model, test = load(run), runs.test_examples(run)
     sequences = test.sequences[:reviews]
-    summary.print_table(("method", "reviews", "tokens", "seconds", "worst gap", "above 1 %"), [row(model, sequences, method) for method in methods_of(model)])
+    summary.print_table(
+        ("method", "reviews", "tokens", "seconds", "worst gap", "above 1 %"),
+        [row(model, sequences, method) for method in methods_of(model)],
+    )
 
 
 def row(model: SequenceClassifier, sequences: list[str], method: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Recurrent layers: ours beside torch.nn's, ONNX Runtime's and cuDNN's, in one process and in turn.
 
-    python benchmarks/layers.py                            every row, with the goals of benchmarks/README.md
-    python benchmarks/layers.py --quick --only lstm-random
-    python benchmarks/layers.py --device cuda              cuDNN packed, padded and in buckets beside ours
+python benchmarks/layers.py                            every row, with the goals of benchmarks/README.md
+python benchmarks/layers.py --quick --only lstm-random
+python benchmarks/layers.py --device cuda              cuDNN packed, padded and in buckets beside ours
 """
 
 from pathlib import Path

@@ -30,7 +30,12 @@ def main(out: Path = Path("runs/lengths")) -> None:
         else:
             runs.start_run(config, folder, progress=Progress(label=name))
         model = load(folder)
-        tests = [load_dataset(DataConfig(name="majority", length=length, train_size=2, validation_size=0, test_size=1000, seed=1)).test for length in LENGTHS]
+        tests = [
+            load_dataset(
+                DataConfig(name="majority", length=length, train_size=2, validation_size=0, test_size=1000, seed=1)
+            ).test
+            for length in LENGTHS
+        ]
         rows.append((name, *(f"{model.score(test.sequences, test.labels):.3f}" for test in tests)))
     summary.print_table(("model", *(f"length {length}" for length in LENGTHS)), rows)
 

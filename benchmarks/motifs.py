@@ -53,7 +53,9 @@ def trained(name: str, seed: int, out: Path) -> Path:
     if (folder / "config.toml").exists():
         runs.resume_run(folder, progress=progress)
     else:
-        runs.start_run(override(look_up(PRESETS, name, "preset")(), [f"training.seed={seed}"]), folder, progress=progress)
+        runs.start_run(
+            override(look_up(PRESETS, name, "preset")(), [f"training.seed={seed}"]), folder, progress=progress
+        )
     return folder
 
 
@@ -71,8 +73,19 @@ def look_into(folder: Path, method: str, rows: int) -> list[tuple[str, ...]]:
         found += motifs
         told = ", ".join(f"{motif.consensus} ({motif.seqlets})" for motif in motifs) or "none"
         seconds = f"{time.perf_counter() - start:.1f}"
-        lines.append((folder.name, str(label), str(len(sequences)), told, "" if planted else strongest(explanations, letters), seconds))
-    return lines + [(folder.name, "all", "", f"{word} came back with {recovery(found, word):.3f}", "", "") for word in planted]
+        lines.append(
+            (
+                folder.name,
+                str(label),
+                str(len(sequences)),
+                told,
+                "" if planted else strongest(explanations, letters),
+                seconds,
+            )
+        )
+    return lines + [
+        (folder.name, "all", "", f"{word} came back with {recovery(found, word):.3f}", "", "") for word in planted
+    ]
 
 
 def strongest(explanations: list[Explanation], letters: str, most: int = 5) -> str:

@@ -38,7 +38,9 @@ def main(
     results = {name: measure(name, seeds, settings or [], out) for name in names or PRESETS}
     summary.print_table(HEADINGS, [row(name, each) for name, each in results.items()])
     if save is not None:
-        save.write_text(json.dumps({"date": date.today().isoformat(), **environment(), "results": results}, indent=2) + "\n")
+        save.write_text(
+            json.dumps({"date": date.today().isoformat(), **environment(), "results": results}, indent=2) + "\n"
+        )
 
 
 def measure(name: str, seeds: int, settings: list[str], out: Path) -> dict:
@@ -48,7 +50,9 @@ def measure(name: str, seeds: int, settings: list[str], out: Path) -> dict:
         folder = out / "-".join([name, *(setting.partition(".")[2] for setting in settings), str(seed)])
         progress = Progress(label=f"{name}, seed {seed}")
         same = (folder / "config.toml").exists() and (folder / "config.toml").read_text() == to_toml(config)
-        figures.append(runs.resume_run(folder, progress=progress) if same else runs.start_run(config, folder, progress=progress))
+        figures.append(
+            runs.resume_run(folder, progress=progress) if same else runs.start_run(config, folder, progress=progress)
+        )
     return {
         "accuracies": [each["test"]["accuracy"] for each in figures],
         "interval_of_first": figures[0]["test"]["intervals"]["accuracy"],
@@ -65,7 +69,14 @@ def measure(name: str, seeds: int, settings: list[str], out: Path) -> dict:
 def row(name: str, result: dict) -> tuple[str, ...]:
     each = " ".join(f"{accuracy:.3f}" for accuracy in result["accuracies"])
     beaten = (f"{result['linear']:.3f}", f"{result['majority']:.3f}")
-    return (name, f"{mean(result['accuracies']):.3f}", each, *beaten, f"{mean(result['seconds_per_epoch']):.2f}", str(result["epochs"]))
+    return (
+        name,
+        f"{mean(result['accuracies']):.3f}",
+        each,
+        *beaten,
+        f"{mean(result['seconds_per_epoch']):.2f}",
+        str(result["epochs"]),
+    )
 
 
 if __name__ == "__main__":

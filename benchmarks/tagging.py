@@ -31,7 +31,9 @@ SENTENCES, MEAN_LENGTH, VOCABULARY = 2_000, 14.5, 20_000
 BATCH, STEPS = 32, 10
 CONFIG = TrainingConfig(batch_size=BATCH, device="cpu")
 WORDS = ModelConfig(cell="lstm", embedding_size=50, hidden_size=200, bidirectional=True, dropout=0.5, head="crf")
-CHARACTERS = WORDS.model_copy(update={"character_cell": "cnn", "character_embedding_size": 30, "character_size": 50, "capitals_size": 10})
+CHARACTERS = WORDS.model_copy(
+    update={"character_cell": "cnn", "character_embedding_size": 30, "character_size": 50, "capitals_size": 10}
+)
 
 
 def sentences(num_tags: int) -> tuple[TagEncoder, Tagged]:
@@ -55,7 +57,12 @@ def batches(data: Tagged) -> list[Tagged]:
 
 def steps(model: Tagger, encoder: TagEncoder, data: Tagged) -> Side:
     """So many steps of `ostinato train`."""
-    chosen, objective, optimizer, parameters = batches(data), Tagging(encoder), training.make_optimizer(model, CONFIG), list(model.parameters())
+    chosen, objective, optimizer, parameters = (
+        batches(data),
+        Tagging(encoder),
+        training.make_optimizer(model, CONFIG),
+        list(model.parameters()),
+    )
     planned = [torch.arange(len(batch.lengths)) for batch in chosen]
 
     def run() -> float:
@@ -73,7 +80,10 @@ def steps(model: Tagger, encoder: TagEncoder, data: Tagged) -> Side:
 def crf_alone(model: Tagger, data: Tagged) -> Side:
     """The CRF's part of the same steps, forward and backward."""
     assert model.crf is not None
-    work = [(torch.randn(len(batch.targets), model.crf.num_tags, requires_grad=True), batch.targets, Layout(batch.lengths)) for batch in batches(data)]
+    work = [
+        (torch.randn(len(batch.targets), model.crf.num_tags, requires_grad=True), batch.targets, Layout(batch.lengths))
+        for batch in batches(data)
+    ]
 
     def run() -> None:
         for scores, targets, layout in work:
@@ -86,20 +96,33 @@ def row(bench: Bench, name: str, config: ModelConfig, num_tags: int) -> None:
     encoder, data = sentences(num_tags)
     model = build_tagger(config, encoder)
     prediction = Side(lambda: predict_tags(model, data.sentences), None, data.sentences.num_tokens)
-    sides = {"training": steps(model, encoder, data), "the CRF's part": crf_alone(model, data), "prediction": prediction}
-    found = bench.compare(name, f"{num_tags} tags, {STEPS} steps of {BATCH} sentences; prediction of {SENTENCES:,}", sides)
+    sides = {
+        "training": steps(model, encoder, data),
+        "the CRF's part": crf_alone(model, data),
+        "prediction": prediction,
+    }
+    found = bench.compare(
+        name, f"{num_tags} tags, {STEPS} steps of {BATCH} sentences; prediction of {SENTENCES:,}", sides
+    )
     rates = {side: 1e6 / found.timings[side].us_per_token for side in ("training", "prediction")}
     found.figures |= {f"{side}, tokens/s": rate for side, rate in rates.items()}
     share = found.timings["the CRF's part"].seconds / found.timings["training"].seconds
     found.goals.append(Goal("share of the CRF in a step", share, at_most=0.5))
     if config is WORDS and num_tags == 9:
-        found.goals += [Goal("tokens/s in training", rates["training"], at_least=20_000), Goal("tokens/s in prediction", rates["prediction"], at_least=100_000)]
+        found.goals += [
+            Goal("tokens/s in training", rates["training"], at_least=20_000),
+            Goal("tokens/s in prediction", rates["prediction"], at_least=100_000),
+        ]
     bench.add(found)
 
 
 def main(quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds: preliminary figures.")] = False) -> None:
     bench = Bench(QUICK if quick else FULL)
-    for name, config, num_tags in (("tagger-9", WORDS, 9), ("tagger-45", WORDS, 45), ("tagger-9 with characters", CHARACTERS, 9)):
+    for name, config, num_tags in (
+        ("tagger-9", WORDS, 9),
+        ("tagger-45", WORDS, 45),
+        ("tagger-9 with characters", CHARACTERS, 9),
+    ):
         torch.manual_seed(0)
         row(bench, name, config, num_tags)
     if not quick:

@@ -1,8 +1,8 @@
 """Whole training: ours beside the textbook's loop and Keras on JAX, in one process and in turn.
 
-    python benchmarks/training.py                          every row, with the goals of benchmarks/README.md
-    python benchmarks/training.py --quick --only rnn-step
-    python benchmarks/training.py --only imdb-epoch-full   the textbook's epoch measured whole, several minutes
+python benchmarks/training.py                          every row, with the goals of benchmarks/README.md
+python benchmarks/training.py --quick --only rnn-step
+python benchmarks/training.py --only imdb-epoch-full   the textbook's epoch measured whole, several minutes
 """
 
 from pathlib import Path

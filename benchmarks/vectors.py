@@ -32,16 +32,28 @@ from ostinato.versions import environment
 HEADINGS = ("format", "file, MiB", "seconds", "memory, MiB", "found")
 
 
-def main(vocabulary: int = 20_000, as_json: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None) -> None:
+def main(
+    vocabulary: int = 20_000,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None,
+) -> None:
     """Print one line a format."""
     words, matrix = glove()
     tokens = [words[row] for row in np.random.default_rng(0).permutation(len(words))[:vocabulary]]
     with TemporaryDirectory() as folder:
         files = write(Path(folder), words, matrix)
-        figures = {name: {"file_mib": path.stat().st_size / 2**20, **in_subprocess(measure, str(path), tokens)} for name, path in files.items()}
+        figures = {
+            name: {"file_mib": path.stat().st_size / 2**20, **in_subprocess(measure, str(path), tokens)}
+            for name, path in files.items()
+        }
     summary.print_table(HEADINGS, [(name, *row(each)) for name, each in figures.items()])
     if as_json is not None:
-        facts = {"date": date.today().isoformat(), **environment(), "words": len(words), "size": matrix.shape[1], "vocabulary": vocabulary}
+        facts = {
+            "date": date.today().isoformat(),
+            **environment(),
+            "words": len(words),
+            "size": matrix.shape[1],
+            "vocabulary": vocabulary,
+        }
         as_json.write_text(json.dumps({**facts, "formats": figures}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -56,7 +68,12 @@ def glove() -> tuple[list[str], np.ndarray]:
 
 def write(folder: Path, words: list[str], matrix: np.ndarray) -> dict[str, Path]:
     """The same vectors in each format."""
-    files = {"GloVe text": "glove.txt", "GloVe text, gzip": "glove.txt.gz", "NumPy with a word list": "array.npy", "word2vec binary": "vectors.bin"}
+    files = {
+        "GloVe text": "glove.txt",
+        "GloVe text, gzip": "glove.txt.gz",
+        "NumPy with a word list": "array.npy",
+        "word2vec binary": "vectors.bin",
+    }
     paths = {name: folder / file for name, file in files.items()}
     with paths["GloVe text"].open("w", encoding="utf-8") as text, paths["word2vec binary"].open("wb") as binary:
         binary.write(f"{len(words)} {matrix.shape[1]}\n".encode())
@@ -76,11 +93,20 @@ def measure(path: str, tokens: list[str]) -> dict[str, float]:
     start = time.perf_counter()
     vectors = read_vectors(path, tokens)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "memory_mib": (resident_kib("VmHWM") - before) / 1024, "found": vectors.coverage["exact"]}
+    return {
+        "seconds": seconds,
+        "memory_mib": (resident_kib("VmHWM") - before) / 1024,
+        "found": vectors.coverage["exact"],
+    }
 
 
 def row(figures: dict[str, float]) -> tuple[str, ...]:
-    return (f"{figures['file_mib']:.0f}", f"{figures['seconds']:.2f}", f"{figures['memory_mib']:.0f}", f"{figures['found']:,}")
+    return (
+        f"{figures['file_mib']:.0f}",
+        f"{figures['seconds']:.2f}",
+        f"{figures['memory_mib']:.0f}",
+        f"{figures['found']:,}",
+    )
 
 
 if __name__ == "__main__":

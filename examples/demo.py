@@ -12,7 +12,10 @@ from ostinato.report.run_report import report_run
 TASKS = ("majority", "imdb", "dna", "dna-order", "splice")
 ASKED = {
     "majority": ["11101000111011011010", "00010100100010000111"],
-    "imdb": ["Wonderful: funny, warm and beautifully acted.", "Dull, badly acted and far too long: a waste of two hours."],
+    "imdb": [
+        "Wonderful: funny, warm and beautifully acted.",
+        "Dull, badly acted and far too long: a waste of two hours.",
+    ],
     "dna": ["GGCATCGATTACAGGCTATAATGCTTAGCGATCCGTTAACGGATCTTGAC", "GGCATCGATTACAGGCTAATATGCTTAGCGATCCGTTAACGGATCTTGAC"],
 }
 

@@ -14,10 +14,19 @@ from ostinato.data.dataset import load_dataset
 def main(train_size: int = 4000, test_size: int = 1000, max_epochs: int = 30) -> float:
     data = load_dataset(DataConfig(name="dna-motif", train_size=train_size, validation_size=500, test_size=test_size))
     model = SequenceClassifier(
-        cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling="attention",
-        tokenizer="nucleotides", batch_size=64, lr=5e-3, max_epochs=max_epochs,
+        cell="gru",
+        embedding_size=16,
+        hidden_size=32,
+        bidirectional=True,
+        pooling="attention",
+        tokenizer="nucleotides",
+        batch_size=64,
+        lr=5e-3,
+        max_epochs=max_epochs,
     )
-    model.fit(data.train.sequences, data.train.labels, validation_data=(data.validation.sequences, data.validation.labels))
+    model.fit(
+        data.train.sequences, data.train.labels, validation_data=(data.validation.sequences, data.validation.labels)
+    )
     accuracy = model.score(data.test.sequences, data.test.labels)
     print(f"test accuracy {accuracy:.3f}")
     return accuracy

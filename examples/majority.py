@@ -12,13 +12,26 @@ from ostinato.data.dataset import load_dataset
 
 
 def main(train_size: int = 2000, test_size: int = 500, max_epochs: int = 30) -> float:
-    data = load_dataset(DataConfig(name="majority", train_size=train_size, validation_size=test_size, test_size=test_size))
-    model = SequenceClassifier(
-        cell="rnn", embedding_size=8, hidden_size=16, pooling="mean", tokenizer="characters", lr=5e-3, max_epochs=max_epochs, patience=10
+    data = load_dataset(
+        DataConfig(name="majority", train_size=train_size, validation_size=test_size, test_size=test_size)
     )
-    model.fit(data.train.sequences, data.train.labels, validation_data=(data.validation.sequences, data.validation.labels))
+    model = SequenceClassifier(
+        cell="rnn",
+        embedding_size=8,
+        hidden_size=16,
+        pooling="mean",
+        tokenizer="characters",
+        lr=5e-3,
+        max_epochs=max_epochs,
+        patience=10,
+    )
+    model.fit(
+        data.train.sequences, data.train.labels, validation_data=(data.validation.sequences, data.validation.labels)
+    )
     accuracy = model.score(data.test.sequences, data.test.labels)
-    print(f"test accuracy {accuracy:.3f}; 1110 is {model.predict(['1110'])[0]}, the tie 1100 is {model.predict(['1100'])[0]}")
+    print(
+        f"test accuracy {accuracy:.3f}; 1110 is {model.predict(['1110'])[0]}, the tie 1100 is {model.predict(['1100'])[0]}"
+    )
     return accuracy
 
 

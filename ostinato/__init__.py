@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from ostinato.explanation.trace import trace
     from ostinato.nn.accelerate import accelerate
 
-__all__ = ["OstinatoError", "SequenceClassifier", "SequenceTagger", "accelerate", "data", "evaluation", "explain", "explanation", "load", "nn", "trace"]
+__all__ = [
+    "OstinatoError",
+    "SequenceClassifier",
+    "SequenceTagger",
+    "accelerate",
+    "data",
+    "evaluation",
+    "explain",
+    "explanation",
+    "load",
+    "nn",
+    "trace",
+]
 
 _HOME = {
     "OstinatoError": "errors",

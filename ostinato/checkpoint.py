@@ -15,14 +15,22 @@ from ostinato.models import Classifier, Network, build_classifier, build_tagger
 from ostinato.storage import load_tensors, save_tensors
 
 
-def save_model(path: Path, model: Network, config: ModelConfig, encoder: Encoder | TagEncoder, parameters: dict[str, Any]) -> None:
+def save_model(
+    path: Path, model: Network, config: ModelConfig, encoder: Encoder | TagEncoder, parameters: dict[str, Any]
+) -> None:
     """Write a network that `load_network` reads: weights, layers, tokens, labels and the estimator's arguments in one file.
 
     Raises:
         RunError: the disk is full or the place cannot be written; what was there before is untouched.
     """
     task = "tagging" if isinstance(encoder, TagEncoder) else "classification"
-    facts = {"kind": "model", "task": task, "model": config.model_dump(), "encoder": encoder.to_json(), "parameters": parameters}
+    facts = {
+        "kind": "model",
+        "task": task,
+        "model": config.model_dump(),
+        "encoder": encoder.to_json(),
+        "parameters": parameters,
+    }
     save_tensors(path, model.state_dict(), facts)
 
 
@@ -92,7 +100,13 @@ class Keeper:
         optimizer: torch.optim.Optimizer,
         average: dict[str, Tensor] | None,
     ) -> None:
-        self.folder, self.fingerprints, self.model, self.optimizer, self.average = folder, fingerprints, model, optimizer, average
+        self.folder, self.fingerprints, self.model, self.optimizer, self.average = (
+            folder,
+            fingerprints,
+            model,
+            optimizer,
+            average,
+        )
         self.best: dict[str, Tensor] = {}
 
     def save_last(self, state: TrainingState) -> None:
@@ -105,7 +119,11 @@ class Keeper:
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        save_tensors(self.folder / "last.safetensors", tensors, {"kind": "checkpoint", "fingerprints": self.fingerprints, "state": asdict(state)})
+        save_tensors(
+            self.folder / "last.safetensors",
+            tensors,
+            {"kind": "checkpoint", "fingerprints": self.fingerprints, "state": asdict(state)},
+        )
 
     def restore(self) -> TrainingState:
         """Take up the last checkpoint, if there is one."""
@@ -115,7 +133,9 @@ class Keeper:
         tensors, facts = load_tensors(path)
         for what, fingerprint in self.fingerprints.items():
             if facts["fingerprints"][what] != fingerprint:
-                raise RunError(f"{path}: the {what} has changed since. Put it back as it was, or train into a new folder.")
+                raise RunError(
+                    f"{path}: the {what} has changed since. Put it back as it was, or train into a new folder."
+                )
         _load_weights(path, self.model, _under("model.", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer.", tensors).items():
@@ -148,7 +168,9 @@ def _load_weights(path: Path, model: Network, tensors: dict[str, Tensor]) -> Non
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
-        raise RunError(f"{path}: its weights are of other layers than the config gives. Put config.toml back as it was, or train into a new folder.") from None
+        raise RunError(
+            f"{path}: its weights are of other layers than the config gives. Put config.toml back as it was, or train into a new folder."
+        ) from None
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -65,24 +65,42 @@ class DataConfig(Table):
     label_column: str = Field("label", description="the column that holds the label")
     split_column: str | None = Field(None, description="a column that says train, validation or test")
     group_column: str | None = Field(None, description="rows of one group stay in one split")
-    label_pattern: str | None = Field(None, description="FASTA: a regular expression whose group 1 is the label in the header")
+    label_pattern: str | None = Field(
+        None, description="FASTA: a regular expression whose group 1 is the label in the header"
+    )
     label_table: str | None = Field(None, description="FASTA: a CSV or TSV file with the columns `id` and `label`")
-    word_column: str | None = Field(None, description="tagging: the words' column, by index from 0 or by name; none: the first, in JSONL `tokens`")
-    tag_column: str | None = Field(None, description="tagging: the tags' column, by index (negative: from the end) or by name; none: the last, in JSONL `tags`")
+    word_column: str | None = Field(
+        None, description="tagging: the words' column, by index from 0 or by name; none: the first, in JSONL `tokens`"
+    )
+    tag_column: str | None = Field(
+        None,
+        description="tagging: the tags' column, by index (negative: from the end) or by name; none: the last, in JSONL `tags`",
+    )
     feature_columns: list[str] | None = Field(
-        None, description="tagging: columns read as features beside the words, as parts of speech, by index or by name; several also as 1+2"
+        None,
+        description="tagging: columns read as features beside the words, as parts of speech, by index or by name; several also as 1+2",
     )
     scheme: SchemeName | Literal["plain"] | None = Field(
         None, description="tagging: how the files' tags mark entities; plain: they mark none; none: told by the tags"
     )
 
-    train_size: int | float | None = Field(None, description="rows (a whole number) or share (below 1); none: all that the other splits leave")
+    train_size: int | float | None = Field(
+        None, description="rows (a whole number) or share (below 1); none: all that the other splits leave"
+    )
     validation_size: int | float = Field(0.1, description="rows or share; 0: no validation split")
     test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
-    train_fraction: float | None = Field(None, gt=0, le=1, description="train on this share of the training split alone, class by class")
-    folds: int | None = Field(None, ge=2, description="cut the rows into so many folds: `fold` is the test split, the others train and validate")
+    train_fraction: float | None = Field(
+        None, gt=0, le=1, description="train on this share of the training split alone, class by class"
+    )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="cut the rows into so many folds: `fold` is the test split, the others train and validate",
+    )
     fold: int = Field(0, ge=0, description="which of the folds is the test split, from 0")
-    length: int | list[int] | None = Field(None, description="generated sets: tokens in a sequence, or [shortest, longest]")
+    length: int | list[int] | None = Field(
+        None, description="generated sets: tokens in a sequence, or [shortest, longest]"
+    )
 
     tokenizer: str | None = Field(
         None,
@@ -90,16 +108,28 @@ class DataConfig(Table):
         "`words` for text, `events` for lists, `numeric` for series, `nucleotides` for FASTA",
     )
     min_count: int = Field(1, ge=1, description="tokens seen less often in train are unknown")
-    max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, the commonest first")
-    lowercase: bool = Field(False, description="tagging: words are looked up in lower case; characters and capitals stay as they are")
-    target_scheme: SchemeName | None = Field(None, description="tagging: the scheme that the model learns; none: the files' own")
+    max_size: int | None = Field(
+        None, ge=1, description="at most this many tokens in the vocabulary, the commonest first"
+    )
+    lowercase: bool = Field(
+        False, description="tagging: words are looked up in lower case; characters and capitals stay as they are"
+    )
+    target_scheme: SchemeName | None = Field(
+        None, description="tagging: the scheme that the model learns; none: the files' own"
+    )
     vectors: str | None = Field(None, description="pretrained vectors of the tokens: glove-50d, or a file")
     vectors_beyond: int = Field(
-        50_000, ge=0, description="with vectors: so many more of the file's words are known to the model, though training never met them"
+        50_000,
+        ge=0,
+        description="with vectors: so many more of the file's words are known to the model, though training never met them",
     )
-    vectors_on_fault: Literal["refuse", "skip"] = Field("refuse", description="what happens to a faulty line of the vectors' file")
+    vectors_on_fault: Literal["refuse", "skip"] = Field(
+        "refuse", description="what happens to a faulty line of the vectors' file"
+    )
     max_length: int | None = Field(None, ge=1, description="longer sequences are cut to this many tokens")
-    truncate: Literal["head", "tail", "both"] = Field("head", description="the part that is kept of a sequence longer than max_length")
+    truncate: Literal["head", "tail", "both"] = Field(
+        "head", description="the part that is kept of a sequence longer than max_length"
+    )
 
     empty: Literal["drop", "refuse"] = Field("drop", description="what happens to training sequences of length 0")
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
@@ -108,9 +138,15 @@ class DataConfig(Table):
     @field_validator("tokenizer")
     @classmethod
     def _known_tokenizer(cls, name: str | None) -> str | None:
-        if name is None or (name in TOKENIZERS and name != "kmers(K)") or re.fullmatch(r"kmers\(([1-9]|1[0-3])\)", name):
+        if (
+            name is None
+            or (name in TOKENIZERS and name != "kmers(K)")
+            or re.fullmatch(r"kmers\(([1-9]|1[0-3])\)", name)
+        ):
             return name
-        raise ValueError(f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)}, with 1 to 13 for K")
+        raise ValueError(
+            f"unknown tokenizer {name!r}. {suggest(name, TOKENIZERS)}Choose from: {', '.join(TOKENIZERS)}, with 1 to 13 for K"
+        )
 
     @field_validator("word_column", "tag_column", mode="before")
     @classmethod
@@ -162,30 +198,72 @@ class ModelConfig(Table):
 
     cell: CellName = Field("lstm", description="the recurrence")
     nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="cell rnn: the activation")
-    embedding_size: int = Field(64, ge=1, le=65_536, description="size of a token's vector (numeric series: of a linear projection of the channels)")
-    position: Literal["learned", "sinusoidal"] | None = Field(None, description="position embeddings, for windows aligned on a site")
+    embedding_size: int = Field(
+        64,
+        ge=1,
+        le=65_536,
+        description="size of a token's vector (numeric series: of a linear projection of the channels)",
+    )
+    position: Literal["learned", "sinusoidal"] | None = Field(
+        None, description="position embeddings, for windows aligned on a site"
+    )
     hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state, a direction; cell cnn: channels")
     num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
-    bidirectional: bool = Field(False, description="read each sequence in both directions; windows of convolutions are centred, else they end with their step")
-    conv_size: int | None = Field(None, ge=1, le=65_536, description="channels of a convolution before the recurrent layers; none: no convolution")
-    kernel_size: int = Field(5, ge=1, le=10_000, description="steps in a window of a convolution (cell cnn, or conv_size); odd where it is centred")
-    conv_pool: int = Field(1, ge=1, le=10_000, description="with conv_size: the largest of so many steps makes one step of the recurrent layers")
+    bidirectional: bool = Field(
+        False,
+        description="read each sequence in both directions; windows of convolutions are centred, else they end with their step",
+    )
+    conv_size: int | None = Field(
+        None, ge=1, le=65_536, description="channels of a convolution before the recurrent layers; none: no convolution"
+    )
+    kernel_size: int = Field(
+        5,
+        ge=1,
+        le=10_000,
+        description="steps in a window of a convolution (cell cnn, or conv_size); odd where it is centred",
+    )
+    conv_pool: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="with conv_size: the largest of so many steps makes one step of the recurrent layers",
+    )
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
-    dropout: float = Field(0.0, ge=0, lt=1, description="variational, on each layer's input; plain on the pooled vector")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="variational, on each layer's input; plain on the pooled vector"
+    )
     pooling: list[PoolingName] = Field(
-        ["last"], min_length=1, validate_default=True, description="steps to one vector; several are joined, also written as mean+max"
+        ["last"],
+        min_length=1,
+        validate_default=True,
+        description="steps to one vector; several are joined, also written as mean+max",
     )
-    head: Literal["softmax", "crf"] = Field("softmax", description="tagging: each tag by itself, or a linear-chain CRF over the sequence")
-    constrained: bool = Field(False, description="with head crf: sequences of tags that the scheme forbids have no probability")
-    character_cell: Literal["lstm", "cnn"] | None = Field(None, description="tagging: what reads the characters of each word; none: nothing does")
+    head: Literal["softmax", "crf"] = Field(
+        "softmax", description="tagging: each tag by itself, or a linear-chain CRF over the sequence"
+    )
+    constrained: bool = Field(
+        False, description="with head crf: sequences of tags that the scheme forbids have no probability"
+    )
+    character_cell: Literal["lstm", "cnn"] | None = Field(
+        None, description="tagging: what reads the characters of each word; none: nothing does"
+    )
     character_embedding_size: int = Field(25, ge=1, le=65_536, description="size of a character's vector")
-    character_size: int = Field(25, ge=1, le=65_536, description="size of the characters' state, a direction; cnn: channels")
-    capitals_size: int | None = Field(
-        None, ge=1, le=65_536, description="tagging: size of a vector for a word's pattern of capitals and digits; none: no such vector"
+    character_size: int = Field(
+        25, ge=1, le=65_536, description="size of the characters' state, a direction; cnn: channels"
     )
-    feature_size: int = Field(25, ge=1, le=65_536, description="tagging: size of a vector for each of data.feature_columns")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="tagging: the share of words that training shows as unknown")
+    capitals_size: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="tagging: size of a vector for a word's pattern of capitals and digits; none: no such vector",
+    )
+    feature_size: int = Field(
+        25, ge=1, le=65_536, description="tagging: size of a vector for each of data.feature_columns"
+    )
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="tagging: the share of words that training shows as unknown"
+    )
     engine: EngineName = Field("auto", description="how the layers are executed")
 
     @field_validator("constrained")
@@ -219,7 +297,9 @@ class ModelConfig(Table):
     @classmethod
     def _before_recurrent_layers(cls, conv_size: int | None, model: ValidationInfo) -> int | None:
         if conv_size is not None and model.data.get("cell") == "cnn":
-            raise ValueError(f"{conv_size} puts a convolution before recurrent layers, and cell cnn has none. Use num_layers and hidden_size instead")
+            raise ValueError(
+                f"{conv_size} puts a convolution before recurrent layers, and cell cnn has none. Use num_layers and hidden_size instead"
+            )
         return conv_size
 
     @field_validator("kernel_size")
@@ -227,14 +307,18 @@ class ModelConfig(Table):
     def _has_a_middle(cls, kernel_size: int, model: ValidationInfo) -> int:
         is_used = model.data.get("cell") == "cnn" or model.data.get("conv_size") is not None
         if is_used and model.data.get("bidirectional") and kernel_size % 2 == 0:
-            raise ValueError(f"{kernel_size} has no step in its middle. Give an odd number, or bidirectional = false for windows that end with their step")
+            raise ValueError(
+                f"{kernel_size} has no step in its middle. Give an odd number, or bidirectional = false for windows that end with their step"
+            )
         return kernel_size
 
     @field_validator("conv_pool")
     @classmethod
     def _after_a_convolution(cls, conv_pool: int, model: ValidationInfo) -> int:
         if conv_pool > 1 and model.data.get("conv_size", 0) is None:
-            raise ValueError(f"{conv_pool} pools what a convolution gives, and there is none. Give conv_size, or leave conv_pool at 1")
+            raise ValueError(
+                f"{conv_pool} pools what a convolution gives, and there is none. Give conv_size, or leave conv_pool at 1"
+            )
         return conv_pool
 
     @field_validator("engine")
@@ -250,20 +334,30 @@ class TrainingConfig(Table):
 
     max_epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1, description="sequences in a batch")
-    max_tokens: int | None = Field(None, ge=1, description="batches of about this many tokens instead of batch_size sequences")
+    max_tokens: int | None = Field(
+        None, ge=1, description="batches of about this many tokens instead of batch_size sequences"
+    )
     accumulate: int = Field(1, ge=1, description="batches to one optimizer step")
     lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its peak")
-    weight_decay: float = Field(0.01, ge=0, description="of weight matrices; the tokens' vectors, biases and norms have none")
+    weight_decay: float = Field(
+        0.01, ge=0, description="of weight matrices; the tokens' vectors, biases and norms have none"
+    )
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
     clip_norm: float | None = Field(1.0, gt=0, description="the gradient's largest norm")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(None, description="weight of each class in the loss")
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="weight of each class in the loss"
+    )
     freeze_vectors: Literal["never", "always"] | int = Field(
         "never", description="data.vectors stay as they are: never, always, or for so many epochs"
     )
-    monitor: Literal["loss", "accuracy", "macro_f1", "f1"] = Field("loss", description="the validation metric that picks the best epoch; f1: of entities")
-    patience: int | None = Field(5, ge=1, description="epochs without improvement before stopping; none: train to the end")
+    monitor: Literal["loss", "accuracy", "macro_f1", "f1"] = Field(
+        "loss", description="the validation metric that picks the best epoch; f1: of entities"
+    )
+    patience: int | None = Field(
+        5, ge=1, description="epochs without improvement before stopping; none: train to the end"
+    )
     ema_decay: float | None = Field(None, gt=0, lt=1, description="average the weights over steps, and use the average")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
@@ -341,19 +435,31 @@ class Config(Table):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
-    search: dict[str, Range | list[Any]] | None = Field(None, description="for `ostinato tune`: a range or choices for each \"table.key\"")
+    search: dict[str, Range | list[Any]] | None = Field(
+        None, description='for `ostinato tune`: a range or choices for each "table.key"'
+    )
 
     @model_validator(mode="after")
     def _keys_of_the_task(self) -> "Config":
         """Refuse what the task has no use for, all at once."""
-        idle = [key for key in OF_OTHER_TASKS[self.task] if _is_set(getattr(self, key.partition(".")[0]), key.partition(".")[2])]
+        idle = [
+            key
+            for key in OF_OTHER_TASKS[self.task]
+            if _is_set(getattr(self, key.partition(".")[0]), key.partition(".")[2])
+        ]
         if idle:
-            raise ValueError(f"{', '.join(idle)}: of no use for task {self.task}. Remove {'it' if len(idle) == 1 else 'them'}")
+            raise ValueError(
+                f"{', '.join(idle)}: of no use for task {self.task}. Remove {'it' if len(idle) == 1 else 'them'}"
+            )
         allowed = MONITORS[self.task]
         if self.training.monitor not in allowed:
-            raise ValueError(f"training.monitor {self.training.monitor}: task {self.task} has none. Choose from: {', '.join(allowed)}")
+            raise ValueError(
+                f"training.monitor {self.training.monitor}: task {self.task} has none. Choose from: {', '.join(allowed)}"
+            )
         if self.training.freeze_vectors != "never" and self.data.vectors is None:
-            raise ValueError(f"training.freeze_vectors {self.training.freeze_vectors}: there are no vectors to freeze. Give data.vectors, or remove it")
+            raise ValueError(
+                f"training.freeze_vectors {self.training.freeze_vectors}: there are no vectors to freeze. Give data.vectors, or remove it"
+            )
         if self.task == "tagging" and self.model.cell == "cnn":
             raise ValueError("model.cell cnn is for classification. Choose a recurrent cell")
         return self
@@ -381,7 +487,9 @@ def read_config(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file. Write one with: ostinato init PRESET > {path.name}") from None
+        raise ConfigError(
+            f"{path}: there is no such file. Write one with: ostinato init PRESET > {path.name}"
+        ) from None
     except (IsADirectoryError, PermissionError) as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
     except UnicodeDecodeError as error:
@@ -432,7 +540,9 @@ def override(config: Config, settings: Iterable[str]) -> Config:
         table, _, name = key.strip().rpartition(".")
         if not equals or (table not in values if table else name != "task"):
             keys = [f"{table}.{name}" for table in ("data", "model", "training") for name in values[table]]
-            raise ConfigError(f"--set {setting}: not of the form table.key=value. {suggest(key, keys)}Write for example: --set model.cell=gru")
+            raise ConfigError(
+                f"--set {setting}: not of the form table.key=value. {suggest(key, keys)}Write for example: --set model.cell=gru"
+            )
         (values[table] if table else values)[name] = toml_value(text.strip())
     if values["data"]["path"] is not None and any(setting.startswith("data.path=") for setting in settings):
         values["data"]["name"] = None
@@ -477,6 +587,8 @@ def _sentence(place: list[str], fault: ErrorDetails, faults: list[ErrorDetails])
         return "missing. Add this table: it says where the sequences come from."
     if kind == "value_error":
         return f"{context['error']}."
-    expected = [str(each["msg"]).removeprefix("Input should be ") for each in faults if each["loc"][:2] == fault["loc"][:2]]
+    expected = [
+        str(each["msg"]).removeprefix("Input should be ") for each in faults if each["loc"][:2] == fault["loc"][:2]
+    ]
     shown = "nan" if isinstance(value, float) and math.isnan(value) else json.dumps(value, default=str)
     return f"{shown} is not usable. Expected: {' or '.join(dict.fromkeys(expected))}."

@@ -14,7 +14,9 @@ def examine() -> dict[str, Any]:
     from ostinato.nn import kernel
     from ostinato.training import choose_device
 
-    missing = {extra: f"pip install 'ostinato[{extra}]'" for extra, package in EXTRAS.items() if installed(package) is None}
+    missing = {
+        extra: f"pip install 'ostinato[{extra}]'" for extra, package in EXTRAS.items() if installed(package) is None
+    }
     engine = f"native ({kernel.variant()}, {kernel.pool()})" if kernel.is_built() else f"torch; {NO_KERNEL}"
     return {**environment(), "device": str(choose_device("auto")), "engine": engine, "missing_extras": missing}
 
@@ -41,11 +43,20 @@ def examine_model(path: Path) -> list[dict[str, str]]:
     from ostinato.estimators import load
 
     model = load(path).model_
-    return [{"layer": f"stack.layers.{k}", "what": repr(layer), "runs on": model.engine} for k, layer in enumerate(model.stack.layers)]
+    return [
+        {"layer": f"stack.layers.{k}", "what": repr(layer), "runs on": model.engine}
+        for k, layer in enumerate(model.stack.layers)
+    ]
 
 
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """What `examine` found, a row for each version and each missing extra."""
-    told = [(key, "none" if value is None else str(value)) for key, value in facts.items() if not isinstance(value, dict | list)]
+    told = [
+        (key, "none" if value is None else str(value))
+        for key, value in facts.items()
+        if not isinstance(value, dict | list)
+    ]
     told += [(package, version or "missing") for package, version in facts["packages"].items()]
-    return told + [(f"extra {extra}", f"missing; get it with: {command}") for extra, command in facts["missing_extras"].items()]
+    return told + [
+        (f"extra {extra}", f"missing; get it with: {command}") for extra, command in facts["missing_extras"].items()
+    ]

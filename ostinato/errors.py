@@ -46,7 +46,9 @@ class MissingExtraError(OstinatoError, ImportError):
     """A package of an optional extra is not installed."""
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs the package {package!r}, which is not installed. Install it with: pip install 'ostinato[{extra}]'")
+        super().__init__(
+            f"{needed_for} needs the package {package!r}, which is not installed. Install it with: pip install 'ostinato[{extra}]'"
+        )
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:

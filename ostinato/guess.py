@@ -48,7 +48,9 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
     if _is_tagged(path):
         return _tagging(path)
     columns, rows = peek(path)
-    reasons = [f"Guessed from the first {len(rows):,} rows of {path.name}; correct what is wrong, then: ostinato train config.toml"]
+    reasons = [
+        f"Guessed from the first {len(rows):,} rows of {path.name}; correct what is wrong, then: ostinato train config.toml"
+    ]
     kind = format_of(path)
     keys: dict[str, Any] = {"path": str(path)}
     if kind == "fasta":
@@ -56,7 +58,9 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
     elif kind not in FIXED_COLUMNS:
         keys |= _columns(path, columns, rows, reasons)
     if "split_column" not in keys:
-        reasons.append("validation_size, test_size: no column says train, validation or test, so splits are drawn at random, stratified by label")
+        reasons.append(
+            "validation_size, test_size: no column says train, validation or test, so splits are drawn at random, stratified by label"
+        )
     text_column = FIXED_COLUMNS[kind][0] if kind in FIXED_COLUMNS else keys["text_column"]
     sequences = [row[text_column] for row in rows if row.get(text_column) is not None]
     keys["tokenizer"] = _tokenizer(path, sequences, reasons, is_fasta=kind == "fasta")
@@ -91,19 +95,29 @@ def _tagging(path: Path) -> tuple[Config, list[str]]:
     tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
     shown = ", ".join(tags[:SHOWN_TAGS])
     kind = TAGGED_ENDINGS.get(ending_of(path), "conll")
-    where = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}.get(kind, "the last one, whose tags are")
+    where = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}.get(
+        kind, "the last one, whose tags are"
+    )
     reasons = [
         f"Guessed from the first {len(sentences):,} sentences of {path.name}; correct what is wrong, then: ostinato train config.toml",
         f"tag_column: {where} {shown}{', …' if len(tags) > SHOWN_TAGS else ''}",
-        "scheme: the tags mark no entities" if scheme is None else f"scheme: the tags are those of {scheme}, so a CRF that keeps to it is the head",
+        "scheme: the tags mark no entities"
+        if scheme is None
+        else f"scheme: the tags are those of {scheme}, so a CRF that keeps to it is the head",
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
     between = range(1, count_columns(path) - 1) if kind == "conll" else ()
     if between:
-        reasons.append(f"feature_columns: none; [{', '.join(map(str, between))}] would read what stands between beside the words, wherever the tagger is used")
+        reasons.append(
+            f"feature_columns: none; [{', '.join(map(str, between))}] would read what stands between beside the words, wherever the tagger is used"
+        )
     head = ModelConfig() if scheme is None else ModelConfig(head="crf", constrained=True)
-    model = head.model_copy(update={"bidirectional": True, "hidden_size": 100, "dropout": 0.5, "character_cell": "cnn", "capitals_size": 8})
-    data = data.model_copy(update={"lowercase": True, "scheme": scheme or "plain", "target_scheme": None if scheme is None else "bioes"})
+    model = head.model_copy(
+        update={"bidirectional": True, "hidden_size": 100, "dropout": 0.5, "character_cell": "cnn", "capitals_size": 8}
+    )
+    data = data.model_copy(
+        update={"lowercase": True, "scheme": scheme or "plain", "target_scheme": None if scheme is None else "bioes"}
+    )
     training = TrainingConfig(max_epochs=30, lr=2e-3, monitor="accuracy" if scheme is None else "f1")
     return Config(task="tagging", data=data, model=model, training=training), reasons
 
@@ -117,14 +131,18 @@ def _header_label(path: Path, rows: Rows, reasons: list[str]) -> dict[str, str]:
             reasons.append(f"label_pattern: the label is taken to be {where}, here {_some(labels)}")
             return {"label_pattern": pattern}
     table = path.with_name(f"{path.name.partition('.')[0]}-labels.csv")
-    reasons.append(f"label_table: no label found in the headers, the first is {headers[0]!r}; write this file, with the columns id and label")
+    reasons.append(
+        f"label_table: no label found in the headers, the first is {headers[0]!r}; write this file, with the columns id and label"
+    )
     return {"label_table": str(table)}
 
 
 def _columns(path: Path, columns: list[str], rows: Rows, reasons: list[str]) -> dict[str, str]:
     """Label, split and text column of a table."""
     if len(columns) < 2:
-        raise DataError(f"{path}: the only column is {columns[0]!r}. Expected the sequence and its label; part fields with commas, or in .tsv with tabs.")
+        raise DataError(
+            f"{path}: the only column is {columns[0]!r}. Expected the sequence and its label; part fields with commas, or in .tsv with tabs."
+        )
     split = _split_column(columns, rows, reasons)
     others = [column for column in columns if column != split]
     label = _label_column(path, others, rows, reasons)
@@ -140,7 +158,9 @@ def _split_column(columns: list[str], rows: Rows, reasons: list[str]) -> str | N
             reasons.append(f"split_column = {column!r}: its values are {_some(values)}")
             return column
         if named and "train" in values:
-            reasons.append(f"split_column: {column!r} is not used, as its values are {_some(values)}; to use it, rename them to {', '.join(SPLITS)}")
+            reasons.append(
+                f"split_column: {column!r} is not used, as its values are {_some(values)}; to use it, rename them to {', '.join(SPLITS)}"
+            )
     return None
 
 
@@ -148,9 +168,15 @@ def _label_column(path: Path, columns: list[str], rows: Rows, reasons: list[str]
     """A column by its name, else the one with the fewest different values, the last of several such."""
     found = {column: {str(value).strip() for value in _values(rows, column)} for column in columns}
     named = [column for name in LABEL_NAMES for column in columns if column.lower() == name]
-    few = sorted((len(found[column]), -place, column) for place, column in enumerate(columns) if _could_be_label(len(found[column]), len(rows)))
+    few = sorted(
+        (len(found[column]), -place, column)
+        for place, column in enumerate(columns)
+        if _could_be_label(len(found[column]), len(rows))
+    )
     if not named and not few:
-        raise DataError(f"{path}: no column looks like a label, with few different values. Columns: {', '.join(columns)}. Name the right one `label`.")
+        raise DataError(
+            f"{path}: no column looks like a label, with few different values. Columns: {', '.join(columns)}. Name the right one `label`."
+        )
     chosen = named[0] if named else few[0][2]
     labels = found[chosen]
     if len(labels) > max(2, len(rows) // 2):
@@ -159,10 +185,14 @@ def _label_column(path: Path, columns: list[str], rows: Rows, reasons: list[str]
             "Put a class in its place, as low and high for numbers, or name another column `label`."
         )
     if chosen in labels:
-        raise DataError(f"{path}: column {chosen!r} also holds the value {chosen!r}: the first row seems to be data. Add a first row with the columns' names.")
+        raise DataError(
+            f"{path}: column {chosen!r} also holds the value {chosen!r}: the first row seems to be data. Add a first row with the columns' names."
+        )
     rivals = "".join(f", or is it {column!r}?" for _, _, column in few if column != chosen and not named)
     alone = " alone: is the file sorted?" if len(labels) < 2 else ""
-    reasons.append(f"label_column = {chosen!r}: {'by its name' if named else 'few different values'}, here {_some(labels)}{alone}{rivals}")
+    reasons.append(
+        f"label_column = {chosen!r}: {'by its name' if named else 'few different values'}, here {_some(labels)}{alone}{rivals}"
+    )
     return chosen
 
 
@@ -173,12 +203,20 @@ def _could_be_label(distinct: int, rows: int) -> bool:
 def _text_column(path: Path, columns: list[str], rows: Rows, reasons: list[str]) -> str:
     """A column by its name, else one of lists, else the one with the longest content on average."""
     if not columns:
-        raise DataError(f"{path}: no column is left for the sequence. Expected two columns at least, the sequence and its label.")
+        raise DataError(
+            f"{path}: no column is left for the sequence. Expected two columns at least, the sequence and its label."
+        )
     named = [column for name in TEXT_NAMES for column in columns if column.lower() == name]
     lists = [column for column in columns if any(isinstance(value, list) for value in _values(rows, column))]
     sizes = {column: sum(len(str(value)) for value in _values(rows, column)) / len(rows) for column in columns}
     chosen = (named or lists or sorted(columns, key=lambda column: -sizes[column]))[0]
-    why = "by its name" if named else "it holds lists" if lists else f"it has the longest content, {sizes[chosen]:.0f} characters on average"
+    why = (
+        "by its name"
+        if named
+        else "it holds lists"
+        if lists
+        else f"it has the longest content, {sizes[chosen]:.0f} characters on average"
+    )
     reasons.append(f"text_column = {chosen!r}: {why}")
     return chosen
 
@@ -192,14 +230,18 @@ def _tokenizer(path: Path, sequences: list[Any], reasons: list[str], *, is_fasta
     elif isinstance(first, list | np.ndarray):
         name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
     else:
-        raise DataError(f"{path}: {first!r} is not a sequence. Expected a column of texts, of lists of words, or of lists of numbers: convert it.")
+        raise DataError(
+            f"{path}: {first!r} is not a sequence. Expected a column of texts, of lists of words, or of lists of numbers: convert it."
+        )
     reasons.append(f"tokenizer = {name!r}: {why}")
     return name
 
 
 def _text_tokenizer(path: Path, characters: Counter[str], is_fasta: bool) -> tuple[str, str]:
     bases = sum(count for character, count in characters.items() if character.upper() in NUCLEOTIDES)
-    shown = " ".join(sorted(character for character in characters if not character.isspace())[:12]) + (" …" if len(characters) > 12 else "")
+    shown = " ".join(sorted(character for character in characters if not character.isspace())[:12]) + (
+        " …" if len(characters) > 12 else ""
+    )
     if characters["."] and set(characters) <= NUMBERS:
         raise DataError(
             f"{path}: the sequences are numbers written as text, of the characters {shown}. "

@@ -20,10 +20,14 @@ class Rows(NamedTuple):
         """X and y, one label a sequence; `name` and a number, from 0, name a row."""
         sequences, labels = as_sequences(X), list(y)
         if len(sequences) != len(labels):
-            raise DataError(f"X has {len(sequences)} sequences and y has {len(labels)} labels: give one label a sequence.")
+            raise DataError(
+                f"X has {len(sequences)} sequences and y has {len(labels)} labels: give one label a sequence."
+            )
         for row, label in enumerate(labels):
             if not isinstance(label, Hashable):
-                raise DataError(f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as y.ravel() of a column.")
+                raise DataError(
+                    f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as y.ravel() of a column."
+                )
         return cls(sequences, labels, [f"{name} {row}" for row in range(len(sequences))])
 
     def select(self, rows: Iterable[int]) -> "Rows":
@@ -37,7 +41,14 @@ def as_sequences(X: Iterable[Any]) -> list[Any]:
         raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
     if isinstance(X, Mapping) or hasattr(X, "columns"):
         raise DataError(f"X is a {type(X).__name__}: give one column of it, as X['text'].")
-    return [list(each) if isinstance(each, tuple) else each.tolist() if isinstance(each, np.ndarray) and each.dtype.kind in "UO" else each for each in X]
+    return [
+        list(each)
+        if isinstance(each, tuple)
+        else each.tolist()
+        if isinstance(each, np.ndarray) and each.dtype.kind in "UO"
+        else each
+        for each in X
+    ]
 
 
 def identity(sequence: Any) -> Hashable:

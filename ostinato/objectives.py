@@ -65,7 +65,9 @@ class Tagged(NamedTuple):
         return self.sentences.lengths
 
     def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Tagged":
-        return Tagged(self.sentences.select(indices).to(device), self.targets[self.sentences.places(indices)].to(device), [])
+        return Tagged(
+            self.sentences.select(indices).to(device), self.targets[self.sentences.places(indices)].to(device), []
+        )
 
     def digest(self) -> str:
         return hashlib.sha256(self.sentences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
@@ -107,7 +109,9 @@ class Classification:
         with autocast(batch.sequences.values.device, config.precision):
             logits = model(batch.sequences.values, batch.sequences.lengths)
         weight = None if self.class_weight is None else self.class_weight.to(logits.device)
-        return F.cross_entropy(logits.float(), batch.targets, weight=weight, reduction="sum", label_smoothing=config.label_smoothing)
+        return F.cross_entropy(
+            logits.float(), batch.targets, weight=weight, reduction="sum", label_smoothing=config.label_smoothing
+        )
 
     def figures(self, model: Classifier, data: Labelled) -> dict[str, float]:
         return epoch_metrics(data.targets.numpy(), predict_logits(model, data.sequences).numpy())

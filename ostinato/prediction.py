@@ -20,7 +20,9 @@ def lines(stream: Iterable[bytes]) -> Iterator[tuple[str, str]]:
         try:
             yield place, line.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise DataError(f"{place}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8") from None
+            raise DataError(
+                f"{place}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8"
+            ) from None
 
 
 def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record]:
@@ -32,7 +34,9 @@ def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record]:
                 sequence = json.loads(text or "[]")
             except json.JSONDecodeError as error:
                 example = "[1.5, 2] or [[1.5, 2], [3, 4]]" if tokenizer == "numeric" else '["open", "read"]'
-                raise DataError(f"{place}: {reprlib.repr(text)} is not a JSON array ({error.msg}). Write for example: {example}") from None
+                raise DataError(
+                    f"{place}: {reprlib.repr(text)} is not a JSON array ({error.msg}). Write for example: {example}"
+                ) from None
         yield Record(sequence, None, None, None, place)
 
 
@@ -50,4 +54,8 @@ def json_lines(model: SequenceClassifier, records: Iterator[Record]) -> Iterator
         refuse_unknown(model.encoder_, sequences, places)
         for row in model.predict_encoded(sequences):
             probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, row, strict=True)}
-            yield json.dumps({"label": labels[int(row.argmax())], "probabilities": probabilities}, ensure_ascii=False, allow_nan=False)
+            yield json.dumps(
+                {"label": labels[int(row.argmax())], "probabilities": probabilities},
+                ensure_ascii=False,
+                allow_nan=False,
+            )

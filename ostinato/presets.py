@@ -55,7 +55,13 @@ def splice() -> Config:
     return Config(
         data=DataConfig(name="splice", validation_size=0.1, test_size=0.2),
         model=ModelConfig(
-            cell="lstm", embedding_size=32, position="learned", hidden_size=48, bidirectional=True, pooling=["last", "mean", "max"], dropout=0.3
+            cell="lstm",
+            embedding_size=32,
+            position="learned",
+            hidden_size=48,
+            bidirectional=True,
+            pooling=["last", "mean", "max"],
+            dropout=0.3,
         ),
         training=TrainingConfig(max_epochs=30, batch_size=64, lr=3e-3, ema_decay=0.99),
     )
@@ -65,7 +71,15 @@ def promoters() -> Config:
     """Promoter or not, in 106 E. coli windows: a set so small that its interval is wide."""
     return Config(
         data=DataConfig(name="promoters", validation_size=0.15, test_size=0.2),
-        model=ModelConfig(cell="gru", embedding_size=16, position="learned", hidden_size=24, bidirectional=True, pooling=["mean", "max"], dropout=0.3),
+        model=ModelConfig(
+            cell="gru",
+            embedding_size=16,
+            position="learned",
+            hidden_size=24,
+            bidirectional=True,
+            pooling=["mean", "max"],
+            dropout=0.3,
+        ),
         training=TrainingConfig(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
     )
 
@@ -74,7 +88,15 @@ def peptides() -> Config:
     """Antimicrobial or not, from the residues; the ends tell much, so positions count."""
     return Config(
         data=DataConfig(name="peptides"),
-        model=ModelConfig(cell="gru", embedding_size=32, position="learned", hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3),
+        model=ModelConfig(
+            cell="gru",
+            embedding_size=32,
+            position="learned",
+            hidden_size=48,
+            bidirectional=True,
+            pooling=["mean", "max"],
+            dropout=0.3,
+        ),
         training=TrainingConfig(max_epochs=20, batch_size=64, lr=3e-3, ema_decay=0.99, patience=8),
     )
 
@@ -82,8 +104,18 @@ def peptides() -> Config:
 def imdb() -> Config:
     """Positive or negative film review, from 2,000 labels."""
     return Config(
-        data=DataConfig(name="imdb", train_size=2000, validation_size=500, test_size=5000, min_count=2, max_length=400, truncate="both"),
-        model=ModelConfig(cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5),
+        data=DataConfig(
+            name="imdb",
+            train_size=2000,
+            validation_size=500,
+            test_size=5000,
+            min_count=2,
+            max_length=400,
+            truncate="both",
+        ),
+        model=ModelConfig(
+            cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5
+        ),
         training=TrainingConfig(max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4),
     )
 
@@ -101,7 +133,9 @@ def japanese_vowels() -> Config:
     """Which of nine speakers? Twelve channels, 7 to 29 steps."""
     return Config(
         data=DataConfig(name="japanese-vowels", validation_size=0.15),
-        model=ModelConfig(cell="gru", embedding_size=32, hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3),
+        model=ModelConfig(
+            cell="gru", embedding_size=32, hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3
+        ),
         training=TrainingConfig(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
     )
 
@@ -114,7 +148,14 @@ def conll2003_ner() -> Config:
     """
     return Config(
         task="tagging",
-        data=DataConfig(name="conll2003-ner", lowercase=True, min_count=5, target_scheme="bioes", vectors="glove-50d", vectors_beyond=400_000),
+        data=DataConfig(
+            name="conll2003-ner",
+            lowercase=True,
+            min_count=5,
+            target_scheme="bioes",
+            vectors="glove-50d",
+            vectors_beyond=400_000,
+        ),
         model=ModelConfig(
             cell="lstm",
             embedding_size=50,
@@ -141,7 +182,9 @@ def conll2003_chunk() -> Config:
     config = conll2003_ner()
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update={"name": "conll2003-chunk", "feature_columns": ["pos"], "min_count": 1}),
+            "data": config.data.model_copy(
+                update={"name": "conll2003-chunk", "feature_columns": ["pos"], "min_count": 1}
+            ),
             "model": config.model.model_copy(update={"dropout": 0.3, "word_dropout": 0.01}),
             "training": config.training.model_copy(update={"max_epochs": 12}),
         }
@@ -152,7 +195,15 @@ def brown_pos() -> Config:
     """The part of speech of each word of American English, 472 tags: a BiLSTM with characters, each tag by itself."""
     return Config(
         task="tagging",
-        data=DataConfig(name="brown-pos", validation_size=0.05, test_size=0.1, lowercase=True, min_count=2, vectors="glove-50d", vectors_beyond=200_000),
+        data=DataConfig(
+            name="brown-pos",
+            validation_size=0.05,
+            test_size=0.1,
+            lowercase=True,
+            min_count=2,
+            vectors="glove-50d",
+            vectors_beyond=200_000,
+        ),
         model=ModelConfig(
             cell="lstm",
             embedding_size=50,

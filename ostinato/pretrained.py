@@ -50,8 +50,12 @@ def pretrained_for(config: DataConfig, vocabulary: Vocabulary | None, tokenizer:
     if config.vectors is None:
         return None
     if vocabulary is None or tokenizer not in ("words", "events"):
-        raise ConfigError(f"vectors {config.vectors}: tokenizer {tokenizer} has no words to look up. Remove vectors, or use words or events.")
-    read = read_vectors(config.vectors, vocabulary.tokens, beyond=config.vectors_beyond, on_fault=config.vectors_on_fault)
+        raise ConfigError(
+            f"vectors {config.vectors}: tokenizer {tokenizer} has no words to look up. Remove vectors, or use words or events."
+        )
+    read = read_vectors(
+        config.vectors, vocabulary.tokens, beyond=config.vectors_beyond, on_fault=config.vectors_on_fault
+    )
     matrix, found, beyond = (torch.from_numpy(part) for part in (read.matrix, read.found, read.beyond))
     return Pretrained(matrix, found > 0, read.beyond_words, beyond, read.skipped, read.coverage)
 
@@ -65,7 +69,9 @@ def check_size(vectors: Pretrained | None, config: Config) -> None:
     size = config.model.embedding_size if vectors is None else vectors.matrix.shape[1]
     if size != config.model.embedding_size:
         source = config.data.vectors
-        raise ConfigError(f"embedding_size is {config.model.embedding_size}, and the vectors of {source} have {size} numbers. Set embedding_size to {size}.")
+        raise ConfigError(
+            f"embedding_size is {config.model.embedding_size}, and the vectors of {source} have {size} numbers. Set embedding_size to {size}."
+        )
 
 
 def fill(embed: nn.Module, vectors: Pretrained) -> None:

@@ -39,7 +39,13 @@ class Progress:
         """The items one after the other, with a bar on a terminal."""
         from rich.progress import track
 
-        return track(items, f"{self.prefix}{what}", console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal)
+        return track(
+            items,
+            f"{self.prefix}{what}",
+            console=self.console,
+            transient=True,
+            disable=self.console.quiet or not self.console.is_terminal,
+        )
 
     @contextmanager
     def training(self, max_epochs: int, epoch: int) -> Iterator[None]:
@@ -52,8 +58,16 @@ class Progress:
                 tokens, elapsed = task.fields["tokens"], task.elapsed or 0
                 return Text(f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0 and tokens else "", style="dim")
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), Rate(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal) as bar:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[told]}"),
+            Rate(),
+            TimeRemainingColumn(),
+        )
+        with Progress(
+            *columns, console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal
+        ) as bar:
             self._bar, self._epoch, self._max_epochs = bar, epoch, max_epochs
             self._task = bar.add_task(self._description(), total=max_epochs, completed=epoch, tokens=0, told="")
             yield

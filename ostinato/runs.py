@@ -1,15 +1,15 @@
 """Run folders: one training from config to figures, all of it kept, resumable at any moment.
 
-    config.toml           all that the run depends on; re-runnable
-    environment.json      versions, machine, engine
-    audit.json            what the data are, and what was done to them
-    vocabulary.json       tokenizer, tokens, labels (or channel means, or words, characters and tags), fitted on train
-    checkpoints/          last.safetensors (to resume), best.safetensors
-    metrics.jsonl         one line an epoch
-    training.log          what was said, with the time
-    model.safetensors     the classifier or tagger, complete: what `ostinato.load` reads
-    predictions.parquet   the test split, row by row (a tagger's: predictions.jsonl, sentence by sentence)
-    metrics.json          the figures; written last, so that it tells a finished run
+config.toml           all that the run depends on; re-runnable
+environment.json      versions, machine, engine
+audit.json            what the data are, and what was done to them
+vocabulary.json       tokenizer, tokens, labels (or channel means, or words, characters and tags), fitted on train
+checkpoints/          last.safetensors (to resume), best.safetensors
+metrics.jsonl         one line an epoch
+training.log          what was said, with the time
+model.safetensors     the classifier or tagger, complete: what `ostinato.load` reads
+predictions.parquet   the test split, row by row (a tagger's: predictions.jsonl, sentence by sentence)
+metrics.json          the figures; written last, so that it tells a finished run
 """
 
 import json
@@ -110,7 +110,9 @@ def with_absolute_paths(config: Config) -> Config:
 def refuse_occupied(folder: Path) -> None:
     """Refuse a place where something is already."""
     if (folder / "config.toml").exists():
-        raise RunError(f"{folder}: is not empty, it holds a run. Choose another --out, or go on with it: ostinato train --resume {folder}")
+        raise RunError(
+            f"{folder}: is not empty, it holds a run. Choose another --out, or go on with it: ostinato train --resume {folder}"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
 
@@ -131,7 +133,9 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
         RunError: there is no run at that place, or its format is newer than this Ostinato reads.
     """
     if not (folder / "config.toml").exists():
-        raise RunError(f"{folder}: is not a run folder: it holds no config.toml. Start one with: ostinato train PRESET --out {folder}")
+        raise RunError(
+            f"{folder}: is not a run folder: it holds no config.toml. Start one with: ostinato train PRESET --out {folder}"
+        )
     environment_file, metrics_file = folder / "environment.json", folder / "metrics.json"
     if environment_file.exists():
         check_format(environment_file, int(_read_json(environment_file).get("format", 0)))
@@ -210,7 +214,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError:  # not UTF-8, or not JSON
         content = None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: truncated or altered, not the JSON that was written. Remove it and resume, or train anew.")
+        raise RunError(
+            f"{path}: truncated or altered, not the JSON that was written. Remove it and resume, or train anew."
+        )
     return content
 
 
@@ -252,11 +258,19 @@ def _train(folder: Path, config: Config, prepared: Prepared, progress: Progress)
         log.note(_epoch_line(state))
 
     with stop_signals() as stop_requested:
-        model, state = prepared.fit(config, folder=folder / "checkpoints", progress=progress, on_epoch=keep_history, stop_requested=stop_requested)
+        model, state = prepared.fit(
+            config,
+            folder=folder / "checkpoints",
+            progress=progress,
+            on_epoch=keep_history,
+            stop_requested=stop_requested,
+        )
         if stop_requested():
             raise KeyboardInterrupt
     _write_history(folder, state)  # who was killed between the last checkpoint and its line gets the line now
-    save_model(folder / "model.safetensors", model, config.model, prepared.encoder, prepared.estimator_arguments(config))
+    save_model(
+        folder / "model.safetensors", model, config.model, prepared.encoder, prepared.estimator_arguments(config)
+    )
     if "test" in prepared.splits:
         log.say("Scoring the test split once, and the baselines beside it.")
     figures = {**_describe(config, prepared, model, state), **prepared.figures(model, folder)}
@@ -310,7 +324,11 @@ def _write_history(folder: Path, state: TrainingState) -> None:
 def _epoch_line(state: TrainingState) -> str:
     entry = state.history[-1]
     told = [f"train loss {entry['train_loss']:.4f}"]
-    told += [f"{name.replace('_', ' ')} {entry[name]:.4f}" for name in ("validation_loss", "validation_accuracy", "validation_f1") if name in entry]
+    told += [
+        f"{name.replace('_', ' ')} {entry[name]:.4f}"
+        for name in ("validation_loss", "validation_accuracy", "validation_f1")
+        if name in entry
+    ]
     best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
     return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"
 

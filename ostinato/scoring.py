@@ -59,7 +59,10 @@ def score_baselines(data: Dataset, encoder: Encoder, targets: dict[str, np.ndarr
         seed=seed,
     )
     measured = partial(metrics.classification_metrics, targets["test"], labels=encoder.labels)
-    return {"majority": measured(majority), "linear": {"description": linear.description, **measured(linear.predict_proba(data.test.sequences))}}
+    return {
+        "majority": measured(majority),
+        "linear": {"description": linear.description, **measured(linear.predict_proba(data.test.sequences))},
+    }
 
 
 def write_predictions(path: Path, examples: Examples, encoder: Encoder, predicted: np.ndarray) -> None:
@@ -82,7 +85,9 @@ def write_predictions(path: Path, examples: Examples, encoder: Encoder, predicte
         parquet.write_table(pa.table(columns), fresh)
         fresh.replace(path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume {path.parent}") from None
+        raise RunError(
+            f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume {path.parent}"
+        ) from None
 
 
 def read_predictions(path: Path, labels: list[str]) -> Predictions:

@@ -28,7 +28,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts, ensure_ascii=False)
     # one entry: safetensors writes several in any order, and the same training should give the same bytes
-    metadata = {"ostinato": json.dumps({"format": FORMAT, "facts": text, "sha256": _digest(plain, text)}, ensure_ascii=False)}
+    metadata = {
+        "ostinato": json.dumps({"format": FORMAT, "facts": text, "sha256": _digest(plain, text)}, ensure_ascii=False)
+    }
     write_atomically(path, to_bytes(plain, metadata))
 
 
@@ -41,17 +43,29 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RunError(f"{path}: there is no such file. Name a run folder that finished, or a model file.") from None
-    except (SafetensorError, ValueError, OSError, TypeError, AttributeError) as error:  # the last two: the entry is no JSON table
-        raise RunError(f"{path}: truncated or altered, cannot be read ({error}). Copy the file again, or train anew.") from None
+    except (
+        SafetensorError,
+        ValueError,
+        OSError,
+        TypeError,
+        AttributeError,
+    ) as error:  # the last two: the entry is no JSON table
+        raise RunError(
+            f"{path}: truncated or altered, cannot be read ({error}). Copy the file again, or train anew."
+        ) from None
     if metadata.get("sha256") != _digest(tensors, metadata.get("facts", "")):
-        raise RunError(f"{path}: altered since it was saved: its SHA-256 does not match. Copy the file again, or train anew.")
+        raise RunError(
+            f"{path}: altered since it was saved: its SHA-256 does not match. Copy the file again, or train anew."
+        )
     return tensors, json.loads(metadata["facts"])
 
 
 def check_format(path: Path, found: int) -> None:
     """Refuse what a newer Ostinato wrote."""
     if found > FORMAT:
-        raise RunError(f"{path}: format {found} is newer than this Ostinato reads (up to {FORMAT}). Upgrade with: pip install --upgrade ostinato")
+        raise RunError(
+            f"{path}: format {found} is newer than this Ostinato reads (up to {FORMAT}). Upgrade with: pip install --upgrade ostinato"
+        )
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -60,7 +74,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     Raises:
         RunError: the disk is full or the place cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.tmp")  # one name, so that who was killed while writing leaves nothing behind for good
+    fresh = path.with_name(
+        f".{path.name}.tmp"
+    )  # one name, so that who was killed while writing leaves nothing behind for good
     try:
         with fresh.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -68,7 +84,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         fresh.replace(path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}. What was there before is untouched; make room or choose another place.") from None
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror}. What was there before is untouched; make room or choose another place."
+        ) from None
     finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)

@@ -82,7 +82,9 @@ def json_lines(found: Iterable[Answer]) -> Iterator[str]:
     """A JSON line a sentence: `tokens`, their `features` if any, `tags`, `probabilities`; with entities `spans`, in characters of `text` or in tokens."""
     for answer in found:
         row: dict[str, Any] = {} if answer.sentence.text is None else {"text": answer.sentence.text}
-        row |= {"tokens": answer.sentence.words} | ({"features": list(answer.sentence.features)} if answer.sentence.features else {})
+        row |= {"tokens": answer.sentence.words} | (
+            {"features": list(answer.sentence.features)} if answer.sentence.features else {}
+        )
         row |= {"tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
         if answer.entities is not None:
             row["spans"] = [_span(answer, entity) for entity in answer.entities]
@@ -110,13 +112,21 @@ def coloured(found: Iterable[Answer]) -> Iterator[Text]:
         yield line.append(text[at:])
 
 
-FORMATS: dict[str, Callable[[Iterable[Answer]], Iterator[Any]]] = {"jsonl": json_lines, "conll": column_lines, "text": coloured}
+FORMATS: dict[str, Callable[[Iterable[Answer]], Iterator[Any]]] = {
+    "jsonl": json_lines,
+    "conll": column_lines,
+    "text": coloured,
+}
 
 
 def _span(answer: Answer, entity: Entity) -> dict[str, Any]:
     text, offsets = _laid_out(answer.sentence)
     start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
-    where = {"start": start, "end": end} if answer.sentence.text is not None else {"first_token": entity.start, "end_token": entity.end}
+    where = (
+        {"start": start, "end": end}
+        if answer.sentence.text is not None
+        else {"first_token": entity.start, "end_token": entity.end}
+    )
     return {**where, "label": entity.type, "text": text[start:end], "probability": round(answer.probability(entity), 6)}
 
 

@@ -53,7 +53,9 @@ def train(
     torch.manual_seed(config.seed)
     sampler = BucketSampler(data.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
     optimizer = make_optimizer(model, config)
-    average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
+    average = (
+        {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
+    )
     parameters = list(model.parameters())
     keeper = Keeper(folder, fingerprints(data, validation, config), model, optimizer, average)
     state = keeper.restore()
@@ -80,7 +82,11 @@ def train(
                 state.loss_sum += loss * weight
                 state.weight_sum += weight
                 state.seconds = time.monotonic() - started
-                progress.step(state.batch / num_batches, sum(int(batch.lengths.sum()) for batch in group), state.loss_sum / state.weight_sum)
+                progress.step(
+                    state.batch / num_batches,
+                    sum(int(batch.lengths.sum()) for batch in group),
+                    state.loss_sum / state.weight_sum,
+                )
                 if stop_requested():
                     keeper.save_last(state)
                     raise KeyboardInterrupt
@@ -109,11 +115,16 @@ def is_frozen(config: TrainingConfig, epoch: int) -> bool:
 
 def fingerprints(data: Examples, validation: Examples | None, config: TrainingConfig) -> dict[str, str]:
     """What a resumed training must share with the one that was stopped."""
-    prints = {"training data": data.digest(), "validation data": validation.digest() if validation is not None else "none"}
+    prints = {
+        "training data": data.digest(),
+        "validation data": validation.digest() if validation is not None else "none",
+    }
     return prints | {"table [training] of the config": config.model_dump_json(exclude={"device", "checkpoint_every_s"})}
 
 
-def backward(model: Model, group: list[Data], objective: Objective[Model, Data], config: TrainingConfig) -> tuple[float, float]:
+def backward(
+    model: Model, group: list[Data], objective: Objective[Model, Data], config: TrainingConfig
+) -> tuple[float, float]:
     """Leave the gradient of one step's loss, the mean over the examples of all its batches; return loss and their weight."""
     weight = sum(map(objective.weight, group))
     total = 0.0
@@ -143,10 +154,19 @@ def refuse_broken(loss: float, norm: float, state: TrainingState, config: Traini
 
 
 def end_epoch(
-    state: TrainingState, config: TrainingConfig, model: Model, validation: Data | None, objective: Objective[Model, Data], keeper: Keeper
+    state: TrainingState,
+    config: TrainingConfig,
+    model: Model,
+    validation: Data | None,
+    objective: Objective[Model, Data],
+    keeper: Keeper,
 ) -> None:
     """Validate, keep the weights when they are the best so far, and decide whether to go on."""
-    entry: dict[str, Any] = {"epoch": state.epoch + 1, "step": state.step, "train_loss": state.loss_sum / state.weight_sum}
+    entry: dict[str, Any] = {
+        "epoch": state.epoch + 1,
+        "step": state.step,
+        "train_loss": state.loss_sum / state.weight_sum,
+    }
     score = float(state.epoch)  # without validation the latest epoch is the best
     if validation is not None:
         figures = objective.figures(model, validation)
@@ -222,5 +242,7 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"Device {name!r} is not supported. Choose from: auto, cpu, cuda, cuda:0, …")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"Device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA GPUs. Set training.device=cpu.")
+        raise ConfigError(
+            f"Device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA GPUs. Set training.device=cpu."
+        )
     return device

@@ -1,8 +1,8 @@
 """Hyper-parameter search on the validation split: Optuna proposes, our training answers, the test split stays untouched.
 
-    plan.json        config, search space, number of trials, seed
-    study.journal    every trial, line by line as it happens: what a killed search goes on from
-    trials.csv, tuning.json, best.toml    what was found
+plan.json        config, search space, number of trials, seed
+study.journal    every trial, line by line as it happens: what a killed search goes on from
+trials.csv, tuning.json, best.toml    what was found
 """
 
 import csv
@@ -74,7 +74,9 @@ def usual_space(config: Config) -> Space:
         "model.hidden_size": Range(low=max(1, model.hidden_size // 2), high=model.hidden_size * 2, log=True),
         "model.dropout": Range(low=0.0, high=max(0.6, model.dropout)),
         "model.num_layers": [*dict.fromkeys([1, 2, model.num_layers])],
-        "training.batch_size": [*dict.fromkeys([max(1, training.batch_size // 2), training.batch_size, training.batch_size * 2])],
+        "training.batch_size": [
+            *dict.fromkeys([max(1, training.batch_size // 2), training.batch_size, training.batch_size * 2])
+        ],
     }
 
 
@@ -111,7 +113,11 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> d
         except optuna.TrialPruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             outcome = "pruned"
-        except (TrainingError, MemoryError, RuntimeError) as error:  # PyTorch says RuntimeError where memory does not suffice
+        except (
+            TrainingError,
+            MemoryError,
+            RuntimeError,
+        ) as error:  # PyTorch says RuntimeError where memory does not suffice
             trial.set_user_attr("reason", str(error) or type(error).__name__)
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             outcome = f"failed: {error}"
@@ -132,12 +138,19 @@ def read_search(folder: Path, *, trials: int | None = None) -> Search:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         check_format(path, int(content["format"]))
-        space = {key: Range.model_validate(domain) if isinstance(domain, dict) else domain for key, domain in content["space"].items()}
+        space = {
+            key: Range.model_validate(domain) if isinstance(domain, dict) else domain
+            for key, domain in content["space"].items()
+        }
         return Search(parse_toml(content["config"], str(path)), space, trials or content["trials"], content["seed"])
     except FileNotFoundError:
-        raise RunError(f"{folder}: is not a search: it holds no {PLAN}. Start one with: ostinato tune PRESET --out {folder}") from None
+        raise RunError(
+            f"{folder}: is not a search: it holds no {PLAN}. Start one with: ostinato tune PRESET --out {folder}"
+        ) from None
     except (ValueError, KeyError, TypeError):
-        raise RunError(f"{path}: altered, not the plan that was written. Copy the folder again, or tune anew.") from None
+        raise RunError(
+            f"{path}: altered, not the plan that was written. Copy the folder again, or tune anew."
+        ) from None
 
 
 def best_config(found: dict[str, Any]) -> Config:
@@ -154,7 +167,13 @@ def time_left(seconds: float) -> str:
 
 def in_words(value: Any) -> str:
     """A setting's value as it is told: numbers to four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else "+".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (
+        f"{value:.4g}"
+        if isinstance(value, float)
+        else "+".join(map(str, value))
+        if isinstance(value, list)
+        else str(value)
+    )
 
 
 def _faults(config: Config, key: str, domain: Range | list[Any]) -> Iterator[str]:
@@ -179,7 +198,9 @@ def _faults(config: Config, key: str, domain: Range | list[Any]) -> Iterator[str
 
 def _with_values(config: Config, values: dict[str, Any]) -> Config:
     """The config with these values, and without a search."""
-    return override(config.model_copy(update={"search": None}), [f"{key}={json.dumps(value)}" for key, value in values.items()])
+    return override(
+        config.model_copy(update={"search": None}), [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    )
 
 
 def _propose(trial: "optuna.Trial", key: str, domain: Range | list[Any]) -> Any:
@@ -209,10 +230,18 @@ def _train(config: Config, prepared: Prepared, trial: "optuna.Trial") -> float:
 
 def _keep_plan(search: Search, folder: Path) -> None:
     space = {key: domain.model_dump() if isinstance(domain, Range) else domain for key, domain in search.space.items()}
-    plan: dict[str, Any] = {"format": FORMAT, "config": to_toml(search.config), "space": space, "trials": search.trials, "seed": search.seed}
+    plan: dict[str, Any] = {
+        "format": FORMAT,
+        "config": to_toml(search.config),
+        "space": space,
+        "trials": search.trials,
+        "seed": search.seed,
+    }
     if (folder / PLAN).exists():
         if replace(read_search(folder), trials=0) != replace(search, trials=0, config=parse_toml(plan["config"], PLAN)):
-            raise RunError(f"{folder}: holds another search. Choose another --out, or go on with that one: ostinato tune --resume {folder}")
+            raise RunError(
+                f"{folder}: holds another search. Choose another --out, or go on with that one: ostinato tune --resume {folder}"
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
     try:
@@ -228,7 +257,9 @@ def _study(search: Search, folder: Path) -> "optuna.Study":
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL)))
     direction = "minimize" if search.config.training.monitor == "loss" else "maximize"
     pruner = optuna.pruners.MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=EPOCHS_BEFORE_PRUNING)
-    study = optuna.create_study(study_name="ostinato", storage=storage, direction=direction, pruner=pruner, load_if_exists=True)
+    study = optuna.create_study(
+        study_name="ostinato", storage=storage, direction=direction, pruner=pruner, load_if_exists=True
+    )
     study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
     for trial in study.trials:
         if trial.state == optuna.trial.TrialState.RUNNING:
@@ -251,7 +282,11 @@ def _own_value(config: Config, key: str, domain: Range | list[Any]) -> Any:
 def _ended(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
     """Trials that came to an end of their own: complete, pruned, or failed for a reason."""
     states = _optuna().trial.TrialState
-    return [trial for trial in study.trials if trial.state in (states.COMPLETE, states.PRUNED) or "reason" in trial.user_attrs]
+    return [
+        trial
+        for trial in study.trials
+        if trial.state in (states.COMPLETE, states.PRUNED) or "reason" in trial.user_attrs
+    ]
 
 
 def _best_so_far(study: "optuna.Study") -> str:
@@ -262,7 +297,9 @@ def _best_so_far(study: "optuna.Study") -> str:
 def _keep(search: Search, study: "optuna.Study", folder: Path) -> dict[str, Any]:
     ended = _ended(study)
     if not any(trial.state.name == "COMPLETE" for trial in ended):
-        reasons = "; ".join(dict.fromkeys(trial.user_attrs["reason"] for trial in ended if "reason" in trial.user_attrs))
+        reasons = "; ".join(
+            dict.fromkeys(trial.user_attrs["reason"] for trial in ended if "reason" in trial.user_attrs)
+        )
         raise RunError(f"{folder}: every trial failed: {reasons}. Narrow the search, or make the model smaller.")
     trials: list[dict[str, Any]] = [
         {
@@ -277,7 +314,13 @@ def _keep(search: Search, study: "optuna.Study", folder: Path) -> dict[str, Any]
     ]
     best = next(each for each, trial in zip(trials, ended, strict=True) if trial.number == study.best_trial.number)
     config = to_toml(_with_values(search.config, best["values"]))
-    found = {"monitor": search.config.training.monitor, "untuned": trials[0]["score"], "best": best, "trials": trials, "config": config}
+    found = {
+        "monitor": search.config.training.monitor,
+        "untuned": trials[0]["score"],
+        "best": best,
+        "trials": trials,
+        "config": config,
+    }
     write_json(folder / FOUND, found)
     write_atomically(folder / TRIALS, _csv(trials, list(search.space)))
     write_atomically(folder / BEST, config)
@@ -293,7 +336,14 @@ def _csv(trials: list[dict[str, Any]], keys: list[str]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["number", "state", "score", "seconds", *keys, "reason"])
     for trial in trials:
-        cells = [trial["number"], trial["state"], trial["score"], trial["seconds"], *(_text(trial["values"][key]) for key in keys), trial["reason"]]
+        cells = [
+            trial["number"],
+            trial["state"],
+            trial["score"],
+            trial["seconds"],
+            *(_text(trial["values"][key]) for key in keys),
+            trial["reason"],
+        ]
         writer.writerow(["" if cell is None else cell for cell in cells])
     return text.getvalue()
 

@@ -65,7 +65,10 @@ def test_a_machine_that_stays_busy_ends_the_row_and_is_told(timing):
 
 
 def test_the_median_is_of_quiet_samples_and_scaled(timing):
-    samples = [timing.Sample(seconds, 1.0, after) for seconds, after in ((2.0, 1.0), (3.0, 1.1), (4.0, 1.0), (50.0, 1.3), (60.0, 9.0))]
+    samples = [
+        timing.Sample(seconds, 1.0, after)
+        for seconds, after in ((2.0, 1.0), (3.0, 1.1), (4.0, 1.0), (50.0, 1.3), (60.0, 9.0))
+    ]
     figures = timing.Timing.of(samples, 1.0, timing.Side(lambda: None, tokens=1_000_000, scale=10.0))
     assert figures.seconds == 30.0
     assert figures.us_per_token == 30.0
@@ -77,7 +80,9 @@ def timed(timing, seconds):
 
 
 def test_ratios_are_to_the_quickest_peer_and_missing_ones_do_not_count(timing):
-    row = timing.Row("row", "work", {"ours": timed(timing, 2.0), "slow": timed(timing, 80.0), "quick": timed(timing, 5.0)})
+    row = timing.Row(
+        "row", "work", {"ours": timed(timing, 2.0), "slow": timed(timing, 80.0), "quick": timed(timing, 5.0)}
+    )
     assert row.ratio("slow") == 40.0
     assert row.ratio("slow", "quick", "absent") == 2.5
     assert row.ratio("absent") is None
@@ -102,7 +107,10 @@ def test_products_count_every_matrix_of_a_stack(timing):
 
 def test_sides_that_differ_are_refused_by_name(timing):
     mine, theirs = torch.ones(4), torch.tensor([1.0, 1.0, 1.0, 1.1])
-    sides = {"ours": timing.Side(lambda: None, lambda: [mine, mine]), "peer": timing.Side(lambda: None, lambda: [mine, theirs])}
+    sides = {
+        "ours": timing.Side(lambda: None, lambda: [mine, mine]),
+        "peer": timing.Side(lambda: None, lambda: [mine, theirs]),
+    }
     with pytest.raises(timing.DisagreementError, match=r"peer and ours differ by 5\.0e-02 in tensor 1"):
         timing.check_agreement(sides)
     sides["peer"] = timing.Side(lambda: None, lambda: [mine])
@@ -110,7 +118,10 @@ def test_sides_that_differ_are_refused_by_name(timing):
 
 
 def test_an_answer_that_is_no_number_is_refused(timing):
-    sides = {name: timing.Side(lambda: None, lambda value=value: [torch.tensor([value])]) for name, value in (("ours", 1.0), ("peer", float("nan")))}
+    sides = {
+        name: timing.Side(lambda: None, lambda value=value: [torch.tensor([value])])
+        for name, value in (("ours", 1.0), ("peer", float("nan")))
+    }
     with pytest.raises(timing.DisagreementError, match="nan"):
         timing.check_agreement(sides)
 
@@ -160,7 +171,10 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="PyTorch sees no CUDA GPU"):
         measure(["lstm-random"], device="cuda")
-    for arguments, told in ((["--device", "cuda"], "PyTorch sees no CUDA GPU"), (["--device", "gpu"], "Unknown device 'gpu'")):
+    for arguments, told in (
+        (["--device", "cuda"], "PyTorch sees no CUDA GPU"),
+        (["--device", "gpu"], "Unknown device 'gpu'"),
+    ):
         refused = CliRunner().invoke(app, ["benchmark", *arguments])
         assert isinstance(refused.exception, ConfigError)
         assert told in str(refused.exception)

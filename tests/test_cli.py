@@ -25,7 +25,10 @@ from ostinato.estimators import load
 from ostinato.presets import PRESETS
 
 rng = random.Random(0)
-TEXTS = [f"a {rng.choice(['great', 'fine'] if number % 2 else ['dull', 'weak'])} film, number {number}" for number in range(40)]
+TEXTS = [
+    f"a {rng.choice(['great', 'fine'] if number % 2 else ['dull', 'weak'])} film, number {number}"
+    for number in range(40)
+]
 LABELS = [("neg", "pos")[number % 2] for number in range(40)]
 SERIES = [[[number % 2 + rng.random(), rng.random()] for _ in range(rng.randint(2, 5))] for number in range(40)]
 REVIEWS = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in zip(TEXTS, LABELS, strict=True))
@@ -50,7 +53,9 @@ def tiny(*settings):
 
 
 def jsonl(**columns):
-    return "".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in zip(*columns.values(), strict=True))
+    return "".join(
+        json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in zip(*columns.values(), strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +86,23 @@ def folder(trained, tmp_path, monkeypatch):
 
 
 def fasta():
-    return "".join(f">seq{number} {label}\n{''.join(rng.choices('ACGT', k=20))}\n" for number, label in enumerate(LABELS))
+    return "".join(
+        f">seq{number} {label}\n{''.join(rng.choices('ACGT', k=20))}\n" for number, label in enumerate(LABELS)
+    )
 
 
 def ts_file():
-    rows = (",".join(f"{step[0]:.4f}" for step in steps) + f":{label}\n" for steps, label in zip(SERIES, LABELS, strict=True))
+    rows = (
+        ",".join(f"{step[0]:.4f}" for step in steps) + f":{label}\n"
+        for steps, label in zip(SERIES, LABELS, strict=True)
+    )
     return "@problemName toy\n@timestamps false\n@univariate true\n@classLabel true neg pos\n@data\n" + "".join(rows)
 
 
 FILES = {
     "a.csv": REVIEWS,
-    "windows.csv": "\ufeffId,Review Text,Class\r\n" + "".join(f'{i},"{text}",{label}\r\n' for i, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))),
+    "windows.csv": "\ufeffId,Review Text,Class\r\n"
+    + "".join(f'{i},"{text}",{label}\r\n' for i, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))),
     "a.tsv": "y\treview\n" + "".join(f"{number % 2}\t{text}\n" for number, text in enumerate(TEXTS)),
     "words.jsonl": jsonl(events=[text.split() for text in TEXTS], outcome=LABELS),
     "series.jsonl": jsonl(series=SERIES, target=[number % 2 for number in range(40)]),
@@ -174,7 +185,9 @@ def test_resuming_a_finished_run_says_so(folder, capsys):
 def test_ctrl_c_keeps_a_checkpoint_and_prints_the_command_that_resumes(folder, capsys):
     slow = tiny("training.max_epochs=3", "training.batch_size=1", "model.engine=reference")
     command = [sys.executable, "-m", "ostinato", "train", "reviews.toml", *slow, "--out", "my run"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as training:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as training:
         while not Path("my run/metrics.jsonl").exists():  # until the first epoch is over
             assert training.poll() is None
             time.sleep(0.01)
@@ -208,8 +221,13 @@ def test_full_disk_leaves_the_previous_checkpoint_to_resume_from(folder, monkeyp
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_under_the_output_is_one_line(folder):
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "ostinato", "schema"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (2, "Error: the output: No space left on device. Make room, or choose another place.\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "ostinato", "schema"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: the output: No space left on device. Make room, or choose another place.\n",
+    )
 
 
 # Evaluate, predict
@@ -247,7 +265,9 @@ def test_predict_answers_alike_from_file_standard_input_and_text(folder, capsys)
     expected = load("run").predict_proba(TEXTS)
     assert run("predict", "run", "reviews.csv") == 0
     from_file = answers(capsys)
-    assert [list(row["probabilities"].values()) for row in from_file] == [pytest.approx(row, abs=1e-6) for row in expected.tolist()]
+    assert [list(row["probabilities"].values()) for row in from_file] == [
+        pytest.approx(row, abs=1e-6) for row in expected.tolist()
+    ]
     assert run("predict", "run", "-", stdin=b"\xef\xbb\xbf" + "\r\n".join(TEXTS).encode()) == 0
     assert answers(capsys) == from_file
     assert run("predict", "run/model.safetensors", *(part for text in TEXTS for part in ("--text", text))) == 0
@@ -262,7 +282,9 @@ def test_predict_takes_series_and_events_as_json(folder, capsys):
 
 
 def test_predict_needs_no_labels_and_reads_other_columns_when_told(folder, capsys):
-    Path("new.tsv").write_text("id\treview\n" + "".join(f"{number}\t{text}\n" for number, text in enumerate(TEXTS)), encoding="utf-8")
+    Path("new.tsv").write_text(
+        "id\treview\n" + "".join(f"{number}\t{text}\n" for number, text in enumerate(TEXTS)), encoding="utf-8"
+    )
     assert run("predict", "run", "new.tsv", "--set", "data.text_column=review") == 0
     from_other = answers(capsys)
     assert run("predict", "run", "reviews.csv") == 0
@@ -271,7 +293,19 @@ def test_predict_needs_no_labels_and_reads_other_columns_when_told(folder, capsy
 
 def test_evaluate_reads_other_columns_when_told(folder, capsys):
     Path("new.csv").write_text(REVIEWS.replace("text,label", "review,verdict", 1), encoding="utf-8")
-    assert run("evaluate", "run", "new.csv", "--set", "data.text_column=review", "--set", "data.label_column=verdict", "--json") == 0
+    assert (
+        run(
+            "evaluate",
+            "run",
+            "new.csv",
+            "--set",
+            "data.text_column=review",
+            "--set",
+            "data.label_column=verdict",
+            "--json",
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["n"] == 40
 
 
@@ -349,7 +383,9 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in ("train", "evaluate", "predict", "init", "schema", "doctor", "data"):
         assert f"\n  {command} " in done.stdout
-    assert not {f"'{name}'" for name in ("torch", "numpy", "pydantic", "rich", "pyarrow")} & set(done.stderr.strip("[]\n").split(", "))
+    assert not {f"'{name}'" for name in ("torch", "numpy", "pydantic", "rich", "pyarrow")} & set(
+        done.stderr.strip("[]\n").split(", ")
+    )
 
 
 # Bad input: one line, exit status 2, nothing that was there is touched
@@ -384,21 +420,45 @@ UNTRAINED = {
     "empty label": ({"reviews.csv": REVIEWS + "good,\n"}, "train reviews.toml", "reviews.csv, row 42: label is empty"),
     "empty file": ({"reviews.csv": ""}, "train reviews.toml", "reviews.csv: holds no rows"),
     "one class": ({"reviews.csv": REVIEWS.replace("neg", "pos")}, "train reviews.toml", "'pos'"),
-    "empty refused": ({"reviews.csv": REVIEWS + '"",pos\n'}, "train reviews.toml --set data.empty=refuse", "reviews.csv, row 42: the sequence is empty"),
-    "NaN": ({"series.jsonl": '{"series": [1, NaN], "label": "a"}\n'}, "train series.toml", "series.jsonl, row 1: the series holds nan"),
-    "unknown key": ({"a.toml": '[data]\nname = "majority"\n[model]\ncel = "gru"\n'}, "train a.toml", "model.cel: unknown key. Did you mean 'cell'?"),
+    "empty refused": (
+        {"reviews.csv": REVIEWS + '"",pos\n'},
+        "train reviews.toml --set data.empty=refuse",
+        "reviews.csv, row 42: the sequence is empty",
+    ),
+    "NaN": (
+        {"series.jsonl": '{"series": [1, NaN], "label": "a"}\n'},
+        "train series.toml",
+        "series.jsonl, row 1: the series holds nan",
+    ),
+    "unknown key": (
+        {"a.toml": '[data]\nname = "majority"\n[model]\ncel = "gru"\n'},
+        "train a.toml",
+        "model.cel: unknown key. Did you mean 'cell'?",
+    ),
     "not TOML": ({"a.toml": "model = gru\n"}, "train a.toml", "a.toml: not a TOML file"),
-    "wrong type": ({}, "train majority --set model.hidden_size=big", 'model.hidden_size: "big" is not usable. Expected: a valid integer'),
+    "wrong type": (
+        {},
+        "train majority --set model.hidden_size=big",
+        'model.hidden_size: "big" is not usable. Expected: a valid integer',
+    ),
     "setting without a table": ({}, "train majority --set cell=gru", "--set cell=gru: not of the form table.key=value"),
     "unknown preset": ({}, "train majorty", "Unknown preset 'majorty'. Did you mean 'majority'?"),
     "unknown data set": ({}, "data show splise", "Unknown data set 'splise'. Did you mean 'splice'?"),
     "unknown name": ({}, "data audit dna-motiv", "Unknown preset or data set 'dna-motiv'. Did you mean 'dna-motif'?"),
     "unknown device": ({}, "train majority --set training.device=tpu", "Unknown device 'tpu'"),
-    "data file for a config": ({}, "train reviews.csv", "reviews.csv is a data file. Write a config for it first: ostinato init reviews.csv"),
+    "data file for a config": (
+        {},
+        "train reviews.csv",
+        "reviews.csv is a data file. Write a config for it first: ostinato init reviews.csv",
+    ),
     "nothing to train": ({}, "train", "Give either a preset or config file, or --resume RUN"),
     "resume with settings": ({}, "train --resume run --set model.cell=gru", "Leave --set and --out away"),
     "run folder not empty": ({}, "train majority --out run", "run: is not empty, it holds a run. Choose another --out"),
-    "run of a newer format": (lambda: of_format_9("run/environment.json"), "train --resume run", "run/environment.json: format 9 is newer"),
+    "run of a newer format": (
+        lambda: of_format_9("run/environment.json"),
+        "train --resume run",
+        "run/environment.json: format 9 is newer",
+    ),
     "loss not finite": ({}, "train majority --set training.lr=1e30 --set training.clip_norm=none", "Epoch 1, batch"),
 }
 TRAINED = {
@@ -406,30 +466,68 @@ TRAINED = {
     "missing file": ({}, "predict run none.csv", "none.csv: there is no such file"),
     "unknown ending": ({"a.doc": ""}, "predict run a.doc", "a.doc: unknown ending '.doc'"),
     "wrong encoding": ({"a.csv": b"text\ngood\nb\xe9d\n"}, "predict run a.csv", "a.csv, line 3: not UTF-8 (byte 0xe9)"),
-    "missing column": ({"a.csv": "review,stars\ngood,5\n"}, "predict run a.csv", "no column 'text'. Columns: review, stars"),
-    "missing label column": ({"a.csv": "text,Label\ngood,5\n"}, "evaluate run a.csv", "no column 'label'. Did you mean 'Label'? Columns: text, Label"),
+    "missing column": (
+        {"a.csv": "review,stars\ngood,5\n"},
+        "predict run a.csv",
+        "no column 'text'. Columns: review, stars",
+    ),
+    "missing label column": (
+        {"a.csv": "text,Label\ngood,5\n"},
+        "evaluate run a.csv",
+        "no column 'label'. Did you mean 'Label'? Columns: text, Label",
+    ),
     "quote never closed": ({"a.csv": 'text\n"good\n'}, "predict run a.csv", "a.csv, row 2: not well-formed"),
     "nothing to predict": ({}, "predict run", "Give either a FILE (- for standard input) or --text SEQUENCE"),
     "two things to predict": ({}, "predict run reviews.csv --text good", "Nothing to predict, or two things"),
-    "setting of the model": ({}, "predict run reviews.csv --set model.cell=gru", "--set model.cell=gru: the model is trained already"),
+    "setting of the model": (
+        {},
+        "predict run reviews.csv --set model.cell=gru",
+        "--set model.cell=gru: the model is trained already",
+    ),
     "empty": ({"a.csv": 'text\nfilm\n""\n'}, "predict run a.csv", "a.csv, row 3: the sequence is empty"),
     "empty typed": ({}, "predict run --text film --text=", "--text 2: the sequence is empty"),
     "empty series typed": ({}, "predict numeric --text=", "--text 1: the sequence is empty"),
-    "empty to evaluate": ({"a.csv": 'text,label\n"",pos\n'}, "evaluate run a.csv", "a.csv, row 2: the sequence is empty"),
+    "empty to evaluate": (
+        {"a.csv": 'text,label\n"",pos\n'},
+        "evaluate run a.csv",
+        "a.csv, row 2: the sequence is empty",
+    ),
     "all unknown": ({}, "predict run --text film --text=zzz", "--text 2: no token of it occurs in the training data"),
-    "unseen label": ({"a.csv": "text,label\nfilm,maybe\n"}, "evaluate run a.csv", "a.csv, row 2: label 'maybe' does not occur in the training data"),
-    "infinity": ({"a.jsonl": '{"series": [[1, 2], [1, -Infinity]]}\n'}, "predict numeric a.jsonl", "a.jsonl, row 1: the series holds -inf"),
+    "unseen label": (
+        {"a.csv": "text,label\nfilm,maybe\n"},
+        "evaluate run a.csv",
+        "a.csv, row 2: label 'maybe' does not occur in the training data",
+    ),
+    "infinity": (
+        {"a.jsonl": '{"series": [[1, 2], [1, -Infinity]]}\n'},
+        "predict numeric a.jsonl",
+        "a.jsonl, row 1: the series holds -inf",
+    ),
     "NaN typed": ({}, "predict numeric --text=[[1,NaN]]", "--text 1: step 0, channel 1 is nan"),
     "no series": ({}, "predict numeric --text=1,2", "--text 1: '1,2' is not a JSON array"),
     "other channels": ({}, "predict numeric --text=[1,2]", "--text 1: the series has 1 channels"),
-    "truncated model": (lambda: cut("run/model.safetensors"), "predict run --text film", "run/model.safetensors: truncated or altered"),
-    "altered model": (lambda: alter("run/model.safetensors"), "evaluate run", "run/model.safetensors: altered since it was saved"),
-    "newer model": (lambda: of_format_9("run/model.safetensors"), "predict run --text film", "run/model.safetensors: format 9 is newer"),
+    "truncated model": (
+        lambda: cut("run/model.safetensors"),
+        "predict run --text film",
+        "run/model.safetensors: truncated or altered",
+    ),
+    "altered model": (
+        lambda: alter("run/model.safetensors"),
+        "evaluate run",
+        "run/model.safetensors: altered since it was saved",
+    ),
+    "newer model": (
+        lambda: of_format_9("run/model.safetensors"),
+        "predict run --text film",
+        "run/model.safetensors: format 9 is newer",
+    ),
     "no model": ({}, "predict reviews.csv -", "reviews.csv: truncated or altered"),
 }
 
 
-@pytest.mark.parametrize(("before", "command", "expected"), [*UNTRAINED.values(), *TRAINED.values()], ids=[*UNTRAINED, *TRAINED])
+@pytest.mark.parametrize(
+    ("before", "command", "expected"), [*UNTRAINED.values(), *TRAINED.values()], ids=[*UNTRAINED, *TRAINED]
+)
 def test_bad_input_is_answered_in_one_line(before, command, expected, folder, capsys):
     if callable(before):
         before()
@@ -438,7 +536,9 @@ def test_bad_input_is_answered_in_one_line(before, command, expected, folder, ca
             Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     files = contents(folder)
     assert run(*command.split()) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Error", "Traceback", "  File"))]
+    errors = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith(("Error", "Traceback", "  File"))
+    ]
     assert len(errors) == 1
     assert expected in errors[0]
     assert files.items() <= contents(folder).items()
@@ -450,7 +550,10 @@ def test_bad_byte_of_standard_input_is_named_with_its_line(folder, capsys):
 
 
 def test_all_faults_of_a_config_are_told_at_once(folder, capsys):
-    assert run("train", "majority", "--set", "model.cel=gru", "--set", "model.hidden_size=big", "--set", "training.lr=-1") == 2
+    assert (
+        run("train", "majority", "--set", "model.cel=gru", "--set", "model.hidden_size=big", "--set", "training.lr=-1")
+        == 2
+    )
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3
     for key in ("model.cel: unknown key", "model.hidden_size", "training.lr"):

@@ -13,7 +13,13 @@ from ostinato.config import override, parse_config
 from ostinato.estimators import load
 
 rng = random.Random(0)
-ROWS = [(f"A {rng.choice(['GREAT', 'fine'] if number % 2 else ['dull', 'weak'])}  film, number {number}", ("neg", "pos")[number % 2]) for number in range(60)]
+ROWS = [
+    (
+        f"A {rng.choice(['GREAT', 'fine'] if number % 2 else ['dull', 'weak'])}  film, number {number}",
+        ("neg", "pos")[number % 2],
+    )
+    for number in range(60)
+]
 REVIEWS = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in ROWS)
 
 
@@ -33,9 +39,17 @@ def run(*arguments):
 def reviews(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained")
     (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
-    data = {"path": str(folder / "reviews.csv"), "text_column": "text", "label_column": "label", "validation_size": 0.2, "test_size": 0.3}
+    data = {
+        "path": str(folder / "reviews.csv"),
+        "text_column": "text",
+        "label_column": "label",
+        "validation_size": 0.2,
+        "test_size": 0.3,
+    }
     model = {"cell": "lstm", "hidden_size": 4, "embedding_size": 4, "bidirectional": True, "pooling": ["attention"]}
-    runs.start_run(parse_config({"data": data, "model": model, "training": {"max_epochs": 3, "device": "cpu"}}), folder / "run")
+    runs.start_run(
+        parse_config({"data": data, "model": model, "training": {"max_epochs": 3, "device": "cpu"}}), folder / "run"
+    )
     return folder / "run"
 
 
@@ -44,7 +58,14 @@ def motifs(tmp_path_factory):
     from ostinato.presets import dna
 
     folder = tmp_path_factory.mktemp("motifs") / "dna"
-    small = ["data.train_size=400", "data.validation_size=50", "data.test_size=60", "data.length=[20,20]", "training.max_epochs=1", "training.device=cpu"]
+    small = [
+        "data.train_size=400",
+        "data.validation_size=50",
+        "data.test_size=60",
+        "data.length=[20,20]",
+        "training.max_epochs=1",
+        "training.device=cpu",
+    ]
     runs.start_run(override(dna(), small), folder)
     return folder
 
@@ -55,10 +76,17 @@ def test_explain_answers_in_json_as_the_library_does(reviews, capsys):
     answer = json.loads(capsys.readouterr().out)
     (told,) = answer["explanations"]
     expected = load(reviews)
-    assert told["tokens"] == ["a", "great", "film"] and [text[start:end] for start, end in told["offsets"]] == ["a", "GREAT", "film"]
+    assert told["tokens"] == ["a", "great", "film"] and [text[start:end] for start, end in told["offsets"]] == [
+        "a",
+        "GREAT",
+        "film",
+    ]
     assert told["label"] == "pos" and told["place"] == "--text 1"
     assert told["probability"] == pytest.approx(expected.predict_proba([text])[0, 1], abs=1e-6)
-    assert answer["faithfulness"]["n"] == 1 and told["comprehensiveness"] == answer["faithfulness"]["comprehensiveness"]["value"]
+    assert (
+        answer["faithfulness"]["n"] == 1
+        and told["comprehensiveness"] == answer["faithfulness"]["comprehensiveness"]["value"]
+    )
 
 
 def test_explain_shows_rows_of_the_test_split_by_default(reviews, capsys):
@@ -122,9 +150,18 @@ def test_train_writes_the_report_when_asked(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["explain", "RUN", "--text", "a", "--method", "occlusoin"], "Unknown method 'occlusoin'. Did you mean 'occlusion'?"),
-        (["explain", "RUN", "--text", "a", "--method", "in-silico-mutagenesis"], "its tokens are words, not nucleotides"),
-        (["explain", "RUN", "--text", "a", "--label", "poss"], "label 'poss' is none of the model's. Did you mean 'pos'?"),
+        (
+            ["explain", "RUN", "--text", "a", "--method", "occlusoin"],
+            "Unknown method 'occlusoin'. Did you mean 'occlusion'?",
+        ),
+        (
+            ["explain", "RUN", "--text", "a", "--method", "in-silico-mutagenesis"],
+            "its tokens are words, not nucleotides",
+        ),
+        (
+            ["explain", "RUN", "--text", "a", "--label", "poss"],
+            "label 'poss' is none of the model's. Did you mean 'pos'?",
+        ),
         (["explain", "RUN", "--text", ""], "--text 1: the sequence is empty"),
         (["explain", "RUN", "file.csv", "--text", "a"], "Two things to explain"),
         (["explain", "RUN/model.safetensors"], "a model file alone has no test split"),

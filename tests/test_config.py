@@ -38,14 +38,24 @@ def test_every_preset_survives_a_round_trip_through_toml(name, tmp_path):
     assert read_config(path) == PRESETS[name]()
 
 
-@pytest.mark.parametrize(("name", "own", "idle"), [("imdb", "max_length =", "word_column"), ("conll2003-ner", "word_dropout =", "truncate")])
+@pytest.mark.parametrize(
+    ("name", "own", "idle"), [("imdb", "max_length =", "word_column"), ("conll2003-ner", "word_dropout =", "truncate")]
+)
 def test_toml_has_the_keys_of_its_task_alone(name, own, idle):
     assert own in to_toml(PRESETS[name]())
     assert idle not in to_toml(PRESETS[name]())
 
 
 @pytest.mark.parametrize(
-    ("value", "columns"), [("pos", ["pos"]), ("1+2", ["1", "2"]), ("1, 2", ["1", "2"]), ("2", ["2"]), ('["pos", 3]', ["pos", "3"]), ("none", None)]
+    ("value", "columns"),
+    [
+        ("pos", ["pos"]),
+        ("1+2", ["1", "2"]),
+        ("1, 2", ["1", "2"]),
+        ("2", ["2"]),
+        ('["pos", 3]', ["pos", "3"]),
+        ("none", None),
+    ],
 )
 def test_feature_columns_are_names_or_numbers(value, columns):
     assert override(PRESETS["conll2003-ner"](), [f"data.feature_columns={value}"]).data.feature_columns == columns
@@ -70,7 +80,9 @@ def test_all_faults_are_reported_at_once_one_a_line():
         parse_config({"data": {"name": "majority", "tokenizr": "x"}, "model": model, "training": training})
     lines = str(caught.value).splitlines()
     assert lines == [
-        "config: data.tokenizr: unknown key. Did you mean 'tokenizer'? Choose from: " + ", ".join(sorted(DataConfig.model_fields)) + ".",
+        "config: data.tokenizr: unknown key. Did you mean 'tokenizer'? Choose from: "
+        + ", ".join(sorted(DataConfig.model_fields))
+        + ".",
         "config: model.cell: unknown value 'mingur'. Did you mean 'mingru'? Choose from: cnn, gru, lnlstm, lstm, mingru, minlstm, rnn.",
         "config: model.hidden_size: 0 is not usable. Expected: greater than or equal to 1.",
         'config: training.lr: "fast" is not usable. Expected: a valid number.',
@@ -106,8 +118,15 @@ def test_settings_are_checked(setting, fault):
 
 
 def test_settings_take_lists_numbers_and_plain_words():
-    changed = override(config(), ['model.pooling=["last", "mean"]', "model.cell=gru", "training.lr=1e-2", "data.length=[5, 20]"])
-    assert (changed.model.pooling, changed.model.cell, changed.training.lr, changed.data.length) == (["last", "mean"], "gru", 0.01, [5, 20])
+    changed = override(
+        config(), ['model.pooling=["last", "mean"]', "model.cell=gru", "training.lr=1e-2", "data.length=[5, 20]"]
+    )
+    assert (changed.model.pooling, changed.model.cell, changed.training.lr, changed.data.length) == (
+        ["last", "mean"],
+        "gru",
+        0.01,
+        [5, 20],
+    )
 
 
 def test_missing_or_broken_file_says_what_to_do(tmp_path):
@@ -130,7 +149,9 @@ def test_convolutions_that_cannot_be_are_refused_all_at_once():
         "Give mean, max or attention; for tagging, a recurrent cell.",
         "config: model.engine: native runs recurrent layers, and cell cnn has none. Give auto or torch.",
     ]
-    with pytest.raises(ConfigError, match="model.conv_pool: 2 pools what a convolution gives, and there is none. Give conv_size"):
+    with pytest.raises(
+        ConfigError, match="model.conv_pool: 2 pools what a convolution gives, and there is none. Give conv_size"
+    ):
         parse_config({"data": {"name": "majority"}, "model": {"conv_pool": 2}})
     with pytest.raises(ConfigError, match="model.kernel_size: 6 has no step in its middle"):
         parse_config({"data": {"name": "majority"}, "model": {"conv_size": 8, "bidirectional": True, "kernel_size": 6}})
@@ -172,12 +193,23 @@ def test_names_in_the_config_are_those_of_the_tables():
 )
 def test_estimators_have_the_config_s_keys_and_defaults(estimator, task, of_data, others):
     parameters = {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}
-    own = {"validation_fraction", "verbose", "min_count", "max_size", "vectors", "vectors_beyond", "vectors_on_fault", *of_data}
+    own = {
+        "validation_fraction",
+        "verbose",
+        "min_count",
+        "max_size",
+        "vectors",
+        "vectors_beyond",
+        "vectors_on_fault",
+        *of_data,
+    }
     idle = {key.partition(".")[2] for key in OF_OTHER_TASKS[task]} | {"checkpoint_every_s"}
     for table in (ModelConfig, TrainingConfig):
         for name in table.model_fields.keys() - idle:
             default = parameters.pop(name)
-            assert ([default] if name == "pooling" else default) == others.get(name, table.model_fields[name].default), name
+            assert ([default] if name == "pooling" else default) == others.get(
+                name, table.model_fields[name].default
+            ), name
     assert set(parameters) == own
 
 

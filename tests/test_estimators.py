@@ -16,13 +16,24 @@ from ostinato import SequenceClassifier
 from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
 from ostinato.inputs import Rows
 
-TINY = {"cell": "gru", "embedding_size": 4, "hidden_size": 6, "max_epochs": 6, "lr": 3e-2, "device": "cpu", "batch_size": 8}
+TINY = {
+    "cell": "gru",
+    "embedding_size": 4,
+    "hidden_size": 6,
+    "max_epochs": 6,
+    "lr": 3e-2,
+    "device": "cpu",
+    "batch_size": 8,
+}
 
 
 def strings(n=80, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(2, size=n)
-    return ["".join(rng.choice(list("xy"), p=[0.9, 0.1] if label else [0.1, 0.9], size=rng.integers(3, 12))) for label in labels], labels.tolist()
+    return [
+        "".join(rng.choice(list("xy"), p=[0.9, 0.1] if label else [0.1, 0.9], size=rng.integers(3, 12)))
+        for label in labels
+    ], labels.tolist()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,10 @@ def test_predict_orders_answers_as_asked_and_needs_no_batch_mates(fitted):
     [
         (["red green", "blue", "red", "blue blue"] * 5, "green red"),
         ([["login", "buy"], ["logout"], ["login"], ["logout", "logout"]] * 5, ["buy", "login"]),
-        ([np.array([[1.0, 2.0], [1.5, 2.0]]), np.array([[-1.0, -2.0]]), np.ones((3, 2)), -np.ones((2, 2))] * 5, np.full((4, 2), 1.2)),
+        (
+            [np.array([[1.0, 2.0], [1.5, 2.0]]), np.array([[-1.0, -2.0]]), np.ones((3, 2)), -np.ones((2, 2))] * 5,
+            np.full((4, 2), 1.2),
+        ),
         (pd.Series(["red green", "blue", "red", "blue blue"] * 5), "green red"),
         (np.array(["red green", "blue", "red", "blue blue"] * 5), "green red"),
         (np.stack([np.ones((3, 2)), -np.ones((3, 2))] * 10), np.full((4, 2), 1.2)),
@@ -79,13 +93,18 @@ def with_motif(n, seed):
     rng = np.random.default_rng(seed)
     sequences = ["".join(rng.choice(list("ACGT"), size=rng.integers(20, 50))) for _ in range(n)]
     places = [rng.integers(len(sequence) - 6) for sequence in sequences]
-    holding = [f"{each[:place]}GATTACA{each[place + 7 :]}" if row % 2 else each for row, (each, place) in enumerate(zip(sequences, places, strict=True))]
+    holding = [
+        f"{each[:place]}GATTACA{each[place + 7 :]}" if row % 2 else each
+        for row, (each, place) in enumerate(zip(sequences, places, strict=True))
+    ]
     return holding, ["GATTACA" in each for each in holding]
 
 
 @pytest.mark.parametrize("shape", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_convolutions_find_a_motif_and_come_back_from_a_file(shape, tmp_path):
-    model = SequenceClassifier(**shape, embedding_size=4, tokenizer="nucleotides", max_epochs=15, patience=None, lr=2e-2, device="cpu")
+    model = SequenceClassifier(
+        **shape, embedding_size=4, tokenizer="nucleotides", max_epochs=15, patience=None, lr=2e-2, device="cpu"
+    )
     X, y = with_motif(400, seed=1)
     assert model.fit(*with_motif(400, seed=0)).score(X, y) > 0.9
     model.save(tmp_path / "model.safetensors")
@@ -117,7 +136,10 @@ def test_same_seed_gives_the_same_answer_and_leaves_the_global_generator_alone()
     X, y = strings(40)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, other = (SequenceClassifier(**TINY, tokenizer="characters", dropout=0.2, seed=3).fit(X, y).predict_proba(X) for _ in range(2))
+    one, other = (
+        SequenceClassifier(**TINY, tokenizer="characters", dropout=0.2, seed=3).fit(X, y).predict_proba(X)
+        for _ in range(2)
+    )
     assert (one == other).all()
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -145,7 +167,9 @@ def test_loading_a_pickle_runs_nothing(tmp_path):
 
 
 def test_vocabulary_comes_from_training_alone():
-    model = SequenceClassifier(**TINY).fit(["red", "blue"] * 10, ["a", "b"] * 10, validation_data=(["red green"], ["a"]))
+    model = SequenceClassifier(**TINY).fit(
+        ["red", "blue"] * 10, ["a", "b"] * 10, validation_data=(["red green"], ["a"])
+    )
     assert "green" not in model.encoder_.vocabulary.tokens
 
 
@@ -188,12 +212,18 @@ def test_too_few_rows_to_hold_out_says_what_to_do():
 def test_all_faulty_arguments_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         SequenceClassifier(cell="lstn", hidden_size=0, lr="fast").fit(["red"], ["a"])
-    assert [line.split(":")[1].strip() for line in str(caught.value).splitlines()] == ["model.cell", "model.hidden_size", "training.lr"]
+    assert [line.split(":")[1].strip() for line in str(caught.value).splitlines()] == [
+        "model.cell",
+        "model.hidden_size",
+        "training.lr",
+    ]
 
 
 def test_saving_keeps_what_was_fitted_and_all_arguments(tmp_path):
     X, y = strings(40)
-    model = SequenceClassifier(**TINY, tokenizer="characters", pooling="mean", class_weight={0: 1.0, 1: 3.0}, min_count=2).fit(X, y)
+    model = SequenceClassifier(
+        **TINY, tokenizer="characters", pooling="mean", class_weight={0: 1.0, 1: 3.0}, min_count=2
+    ).fit(X, y)
     expected = model.predict_proba(X)
     model.set_params(pooling="max").save(tmp_path / "model.safetensors")
     loaded = ostinato.load(tmp_path / "model.safetensors")
@@ -202,7 +232,9 @@ def test_saving_keeps_what_was_fitted_and_all_arguments(tmp_path):
     assert {name: value for name, value in loaded.get_params().items() if name != "device"} == kept
 
 
-@pytest.mark.parametrize("labels", [[("a", 1), ("b", 2)], ["x", 3], [None, "x"], [np.datetime64("2021-01-01"), np.datetime64("2022-01-01")]])
+@pytest.mark.parametrize(
+    "labels", [[("a", 1), ("b", 2)], ["x", 3], [None, "x"], [np.datetime64("2021-01-01"), np.datetime64("2022-01-01")]]
+)
 def test_any_hashable_label_is_scored(labels):
     model = SequenceClassifier(**TINY, patience=None).fit(["red", "blue"] * 10, labels * 10)
     assert model.score(["red", "blue", "red"], [*labels, labels[1]]) == pytest.approx(2 / 3)

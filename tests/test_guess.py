@@ -14,7 +14,9 @@ from ostinato.errors import DataError
 from ostinato.guess import guess_config
 
 rng = random.Random(0)
-TEXTS = [f"the film was {rng.choice(['great', 'dull', 'long', 'short'])} and number {number} of many" for number in range(60)]
+TEXTS = [
+    f"the film was {rng.choice(['great', 'dull', 'long', 'short'])} and number {number} of many" for number in range(60)
+]
 DNA = ["".join(rng.choice("ACGT") for _ in range(30)) for _ in range(60)]
 PROTEINS = ["".join(rng.choice("ACDEFGHIKLMNPQRSTVWY") for _ in range(30)) for _ in range(60)]
 LABELS = [("neg", "pos")[number % 2] for number in range(60)]
@@ -35,7 +37,10 @@ def write(tmp_path, monkeypatch):
 
 def write_fasta(folder, headers, sequences=DNA):
     path = folder / "some.fasta"
-    path.write_text("".join(f">{header}\n{sequence}\n" for header, sequence in zip(headers, sequences, strict=True)), encoding="utf-8")
+    path.write_text(
+        "".join(f">{header}\n{sequence}\n" for header, sequence in zip(headers, sequences, strict=True)),
+        encoding="utf-8",
+    )
     return path
 
 
@@ -112,7 +117,10 @@ def test_fasta_label_is_found_in_the_header(tmp_path, header):
     config, _ = guess_config(path)
     data = load_dataset(config.data)
     assert set(data.train.labels) == {"neg", "pos"}
-    assert dict(zip(DNA, LABELS, strict=True)).items() >= dict(zip(data.train.sequences, data.train.labels, strict=True)).items()
+    assert (
+        dict(zip(DNA, LABELS, strict=True)).items()
+        >= dict(zip(data.train.sequences, data.train.labels, strict=True)).items()
+    )
 
 
 def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
@@ -129,7 +137,10 @@ def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
     ("columns", "message"),
     [
         ({"text;label": TEXTS}, "the only column is 'text;label'"),
-        ({"text": TEXTS, "score": np.arange(60) / 7}, "no column looks like a label, with few different values. Columns: text, score"),
+        (
+            {"text": TEXTS, "score": np.arange(60) / 7},
+            "no column looks like a label, with few different values. Columns: text, score",
+        ),
         ({"text": TEXTS, "label": np.arange(60) / 7}, "'label' has 60 different values in 60 rows"),
         ({TEXTS[0]: TEXTS, "neg": LABELS}, "column 'neg' also holds the value 'neg': the first row seems to be data"),
         ({"part": ["train", "test"] * 30, "label": LABELS}, "no column is left for the sequence"),
@@ -148,7 +159,10 @@ def test_what_cannot_be_trained_on_is_refused_with_its_reason(write, columns, me
 
 def test_single_numbers_are_no_sequences(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_text("".join(json.dumps({"height": number, "label": LABELS[number]}) + "\n" for number in range(60)), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps({"height": number, "label": LABELS[number]}) + "\n" for number in range(60)),
+        encoding="utf-8",
+    )
     with pytest.raises(DataError, match="0 is not a sequence"):
         guess_config(path)
 
@@ -167,5 +181,8 @@ def test_guessed_config_survives_its_file(write):
 def test_a_text_of_an_unknown_ending_is_no_list_of_tokens(tmp_path):
     path = tmp_path / "novel.txt"
     path.write_text("Call me Ishmael.\n\nSome years ago, never mind how long.\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"novel.txt: its first lines are no columns of tokens, .* the ending '.txt' tells nothing. Mend .*.csv, .*.conll"):
+    with pytest.raises(
+        DataError,
+        match=r"novel.txt: its first lines are no columns of tokens, .* the ending '.txt' tells nothing. Mend .*.csv, .*.conll",
+    ):
         guess_config(path)

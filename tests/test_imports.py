@@ -57,13 +57,19 @@ def test_imports_point_down(path):
 
 def test_nn_knows_no_config_and_no_data():
     for path in (PACKAGE / "nn").rglob("*.py"):
-        assert not any(f"ostinato.{name}" in path.read_text(encoding="utf-8") for name in ("config", "data", "storage")), path
+        assert not any(
+            f"ostinato.{name}" in path.read_text(encoding="utf-8") for name in ("config", "data", "storage")
+        ), path
 
 
 @pytest.mark.parametrize("statement", ["import ostinato", "import ostinato.cli", "from ostinato.cli import app"])
 def test_importing_brings_no_heavy_package(statement):
     heavy = ("torch", "numpy", "sklearn", "scipy", "pyarrow", "tokenizers", "pandas", "pydantic")
-    done = subprocess.run([sys.executable, "-c", f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])"],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 

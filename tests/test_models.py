@@ -62,7 +62,10 @@ def test_a_batch_of_one_keeps_its_shape():
 
 
 def test_engines_agree_forward_and_backward():
-    models = [classifier(CONFIGS["all"].model_copy(update={"engine": engine})).eval() for engine in ("reference", "torch", "native")]
+    models = [
+        classifier(CONFIGS["all"].model_copy(update={"engine": engine})).eval()
+        for engine in ("reference", "torch", "native")
+    ]
     for model in models[1:]:
         model.load_state_dict(models[0].state_dict())
     values, lengths = batch([3, 20, 1, 8])

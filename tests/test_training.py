@@ -31,7 +31,13 @@ def data(n=60, seed=0):
 
 def model(dropout=0.3):
     torch.manual_seed(0)
-    return Classifier(ModelConfig(cell="gru", hidden_size=6, embedding_size=4, dropout=dropout), num_classes=2, num_tokens=5, channels=None, num_positions=1)
+    return Classifier(
+        ModelConfig(cell="gru", hidden_size=6, embedding_size=4, dropout=dropout),
+        num_classes=2,
+        num_tokens=5,
+        channels=None,
+        num_positions=1,
+    )
 
 
 def gradients(of):
@@ -41,11 +47,16 @@ def gradients(of):
 @pytest.mark.parametrize("class_weight", [None, torch.tensor([0.3, 2.0])])
 def test_accumulated_batches_of_unequal_size_give_the_gradient_of_one_batch(class_weight):
     everything, net = data(21), model(dropout=0.0)
-    parts = [Labelled(everything.sequences.select(rows), everything.targets[rows]) for rows in torch.arange(21).split([8, 8, 5])]
+    parts = [
+        Labelled(everything.sequences.select(rows), everything.targets[rows])
+        for rows in torch.arange(21).split([8, 8, 5])
+    ]
     loss, weight = backward(net, parts, Classification(class_weight), CONFIG)
     accumulated = gradients(net)
     net.zero_grad()
-    whole = F.cross_entropy(net(everything.sequences.values, everything.sequences.lengths), everything.targets, weight=class_weight)
+    whole = F.cross_entropy(
+        net(everything.sequences.values, everything.sequences.lengths), everything.targets, weight=class_weight
+    )
     whole.backward()
     assert loss == pytest.approx(whole.item(), rel=1e-5)
     assert weight == pytest.approx(21.0 if class_weight is None else class_weight[everything.targets].sum().item())
@@ -144,7 +155,9 @@ def test_patience_stops_and_the_best_epoch_s_weights_are_kept():
     losses = [entry["validation_loss"] for entry in state.history]
     assert state.best_epoch == losses.index(min(losses))
     assert state.epoch == state.best_epoch + 1 + 3
-    assert F.cross_entropy(predict_logits(net, flipped.sequences), flipped.targets).item() == pytest.approx(min(losses), rel=1e-5)
+    assert F.cross_entropy(predict_logits(net, flipped.sequences), flipped.targets).item() == pytest.approx(
+        min(losses), rel=1e-5
+    )
 
 
 def test_average_is_what_is_validated_and_kept():
@@ -152,7 +165,9 @@ def test_average_is_what_is_validated_and_kept():
     state = train(net, data(), data(30, seed=1), CONFIG.model_copy(update={"ema_decay": 0.99}))
     validation = data(30, seed=1)
     best = state.history[state.best_epoch]["validation_loss"]
-    assert F.cross_entropy(predict_logits(net, validation.sequences), validation.targets).item() == pytest.approx(best, rel=1e-5)
+    assert F.cross_entropy(predict_logits(net, validation.sequences), validation.targets).item() == pytest.approx(
+        best, rel=1e-5
+    )
 
 
 def test_average_follows_its_equation():
@@ -180,7 +195,11 @@ def test_only_weight_matrices_decay():
     net = model()
     decaying, others = make_optimizer(net, CONFIG).param_groups
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    assert {names[id(parameter)] for parameter in decaying["params"]} == {"stack.layers.0.weight_ih_l0", "stack.layers.0.weight_hh_l0", "head.weight"}
+    assert {names[id(parameter)] for parameter in decaying["params"]} == {
+        "stack.layers.0.weight_ih_l0",
+        "stack.layers.0.weight_hh_l0",
+        "head.weight",
+    }
     assert decaying["weight_decay"] == CONFIG.weight_decay
     assert others["weight_decay"] == 0.0
     assert len(decaying["params"]) + len(others["params"]) == len(names)
@@ -204,12 +223,16 @@ def test_a_device_that_is_not_there_is_refused(name):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_ever_new_shapes():
-    net = Classifier(ModelConfig(hidden_size=32, embedding_size=16), num_classes=2, num_tokens=5, channels=None, num_positions=1)
+    net = Classifier(
+        ModelConfig(hidden_size=32, embedding_size=16), num_classes=2, num_tokens=5, channels=None, num_positions=1
+    )
     generator = torch.Generator().manual_seed(0)
 
     def steps(count):
         for _ in range(count):
-            lengths = torch.randint(1, 400, (int(torch.randint(2, 30, (1,), generator=generator)),), generator=generator)
+            lengths = torch.randint(
+                1, 400, (int(torch.randint(2, 30, (1,), generator=generator)),), generator=generator
+            )
             sequences = Ragged(torch.randint(5, (int(lengths.sum()),), generator=generator), lengths)
             backward(net, [Labelled(sequences, torch.zeros(len(lengths), dtype=torch.long))], Classification(), CONFIG)
         return resident_mib()

@@ -38,8 +38,20 @@ def test_the_first_trial_is_the_config_itself_and_the_best_is_no_worse(finished)
     _, found = finished
     assert len(found["trials"]) == 4
     first = found["trials"][0]["values"]
-    assert first == pytest.approx({"training.lr": 5e-3, "model.hidden_size": 16, "model.dropout": 0.0, "model.num_layers": 1, "training.batch_size": 32})
-    assert found["best"]["score"] == min(trial["score"] for trial in found["trials"] if trial["state"] == "complete") <= found["untuned"]
+    assert first == pytest.approx(
+        {
+            "training.lr": 5e-3,
+            "model.hidden_size": 16,
+            "model.dropout": 0.0,
+            "model.num_layers": 1,
+            "training.batch_size": 32,
+        }
+    )
+    assert (
+        found["best"]["score"]
+        == min(trial["score"] for trial in found["trials"] if trial["state"] == "complete")
+        <= found["untuned"]
+    )
 
 
 def test_the_best_config_is_written_whole_and_gives_its_score_again(finished):
@@ -47,7 +59,10 @@ def test_the_best_config_is_written_whole_and_gives_its_score_again(finished):
     best = best_config(found)
     assert (folder / "best.toml").read_text(encoding="utf-8") == found["config"]
     assert best.search is None
-    again = tune(make_search(best.model_copy(update={"search": {"model.dropout": [best.model.dropout]}}), trials=1), folder.with_name("again"))
+    again = tune(
+        make_search(best.model_copy(update={"search": {"model.dropout": [best.model.dropout]}}), trials=1),
+        folder.with_name("again"),
+    )
     assert again["best"]["score"] == found["best"]["score"]
 
 
@@ -88,11 +103,17 @@ def test_a_finished_search_goes_on_only_for_more_trials(finished, monkeypatch):
 
 def test_a_killed_search_goes_on_and_asks_for_the_cut_trial_again(tmp_path):
     folder = tmp_path / "search"
-    options = [part for setting in [*SMALL[:3], "training.max_epochs=40", "training.patience=none"] for part in ("--set", setting)]
+    options = [
+        part
+        for setting in [*SMALL[:3], "training.max_epochs=40", "training.patience=none"]
+        for part in ("--set", setting)
+    ]
     command = [sys.executable, "-m", "ostinato", "tune", "majority", "--trials", "3", *options, "--out", folder]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     journal = folder / "study.journal"
-    while process.poll() is None and (not journal.exists() or journal.read_text(encoding="utf-8").count('"op_code": 4') < 1):  # a trial begun
+    while process.poll() is None and (
+        not journal.exists() or journal.read_text(encoding="utf-8").count('"op_code": 4') < 1
+    ):  # a trial begun
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -102,7 +123,10 @@ def test_a_killed_search_goes_on_and_asks_for_the_cut_trial_again(tmp_path):
 
 
 def test_a_trial_that_fails_is_told_and_the_others_go_on(tmp_path):
-    found = tune(make_search(override(config(**{"training.lr": [1e30, 5e-3]}), ["training.clip_norm=none"]), trials=6), tmp_path / "lr")
+    found = tune(
+        make_search(override(config(**{"training.lr": [1e30, 5e-3]}), ["training.clip_norm=none"]), trials=6),
+        tmp_path / "lr",
+    )
     states = {trial["state"] for trial in found["trials"]}
     assert "complete" in states
     for trial in found["trials"]:
@@ -136,15 +160,32 @@ def test_all_faults_of_a_space_are_told_at_once():
     with pytest.raises(ConfigError) as refused:
         make_search(override(config(**search), ["data.validation_size=0"]), trials=0)
     told = str(refused.value)
-    expected = ("--trials 0", "validation_size 0", "low 0.1 is above high 0.01", "low 0.0 has no logarithm", "Did you mean 'model.cell'", "2.0", "no choices")
+    expected = (
+        "--trials 0",
+        "validation_size 0",
+        "low 0.1 is above high 0.01",
+        "low 0.0 has no logarithm",
+        "Did you mean 'model.cell'",
+        "2.0",
+        "no choices",
+    )
     for fault in expected:
         assert fault in told, fault
 
 
 def test_a_space_is_read_from_the_config():
-    search = {"training.lr": {"low": 1e-4, "high": 1e-2, "log": True}, "model.pooling": [["last"], ["mean", "max"]], "model.num_layers": {"low": 1, "high": 3}}
-    found = make_search(parse_config({"data": {"name": "majority"}, "search": search}), trials=2, fixed=["model.num_layers"])
-    assert found.space == {"training.lr": Range(low=1e-4, high=1e-2, log=True), "model.pooling": [["last"], ["mean", "max"]]}
+    search = {
+        "training.lr": {"low": 1e-4, "high": 1e-2, "log": True},
+        "model.pooling": [["last"], ["mean", "max"]],
+        "model.num_layers": {"low": 1, "high": 3},
+    }
+    found = make_search(
+        parse_config({"data": {"name": "majority"}, "search": search}), trials=2, fixed=["model.num_layers"]
+    )
+    assert found.space == {
+        "training.lr": Range(low=1e-4, high=1e-2, log=True),
+        "model.pooling": [["last"], ["mean", "max"]],
+    }
 
 
 def test_a_folder_of_something_else_is_refused(finished, tmp_path):

@@ -14,7 +14,18 @@ from torch import nn
 
 from ostinato.benchmark import peers
 from ostinato.benchmark.peers import Batch
-from ostinato.benchmark.timing import QUICK, Bench, Effort, Goal, Row, Side, in_subprocess, optional, products, torch_threads
+from ostinato.benchmark.timing import (
+    QUICK,
+    Bench,
+    Effort,
+    Goal,
+    Row,
+    Side,
+    in_subprocess,
+    optional,
+    products,
+    torch_threads,
+)
 from ostinato.config import ModelConfig
 from ostinato.data.sampler import POOL_BATCHES, BucketSampler
 from ostinato.models import Classifier, few_threads
@@ -26,8 +37,17 @@ def lstm_random(bench: Bench) -> None:
     """A batch of 32 with lengths as reviews have them, drawn at random."""
     lstm, lengths = large_lstm(bench), review_lengths(32)
     batches = [Batch.random(lstm, lengths)]
-    sides = {"ours": peers.ours(lstm, batches), **layer_peers(lstm, batches), "nn.LSTM in length buckets": peers.torch_engine(lstm, batches)}
-    row = bench.compare("lstm-random", f"training, {LSTM}, 32 random lengths, mean 277, longest 1,500", sides, flops=3 * lstm_flops(batches))
+    sides = {
+        "ours": peers.ours(lstm, batches),
+        **layer_peers(lstm, batches),
+        "nn.LSTM in length buckets": peers.torch_engine(lstm, batches),
+    }
+    row = bench.compare(
+        "lstm-random",
+        f"training, {LSTM}, 32 random lengths, mean 277, longest 1,500",
+        sides,
+        flops=3 * lstm_flops(batches),
+    )
     if bench.device.type == "cpu":
         row.expect("nn.LSTM packed", at_least=40)
     bench.add(row)
@@ -36,10 +56,14 @@ def lstm_random(bench: Bench) -> None:
 def lstm_bucketed(bench: Bench) -> None:
     """Six batches of similar lengths each, evenly chosen from an epoch."""
     lstm, lengths = large_lstm(bench), torch.tensor(review_lengths(32 * POOL_BATCHES))
-    sampled = sorted(BucketSampler(lengths, batch_size=32, shuffle=False).batches(0), key=lambda chosen: int(lengths[chosen].sum()))
+    sampled = sorted(
+        BucketSampler(lengths, batch_size=32, shuffle=False).batches(0), key=lambda chosen: int(lengths[chosen].sum())
+    )
     batches = [Batch.random(lstm, lengths[chosen].tolist()) for chosen in sampled[4::8]]
     sides = {"ours": peers.ours(lstm, batches), **layer_peers(lstm, batches, packed=bench.device.type == "cuda")}
-    row = bench.compare("lstm-bucketed", f"training, {LSTM}, 6 batches of 32 in length buckets", sides, flops=3 * lstm_flops(batches))
+    row = bench.compare(
+        "lstm-bucketed", f"training, {LSTM}, 6 batches of 32 in length buckets", sides, flops=3 * lstm_flops(batches)
+    )
     if bench.device.type == "cpu":
         row.expect("nn.LSTM padded", at_least=1.6)
         row.goals.append(Goal("share of torch.matmul's rate", row.share_of_matmul("ours"), at_least=0.85))
@@ -59,7 +83,12 @@ def lstm_inference_1(bench: Bench) -> None:
 def lstm_inference(bench: Bench, batch_size: int, *, at_least: float) -> None:
     lstm = large_lstm(bench)
     batches = [Batch.random(lstm, [230] * batch_size)]
-    row = bench.compare(f"lstm-inference-{batch_size}", f"inference, {LSTM}, {batch_size} × 230", inference_sides(lstm, batches), flops=lstm_flops(batches))
+    row = bench.compare(
+        f"lstm-inference-{batch_size}",
+        f"inference, {LSTM}, {batch_size} × 230",
+        inference_sides(lstm, batches),
+        flops=lstm_flops(batches),
+    )
     row.expect("nn.LSTM", "ONNX Runtime", at_least=at_least)
     bench.add(row)
 
@@ -69,7 +98,9 @@ def bigru_inference_32(bench: Bench) -> None:
     gru = nn.GRU(16, 32, bidirectional=True)
     batches = [Batch.random(gru, [50] * 32)]
     flops = products(3, 16, 32, directions=2) * 32 * 50
-    row = bench.compare("bigru-inference-32", "inference, BiGRU 32, 16 inputs, 32 × 50", inference_sides(gru, batches), flops=flops)
+    row = bench.compare(
+        "bigru-inference-32", "inference, BiGRU 32, 16 inputs, 32 × 50", inference_sides(gru, batches), flops=flops
+    )
     row.expect("nn.GRU", at_least=4)
     row.expect("ONNX Runtime", at_least=1.2)
     bench.add(row)
@@ -78,7 +109,10 @@ def bigru_inference_32(bench: Bench) -> None:
 def bigru_model_1(bench: Bench) -> None:
     """A whole classifier's answer for one sequence of 50: embedding, BiGRU, attention pooling, head."""
     config = ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
-    model, textbook = Classifier(config, num_classes=2, num_tokens=5, channels=None, num_positions=50), peers.AttentionGRU(5, 16, 32)
+    model, textbook = (
+        Classifier(config, num_classes=2, num_tokens=5, channels=None, num_positions=50),
+        peers.AttentionGRU(5, 16, 32),
+    )
     peers.copy_weights(textbook, model)
     ids, lengths = torch.randint(5, (1, 50)), torch.tensor([50])
     values = ids[0].int()
@@ -92,7 +126,9 @@ def bigru_model_1(bench: Bench) -> None:
         "nn.GRU": peers.model_inference(textbook, lambda: textbook(ids), 50),
         "ONNX Runtime": optional(onnx),
     }
-    row = bench.compare("bigru-model-1", "inference, whole model: embedding 16, BiGRU 32, attention pooling, head, 1 × 50", sides)
+    row = bench.compare(
+        "bigru-model-1", "inference, whole model: embedding 16, BiGRU 32, attention pooling, head, 1 × 50", sides
+    )
     row.expect("nn.GRU", at_least=6)
     row.expect("ONNX Runtime", at_least=0.5)
     bench.add(row)
@@ -102,10 +138,17 @@ def cost_of_length(bench: Bench) -> None:
     """µs a token at a longest length of 4,000 against 250: linear cost is a ratio of 1."""
     lstm = large_lstm(bench)
     long, short = ([Batch.random(lstm, spread_lengths(longest))] for longest in (4000, 250))
-    sides = {"ours": peers.ours(lstm, long)._replace(answer=None), "ours, longest 250": peers.ours(lstm, short)._replace(answer=None)}
-    row = bench.compare("cost-of-length", f"training, {LSTM}, 32 lengths from an eighth of the longest to the longest, 4,000", sides)
+    sides = {
+        "ours": peers.ours(lstm, long)._replace(answer=None),
+        "ours, longest 250": peers.ours(lstm, short)._replace(answer=None),
+    }
+    row = bench.compare(
+        "cost-of-length", f"training, {LSTM}, 32 lengths from an eighth of the longest to the longest, 4,000", sides
+    )
     per_token = {name: timing.us_per_token for name, timing in row.timings.items()}
-    row.goals.append(Goal("µs a token, longest 4,000 against 250", per_token["ours"] / per_token["ours, longest 250"], at_most=1.3))
+    row.goals.append(
+        Goal("µs a token, longest 4,000 against 250", per_token["ours"] / per_token["ours, longest 250"], at_most=1.3)
+    )
     bench.add(row)
 
 
@@ -127,7 +170,9 @@ def confined(effort: Effort) -> Row:
         lstm = large_lstm(bench)
         batches = [Batch.random(lstm, [100] * 32)]
         sides = {"ours": peers.ours(lstm, batches), "nn.LSTM padded": peers.padded(lstm, batches)}
-        return bench.compare("one-core", f"training, {LSTM}, 32 × 100, two threads confined to one core", sides, matmul=False)
+        return bench.compare(
+            "one-core", f"training, {LSTM}, 32 × 100, two threads confined to one core", sides, matmul=False
+        )
 
 
 def memory(bench: Bench) -> None:
@@ -135,7 +180,10 @@ def memory(bench: Bench) -> None:
     if not Path("/proc/self/status").exists():
         bench.skip("memory", "the peak of a process is read from /proc, which this system lacks")
         return
-    row = Row("memory", f"peak resident memory (MiB) of one training step above that of its inputs and weights, {LSTM}, 8 lengths from 500 to 4,000")
+    row = Row(
+        "memory",
+        f"peak resident memory (MiB) of one training step above that of its inputs and weights, {LSTM}, 8 lengths from 500 to 4,000",
+    )
     for name in ("ours", "nn.LSTM padded", "nn.LSTM packed"):
         if name == "nn.LSTM packed" and bench.effort is QUICK:
             row.notes.append("nn.LSTM packed takes most of a minute: left out by --quick")
@@ -211,4 +259,3 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "memory": memory,
 }
 ON_CUDA = ("lstm-random", "lstm-bucketed")
-

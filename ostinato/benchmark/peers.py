@@ -41,7 +41,10 @@ class Batch:
     @classmethod
     def random(cls, module: nn.RNNBase, lengths: Sequence[int]) -> "Batch":
         width = module.hidden_size * (2 if module.bidirectional else 1)
-        x, dy = (torch.randn(sum(lengths), size, device=next(module.parameters()).device) for size in (module.input_size, width))
+        x, dy = (
+            torch.randn(sum(lengths), size, device=next(module.parameters()).device)
+            for size in (module.input_size, width)
+        )
         return cls(x, dy, torch.tensor(lengths))
 
     def pad(self, values: Tensor) -> Tensor:
@@ -76,7 +79,11 @@ def layer_side(module: nn.Module, forward: Forward, batches: Sequence[Batch], *,
 
     def answer() -> list[Tensor]:
         outputs, gradients = run(), [x.grad for x in inputs if x.grad is not None]
-        steps = [batch.unpad(part) if padded else part for parts in (outputs, gradients) for part, batch in zip(parts, batches, strict=False)]
+        steps = [
+            batch.unpad(part) if padded else part
+            for parts in (outputs, gradients)
+            for part, batch in zip(parts, batches, strict=False)
+        ]
         return [*steps, *(parameter.grad for parameter in module.parameters() if parameter.grad is not None)]
 
     return Side(run, answer, tokens=sum(len(batch.x) for batch in batches))
@@ -88,7 +95,9 @@ def layer_side(module: nn.Module, forward: Forward, batches: Sequence[Batch], *,
 def ours(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = True) -> Side:
     """A stack of Ostinato's on ragged batches."""
     stack = stack_like(reference)
-    return layer_side(stack, lambda x, batch: stack(x, Layout(batch.lengths, x.device)), batches, padded=False, trains=trains)
+    return layer_side(
+        stack, lambda x, batch: stack(x, Layout(batch.lengths, x.device)), batches, padded=False, trains=trains
+    )
 
 
 def torch_engine(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = True) -> Side:
@@ -109,7 +118,9 @@ def torch_engine(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: boo
 def drop_in(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = True) -> Side:
     """Ostinato's drop-in for the layer, on padded batches with `lengths=`."""
     kind = {"LSTM": ostinato.nn.LSTM, "GRU": ostinato.nn.GRU}[reference.mode]
-    module = kind(reference.input_size, reference.hidden_size, reference.num_layers, bidirectional=reference.bidirectional).to(reference.weight_ih_l0.device)
+    module = kind(
+        reference.input_size, reference.hidden_size, reference.num_layers, bidirectional=reference.bidirectional
+    ).to(reference.weight_ih_l0.device)
     module.load_state_dict(reference.state_dict())
     return layer_side(module, lambda x, batch: module(x, lengths=batch.lengths)[0], batches, padded=True, trains=trains)
 
@@ -140,7 +151,13 @@ def onnx_layer(reference: nn.RNNBase, batches: Sequence[Batch]) -> Side:
 def stack_like(reference: nn.RNNBase) -> RecurrentStack:
     """A stack of Ostinato's with the sizes and weights of a layer of torch.nn."""
     cell = CELLS[reference.mode]
-    stack = RecurrentStack(reference.input_size, reference.hidden_size, cell=cell, num_layers=reference.num_layers, bidirectional=reference.bidirectional)
+    stack = RecurrentStack(
+        reference.input_size,
+        reference.hidden_size,
+        cell=cell,
+        num_layers=reference.num_layers,
+        bidirectional=reference.bidirectional,
+    )
     copy_weights(reference, stack)
     return stack.to(next(reference.parameters()).device)
 
@@ -163,9 +180,13 @@ def onnx_session(module: nn.Module, example: Tensor) -> Callable[[Tensor], Tenso
     import onnxruntime
 
     file = io.BytesIO()
-    with warnings.catch_warnings():  # the exporter that knows ONNX's LSTM and GRU is the old one, and says so; the shape is fixed on purpose
+    with (
+        warnings.catch_warnings()
+    ):  # the exporter that knows ONNX's LSTM and GRU is the old one, and says so; the shape is fixed on purpose
         warnings.simplefilter("ignore")
-        torch.onnx.export(copy.deepcopy(module).eval(), (example,), file, dynamo=False, input_names=["x"], output_names=["y"])  # type: ignore[arg-type]
+        torch.onnx.export(
+            copy.deepcopy(module).eval(), (example,), file, dynamo=False, input_names=["x"], output_names=["y"]
+        )  # type: ignore[arg-type]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
@@ -226,7 +247,12 @@ class AttentionGRU(nn.Module):
         return self.head((weights * h).sum(dim=1))
 
 
-def model_inference(model: nn.Module, forward: Callable[[], Tensor], tokens: int, within: Callable[[], AbstractContextManager[object]] = nullcontext) -> Side:
+def model_inference(
+    model: nn.Module,
+    forward: Callable[[], Tensor],
+    tokens: int,
+    within: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Side:
     """A whole model's answer in eval mode."""
     model.eval()
 
@@ -273,7 +299,9 @@ def keras_step(reference: AttentionGRU, ids: Tensor, targets: Tensor) -> Side:
 
     inputs = keras.Input(shape=ids.shape[1:], dtype="int32")
     x = keras.layers.Embedding(*reference.embedding.weight.shape)(inputs)
-    h = keras.layers.Bidirectional(keras.layers.GRU(reference.gru.hidden_size, return_sequences=True, reset_after=True))(x)
+    h = keras.layers.Bidirectional(
+        keras.layers.GRU(reference.gru.hidden_size, return_sequences=True, reset_after=True)
+    )(x)
     scores = keras.layers.Dense(1, use_bias=False)(keras.layers.Dense(h.shape[-1], activation="tanh")(h))
     pooled = keras.ops.sum(keras.ops.softmax(scores, axis=1) * h, axis=1)  # (B, T, H) -> (B, H)
     model = keras.Model(inputs, keras.layers.Dense(2)(pooled))
@@ -283,9 +311,14 @@ def keras_step(reference: AttentionGRU, ids: Tensor, targets: Tensor) -> Side:
     tokens, labels = ids.int().numpy(), targets.int().numpy()
 
     def answer() -> list[Tensor]:  # logits and the embedding's gradient, which depends on every other
-        trained, fixed = ([variable.value for variable in group] for group in (model.trainable_variables, model.non_trainable_variables))
+        trained, fixed = (
+            [variable.value for variable in group]
+            for group in (model.trainable_variables, model.non_trainable_variables)
+        )
         gradient = jax.grad(lambda weights: loss(labels, model.stateless_call(weights, fixed, tokens)[0]))(trained)[0]
-        return [torch.tensor(array.__array__()) for array in (model.stateless_call(trained, fixed, tokens)[0], gradient)]
+        return [
+            torch.tensor(array.__array__()) for array in (model.stateless_call(trained, fixed, tokens)[0], gradient)
+        ]
 
     return Side(lambda: model.train_on_batch(tokens, labels), answer, ids.numel())
 
@@ -300,7 +333,15 @@ def keras_weights(reference: AttentionGRU) -> list[Tensor]:
 
     weights = [reference.embedding.weight.detach()]
     for end in ("l0", "l0_reverse"):
-        weight_ih, weight_hh, bias_ih, bias_hh = (swapped(getattr(gru, f"{name}_{end}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        weight_ih, weight_hh, bias_ih, bias_hh = (
+            swapped(getattr(gru, f"{name}_{end}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
         weights += [weight_ih.T, weight_hh.T, torch.stack([bias_ih, bias_hh])]
-    linears = (reference.project.weight.T, reference.project.bias, reference.score.weight.T, reference.head.weight.T, reference.head.bias)
+    linears = (
+        reference.project.weight.T,
+        reference.project.bias,
+        reference.score.weight.T,
+        reference.head.weight.T,
+        reference.head.bias,
+    )
     return [*weights, *(part.detach() for part in linears)]

@@ -56,7 +56,9 @@ def run_script(rows: Rows, results: Path) -> None:
     def main(
         only: Annotated[list[str] | None, typer.Option(help=f"Rows to measure: {', '.join(rows)}; repeatable.")] = None,
         quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds: preliminary figures.")] = False,
-        json: Annotated[Path | None, typer.Option(help=f"Where to write the figures; a full run writes {results.name}.")] = None,
+        json: Annotated[
+            Path | None, typer.Option(help=f"Where to write the figures; a full run writes {results.name}.")
+        ] = None,
         device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     ) -> None:
         names = only or [name for name in rows if device == "cpu" or name in ON_CUDA]

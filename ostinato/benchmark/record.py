@@ -16,11 +16,19 @@ PEERS = ("jax", "keras", "matplotlib", "onnx", "onnxruntime")
 
 def save(rows: Sequence[Row], path: Path, *, quick: bool) -> None:
     """Write the figures and all that they depend on as JSON, and beside it the plot where matplotlib is installed."""
-    facts = {"date": date.today().isoformat(), "quick": quick, **environment(), "kernel": variant(), "thread_pool": pool()}
+    facts = {
+        "date": date.today().isoformat(),
+        "quick": quick,
+        **environment(),
+        "kernel": variant(),
+        "thread_pool": pool(),
+    }
     peers = {name: installed(name) for name in PEERS}
     told = [as_json(row) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**facts, "peers": peers, "rows": told}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps({**facts, "peers": peers, "rows": told}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     print(f"\nWritten: {path}")
     if peers["matplotlib"] is None:
         print("No plot: matplotlib is not installed; get it with: pip install 'ostinato[bench]'")
@@ -33,7 +41,11 @@ def as_json(row: Row) -> dict[str, Any]:
     """A row with the figures that follow from it."""
     told = asdict(row)
     for name, timing in row.timings.items():
-        shown = {"ratio": row.ratio(name), "share_of_matmul": row.share_of_matmul(name), "us_per_token": timing.us_per_token if timing.tokens else None}
+        shown = {
+            "ratio": row.ratio(name),
+            "share_of_matmul": row.share_of_matmul(name),
+            "us_per_token": timing.us_per_token if timing.tokens else None,
+        }
         told["timings"][name] |= shown
     for goal, entry in zip(row.goals, told["goals"], strict=True):
         entry["reached"] = goal.reached
@@ -55,7 +67,14 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         axes.plot([bound, goal.value], [height, height], color="0.8", zorder=1)
         axes.plot(bound, height, marker="|", markersize=16, markeredgewidth=2, color="black", zorder=2)
         axes.plot(goal.value, height, marker="o", color="tab:blue" if goal.reached else "tab:orange", zorder=3)
-        axes.annotate(f"{goal.value:.2f}", (goal.value, height), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8)
+        axes.annotate(
+            f"{goal.value:.2f}",
+            (goal.value, height),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     axes.set_yticks(range(len(goals)), [label for label, _ in reversed(goals)], fontsize=8)
     axes.set(xscale="log", xlabel="measured (dot) and to reach (bar); blue: reached", ylim=(-0.6, len(goals) - 0.2))
     figure.savefig(path, dpi=120)

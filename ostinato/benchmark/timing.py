@@ -82,7 +82,9 @@ class Calibration:
     def read(self) -> float:
         """Seconds that the arithmetic takes now."""
         start = time.perf_counter()
-        for _ in self._threads.map(hashlib.sha256, [self._block] * self._cores):  # without the interpreter's lock, and in no thread pool of a peer's
+        for _ in self._threads.map(
+            hashlib.sha256, [self._block] * self._cores
+        ):  # without the interpreter's lock, and in no thread pool of a peer's
             pass
         seconds = time.perf_counter() - start
         self.quickest = min(self.quickest, seconds)
@@ -105,7 +107,9 @@ class Sample(NamedTuple):
         return max(self.before, self.after) <= SLOW * quickest
 
 
-def interleave(sides: Mapping[str, Side], repeats: Mapping[str, int], rounds: int, calibration: Calibration) -> dict[str, list[Sample]]:
+def interleave(
+    sides: Mapping[str, Side], repeats: Mapping[str, int], rounds: int, calibration: Calibration
+) -> dict[str, list[Sample]]:
     """Take rounds until every side has `rounds` quiet samples, three times as many at most."""
     taken: dict[str, list[Sample]] = {name: [] for name in sides}
     before = calibration.read()
@@ -116,7 +120,9 @@ def interleave(sides: Mapping[str, Side], repeats: Mapping[str, int], rounds: in
             after = calibration.read()
             taken[name].append(Sample(seconds, before, after))
             before = after
-        if all(sum(sample.is_quiet(calibration.quickest) for sample in samples) >= rounds for samples in taken.values()):
+        if all(
+            sum(sample.is_quiet(calibration.quickest) for sample in samples) >= rounds for samples in taken.values()
+        ):
             break
     return taken
 
@@ -184,7 +190,11 @@ class Goal:
     def reached(self) -> bool | None:
         if self.value is None:
             return None
-        return self.value >= self.at_least if self.at_least is not None else self.at_most is None or self.value <= self.at_most
+        return (
+            self.value >= self.at_least
+            if self.at_least is not None
+            else self.at_most is None or self.value <= self.at_most
+        )
 
     def __str__(self) -> str:
         wanted = "" if self.at_least is None else f"at least {self.at_least:g}"
@@ -250,7 +260,9 @@ class Bench:
         self.calibration = Calibration()
         self.rows: list[Row] = []
 
-    def compare(self, name: str, work: str, sides: Mapping[str, Side | None], *, flops: float = 0.0, matmul: bool = True) -> Row:
+    def compare(
+        self, name: str, work: str, sides: Mapping[str, Side | None], *, flops: float = 0.0, matmul: bool = True
+    ) -> Row:
         """Check that the sides agree, then time them in turn; a side that is None is missing here.
 
         Raises:
@@ -258,12 +270,18 @@ class Bench:
         """
         present = {name: side for name, side in sides.items() if side is not None}
         row = Row(name, work, flops=flops, worst_error=check_agreement(present))
-        row.notes += [f"{name} is not installed; get it with: pip install 'ostinato[bench]'" for name in sides if name not in present]
+        row.notes += [
+            f"{name} is not installed; get it with: pip install 'ostinato[bench]'"
+            for name in sides
+            if name not in present
+        ]
         if matmul:
             present["matmul"] = matmul_side(self.device)
         repeats, rounds = plan(present, self.effort)
         samples = interleave(present, repeats, rounds, self.calibration)
-        row.timings = {name: Timing.of(taken, self.calibration.quickest, present[name]) for name, taken in samples.items()}
+        row.timings = {
+            name: Timing.of(taken, self.calibration.quickest, present[name]) for name, taken in samples.items()
+        }
         if any(timing.busy for timing in row.timings.values()):
             row.notes.append("the machine was busy in all samples of a side: these figures are not to be quoted")
         return row
@@ -292,10 +310,16 @@ def check_agreement(sides: Mapping[str, Side]) -> float | None:
     if len(answers) < 2:
         return None
     (first, mine), *others = answers.items()
-    errors = {(name, place): relative_error(b, a) for name, theirs in others for place, (a, b) in enumerate(zip(mine, theirs, strict=False))}
+    errors = {
+        (name, place): relative_error(b, a)
+        for name, theirs in others
+        for place, (a, b) in enumerate(zip(mine, theirs, strict=False))
+    }
     (name, place), worst = max(errors.items(), key=lambda item: item[1])
     if not worst <= CLOSE:
-        raise DisagreementError(f"{name} and {first} differ by {worst:.1e} in tensor {place} of their answers. Expected at most {CLOSE:g}: mend one of them.")
+        raise DisagreementError(
+            f"{name} and {first} differ by {worst:.1e} in tensor {place} of their answers. Expected at most {CLOSE:g}: mend one of them."
+        )
     return worst
 
 

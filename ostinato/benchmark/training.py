@@ -39,7 +39,12 @@ def rnn_step(bench: Bench) -> None:
         "nn.RNNCell loop": peers.textbook_step(loop, targets, ids, tokens=ids.numel()),
         "nn.RNN": peers.textbook_step(rnn, targets, ids, tokens=ids.numel()),
     }
-    row = bench.compare("rnn-step", "training step, embedding 8, RNN 16, last state, 64 × 20", sides, flops=3 * products(1, 8, 16) * ids.numel())
+    row = bench.compare(
+        "rnn-step",
+        "training step, embedding 8, RNN 16, last state, 64 × 20",
+        sides,
+        flops=3 * products(1, 8, 16) * ids.numel(),
+    )
     row.expect("nn.RNNCell loop", at_least=2.5)
     row.expect("nn.RNN", at_least=1.5)
     bench.add(row)
@@ -56,7 +61,9 @@ def bigru_step(bench: Bench) -> None:
         "Keras on JAX": optional(lambda: peers.keras_step(gru, ids, targets)),
     }
     flops = 3 * products(3, 16, 32, directions=2) * ids.numel()
-    row = bench.compare("bigru-step", "training step, embedding 16, BiGRU 32, attention pooling, 32 × 50", sides, flops=flops)
+    row = bench.compare(
+        "bigru-step", "training step, embedding 16, BiGRU 32, attention pooling, 32 × 50", sides, flops=flops
+    )
     row.expect("nn.GRU", at_least=6)
     row.expect("Keras on JAX", at_least=2.5)
     bench.add(row)
@@ -81,7 +88,9 @@ def imdb_epoch(bench: Bench, *, full: bool = False) -> None:
     row = bench.compare("imdb-epoch", work, sides, flops=3 * products(4, 64, 128, num_layers=2) * tokens)
     row.expect("nn.LSTM packed", at_least=50)
     if every > 1:
-        row.notes.append(f"nn.LSTM packed: one batch in {every} of a shuffled epoch, evenly over tokens times longest, its time scaled; --full runs all")
+        row.notes.append(
+            f"nn.LSTM packed: one batch in {every} of a shuffled epoch, evenly over tokens times longest, its time scaled; --full runs all"
+        )
     bench.add(row)
 
 
@@ -111,7 +120,11 @@ def our_epoch(model: Classifier, data: Labelled, config: TrainingConfig) -> Side
     """One epoch as `ostinato train` runs it, without the validation that the textbook's loop lacks too."""
     config = config.model_copy(update={"max_epochs": 1, "device": "cpu", "patience": None})
     first = data.at(torch.arange(8))
-    return Side(lambda: training.train(model, data, None, config, objective=Classification()), lambda: our_answer(model, first), len(data.sequences.values))
+    return Side(
+        lambda: training.train(model, data, None, config, objective=Classification()),
+        lambda: our_answer(model, first),
+        len(data.sequences.values),
+    )
 
 
 def our_answer(model: Classifier, batch: Labelled) -> list[Tensor]:
@@ -153,7 +166,11 @@ def fair_share(lengths: Tensor, every: int, batch_size: int = 32) -> tuple[list[
 
 def pad_batch(reviews: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
     ids, targets = zip(*reviews, strict=True)
-    return pad_sequence(list(ids), batch_first=True), torch.tensor([len(review) for review in ids]), torch.stack(targets)
+    return (
+        pad_sequence(list(ids), batch_first=True),
+        torch.tensor([len(review) for review in ids]),
+        torch.stack(targets),
+    )
 
 
 def imdb_epoch_full(bench: Bench) -> None:
@@ -162,4 +179,3 @@ def imdb_epoch_full(bench: Bench) -> None:
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {"rnn-step": rnn_step, "bigru-step": bigru_step, "imdb-epoch": imdb_epoch}
-

@@ -1,12 +1,12 @@
 """The command line: parse, call, print. Everything heavy is imported by the command that needs it.
 
-    training      train, evaluate, predict
-    explaining    explain, trace, report
-    comparing     compare
-    tuning        tune
-    data          data list, data show, data audit; init and schema: configs to start from
-    machine       doctor, benchmark
-    arguments     what several commands take, and what their arguments stand for
+training      train, evaluate, predict
+explaining    explain, trace, report
+comparing     compare
+tuning        tune
+data          data list, data show, data audit; init and schema: configs to start from
+machine       doctor, benchmark
+arguments     what several commands take, and what their arguments stand for
 """
 
 import io
@@ -57,7 +57,9 @@ def main() -> None:
     except BrokenPipeError:  # who read our output has gone, as `| head` does; nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except OSError as error:  # what no part of ours reads or writes by name: mostly standard output, when the disk is full
+    except (
+        OSError
+    ) as error:  # what no part of ours reads or writes by name: mostly standard output, when the disk is full
         if error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
         _fail(f"{error.filename or 'the output'}: {error.strerror}. Make room, or choose another place.")

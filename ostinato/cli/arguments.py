@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from ostinato.estimators import SequenceClassifier, SequenceTagger
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")
+]
 FileSettings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="data.KEY=VALUE", help="Read the file otherwise than the training data, as data.text_column=review; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="data.KEY=VALUE",
+        help="Read the file otherwise than the training data, as data.text_column=review; repeatable.",
+    ),
 ]
 
 
@@ -39,7 +45,9 @@ def config_of(what: str, settings: list[str]) -> "tuple[Config, str]":
     if what.endswith(".toml"):
         return override(read_config(Path(what)), settings), Path(what).stem
     if is_data_file(what):
-        raise ConfigError(f"{what} is a data file. Write a config for it first: ostinato init {shlex.quote(what)} > config.toml")
+        raise ConfigError(
+            f"{what} is a data file. Write a config for it first: ostinato init {shlex.quote(what)} > config.toml"
+        )
     return override(look_up(PRESETS, what, "preset")(), settings), what
 
 
@@ -58,8 +66,14 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
         return override(config, settings)
     if what.endswith(".toml") or what in PRESETS:
         return config_of(what, settings)[0]
-    name = what if what in NAMED else look_up({each: each for each in (*PRESETS, *NAMED, *CORPORA)}, what, "preset or data set")
-    return override(Config(task="tagging" if name in CORPORA else "classification", data=DataConfig(name=name)), settings)
+    name = (
+        what
+        if what in NAMED
+        else look_up({each: each for each in (*PRESETS, *NAMED, *CORPORA)}, what, "preset or data set")
+    )
+    return override(
+        Config(task="tagging" if name in CORPORA else "classification", data=DataConfig(name=name)), settings
+    )
 
 
 def is_data_file(what: str) -> bool:
@@ -75,21 +89,29 @@ def reading(run: Path, file: Path, settings: list[str], task: "TaskName" = "clas
 
     for setting in settings:
         if not setting.startswith("data."):
-            raise ConfigError(f"--set {setting}: the model is trained already. Set only how the file is read, for example: --set data.text_column=review")
+            raise ConfigError(
+                f"--set {setting}: the model is trained already. Set only how the file is read, for example: --set data.text_column=review"
+            )
     own = run / "config.toml"
     data = read_config(own).data if own.exists() else DataConfig(path=str(file))
     elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column"))
     if ending_of(file) in (ENDINGS if task == "classification" else TAGGED_ENDINGS):
         elsewhere["format"] = None
-    return override(Config(task=task, data=data.model_copy(update={**elsewhere, "path": str(file), "vectors": None})), settings).data
+    return override(
+        Config(task=task, data=data.model_copy(update={**elsewhere, "path": str(file), "vectors": None})), settings
+    ).data
 
 
-def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Record]":
+def records_of(
+    model: "SequenceClassifier", run: Path, file: str | None, text: list[str] | None, settings: list[str]
+) -> "Iterator[Record]":
     """The sequences of --text, of standard input, or of a file."""
     from ostinato import prediction
 
     if text:
-        return prediction.typed(((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer)
+        return prediction.typed(
+            ((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer
+        )
     if file == "-":
         return prediction.typed(prediction.lines(sys.stdin.buffer), model.encoder_.tokenizer)
     from ostinato.data.readers import read_records
@@ -98,7 +120,9 @@ def records_of(model: "SequenceClassifier", run: Path, file: str | None, text: l
     return read_records(path, reading(run, path, settings), labelled=False)
 
 
-def sentences_of(tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Sentence]":
+def sentences_of(
+    tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str]
+) -> "Iterator[Sentence]":
     """The sentences of --text, of standard input (a text a line), or of a file."""
     from ostinato import prediction, tag_prediction
     from ostinato.data.tagged import read_sentences
@@ -108,7 +132,9 @@ def sentences_of(tagger: "SequenceTagger", run: Path, file: str | None, text: li
     if file == "-":
         return tag_prediction.from_texts(prediction.lines(sys.stdin.buffer))
     path = Path(str(file))
-    return tag_prediction.with_known_features(tagger, read_sentences(path, reading(run, path, settings, "tagging"), labelled=False))
+    return tag_prediction.with_known_features(
+        tagger, read_sentences(path, reading(run, path, settings, "tagging"), labelled=False)
+    )
 
 
 def interrupt(number: int, frame: Any) -> None:

@@ -14,16 +14,29 @@ from ostinato.errors import ConfigError
 
 def compare(
     what: Annotated[str | None, typer.Argument(metavar="PRESET|CONFIG.TOML", help="The config that is varied.")] = None,
-    vary: Annotated[list[str] | None, typer.Option("--vary", metavar="TABLE.KEY=A,B,…", help="A key and its values; repeatable.")] = None,
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", metavar="TABLE.KEY=A,B,…", help="A key and its values; repeatable.")
+    ] = None,
     settings: Settings = None,
     seeds: Annotated[str, typer.Option(help="How many seeds (5), or which (0,1,2).")] = "5",
-    folds: Annotated[int | None, typer.Option(help="Cross-validate: cut the rows into so many folds, each the test split once.")] = None,
-    match: Annotated[str, typer.Option(help="parameters: adjust the hidden size until all have as many; none: leave it.")] = "parameters",
-    metric: Annotated[str | None, typer.Option(help="What models are compared by; by default accuracy, F1 of taggers that are trained for it.")] = None,
-    budget_trials: Annotated[int, typer.Option(help="Tune each combination by so many trials before it is trained.")] = 0,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validate: cut the rows into so many folds, each the test split once.")
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="parameters: adjust the hidden size until all have as many; none: leave it.")
+    ] = "parameters",
+    metric: Annotated[
+        str | None,
+        typer.Option(help="What models are compared by; by default accuracy, F1 of taggers that are trained for it."),
+    ] = None,
+    budget_trials: Annotated[
+        int, typer.Option(help="Tune each combination by so many trials before it is trained.")
+    ] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes side by side; by default one a core.")] = None,
     out: Annotated[Path | None, typer.Option(help="The comparison's folder; by default runs/compare-NAME.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Go on with a comparison that was stopped.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Go on with a comparison that was stopped.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train every combination of the varied keys with every seed, and say which differ.
@@ -32,9 +45,13 @@ def compare(
     their number. Finished runs are kept: the same command, or --resume, goes on where it stopped. Exit status 1: a run failed.
     """
     if (what is None) == (resume is None):
-        raise ConfigError(f"Give either a preset or config file, or --resume FOLDER. Presets: {', '.join(preset_names())}.")
+        raise ConfigError(
+            f"Give either a preset or config file, or --resume FOLDER. Presets: {', '.join(preset_names())}."
+        )
     if resume is not None and (vary or settings or out):
-        raise ConfigError("--resume goes on with the comparison's own plan and folder. Leave --vary, --set and --out away, or start a new one.")
+        raise ConfigError(
+            "--resume goes on with the comparison's own plan and folder. Leave --vary, --set and --out away, or start a new one."
+        )
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: expected at least 1 process.")
     from ostinato.comparison.compare import run_comparison
@@ -57,7 +74,9 @@ def compare(
     try:
         results = run_comparison(plan, folder, processes=jobs, progress=progress)
     except KeyboardInterrupt:
-        progress.say(f"Stopped; what was done is kept. Go on with: ostinato compare --resume {shlex.quote(str(folder))}")
+        progress.say(
+            f"Stopped; what was done is kept. Go on with: ostinato compare --resume {shlex.quote(str(folder))}"
+        )
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -15,14 +15,22 @@ def data_list(as_json: Json = False) -> None:
     from ostinato.data.named import NAMED
     from ostinato.data.tagged import CORPORA
 
-    sets = {name: {"description": each.description, "size": each.size, "tokenizer": each.tokenizer} for name, each in NAMED.items()}
-    sets |= {name: {"description": each.description, "size": each.size, "tokenizer": "tagged words"} for name, each in CORPORA.items()}
+    sets = {
+        name: {"description": each.description, "size": each.size, "tokenizer": each.tokenizer}
+        for name, each in NAMED.items()
+    }
+    sets |= {
+        name: {"description": each.description, "size": each.size, "tokenizer": "tagged words"}
+        for name, each in CORPORA.items()
+    }
     if as_json:
         typer.echo(json.dumps(sets))
         return
     from ostinato import summary
 
-    summary.print_table(("name", "tokenizer", "what"), [(name, each["tokenizer"], each["description"]) for name, each in sets.items()])
+    summary.print_table(
+        ("name", "tokenizer", "what"), [(name, each["tokenizer"], each["description"]) for name, each in sets.items()]
+    )
 
 
 def data_show(
@@ -45,7 +53,12 @@ def data_show(
     facts |= {"source": named.source, "found": data.source}
     first = list(zip(map(_plain, data.train.sequences[:rows]), data.train.labels[:rows], strict=True))
     if as_json:
-        typer.echo(json.dumps({**facts, "rows": [{"sequence": sequence, "label": label} for sequence, label in first]}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {**facts, "rows": [{"sequence": sequence, "label": label} for sequence, label in first]},
+                ensure_ascii=False,
+            )
+        )
         return
     for key, value in facts.items():
         typer.echo(f"{key}: {value}")
@@ -60,7 +73,11 @@ def _show_corpus(name: str, rows: int, as_json: bool) -> None:
     facts = {"name": name, "description": corpus.description, "size": corpus.size, "source": corpus.source}
     first = corpus.load(())["train"][:rows]
     if as_json:
-        typer.echo(json.dumps({**facts, "rows": [{"tokens": each.words, "tags": each.tags} for each in first]}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {**facts, "rows": [{"tokens": each.words, "tags": each.tags} for each in first]}, ensure_ascii=False
+            )
+        )
         return
     for key, value in facts.items():
         typer.echo(f"{key}: {value}")
@@ -69,7 +86,12 @@ def _show_corpus(name: str, rows: int, as_json: bool) -> None:
 
 
 def data_audit(
-    what: Annotated[str, typer.Argument(metavar="PRESET|CONFIG.TOML|NAME|FILE", help="A preset, a config, a named data set, or a data file.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="PRESET|CONFIG.TOML|NAME|FILE", help="A preset, a config, a named data set, or a data file."
+        ),
+    ],
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +105,11 @@ def data_audit(
     typer.echo(json.dumps(prepared.audit_facts(), ensure_ascii=False) if as_json else "\n".join(prepared.audit_lines()))
 
 
-def init(what: Annotated[str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to guess a config for.")]) -> None:
+def init(
+    what: Annotated[
+        str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to guess a config for.")
+    ],
+) -> None:
     """Print a config: a preset's, or a guess for a data file.
 
     Columns, tokenizer and splits are guessed from the file's first rows, and each guess is said in a comment.

@@ -17,16 +17,30 @@ if TYPE_CHECKING:
 
 def explain(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
-    file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or -; by default rows of the run's own test split.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE|-", help="A data file, or -; by default rows of the run's own test split."),
+    ] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
-    method: Annotated[str, typer.Option(help="Or gradient-x-input, occlusion, attention, in-silico-mutagenesis.")] = "integrated-gradients",
+    method: Annotated[
+        str, typer.Option(help="Or gradient-x-input, occlusion, attention, in-silico-mutagenesis.")
+    ] = "integrated-gradients",
     label: Annotated[str | None, typer.Option(help="The class or tag to explain; by default the answer.")] = None,
     token: Annotated[
         list[int] | None,
-        typer.Option(min=1, metavar="N", help="Of a tagger, explain the Nth word of each sentence, not the entities found; repeatable."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Of a tagger, explain the Nth word of each sentence, not the entities found; repeatable.",
+        ),
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="At most so many sequences; by default 5 of the test split, all of a file.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page, and pictures there.")] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many sequences; by default 5 of the test split, all of a file."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page, and pictures there.")
+    ] = None,
     settings: FileSettings = None,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +60,9 @@ def explain(
         _show_tags(_explained_tags(model, chosen, method, label, token), out, as_json)
         return
     if token:
-        raise ConfigError(f"--token {token[0]}: is for taggers, and {run} is a classifier, which gives a sequence one label. Leave it away.")
+        raise ConfigError(
+            f"--token {token[0]}: is for taggers, and {run} is a classifier, which gives a sequence one label. Leave it away."
+        )
     if file is None and not text:
         from ostinato.runs import test_examples
 
@@ -66,7 +82,9 @@ def explain(
         typer.echo(f"Written: {out / 'explanations.html'}", err=True)
 
 
-def _sentences(tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str], rows: int | None) -> "list[Sentence]":
+def _sentences(
+    tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str], rows: int | None
+) -> "list[Sentence]":
     """What a tagger is to be asked about; by default sentences of the test split in which it found an entity."""
     from itertools import islice
 
@@ -77,7 +95,9 @@ def _sentences(tagger: "SequenceTagger", run: Path, file: str | None, text: list
     return list(islice(sentences_of(tagger, run, file, text, settings), rows))
 
 
-def _explained_tags(tagger: "SequenceTagger", sentences: "list[Sentence]", method: str, tag: str | None, numbers: list[int] | None) -> "ExplainedTags":
+def _explained_tags(
+    tagger: "SequenceTagger", sentences: "list[Sentence]", method: str, tag: str | None, numbers: list[int] | None
+) -> "ExplainedTags":
     """The explanations of the words of these numbers, counted from 1."""
     from ostinato.explanation.tag_records import explain_sentences
     from ostinato.progress import Progress
@@ -85,7 +105,9 @@ def _explained_tags(tagger: "SequenceTagger", sentences: "list[Sentence]", metho
     for sentence in sentences:
         for number in numbers or []:
             if number > len(sentence.words):
-                raise ConfigError(f"--token {number}: {sentence.place} has {len(sentence.words)} words. Choose from 1 to {len(sentence.words)}.")
+                raise ConfigError(
+                    f"--token {number}: {sentence.place} has {len(sentence.words)} words. Choose from 1 to {len(sentence.words)}."
+                )
     tokens = [number - 1 for number in numbers] if numbers else None
     return explain_sentences(tagger, sentences, method=method, tag=tag, tokens=tokens, progress=Progress())
 
@@ -107,7 +129,10 @@ def _show_tags(explained: "ExplainedTags", out: Path | None, as_json: bool) -> N
 
 def trace(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
-    text: Annotated[str | None, typer.Option(metavar="SEQUENCE", help="The sequence; by default the first row of the run's own test split.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="SEQUENCE", help="The sequence; by default the first row of the run's own test split."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Also draw it there.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -10,7 +10,10 @@ from ostinato.cli.arguments import Json
 
 
 def doctor(
-    model: Annotated[Path | None, typer.Option(metavar="RUN", help="A run or model file: also show the engine of each of its layers.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="A run or model file: also show the engine of each of its layers."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Versions, engine, threads, device, and what is missing."""
@@ -28,10 +31,16 @@ def doctor(
 
 
 def benchmark(
-    rows: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help="What to measure; by default six rows.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Half a minute a row, and not two seconds: figures to quote.")] = False,
+    rows: Annotated[
+        list[str] | None, typer.Argument(metavar="[ROW]...", help="What to measure; by default six rows.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Half a minute a row, and not two seconds: figures to quote.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Also keep the figures, and beside them a plot.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Also keep the figures, and beside them a plot.")
+    ] = None,
     every: Annotated[bool, typer.Option("--list", help="Name the rows, and measure nothing.")] = False,
 ) -> None:
     """Time the engines and their peers on this machine, and say which engine `auto` picks here and why."""

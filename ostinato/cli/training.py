@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json, Settings, config_of, preset_names, reading, records_of, sentences_of
+from ostinato.cli.arguments import (
+    FileSettings,
+    Json,
+    Settings,
+    config_of,
+    preset_names,
+    reading,
+    records_of,
+    sentences_of,
+)
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,11 +30,15 @@ PredictionFormat = Literal["jsonl", "conll", "text"]
 
 
 def train(
-    what: Annotated[str | None, typer.Argument(metavar="PRESET|CONFIG.TOML", help="A preset's name, or a config file.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="PRESET|CONFIG.TOML", help="A preset's name, or a config file.")
+    ] = None,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make; by default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
-    with_report: Annotated[bool, typer.Option("--report", help="Write report.html into the run folder at the end.")] = False,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Write report.html into the run folder at the end.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a classifier or tagger into a run folder.
@@ -33,9 +46,13 @@ def train(
     The test split is scored once, beside what the model must beat; --resume goes on with a run that was stopped.
     """
     if (what is None) == (resume is None):
-        raise ConfigError(f"Give either a preset or config file, or --resume RUN. Presets: {', '.join(preset_names())}.")
+        raise ConfigError(
+            f"Give either a preset or config file, or --resume RUN. Presets: {', '.join(preset_names())}."
+        )
     if resume is not None and (settings or out):
-        raise ConfigError("--resume goes on with the run's own config and folder. Leave --set and --out away, or start a new run.")
+        raise ConfigError(
+            "--resume goes on with the run's own config and folder. Leave --set and --out away, or start a new run."
+        )
     from ostinato import runs, summary
     from ostinato.progress import Progress
 
@@ -61,7 +78,9 @@ def train(
 
         page = report_run(Path(str(folder)), progress=progress)
     if as_json:
-        typer.echo(json.dumps({"run": str(folder), **({"report": str(page)} if page else {}), **figures}, ensure_ascii=False))
+        typer.echo(
+            json.dumps({"run": str(folder), **({"report": str(page)} if page else {}), **figures}, ensure_ascii=False)
+        )
     else:
         summary.print_results([(Path(str(folder)), figures)])
         if page is not None:
@@ -70,7 +89,9 @@ def train(
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
-    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="A labelled file; by default the run's own test split.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="DATA", help="A labelled file; by default the run's own test split.")
+    ] = None,
     settings: FileSettings = None,
     as_json: Json = False,
 ) -> None:
@@ -96,12 +117,18 @@ def evaluate(
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
-    file: Annotated[str | None, typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input."),
+    ] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     settings: FileSettings = None,
     form: Annotated[
         PredictionFormat | None,
-        typer.Option("--format", help="A tagger's answers: jsonl, conll (columns), or text, in colours; by default text on a terminal, else jsonl."),
+        typer.Option(
+            "--format",
+            help="A tagger's answers: jsonl, conll (columns), or text, in colours; by default text on a terminal, else jsonl.",
+        ),
     ] = None,
 ) -> None:
     """Print a JSON line for each sequence, in order; for a tagger also columns or coloured text.
@@ -110,16 +137,24 @@ def predict(
     events are given as JSON arrays, a tagger's sentences as text.
     """
     if (file is None) == (not text):
-        raise ConfigError("Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE.")
+        raise ConfigError(
+            "Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE."
+        )
     from ostinato import prediction
     from ostinato.estimators import SequenceTagger, load
 
     model = load(run)
     if isinstance(model, SequenceTagger):
-        _tag(model, sentences_of(model, run, file, text, settings or []), form or ("text" if sys.stdout.isatty() else "jsonl"))
+        _tag(
+            model,
+            sentences_of(model, run, file, text, settings or []),
+            form or ("text" if sys.stdout.isatty() else "jsonl"),
+        )
         return
     if form not in (None, "jsonl"):
-        raise ConfigError(f"--format {form}: is for taggers, and {run} is a classifier. Leave it away: the answers are JSON lines.")
+        raise ConfigError(
+            f"--format {form}: is for taggers, and {run} is a classifier. Leave it away: the answers are JSON lines."
+        )
     for line in prediction.json_lines(model, records_of(model, run, file, text, settings or [])):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -25,7 +25,9 @@ from ostinato.versions import environment
 BASE, RESULTS, TABLE = "base.toml", "comparison.json", "comparison.csv"
 
 
-def run_comparison(plan: Plan, folder: Path, *, processes: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def run_comparison(
+    plan: Plan, folder: Path, *, processes: int | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Train every run that is not finished yet, measure what each combination costs, and write what was found.
 
     Args:
@@ -59,7 +61,9 @@ def refuse_other(plan: Plan, folder: Path) -> None:
     """Refuse a place where something other than this comparison is."""
     if (folder / PLAN).exists():
         if json.loads((folder / PLAN).read_text(encoding="utf-8")) != plan.to_json():
-            raise RunError(f"{folder}: holds another comparison. Choose another --out, or go on with that one: ostinato compare --resume {folder}")
+            raise RunError(
+                f"{folder}: holds another comparison. Choose another --out, or go on with that one: ostinato compare --resume {folder}"
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
 
@@ -78,21 +82,31 @@ def _tuned(plan: Plan, combination: Combination, folder: Path, progress: Progres
     """The combination with what a search found best for it; what is varied or matched stays."""
     fixed = [*plan.vary, HIDDEN] if plan.match == "parameters" else list(plan.vary)
     progress.say(f"Tuning {combination.name}: {plan.trials} trials.")
-    found = tune(make_search(combination.config, trials=plan.trials, fixed=fixed), folder / "tuning" / slug(combination.settings), progress=progress)
+    found = tune(
+        make_search(combination.config, trials=plan.trials, fixed=fixed),
+        folder / "tuning" / slug(combination.settings),
+        progress=progress,
+    )
     return replace(combination, config=best_config(found))
 
 
-def _train(plan: Plan, combinations: Sequence[Combination], folder: Path, processes: int | None, progress: Progress) -> list[Outcome]:
+def _train(
+    plan: Plan, combinations: Sequence[Combination], folder: Path, processes: int | None, progress: Progress
+) -> list[Outcome]:
     """The outcome of every job, in the plan's order."""
     jobs = plan.jobs(combinations)
-    outcomes = {job.folder: Outcome(job, figures, None) for job in jobs if (figures := _finished(job, plan, folder)) is not None}
+    outcomes = {
+        job.folder: Outcome(job, figures, None) for job in jobs if (figures := _finished(job, plan, folder)) is not None
+    }
     missing = [job for job in jobs if job.folder not in outcomes]
     if outcomes:
         progress.say(f"{len(outcomes)} of {len(jobs)} runs are finished already.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     side_by_side = max(1, min(processes or cores, len(missing)))
     started, before = time.monotonic(), len(outcomes)
-    for outcome in train_all(missing, folder, plan.lengths, processes=side_by_side, threads=max(1, cores // side_by_side)):
+    for outcome in train_all(
+        missing, folder, plan.lengths, processes=side_by_side, threads=max(1, cores // side_by_side)
+    ):
         outcomes[outcome.job.folder] = outcome
         left = (time.monotonic() - started) / (len(outcomes) - before) * (len(jobs) - len(outcomes))
         progress.say(f"[{len(outcomes)}/{len(jobs)}] {outcome.job}: {_told(outcome, plan.metric)}{time_left(left)}")
@@ -114,11 +128,17 @@ def _told(outcome: Outcome, metric: str) -> str:
     return f"{metric.replace('_', ' ')} {outcome.figures['test'][metric]:.3f}, {outcome.figures['training']['seconds']:.1f} s"
 
 
-def _costs(combinations: Sequence[Combination], outcomes: Sequence[Outcome], folder: Path, progress: Progress) -> dict[str, Any]:
+def _costs(
+    combinations: Sequence[Combination], outcomes: Sequence[Outcome], folder: Path, progress: Progress
+) -> dict[str, Any]:
     """What each combination's first finished model costs, by the combination's name; measured once."""
     costs = {}
     for combination in progress.track(list(combinations), "measuring cost"):
-        finished = [each.job for each in outcomes if each.job.combination.settings == combination.settings and each.figures is not None]
+        finished = [
+            each.job
+            for each in outcomes
+            if each.job.combination.settings == combination.settings and each.figures is not None
+        ]
         kept = folder / "cost" / f"{slug(combination.settings)}.json"
         if kept.exists():
             costs[combination.name] = json.loads(kept.read_text(encoding="utf-8"))

@@ -62,7 +62,9 @@ def _measure(pipe: Connection, run: Path) -> None:
 
     def milliseconds(size: int, count: int) -> np.ndarray:
         """Of batches of `size` test sequences, one after the other."""
-        batches = [test.at(torch.arange(start, start + size) % num_test) for start in range(0, size * (count + WARM_UP), size)]
+        batches = [
+            test.at(torch.arange(start, start + size) % num_test) for start in range(0, size * (count + WARM_UP), size)
+        ]
         return np.array([1000 * _timed(partial(prepared.answer, model, batch)) for batch in batches][WARM_UP:])
 
     one, many = milliseconds(1, LATENCIES), milliseconds(BATCH, BATCHES)

@@ -20,7 +20,9 @@ def predictions_file(run: Path, length: int | None) -> Path:
     return run / ("predictions.parquet" if length is None else f"predictions-length-{length}.parquet")
 
 
-def test_at_lengths(run: Path, config: Config, lengths: Sequence[int], prepared: PreparedClassification) -> dict[str, dict[str, Any]]:
+def test_at_lengths(
+    run: Path, config: Config, lengths: Sequence[int], prepared: PreparedClassification
+) -> dict[str, dict[str, Any]]:
     """Metrics at each length; the answers are kept in the run's folder.
 
     The sequences are drawn by the data's seed, the same for every model. Those that training met are left out, so that

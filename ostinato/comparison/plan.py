@@ -95,7 +95,9 @@ class Plan:
         for values in itertools.product(*self.vary.values()):
             settings = dict(zip(self.vary, map(text_of, values), strict=True))
             try:
-                config = override(self.base, [f"{key}={toml_text(value)}" for key, value in zip(self.vary, values, strict=True)])
+                config = override(
+                    self.base, [f"{key}={toml_text(value)}" for key, value in zip(self.vary, values, strict=True)]
+                )
             except ConfigError as error:
                 faults += [line.removeprefix("--set: ") for line in str(error).splitlines()]
                 continue
@@ -116,7 +118,14 @@ class Plan:
 
 
 def make_plan(
-    base: Config, vary: Sequence[str], *, seeds: str = "5", folds: int | None = None, match: str = "parameters", metric: str | None = None, trials: int = 0
+    base: Config,
+    vary: Sequence[str],
+    *,
+    seeds: str = "5",
+    folds: int | None = None,
+    match: str = "parameters",
+    metric: str | None = None,
+    trials: int = 0,
 ) -> Plan:
     """Read what was asked for; nothing is trained, and nothing is missing that could be told now.
 
@@ -173,20 +182,30 @@ def read_plan(folder: Path) -> Plan:
         check_format(path, int(content.pop("format")))
         return Plan(parse_toml(content.pop("config"), str(path)), **content)
     except FileNotFoundError:
-        raise RunError(f"{folder}: is not a comparison: it holds no {PLAN}. Start one with: ostinato compare PRESET --vary … --out {folder}") from None
+        raise RunError(
+            f"{folder}: is not a comparison: it holds no {PLAN}. Start one with: ostinato compare PRESET --vary … --out {folder}"
+        ) from None
     except (ValueError, KeyError, TypeError):
-        raise RunError(f"{path}: altered, not the plan that was written. Copy the folder again, or compare anew.") from None
+        raise RunError(
+            f"{path}: altered, not the plan that was written. Copy the folder again, or compare anew."
+        ) from None
 
 
 def describe(settings: dict[str, str]) -> str:
     """Varied settings in a few words: the cell's name says enough of it."""
-    told = [value if key in ("model.cell", "model.pooling") else f"{key.rpartition('.')[2]} {value}" for key, value in settings.items()]
+    told = [
+        value if key in ("model.cell", "model.pooling") else f"{key.rpartition('.')[2]} {value}"
+        for key, value in settings.items()
+    ]
     return ", ".join(told) or "the config"
 
 
 def slug(settings: dict[str, str]) -> str:
     """Varied settings as a folder's name."""
-    return re.sub(r"[^\w.=,+-]+", "_", ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in settings.items())) or "config"
+    return (
+        re.sub(r"[^\w.=,+-]+", "_", ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in settings.items()))
+        or "config"
+    )
 
 
 def text_of(value: Any) -> str:
@@ -240,7 +259,9 @@ def _seeds(text: str, faults: list[str]) -> list[int]:
         numbers = list(range(numbers[0]))
     repeated = sorted({number for number in numbers if numbers.count(number) > 1})
     if repeated:
-        faults.append(f"--seeds {text}: {', '.join(map(str, repeated))} given more than once: the same run twice is no evidence. Give each seed once.")
+        faults.append(
+            f"--seeds {text}: {', '.join(map(str, repeated))} given more than once: the same run twice is no evidence. Give each seed once."
+        )
     if not numbers:
         faults.append("--seeds 0: expected at least one seed.")
     return numbers
@@ -248,7 +269,9 @@ def _seeds(text: str, faults: list[str]) -> list[int]:
 
 def _is_length(base: Config, value: Any, faults: list[str]) -> bool:
     if not is_generated(base.data):
-        faults.append(f"--vary {LENGTH}: {base.data.name or base.data.path} is not generated: its sequences have the lengths they have.")
+        faults.append(
+            f"--vary {LENGTH}: {base.data.name or base.data.path} is not generated: its sequences have the lengths they have."
+        )
     elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
         faults.append(f"--vary {LENGTH}: {value!r} is not a length. Write for example: --vary data.length=20,200,2000")
     else:

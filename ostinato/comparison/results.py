@@ -13,7 +13,17 @@ from ostinato.comparison.lengths import predictions_file
 from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
 from ostinato.comparison.workers import Outcome
 from ostinato.evaluation.bootstrap import bootstrap_intervals
-from ostinato.evaluation.statistics import METRICS_OF, Scored, compare, holm, score_seeds, score_sentences, seed_interval, sentence, verdict
+from ostinato.evaluation.statistics import (
+    METRICS_OF,
+    Scored,
+    compare,
+    holm,
+    score_seeds,
+    score_sentences,
+    seed_interval,
+    sentence,
+    verdict,
+)
 from ostinato.evaluation.tagging import bootstrap_sentences, sentence_counts
 from ostinato.scoring import Predictions, read_predictions
 from ostinato.tasks.tagging import PREDICTIONS, read_tags
@@ -30,7 +40,9 @@ class Answers(NamedTuple):
     interval: tuple[float, float]
 
 
-def summarise(plan: Plan, combinations: Sequence[Combination], outcomes: Sequence[Outcome], costs: dict[str, Any], folder: Path) -> dict[str, Any]:
+def summarise(
+    plan: Plan, combinations: Sequence[Combination], outcomes: Sequence[Outcome], costs: dict[str, Any], folder: Path
+) -> dict[str, Any]:
     """All that the comparison found, as JSON values: `runs`, `summary`, `pairs`."""
     rows = [row for combination in combinations for row in _answers(plan, combination, outcomes, folder)]
     return {
@@ -53,13 +65,19 @@ def to_csv(results: dict[str, Any]) -> str:
     for run in results["runs"]:
         known = {**run, **run.get("test", {})}
         shared = [*(run["settings"].get(key, "") for key in settings), run["seed"], run["fold"], run["status"]]
-        writer.writerow(["" if cell is None else cell for cell in [*shared, *(known.get(name) for name in figures), run["reason"]]])
+        writer.writerow(
+            ["" if cell is None else cell for cell in [*shared, *(known.get(name) for name in figures), run["reason"]]]
+        )
     return text.getvalue()
 
 
 def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path) -> Iterable[Answers]:
     """The combination's answers; at each length where lengths are varied. A seed counts when all its folds are there."""
-    finished = [outcome for outcome in outcomes if outcome.job.combination.settings == combination.settings and outcome.figures is not None]
+    finished = [
+        outcome
+        for outcome in outcomes
+        if outcome.job.combination.settings == combination.settings and outcome.figures is not None
+    ]
     by_seed = {seed: [outcome for outcome in finished if outcome.job.seed == seed] for seed in plan.seeds}
     whole = {seed: runs for seed, runs in by_seed.items() if len(runs) == (plan.base.data.folds or 1)}
     if not whole:
@@ -69,11 +87,19 @@ def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], 
         return
     lengths: Sequence[int | None] = plan.lengths or [None]
     for length in lengths:
-        read = [_pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs]) for runs in whole.values()]
+        read = [
+            _pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs])
+            for runs in whole.values()
+        ]
         scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), plan.metric)
-        low, high = seed_interval(scored.scores, plan.metric) or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
+        low, high = (
+            seed_interval(scored.scores, plan.metric)
+            or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
+        )
         settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
-        yield Answers(settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, (low, high))
+        yield Answers(
+            settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, (low, high)
+        )
 
 
 def _tagged(plan: Plan, combination: Combination, runs: list[Outcome], folder: Path) -> Answers:
@@ -96,7 +122,9 @@ def _pooled(folds: Sequence[Predictions]) -> Predictions:
     """The answers to all folds, in an order that does not depend on the folds'."""
     places = [place for fold in folds for place in fold.places]
     order = sorted(range(len(places)), key=places.__getitem__)
-    targets, probabilities = (np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities"))
+    targets, probabilities = (
+        np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities")
+    )
     return Predictions([places[row] for row in order], targets, probabilities)
 
 
@@ -124,7 +152,9 @@ def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
 
 def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[str, Any]) -> dict[str, Any]:
     figures = [run.figures for run in row.outcomes if run.figures is not None]
-    failed = [each for each in outcomes if each.job.combination.settings == row.combination.settings and each.figures is None]
+    failed = [
+        each for each in outcomes if each.job.combination.settings == row.combination.settings and each.figures is None
+    ]
     own = LENGTH not in row.settings
     return {
         "name": describe(row.settings),

@@ -11,8 +11,24 @@ def comparison_headings(results: dict[str, Any]) -> list[str]:
     """The columns of the table, in the terminal and on the page."""
     keys = list(dict.fromkeys(key for row in results["summary"] for key in row["settings"]))
     metric = results["metric"].replace("_", " ")
-    costs = ["training s", "training tokens/s", "ms a sequence (p50)", "(p99)", "ms a batch of 32", "sequences/s", "memory MiB", "file KiB"]
-    return [*(key.rpartition(".")[2] for key in keys), metric, "95 % interval", baseline_name(results), "weights", *costs]
+    costs = [
+        "training s",
+        "training tokens/s",
+        "ms a sequence (p50)",
+        "(p99)",
+        "ms a batch of 32",
+        "sequences/s",
+        "memory MiB",
+        "file KiB",
+    ]
+    return [
+        *(key.rpartition(".")[2] for key in keys),
+        metric,
+        "95 % interval",
+        baseline_name(results),
+        "weights",
+        *costs,
+    ]
 
 
 def baseline_name(results: dict[str, Any]) -> str:
@@ -32,11 +48,24 @@ def comparison_row(row: dict[str, Any]) -> list[str]:
     measured = [""] * 7
     if cost is not None:
         memory = "" if cost["memory_mib"] is None else f"{cost['memory_mib']:,.0f}"
-        rates = (f"{cost['training_tokens_per_s']:,.0f}", f"{cost['latency_ms']['p50']:.2f}", f"{cost['latency_ms']['p99']:.2f}", f"{cost['batch_ms']:.2f}")
+        rates = (
+            f"{cost['training_tokens_per_s']:,.0f}",
+            f"{cost['latency_ms']['p50']:.2f}",
+            f"{cost['latency_ms']['p99']:.2f}",
+            f"{cost['batch_ms']:.2f}",
+        )
         measured = [*rates, f"{cost['sequences_per_s']:,.0f}", memory, f"{cost['file_bytes'] / 1024:,.0f}"]
     baseline = main_baseline(row)
     told = "" if baseline is None else f"{baseline:.3f}"
-    return [*row["settings"].values(), f"{row['mean']:.3f}", f"{low:.3f} – {high:.3f}", told, f"{row['parameters']:,}", f"{row['training_s']:.1f}", *measured]
+    return [
+        *row["settings"].values(),
+        f"{row['mean']:.3f}",
+        f"{low:.3f} – {high:.3f}",
+        told,
+        f"{row['parameters']:,}",
+        f"{row['training_s']:.1f}",
+        *measured,
+    ]
 
 
 def told_apart(results: dict[str, Any]) -> str:

@@ -54,8 +54,14 @@ class Worker:
         except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode or 0
-            how = f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with status {code}"
-            return Outcome(job, None, f"its process {how}" + (": memory may not have sufficed" if code == -signal.SIGKILL else ""))
+            how = (
+                f"was killed by signal {-code} ({signal.Signals(-code).name})"
+                if code < 0
+                else f"ended with status {code}"
+            )
+            return Outcome(
+                job, None, f"its process {how}" + (": memory may not have sufficed" if code == -signal.SIGKILL else "")
+            )
         return Outcome(job, figures, reason)
 
     def stop(self) -> None:
@@ -69,7 +75,9 @@ class Worker:
         self.pipe.close()
 
 
-def train_all(jobs: Sequence[Job], folder: Path, lengths: Sequence[int], *, processes: int, threads: int) -> Iterator[Outcome]:
+def train_all(
+    jobs: Sequence[Job], folder: Path, lengths: Sequence[int], *, processes: int, threads: int
+) -> Iterator[Outcome]:
     """Train the jobs in `processes` processes of `threads` threads each; outcomes come as they are ready.
 
     A process that dies is replaced. When the caller stops asking, by an error or Ctrl-C, all processes are stopped after
@@ -123,7 +131,12 @@ def _serve(pipe: Connection, threads: int) -> None:
             figures = train_one(config, folder, lengths, prepared)
         except KeyboardInterrupt:
             return
-        except (OstinatoError, MemoryError, OSError, RuntimeError) as error:  # PyTorch says RuntimeError where memory does not suffice
+        except (
+            OstinatoError,
+            MemoryError,
+            OSError,
+            RuntimeError,
+        ) as error:  # PyTorch says RuntimeError where memory does not suffice
             reason = str(error) or type(error).__name__
         pipe.send((figures, reason))
 

@@ -77,7 +77,9 @@ class Audit:
             yield f"{_count(self.cleaning.duplicates_dropped, 'exact duplicate')} dropped before splitting; the first copy of each is kept."
         for pair, rows in self.cleaning.overlap.items():
             first, second = pair.split("/")
-            done = f"removed from {first}" if self.cleaning.overlap_dropped else "kept, as the data set defines its splits"
+            done = (
+                f"removed from {first}" if self.cleaning.overlap_dropped else "kept, as the data set defines its splits"
+            )
             yield f"{_count(rows, 'row')} of {first} also in {second}: {done}."
 
     def _noted(self) -> Iterator[str]:
@@ -85,7 +87,9 @@ class Audit:
             first, second = pair.split("/")
             yield f"{_count(rows, 'row')} of {first} are reverse complements of sequences in {second}: a leak if the strand does not matter; kept."
         if self.sorted_by_label:
-            yield "The rows are sorted by label: " + ("the splits were drawn at random." if self.drawn else "training shuffles them.")
+            yield "The rows are sorted by label: " + (
+                "the splits were drawn at random." if self.drawn else "training shuffles them."
+            )
         for split, facts in self.splits.items():
             if facts.duplicates:
                 yield f"{_count(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."

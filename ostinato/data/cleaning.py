@@ -33,7 +33,9 @@ class Cleaning:
     reverse_complements: dict[str, int] = field(default_factory=dict)
 
 
-def clean(given: Splits, *, tokenizer: str, refuse_empty: bool, drops_overlap: bool, draws: bool) -> tuple[Splits, Cleaning]:
+def clean(
+    given: Splits, *, tokenizer: str, refuse_empty: bool, drops_overlap: bool, draws: bool
+) -> tuple[Splits, Cleaning]:
     """Leave out what would make a number wrong.
 
     Args:
@@ -46,7 +48,10 @@ def clean(given: Splits, *, tokenizer: str, refuse_empty: bool, drops_overlap: b
         DataError: a sequence is empty, and `refuse_empty`.
     """
     filled = {split: _without_empty(records, refuse=refuse_empty) for split, records in given.items()}
-    overlap = {f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others, tokenizer), tokenizer)) for (a, rows), (b, others) in combinations(filled.items(), 2)}
+    overlap = {
+        f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others, tokenizer), tokenizer))
+        for (a, rows), (b, others) in combinations(filled.items(), 2)
+    }
     splits = _without_overlap(filled, tokenizer) if drops_overlap else dict(filled)
     train = splits["train"]
     agreeing = _without(train, conflicting_keys(train, tokenizer), tokenizer) if draws else train
@@ -110,7 +115,9 @@ def _without_overlap(splits: Splits, tokenizer: str) -> Splits:
     """Each split without the sequences of the splits after it."""
     names = list(splits)
     return {
-        split: _without(records, set().union(*(keys_of(splits[later], tokenizer) for later in names[position:])), tokenizer)
+        split: _without(
+            records, set().union(*(keys_of(splits[later], tokenizer) for later in names[position:])), tokenizer
+        )
         for position, (split, records) in enumerate(splits.items(), start=1)
     }
 

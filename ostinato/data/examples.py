@@ -34,12 +34,16 @@ class Examples:
 
     def records(self) -> list[Record]:
         """The examples one by one."""
-        return [Record(*row[:2], None, None, row[2]) for row in zip(self.sequences, self.labels, self.places, strict=True)]
+        return [
+            Record(*row[:2], None, None, row[2]) for row in zip(self.sequences, self.labels, self.places, strict=True)
+        ]
 
     def select(self, indices: Iterable[int] | np.ndarray) -> "Examples":
         """The examples at `indices`, in that order."""
         chosen = [int(index) for index in indices]
-        return Examples([self.sequences[i] for i in chosen], [self.labels[i] for i in chosen], [self.places[i] for i in chosen])
+        return Examples(
+            [self.sequences[i] for i in chosen], [self.labels[i] for i in chosen], [self.places[i] for i in chosen]
+        )
 
 
 class Sentence(NamedTuple):
@@ -64,7 +68,11 @@ class Sentence(NamedTuple):
 
     def place_of(self, token: int) -> str:
         """Where a word is, counted from 0 here and from 1 in the answer."""
-        return f"{self.place.rpartition(', line ')[0]}, line {self.lines[token]}" if self.lines else f"{self.place}, token {token + 1}"
+        return (
+            f"{self.place.rpartition(', line ')[0]}, line {self.lines[token]}"
+            if self.lines
+            else f"{self.place}, token {token + 1}"
+        )
 
 
 def tags_of(sentence: Sentence) -> list[str]:

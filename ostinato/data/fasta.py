@@ -28,9 +28,14 @@ def fasta_rows(path: Path) -> Iterator[Row]:
         try:
             with dnaio.open(path, fileformat="fasta") as records:
                 for number, record in enumerate(records, start=1):
-                    yield f"{path}, row {number} ({record.id})", {"id": record.id, "header": record.name, "sequence": record.sequence}
+                    yield (
+                        f"{path}, row {number} ({record.id})",
+                        {"id": record.id, "header": record.name, "sequence": record.sequence},
+                    )
         except dnaio.FileFormatError as error:
-            raise DataError(f"{path}: not FASTA ({str(error).splitlines()[0]}). Start each record with a line of '>' and its id.") from None
+            raise DataError(
+                f"{path}: not FASTA ({str(error).splitlines()[0]}). Start each record with a line of '>' and its id."
+            ) from None
 
 
 def with_labels(rows: Iterator[Row], config: DataConfig, *, labelled: bool) -> Iterator[Row]:
@@ -53,7 +58,9 @@ def with_labels(rows: Iterator[Row], config: DataConfig, *, labelled: bool) -> I
 
 def _labeller(config: DataConfig) -> tuple[LabelOf, str]:
     if (config.label_pattern is None) == (config.label_table is None):
-        raise ConfigError("FASTA holds no labels. Give either label_pattern (found in the header) or label_table (a CSV file with id and label), not both.")
+        raise ConfigError(
+            "FASTA holds no labels. Give either label_pattern (found in the header) or label_table (a CSV file with id and label), not both."
+        )
     if config.label_table is not None:
         table = _read_label_table(Path(config.label_table))
         return lambda name, _: table.get(name), f"Add its id to {config.label_table}."
@@ -61,9 +68,13 @@ def _labeller(config: DataConfig) -> tuple[LabelOf, str]:
     try:
         pattern = re.compile(config.label_pattern)
     except re.error as error:
-        raise ConfigError(f"label_pattern {config.label_pattern!r} is not a regular expression: {error}. Write for example: 'class=(\\w+)'") from None
+        raise ConfigError(
+            f"label_pattern {config.label_pattern!r} is not a regular expression: {error}. Write for example: 'class=(\\w+)'"
+        ) from None
     if pattern.groups < 1:
-        raise ConfigError(f"label_pattern {config.label_pattern!r} has no group. Put the label in parentheses, for example: 'class=(\\w+)'")
+        raise ConfigError(
+            f"label_pattern {config.label_pattern!r} has no group. Put the label in parentheses, for example: 'class=(\\w+)'"
+        )
 
     def found(_: str, header: str) -> str | None:
         match = pattern.search(header)
@@ -78,5 +89,7 @@ def _read_label_table(path: Path) -> dict[str, str]:
         if "id" not in row or "label" not in row:
             raise DataError(f"{path}: columns {', '.join(row)}. Expected the columns id and label.")
         if table.setdefault(row["id"], row["label"]) != row["label"]:
-            raise DataError(f"{place}: id {row['id']!r} has the labels {table[row['id']]!r} and {row['label']!r}. Keep one.")
+            raise DataError(
+                f"{place}: id {row['id']!r} has the labels {table[row['id']]!r} and {row['label']!r}. Keep one."
+            )
     return table

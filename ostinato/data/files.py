@@ -22,14 +22,20 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file. Check the path; a relative one is taken from {Path.cwd()}.") from None
+        raise DataError(
+            f"{path}: there is no such file. Check the path; a relative one is taken from {Path.cwd()}."
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{path}: not a whole gzip file. Compress it again, or take .gz off its name.") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({str(error.strerror or error).splitlines()[0]}). Name a readable file.") from None
+        raise DataError(
+            f"{path}: cannot be read ({str(error.strerror or error).splitlines()[0]}). Name a readable file."
+        ) from None
     except UnicodeDecodeError as error:
         line, byte = _first_undecodable(path) or (1, error.object[error.start])
-        raise DataError(f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}). Convert the file, for example: iconv -f latin1 -t utf-8") from None
+        raise DataError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}). Convert the file, for example: iconv -f latin1 -t utf-8"
+        ) from None
 
 
 @contextmanager
@@ -53,7 +59,9 @@ def check_unicode(text: str, place: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         fault = f"character {error.start} is {text[error.start]!r}, half of a surrogate pair"
-        raise DataError(f"{place}: {fault}. Expected valid Unicode. Read the text anew with the right encoding.") from None
+        raise DataError(
+            f"{place}: {fault}. Expected valid Unicode. Read the text anew with the right encoding."
+        ) from None
 
 
 def ending_of(path: Path) -> str:

@@ -23,7 +23,10 @@ DISTRACTORS = np.frombuffer(b"cdefgh", np.uint8)
 BASES = np.frombuffer(b"ACGT", np.uint8)
 MOTIF = "TATAATGC"  # no motif here can overlap itself, so str.count finds every occurrence
 ORDERED_MOTIFS = ("TTGACGTA", "AGTTCATG")  # the same bases in two orders
-PLANTED: dict[str, tuple[str, ...]] = {"dna-motif": (MOTIF,), "dna-order": ORDERED_MOTIFS}  # what a model of a named set has to find
+PLANTED: dict[str, tuple[str, ...]] = {
+    "dna-motif": (MOTIF,),
+    "dna-order": ORDERED_MOTIFS,
+}  # what a model of a named set has to find
 
 
 def majority(n: int, length: Length, rng: np.random.Generator) -> Generated:
@@ -137,7 +140,9 @@ def _collect(n: int, labels: tuple[str, str], propose: Propose, length: Length) 
                 wanted[label] -= 1
         dry = dry + 1 if len(drawn) == before else 0
         if dry == DRY_ROUNDS:
-            raise ConfigError(f"length {list(length)} is too short for {n} distinct sequences with balanced labels. Raise length, or ask for fewer.")
+            raise ConfigError(
+                f"length {list(length)} is too short for {n} distinct sequences with balanced labels. Raise length, or ask for fewer."
+            )
     return list(drawn), list(drawn.values())
 
 

@@ -47,7 +47,9 @@ def read_imdb() -> tuple[str, list[Record]]:
 def _find_folder() -> Path | None:
     named = os.environ.get("OSTINATO_IMDB")
     if named and not (Path(named) / "train" / "pos").is_dir():
-        raise DataError(f"OSTINATO_IMDB is {named!r}, which has no folder train/pos. Set it to the folder aclImdb of {ARCHIVE}")
+        raise DataError(
+            f"OSTINATO_IMDB is {named!r}, which has no folder train/pos. Set it to the folder aclImdb of {ARCHIVE}"
+        )
     usual = [Path(named)] if named else [Path("aclImdb"), Path.home() / ".cache" / "ostinato" / "aclImdb"]
     return next((folder for folder in usual if (folder / "train" / "pos").is_dir()), None)
 
@@ -62,7 +64,9 @@ def _read_folder(folder: Path) -> list[Record]:
 
 
 def _read_package(path: Path) -> list[Record]:
-    return [_review(row["text"], LABELS[row["label"]], place) for place, row in csv_rows(path) if row["source"] == "imdb"]
+    return [
+        _review(row["text"], LABELS[row["label"]], place) for place, row in csv_rows(path) if row["source"] == "imdb"
+    ]
 
 
 def _read_parquet(path: Path) -> list[Record]:

@@ -47,7 +47,10 @@ GENERATED_TOTAL = 2_500
 def generated_sizes(config: DataConfig) -> tuple[int, int, int]:
     """Rows to generate for each split: whole numbers as they are, shares of 2,500; train_size none is 2,000."""
     sizes = (config.train_size, config.validation_size, config.test_size)
-    train, validation, test = (GENERATED_TRAIN if size is None else int(size * GENERATED_TOTAL + 1e-9) if isinstance(size, float) else size for size in sizes)
+    train, validation, test = (
+        GENERATED_TRAIN if size is None else int(size * GENERATED_TOTAL + 1e-9) if isinstance(size, float) else size
+        for size in sizes
+    )
     return train, validation, test
 
 
@@ -57,7 +60,12 @@ def generated_test(config: DataConfig, length: int) -> list[Record]:
     Raises:
         ConfigError: the set has no sequences of that length, or too few.
     """
-    asked = {"length": length, "train_size": 0, "validation_size": 0, "seed": config.seed + 1}  # another seed: not the training rows again
+    asked = {
+        "length": length,
+        "train_size": 0,
+        "validation_size": 0,
+        "seed": config.seed + 1,
+    }  # another seed: not the training rows again
     return NAMED[str(config.name)].load(config.model_copy(update=asked)).train
 
 
@@ -66,9 +74,13 @@ def is_generated(config: DataConfig) -> bool:
     return config.name in NAMED and NAMED[config.name].source == "generated"
 
 
-def _load_generated(config: DataConfig, *, generator: Callable[..., generated.Generated], length: generated.Length) -> Loaded:
+def _load_generated(
+    config: DataConfig, *, generator: Callable[..., generated.Generated], length: generated.Length
+) -> Loaded:
     if config.length is not None:
-        length = (config.length, config.length) if isinstance(config.length, int) else (config.length[0], config.length[1])
+        length = (
+            (config.length, config.length) if isinstance(config.length, int) else (config.length[0], config.length[1])
+        )
     sizes = generated_sizes(config)
     sequences, labels = generator(sum(sizes), length, np.random.default_rng(config.seed))
     records = [
@@ -92,18 +104,25 @@ def _load_imdb(config: DataConfig) -> Loaded:
 def _load_peptides(config: DataConfig) -> Loaded:
     path = installed_file("modlamp", "data", "AMPvsUniProt.csv")
     if path is None:
-        raise DataError("peptides: not found on this machine. Install the package that carries it: pip install --no-deps modlamp==4.3.3")
+        raise DataError(
+            "peptides: not found on this machine. Install the package that carries it: pip install --no-deps modlamp==4.3.3"
+        )
     with open_text(path) as file:
         _, _, *names = next(file).strip().split(",")  # rows, columns, then the classes' names in order
         rows = [line.strip().partition(",") for line in file]
-    records = [Record(text, names[int(label)], None, None, f"{path}, row {number}") for number, (text, _, label) in enumerate(rows, start=2)]
+    records = [
+        Record(text, names[int(label)], None, None, f"{path}, row {number}")
+        for number, (text, _, label) in enumerate(rows, start=2)
+    ]
     return Loaded("the package modlamp", records, None, _sizes(config))
 
 
 def _load_vowels(config: DataConfig) -> Loaded:
     folder = installed_file("aeon", "datasets", "data", "JapaneseVowels")
     if folder is None:
-        raise DataError("japanese-vowels: not found on this machine. Install the package that carries it: pip install --no-deps aeon==1.6.0")
+        raise DataError(
+            "japanese-vowels: not found on this machine. Install the package that carries it: pip install --no-deps aeon==1.6.0"
+        )
     paths = [folder / f"JapaneseVowels_{half}.ts" for half in ("TRAIN", "TEST")]
     train, test = (read_labelled(path, DataConfig(path=str(path)))[0] for path in paths)
     return Loaded("the package aeon", train, test, _sizes(config))

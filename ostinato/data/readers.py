@@ -49,7 +49,9 @@ def format_of(path: Path, config: DataConfig | None = None) -> str:
         return config.format
     ending = ending_of(path)
     if ending not in ENDINGS:
-        raise DataError(f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(ENDINGS)}. Convert the file, or set format.")
+        raise DataError(
+            f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(ENDINGS)}. Convert the file, or set format."
+        )
     return ENDINGS[ending]
 
 
@@ -104,13 +106,17 @@ def peek(path: Path, rows: int = 1000) -> tuple[list[str], list[dict[str, object
 def _records(path: Path, config: DataConfig, labelled: bool) -> Iterator[Record]:
     kind = format_of(path, config)
     text_column, label_column = FIXED_COLUMNS.get(kind, (config.text_column, config.label_column))
-    label_needed = labelled and not (config.skip_unlabelled and kind == "jsonl")  # a JSONL row without a label may lack its key
+    label_needed = labelled and not (
+        config.skip_unlabelled and kind == "jsonl"
+    )  # a JSONL row without a label may lack its key
     first: str | None = None
     for place, row in _rows(path, config, labelled):
         sequence = _to_sequence(_value(row, text_column, "text_column", place, True), place)
         first = first or _kind(sequence)
         if _kind(sequence) not in (first, None):
-            raise DataError(f"{place}: the sequence is {_kind(sequence)}, but the first is {first}. Give all rows one kind of sequence.")
+            raise DataError(
+                f"{place}: the sequence is {_kind(sequence)}, but the first is {first}. Give all rows one kind of sequence."
+            )
         label = _to_text(_value(row, label_column, "label_column", place, label_needed), label_column, place)
         split = _optional(row, config.split_column, "split_column", place, labelled)
         group = _optional(row, config.group_column, "group_column", place, labelled)
@@ -120,7 +126,9 @@ def _records(path: Path, config: DataConfig, labelled: bool) -> Iterator[Record]
 def _rows(path: Path, config: DataConfig, labelled: bool) -> Iterator[Row]:
     kind = format_of(path, config)
     if kind in FIXED_COLUMNS and (config.split_column or config.group_column):
-        raise ConfigError(f"{path}: {kind} files have no columns, so no split_column and no group_column. Switch them off, or convert the file.")
+        raise ConfigError(
+            f"{path}: {kind} files have no columns, so no split_column and no group_column. Switch them off, or convert the file."
+        )
     rows = READERS[kind](path)
     if kind == "fasta":
         rows = with_labels(rows, config, labelled=labelled)
@@ -143,14 +151,18 @@ def _optional(row: dict[str, Any], column: str | None, key: str, place: str, nee
 
 def _value(row: dict[str, Any], column: str, key: str, place: str, needed: bool) -> Any:
     if needed and column not in row:
-        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them.")
+        raise DataError(
+            f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them."
+        )
     return row.get(column)
 
 
 def _to_text(value: Any, column: str, place: str) -> str | None:
     """A label, split or group as text; None where nothing is written."""
     if isinstance(value, (list, dict)):
-        raise DataError(f"{place}: {column} is a {type(value).__name__}, expected a text or a number. Give each row one value.")
+        raise DataError(
+            f"{place}: {column} is a {type(value).__name__}, expected a text or a number. Give each row one value."
+        )
     if value is None or value != value:  # NaN is how pandas writes an empty cell
         return None
     return str(value).strip() or None
@@ -182,4 +194,6 @@ def _unlabelled(record: Record) -> DataError:
 
 
 def _no_rows(path: Path) -> DataError:
-    return DataError(f"{path}: holds no rows. Expected at least one sequence; check that the file was written to its end.")
+    return DataError(
+        f"{path}: holds no rows. Expected at least one sequence; check that the file was written to its end."
+    )

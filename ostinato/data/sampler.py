@@ -44,7 +44,9 @@ class BucketSampler:
         world_size: int = 1,
     ) -> None:
         if world_size > 1 and len(lengths) < world_size:
-            raise ConfigError(f"{len(lengths)} sequences cannot be dealt to {world_size} ranks: each needs at least one. Use fewer ranks.")
+            raise ConfigError(
+                f"{len(lengths)} sequences cannot be dealt to {world_size} ranks: each needs at least one. Use fewer ranks."
+            )
         self._lengths = lengths.cpu().numpy()
         self._batch_size = batch_size
         self._max_tokens = max_tokens
@@ -68,7 +70,9 @@ class BucketSampler:
         total = len(self._lengths)
         pool_size = self._pool_size() if self._shuffle else max(total, 1)
         order = generator.permutation(total) if self._shuffle else np.arange(total)
-        order = order[np.lexsort((self._lengths[order], np.arange(total) // pool_size))]  # stable: equal lengths stay shuffled
+        order = order[
+            np.lexsort((self._lengths[order], np.arange(total) // pool_size))
+        ]  # stable: equal lengths stay shuffled
         cuts = self._cuts(order, pool_size)
         numbers = generator.permutation(len(cuts) - 1) if self._shuffle else range(len(cuts) - 1)
         indices = torch.from_numpy(order)

@@ -22,7 +22,9 @@ from ostinato.errors import DataError, look_up
 OUTSIDE = "O"
 TYPED = re.compile(r"[BIES]-.")
 FEW = 0.1  # of the tags but O: misspelt, and not a sign of another kind of tags
-ENTITY_TAG = re.compile(r"O|[BIES]-.+|[BI]")  # without a type only B and I: a tag S or E alone is more often a part of speech
+ENTITY_TAG = re.compile(
+    r"O|[BIES]-.+|[BI]"
+)  # without a type only B and I: a tag S or E alone is more often a part of speech
 
 
 class Entity(NamedTuple):
@@ -118,7 +120,9 @@ def to_tags(entities: Iterable[Entity], length: int, scheme: str) -> list[str]:
                 "Expected entities of one token or more that do not overlap."
             )
         touches = entity.start == end_before and entity.type == type_before
-        for t, prefix in zip(range(entity.start, entity.end), _prefixes(rule, entity.end - entity.start, touches), strict=True):
+        for t, prefix in zip(
+            range(entity.start, entity.end), _prefixes(rule, entity.end - entity.start, touches), strict=True
+        ):
             tags[t] = f"{prefix}-{entity.type}" if entity.type else prefix
         end_before, type_before = entity.end, entity.type
     return tags
@@ -170,7 +174,9 @@ def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarra
         if reason:
             raise DataError(reason)
     start = np.array([_fits(rule, OUTSIDE, tag) for tag in tags], dtype=bool)
-    between = np.array([[_fits(rule, before, tag) for tag in tags] for before in tags], dtype=bool).reshape(len(tags), len(tags))
+    between = np.array([[_fits(rule, before, tag) for tag in tags] for before in tags], dtype=bool).reshape(
+        len(tags), len(tags)
+    )
     end = np.array([_fits(rule, tag, OUTSIDE) for tag in tags], dtype=bool)
     return start, between, end
 
@@ -189,7 +195,9 @@ def guess_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
     few = sum(counts[tag] for tag in strange) <= FEW * counts.total() and any(TYPED.match(tag) for tag in counts)
     if not counts or (strange and not few):
         return None
-    wrong = {name: sum(count for pair, count in pairs.items() if not _fits(rule, *pair)) for name, rule in SCHEMES.items()}
+    wrong = {
+        name: sum(count for pair, count in pairs.items() if not _fits(rule, *pair)) for name, rule in SCHEMES.items()
+    }
     return min(("iob2", "bioes", "iob1"), key=wrong.__getitem__)
 
 
@@ -207,7 +215,12 @@ def _follows(before: str, tag: str) -> bool:
 
 
 def _fits(rule: Scheme, before: str, tag: str) -> bool:
-    return not (_misspelt(rule, before) or _misspelt(rule, tag) or _left_open(rule, before, tag) or _out_of_place(rule, before, tag))
+    return not (
+        _misspelt(rule, before)
+        or _misspelt(rule, tag)
+        or _left_open(rule, before, tag)
+        or _out_of_place(rule, before, tag)
+    )
 
 
 def _misspelt(rule: Scheme, tag: str) -> str:

@@ -51,7 +51,9 @@ class Sentences:
         places = self.places(indices).numpy()
         held, forms = np.unique(self.forms.numpy()[places], return_inverse=True)
         capitals, features = (torch.from_numpy(part.numpy()[places]) for part in (self.capitals, self.features))
-        return Sentences(self.words.select(indices), capitals, features, torch.from_numpy(forms), self.characters.select(held))
+        return Sentences(
+            self.words.select(indices), capitals, features, torch.from_numpy(forms), self.characters.select(held)
+        )
 
     def to(self, device: torch.device | str) -> "Sentences":
         """Move all but the lengths, which stay on the CPU."""

@@ -31,7 +31,9 @@ def tokenize_text(text: str) -> list[Token]:
     return tokens
 
 
-def spans_to_tags(text: str, spans: Iterable[Span], scheme: str = "iob2") -> tuple[list[str], list[str], list[tuple[int, int]]]:
+def spans_to_tags(
+    text: str, spans: Iterable[Span], scheme: str = "iob2"
+) -> tuple[list[str], list[str], list[tuple[int, int]]]:
     """Words, tags and offsets of a text; blanks at the ends of a span do not count.
 
     Raises:
@@ -44,13 +46,21 @@ def spans_to_tags(text: str, spans: Iterable[Span], scheme: str = "iob2") -> tup
     for span in sorted(spans, key=lambda span: span[:2]):
         entity = _to_entity(text, tokens, span)
         if last is not None and found[-1].end > entity.start:
-            raise DataError(f"{_show(text, span)} overlaps {_show(text, last)}. A token has one tag: keep one of the two.")
+            raise DataError(
+                f"{_show(text, span)} overlaps {_show(text, last)}. A token has one tag: keep one of the two."
+            )
         found.append(entity)
         last = span
-    return [word for word, _, _ in tokens], to_tags(found, len(tokens), scheme), [(start, end) for _, start, end in tokens]
+    return (
+        [word for word, _, _ in tokens],
+        to_tags(found, len(tokens), scheme),
+        [(start, end) for _, start, end in tokens],
+    )
 
 
-def tags_to_spans(words: Sequence[str], tags: Sequence[str], offsets: Sequence[tuple[int, int]], scheme: str) -> list[Span]:
+def tags_to_spans(
+    words: Sequence[str], tags: Sequence[str], offsets: Sequence[tuple[int, int]], scheme: str
+) -> list[Span]:
     """The spans that well-formed tags spell, in order of their start.
 
     Raises:
@@ -58,7 +68,9 @@ def tags_to_spans(words: Sequence[str], tags: Sequence[str], offsets: Sequence[t
         ConfigError: the scheme is unknown.
     """
     if not len(words) == len(tags) == len(offsets):
-        raise DataError(f"{len(words)} words, {len(tags)} tags and {len(offsets)} offsets. Give one tag and one offset for each word.")
+        raise DataError(
+            f"{len(words)} words, {len(tags)} tags and {len(offsets)} offsets. Give one tag and one offset for each word."
+        )
     return [(offsets[entity.start][0], offsets[entity.end - 1][1], entity.type) for entity in entities(tags, scheme)]
 
 
@@ -69,7 +81,9 @@ def _in_word(character: str) -> bool:
 def _to_entity(text: str, tokens: list[Token], span: Span) -> Entity:
     start, end, label = span
     if not 0 <= start < end <= len(text):
-        raise DataError(f"span {start} to {end} ({label}) does not fit a text of {len(text)} characters. Expected 0 ≤ start < end ≤ {len(text)}.")
+        raise DataError(
+            f"span {start} to {end} ({label}) does not fit a text of {len(text)} characters. Expected 0 ≤ start < end ≤ {len(text)}."
+        )
     if not label:
         raise DataError(f"{_show(text, span)} has no label. Name one, or remove the span.")
     first = bisect_right(tokens, start, key=lambda token: token[2])  # the first that ends after the span's start
@@ -78,7 +92,9 @@ def _to_entity(text: str, tokens: list[Token], span: Span) -> Entity:
         raise DataError(f"{_show(text, span)} holds only blanks. Move its ends to a word, or remove it.")
     for word, token_start, token_end in (tokens[first], tokens[beyond - 1]):
         if token_start < start or end < token_end:
-            raise DataError(f"{_show(text, span)} cuts through the token {word!r} ({token_start} to {token_end}). Move its ends to those of tokens.")
+            raise DataError(
+                f"{_show(text, span)} cuts through the token {word!r} ({token_start} to {token_end}). Move its ends to those of tokens."
+            )
     return Entity(label, first, beyond)
 
 

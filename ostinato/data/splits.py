@@ -11,7 +11,9 @@ Size = int | float | None  # rows, a share below 1, or all that is left
 SPLITS = ("train", "validation", "test")
 
 
-def stratified_split(labels: list[str], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stratified_split(
+    labels: list[str], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw the rows of train, validation and test, each in random order.
 
     Without groups the sizes are exact, and each class has its share of each split within one row. With groups
@@ -31,10 +33,16 @@ def stratified_split(labels: list[str], groups: list[str] | None, sizes: tuple[S
     totals = np.bincount(targets)
     if totals.min() < 2:
         rare = int(totals.argmin())
-        raise DataError(f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: add rows, or remove the class.")
+        raise DataError(
+            f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: add rows, or remove the class."
+        )
     rng = np.random.default_rng(seed)
     quotas = totals[:, None] * wanted / len(labels)  # (C, 4): the last column is for rows not used
-    split_of = _place_rows(targets, _round(totals, wanted), rng) if groups is None else _place_groups(targets, groups, quotas, rng)
+    split_of = (
+        _place_rows(targets, _round(totals, wanted), rng)
+        if groups is None
+        else _place_groups(targets, groups, quotas, rng)
+    )
     drawn = [rng.permutation(np.flatnonzero(split_of == split)) for split in range(3)]
     for name, indices, size in zip(SPLITS, drawn, wanted, strict=False):
         _check_drawn(name, [labels[i] for i in indices], int(size), groups)
@@ -48,14 +56,22 @@ def refuse_one_class(split: str, labels: list[Any]) -> None:
         DataError: there is one class, or no row.
     """
     if len(set(labels)) < 2:
-        held = f"only the class {labels[0]!r} ({len(labels)} rows)" if labels else "no row that is neither empty nor also in a later split"
-        raise DataError(f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger.")
+        held = (
+            f"only the class {labels[0]!r} ({len(labels)} rows)"
+            if labels
+            else "no row that is neither empty nor also in a later split"
+        )
+        raise DataError(
+            f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger."
+        )
 
 
 def _check_drawn(split: str, labels: list[str], wanted: int, groups: list[str] | None) -> None:
     if wanted and not labels:
         assert groups is not None
-        raise ConfigError(f"{split} would be empty: {len(set(groups))} groups are too few or too large for it. Make it larger, or switch group_column off.")
+        raise ConfigError(
+            f"{split} would be empty: {len(set(groups))} groups are too few or too large for it. Make it larger, or switch group_column off."
+        )
     if wanted:
         refuse_one_class(split, labels)
 
@@ -64,9 +80,13 @@ def _row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
     """Rows of train, validation, test and of none of them."""
     rows = [None if size is None else int(size * total + 1e-9) if isinstance(size, float) else size for size in sizes]
     asked = sum(count for count in rows if count is not None)
-    shown = ", ".join(f"{split}_size {'none' if size is None else size}" for split, size in zip(SPLITS, sizes, strict=True))
+    shown = ", ".join(
+        f"{split}_size {'none' if size is None else size}" for split, size in zip(SPLITS, sizes, strict=True)
+    )
     if asked > total:
-        raise ConfigError(f"{shown} ask for {asked} rows, but there are {total} to draw from. Make them smaller, or add rows.")
+        raise ConfigError(
+            f"{shown} ask for {asked} rows, but there are {total} to draw from. Make them smaller, or add rows."
+        )
     counts = [total - asked if count is None else count for count in rows]
     for split, size, count in zip(SPLITS, sizes, counts, strict=True):
         if count == 0 and (split == "train" or size != 0):
@@ -110,7 +130,9 @@ def _place_groups(targets: np.ndarray, groups: list[str], quotas: np.ndarray, rn
     unasked = quotas.sum(axis=0) == 0
     for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
         held = np.bincount(targets[rows_of[group]], minlength=len(quotas))
-        gain = np.where(unasked, -np.inf, held @ missing)  # least squares: |missing - held|² falls by 2·held·missing - |held|²
+        gain = np.where(
+            unasked, -np.inf, held @ missing
+        )  # least squares: |missing - held|² falls by 2·held·missing - |held|²
         split = int(gain.argmax())
         missing[:, split] -= held
         split_of[rows_of[group]] = split

@@ -34,7 +34,9 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
                 else:
                     header = _header(path, fields)
         except csv.Error as error:
-            raise DataError(f'{path}, row {number + 1}: not well-formed ({error}). Quote fields as "a ""b"" c", and close each quote.') from None
+            raise DataError(
+                f'{path}, row {number + 1}: not well-formed ({error}). Quote fields as "a ""b"" c", and close each quote.'
+            ) from None
 
 
 def _header(path: Path, fields: list[str]) -> list[str]:
@@ -47,7 +49,9 @@ def _header(path: Path, fields: list[str]) -> list[str]:
 
 def _named(header: list[str], fields: list[str], place: str) -> dict[str, Any]:
     if len(fields) != len(header):
-        raise DataError(f"{place}: {len(fields)} fields, expected {len(header)} ({', '.join(header)}). Quote a field that holds the delimiter or a quote.")
+        raise DataError(
+            f"{place}: {len(fields)} fields, expected {len(header)} ({', '.join(header)}). Quote a field that holds the delimiter or a quote."
+        )
     return dict(zip(header, fields, strict=True))
 
 
@@ -65,9 +69,13 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise DataError(f"{place}: not JSON ({error.msg} at character {error.pos + 1}). Write one JSON object a line.") from None
+                raise DataError(
+                    f"{place}: not JSON ({error.msg} at character {error.pos + 1}). Write one JSON object a line."
+                ) from None
             if not isinstance(row, dict):
-                raise DataError(f'{place}: a JSON {type(row).__name__}, expected an object. Write lines such as {{"text": …, "label": …}}.')
+                raise DataError(
+                    f'{place}: a JSON {type(row).__name__}, expected an object. Write lines such as {{"text": …, "label": …}}.'
+                )
             yield place, row
 
 
@@ -89,4 +97,6 @@ def parquet_rows(path: Path) -> Iterator[Row]:
                         number += 1
                         yield f"{path}, row {number}", row
         except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Write it again, or set format.") from None
+            raise DataError(
+                f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Write it again, or set format."
+            ) from None

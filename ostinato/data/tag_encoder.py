@@ -106,12 +106,18 @@ class TagEncoder:
         _check_features(sentences, len(self.features), "in training")
         lengths = torch.tensor([len(sentence.words) for sentence in sentences], dtype=torch.int64)
         numbers: dict[str, int] = {}
-        forms = np.fromiter((numbers.setdefault(word, len(numbers)) for sentence in sentences for word in sentence.words), np.int64, int(lengths.sum()))
+        forms = np.fromiter(
+            (numbers.setdefault(word, len(numbers)) for sentence in sentences for word in sentence.words),
+            np.int64,
+            int(lengths.sum()),
+        )
         distinct = list(numbers)
         ids = np.fromiter(map(self._word_id, distinct), np.int32, len(distinct))
         capitals = np.fromiter(map(capitals_of, distinct), np.int64, len(distinct))
         sizes = torch.tensor([len(form) for form in distinct], dtype=torch.int64)
-        characters = np.fromiter((self.characters.id(letter) for form in distinct for letter in form), np.int32, int(sizes.sum()))
+        characters = np.fromiter(
+            (self.characters.id(letter) for form in distinct for letter in form), np.int32, int(sizes.sum())
+        )
         return Sentences(
             Ragged(torch.from_numpy(ids[forms]), lengths),
             torch.from_numpy(capitals[forms]),
@@ -140,7 +146,9 @@ class TagEncoder:
         names, done, start = self.tags, [], 0
         for length in lengths:
             tags = [names[index] for index in indices[start : start + length]]
-            if self.scheme != self.target_scheme:  # where the model broke its scheme, entities are read as conlleval reads them
+            if (
+                self.scheme != self.target_scheme
+            ):  # where the model broke its scheme, entities are read as conlleval reads them
                 tags = to_tags(conlleval_entities(tags), length, str(self.scheme))
             done.append(tags)
             start += length
@@ -148,7 +156,10 @@ class TagEncoder:
 
     def knows(self, words: Sequence[str]) -> np.ndarray:
         """(n,) whether each word is in the vocabulary of the training split."""
-        return np.array([0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words], dtype=bool)
+        return np.array(
+            [0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words],
+            dtype=bool,
+        )
 
     def _word_id(self, form: str) -> int:
         """A word's id; where words beyond the vocabulary are known by their vectors, it is found as these are: as it is, then in lower case."""
@@ -159,7 +170,9 @@ class TagEncoder:
         """Of N = `count` tokens: (N, K)."""
         ids = np.empty((count, len(self.features)), np.int64)
         for column, values in enumerate(self.features):
-            ids[:, column] = np.fromiter((values.id(value) for sentence in sentences for value in sentence.features[column]), np.int64, count)
+            ids[:, column] = np.fromiter(
+                (values.id(value) for sentence in sentences for value in sentence.features[column]), np.int64, count
+            )
         return torch.from_numpy(ids)
 
     @cached_property
@@ -189,7 +202,9 @@ class TagEncoder:
         fields = {"features": [], **fields}  # models of before had none
         names = {*cls.__dataclass_fields__, "beyond"}
         if fields.keys() != names:
-            raise RunError(f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again with this version of Ostinato.")
+            raise RunError(
+                f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again with this version of Ostinato."
+            )
         words = Vocabulary(tuple(fields["words"]), tuple(fields["beyond"]))
         characters, tags = Vocabulary(tuple(fields["characters"])), tuple(fields["tags"])
         features = tuple(Vocabulary(tuple(values)) for values in fields["features"])
@@ -207,7 +222,9 @@ def capitals_of(word: str) -> int:
         return CAPITALS.index("lower")
     if word.isupper() and len(word) > 1:
         return CAPITALS.index("all capitals")
-    return CAPITALS.index("capital first" if word[0].isupper() and not any(letter.isupper() for letter in word[1:]) else "mixed")
+    return CAPITALS.index(
+        "capital first" if word[0].isupper() and not any(letter.isupper() for letter in word[1:]) else "mixed"
+    )
 
 
 def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
@@ -216,7 +233,10 @@ def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
         return ()
     count = len(sentences[0].features)
     _check_features(sentences, count, f"of {sentences[0].place}")
-    return tuple(Vocabulary.fit(Counter(value for sentence in sentences for value in sentence.features[column])) for column in range(count))
+    return tuple(
+        Vocabulary.fit(Counter(value for sentence in sentences for value in sentence.features[column]))
+        for column in range(count)
+    )
 
 
 def _check_features(sentences: Sequence[Sentence], count: int, those: str) -> None:
@@ -226,7 +246,9 @@ def _check_features(sentences: Sequence[Sentence], count: int, those: str) -> No
             told, wanted = (f"{each or 'no'} feature{'' if each == 1 else 's'}" for each in (found, count))
             missing = "in Python as tuples (word, feature, …), in a file by data.feature_columns; a text alone has none"
             cure = missing if found < count else "leave the others away"
-            raise DataError(f"{sentence.place}: {told} beside each word, and the words {those} have {wanted}. Give as many: {cure}.")
+            raise DataError(
+                f"{sentence.place}: {told} beside each word, and the words {those} have {wanted}. Give as many: {cure}."
+            )
 
 
 def _converted(tags: Sequence[str], scheme: str | None, target: str | None) -> Sequence[str]:

@@ -19,7 +19,12 @@ def from_text(text: str, place: str) -> Sentence:
 
 
 def read_tag_jsonl(
-    path: Path, *, word_column: str = "tokens", tag_column: str = "tags", feature_columns: Sequence[str] = (), labelled: bool = True
+    path: Path,
+    *,
+    word_column: str = "tokens",
+    tag_column: str = "tags",
+    feature_columns: Sequence[str] = (),
+    labelled: bool = True,
 ) -> Iterator[Sentence]:
     """Stream the sentences of a JSONL file: lists of words and tags an object, or `text` with `spans`, whose tags are then those of `iob2`.
 
@@ -30,7 +35,9 @@ def read_tag_jsonl(
             cannot be told by tags (see `spans_to_tags`).
     """
     tag = tag_column if labelled else None
-    refuse_one_column_twice(path, "", (word_column, word_column), (tag_column, tag), zip(feature_columns, feature_columns, strict=True))
+    refuse_one_column_twice(
+        path, "", (word_column, word_column), (tag_column, tag), zip(feature_columns, feature_columns, strict=True)
+    )
     empty = True
     for row_place, row in jsonl_rows(path):
         place = f"{path}, line {row_place.rpartition(' ')[2]}"
@@ -38,7 +45,9 @@ def read_tag_jsonl(
             sentence = _listed(row, word_column, tag, feature_columns, place)
         else:
             if feature_columns:
-                raise DataError(f"{place}: a text has no feature_columns ({', '.join(feature_columns)}). Give lists of tokens and of their features.")
+                raise DataError(
+                    f"{place}: a text has no feature_columns ({', '.join(feature_columns)}). Give lists of tokens and of their features."
+                )
             sentence = _spanned(row, labelled, place)
         if not sentence.words:
             raise DataError(f"{place}: the sentence holds no word. Expected one or more: remove the line.")
@@ -48,7 +57,9 @@ def read_tag_jsonl(
         raise no_sentence(path)
 
 
-def _listed(row: dict[str, Any], word_column: str, tag_column: str | None, feature_columns: Sequence[str], place: str) -> Sentence:
+def _listed(
+    row: dict[str, Any], word_column: str, tag_column: str | None, feature_columns: Sequence[str], place: str
+) -> Sentence:
     words = _texts(row, word_column, "word_column", (str,), place)
     tags = None if tag_column is None else _texts(row, tag_column, "tag_column", (str, int), place)
     features = [_texts(row, column, "feature_columns", (str, int), place) for column in feature_columns]
@@ -61,13 +72,17 @@ def _listed(row: dict[str, Any], word_column: str, tag_column: str | None, featu
 def _texts(row: dict[str, Any], column: str, key: str, kinds: tuple[type, ...], place: str) -> list[str]:
     """A list as texts; numbers, where `kinds` has them, as they are written."""
     if column not in row:
-        raise DataError(f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them.")
+        raise DataError(
+            f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them."
+        )
     values = row[column]
     if not isinstance(values, list):
         raise DataError(f"{place}: {column} is {values!r}, expected a list of texts. Write one for each token.")
     for number, value in enumerate(values, start=1):
         if type(value) not in kinds or value == "":
-            raise DataError(f"{place}: {column}, item {number} is {value!r}, expected a text that is not empty. Fill it in, or remove the token.")
+            raise DataError(
+                f"{place}: {column}, item {number} is {value!r}, expected a text that is not empty. Fill it in, or remove the token."
+            )
         check_unicode(str(value), f"{place}: {column}, item {number}")
     return [str(value) for value in values]
 
@@ -92,6 +107,8 @@ def _spanned(row: dict[str, Any], labelled: bool, place: str) -> Sentence:
 def _to_span(value: Any, place: str) -> Span:
     parts = [value.get(key) for key in ("start", "end", "label")] if isinstance(value, dict) else value
     if not isinstance(parts, list) or [type(part) for part in parts] != [int, int, str]:
-        raise DataError(f'{place}: {value!r} is no span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.')
+        raise DataError(
+            f'{place}: {value!r} is no span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.'
+        )
     check_unicode(parts[2], f"{place}, span {value}")
     return parts[0], parts[1], parts[2]

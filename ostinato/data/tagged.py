@@ -21,7 +21,14 @@ from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]
 
-TAGGED_ENDINGS = {".conll": "conll", ".bio": "conll", ".iob": "conll", ".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+TAGGED_ENDINGS = {
+    ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".conllu": "conllu",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
 SHOWN_TAGS = 10
 
 
@@ -145,7 +152,9 @@ def load_tagged(config: DataConfig) -> TaggedDataset:
         name, source = Path(str(config.path)).name, str(config.path)
     for split, sentences in given.items():
         if not sentences:
-            raise DataError(f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence.")
+            raise DataError(
+                f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence."
+            )
     whole = [sentence for sentences in given.values() for sentence in sentences]
     scheme = scheme_of(config.scheme, whole)
     splits, drawn = _draw(given, config)
@@ -175,11 +184,15 @@ def read_sentences(path: Path, config: DataConfig, *, labelled: bool = True) -> 
         return read_conllu(path, tag_column=config.tag_column or "upos", feature_columns=features, labelled=labelled)
     if kind == "jsonl":
         word_column, tag_column = config.word_column or "tokens", config.tag_column or "tags"
-        return read_tag_jsonl(path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled)
+        return read_tag_jsonl(
+            path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled
+        )
     if kind != "conll":
         raise ConfigError(f"data.format {kind}: holds no tagged sentences. Choose from: conll, conllu, jsonl.")
     word_column, tag_column = config.word_column or "0", config.tag_column or "-1"
-    return read_columns(path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled)
+    return read_columns(
+        path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled
+    )
 
 
 def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
@@ -202,7 +215,9 @@ def check_tags(scheme: str, sentences: Sequence[Sentence]) -> None:
     """
     for sentence in sentences:
         for token, reason in faults(tags_of(sentence), scheme):
-            raise DataError(f"{sentence.place_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities).")
+            raise DataError(
+                f"{sentence.place_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities)."
+            )
 
 
 def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:
@@ -218,7 +233,9 @@ def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:
     for split, count in counts.items():
         if count < 1:
             asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
-            raise ConfigError(f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences.")
+            raise ConfigError(
+                f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences."
+            )
     splits, start = dict(given), 0
     left = np.ones(len(train), dtype=bool)
     for split in drawn:
@@ -230,7 +247,9 @@ def _draw(given: Splits, config: DataConfig) -> tuple[Splits, list[str]]:
     if config.train_size is not None:
         rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
     splits["train"] = [train[row] for row in rows]
-    return {split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)}, drawn
+    return {
+        split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)
+    }, drawn
 
 
 def _count(size: int | float, total: int) -> int:
@@ -239,7 +258,9 @@ def _count(size: int | float, total: int) -> int:
 
 def _fraction(sentences: list[Sentence], config: DataConfig) -> list[Sentence]:
     """The share that is trained on, in order; a smaller share is part of a larger one's."""
-    kept = np.random.default_rng(config.seed).permutation(len(sentences))[: max(1, round((config.train_fraction or 1) * len(sentences)))]
+    kept = np.random.default_rng(config.seed).permutation(len(sentences))[
+        : max(1, round((config.train_fraction or 1) * len(sentences)))
+    ]
     return [sentences[row] for row in sorted(kept)]
 
 

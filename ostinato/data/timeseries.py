@@ -24,15 +24,23 @@ def to_series(values: Any, place: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise DataError(f"{place}: the steps of the series differ in length. Give each step the same number of channels.") from None
+        raise DataError(
+            f"{place}: the steps of the series differ in length. Give each step the same number of channels."
+        ) from None
     if array.dtype.kind == "O":
-        raise DataError(f"{place}: the series holds missing values or other than numbers. Fill them in, or remove the row.")
+        raise DataError(
+            f"{place}: the series holds missing values or other than numbers. Fill them in, or remove the row."
+        )
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
-        raise DataError(f"{place}: not a series: {array.ndim} dimensions of {array.dtype}. Expected numbers, or a list of numbers for each step.")
+        raise DataError(
+            f"{place}: not a series: {array.ndim} dimensions of {array.dtype}. Expected numbers, or a list of numbers for each step."
+        )
     with np.errstate(over="ignore"):
         finite = np.isfinite(array.astype(np.float32))
     if not finite.all():
-        raise DataError(f"{place}: the series holds {array[~finite][0]}, expected finite numbers. Fill it in, or remove the row.")
+        raise DataError(
+            f"{place}: the series holds {array[~finite][0]}, expected finite numbers. Fill it in, or remove the row."
+        )
     return array.astype(np.float64).reshape(len(array), -1)
 
 
@@ -64,18 +72,26 @@ def _header_has_label(path: Path, lines: Iterator[tuple[int, str]]) -> bool:
         if key == "@data":
             return has_label
         if (key == "@timestamps" and value != "false") or (key == "@targetlabel" and value != "false"):
-            raise DataError(f"{path}, row {number}: {line.strip()!r} is not supported. Expected series without time stamps and with class labels.")
+            raise DataError(
+                f"{path}, row {number}: {line.strip()!r} is not supported. Expected series without time stamps and with class labels."
+            )
         if key == "@classlabel":
             has_label = value.startswith("true")
         elif line.strip() and not line.startswith(("@", "#", "%")):
-            raise DataError(f"{path}, row {number}: {line.strip()[:40]!r} before @data. Start header lines with @ and comments with #.")
-    raise DataError(f"{path}: no line @data, so it holds no series. Check that this is a .ts file of the UCR or UEA archive.")
+            raise DataError(
+                f"{path}, row {number}: {line.strip()[:40]!r} before @data. Start header lines with @ and comments with #."
+            )
+    raise DataError(
+        f"{path}: no line @data, so it holds no series. Check that this is a .ts file of the UCR or UEA archive."
+    )
 
 
 def _series_of(channels: list[str], place: str) -> np.ndarray:
     values = [channel.split(",") for channel in channels]
     if len({len(steps) for steps in values}) > 1:
-        raise DataError(f"{place}: channels of {', '.join(str(len(steps)) for steps in values)} steps. Expected equal lengths within a row.")
+        raise DataError(
+            f"{place}: channels of {', '.join(str(len(steps)) for steps in values)} steps. Expected equal lengths within a row."
+        )
     if values == [[""]] * len(values):
         return np.empty((0, len(values)))
     try:
@@ -83,7 +99,9 @@ def _series_of(channels: list[str], place: str) -> np.ndarray:
     except ValueError:
         value = next(value for value in chain.from_iterable(values) if not _is_number(value))
         kind = "a missing value" if value.strip() == "?" else "not a number"
-        raise DataError(f"{place}: {value!r} is {kind}. Expected finite numbers: fill it in, or remove the row.") from None
+        raise DataError(
+            f"{place}: {value!r} is {kind}. Expected finite numbers: fill it in, or remove the row."
+        ) from None
     return to_series(numbers.T, place)
 
 

@@ -67,7 +67,9 @@ class Words:
         every_word.train_from_iterator(sequences, trainer)
         ids, lengths = _index_words(every_word, sequences)
         counts = np.bincount(ids, minlength=every_word.get_vocab_size()).tolist()
-        return Counter({word: counts[number] for word, number in every_word.get_vocab().items() if counts[number]}), lengths
+        return Counter(
+            {word: counts[number] for word, number in every_word.get_vocab().items() if counts[number]}
+        ), lengths
 
     def indexer(self, vocabulary: Vocabulary) -> Indexer:
         return partial(_index_words, _word_level(vocabulary.ids))
@@ -78,7 +80,9 @@ def _word_level(ids: dict[str, int]) -> Any:
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN_TOKEN))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex("<[bB][rR] ?/?>"), " "), normalizers.Lowercase()])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace(Regex("<[bB][rR] ?/?>"), " "), normalizers.Lowercase()]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     return tokenizer
 
@@ -164,7 +168,9 @@ class Kmers:
         distinct, counts = np.unique(numbers, return_counts=True)
         digits = distinct[:, None] // 28 ** np.arange(self.k)[::-1] % 28
         kmers = self.LETTERS[digits].view(f"S{self.k}").ravel().astype(str).tolist()
-        return Counter({kmer: count for kmer, count in zip(kmers, counts.tolist(), strict=True) if "?" not in kmer}), lengths
+        return Counter(
+            {kmer: count for kmer, count in zip(kmers, counts.tolist(), strict=True) if "?" not in kmer}
+        ), lengths
 
     def indexer(self, vocabulary: Vocabulary) -> Indexer:
         numbers, lengths = self._numbers(list(vocabulary.tokens[1:]))

@@ -24,7 +24,9 @@ class Vocabulary:
     @classmethod
     def fit(cls, counts: Counter[str], min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
         """Keep the `max_size` commonest tokens (besides `<unk>`) seen at least `min_count` times; ties in alphabetical order."""
-        kept = sorted((-count, token) for token, count in counts.items() if count >= min_count and token != UNKNOWN_TOKEN)
+        kept = sorted(
+            (-count, token) for token, count in counts.items() if count >= min_count and token != UNKNOWN_TOKEN
+        )
         return cls((UNKNOWN_TOKEN, *(token for _, token in kept[:max_size])))
 
     @cached_property

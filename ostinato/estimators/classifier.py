@@ -144,7 +144,12 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.verbose = verbose
 
-    def fit(self, X: Iterable[Any], y: Iterable[Hashable], validation_data: tuple[Iterable[Any], Iterable[Hashable]] | None = None) -> "SequenceClassifier":
+    def fit(
+        self,
+        X: Iterable[Any],
+        y: Iterable[Hashable],
+        validation_data: tuple[Iterable[Any], Iterable[Hashable]] | None = None,
+    ) -> "SequenceClassifier":
         """Train on sequences and their labels.
 
         Args:
@@ -182,7 +187,13 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = class_weights(self.class_weight, encoder, data.targets)
         progress = Progress(quiet=not self.verbose)
         model, state = fit_classifier(
-            config, encoder, data, validation if held_out.labels else None, class_weight=weights, vectors=vectors, progress=progress
+            config,
+            encoder,
+            data,
+            validation if held_out.labels else None,
+            class_weight=weights,
+            vectors=vectors,
+            progress=progress,
         )
         return self._take(config.model, encoder, model, state)
 
@@ -205,12 +216,17 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
         if not hasattr(self, "model_"):
-            raise NotFittedError("This SequenceClassifier is not fitted yet. Call fit(X, y) first, or ostinato.load(path).")
+            raise NotFittedError(
+                "This SequenceClassifier is not fitted yet. Call fit(X, y) first, or ostinato.load(path)."
+            )
         sequences = self.encoder_.encode(as_sequences(X))
         refuse_empty(sequences)
         unknown = rows_without_known_tokens(self.encoder_, sequences)
         if len(unknown):
-            warnings.warn(f"{len(unknown)} sequences hold no token that training saw, the first is sequence {unknown[0]}", stacklevel=2)
+            warnings.warn(
+                f"{len(unknown)} sequences hold no token that training saw, the first is sequence {unknown[0]}",
+                stacklevel=2,
+            )
         return self.predict_encoded(sequences)
 
     def predict_encoded(self, sequences: Ragged) -> np.ndarray:
@@ -226,7 +242,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             RunError: the file cannot be written.
         """
         if not hasattr(self, "model_"):
-            raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to save. Call fit(X, y) first.")
+            raise NotFittedError(
+                "This SequenceClassifier is not fitted yet: there is nothing to save. Call fit(X, y) first."
+            )
         save_model(Path(path), self.model_, self.model_config_, self.encoder_, self._parameters())
 
     def _config(self) -> Config:
@@ -236,7 +254,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(given["class_weight"], Mapping):
             given["class_weight"] = None
         tables: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
-        values = {name: {key: given[key] for key in table.model_fields if key in given} for name, table in tables.items()}
+        values = {
+            name: {key: given[key] for key in table.model_fields if key in given} for name, table in tables.items()
+        }
         values["data"] |= {"path": "X", "validation_size": given["validation_fraction"]}
         return parse_config(values, "SequenceClassifier")
 
@@ -250,25 +270,38 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _hold_out(self, rows: Rows) -> tuple[Rows, Rows]:
         """Rows to train on and rows to stop early on; copies of a sequence stay together."""
         if not 0 < self.validation_fraction < 1:
-            raise ConfigError(f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out rows pass patience=None.")
+            raise ConfigError(
+                f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out rows pass patience=None."
+            )
         names: dict[Hashable, str] = {}
         labels = [names.setdefault(label, repr(label)) for label in rows.labels]
         copies: dict[Hashable, str] = {}
         groups = [copies.setdefault(identity(sequence), str(row)) for row, sequence in enumerate(rows.sequences)]
         try:
-            kept, held, _ = stratified_split(labels, groups if len(copies) < len(groups) else None, (None, float(self.validation_fraction), 0), self.seed)
+            kept, held, _ = stratified_split(
+                labels,
+                groups if len(copies) < len(groups) else None,
+                (None, float(self.validation_fraction), 0),
+                self.seed,
+            )
         except (ConfigError, DataError) as error:
-            raise DataError(f"No rows can be held out for early stopping: {error} Or pass patience=None, or validation_data.") from None
+            raise DataError(
+                f"No rows can be held out for early stopping: {error} Or pass patience=None, or validation_data."
+            ) from None
         return rows.select(kept), rows.select(held)
 
     @classmethod
-    def of(cls, model: Classifier, config: ModelConfig, encoder: Encoder, parameters: dict[str, Any]) -> "SequenceClassifier":
+    def of(
+        cls, model: Classifier, config: ModelConfig, encoder: Encoder, parameters: dict[str, Any]
+    ) -> "SequenceClassifier":
         """A fitted estimator around a model that was loaded; `parameters` as `save` wrote them."""
         if isinstance(parameters.get("class_weight"), list):
             parameters["class_weight"] = dict(parameters["class_weight"])
         return cls(**{**parameters, "device": "auto"})._take(config, encoder, model, None)
 
-    def _take(self, model_config: ModelConfig, encoder: Encoder, model: Classifier, state: TrainingState | None) -> "SequenceClassifier":
+    def _take(
+        self, model_config: ModelConfig, encoder: Encoder, model: Classifier, state: TrainingState | None
+    ) -> "SequenceClassifier":
         self.model_config_, self.encoder_, self.model_ = model_config, encoder, model
         model.met_unknown = encoder.is_fitted and (self.min_count > 1 or self.max_size is not None)
         self.classes_ = np.empty(encoder.num_labels, dtype=object)
@@ -319,11 +352,15 @@ def class_weights(setting: str | Mapping[Any, float] | None, encoder: Encoder, t
     if isinstance(setting, str):
         return len(targets) / (encoder.num_labels * torch.bincount(targets, minlength=encoder.num_labels).float())
     if not isinstance(setting, Mapping):
-        raise ConfigError(f"class_weight {setting!r} is not usable. Expected None, 'balanced', or a mapping from label to weight.")
+        raise ConfigError(
+            f"class_weight {setting!r} is not usable. Expected None, 'balanced', or a mapping from label to weight."
+        )
     weights = {plain(label): weight for label, weight in setting.items()}
     for label, weight in weights.items():
         if label not in encoder.labels:
-            raise ConfigError(f"class_weight names the label {label!r}, which training does not have. Labels: {', '.join(map(str, encoder.labels))}.")
+            raise ConfigError(
+                f"class_weight names the label {label!r}, which training does not have. Labels: {', '.join(map(str, encoder.labels))}."
+            )
         if not isinstance(weight, int | float | np.number) or not 0 < float(weight) < np.inf:
             raise ConfigError(f"class_weight of {label!r} is {weight!r}. Expected a number above 0.")
     return torch.tensor([float(weights.get(label, 1.0)) for label in encoder.labels])
@@ -332,7 +369,9 @@ def class_weights(setting: str | Mapping[Any, float] | None, encoder: Encoder, t
 def refuse_empty(sequences: Ragged, places: list[str] | None = None) -> None:
     """Refuse sequences of length 0, naming the first."""
     for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
-        raise DataError(f"{places[row] if places else f'sequence {row}'}: the sequence is empty: there is nothing to classify. Leave it out.")
+        raise DataError(
+            f"{places[row] if places else f'sequence {row}'}: the sequence is empty: there is nothing to classify. Leave it out."
+        )
 
 
 def refuse_unknown(encoder: Encoder, sequences: Ragged, places: list[str]) -> None:

@@ -147,7 +147,10 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def fit(
-        self, X: Iterable[Any], y: Iterable[Sequence[str]], validation_data: tuple[Iterable[Any], Iterable[Sequence[str]]] | None = None
+        self,
+        X: Iterable[Any],
+        y: Iterable[Sequence[str]],
+        validation_data: tuple[Iterable[Any], Iterable[Sequence[str]]] | None = None,
     ) -> "SequenceTagger":
         """Train on sentences and the tags of their tokens.
 
@@ -168,14 +171,20 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
             held_out = labelled_sentences(*validation_data, "validation sentence", scheme)
         elif self.patience is not None:
             sentences, held_out = self._hold_out(sentences)
-        encoder = TagEncoder.fit(sentences, scheme=scheme, **config.data.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}))
+        encoder = TagEncoder.fit(
+            sentences,
+            scheme=scheme,
+            **config.data.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}),
+        )
         vectors = pretrained_for(config.data, encoder.words)
         check_size(vectors, config)
         if vectors is not None:
             encoder = encoder.with_beyond(vectors.beyond_words)
         data = encode_tagged(encoder, sentences)
         validation = encode_tagged(encoder, held_out) if held_out else None
-        model, state = fit_tagger(config, encoder, data, validation, vectors=vectors, progress=Progress(quiet=not self.verbose))
+        model, state = fit_tagger(
+            config, encoder, data, validation, vectors=vectors, progress=Progress(quiet=not self.verbose)
+        )
         return self._take(config.model, encoder, model, state)
 
     def predict(self, X: Iterable[Any]) -> list[list[str]]:
@@ -198,7 +207,13 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         """Micro F1 of entities where the tags mark such, else the share of tokens that are right."""
         scheme = self._encoder().scheme
         sentences = labelled_sentences(X, y, "sentence", scheme)
-        figures = tagging_metrics([tags_of(each) for each in sentences], self.predict(sentences), known=None, scheme=scheme, tags=self.encoder_.tags)
+        figures = tagging_metrics(
+            [tags_of(each) for each in sentences],
+            self.predict(sentences),
+            known=None,
+            scheme=scheme,
+            tags=self.encoder_.tags,
+        )
         return float(figures["f1" if scheme is not None else "accuracy"])
 
     def save(self, path: str | Path) -> None:
@@ -209,10 +224,18 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
             RunError: the file cannot be written.
         """
         encoder = self._encoder()
-        save_model(Path(path), self.model_, self.model_config_, encoder, {name: plain(value) for name, value in self.get_params().items()})
+        save_model(
+            Path(path),
+            self.model_,
+            self.model_config_,
+            encoder,
+            {name: plain(value) for name, value in self.get_params().items()},
+        )
 
     @classmethod
-    def of(cls, model: Tagger, config: ModelConfig, encoder: TagEncoder, parameters: dict[str, Any]) -> "SequenceTagger":
+    def of(
+        cls, model: Tagger, config: ModelConfig, encoder: TagEncoder, parameters: dict[str, Any]
+    ) -> "SequenceTagger":
         """A fitted estimator around a model that was loaded; `parameters` as `save` wrote them."""
         return cls(**{**parameters, "device": "auto"})._take(config, encoder, model, None)
 
@@ -228,24 +251,32 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
     def _config(self) -> Config:
         given = {name: plain(value) for name, value in self.get_params().items()}
         tables: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
-        values = {name: {key: given[key] for key in table.model_fields if key in given} for name, table in tables.items()}
+        values = {
+            name: {key: given[key] for key in table.model_fields if key in given} for name, table in tables.items()
+        }
         values["data"] |= {"path": "X", "validation_size": given["validation_fraction"]}
         return parse_config({"task": "tagging", **values}, "SequenceTagger")
 
     def _hold_out(self, sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
         """Sentences to train on and sentences to stop early on; copies of a sentence stay together."""
         if not 0 < self.validation_fraction < 1:
-            raise ConfigError(f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out sentences pass patience=None.")
+            raise ConfigError(
+                f"validation_fraction {self.validation_fraction} is not between 0 and 1. For no held-out sentences pass patience=None."
+            )
         groups: dict[tuple[str, ...], int] = {}
         group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
         wanted = max(1, round(self.validation_fraction * len(groups)))
         if wanted >= len(groups):
-            raise DataError(f"{len(groups)} different sentences are too few to hold any out for early stopping. Add some, or pass patience=None.")
+            raise DataError(
+                f"{len(groups)} different sentences are too few to hold any out for early stopping. Add some, or pass patience=None."
+            )
         held = np.isin(group_of, np.random.default_rng(self.seed).permutation(len(groups))[:wanted])
         kept, held_out = ([sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~held, held))
         return kept, held_out
 
-    def _take(self, model_config: ModelConfig, encoder: TagEncoder, model: Tagger, state: TrainingState | None) -> "SequenceTagger":
+    def _take(
+        self, model_config: ModelConfig, encoder: TagEncoder, model: Tagger, state: TrainingState | None
+    ) -> "SequenceTagger":
         self.model_config_, self.encoder_, self.model_ = model_config, encoder, model
         self.classes_ = np.array(encoder.tags)
         if state is not None:
@@ -254,7 +285,13 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
 
 
 def fit_tagger(
-    config: Config, encoder: TagEncoder, data: Tagged, validation: Tagged | None, *, vectors: Pretrained | None = None, **options: Any
+    config: Config,
+    encoder: TagEncoder,
+    data: Tagged,
+    validation: Tagged | None,
+    *,
+    vectors: Pretrained | None = None,
+    **options: Any,
 ) -> tuple[Tagger, TrainingState]:
     """Draw a model and train it (`options` as for `train`); torch's generators are left as they were."""
     with torch.random.fork_rng():
@@ -278,7 +315,11 @@ def refuse_strange_features(encoder: TagEncoder, sentences: list[Sentence]) -> N
         DataError: it met none; names the first sentence's place.
     """
     for number, known in enumerate(encoder.features):
-        values = list(dict.fromkeys(chain.from_iterable(each.features[number] for each in sentences if number < len(each.features))))
+        values = list(
+            dict.fromkeys(
+                chain.from_iterable(each.features[number] for each in sentences if number < len(each.features))
+            )
+        )
         if len(values) > 1 and not any(known.id(value) for value in values):
             shown = ", ".join(values[:SHOWN_VALUES]) + (", …" if len(values) > SHOWN_VALUES else "")
             raise DataError(
@@ -300,7 +341,9 @@ def check_scheme(scheme: str | None, config: Config) -> None:
     }
     idle = [key for key, wanted in wants.items() if wanted]
     if scheme is None and idle:
-        raise ConfigError(f"{', '.join(idle)}: the tags mark no entities. Leave it away, or set data.scheme to iob1, iob2 or bioes if they should.")
+        raise ConfigError(
+            f"{', '.join(idle)}: the tags mark no entities. Leave it away, or set data.scheme to iob1, iob2 or bioes if they should."
+        )
 
 
 def as_sentences(X: Iterable[Any], name: str) -> list[Sentence]:
@@ -321,7 +364,9 @@ def _as_sentence(given: Any, place: str) -> Sentence:
     tokens = [word if isinstance(word, tuple) else (word,) for word in words]
     for token, written in zip(tokens, words, strict=True):
         if not token or not all(isinstance(part, str) and part for part in token):
-            raise DataError(f"{place}: {written!r} is not a word. Expected a list of non-empty strings, or of tuples of them: (word, feature, …).")
+            raise DataError(
+                f"{place}: {written!r} is not a word. Expected a list of non-empty strings, or of tuples of them: (word, feature, …)."
+            )
         if len(token) != len(tokens[0]):
             raise DataError(f"{place}: {written!r} beside {words[0]!r}. Give each word as many features.")
         for part in token:
@@ -330,7 +375,9 @@ def _as_sentence(given: Any, place: str) -> Sentence:
     return Sentence(only_words, None, place, features=tuple(features))
 
 
-def labelled_sentences(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None) -> list[Sentence]:
+def labelled_sentences(
+    X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None
+) -> list[Sentence]:
     """Sentences and their tags, as many as words, in the scheme where one is given.
 
     Raises:
@@ -338,13 +385,19 @@ def labelled_sentences(X: Iterable[Any], y: Iterable[Sequence[str]], name: str, 
     """
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
-        raise DataError(f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list a sentence.")
+        raise DataError(
+            f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list a sentence."
+        )
     for sentence, given in zip(sentences, tags, strict=True):
         if len(sentence.words) != len(given):
-            raise DataError(f"{sentence.place}: {len(sentence.words)} words with {len(given)} tags. Give each word one tag.")
+            raise DataError(
+                f"{sentence.place}: {len(sentence.words)} words with {len(given)} tags. Give each word one tag."
+            )
         for tag in given:
             if not isinstance(tag, str) or not tag:
-                raise DataError(f"{sentence.place}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags].")
+                raise DataError(
+                    f"{sentence.place}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags]."
+                )
     labelled = [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]
     if scheme is not None:
         check_tags(scheme, labelled)

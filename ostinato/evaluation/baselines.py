@@ -91,9 +91,13 @@ def linear_baseline(
 
 def _check_training(sequences: Sequence[Any], targets: np.ndarray, kind: str) -> None:
     if len(sequences) != len(targets):
-        raise ConfigError(f"{len(sequences)} training sequences have {len(targets)} targets. Give one target for each sequence.")
+        raise ConfigError(
+            f"{len(sequences)} training sequences have {len(targets)} targets. Give one target for each sequence."
+        )
     if (np.bincount(targets) >= 2).sum() < 2:
-        raise DataError(f"Training examples of each class: {np.bincount(targets).tolist()}. A baseline needs two classes with two examples each.")
+        raise DataError(
+            f"Training examples of each class: {np.bincount(targets).tolist()}. A baseline needs two classes with two examples each."
+        )
     if isinstance(sequences[0], str) != (kind in ("text", "symbols")):
         raise ConfigError(
             f"kind {kind!r} does not fit sequences of type {type(sequences[0]).__name__}. Strings are 'text' or 'symbols', "
@@ -116,9 +120,16 @@ class _Grid:
         try:
             encoded = features.fit_transform(sequences)
         except ValueError as error:
-            raise DataError(f"The training sequences cannot become features ({self.name}): {error}. Check that they are not empty.") from None
-        fitted = {f"{self.name}, logistic regression, C={C:g}": _fit_logistic_regression(C, encoded, targets) for C in C_GRID}
-        return [LinearBaseline(description, self.num_classes, features, classifier) for description, classifier in fitted.items()]
+            raise DataError(
+                f"The training sequences cannot become features ({self.name}): {error}. Check that they are not empty."
+            ) from None
+        fitted = {
+            f"{self.name}, logistic regression, C={C:g}": _fit_logistic_regression(C, encoded, targets) for C in C_GRID
+        }
+        return [
+            LinearBaseline(description, self.num_classes, features, classifier)
+            for description, classifier in fitted.items()
+        ]
 
 
 def _fit_logistic_regression(C: float, encoded: Any, targets: np.ndarray) -> Any:
@@ -128,7 +139,9 @@ def _fit_logistic_regression(C: float, encoded: Any, targets: np.ndarray) -> Any
 
     # A second thread gains nothing on steps this small, and where another program holds that core they take ten times as long.
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # more steps cost seconds and change nothing that the validation loss sees
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # more steps cost seconds and change nothing that the validation loss sees
         return LogisticRegression(C=C).fit(encoded, targets)
 
 
@@ -153,7 +166,10 @@ def _cross_validate(grid: _Grid, sequences: Sequence[Any], targets: np.ndarray, 
 def _text_features(sequences: Sequence[str]) -> Iterator[tuple[str, Any]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    yield "TF-IDF of words (1-2-grams)", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+", dtype=np.float32)
+    yield (
+        "TF-IDF of words (1-2-grams)",
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+", dtype=np.float32),
+    )
 
 
 def _symbol_features(sequences: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -162,7 +178,10 @@ def _symbol_features(sequences: Sequence[str]) -> Iterator[tuple[str, Any]]:
     from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
     for longest in (3, 6):
-        yield f"TF-IDF of characters (1-{longest}-grams)", TfidfVectorizer(analyzer="char", ngram_range=(1, longest), lowercase=False, dtype=np.float32)
+        yield (
+            f"TF-IDF of characters (1-{longest}-grams)",
+            TfidfVectorizer(analyzer="char", ngram_range=(1, longest), lowercase=False, dtype=np.float32),
+        )
     lengths = {len(sequence) for sequence in sequences}
     if len(lengths) == 1:
         split = FunctionTransformer(_symbols_by_position, kw_args={"length": lengths.pop()})
@@ -178,7 +197,10 @@ def _event_features(sequences: Sequence[Sequence[str]]) -> Iterator[tuple[str, A
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     tokens_as_given: dict[str, Any] = {"tokenizer": list, "token_pattern": None, "lowercase": False}
-    yield "TF-IDF of tokens (1-2-grams)", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32, **tokens_as_given)
+    yield (
+        "TF-IDF of tokens (1-2-grams)",
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32, **tokens_as_given),
+    )
 
 
 def _numeric_features(sequences: Sequence[np.ndarray]) -> Iterator[tuple[str, Any]]:
@@ -198,7 +220,9 @@ def _summarise(series: np.ndarray) -> np.ndarray:
     if T == 0:
         return np.zeros(7 * channels)
     step = np.abs(np.diff(series, axis=0)).sum(axis=0) / max(T - 1, 1)
-    return np.concatenate([series.mean(axis=0), series.std(axis=0), series.min(axis=0), series.max(axis=0), series[0], series[-1], step])
+    return np.concatenate(
+        [series.mean(axis=0), series.std(axis=0), series.min(axis=0), series.max(axis=0), series[0], series[-1], step]
+    )
 
 
 FEATURES: dict[str, Callable[[Sequence[Any]], Iterator[tuple[str, Any]]]] = {
@@ -209,7 +233,9 @@ FEATURES: dict[str, Callable[[Sequence[Any]], Iterator[tuple[str, Any]]]] = {
 }
 
 
-def commonest_tags(train: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], test: Sequence[Sequence[str]]) -> list[list[str]]:
+def commonest_tags(
+    train: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], test: Sequence[Sequence[str]]
+) -> list[list[str]]:
     """What a tagger must beat: the commonest tag of each word in training, and of all words for a word that was not met there."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     overall: Counter[str] = Counter()

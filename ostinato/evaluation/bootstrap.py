@@ -10,7 +10,9 @@ from ostinato.evaluation.metrics import check_predictions, expected_calibration_
 CHUNK = 2**19  # resampled examples held at once: arrays that stay near the cache
 
 
-def bootstrap_intervals(targets: np.ndarray, probabilities: np.ndarray, *, resamples: int = 1000, level: float = 0.95, seed: int = 0) -> dict[str, list[float]]:
+def bootstrap_intervals(
+    targets: np.ndarray, probabilities: np.ndarray, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> dict[str, list[float]]:
     """Intervals [low, high] of the metrics of `classification_metrics`, by the percentile bootstrap over examples.
 
     Two depart from it. Accuracy and micro F1 (the same number) have the Wilson score interval: where every example is
@@ -35,7 +37,9 @@ def bootstrap_intervals(targets: np.ndarray, probabilities: np.ndarray, *, resam
     """
     targets, probabilities = check_predictions(targets, probabilities)
     if not 0 < level < 1 or resamples < 1:
-        raise ConfigError(f"level {level}, resamples {resamples}: not usable. Give a level between 0 and 1 (as 0.95) and at least one resample.")
+        raise ConfigError(
+            f"level {level}, resamples {resamples}: not usable. Give a level between 0 and 1 (as 0.95) and at least one resample."
+        )
     chunks = [weighted_scores(targets, probabilities, weights) for weights in resample(len(targets), resamples, seed)]
     intervals = {}
     for name in chunks[0]:

@@ -14,7 +14,9 @@ from ostinato.errors import ConfigError
 CALIBRATION_BINS = 15
 
 
-def classification_metrics(targets: np.ndarray, probabilities: np.ndarray, *, labels: Sequence[object]) -> dict[str, Any]:
+def classification_metrics(
+    targets: np.ndarray, probabilities: np.ndarray, *, labels: Sequence[object]
+) -> dict[str, Any]:
     """Score predicted probabilities; the prediction is the most probable class.
 
     `auroc` and `average_precision` are those of class 1 when there are two classes, else the mean of each class
@@ -36,7 +38,9 @@ def classification_metrics(targets: np.ndarray, probabilities: np.ndarray, *, la
     targets, probabilities = check_predictions(targets, probabilities)
     B, C = probabilities.shape
     if len(labels) != C:
-        raise ConfigError(f"{len(labels)} labels were given for {C} columns of probabilities. Give one label for each column.")
+        raise ConfigError(
+            f"{len(labels)} labels were given for {C} columns of probabilities. Give one label for each column."
+        )
     confusion = np.bincount(targets * C + probabilities.argmax(axis=1), minlength=C * C).reshape(C, C)
     scores = weighted_scores(targets, probabilities, np.ones((1, B)))
     return {
@@ -93,10 +97,14 @@ def check_scores(targets: np.ndarray, scores: np.ndarray, name: str) -> tuple[np
     """Return class indices (B,) as int64 and scores (B, C) as float64, or say why they do not fit."""
     targets, scores = np.asarray(targets), np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or targets.shape != scores.shape[:1] or scores.size == 0:
-        raise ConfigError(f"targets {targets.shape} and {name} {scores.shape} do not fit. Give shapes (B,) and (B, C), and at least one example.")
+        raise ConfigError(
+            f"targets {targets.shape} and {name} {scores.shape} do not fit. Give shapes (B,) and (B, C), and at least one example."
+        )
     C = scores.shape[1]
     if targets.dtype.kind not in "iu" or targets.min() < 0 or targets.max() >= C:
-        raise ConfigError(f"targets from {targets.min()} to {targets.max()} ({targets.dtype}) are not class indices. Give whole numbers from 0 to {C - 1}.")
+        raise ConfigError(
+            f"targets from {targets.min()} to {targets.max()} ({targets.dtype}) are not class indices. Give whole numbers from 0 to {C - 1}."
+        )
     return targets.astype(np.int64), scores
 
 
@@ -125,14 +133,19 @@ def weighted_scores(targets: np.ndarray, probabilities: np.ndarray, weights: np.
 
 def _confusion_scores(is_true: np.ndarray, is_predicted: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """The metrics of a confusion matrix, from its row sums, column sums and diagonal; MCC: Gorodkin 2004."""
-    true, predicted, right = weights @ is_true, weights @ is_predicted, weights @ (is_true * is_predicted)  # (R, B) @ (B, C) -> (R, C)
+    true, predicted, right = (
+        weights @ is_true,
+        weights @ is_predicted,
+        weights @ (is_true * is_predicted),
+    )  # (R, B) @ (B, C) -> (R, C)
     total, correct = true.sum(axis=1), right.sum(axis=1)
     spread = (total**2 - (true**2).sum(axis=1)) * (total**2 - (predicted**2).sum(axis=1))
     return {
         "accuracy": correct / total,
         "balanced_accuracy": _ratio(right, true).sum(axis=1) / (true > 0).sum(axis=1),
         "macro_f1": _ratio(2 * right, true + predicted).sum(axis=1) / (true + predicted > 0).sum(axis=1),
-        "micro_f1": correct / total,  # with one label an example, every false positive is another class's false negative
+        "micro_f1": correct
+        / total,  # with one label an example, every false positive is another class's false negative
         "mcc": _ratio(correct * total - (true * predicted).sum(axis=1), np.sqrt(spread)),
     }
 
@@ -166,8 +179,13 @@ def _calibration_gaps(targets: np.ndarray, probabilities: np.ndarray, bins: int)
 
 def _per_class(confusion: np.ndarray, labels: Sequence[object]) -> dict[str, dict[str, float | int]]:
     true, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
-    columns = zip(labels, _ratio(right, predicted), _ratio(right, true), _ratio(2 * right, true + predicted), true, strict=True)
-    return {str(label): {"precision": float(p), "recall": float(r), "f1": float(f1), "n": int(n)} for label, p, r, f1, n in columns}
+    columns = zip(
+        labels, _ratio(right, predicted), _ratio(right, true), _ratio(2 * right, true + predicted), true, strict=True
+    )
+    return {
+        str(label): {"precision": float(p), "recall": float(r), "f1": float(f1), "n": int(n)}
+        for label, p, r, f1, n in columns
+    }
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

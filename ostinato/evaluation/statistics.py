@@ -92,14 +92,19 @@ def score_seeds(targets: np.ndarray, predictions: np.ndarray, metric: str = "acc
     look_up(METRICS, metric, "metric")
     predictions = np.asarray(predictions)
     if predictions.ndim != 3 or not len(predictions):
-        raise ConfigError(f"predictions {predictions.shape} do not fit. Give shape (seeds, examples, classes), and at least one seed.")
+        raise ConfigError(
+            f"predictions {predictions.shape} do not fit. Give shape (seeds, examples, classes), and at least one seed."
+        )
     checked = [check_predictions(targets, each) for each in predictions]
     targets, ones = checked[0][0], np.ones((1, len(checked[0][0])))
     right = np.array([each.argmax(axis=1) == targets for _, each in checked])
     scores = np.array([weighted_scores(targets, each, ones)[metric][0] for _, each in checked])
     resampled = None
     if metric != "accuracy":
-        chunks = [[weighted_scores(targets, each, weights)[metric] for _, each in checked] for weights in resample(len(targets), RESAMPLES, seed=0)]
+        chunks = [
+            [weighted_scores(targets, each, weights)[metric] for _, each in checked]
+            for weights in resample(len(targets), RESAMPLES, seed=0)
+        ]
         resampled = np.concatenate(chunks, axis=1).T
     return Scored(metric, scores, right, resampled)
 
@@ -116,7 +121,9 @@ def score_sentences(counts: np.ndarray, metric: str) -> Scored:
     """
     counts = np.asarray(counts, dtype=np.float64)
     if counts.ndim != 3 or counts.shape[2] != 3 or not counts.size:
-        raise ConfigError(f"counts {counts.shape} do not fit. Give shape (seeds, sentences, 3), and at least one of each.")
+        raise ConfigError(
+            f"counts {counts.shape} do not fit. Give shape (seeds, sentences, 3), and at least one of each."
+        )
 
     def scores(weights: np.ndarray) -> np.ndarray:
         """(R, n) -> (R, S)."""
@@ -159,15 +166,23 @@ def compare(first: Scored, second: Scored) -> Difference:
     """
     n = first.right.shape[1]
     if first.metric != second.metric or second.right.shape[1] != n:
-        raise ConfigError(f"{first.metric} on {n} examples and {second.metric} on {second.right.shape[1]}: not to be compared. Score both alike.")
+        raise ConfigError(
+            f"{first.metric} on {n} examples and {second.metric} on {second.right.shape[1]}: not to be compared. Score both alike."
+        )
     accuracy = first.resampled is None
     difference = float(first.scores.mean() - second.scores.mean())
     seeds = min(len(first.scores), len(second.scores))
     if accuracy and len(first.scores) == len(second.scores) == 1:
-        p, interval, test = mcnemar(first.right[0], second.right[0]), _agresti_min(first.right[0], second.right[0]), "McNemar, exact"
+        p, interval, test = (
+            mcnemar(first.right[0], second.right[0]),
+            _agresti_min(first.right[0], second.right[0]),
+            "McNemar, exact",
+        )
     elif accuracy:
         centre, examples = _paired_examples(first.right, second.right)
-        p, interval = _student(difference, centre, _crossed(examples, [_seeds_of_accuracy(each) for each in (first, second)]))
+        p, interval = _student(
+            difference, centre, _crossed(examples, [_seeds_of_accuracy(each) for each in (first, second)])
+        )
         test = "paired t over examples and seeds"
     else:
         examples = _Variance(_bootstrap_variance(first, second), n - 1)
@@ -177,7 +192,9 @@ def compare(first: Scored, second: Scored) -> Difference:
     effect = cohen_h(first.scores.mean(), second.scores.mean()) if accuracy else hedges_g(first.scores, second.scores)
     lowest, highest = BOUNDS.get(first.metric, (0.0, 1.0))
     interval = max(interval[0], lowest - highest), min(interval[1], highest - lowest)  # Student knows no bounds
-    return Difference(first.metric, difference, interval, p, effect, "Cohen's h" if accuracy else "Hedges' g", test, n, seeds)
+    return Difference(
+        first.metric, difference, interval, p, effect, "Cohen's h" if accuracy else "Hedges' g", test, n, seeds
+    )
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
@@ -185,7 +202,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     from scipy.special import bdtr
 
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))  # both tails of a binomial of one half
+    return min(
+        1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5))
+    )  # both tails of a binomial of one half
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -232,7 +251,11 @@ def sentence(first: str, second: str, difference: Difference, p: float) -> str:
     _, scale, unit = METRICS[difference.metric]
     shift, low, high = (scale * value for value in (difference.difference, *difference.interval))
     name = difference.metric.replace("_", " ")
-    opening = f"{first} and {second} are not told apart by this data" if told == "not told apart" else f"{first} is {told} than {second}"
+    opening = (
+        f"{first} and {second} are not told apart by this data"
+        if told == "not told apart"
+        else f"{first} is {told} than {second}"
+    )
     return f"{opening}: {name} {_signed(shift)} {unit} (95 % interval {_signed(low)} to {_signed(high)}; p {_p(p)} after Holm's correction)."
 
 
@@ -293,7 +316,9 @@ def _crossed(examples: _Variance, seeds: list[tuple[_Variance, float]]) -> _Vari
     if beyond <= 0:
         return examples
     total = examples.value + beyond
-    return _Variance(total, total**2 / sum(part.value**2 / part.df for part in (examples, *(part for part, _ in seeds))))
+    return _Variance(
+        total, total**2 / sum(part.value**2 / part.df for part in (examples, *(part for part, _ in seeds)))
+    )
 
 
 def _student(difference: float, centre: float, variance: _Variance) -> tuple[float, tuple[float, float]]:

@@ -39,7 +39,10 @@ def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: st
     look_up(SCHEMES, scheme, "tagging scheme")
     read = look_up(READINGS, reading, "reading")
     right, predicted, gold = _by_type(targets, predictions, lambda tags: read(tags, scheme))
-    by_type = {type_: {**_scores(right[type_], predicted[type_], gold[type_]), "support": gold[type_]} for type_ in sorted(predicted | gold)}
+    by_type = {
+        type_: {**_scores(right[type_], predicted[type_], gold[type_]), "support": gold[type_]}
+        for type_ in sorted(predicted | gold)
+    }
     return {
         **_scores(right.total(), predicted.total(), gold.total()),
         "macro_f1": float(np.mean([scores["f1"] for scores in by_type.values()])) if by_type else 0.0,
@@ -49,7 +52,9 @@ def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: st
     }
 
 
-def tagging_metrics(targets: Tags, predictions: Tags, *, known: Sequence[Sequence[bool]] | None, scheme: str | None, tags: Sequence[str]) -> dict[str, Any]:
+def tagging_metrics(
+    targets: Tags, predictions: Tags, *, known: Sequence[Sequence[bool]] | None, scheme: str | None, tags: Sequence[str]
+) -> dict[str, Any]:
     """Shares of tokens and of whole sentences tagged right, the most frequent confusions, and `entity_metrics` where there is a scheme.
 
     Args:
@@ -72,7 +77,9 @@ def tagging_metrics(targets: Tags, predictions: Tags, *, known: Sequence[Sequenc
         "accuracy": float(right.mean()),
         "accuracy_unknown": float(right[unknown].mean()) if unknown.any() else None,
         "unknown_tokens": int(unknown.sum()) if known is not None else None,
-        "sentence_accuracy": float(np.mean([list(target) == list(prediction) for target, prediction in zip(targets, predictions, strict=True)])),
+        "sentence_accuracy": float(
+            np.mean([list(target) == list(prediction) for target, prediction in zip(targets, predictions, strict=True)])
+        ),
         "confusion": _confusions(targets, predictions, tags),
         "num_tokens": len(right),
         "num_sentences": len(targets),
@@ -94,7 +101,10 @@ def sentence_counts(targets: Tags, predictions: Tags, scheme: str | None) -> np.
         lengths = np.array([len(tags) for tags in targets])
         sentence_of = np.repeat(np.arange(len(targets)), lengths)
         return np.stack([np.bincount(sentence_of[right], minlength=len(targets)), lengths, lengths], axis=1)
-    pairs = [(set(entities(target, scheme)), set(entities(prediction, scheme))) for target, prediction in zip(targets, predictions, strict=True)]
+    pairs = [
+        (set(entities(target, scheme)), set(entities(prediction, scheme)))
+        for target, prediction in zip(targets, predictions, strict=True)
+    ]
     return np.array([[len(gold & predicted), len(predicted), len(gold)] for gold, predicted in pairs], dtype=np.int64)
 
 
@@ -119,7 +129,9 @@ def bootstrap_sentences(counts: np.ndarray, *, seed: int = 0, resamples: int = 1
         raise ConfigError(
             f"counts {counts.shape}, resamples {resamples}: not usable. Give the (S, 3) of sentence_counts, one sentence or more, and a resample."
         )
-    right, predicted, gold = np.concatenate([weights @ counts for weights in resample(len(counts), resamples, seed)]).T  # (R, S) @ (S, 3) -> 3 of (R,)
+    right, predicted, gold = np.concatenate(
+        [weights @ counts for weights in resample(len(counts), resamples, seed)]
+    ).T  # (R, S) @ (S, 3) -> 3 of (R,)
     scores = np.divide(2 * right, predicted + gold, out=np.zeros_like(right), where=predicted + gold > 0)
     low, high = np.quantile(scores, [0.025, 0.975])
     return float(low), float(high)
@@ -141,14 +153,22 @@ def marginal_calibration(probabilities: np.ndarray, correct: np.ndarray) -> floa
     """
     probabilities, correct = np.asarray(probabilities, dtype=np.float64), np.asarray(correct)
     if probabilities.ndim != 1 or probabilities.shape != correct.shape or len(correct) == 0:
-        raise ConfigError(f"probabilities {probabilities.shape} and correct {correct.shape} do not fit. Give (N,) and (N,), and at least one token.")
-    if not (probabilities.min() >= 0 and probabilities.max() <= 1 + 1e-6):  # a sum of float32 may pass 1 in its last digit
-        raise ConfigError(f"probabilities from {probabilities.min():.4g} to {probabilities.max():.4g} are none. Expected 0 to 1: give marginals, not scores.")
+        raise ConfigError(
+            f"probabilities {probabilities.shape} and correct {correct.shape} do not fit. Give (N,) and (N,), and at least one token."
+        )
+    if not (
+        probabilities.min() >= 0 and probabilities.max() <= 1 + 1e-6
+    ):  # a sum of float32 may pass 1 in its last digit
+        raise ConfigError(
+            f"probabilities from {probabilities.min():.4g} to {probabilities.max():.4g} are none. Expected 0 to 1: give marginals, not scores."
+        )
     bin_of = np.clip(np.ceil(probabilities * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
     return float(np.abs(np.bincount(bin_of, weights=correct - probabilities)).sum() / len(correct))
 
 
-def _by_type(targets: Tags, predictions: Tags, read: Callable[[Sequence[str]], list[Entity]]) -> tuple[Counter[str], Counter[str], Counter[str]]:
+def _by_type(
+    targets: Tags, predictions: Tags, read: Callable[[Sequence[str]], list[Entity]]
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
     """How many entities of each type are right, predicted and true."""
     _right(targets, predictions)
     right: Counter[str] = Counter()
@@ -174,27 +194,41 @@ def _right(targets: Tags, predictions: Tags) -> np.ndarray:
     """Whether each of N tokens has its true tag (N,), once the lengths are known to fit."""
     lengths, predicted = [len(tags) for tags in targets], [len(tags) for tags in predictions]
     if lengths != predicted:
-        differing = next((s for s, pair in enumerate(zip(lengths, predicted, strict=False)) if pair[0] != pair[1]), None)
+        differing = next(
+            (s for s, pair in enumerate(zip(lengths, predicted, strict=False)) if pair[0] != pair[1]), None
+        )
         where = (
-            f"{len(lengths)} and {len(predicted)} sentences" if differing is None else f"sentence {differing}: {lengths[differing]} and {predicted[differing]}"
+            f"{len(lengths)} and {len(predicted)} sentences"
+            if differing is None
+            else f"sentence {differing}: {lengths[differing]} and {predicted[differing]}"
         )
         raise ConfigError(f"targets and predictions do not fit ({where}). Give one predicted tag for each true one.")
     if not sum(lengths):
         raise ConfigError("targets hold no tokens. Give at least one sentence.")
     pairs = zip(targets, predictions, strict=True)
-    return np.array([a == b for target, prediction in pairs for a, b in zip(target, prediction, strict=True)], dtype=bool)
+    return np.array(
+        [a == b for target, prediction in pairs for a, b in zip(target, prediction, strict=True)], dtype=bool
+    )
 
 
 def _flags(known: Sequence[Sequence[bool]], targets: Tags) -> np.ndarray:
     if [len(flags) for flags in known] != [len(tags) for tags in targets]:
-        raise ConfigError(f"known ({sum(map(len, known))} words) and targets ({sum(map(len, targets))} tags) do not fit. Give one flag for each tag.")
+        raise ConfigError(
+            f"known ({sum(map(len, known))} words) and targets ({sum(map(len, targets))} tags) do not fit. Give one flag for each tag."
+        )
     return np.array([flag for flags in known for flag in flags], dtype=bool)
 
 
 def _confusions(targets: Tags, predictions: Tags, tags: Sequence[str]) -> list[list[Any]]:
     """The most frequent pairs of a true and another predicted tag; a tag that training never saw comes last."""
     order = {tag: c for c, tag in enumerate(tags)}
-    pairs = Counter(pair for target, prediction in zip(targets, predictions, strict=True) for pair in zip(target, prediction, strict=True))
+    pairs = Counter(
+        pair
+        for target, prediction in zip(targets, predictions, strict=True)
+        for pair in zip(target, prediction, strict=True)
+    )
     wrong = [(target, prediction, count) for (target, prediction), count in pairs.items() if target != prediction]
-    ranked = sorted(wrong, key=lambda each: (-each[2], order.get(each[0], len(order)), order.get(each[1], len(order)), each[:2]))
+    ranked = sorted(
+        wrong, key=lambda each: (-each[2], order.get(each[0], len(order)), order.get(each[1], len(order)), each[:2])
+    )
     return [list(each) for each in ranked[:CONFUSIONS]]

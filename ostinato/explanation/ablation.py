@@ -79,7 +79,12 @@ class AttentionAblation:
 
 
 def ablate_attention(
-    model: SequenceClassifier, sequences: Iterable[Any], labels: Iterable[Hashable], *, permutations: int = 10, seed: int = 0
+    model: SequenceClassifier,
+    sequences: Iterable[Any],
+    labels: Iterable[Hashable],
+    *,
+    permutations: int = 10,
+    seed: int = 0,
 ) -> AttentionAblation:
     """Put permuted and equal weights in the place of a model's attention, and see what that costs.
 
@@ -103,7 +108,9 @@ def ablate_attention(
     """
     poolings = model.model_.pooling.poolings
     if "attention" not in poolings:
-        raise ConfigError(f"The model pools by {', '.join(poolings)}: it has no attention to permute. Train one with pooling 'attention'.")
+        raise ConfigError(
+            f"The model pools by {', '.join(poolings)}: it has no attention to permute. Train one with pooling 'attention'."
+        )
     if permutations < 1:
         raise ConfigError(f"permutations {permutations} is not usable. Give at least 1.")
     rows = Rows.of(sequences, labels, "sequence")
@@ -149,7 +156,14 @@ def _permute(sequences: Ragged, lengths: Tensor, permutations: int, seed: int) -
 def _compare(own: np.ndarray, others: np.ndarray, distances: np.ndarray) -> Ablation:
     """Right answers (1 or 0) with the own weights (n,) and others (P, n), and the distances (P, n) of the probabilities."""
     lost = own - others.mean(axis=0)
-    n = len(lost) + 2  # two pairs more: half a pair for each outcome, of which the two that disagree add 1 to the squares
+    n = (
+        len(lost) + 2
+    )  # two pairs more: half a pair for each outcome, of which the two that disagree add 1 to the squares
     middle = lost.sum() / n
     margin = Z * np.sqrt(((lost**2).sum() + 1) / n - middle**2) / np.sqrt(n)
-    return Ablation(float(others.mean()), float(lost.mean()), (float(middle - margin), float(middle + margin)), float(distances.mean()))
+    return Ablation(
+        float(others.mean()),
+        float(lost.mean()),
+        (float(middle - margin), float(middle + margin)),
+        float(distances.mean()),
+    )

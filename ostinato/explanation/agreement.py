@@ -47,7 +47,9 @@ def _agree(one: str, other: str, ones: list[Explanation], others: list[Explanati
     from scipy.stats import spearmanr
 
     if [(each.tokens, each.label) for each in ones] != [(each.tokens, each.label) for each in others]:
-        raise ConfigError(f"{one!r} and {other!r} explain different sequences or labels. Explain the same ones, with the same label.")
+        raise ConfigError(
+            f"{one!r} and {other!r} explain different sequences or labels. Explain the same ones, with the same label."
+        )
     unsigned = (one == "attention") != (other == "attention")
     correlations, overlaps = [], []
     for pair in zip(ones, others, strict=True):
@@ -57,7 +59,14 @@ def _agree(one: str, other: str, ones: list[Explanation], others: list[Explanati
             in_both = np.minimum(_top(first), _top(second))
             overlaps.append(in_both.sum() / _top(first).sum())
     n = len(correlations)
-    return Agreement(one, other, float(np.mean(correlations)) if n else None, float(np.mean(overlaps)) if n else None, n, len(ones) - n)
+    return Agreement(
+        one,
+        other,
+        float(np.mean(correlations)) if n else None,
+        float(np.mean(overlaps)) if n else None,
+        n,
+        len(ones) - n,
+    )
 
 
 def _top(scores: np.ndarray) -> np.ndarray:

@@ -39,13 +39,18 @@ def align(codes: np.ndarray, frequencies: np.ndarray, *, both_strands: bool) -> 
         codes (n, 3 · width) of windows and their flanks, the strongest first, A for no letter; frequencies (A,).
     """
     windows = placings(codes, len(frequencies), both_strands=both_strands)
-    alignment = max((_place(windows, _log_odds(seed, frequencies), STRICT) for seed in _seeds(codes, len(frequencies))), key=lambda each: each.gain)
+    alignment = max(
+        (_place(windows, _log_odds(seed, frequencies), STRICT) for seed in _seeds(codes, len(frequencies))),
+        key=lambda each: each.gain,
+    )
     for share in (STRICT, LOOSE):
         for _ in range(MOST_ROUNDS):
             before = alignment
             members = windows[before.is_member, before.placing[before.is_member]]
             alignment = _place(windows, _log_odds(members, frequencies), share)
-            if np.array_equal(alignment.placing, before.placing) and np.array_equal(alignment.is_member, before.is_member):
+            if np.array_equal(alignment.placing, before.placing) and np.array_equal(
+                alignment.is_member, before.is_member
+            ):
                 break
     return alignment
 
@@ -54,7 +59,9 @@ def placings(codes: np.ndarray, num_letters: int, *, both_strands: bool) -> np.n
     """What a matrix of 2 · width positions sees at each place. (n, 3 · width) -> (n, strands · (width + 1), 2 · width)."""
     strands = [codes]
     if both_strands:
-        strands.append(np.where(codes == num_letters, num_letters, num_letters - 1 - codes)[:, ::-1])  # of A C G T: T G C A
+        strands.append(
+            np.where(codes == num_letters, num_letters, num_letters - 1 - codes)[:, ::-1]
+        )  # of A C G T: T G C A
     return np.concatenate([sliding_window_view(strand, codes.shape[1] // 3 * 2, axis=1) for strand in strands], axis=1)
 
 
@@ -67,7 +74,9 @@ def _seeds(codes: np.ndarray, num_letters: int) -> np.ndarray:
     """The strongest windows in the middle of a matrix, their flanks no letters. Returns (seeds, 1, 2 · width)."""
     width = codes.shape[1] // 3
     left = width // 2
-    return np.pad(codes[:SEEDS, None, width : 2 * width], ((0, 0), (0, 0), (left, width - left)), constant_values=num_letters)
+    return np.pad(
+        codes[:SEEDS, None, width : 2 * width], ((0, 0), (0, 0), (left, width - left)), constant_values=num_letters
+    )
 
 
 def _place(windows: np.ndarray, log_odds: np.ndarray, share: float) -> Alignment:

@@ -58,13 +58,25 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it but the sequence, as JSON values."""
-        fields = {"method": self.method, "label": self.label, "probability": round(self.probability, 6), "tokens": self.tokens, "offsets": self.offsets}
-        return {**fields, "scores": [float(f"{score:.6g}") for score in self.scores], **({} if self.gap is None else {"gap": self.gap})}
+        fields = {
+            "method": self.method,
+            "label": self.label,
+            "probability": round(self.probability, 6),
+            "tokens": self.tokens,
+            "offsets": self.offsets,
+        }
+        return {
+            **fields,
+            "scores": [float(f"{score:.6g}") for score in self.scores],
+            **({} if self.gap is None else {"gap": self.gap}),
+        }
 
     @property
     def is_text(self) -> bool:
         """Whether the sequence is a string or a list of strings, not a series of numbers."""
-        return isinstance(self.sequence, str) or (isinstance(self.sequence, list) and all(isinstance(token, str) for token in self.sequence))
+        return isinstance(self.sequence, str) or (
+            isinstance(self.sequence, list) and all(isinstance(token, str) for token in self.sequence)
+        )
 
     @property
     def text(self) -> str:
@@ -133,25 +145,42 @@ def explain(
         NotFittedError: before `fit`.
     """
     if isinstance(model, SequenceTagger):
-        return [each for found in explain_tags(model, sequences, method=method, tag=label, tokens=tokens, progress=progress) for each in found]
+        return [
+            each
+            for found in explain_tags(model, sequences, method=method, tag=label, tokens=tokens, progress=progress)
+            for each in found
+        ]
     if tokens is not None:
-        raise ConfigError(f"tokens {list(tokens)}: a classifier gives a sequence one label. Leave them away, or give a tagger.")
+        raise ConfigError(
+            f"tokens {list(tokens)}: a classifier gives a sequence one label. Leave them away, or give a tagger."
+        )
     if not hasattr(model, "model_"):
-        raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to explain. Call fit(X, y) first, or ostinato.load(path).")
+        raise NotFittedError(
+            "This SequenceClassifier is not fitted yet: there is nothing to explain. Call fit(X, y) first, or ostinato.load(path)."
+        )
     attribute = _refuse_unavailable(model, method)
     if label is not None and plain(label) not in model.encoder_.labels:
-        raise ConfigError(f"label {label!r} is none of the model's. Choose from: {', '.join(map(str, model.encoder_.labels))}.")
+        raise ConfigError(
+            f"label {label!r} is none of the model's. Choose from: {', '.join(map(str, model.encoder_.labels))}."
+        )
     given = as_sequences(sequences)
     encoded = model.encoder_.encode(given, places)
     refuse_empty(encoded, places)
-    parts = [range(start, min(start + SEQUENCES_AT_A_TIME, len(given))) for start in range(0, len(given), SEQUENCES_AT_A_TIME)]
+    parts = [
+        range(start, min(start + SEQUENCES_AT_A_TIME, len(given)))
+        for start in range(0, len(given), SEQUENCES_AT_A_TIME)
+    ]
     explanations: list[Explanation] = []
     for part in (progress or Progress(quiet=True)).track(parts, "explaining"):
-        explanations += _explain_encoded(model, given[part.start : part.stop], encoded.select(torch.tensor(part)), method, attribute, label)
+        explanations += _explain_encoded(
+            model, given[part.start : part.stop], encoded.select(torch.tensor(part)), method, attribute, label
+        )
     return explanations
 
 
-def _explain_encoded(model: SequenceClassifier, given: list[Any], encoded: Ragged, method: str, attribute: Attribute, label: Any) -> list[Explanation]:
+def _explain_encoded(
+    model: SequenceClassifier, given: list[Any], encoded: Ragged, method: str, attribute: Attribute, label: Any
+) -> list[Explanation]:
     labels = model.encoder_.labels
     logits = predict_logits(model.model_, encoded)
     probabilities = model.model_.probabilities(logits).numpy()
@@ -183,7 +212,9 @@ def methods_of(model: SequenceClassifier) -> dict[str, Attribute]:
     letters = letters_of(model)
     if letters is not None:
         assert model.encoder_.vocabulary is not None
-        methods["in-silico-mutagenesis"] = partial(mutagenesis, letters=np.array([model.encoder_.vocabulary.id(letter) for letter in letters], np.int32))
+        methods["in-silico-mutagenesis"] = partial(
+            mutagenesis, letters=np.array([model.encoder_.vocabulary.id(letter) for letter in letters], np.int32)
+        )
     return methods
 
 
@@ -202,7 +233,9 @@ def attention(model: Classifier, sequences: Ragged, classes: Tensor) -> Scores:
         values = batch.values.to(model.head.weight.device)
         layout = Layout(batch.lengths, values.device)
         weights = model.on_tokens(pooling.weights(*model.states(values, layout)), layout).double().cpu().numpy()
-        for place, part in zip(places_of(sequences, indices), np.split(weights, batch.lengths.cumsum(0)[:-1].numpy()), strict=True):
+        for place, part in zip(
+            places_of(sequences, indices), np.split(weights, batch.lengths.cumsum(0)[:-1].numpy()), strict=True
+        ):
             scores[place] = part
     return scores, None
 
@@ -227,7 +260,9 @@ def _refuse_unavailable(model: SequenceClassifier, method: str) -> Attribute:
             "attention": f"it pools by {', '.join(model.model_.pooling.poolings)}",
             "in-silico-mutagenesis": f"its tokens are {model.encoder_.tokenizer}, not nucleotides or amino acids",
         }
-        raise ConfigError(f"method {method!r} is not one that this model has: {why[method]}. Choose from: {', '.join(methods)}.")
+        raise ConfigError(
+            f"method {method!r} is not one that this model has: {why[method]}. Choose from: {', '.join(methods)}."
+        )
     return look_up(methods, method, "method")
 
 

@@ -63,7 +63,12 @@ class Figure:
 
     def to_dict(self) -> dict[str, Any]:
         interval = None if self.interval is None else [round(end, 6) for end in self.interval]
-        return {"value": round(self.value, 6), "random": round(self.random, 6), "difference": round(self.difference, 6), "interval": interval}
+        return {
+            "value": round(self.value, 6),
+            "random": round(self.random, 6),
+            "difference": round(self.difference, 6),
+            "interval": interval,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,12 @@ class Faithfulness:
 
 
 def measure(
-    model: SequenceClassifier, explanations: list[Explanation], *, rankings: int = 5, seed: int = 0, progress: Progress | None = None
+    model: SequenceClassifier,
+    explanations: list[Explanation],
+    *,
+    rankings: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Faithfulness:
     """Mask what explanations of one method rank first, and compare with random rankings of the same sequences.
 
@@ -152,7 +162,9 @@ def measure(
     """
     methods = sorted({explanation.method for explanation in explanations})
     if len(methods) != 1:
-        raise ConfigError(f"explanations of {len(methods)} methods ({', '.join(methods)}) cannot be measured together. Give those of one method.")
+        raise ConfigError(
+            f"explanations of {len(methods)} methods ({', '.join(methods)}) cannot be measured together. Give those of one method."
+        )
     if rankings < 1:
         raise ConfigError(f"rankings {rankings} is not usable. Give at least 1 random ranking to compare with.")
     encoded = model.encoder_.encode([explanation.sequence for explanation in explanations])
@@ -162,7 +174,9 @@ def measure(
             sequence = encoded.select(np.array([row]))
             _refuse_foreign(model, explanation, sequence, row)
             label = model.encoder_.labels.index(explanation.label)
-            curves[row] = _curves(classifier, sequence.values, _rank(explanation.scores, sequence, rankings, seed), label)
+            curves[row] = _curves(
+                classifier, sequence.values, _rank(explanation.scores, sequence, rankings, seed), label
+            )
     return _summarise(methods[0], curves)
 
 
@@ -170,9 +184,13 @@ def _refuse_foreign(model: SequenceClassifier, explanation: Explanation, sequenc
     """Refuse an explanation that this model cannot have given."""
     if explanation.label not in model.encoder_.labels:
         known = ", ".join(map(str, model.encoder_.labels))
-        raise DataError(f"explanation {row} is of the label {explanation.label!r}, which is none of the model's: {known}. Explain with this model.")
+        raise DataError(
+            f"explanation {row} is of the label {explanation.label!r}, which is none of the model's: {known}. Explain with this model."
+        )
     if len(explanation.scores) != len(sequence.values):
-        raise DataError(f"explanation {row} has {len(explanation.scores)} scores, this model reads {len(sequence.values)} steps. Explain with this model.")
+        raise DataError(
+            f"explanation {row} has {len(explanation.scores)} scores, this model reads {len(sequence.values)} steps. Explain with this model."
+        )
 
 
 def _rank(scores: np.ndarray, sequence: Ragged, rankings: int, seed: int) -> np.ndarray:
@@ -186,7 +204,9 @@ def _rank(scores: np.ndarray, sequence: Ragged, rankings: int, seed: int) -> np.
 def _curves(model: Classifier, steps: torch.Tensor, ranks: np.ndarray, label: int) -> np.ndarray:
     """The probability of the label with the first steps masked, and with only them kept. ranks (R, T) -> (2, R, K)."""
     R, T = ranks.shape
-    counts, share = np.unique(-(-PERCENTS * T // 100), return_inverse=True)  # ⌈percent · T / 100⌉; short sequences have few counts
+    counts, share = np.unique(
+        -(-PERCENTS * T // 100), return_inverse=True
+    )  # ⌈percent · T / 100⌉; short sequences have few counts
     first = ranks[:, None] < counts[1:-1, None]  # (R, counts less 0 and T, T)
     ends = np.repeat([[False], [True]], T, axis=1)  # nothing masked and all masked: once for all rankings
     masks = np.concatenate([ends, first.reshape(-1, T), ~first.reshape(-1, T)])

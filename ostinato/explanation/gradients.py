@@ -129,7 +129,11 @@ class _Way:
         return vectors - self.neutral
 
     def _stretched(self, shares: np.ndarray, batch: Ragged) -> Tensor:
-        return torch.repeat_interleave(torch.from_numpy(shares).float(), batch.lengths).unsqueeze(1).to(self.neutral.device)  # (B,) -> (N, 1)
+        return (
+            torch.repeat_interleave(torch.from_numpy(shares).float(), batch.lengths)
+            .unsqueeze(1)
+            .to(self.neutral.device)
+        )  # (B,) -> (N, 1)
 
     def _log_odds(self, x: Tensor, batch: Ragged, rows: np.ndarray) -> Tensor:
         return log_odds(self.model.from_vectors(x, batch.lengths).float(), self.classes[rows].to(x.device))
@@ -139,7 +143,9 @@ def _integrate(way: Way, pieces: list[_Piece]) -> None:
     """Give each piece its scores."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)  # on −1 … 1
     rows = np.array([piece.row for piece in pieces], int)
-    starts, widths = (np.array(each) for each in ([piece.start for piece in pieces], [piece.end - piece.start for piece in pieces]))
+    starts, widths = (
+        np.array(each) for each in ([piece.start for piece in pieces], [piece.end - piece.start for piece in pieces])
+    )
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         for piece, slope in zip(pieces, way.slopes(rows, starts + node * widths), strict=True):
             part = weight * (piece.end - piece.start) * slope
@@ -163,5 +169,8 @@ def _halve(way: Way, pieces: list[_Piece]) -> list[_Piece]:
     between = way.log_odds(np.array([piece.row for piece in pieces], int), middles)
     halves = []
     for piece, middle, value in zip(pieces, middles.tolist(), between.tolist(), strict=True):
-        halves += [_Piece(piece.row, piece.start, middle, piece.log_odds_at_start, value), _Piece(piece.row, middle, piece.end, value, piece.log_odds_at_end)]
+        halves += [
+            _Piece(piece.row, piece.start, middle, piece.log_odds_at_start, value),
+            _Piece(piece.row, middle, piece.end, value, piece.log_odds_at_end),
+        ]
     return halves

@@ -46,7 +46,10 @@ def segments(explanation: Coloured) -> list[tuple[str, float | None]]:
     has the mean of those that cover it.
     """
     if not explanation.is_text:
-        pairs = [[(step, float(score)), (" ", None)] for step, score in zip(explanation.steps, explanation.scores, strict=True)]
+        pairs = [
+            [(step, float(score)), (" ", None)]
+            for step, score in zip(explanation.steps, explanation.scores, strict=True)
+        ]
         return [part for pair in pairs for part in pair][:-1]
     text = explanation.text
     if any(end > start for (_, end), (start, _) in pairwise(explanation.offsets)):
@@ -70,7 +73,9 @@ def explanation_html(explanation: Coloured) -> str:
     body = "".join(_span(text, score, scale) for text, score in segments(explanation))
     gap = "" if explanation.gap is None else f", completeness gap {explanation.gap:.1%}"
     head = f"<strong>{escape(str(explanation.label))}</strong> {explanation.probability:.3f} <small>({escape(explanation.method)}{gap})</small>"
-    font = ";font-family:ui-monospace,monospace" if all(len(token) == 1 for token in explanation.tokens) else ""  # letters stay below each other
+    font = (
+        ";font-family:ui-monospace,monospace" if all(len(token) == 1 for token in explanation.tokens) else ""
+    )  # letters stay below each other
     return f'<div class="explanation"><div>{head}</div><div style="white-space:pre-wrap;overflow-wrap:anywhere{font}">{body}</div></div>'
 
 

@@ -66,10 +66,14 @@ class Motif:
         """The likeliest letter of each position, in lower case where its probability is below a half."""
         p = self.probabilities
         best = [self.letters[letter] for letter in p.argmax(axis=1)]
-        return "".join(letter if highest >= 0.5 else letter.lower() for letter, highest in zip(best, p.max(axis=1), strict=True))
+        return "".join(
+            letter if highest >= 0.5 else letter.lower() for letter, highest in zip(best, p.max(axis=1), strict=True)
+        )
 
 
-def find_motifs(explanations: Sequence[Explanation], letters: str, *, both_strands: bool = False, width: int = 8, most: int = 5) -> list[Motif]:
+def find_motifs(
+    explanations: Sequence[Explanation], letters: str, *, both_strands: bool = False, width: int = 8, most: int = 5
+) -> list[Motif]:
     """Align the windows that speak for a class into motifs, the largest total attribution first.
 
     `find_seqlets` says which windows, `align` how. A motif's windows are taken away before the next is sought. It is
@@ -88,7 +92,9 @@ def find_motifs(explanations: Sequence[Explanation], letters: str, *, both_stran
         DataError: the explanations are toward different labels.
     """
     if both_strands and letters != "ACGT":
-        raise ConfigError(f"both_strands with the letters {letters}: only DNA and RNA (ACGT) have a reverse complement. Leave both_strands out.")
+        raise ConfigError(
+            f"both_strands with the letters {letters}: only DNA and RNA (ACGT) have a reverse complement. Leave both_strands out."
+        )
     _refuse_different_labels(explanations)
     if not explanations:
         return []
@@ -97,7 +103,9 @@ def find_motifs(explanations: Sequence[Explanation], letters: str, *, both_stran
     motifs: list[Motif] = []
     while len(motifs) < most and len(seqlets.start) >= FEWEST:
         found = align(seqlets.codes, frequencies, both_strands=both_strands)
-        by_chance = align(rng.choice(len(letters), seqlets.codes.shape, p=frequencies), frequencies, both_strands=both_strands)
+        by_chance = align(
+            rng.choice(len(letters), seqlets.codes.shape, p=frequencies), frequencies, both_strands=both_strands
+        )
         if found.is_member.sum() < FEWEST or found.gain < CLEARLY * by_chance.gain:
             break
         motifs.append(_trimmed(letters, seqlets.select(found.is_member), found.placing[found.is_member]))
@@ -123,8 +131,13 @@ def position_profile(explanations: Sequence[Explanation], letters: str) -> np.nd
     lengths = sorted({len(each.scores) for each in explanations})
     if len(lengths) != 1:
         told = f"sequences of {lengths[0]} to {lengths[-1]} letters" if lengths else "no sequence"
-        raise DataError(f"{told}: a profile needs sequences aligned with each other, all of one length. Cut them to such windows.")
-    codes, scores = np.stack([codes_of(each, letters) for each in explanations]), np.stack([each.scores for each in explanations])
+        raise DataError(
+            f"{told}: a profile needs sequences aligned with each other, all of one length. Cut them to such windows."
+        )
+    codes, scores = (
+        np.stack([codes_of(each, letters) for each in explanations]),
+        np.stack([each.scores for each in explanations]),
+    )
     return np.stack([np.where(codes == letter, scores, 0.0).mean(axis=0) for letter in range(len(letters))], axis=1)
 
 
@@ -139,7 +152,10 @@ def recovery(motifs: Sequence[Motif], planted: str) -> float:
         chance = np.full((len(planted), len(motif.letters)), 1 / len(motif.letters))
         columns = [motif.letters.index(letter) for letter in planted]
         p = np.vstack([chance, motif.probabilities, chance])[:, columns]  # (W + 2 · word, word)
-        best = max(best, *(float(p[start : start + len(planted)].diagonal().mean()) for start in range(len(p) - len(planted) + 1)))
+        best = max(
+            best,
+            *(float(p[start : start + len(planted)].diagonal().mean()) for start in range(len(p) - len(planted) + 1)),
+        )
     return best
 
 
@@ -147,7 +163,9 @@ def _refuse_different_labels(explanations: Sequence[Explanation]) -> None:
     labels = list(dict.fromkeys(each.label for each in explanations))
     if len(labels) > 1:
         told = ", ".join(map(str, labels))
-        raise DataError(f"explanations toward {len(labels)} labels ({told}): motifs speak for one. Explain with label={labels[0]!r}.")
+        raise DataError(
+            f"explanations toward {len(labels)} labels ({told}): motifs speak for one. Explain with label={labels[0]!r}."
+        )
 
 
 def _trimmed(letters: str, seqlets: Seqlets, placing: np.ndarray) -> Motif:
@@ -158,8 +176,13 @@ def _trimmed(letters: str, seqlets: Seqlets, placing: np.ndarray) -> Motif:
     informative = np.flatnonzero(whole.information >= INFORMATIVE * whole.information.max())
     left, right = informative[0], informative[-1] + 1
     strand, offset = np.divmod(placing, width + 1)
-    first = np.where(strand == 0, offset + left, 3 * width - offset - right)  # (n,) in the window and its flanks as given
+    first = np.where(
+        strand == 0, offset + left, 3 * width - offset - right
+    )  # (n,) in the window and its flanks as given
     inside = (np.arange(3 * width) >= first[:, None]) & (np.arange(3 * width) < first[:, None] + right - left)
     starts = seqlets.start - width + first
-    places = [Place(int(row), int(start), "+-"[turned]) for row, start, turned in zip(seqlets.sequence, starts, strand, strict=True)]
+    places = [
+        Place(int(row), int(start), "+-"[turned])
+        for row, start, turned in zip(seqlets.sequence, starts, strand, strict=True)
+    ]
     return Motif(letters, whole.counts[left:right], places, float(seqlets.scores[inside].sum() / len(places)))

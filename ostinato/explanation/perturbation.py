@@ -26,7 +26,9 @@ def occlusion(model: Classifier, sequences: Ragged, classes: Tensor) -> tuple[np
             width = -(-len(steps) // MOST_WINDOWS) or 1
             window = np.arange(len(steps)) // width  # (T,) the window of each step
             masks = window == np.arange(window.max(initial=-1) + 1)[:, None]  # (windows, T)
-            lost = _lost(masked_logits(model, steps, np.vstack([np.zeros((1, len(steps)), bool), masks])), classes[sequence])
+            lost = _lost(
+                masked_logits(model, steps, np.vstack([np.zeros((1, len(steps)), bool), masks])), classes[sequence]
+            )
             scores[place] = (lost / masks.sum(axis=1))[window]
     return scores, None
 
@@ -44,14 +46,21 @@ def mutagenesis(model: Classifier, sequences: Ragged, classes: Tensor, letters: 
         steps = sequences.values[place].numpy()
         time, letter = np.nonzero(steps[:, None] != letters)  # every (step, other letter)
         lost = np.empty(len(time))
-        whole = predict_logits(model, Ragged(sequences.values[place], sequences.lengths[sequence : sequence + 1])).numpy()
+        whole = predict_logits(
+            model, Ragged(sequences.values[place], sequences.lengths[sequence : sequence + 1])
+        ).numpy()
         for start in range(0, len(time), SEQUENCES_AT_A_TIME):
             part = slice(start, start + SEQUENCES_AT_A_TIME)
             mutants = np.tile(steps, (len(time[part]), 1))
             mutants[np.arange(len(mutants)), time[part]] = letters[letter[part]]
             lengths = torch.full((len(mutants),), len(steps))
-            lost[part] = _lost(np.vstack([whole, predict_logits(model, Ragged(torch.from_numpy(mutants.ravel()), lengths)).numpy()]), classes[sequence])
-        scores[place] = np.bincount(time, weights=lost, minlength=len(steps)) / np.maximum(np.bincount(time, minlength=len(steps)), 1)
+            lost[part] = _lost(
+                np.vstack([whole, predict_logits(model, Ragged(torch.from_numpy(mutants.ravel()), lengths)).numpy()]),
+                classes[sequence],
+            )
+        scores[place] = np.bincount(time, weights=lost, minlength=len(steps)) / np.maximum(
+            np.bincount(time, minlength=len(steps)), 1
+        )
     return scores, None
 
 

@@ -52,12 +52,28 @@ def _plot_running(axes: "Axes", trace: Trace) -> None:
     others = iter((AGAINST, "#1b7837", "#762a83", "#7f7f7f"))
     marker = "." if len(trace.steps) <= NAMED_TOKENS else None
     for label in shown:
-        axes.plot(trace.steps + 1, trace.running[:, label], color=FOR if label == final else next(others), marker=marker, linewidth=1.4)
+        axes.plot(
+            trace.steps + 1,
+            trace.running[:, label],
+            color=FOR if label == final else next(others),
+            marker=marker,
+            linewidth=1.4,
+        )
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("probability", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    legend = axes.legend(axes.lines, [" "] * len(shown), fontsize=8, frameon=False, ncols=MOST_LINES, loc="lower left", bbox_to_anchor=(0, 0.98))
-    for text, label in zip(legend.get_texts(), shown, strict=True):  # given to `legend`, a name would be left out where it starts with _
+    legend = axes.legend(
+        axes.lines,
+        [" "] * len(shown),
+        fontsize=8,
+        frameon=False,
+        ncols=MOST_LINES,
+        loc="lower left",
+        bbox_to_anchor=(0, 0.98),
+    )
+    for text, label in zip(
+        legend.get_texts(), shown, strict=True
+    ):  # given to `legend`, a name would be left out where it starts with _
         text.set_parse_math(False)
         text.set_text(_short(trace.labels[label]))
 
@@ -70,8 +86,18 @@ def _plot_map(axes: "Axes", name: str, values: np.ndarray) -> None:
     high = (float(np.abs(values).max()) or 1.0) if signed else 1.0
     low = -high if signed else 0.0
     colours = LinearSegmentedColormap.from_list("signed", [AGAINST, "white", FOR]) if signed else "Greys"
-    sharp = "nearest" if len(values) <= NAMED_TOKENS else "auto"  # where many steps share a pixel, `nearest` would draw patterns
-    image = axes.imshow(values.T, aspect="auto", cmap=colours, vmin=low, vmax=high, extent=(0.5, len(values) + 0.5, 0, 1), interpolation=sharp)
+    sharp = (
+        "nearest" if len(values) <= NAMED_TOKENS else "auto"
+    )  # where many steps share a pixel, `nearest` would draw patterns
+    image = axes.imshow(
+        values.T,
+        aspect="auto",
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        extent=(0.5, len(values) + 0.5, 0, 1),
+        interpolation=sharp,
+    )
     axes.set_yticks([])
     axes.set_ylabel(name, rotation=0, ha="right", va="center")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03, aspect=8, ticks=[low, high], format="%.2g")
@@ -84,7 +110,9 @@ def _name_steps(axes: "Axes", trace: Trace) -> None:
         axes.set_xlabel("step", fontsize=8)
         return
     names = [_short(token) for token in trace.tokens]
-    axes.set_xticks(range(1, len(names) + 1), names, rotation=90 if max(map(len, names)) > 1 else 0, fontsize=8, parse_math=False)
+    axes.set_xticks(
+        range(1, len(names) + 1), names, rotation=90 if max(map(len, names)) > 1 else 0, fontsize=8, parse_math=False
+    )
 
 
 def _short(name: object) -> str:

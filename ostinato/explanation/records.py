@@ -25,14 +25,22 @@ class ExplainedRecords:
         rows = []
         for row, (record, explanation) in enumerate(zip(self.records, self.explanations, strict=True)):
             true = {} if record.label is None else {"true_label": record.label}
-            measured = {"comprehensiveness": self.faithfulness.comprehensiveness, "sufficiency": self.faithfulness.sufficiency}
+            measured = {
+                "comprehensiveness": self.faithfulness.comprehensiveness,
+                "sufficiency": self.faithfulness.sufficiency,
+            }
             figures = {name: round(float(figure.each[row]), 6) for name, figure in measured.items()}
             rows.append({"place": record.place, **true, **explanation.to_dict(), **figures})
         return {"explanations": rows, "faithfulness": self.faithfulness.to_dict()}
 
 
 def explain_records(
-    model: SequenceClassifier, records: Sequence[Record], *, method: str, label: str | None = None, progress: Progress | None = None
+    model: SequenceClassifier,
+    records: Sequence[Record],
+    *,
+    method: str,
+    label: str | None = None,
+    progress: Progress | None = None,
 ) -> ExplainedRecords:
     """Explain records and mask what the explanations rank first.
 
@@ -47,7 +55,9 @@ def explain_records(
         raise DataError("There is no sequence: nothing to explain. Give at least one.")
     labels = {str(each): each for each in model.encoder_.labels}
     if label is not None and label not in labels:
-        raise ConfigError(f"label {label!r} is none of the model's. {suggest(label, labels)}Choose from: {', '.join(labels)}.")
+        raise ConfigError(
+            f"label {label!r} is none of the model's. {suggest(label, labels)}Choose from: {', '.join(labels)}."
+        )
     explanations = explain(
         model,
         [record.sequence for record in records],

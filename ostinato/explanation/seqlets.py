@@ -55,7 +55,10 @@ def find_seqlets(explanations: Sequence[Explanation], letters: str, width: int) 
     around = core[:, None] + np.arange(-width, 2 * width)  # (n, 3 · width)
     inside = around.clip(0, len(explained.codes) - 1)
     is_there = (around == inside) & (explained.stretch[inside] == explained.stretch[core][:, None])
-    codes, scores = np.where(is_there, explained.codes[inside], len(letters)), np.where(is_there, explained.scores[inside], 0.0)
+    codes, scores = (
+        np.where(is_there, explained.codes[inside], len(letters)),
+        np.where(is_there, explained.scores[inside], 0.0),
+    )
     return Seqlets(explained.sequence[core], explained.place[core], codes, scores)
 
 
@@ -88,7 +91,11 @@ def _peaks(scores: np.ndarray, stretch: np.ndarray, width: int) -> tuple[np.ndar
     """Starts and sums of the windows within one stretch that no overlapping window exceeds; of equals the first."""
     if len(scores) < width:
         return np.empty(0, np.int64), np.empty(0)
-    sums = np.where(stretch[: len(stretch) - width + 1] == stretch[width - 1 :], np.convolve(scores, np.ones(width), "valid"), -np.inf)
+    sums = np.where(
+        stretch[: len(stretch) - width + 1] == stretch[width - 1 :],
+        np.convolve(scores, np.ones(width), "valid"),
+        -np.inf,
+    )
     reach = sliding_window_view(np.pad(sums, width - 1, constant_values=-np.inf), 2 * width - 1)
     starts = np.flatnonzero((reach.argmax(axis=1) == width - 1) & np.isfinite(sums))
     return starts, sums[starts]

@@ -36,10 +36,18 @@ def strand_agreement(model: SequenceClassifier, sequences: Sequence[str]) -> Str
         DataError: there is no sequence.
     """
     if letters_of(model) != "ACGT":
-        raise ConfigError(f"a model with the tokenizer {model.encoder_.tokenizer!r} has no strands. Expected the tokenizer nucleotides, of DNA and RNA.")
+        raise ConfigError(
+            f"a model with the tokenizer {model.encoder_.tokenizer!r} has no strands. Expected the tokenizer nucleotides, of DNA and RNA."
+        )
     if not len(sequences):
         raise DataError("no sequence: there is nothing to compare. Give at least one.")
-    given, turned = model.predict_proba(sequences), model.predict_proba([reverse_complement(sequence) for sequence in sequences])
+    given, turned = (
+        model.predict_proba(sequences),
+        model.predict_proba([reverse_complement(sequence) for sequence in sequences]),
+    )
     labels = given.argmax(axis=1)
     rows = np.arange(len(labels))
-    return StrandAgreement(float((turned.argmax(axis=1) == labels).mean()), float(np.abs(given[rows, labels] - turned[rows, labels]).mean()))
+    return StrandAgreement(
+        float((turned.argmax(axis=1) == labels).mean()),
+        float(np.abs(given[rows, labels] - turned[rows, labels]).mean()),
+    )

@@ -48,7 +48,11 @@ class TagFaithfulness:
             return "No sentence has another word to mask: nothing tells how far the explanations can be believed."
         figure = self.by_sentence
         among = f"{self.n} tag{'' if self.n == 1 else 's'} of {len(figure.each)} sentence{'' if len(figure.each) == 1 else 's'}"
-        ends = "too few for an interval" if figure.interval is None else f"95 % interval {figure.interval[0]:+.3f} to {figure.interval[1]:+.3f}"
+        ends = (
+            "too few for an interval"
+            if figure.interval is None
+            else f"95 % interval {figure.interval[0]:+.3f} to {figure.interval[1]:+.3f}"
+        )
         return (
             f"The ranking of other words by {self.method} is {self.verdict} a random ranking: masking those that rank first lowers the probability "
             f"of the tag by {figure.value:.3f} on average, random ones by {figure.random:.3f} (difference {figure.difference:+.3f}, {ends}, {among})."
@@ -58,7 +62,10 @@ class TagFaithfulness:
         """What masking does to the probability of one explained tag, in words."""
         if np.isnan(self.lost[row]):
             return "There is no other word to mask."
-        own, chance = (f"takes {abs(lost):.3f} off" if round(lost, 3) >= 0 else f"adds {-lost:.3f} to" for lost in (self.lost[row], self.lost_at_random[row]))
+        own, chance = (
+            f"takes {abs(lost):.3f} off" if round(lost, 3) >= 0 else f"adds {-lost:.3f} to"
+            for lost in (self.lost[row], self.lost_at_random[row])
+        )
         return f"Masking the other words that rank first {own} the probability; at random it {chance} it."
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,7 +75,12 @@ class TagFaithfulness:
 
 
 def measure_tags(
-    tagger: SequenceTagger, explanations: list[TagExplanation], *, rankings: int = 5, seed: int = 0, progress: Progress | None = None
+    tagger: SequenceTagger,
+    explanations: list[TagExplanation],
+    *,
+    rankings: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> TagFaithfulness:
     """Mask the other words that explanations rank first, and compare with random rankings of the same words.
 
@@ -89,7 +101,9 @@ def measure_tags(
     """
     methods = sorted({explanation.method for explanation in explanations})
     if len(methods) != 1:
-        raise ConfigError(f"explanations of {len(methods)} methods ({', '.join(methods)}) cannot be measured together. Give those of one method.")
+        raise ConfigError(
+            f"explanations of {len(methods)} methods ({', '.join(methods)}) cannot be measured together. Give those of one method."
+        )
     if rankings < 1:
         raise ConfigError(f"rankings {rankings} is not usable. Give at least 1 random ranking to compare with.")
     lost = np.empty((len(explanations), 1 + rankings))
@@ -98,10 +112,14 @@ def measure_tags(
         for row, explanation in enumerate((progress or Progress(quiet=True)).track(explanations, "masking")):
             lost[row] = _lost(tagger, explanation, neutral, rankings, seed)
     own, chance = lost[:, 0], lost[:, 1:].mean(axis=1)
-    return TagFaithfulness(methods[0], int((~np.isnan(own)).sum()), own, chance, _by_sentence(explanations, own, chance))
+    return TagFaithfulness(
+        methods[0], int((~np.isnan(own)).sum()), own, chance, _by_sentence(explanations, own, chance)
+    )
 
 
-def _lost(tagger: SequenceTagger, explanation: TagExplanation, neutral: torch.Tensor, rankings: int, seed: int) -> np.ndarray:
+def _lost(
+    tagger: SequenceTagger, explanation: TagExplanation, neutral: torch.Tensor, rankings: int, seed: int
+) -> np.ndarray:
     """What the tag's probability loses by the explanation's ranking, and by random ones. Returns (1 + rankings,)."""
     encoded = tagger.encoder_.encode([explanation.sentence])
     others = np.delete(np.arange(len(explanation.words)), explanation.token)
@@ -115,14 +133,27 @@ def _lost(tagger: SequenceTagger, explanation: TagExplanation, neutral: torch.Te
     masks = np.zeros((1 + (1 + rankings) * len(counts), len(explanation.words)), bool)
     masks[1:, others] = (ranks[:, None] < counts[:, None]).reshape(-1, len(others))
     sentence = SentenceVectors(tagger.model_, encoded, neutral)
-    p = sentence.masked(masks, np.array([explanation.token]))[:, 0, tagger.encoder_.tags.index(explanation.tag)].double().exp().cpu().numpy()
+    p = (
+        sentence.masked(masks, np.array([explanation.token]))[:, 0, tagger.encoder_.tags.index(explanation.tag)]
+        .double()
+        .exp()
+        .cpu()
+        .numpy()
+    )
     lost: np.ndarray = (p[0] - p[1:].reshape(1 + rankings, -1)[:, share]).mean(axis=1)
     return lost
 
 
 def _by_sentence(explanations: list[TagExplanation], lost: np.ndarray, chance: np.ndarray) -> Figure:
     numbers: dict[tuple[tuple[str, ...], ...], int] = {}
-    sentence = np.array([numbers.setdefault((tuple(each.words), *map(tuple, each.sentence.features)), len(numbers)) for each in explanations])
+    sentence = np.array(
+        [
+            numbers.setdefault((tuple(each.words), *map(tuple, each.sentence.features)), len(numbers))
+            for each in explanations
+        ]
+    )
     kept = ~np.isnan(lost)
     places = [kept & (sentence == number) for number in np.unique(sentence[kept])]
-    return Figure(np.array([lost[place].mean() for place in places]), np.array([chance[place].mean() for place in places]))
+    return Figure(
+        np.array([lost[place].mean() for place in places]), np.array([chance[place].mean() for place in places])
+    )

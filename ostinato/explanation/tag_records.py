@@ -37,12 +37,17 @@ class ExplainedTags:
         for row, each in enumerate(self.tags):
             true = {} if each.true is None else {"true_tag": each.true}
             rows.append({"place": each.place, **true, **each.explanation.to_dict(), **self._masked(row)})
-        return {"explanations": rows, "faithfulness": None if self.faithfulness is None else self.faithfulness.to_dict()}
+        return {
+            "explanations": rows,
+            "faithfulness": None if self.faithfulness is None else self.faithfulness.to_dict(),
+        }
 
     def _masked(self, row: int) -> dict[str, float]:
         assert self.faithfulness is not None
         figures = {"lost": self.faithfulness.lost[row], "lost_at_random": self.faithfulness.lost_at_random[row]}
-        return {name: round(float(figure), 6) for name, figure in figures.items() if figure == figure}  # a word alone has none
+        return {
+            name: round(float(figure), 6) for name, figure in figures.items() if figure == figure
+        }  # a word alone has none
 
 
 def explain_sentences(
@@ -68,9 +73,14 @@ def explain_sentences(
     told = [] if measured is None else [measured.masking(row) for row in range(len(flat))]
     owners = [sentence for sentence, explanations in zip(sentences, found, strict=True) for _ in explanations]
     explained = [
-        ExplainedTag(sentence.place, true_tag(tagger, sentence, each.token), each, masking) for sentence, each, masking in zip(owners, flat, told, strict=True)
+        ExplainedTag(sentence.place, true_tag(tagger, sentence, each.token), each, masking)
+        for sentence, each, masking in zip(owners, flat, told, strict=True)
     ]
-    return ExplainedTags(explained, measured, [sentence for sentence, explanations in zip(sentences, found, strict=True) if not explanations])
+    return ExplainedTags(
+        explained,
+        measured,
+        [sentence for sentence, explanations in zip(sentences, found, strict=True) if not explanations],
+    )
 
 
 def true_tag(tagger: SequenceTagger, sentence: Sentence, token: int) -> str | None:

@@ -32,7 +32,10 @@ from ostinato.progress import Progress
 NUMBERS_AT_A_TIME = 2**24  # of what a backward keeps, and of a CRF's transitions
 KEPT = 8  # numbers a unit and step that a recurrent layer keeps, more or less
 EXCLUDED = 1e4  # taken off a score: exp leaves nothing of it, yet where all else is forbidden it is still possible
-NOT_OF_TAGGERS = {"attention": "it has no pooling", "in-silico-mutagenesis": "its tokens are words, not nucleotides or amino acids"}
+NOT_OF_TAGGERS = {
+    "attention": "it has no pooling",
+    "in-silico-mutagenesis": "its tokens are words, not nucleotides or amino acids",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +95,28 @@ class TagExplanation:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        fields = {"method": self.method, "tokens": self.words, "token": self.token, "tag": self.tag, "probability": round(self.probability, 6)}
+        fields = {
+            "method": self.method,
+            "tokens": self.words,
+            "token": self.token,
+            "tag": self.tag,
+            "probability": round(self.probability, 6),
+        }
         fields |= {"features": list(self.sentence.features)} if self.sentence.features else {}
-        return {**fields, "scores": [float(f"{score:.6g}") for score in self.scores], **({} if self.gap is None else {"gap": self.gap})}
+        return {
+            **fields,
+            "scores": [float(f"{score:.6g}") for score in self.scores],
+            **({} if self.gap is None else {"gap": self.gap}),
+        }
 
     def _repr_html_(self) -> str:
         """The coloured sentence, for notebooks."""
         return explanation_html(self)
 
 
-def explain_tag(tagger: SequenceTagger, words: Any, *, token: int, tag: str | None = None, method: str = "integrated-gradients") -> TagExplanation:
+def explain_tag(
+    tagger: SequenceTagger, words: Any, *, token: int, tag: str | None = None, method: str = "integrated-gradients"
+) -> TagExplanation:
     """Explain one tag of one word.
 
     Args:
@@ -158,9 +173,13 @@ def explain_tags(
 def refuse_unfit(tagger: SequenceTagger, method: str) -> None:
     """Refuse a tagger that is not fitted, and a method that it cannot give."""
     if not hasattr(tagger, "model_"):
-        raise NotFittedError("This SequenceTagger is not fitted yet: there is nothing to explain. Call fit(X, y) first, or ostinato.load(path).")
+        raise NotFittedError(
+            "This SequenceTagger is not fitted yet: there is nothing to explain. Call fit(X, y) first, or ostinato.load(path)."
+        )
     if method in NOT_OF_TAGGERS:
-        raise ConfigError(f"method {method!r} is not one that a tagger has: {NOT_OF_TAGGERS[method]}. Choose from: {', '.join(TAG_METHODS)}.")
+        raise ConfigError(
+            f"method {method!r} is not one that a tagger has: {NOT_OF_TAGGERS[method]}. Choose from: {', '.join(TAG_METHODS)}."
+        )
     look_up(TAG_METHODS, method, "method")
 
 
@@ -169,7 +188,9 @@ def neutral_vector(tagger: SequenceTagger) -> Tensor:
     """The vector of a word of which nothing is known. (D,)."""
     model, encoder = tagger.model_, tagger.encoder_
     words = list(encoder.words.tokens[UNKNOWN + 1 :] or encoder.words.tokens)
-    every = encoder.encode([Sentence(words, None, "the vocabulary", features=[[UNKNOWN_TOKEN] * len(words)] * len(encoder.features))])
+    every = encoder.encode(
+        [Sentence(words, None, "the vocabulary", features=[[UNKNOWN_TOKEN] * len(words)] * len(encoder.features))]
+    )
     neutral = model.vectors(every.to(model.device)).mean(dim=0)  # (V, D) -> (D,)
     if model.word_dropout or tagger.min_count > 1 or tagger.max_size is not None:
         word = model.embed(torch.tensor([UNKNOWN], device=model.device)).squeeze(0)
@@ -285,31 +306,61 @@ def _gradient_x_input(sentence: SentenceVectors, tokens: np.ndarray, tags: np.nd
 def _occlusion(sentence: SentenceVectors, tokens: np.ndarray, tags: np.ndarray) -> Scores:
     """What the log-odds lose when a word is masked."""
     T = len(sentence.x)
-    answers = sentence.masked(np.vstack([np.zeros((1, T), bool), np.eye(T, dtype=bool)]), tokens).double()  # (1 + T, Q, C)
+    answers = sentence.masked(
+        np.vstack([np.zeros((1, T), bool), np.eye(T, dtype=bool)]), tokens
+    ).double()  # (1 + T, Q, C)
     odds = log_odds(answers.flatten(0, 1), torch.from_numpy(tags).to(answers.device).repeat(1 + T)).view(1 + T, -1)
     return list((odds[0] - odds[1:]).T.cpu().numpy()), None
 
 
-TAG_METHODS: dict[str, TagMethod] = {"integrated-gradients": _integrated_gradients, "gradient-x-input": _gradient_x_input, "occlusion": _occlusion}
+TAG_METHODS: dict[str, TagMethod] = {
+    "integrated-gradients": _integrated_gradients,
+    "gradient-x-input": _gradient_x_input,
+    "occlusion": _occlusion,
+}
 
 
 def _explain_sentence(
-    tagger: SequenceTagger, sentence: Sentence, neutral: Tensor, method: str, tag: str | None, tokens: Sequence[int] | None
+    tagger: SequenceTagger,
+    sentence: Sentence,
+    neutral: Tensor,
+    method: str,
+    tag: str | None,
+    tokens: Sequence[int] | None,
 ) -> list[TagExplanation]:
     """The explanations of a sentence's words, all asked at once."""
     words, encoded = sentence.words, tagger.encoder_.encode([sentence])
-    best, probabilities = predict_tags(tagger.model_, encoded)[0].numpy(), predict_marginals(tagger.model_, encoded).numpy()
-    places = np.array(_places(tagger, best, probabilities) if tokens is None else _checked(tokens, words), dtype=np.int64)
+    best, probabilities = (
+        predict_tags(tagger.model_, encoded)[0].numpy(),
+        predict_marginals(tagger.model_, encoded).numpy(),
+    )
+    places = np.array(
+        _places(tagger, best, probabilities) if tokens is None else _checked(tokens, words), dtype=np.int64
+    )
     if not len(places):
         return []
     names = tagger.encoder_.tags
-    tags = best[places] if tag is None else np.full(len(places), look_up({name: index for index, name in enumerate(names)}, tag, "tag"))
+    tags = (
+        best[places]
+        if tag is None
+        else np.full(len(places), look_up({name: index for index, name in enumerate(names)}, tag, "tag"))
+    )
     for place, index in zip(places, tags, strict=True):
         if probabilities[place, index] == 0:
-            raise ConfigError(f"tag {names[index]!r} has probability 0 at token {place} ({words[place]!r}): nothing spoke for it. Explain another tag.")
+            raise ConfigError(
+                f"tag {names[index]!r} has probability 0 at token {place} ({words[place]!r}): nothing spoke for it. Explain another tag."
+            )
     scores, gaps = TAG_METHODS[method](SentenceVectors(tagger.model_, encoded, neutral), places, tags)
     return [
-        TagExplanation(sentence, scores[row], int(place), names[index], float(probabilities[place, index]), method, None if gaps is None else float(gaps[row]))
+        TagExplanation(
+            sentence,
+            scores[row],
+            int(place),
+            names[index],
+            float(probabilities[place, index]),
+            method,
+            None if gaps is None else float(gaps[row]),
+        )
         for row, (place, index) in enumerate(zip(places, tags, strict=True))
     ]
 
@@ -326,5 +377,7 @@ def _places(tagger: SequenceTagger, best: np.ndarray, probabilities: np.ndarray)
 def _checked(tokens: Sequence[int], words: list[str]) -> Sequence[int]:
     for token in tokens:
         if not 0 <= token < len(words):
-            raise ConfigError(f"token {token}: the sentence has {len(words)} words ({' '.join(words)[:60]}). Choose from 0 to {len(words) - 1}.")
+            raise ConfigError(
+                f"token {token}: the sentence has {len(words)} words ({' '.join(words)[:60]}). Choose from 0 to {len(words) - 1}."
+            )
     return tokens

@@ -16,8 +16,16 @@ def print_explained(explained: ExplainedRecords) -> None:
     """Each record's answer and its coloured sequence, and how far to believe them."""
     console = Console(markup=False, emoji=False, highlight=False)
     for row, (record, explanation) in enumerate(zip(explained.records, explained.explanations, strict=True)):
-        true = "" if record.label is None else " (right)" if record.label == str(explanation.label) else f" (it is {record.label})"
-        console.print(f"{record.place}: {explanation.label} {explanation.probability:.3f}{true}", style="bold", soft_wrap=True)
+        true = (
+            ""
+            if record.label is None
+            else " (right)"
+            if record.label == str(explanation.label)
+            else f" (it is {record.label})"
+        )
+        console.print(
+            f"{record.place}: {explanation.label} {explanation.probability:.3f}{true}", style="bold", soft_wrap=True
+        )
         console.print(explanation_text(explanation), soft_wrap=True)
         _print_strongest(console, explanation)
         console.print(f"{explained.faithfulness.masking(row)}\n", style="dim", soft_wrap=True)
@@ -38,7 +46,9 @@ def print_explained_tags(explained: ExplainedTags) -> None:
         _print_strongest(console, explanation)
         console.print(f"{each.masking}\n", style="dim", soft_wrap=True)
     for sentence in explained.without:
-        console.print(f"{sentence.place}: no entity found, so nothing to explain. Name a word: --token N", soft_wrap=True)
+        console.print(
+            f"{sentence.place}: no entity found, so nothing to explain. Name a word: --token N", soft_wrap=True
+        )
     if explained.faithfulness is not None:
         console.print(explained.faithfulness.sentence, soft_wrap=True)
 

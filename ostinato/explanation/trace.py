@@ -43,7 +43,10 @@ class LayerTrace:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values of four digits; `means` are over the units, of the state's size |h| and of each gate."""
-        means = {"|h|": np.abs(self.hidden).mean(axis=1), **{name: gate.mean(axis=1) for name, gate in self.gates.items()}}
+        means = {
+            "|h|": np.abs(self.hidden).mean(axis=1),
+            **{name: gate.mean(axis=1) for name, gate in self.gates.items()},
+        }
         return {
             "name": self.name,
             "means": {name: _four_digits(mean) for name, mean in means.items()},
@@ -96,7 +99,9 @@ class Trace:
     def decision(self) -> str:
         """When it decided, in words; steps counted from 1."""
         token = self.tokens[self.decided]
-        named = "" if not isinstance(self.sequence, str | list) and " " in token else f" ({reprlib.repr(token)})"  # several numbers tell nothing
+        named = (
+            "" if not isinstance(self.sequence, str | list) and " " in token else f" ({reprlib.repr(token)})"
+        )  # several numbers tell nothing
         told = f"step {self.decided + 1} of {len(self.tokens)}{named}"
         if len(self.steps) < len(self.tokens):
             return f"Decided by {told}: from there on the answer is {self.label!r} at each of the {len(self.steps)} steps asked."
@@ -135,21 +140,36 @@ def trace(model: SequenceClassifier, sequence: Any, *, prefixes: int = 256) -> T
         NotFittedError: before `fit`.
     """
     if not isinstance(model, SequenceClassifier):
-        raise ConfigError(f"A {type(model).__name__} is not followed: trace is for a SequenceClassifier. Ask what drove a tag instead: ostinato.explain.")
+        raise ConfigError(
+            f"A {type(model).__name__} is not followed: trace is for a SequenceClassifier. Ask what drove a tag instead: ostinato.explain."
+        )
     if not hasattr(model, "model_"):
-        raise NotFittedError("This SequenceClassifier is not fitted yet: there is nothing to trace. Call fit(X, y) first, or ostinato.load(path).")
+        raise NotFittedError(
+            "This SequenceClassifier is not fitted yet: there is nothing to trace. Call fit(X, y) first, or ostinato.load(path)."
+        )
     if prefixes < 2:
-        raise ConfigError(f"prefixes {prefixes} is too few. Expected 2 or more: the first and the last step are always among them.")
+        raise ConfigError(
+            f"prefixes {prefixes} is too few. Expected 2 or more: the first and the last step are always among them."
+        )
     reason = why_not_traced(model)
     if reason is not None:
-        raise ConfigError(f"There is no state at each token to trace: {reason}. Ask what drove an answer instead: ostinato explain.")
+        raise ConfigError(
+            f"There is no state at each token to trace: {reason}. Ask what drove an answer instead: ostinato explain."
+        )
     given = as_sequences([sequence])
     encoded = model.encoder_.encode(given)
     refuse_empty(encoded)
     last = len(encoded.values) - 1
     steps = np.linspace(0, last, min(prefixes, last + 1)).round().astype(int)
     layers = list(_layers(model.model_, encoded))
-    return Trace(given[0], *tokens_and_offsets(model, given[0]), layers, list(model.encoder_.labels), steps, _running(model, encoded.values, steps))
+    return Trace(
+        given[0],
+        *tokens_and_offsets(model, given[0]),
+        layers,
+        list(model.encoder_.labels),
+        steps,
+        _running(model, encoded.values, steps),
+    )
 
 
 def why_not_traced(model: SequenceClassifier) -> str | None:
@@ -170,9 +190,17 @@ def _layers(model: Classifier, encoded: Ragged) -> Iterator[LayerTrace]:
         x, _ = model.stack_input(model.embed(values), layout)  # (T,) or (T, channels) -> (T, D)
         for depth, (layer, inputs, hidden, _) in enumerate(model.stack.layer_by_layer(x, layout), start=1):
             sides = layer.directions()
-            for reverse, (weights, h) in enumerate(zip(sides, hidden.chunk(len(sides), dim=1), strict=True)):  # (T, 2·H) -> 2 × (T, H)
-                gates = layer.cell.activations(inputs, _before(h, reverse=bool(reverse)), weights) if layer.cell.activations else {}
-                yield LayerTrace(depth, bool(reverse), _numbers(h), {name: _numbers(gate) for name, gate in gates.items()})
+            for reverse, (weights, h) in enumerate(
+                zip(sides, hidden.chunk(len(sides), dim=1), strict=True)
+            ):  # (T, 2·H) -> 2 × (T, H)
+                gates = (
+                    layer.cell.activations(inputs, _before(h, reverse=bool(reverse)), weights)
+                    if layer.cell.activations
+                    else {}
+                )
+                yield LayerTrace(
+                    depth, bool(reverse), _numbers(h), {name: _numbers(gate) for name, gate in gates.items()}
+                )
 
 
 def _before(h: Tensor, *, reverse: bool) -> Tensor:
@@ -185,7 +213,9 @@ def _running(model: SequenceClassifier, values: Tensor, steps: np.ndarray) -> np
     """The probabilities of the prefixes that end after these steps. (K,) -> (K, C)."""
     size = max(1, STEPS_AT_A_TIME // len(values))
     ends = [(steps[start : start + size] + 1).tolist() for start in range(0, len(steps), size)]
-    parts = [model.predict_encoded(Ragged(torch.cat([values[:end] for end in part]), torch.tensor(part))) for part in ends]
+    parts = [
+        model.predict_encoded(Ragged(torch.cat([values[:end] for end in part]), torch.tensor(part))) for part in ends
+    ]
     return np.concatenate(parts)
 
 

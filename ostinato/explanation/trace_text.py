@@ -41,15 +41,24 @@ def trace_lines(trace: Trace, width: int = 100) -> "Text":
 
 def _legend(trace: Trace, num_cells: int) -> str:
     size = trace.top[0].hidden.shape[1]
-    group = "one unit" if size == num_cells else f"the mean of {size // num_cells}" + (f" or {size // num_cells + 1}" if size % num_cells else "")
+    group = (
+        "one unit"
+        if size == num_cells
+        else f"the mean of {size // num_cells}" + (f" or {size // num_cells + 1}" if size % num_cells else "")
+    )
     told = f"Layer {trace.top[0].depth}: h has {size} units a direction, shown as {num_cells} cells, each {group},"
-    return f"{told} from {SIGNS[0]} (below 0) over {SIGNS[2]} to {SIGNS[-1]} (above)." + (" Gates: the mean of the units." if trace.top[0].gates else "")
+    return f"{told} from {SIGNS[0]} (below 0) over {SIGNS[2]} to {SIGNS[-1]} (above)." + (
+        " Gates: the mean of the units." if trace.top[0].gates else ""
+    )
 
 
 def _reading(trace: Trace) -> list[list["Text"]]:
     """The columns of the step's number and of its token."""
     numbers = [str(step + 1) for step in range(len(trace.tokens))]
-    return [_column("step", numbers, right=True), _column("token", [_cut(visible(token), MOST_OF_TOKEN) for token in trace.tokens])]
+    return [
+        _column("step", numbers, right=True),
+        _column("token", [_cut(visible(token), MOST_OF_TOKEN) for token in trace.tokens]),
+    ]
 
 
 def _answer(trace: Trace) -> list[list["Text"]]:
@@ -60,20 +69,27 @@ def _answer(trace: Trace) -> list[list["Text"]]:
         bars[step] = f"{_bar(row[final])} {row[final]:.2f}"
         answers[step] = _cut(visible(trace.labels[answer]), MOST_OF_LABEL)
         styles[step] = FOR if answer == final else AGAINST
-    return [_column(f"P({_cut(visible(trace.label), MOST_OF_LABEL)})", bars, styles), _column("answer", answers, styles)]
+    return [
+        _column(f"P({_cut(visible(trace.label), MOST_OF_LABEL)})", bars, styles),
+        _column("answer", answers, styles),
+    ]
 
 
 def _gates(layer: LayerTrace) -> list[list["Text"]]:
     """A column for each gate: its mean over the units."""
     means = {name: gate.mean(axis=1).round(2) + 0.0 for name, gate in layer.gates.items()}  # + 0.0: there is no -0.00
-    return [_column(name, [f"{each:.2f}".replace("0.", ".") for each in mean], right=True) for name, mean in means.items()]
+    return [
+        _column(name, [f"{each:.2f}".replace("0.", ".") for each in mean], right=True) for name, mean in means.items()
+    ]
 
 
 def _cells(layer: LayerTrace, num_cells: int) -> list["Text"]:
     """The column of the hidden state, each cell coloured by its share of the strongest."""
     from rich.text import Text
 
-    means = np.stack([group.mean(axis=1) for group in np.array_split(layer.hidden, num_cells, axis=1)], axis=1)  # (T, H) -> (T, cells)
+    means = np.stack(
+        [group.mean(axis=1) for group in np.array_split(layer.hidden, num_cells, axis=1)], axis=1
+    )  # (T, H) -> (T, cells)
     shares = (means / (np.abs(means).max() or 1.0)).round(1).tolist()  # tenths: as many colours as the eye tells apart
     heading = _cut(f"h {'backwards' if layer.reverse else 'forwards'}", num_cells)
     cells = [[(SIGNS[round(2 * share) + 2], ground(share)) for share in row] for row in shares]
@@ -89,7 +105,10 @@ def _column(heading: str, cells: list[str], styles: list[str] | None = None, *, 
     cells = [heading, *cells]
     width = max(map(cell_len, cells))
     padding = [" " * (width - cell_len(cell)) for cell in cells]
-    return [Text(space + cell if right else cell + space, style) for cell, space, style in zip(cells, padding, styles, strict=True)]
+    return [
+        Text(space + cell if right else cell + space, style)
+        for cell, space, style in zip(cells, padding, styles, strict=True)
+    ]
 
 
 def _bar(share: float) -> str:
@@ -106,4 +125,6 @@ def _cut(text: str, width: int) -> str:
 
 def visible(name: Any) -> str:
     """A token or label on one line; what has no glyph of its own, as a control character, by its escape."""
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in str(name))
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in str(name)
+    )

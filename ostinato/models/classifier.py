@@ -34,17 +34,32 @@ class Classifier(Network):
     temperature: Tensor
 
     def __init__(
-        self, config: ModelConfig, *, num_classes: int, num_tokens: int | None, channels: int | None, num_positions: int, num_beyond: int = 0
+        self,
+        config: ModelConfig,
+        *,
+        num_classes: int,
+        num_tokens: int | None,
+        channels: int | None,
+        num_positions: int,
+        num_beyond: int = 0,
     ) -> None:
         super().__init__()
         size = config.embedding_size
         self.met_unknown = False
         self.channels = channels
-        self.embed = Linear(channels, size) if channels is not None else TokenEmbedding(num_tokens or 1, size, num_beyond=num_beyond)
-        self.position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
+        self.embed = (
+            Linear(channels, size)
+            if channels is not None
+            else TokenEmbedding(num_tokens or 1, size, num_beyond=num_beyond)
+        )
+        self.position = (
+            PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
+        )
         self.front = _build_front(config, size) if config.conv_size is not None else None
         self.stack = build_stack(config, size if self.front is None else self.front.output_size)
-        self.pooling = Pooling(config.pooling, self.stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn")
+        self.pooling = Pooling(
+            config.pooling, self.stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn"
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.head = Linear(self.pooling.output_size, num_classes)
         self.register_buffer("temperature", torch.ones(()))
@@ -54,7 +69,12 @@ class Classifier(Network):
 
     def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         """The stack's output at every step, and the steps' layout: fewer than `layout` has, where a front end pools. (N,) or (N, channels) -> (M, H)."""
-        if self._is_one_table and isinstance(self.stack, RecurrentStack) and self.position is None and self.front is None:
+        if (
+            self._is_one_table
+            and isinstance(self.stack, RecurrentStack)
+            and self.position is None
+            and self.front is None
+        ):
             return self.stack(values, layout, table=self.embed.weight), layout
         return self._states_of(self.embed(values), layout)
 
@@ -94,7 +114,13 @@ class Classifier(Network):
 
 def _build_front(config: ModelConfig, input_size: int) -> FrontEnd:
     assert config.conv_size is not None
-    return FrontEnd(input_size, config.conv_size, kernel_size=config.kernel_size, centred=config.bidirectional, pool=config.conv_pool)
+    return FrontEnd(
+        input_size,
+        config.conv_size,
+        kernel_size=config.kernel_size,
+        centred=config.bidirectional,
+        pool=config.conv_pool,
+    )
 
 
 def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
@@ -116,7 +142,9 @@ def predict_logits(model: Classifier, sequences: Ragged) -> Tensor:
     logits = torch.empty(len(sequences), model.head.out_features)
     was_training = model.training
     model.eval()
-    batches = BucketSampler(sequences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_PREDICTION_BATCH, shuffle=False).batches(0)
+    batches = BucketSampler(
+        sequences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_PREDICTION_BATCH, shuffle=False
+    ).batches(0)
     with few_threads(model):
         for indices in batches:
             batch = sequences.select(indices)

@@ -37,9 +37,13 @@ def build_stack(config: ModelConfig, input_size: int) -> Stack:
     """The recurrent or convolutional layers."""
     common = config.model_dump(include={"num_layers", "residual", "layer_norm", "dropout"})
     if config.cell == "cnn":
-        return ConvolutionStack(input_size, config.hidden_size, kernel_size=config.kernel_size, centred=config.bidirectional, **common)
+        return ConvolutionStack(
+            input_size, config.hidden_size, kernel_size=config.kernel_size, centred=config.bidirectional, **common
+        )
     cell = f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell
-    return RecurrentStack(input_size, config.hidden_size, cell=cell, bidirectional=config.bidirectional, engine=config.engine, **common)
+    return RecurrentStack(
+        input_size, config.hidden_size, cell=cell, bidirectional=config.bidirectional, engine=config.engine, **common
+    )
 
 
 @contextmanager

@@ -54,16 +54,28 @@ class Tagger(Network):
         super().__init__()
         self.word_dropout = config.word_dropout
         self.embed = TokenEmbedding(num_words, config.embedding_size, num_beyond=num_beyond)
-        self.capitals = TokenEmbedding(len(CAPITALS), config.capitals_size) if config.capitals_size is not None else None
+        self.capitals = (
+            TokenEmbedding(len(CAPITALS), config.capitals_size) if config.capitals_size is not None else None
+        )
         self.characters = (
-            CharacterFeatures(num_characters, config.character_embedding_size, config.character_size, kind=config.character_cell, dropout=config.dropout)
+            CharacterFeatures(
+                num_characters,
+                config.character_embedding_size,
+                config.character_size,
+                kind=config.character_cell,
+                dropout=config.dropout,
+            )
             if config.character_cell is not None
             else None
         )
         self.features = nn.ModuleList(TokenEmbedding(size, config.feature_size) for size in feature_sizes)
         for table in self.features.parameters():
             nn.init.zeros_(table[UNKNOWN])  # training meets none
-        size = config.embedding_size + (config.capitals_size or 0) + (0 if self.characters is None else self.characters.output_size)
+        size = (
+            config.embedding_size
+            + (config.capitals_size or 0)
+            + (0 if self.characters is None else self.characters.output_size)
+        )
         size += config.feature_size * len(feature_sizes)
         self.stack = build_stack(config, size)
         self.dropout = nn.Dropout(config.dropout)
@@ -101,7 +113,9 @@ class Tagger(Network):
         likelihood: Tensor = self.crf.log_likelihood(scores, targets.clamp(min=0), layout)
         if self.training:  # all of training's tags are known
             return -likelihood.sum()
-        unseen = torch.zeros(layout.batch_size, device=scores.device).index_add_(0, layout.sequence, (targets == UNSEEN).float())
+        unseen = torch.zeros(layout.batch_size, device=scores.device).index_add_(
+            0, layout.sequence, (targets == UNSEEN).float()
+        )
         return -likelihood[(unseen == 0) & likelihood.isfinite()].sum()
 
     def best(self, scores: Tensor, lengths: Tensor) -> Tensor:
@@ -147,7 +161,9 @@ def predict_certain_tags(model: Tagger, sentences: Sentences) -> tuple[Tensor, T
     for places, batch, scores in _scored(model, sentences):
         best = model.best(scores, batch.lengths)
         tags[places] = best.cpu()
-        certainty[places] = model.marginals(scores, batch.lengths).gather(1, best.unsqueeze(1)).squeeze(1).cpu()  # (n, C) -> (n,)
+        certainty[places] = (
+            model.marginals(scores, batch.lengths).gather(1, best.unsqueeze(1)).squeeze(1).cpu()
+        )  # (n, C) -> (n,)
     return tags, certainty
 
 

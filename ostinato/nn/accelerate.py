@@ -90,7 +90,9 @@ class Acceleration:
         if self.proof is not None:
             p = self.proof
             lines.append(f"whole, {p.work}: {p.speed_up:.2f} times the speed before")
-            lines.append(f"worst error: outputs {p.outputs:.1e}, parameter gradients {p.parameter_gradients:.1e}, input gradients {p.input_gradients:.1e}")
+            lines.append(
+                f"worst error: outputs {p.outputs:.1e}, parameter gradients {p.parameter_gradients:.1e}, input gradients {p.input_gradients:.1e}"
+            )
         return "\n".join(lines)
 
 
@@ -192,7 +194,9 @@ def _compare(call: Call, swapped: _Swapped, tolerance: float) -> tuple[float, fl
     message = f"The model with our engines differs from torch.nn by {_worst(errors):.1e} on the example, and at most {tolerance:.0e} passes"
     own = _worst(_errors(call.outcome(), theirs))
     if own <= tolerance:
-        raise OstinatoError(f"{message}. All layers are torch.nn's again. Please report it, with the layer's sizes and the shape of its input.")
+        raise OstinatoError(
+            f"{message}. All layers are torch.nn's again. Please report it, with the layer's sizes and the shape of its input."
+        )
     raise OstinatoError(
         f"{message}; but without them it differs from run to run by {own:.1e}. All layers are torch.nn's again. "
         "Make its forward repeatable under torch.manual_seed and random.seed, or leave the example out."
@@ -223,7 +227,9 @@ def _worst(errors: Sequence[float]) -> float:
 # ---- and faster ----------------------------------------------------------------------------------------------------
 
 
-def _time_layers(call: Call, swapped: _Swapped, reports: Mapping[nn.Module, LayerReport]) -> dict[nn.Module, LayerReport]:
+def _time_layers(
+    call: Call, swapped: _Swapped, reports: Mapping[nn.Module, LayerReport]
+) -> dict[nn.Module, LayerReport]:
     """Time each layer on the input it gets in the example, and take back those that are slower."""
     native = [layer for layer in swapped.kinds if reports[layer].engine == "native"]
     calls, timed = call.inputs_of(native), {}
@@ -235,7 +241,9 @@ def _time_layers(call: Call, swapped: _Swapped, reports: Mapping[nn.Module, Laye
         timed[layer] = replace(reports[layer], speed_up=speed_up)
         if speed_up < 1:
             swapped.take_back(layer)
-            timed[layer] = replace(timed[layer], engine="torch", is_swapped=False, reason="taken back: slower on this example")
+            timed[layer] = replace(
+                timed[layer], engine="torch", is_swapped=False, reason="taken back: slower on this example"
+            )
     return timed
 
 

@@ -74,7 +74,12 @@ class Cell:
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter of a direction."""
         rows = self.gates * hidden_size
-        known = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size), "bias_c": (hidden_size,), "gain_c": (hidden_size,)}
+        known = {
+            "weight_ih": (rows, input_size),
+            "weight_hh": (rows, hidden_size),
+            "bias_c": (hidden_size,),
+            "gain_c": (hidden_size,),
+        }
         return {name: known.get(name, (rows,)) for name in self.weights._fields}
 
 
@@ -226,10 +231,32 @@ _scan = partial(Cell, states=1, weights=ScanWeights, native="scan")
 CELLS = {
     "rnn_tanh": Cell("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, over_time=by_kernel(torch.rnn_tanh)),
     "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, over_time=by_kernel(torch.rnn_relu)),
-    "lstm": Cell("lstm", gates=4, states=2, step=lstm_step, over_time=by_kernel(torch.lstm), opening=(1, 1.0), activations=lstm_gates),
+    "lstm": Cell(
+        "lstm",
+        gates=4,
+        states=2,
+        step=lstm_step,
+        over_time=by_kernel(torch.lstm),
+        opening=(1, 1.0),
+        activations=lstm_gates,
+    ),
     "gru": Cell("gru", gates=3, states=1, step=gru_step, over_time=by_kernel(torch.gru), activations=gru_gates),
-    "mingru": _scan("mingru", gates=2, step=mingru_step, over_time=by_scan(mingru_terms), opening=(0, -1.0), activations=mingru_gates),
-    "minlstm": _scan("minlstm", gates=3, step=minlstm_step, over_time=by_scan(minlstm_terms), opening=(0, 1.0), activations=minlstm_gates),
+    "mingru": _scan(
+        "mingru",
+        gates=2,
+        step=mingru_step,
+        over_time=by_scan(mingru_terms),
+        opening=(0, -1.0),
+        activations=mingru_gates,
+    ),
+    "minlstm": _scan(
+        "minlstm",
+        gates=3,
+        step=minlstm_step,
+        over_time=by_scan(minlstm_terms),
+        opening=(0, 1.0),
+        activations=minlstm_gates,
+    ),
     "lnlstm": Cell(
         "lnlstm",
         gates=4,

@@ -53,7 +53,9 @@ class CharacterFeatures(nn.Module):
 
 
 def _lstm(embedding_size: int, size: int) -> tuple[nn.Module, LastPooling | MaxPooling]:
-    return RecurrentLayer(embedding_size, size, cell="lstm", bidirectional=True), LastPooling(2 * size, bidirectional=True)
+    return RecurrentLayer(embedding_size, size, cell="lstm", bidirectional=True), LastPooling(
+        2 * size, bidirectional=True
+    )
 
 
 def _cnn(embedding_size: int, size: int) -> tuple[nn.Module, LastPooling | MaxPooling]:

@@ -39,7 +39,9 @@ class Convolution(nn.Module):
     def __init__(self, input_size: int, hidden_size: int, *, kernel_size: int, centred: bool) -> None:
         super().__init__()
         if centred and kernel_size % 2 == 0:
-            raise ConfigError(f"kernel_size {kernel_size} has no step in its middle. Expected an odd number for centred windows, as {kernel_size + 1}.")
+            raise ConfigError(
+                f"kernel_size {kernel_size} has no step in its middle. Expected an odd number for centred windows, as {kernel_size + 1}."
+            )
         self.kernel_size, self.centred = kernel_size, centred
         self.weight = nn.Parameter(torch.empty(hidden_size, input_size, kernel_size))
         self.bias = nn.Parameter(torch.empty(hidden_size))
@@ -57,9 +59,13 @@ class Convolution(nn.Module):
         block = place(values, rows, len(values) + before * layout.batch_size + self.kernel_size)  # (N, D) -> (M, D)
         starts = rows - before
         if torch.is_grad_enabled() or not serves(values, self.weight):
-            h = take(F.conv1d(block.t().unsqueeze(0), self.weight, self.bias).squeeze(0).t(), starts)  # (M, D) -> (1, H, M − K + 1) -> (N, H)
+            h = take(
+                F.conv1d(block.t().unsqueeze(0), self.weight, self.bias).squeeze(0).t(), starts
+            )  # (M, D) -> (1, H, M − K + 1) -> (N, H)
         else:
-            h = self._each_on_its_own(block.unfold(0, self.kernel_size, 1), starts)  # (M, D) -> (M − K + 1, D, K) -> (N, H)
+            h = self._each_on_its_own(
+                block.unfold(0, self.kernel_size, 1), starts
+            )  # (M, D) -> (M − K + 1, D, K) -> (N, H)
         return torch.relu(h)
 
     def _each_on_its_own(self, windows: Tensor, starts: Tensor) -> Tensor:
@@ -120,7 +126,9 @@ class FrontEnd(nn.Module):
         if self.pool == 1:
             return h, layout
         pooled = self._pooled(layout)
-        return torch.segment_reduce(h, "max", lengths=self._widths(layout, pooled), axis=0, unsafe=True), pooled  # (N, H) -> (M, H)
+        return torch.segment_reduce(
+            h, "max", lengths=self._widths(layout, pooled), axis=0, unsafe=True
+        ), pooled  # (N, H) -> (M, H)
 
     def spread(self, weights: Tensor, layout: Layout) -> Tensor:
         """What each pooled step weighs, shared evenly among the steps that it stands for. (M,) -> (N,)."""

@@ -67,7 +67,9 @@ class LinearChainCRF(nn.Module):
         for name, shape in (("start", (num_tags,)), ("transitions", (num_tags, num_tags)), ("end", (num_tags,))):
             part = None if allowed is None else getattr(allowed, name)
             if part is not None and (part.shape != shape or part.dtype is not torch.bool):
-                raise ConfigError(f"allowed.{name} has shape {tuple(part.shape)} and dtype {part.dtype}. Expected {shape} and torch.bool.")
+                raise ConfigError(
+                    f"allowed.{name} has shape {tuple(part.shape)} and dtype {part.dtype}. Expected {shape} and torch.bool."
+                )
             self.register_buffer(f"forbidden_{name}", None if part is None else ~part, persistent=False)
 
     def log_likelihood(self, emissions: Tensor, tags: Tensor, layout: Layout) -> Tensor:
@@ -117,16 +119,23 @@ class LinearChainCRF(nn.Module):
         """`start`, `transitions` and `end`, −inf where forbidden."""
         if self.allowed is None:
             return self.start, self.transitions, self.end
-        start, transitions, end = (getattr(self, name).masked_fill(getattr(self, f"forbidden_{name}"), -torch.inf) for name in CRFConstraints._fields)
+        start, transitions, end = (
+            getattr(self, name).masked_fill(getattr(self, f"forbidden_{name}"), -torch.inf)
+            for name in CRFConstraints._fields
+        )
         return start, transitions, end
 
     def _check(self, emissions: Tensor, layout: Layout) -> None:
         if emissions.shape != (layout.num_steps, self.num_tags):
-            raise ValueError(f"emissions have the shape {tuple(emissions.shape)}. Expected {(layout.num_steps, self.num_tags)}: steps of the layout, and tags.")
+            raise ValueError(
+                f"emissions have the shape {tuple(emissions.shape)}. Expected {(layout.num_steps, self.num_tags)}: steps of the layout, and tags."
+            )
         if self.allowed is not None:
             for length in sorted(set(layout.lengths_on_cpu.tolist()) - self._possible):
                 if not _has_tags(self.allowed, length):
-                    raise ValueError(f"allowed leaves no tags for a sequence of length {length}. Leave the sequence out, or allow more.")
+                    raise ValueError(
+                        f"allowed leaves no tags for a sequence of length {length}. Leave the sequence out, or allow more."
+                    )
                 self._possible.add(length)
 
 
@@ -144,11 +153,15 @@ def _has_tags(allowed: CRFConstraints, length: int) -> bool:
 def _check_tags(tags: Tensor, emissions: Tensor) -> None:
     steps, num_tags = emissions.shape
     if tags.shape != (steps,) or tags.dtype is not torch.int64:
-        raise ValueError(f"tags have the shape {tuple(tags.shape)} and dtype {tags.dtype}. Expected {(steps,)} and torch.int64: one a step.")
+        raise ValueError(
+            f"tags have the shape {tuple(tags.shape)} and dtype {tags.dtype}. Expected {(steps,)} and torch.int64: one a step."
+        )
     if steps:
         lowest, highest = (int(extreme) for extreme in tags.aminmax())
         if lowest < 0 or highest >= num_tags:
-            raise ValueError(f"tag {lowest if lowest < 0 else highest} is not one of the {num_tags} tags. Expected 0 to {num_tags - 1}.")
+            raise ValueError(
+                f"tag {lowest if lowest < 0 else highest} is not one of the {num_tags} tags. Expected 0 to {num_tags - 1}."
+            )
 
 
 # ---- the reference -------------------------------------------------------------------------------------------------
@@ -156,7 +169,9 @@ def _check_tags(tags: Tensor, emissions: Tensor) -> None:
 # largest score of a sequence is taken off, for float32 would lose digits in scores that grow with time.
 
 
-def log_likelihood(emissions: Tensor, tags: Tensor, layout: Layout, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
+def log_likelihood(
+    emissions: Tensor, tags: Tensor, layout: Layout, start: Tensor, transitions: Tensor, end: Tensor
+) -> Tensor:
     """As the method; scores may be −inf. (N, C), (N,) -> (B,)."""
     alpha, log_z = _forward(emissions, layout, start, transitions, end)
     first, later, last = _first(layout), _later(layout), _last(layout)
@@ -199,11 +214,15 @@ def decode(emissions: Tensor, layout: Layout, start: Tensor, transitions: Tensor
     return _in_place(tags[::-1], steps, layout.lengths)
 
 
-def _forward(emissions: Tensor, layout: Layout, start: Tensor, transitions: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+def _forward(
+    emissions: Tensor, layout: Layout, start: Tensor, transitions: Tensor, end: Tensor
+) -> tuple[Tensor, Tensor]:
     """α_t(j) = log Σ_i exp(α_{t−1}(i) + T_ij) + e_t(j), less its largest; and each step's share of log Z. (N, C) -> (N, C), (N,)."""
     steps, alphas, shares = _by_time(layout), list[Tensor](), list[Tensor]()
     for t, rows in enumerate(steps):
-        before = start if t == 0 else _logsumexp(alphas[-1][: len(rows)].unsqueeze(2) + transitions, 1)  # (n, C, C) -> (n, C)
+        before = (
+            start if t == 0 else _logsumexp(alphas[-1][: len(rows)].unsqueeze(2) + transitions, 1)
+        )  # (n, C, C) -> (n, C)
         alpha = before + emissions[rows]
         share = _largest(alpha, 1)
         alphas.append(alpha - share)

@@ -32,8 +32,12 @@ class _Layer(nn.RNNBase):
         values: Tensor = input.data if packed else input
         if lengths is not None and (packed or values.dim() != 3):
             kind = "a PackedSequence" if packed else f"an input of {values.dim()} dimensions"
-            raise ConfigError(f"lengths= was given with {kind}. It goes with a padded batch of 3 dimensions; leave it out here.")
-        states: State = () if hx is None else tuple(hx) if self.mode == "LSTM" and isinstance(hx, (tuple, list)) else (hx,)
+            raise ConfigError(
+                f"lengths= was given with {kind}. It goes with a padded batch of 3 dimensions; leave it out here."
+            )
+        states: State = (
+            () if hx is None else tuple(hx) if self.mode == "LSTM" and isinstance(hx, (tuple, list)) else (hx,)
+        )
         if not self._fits(values, input.batch_sizes if packed else None, lengths is not None, states):
             return self._as_torch(input, hx)  # which says what is wrong
         if lengths is not None:
@@ -43,7 +47,9 @@ class _Layer(nn.RNNBase):
         if engine == "torch":
             return self._as_torch(input, hx) if lengths is None else self._by_packing(input, states, lengths)
         run = _native if engine == "native" else _reference
-        return self._packed(run, input, states, weights) if packed else self._padded(run, values, lengths, states, weights)
+        return (
+            self._packed(run, input, states, weights) if packed else self._padded(run, values, lengths, states, weights)
+        )
 
     def why_torch(self) -> str | None:
         """Why this layer, with the weights it has now, runs as `torch.nn` runs it unless told otherwise; None when it does not."""
@@ -69,9 +75,13 @@ class _Layer(nn.RNNBase):
         rows = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if self.mode == "LSTM" else 1]
         expected = [(rows, batch_size, size) if batched else (rows, size) for size in sizes]
-        return len(states) == len(sizes) and all(isinstance(s, Tensor) and s.shape == shape for s, shape in zip(states, expected, strict=True))
+        return len(states) == len(sizes) and all(
+            isinstance(s, Tensor) and s.shape == shape for s, shape in zip(states, expected, strict=True)
+        )
 
-    def _padded(self, run: Runner, values: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]) -> Any:
+    def _padded(
+        self, run: Runner, values: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]
+    ) -> Any:
         batched = values.dim() == 3
         # dropout draws its numbers time first, as torch.nn does: the same seed gives the same mask
         turned = batched and self.batch_first and self._drops()
@@ -81,7 +91,14 @@ class _Layer(nn.RNNBase):
         block = values if batched else values.unsqueeze(1)  # (T, D) -> (T, 1, D)
         steps, batch_size = block.shape[:2] if time_first else block.shape[1::-1]
         spec = self._spec("time_first" if time_first else "batch_first", batch_size, steps)
-        y, final = self._stack(run, spec, block.flatten(0, 1), lengths, states if batched else tuple(s.unsqueeze(1) for s in states), weights)
+        y, final = self._stack(
+            run,
+            spec,
+            block.flatten(0, 1),
+            lengths,
+            states if batched else tuple(s.unsqueeze(1) for s in states),
+            weights,
+        )
         if not batched:
             return y, self._hidden(tuple(part.squeeze(1) for part in final))
         y = y.view(*block.shape[:2], y.shape[1])
@@ -101,7 +118,9 @@ class _Layer(nn.RNNBase):
         y, final = self._stack(run, spec, take(packed.data, rows), lengths, states, weights, drop)
         if packed.unsorted_indices is not None:
             final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)
-        return PackedSequence(take(y, back), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices), self._hidden(final)
+        return PackedSequence(
+            take(y, back), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
+        ), self._hidden(final)
 
     def _stack(
         self,
@@ -137,15 +156,28 @@ class _Layer(nn.RNNBase):
             width = sizes[0] * (2 if self.bidirectional else 1)
             return input.new_zeros(*input.shape[:2], width), self._hidden(start)
         lengths, real = lengths[real], real.to(input.device)
-        packed = pack_padded_sequence(input.index_select(batch_dim, real), lengths, self.batch_first, enforce_sorted=False)
+        packed = pack_padded_sequence(
+            input.index_select(batch_dim, real), lengths, self.batch_first, enforce_sorted=False
+        )
         output, final = self._as_torch(packed, self._hidden(tuple(state.index_select(1, real) for state in start)))
         output = pad_packed_sequence(output, self.batch_first, total_length=steps)[0]
         whole = output.new_zeros(*input.shape[:2], output.shape[2]).index_copy(batch_dim, real, output)
         final = final if self.mode == "LSTM" else (final,)
-        return whole, self._hidden(tuple(old.to(new.dtype).index_copy(1, real, new) for old, new in zip(start, final, strict=True)))
+        return whole, self._hidden(
+            tuple(old.to(new.dtype).index_copy(1, real, new) for old, new in zip(start, final, strict=True))
+        )
 
     def _spec(self, order: str, batch_size: int, padded_length: int) -> Spec:
-        return Spec(self.mode.lower(), self.hidden_size, self.num_layers, self.bidirectional, self.bias, order, batch_size, padded_length)
+        return Spec(
+            self.mode.lower(),
+            self.hidden_size,
+            self.num_layers,
+            self.bidirectional,
+            self.bias,
+            order,
+            batch_size,
+            padded_length,
+        )
 
     def _drops(self) -> bool:
         return self.training and self.dropout > 0 and self.num_layers > 1
@@ -204,7 +236,11 @@ class _Cell(nn.RNNCellBase):
     def why_torch(self) -> str | None:
         """Why this cell, with the weights it has now, runs as `torch.nn` runs it unless told otherwise; None when it does not."""
         weights = self._weights()
-        return "a single step of this size is faster in torch" if self._is_slower() else why_not_native(weights[0], weights)
+        return (
+            "a single step of this size is faster in torch"
+            if self._is_slower()
+            else why_not_native(weights[0], weights)
+        )
 
     def _is_slower(self) -> bool:
         # The kernel packs the weights at each call, which one step does not pay back: against torch.nn it ran at 0.9-1.5 times
@@ -243,7 +279,9 @@ def _choose(values: Tensor, tensors: Sequence[Tensor], lacks: str | None, is_slo
     """The engine of a call, given also what our engines lack for it and whether the native one is the slower one."""
     wanted = forced_engine() or "auto"
     if lacks is not None and wanted in ("native", "reference"):
-        raise ConfigError(f"The {wanted} engine cannot serve this layer: {lacks}. Run it with use_engine('auto') or 'torch'.")
+        raise ConfigError(
+            f"The {wanted} engine cannot serve this layer: {lacks}. Run it with use_engine('auto') or 'torch'."
+        )
     if wanted == "auto" and (lacks is not None or is_slower):
         return "torch"
     return choose_engine("auto", values, tensors)
@@ -251,7 +289,9 @@ def _choose(values: Tensor, tensors: Sequence[Tensor], lacks: str | None, is_slo
 
 def _checked(lengths: Tensor | Sequence[int], batch_size: int, steps: int) -> Tensor:
     """(B,) int64 on the CPU."""
-    given = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, dtype=None if len(lengths) else torch.int64)
+    given = (
+        lengths if isinstance(lengths, Tensor) else torch.tensor(lengths, dtype=None if len(lengths) else torch.int64)
+    )
     if given.shape != (batch_size,) or given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
         kind = f"{str(given.dtype).removeprefix('torch.')} of shape {tuple(given.shape)}"
         raise ConfigError(f"lengths are {kind}. Give one whole number for each of the {batch_size} sequences.")
@@ -271,13 +311,17 @@ def _ragged_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor]:
     return torch.empty_like(time).scatter_(0, starts[sequence] + time, torch.arange(len(time))), lengths
 
 
-def _native(spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]) -> tuple[Tensor, State]:
+def _native(
+    spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]
+) -> tuple[Tensor, State]:
     h0, c0 = (*states, None, None)[:2]
     y, h_n, c_n = recurrent(spec, x, None, lengths, h0, c0, weights)
     return y, (h_n,) if c_n is None else (h_n, c_n)
 
 
-def _reference(spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]) -> tuple[Tensor, State]:
+def _reference(
+    spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]
+) -> tuple[Tensor, State]:
     """One layer, step by step: any dtype and device."""
     cell, group = CELLS[spec.cell], 4 if spec.bias else 2
     cells, counts = _cells_of_rows(spec, lengths)
@@ -308,7 +352,9 @@ def _cells_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     return cells if spec.order == "time_first" else cells.view(spec.padded_length, spec.batch_size).T.flatten(), counts
 
 
-def _loop(cell: Cell, x: Tensor, alive: Tensor, state: State, weights: Weights, *, reverse: bool) -> tuple[Tensor, State]:
+def _loop(
+    cell: Cell, x: Tensor, alive: Tensor, state: State, weights: Weights, *, reverse: bool
+) -> tuple[Tensor, State]:
     """A direction; a sequence's state stands still where it has no step."""
     outputs = [x.new_zeros(0)] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):

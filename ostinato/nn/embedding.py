@@ -28,14 +28,18 @@ class PositionEmbedding(nn.Module):
         if self.learned:
             self.table = nn.Parameter(torch.randn(num_positions, size) * 0.02)
         else:
-            self.register_buffer("frequencies", torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size)), persistent=False)
+            self.register_buffer(
+                "frequencies", torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size)), persistent=False
+            )
             self.size = size
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
         if self.learned:
             return values + nn.functional.embedding(layout.time.clamp(max=len(self.table) - 1), self.table)
         angles = layout.time.unsqueeze(1) * self.frequencies  # (N,) -> (N, D/2)
-        waves = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, : self.size]  # sin and cos in turn -> (N, D)
+        waves = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[
+            :, : self.size
+        ]  # sin and cos in turn -> (N, D)
         return values + waves.to(values.dtype)
 
 

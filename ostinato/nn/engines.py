@@ -48,9 +48,13 @@ def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tens
     return run_native_stack(cell, values, layout, [sides])
 
 
-def run_native_stack(cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Sides], table: Tensor | None = None) -> Tensor:
+def run_native_stack(
+    cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Sides], table: Tensor | None = None
+) -> Tensor:
     """One call of our kernel for layers that stand directly on each other; with a `table` (V, D) `values` are its rows' numbers (N,)."""
-    spec = Spec(cell.name, hidden_size(cell, layers[0]), len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0)
+    spec = Spec(
+        cell.name, hidden_size(cell, layers[0]), len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0
+    )
     weights = [weight for sides in layers for side in sides for weight in side]
     x, ids = (values, None) if table is None else (table, values.long().contiguous())
     return recurrent(spec, x, ids, layout.lengths_on_cpu, None, None, weights)[0]
@@ -143,11 +147,16 @@ def _loop(cell: Cell) -> OverTime:
 
 
 def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
-    outputs = [_in_buckets(over_time, cell, values, layout, weights, reverse) for weights, reverse in zip(sides, (False, True), strict=False)]
+    outputs = [
+        _in_buckets(over_time, cell, values, layout, weights, reverse)
+        for weights, reverse in zip(sides, (False, True), strict=False)
+    ]
     return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
 
 
-def _in_buckets(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, weights: tuple[Tensor, ...], reverse: bool) -> Tensor:
+def _in_buckets(
+    over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, weights: tuple[Tensor, ...], reverse: bool
+) -> Tensor:
     """Run each bucket as a padded block; the reverse direction reads each sequence from its own end."""
     outputs, steps = [], []
     for bucket in layout.buckets:

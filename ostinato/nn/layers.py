@@ -33,7 +33,9 @@ class RecurrentLayer(nn.Module):
         ConfigError: `cell` or `engine` is unknown.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, cell: str, bidirectional: bool = False, engine: str = "auto") -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, *, cell: str, bidirectional: bool = False, engine: str = "auto"
+    ) -> None:
         super().__init__()
         self.cell = look_up(CELLS, cell, "cell")
         self.input_size, self.hidden_size, self.bidirectional = input_size, hidden_size, bidirectional
@@ -69,7 +71,10 @@ class RecurrentLayer(nn.Module):
 
     def directions(self) -> list[Any]:
         """The weights of the forward direction, then of the reverse one, as the cell's `weights`."""
-        return [self.cell.weights(*(getattr(self, name + suffix) for name in self.cell.weights._fields)) for suffix in self._suffixes()]
+        return [
+            self.cell.weights(*(getattr(self, name + suffix) for name in self.cell.weights._fields))
+            for suffix in self._suffixes()
+        ]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -77,7 +82,9 @@ class RecurrentLayer(nn.Module):
             if self.cell.weights is Weights and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
                 mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.cell.name.upper())  # type: ignore[no-untyped-call]
                 with torch.no_grad():
-                    torch._cudnn_rnn_flatten_weight(list(weights), 4, self.input_size, mode, self.hidden_size, 0, 1, False, False)
+                    torch._cudnn_rnn_flatten_weight(
+                        list(weights), 4, self.input_size, mode, self.hidden_size, 0, 1, False, False
+                    )
         return self
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
@@ -131,7 +138,9 @@ class Stack(nn.Module):
         values (N, D) -> (N, H).
     """
 
-    def __init__(self, layers: Iterable[nn.Module], output_size: int, *, residual: bool, layer_norm: bool, dropout: float) -> None:
+    def __init__(
+        self, layers: Iterable[nn.Module], output_size: int, *, residual: bool, layer_norm: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.output_size = output_size
         self.residual = residual
@@ -175,13 +184,19 @@ class RecurrentStack(Stack):
     ) -> None:
         output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [output_size] * (num_layers - 1)
-        layers = [RecurrentLayer(size, hidden_size, cell=cell, bidirectional=bidirectional, engine=engine) for size in sizes]
+        layers = [
+            RecurrentLayer(size, hidden_size, cell=cell, bidirectional=bidirectional, engine=engine) for size in sizes
+        ]
         super().__init__(layers, output_size, residual=residual, layer_norm=layer_norm, dropout=dropout)
         self.hidden_size = hidden_size
 
     def forward(self, values: Tensor, layout: Layout, table: Tensor | None = None) -> Tensor:
         first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
-        if first.cell.native == "recurrent" and self._is_plain() and self.engine_for(values if table is None else table) == "native":
+        if (
+            first.cell.native == "recurrent"
+            and self._is_plain()
+            and self.engine_for(values if table is None else table) == "native"
+        ):
             return run_native_stack(first.cell, values, layout, [layer.directions() for layer in self.layers], table)  # type: ignore[operator]
         if table is not None:
             values = nn.functional.embedding(values, table)  # (N,) -> (N, D)
@@ -195,4 +210,8 @@ class RecurrentStack(Stack):
     def _is_plain(self) -> bool:
         """Whether nothing stands between the layers at the moment, so that one call can run them all."""
         dropping = self.training and self.dropout.p > 0
-        return not dropping and not (self.residual and len(self.layers) > 1) and all(isinstance(norm, nn.Identity) for norm in self.norms)
+        return (
+            not dropping
+            and not (self.residual and len(self.layers) > 1)
+            and all(isinstance(norm, nn.Identity) for norm in self.norms)
+        )

@@ -29,7 +29,9 @@ class Layout:
         self.lengths_on_cpu = lengths.to("cpu", torch.int64).contiguous()
         self._lengths_here: list[int] = self.lengths_on_cpu.tolist()
         if lengths.dim() != 1 or lengths.is_floating_point() or min(self._lengths_here, default=0) < 0:
-            raise ValueError(f"lengths of shape {tuple(lengths.shape)} and dtype {lengths.dtype} cannot be used: give a vector of whole numbers, 0 or more")
+            raise ValueError(
+                f"lengths of shape {tuple(lengths.shape)} and dtype {lengths.dtype} cannot be used: give a vector of whole numbers, 0 or more"
+            )
         self.lengths = self.lengths_on_cpu.to(device or lengths.device)
 
     @property
@@ -58,7 +60,9 @@ class Layout:
     @cached_property
     def sequence(self) -> Tensor:
         """(N,) the sequence that each step belongs to."""
-        return torch.repeat_interleave(torch.arange(self.batch_size, device=self.lengths.device), self.lengths, output_size=self.num_steps)
+        return torch.repeat_interleave(
+            torch.arange(self.batch_size, device=self.lengths.device), self.lengths, output_size=self.num_steps
+        )
 
     @cached_property
     def time(self) -> Tensor:
@@ -68,7 +72,11 @@ class Layout:
     @cached_property
     def buckets(self) -> list["Bucket"]:
         """Groups of sequences of similar length, longest first, so that little is padded in each."""
-        order = sorted((b for b in range(self.batch_size) if self._lengths_here[b]), key=self._lengths_here.__getitem__, reverse=True)
+        order = sorted(
+            (b for b in range(self.batch_size) if self._lengths_here[b]),
+            key=self._lengths_here.__getitem__,
+            reverse=True,
+        )
         groups: list[list[int]] = []
         steps = 0
         for b in order:
@@ -91,7 +99,9 @@ class Layout:
             chosen[torch.tensor(group, device=device)] = torch.arange(width, device=device)
             column = chosen[self.sequence]
             steps = (column >= 0).nonzero().squeeze(1)
-        time, length, column = (part if steps is None else part[steps] for part in (self.time, self.lengths[self.sequence], column))
+        time, length, column = (
+            part if steps is None else part[steps] for part in (self.time, self.lengths[self.sequence], column)
+        )
         return Bucket(longest, width, steps, time * width + column, (length - 1 - time) * width + column)
 
 

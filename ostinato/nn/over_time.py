@@ -21,7 +21,17 @@ def by_kernel(kernel: Callable[..., tuple[Tensor, ...]]) -> OverTime:
         # train=True whenever a gradient may be asked for: cuDNN refuses the backward of a call made with train=False
         num_layers, dropout, train, bidirectional, batch_first = 1, 0.0, torch.is_grad_enabled(), False, False
         start = [part.unsqueeze(0) for part in state]  # (B, H) -> (L=1, B, H)
-        return kernel(x, start if len(start) > 1 else start[0], list(weights), True, num_layers, dropout, train, bidirectional, batch_first)[0]
+        return kernel(
+            x,
+            start if len(start) > 1 else start[0],
+            list(weights),
+            True,
+            num_layers,
+            dropout,
+            train,
+            bidirectional,
+            batch_first,
+        )[0]
 
     return over_time
 
@@ -73,7 +83,9 @@ def scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
         return torch.stack(states[1:])
     chunks = -(-T // CHUNK)
     padding = (0, 0, 0, 0, 0, chunks * CHUNK - T)
-    (a_k, *more_a), (b_k, *more_b) = (F.pad(part, padding).view(chunks, CHUNK, *part.shape[1:]).unbind(1) for part in (a, b))  # CHUNK × (chunks, B, H)
+    (a_k, *more_a), (b_k, *more_b) = (
+        F.pad(part, padding).view(chunks, CHUNK, *part.shape[1:]).unbind(1) for part in (a, b)
+    )  # CHUNK × (chunks, B, H)
     products, states = [a_k], [b_k]
     for a_k, b_k in zip(more_a, more_b, strict=True):
         products.append(a_k * products[-1])

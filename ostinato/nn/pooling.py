@@ -28,7 +28,9 @@ class LastPooling(nn.Module):
 
     def forward(self, h: Tensor, layout: Layout) -> Tensor:
         if layout.num_steps == 0:
-            return h.new_zeros(layout.batch_size, self.output_size) + h.sum(0)  # no state to take; the graph stays whole
+            return h.new_zeros(layout.batch_size, self.output_size) + h.sum(
+                0
+            )  # no state to take; the graph stays whole
         last = h.index_select(0, (layout.ends - 1).clamp(min=0))  # (N, H) -> (B, H)
         if self.bidirectional:
             first = h.index_select(0, layout.starts.clamp(max=layout.num_steps - 1))
@@ -78,7 +80,9 @@ class AttentionPooling(nn.Module):
     def weights(self, h: Tensor, layout: Layout) -> Tensor:
         scores = self.score(torch.tanh(self.project(h))).squeeze(-1)  # (N, H) -> (N,)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a softmax in bfloat16 is too coarse
-        largest = scores.new_full((layout.batch_size,), -torch.inf).scatter_reduce(0, layout.sequence, scores.detach(), "amax")
+        largest = scores.new_full((layout.batch_size,), -torch.inf).scatter_reduce(
+            0, layout.sequence, scores.detach(), "amax"
+        )
         powers = torch.exp(scores - largest[layout.sequence])
         return powers / _sum(powers, layout)[layout.sequence]
 
@@ -108,7 +112,11 @@ class Pooling(nn.Module):
         self.output_size = hidden_size * len(names)
         for name in names:
             pooling = look_up(POOLINGS, name, "pooling")
-            self.poolings[name] = LastPooling(hidden_size, bidirectional=bidirectional) if pooling is LastPooling else pooling(hidden_size)
+            self.poolings[name] = (
+                LastPooling(hidden_size, bidirectional=bidirectional)
+                if pooling is LastPooling
+                else pooling(hidden_size)
+            )
 
     def forward(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
         """Pool; `attention` (N,) takes the place of the weights that attention pooling would give."""

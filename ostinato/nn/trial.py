@@ -33,7 +33,12 @@ class Call:
             return copy.clone()  # the model may write into its input, which a leaf forbids
 
         # cuDNN has no backward in eval mode
-        with _traceless(self.module), torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(enabled=self.module.training):
+        with (
+            _traceless(self.module),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.backends.cudnn.flags(enabled=self.module.training),
+        ):
             parameters = [p for p in self.module.parameters() if p.requires_grad]
             outputs = _floats(self.module(*_map(self.args, leaf), **_map(self.kwargs, leaf)))
             gradients = _gradients(outputs, [*parameters, *leaves])
@@ -72,7 +77,11 @@ class Call:
 @contextmanager
 def _traceless(module: nn.Module) -> Iterator[None]:
     """Seeded alike each time; afterwards random states, buffers and attributes are as before."""
-    attributes = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
+    attributes = [
+        (part, dict(vars(part)), dict(part._buffers))
+        for part in module.modules()
+        if not isinstance(part, torch.jit.ScriptModule)
+    ]
     contents = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     state = random.getstate()
     with torch.random.fork_rng(range(torch.cuda.device_count())):
@@ -129,13 +138,19 @@ def _floats(tree: Any) -> list[Tensor]:
 def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tensor]:
     """Of the outputs times fixed random numbers, summed; nothing flows from what is infinite, such as masked scores."""
     generator = torch.Generator().manual_seed(0)
-    factors = [torch.randn(output.shape, generator=generator).to(output).masked_fill(~output.detach().isfinite(), 0) for output in outputs]
+    factors = [
+        torch.randn(output.shape, generator=generator).to(output).masked_fill(~output.detach().isfinite(), 0)
+        for output in outputs
+    ]
     pairs = [(output, factor) for output, factor in zip(outputs, factors, strict=True) if output.requires_grad]
     if not pairs or not leaves:
         return [torch.zeros_like(leaf) for leaf in leaves]
     ends, starts = zip(*pairs, strict=True)
     gradients = torch.autograd.grad(ends, leaves, starts, allow_unused=True)
-    return [torch.zeros_like(leaf) if gradient is None else gradient for gradient, leaf in zip(gradients, leaves, strict=True)]
+    return [
+        torch.zeros_like(leaf) if gradient is None else gradient
+        for gradient, leaf in zip(gradients, leaves, strict=True)
+    ]
 
 
 def _synchronize() -> None:

@@ -32,14 +32,24 @@ def plot_intervals(rows: Sequence[Row], metric: str) -> "Figure":
     return figure
 
 
-def plot_front(rows: Sequence[Row], cost: Callable[[Row], float], what: str, metric: str, front: Sequence[Row]) -> "Figure":
+def plot_front(
+    rows: Sequence[Row], cost: Callable[[Row], float], what: str, metric: str, front: Sequence[Row]
+) -> "Figure":
     """The metric against a cost; a line joins the combinations that no other beats in both."""
     figure, axes = new_axes(6.0, 3.2)
     line = sorted((cost(row), row["mean"]) for row in front)
     axes.plot([x for x, _ in line], [y for _, y in line], color=GREY, linewidth=1)
     for number, row in enumerate(rows):
         colour, marker = _look(number)
-        axes.plot([cost(row)], [row["mean"]], linestyle="", marker=marker, color=colour, markersize=6, label=shorten(row["name"], LONGEST_NAME))
+        axes.plot(
+            [cost(row)],
+            [row["mean"]],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            markersize=6,
+            label=shorten(row["name"], LONGEST_NAME),
+        )
     axes.set(xlabel=what, ylabel=metric)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure

@@ -46,7 +46,10 @@ def write_comparison_page(results: Results, folder: Path) -> Path:
             *_fronts(results, gallery),
             Section("Pairs", "pairs", _pairs(results)),
         ]
-    sections += [Section("Runs", "runs", _runs(results)), Section("How to reproduce", "reproduce", _reproduce(results, folder))]
+    sections += [
+        Section("Runs", "runs", _runs(results)),
+        Section("How to reproduce", "reproduce", _reproduce(results, folder)),
+    ]
     gallery.save(folder / "figures")
     write_atomically(page, render(f"Comparison {folder.resolve().name}", sections))
     return page
@@ -92,13 +95,19 @@ def _table(results: Results) -> "Markup":
         else f"Means over the seeds of the {_metric(results)} on the test rows. Hidden sizes are as the config has them. "
     )
     weights = [row["parameters"] for row in results["summary"] if row["parameters"]]
-    if results["plan"]["match"] == "parameters" and max(weights, default=1) > UNEVEN * min(weights, default=1) and _varies_data(results):
+    if (
+        results["plan"]["match"] == "parameters"
+        and max(weights, default=1) > UNEVEN * min(weights, default=1)
+        and _varies_data(results)
+    ):
         told += "What the varied data add to them (vocabulary, features) is left. "
     measured = (
         "Training seconds are those of the runs, which trained side by side; all other costs were measured afterwards, alone on the machine, "
         "on the first seed's model. Memory is the predicting process's peak, libraries and data included."
     )
-    return paragraph(told + measured) + table(headings, [comparison_row(row) for row in results["summary"]], numeric=range(settings, len(headings)))
+    return paragraph(told + measured) + table(
+        headings, [comparison_row(row) for row in results["summary"]], numeric=range(settings, len(headings))
+    )
 
 
 def _varies_data(results: Results) -> bool:
@@ -107,7 +116,11 @@ def _varies_data(results: Results) -> bool:
 
 def _intervals(results: Results, gallery: Gallery) -> "Markup":
     rows = results["summary"]
-    over = "the seeds (Student's t)" if rows[0]["interval_over"] == "seeds" else "the test rows (one seed tells nothing of others)"
+    over = (
+        "the seeds (Student's t)"
+        if rows[0]["interval_over"] == "seeds"
+        else "the test rows (one seed tells nothing of others)"
+    )
     caption = (
         f"Mean and 95 % interval over {over}; small ticks are single seeds, dashed lines the baseline ({baseline_name(results)}). "
         "Intervals that overlap do not show that two models are alike, nor the reverse: the pairs below are tested on the same rows."
@@ -117,7 +130,10 @@ def _intervals(results: Results, gallery: Gallery) -> "Markup":
 
 def _curves(results: Results, gallery: Gallery) -> list[Section]:
     """Curves over the share of training data, and over test lengths, where those are varied."""
-    told = {FRACTION: ("Learning curves", "learning-curves", "share of the training rows"), LENGTH: ("Lengths", "lengths", "length of the test sequences")}
+    told = {
+        FRACTION: ("Learning curves", "learning-curves", "share of the training rows"),
+        LENGTH: ("Lengths", "lengths", "length of the test sequences"),
+    }
     sections = []
     for key, (title, name, what) in told.items():
         rows = [row for row in results["summary"] if key in row["settings"]]
@@ -127,7 +143,13 @@ def _curves(results: Results, gallery: Gallery) -> list[Section]:
             curves.setdefault(rest or "the config", []).append(row)
         if rows:
             picture = gallery.show(plot_curves(curves, key, _metric(results)), title)
-            sections.append(Section(title, name, figure(picture, f"{_metric(results).capitalize()} by {what}; bands are 95 % intervals.")))
+            sections.append(
+                Section(
+                    title,
+                    name,
+                    figure(picture, f"{_metric(results).capitalize()} by {what}; bands are 95 % intervals."),
+                )
+            )
     return sections
 
 
@@ -138,7 +160,9 @@ def _fronts(results: Results, gallery: Gallery) -> list[Section]:
     pictures, lines = [], []
     for what, cost in COSTS.values():
         front = pareto_front(rows, cost, results["metric"])
-        pictures.append(gallery.show(plot_front(rows, cost, what, _metric(results), front), f"{_metric(results)} against {what}"))
+        pictures.append(
+            gallery.show(plot_front(rows, cost, what, _metric(results), front), f"{_metric(results)} against {what}")
+        )
         lines.append(f"By {what}: {', '.join(row['name'] for row in front)}.")
     caption = "On the line: no other is better in one and at least as good in the other. A place on the front is no proof of a difference: see the pairs."
     return [Section("Speed against quality", "pareto", figure(join(pictures), caption) + bullets(lines))]
@@ -165,14 +189,33 @@ def _pairs(results: Results) -> "Markup":
         f"Pairs that differ in one setting. Test: {pairs[0]['test']}. The p values are corrected by Holm for {counted(len(pairs), 'pair')}; "
         f"intervals are not. Not told apart is not the same as equal: the interval says how large a difference these data leave open."
     )
-    headings = ("first", "second", f"difference in {unit}", "95 % interval", "p", pairs[0]["effect_name"], "the first is")
-    return paragraph(how) + table(headings, rows, numeric=range(2, 6)) + heading("In words") + bullets(pair["sentence"] for pair in pairs)
+    headings = (
+        "first",
+        "second",
+        f"difference in {unit}",
+        "95 % interval",
+        "p",
+        pairs[0]["effect_name"],
+        "the first is",
+    )
+    return (
+        paragraph(how)
+        + table(headings, rows, numeric=range(2, 6))
+        + heading("In words")
+        + bullets(pair["sentence"] for pair in pairs)
+    )
 
 
 def _runs(results: Results) -> "Markup":
     metric = results["metric"]
     rows = [
-        (run["folder"], run["status"], f"{run['test'][metric]:.4f}" if "test" in run else run["reason"], run.get("epochs", ""), run.get("seconds", ""))
+        (
+            run["folder"],
+            run["status"],
+            f"{run['test'][metric]:.4f}" if "test" in run else run["reason"],
+            run.get("epochs", ""),
+            run.get("seconds", ""),
+        )
         for run in results["runs"]
     ]
     return table(("run", "", _metric(results), "epochs", "seconds"), rows, numeric=range(2, 5))
@@ -183,7 +226,12 @@ def _reproduce(results: Results, folder: Path) -> "Markup":
     facts = [(name, str(environment[name])) for name in ("ostinato", "python", "platform", "processor", "cores")]
     told = "On the CPU the same versions, machine and number of processes give the same weights. The config that was varied is below."
     facts.append(("torch", str(environment["packages"]["torch"])))
-    return paragraph(told) + code(command(results, folder)) + table(("what", "found"), facts) + code(results["plan"]["config"])
+    return (
+        paragraph(told)
+        + code(command(results, folder))
+        + table(("what", "found"), facts)
+        + code(results["plan"]["config"])
+    )
 
 
 def command(results: Results, folder: Path) -> str:
@@ -191,7 +239,11 @@ def command(results: Results, folder: Path) -> str:
     plan = results["plan"]
     vary = [f"--vary {shlex.quote(f'{key}=' + ','.join(map(text_of, values)))}" for key, values in plan["vary"].items()]
     lengths = [f"--vary {LENGTH}={','.join(map(str, plan['lengths']))}"] if plan["lengths"] else []
-    options = [f"--seeds {','.join(map(str, plan['seeds']))}{',' if len(plan['seeds']) == 1 else ''}", f"--match {plan['match']}", f"--metric {plan['metric']}"]
+    options = [
+        f"--seeds {','.join(map(str, plan['seeds']))}{',' if len(plan['seeds']) == 1 else ''}",
+        f"--match {plan['match']}",
+        f"--metric {plan['metric']}",
+    ]
     trials = [f"--budget-trials {plan['trials']}"] if plan["trials"] else []
     base = shlex.quote(f"{folder.resolve().name}/{BASE}")
     return " ".join(["ostinato compare", base, *vary, *lengths, *options, *trials])

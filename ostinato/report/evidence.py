@@ -22,7 +22,10 @@ from ostinato.progress import Progress
 from ostinato.scoring import Predictions
 
 METHOD = "integrated-gradients"
-MEASURED, ABLATED = 100, 1000  # test sequences whose explanations are measured; that are asked with other attention weights
+MEASURED, ABLATED = (
+    100,
+    1000,
+)  # test sequences whose explanations are measured; that are asked with other attention weights
 SURVEYED_LETTERS, SURVEYED_TOKENS = 500, 300  # sequences explained for motifs, and for tokens
 LONGEST_MUTATED = 200  # letters: mutating all of a longer sequence takes too long for a report
 CLASSES_SHOWN, MISTAKES_SHOWN = 4, 6
@@ -65,7 +68,9 @@ class Evidence:
     trace: Trace | None
 
 
-def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Predictions, *, data: str | None, progress: Progress) -> Evidence:
+def collect_evidence(
+    model: SequenceClassifier, test: Examples, predictions: Predictions, *, data: str | None, progress: Progress
+) -> Evidence:
     """Explain a run's model on its test split.
 
     Args:
@@ -89,7 +94,9 @@ def collect_evidence(model: SequenceClassifier, test: Examples, predictions: Pre
         agreement=agreement(explanations),
         ablation=ablate_attention(model, asked.sequences, asked.labels) if "attention" in explanations else None,
         letters=_survey_letters(model, surveyed, survey, letters, data) if letters else None,
-        tokens={} if letters or model.encoder_.is_numeric else {label: top_tokens(each) for label, each in _by_label(surveyed).items()},
+        tokens={}
+        if letters or model.encoder_.is_numeric
+        else {label: top_tokens(each) for label, each in _by_label(surveyed).items()},
         trace=trace(model, test.sequences[_traced(test, shown)]) if why_not_traced(model) is None else None,
     )
 
@@ -144,7 +151,9 @@ def short(place: str) -> str:
 def _traced(test: Examples, shown: list[int]) -> int:
     """The first of the typical sequences that is short enough for its steps to be named, else the shortest."""
     rows = shown[::2] or [0]
-    return next((row for row in rows if len(test.sequences[row]) <= TRACED), min(rows, key=lambda row: len(test.sequences[row])))
+    return next(
+        (row for row in rows if len(test.sequences[row]) <= TRACED), min(rows, key=lambda row: len(test.sequences[row]))
+    )
 
 
 def _by_label(explanations: list[Explanation]) -> dict[str, list[Explanation]]:
@@ -152,7 +161,9 @@ def _by_label(explanations: list[Explanation]) -> dict[str, list[Explanation]]:
     return {label: [each for each in explanations if str(each.label) == label] for label in labels}
 
 
-def _survey_letters(model: SequenceClassifier, explanations: list[Explanation], sequences: list[Any], letters: str, data: str | None) -> Letters:
+def _survey_letters(
+    model: SequenceClassifier, explanations: list[Explanation], sequences: list[Any], letters: str, data: str | None
+) -> Letters:
     """Motifs and profiles of each label, from the sequences given that answer."""
     # every named set of DNA has its labels from the strand that is given, so the other strand need not agree
     strands = strand_agreement(model, sequences) if letters == "ACGT" and data is None else None

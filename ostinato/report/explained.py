@@ -35,7 +35,11 @@ def explained_sections(evidence: Evidence, gallery: Gallery) -> list[Section]:
     return [
         Section("Examples, explained", "examples", paragraph(HOW_TO_READ) + shown_blocks(evidence.examples, gallery)),
         Section("How far to believe it", "faithfulness", _faithfulness(evidence, gallery)),
-        *([Section("Motifs", "motifs", _letters(evidence.letters, evidence.surveyed, gallery))] if evidence.letters else []),
+        *(
+            [Section("Motifs", "motifs", _letters(evidence.letters, evidence.surveyed, gallery))]
+            if evidence.letters
+            else []
+        ),
         *([Section("Tokens of each class", "tokens", _tokens(evidence))] if evidence.tokens else []),
         *([Section("Step by step", "trace", _trace(evidence.trace, gallery))] if evidence.trace else []),
         Section("Mistakes", "mistakes", _mistakes(evidence, gallery)),
@@ -49,7 +53,13 @@ def shown_blocks(shown: Sequence[Shown], gallery: Gallery) -> "Markup":
 
 def _one(shown: Shown, gallery: Gallery) -> "Markup":
     label = str(shown.explanations[0].label)
-    true = "" if shown.true is None else f" (it is {label})" if label == shown.true else f" (it is {shown.true}, not {label})"
+    true = (
+        ""
+        if shown.true is None
+        else f" (it is {label})"
+        if label == shown.true
+        else f" (it is {shown.true}, not {label})"
+    )
     body = heading(f"{shown.place}{true}")
     for explanation in shown.explanations:
         body += _picture(explanation, f"{explanation.method} of {shown.place}", gallery)
@@ -61,7 +71,9 @@ def _picture(explanation: Explanation, title: str, gallery: Gallery) -> "Markup"
 
     if explanation.is_text:
         return Markup(explanation_html(explanation))  # which escapes all that is the user's
-    told = f"{explanation.label}: probability {explanation.probability:.3f}, scores of each step by {explanation.method}."
+    told = (
+        f"{explanation.label}: probability {explanation.probability:.3f}, scores of each step by {explanation.method}."
+    )
     return figure(gallery.show(plot_explanation(explanation), title), told)
 
 
@@ -74,19 +86,28 @@ def _faithfulness(evidence: Evidence, gallery: Gallery) -> "Markup":
     )
     headings = ("method", "comprehensiveness", "random", "sufficiency", "random", "area gained")
     body += table(headings, map(_measured, evidence.faithfulness), range(1, 6))
-    body += bullets([each.sentence for each in evidence.faithfulness] + ([] if evidence.ablation is None else [evidence.ablation.sentence]))
+    body += bullets(
+        [each.sentence for each in evidence.faithfulness]
+        + ([] if evidence.ablation is None else [evidence.ablation.sentence])
+    )
     for each in evidence.faithfulness:
         if each.method in (METHOD, "attention"):
             caption = f"By {each.method}: the mean probability of the label; the grey band is that of random rankings. {_beside_random(each)}"
             body += figure(gallery.show(plot_deletion(each), f"Masking by {each.method}"), caption)
     if evidence.agreement:
         told = "How far the methods agree: the rank correlation of their scores within a sequence, and how many of the top 10 % of tokens they share."
-        body += paragraph(told) + table(("methods", "rank correlation", "shared top tokens", "sequences"), map(_agreed, evidence.agreement), range(1, 4))
+        body += paragraph(told) + table(
+            ("methods", "rank correlation", "shared top tokens", "sequences"),
+            map(_agreed, evidence.agreement),
+            range(1, 4),
+        )
     return body
 
 
 def _measured(each: Faithfulness) -> tuple[str, ...]:
-    pairs = [f"{value:.3f}" for kind in (each.comprehensiveness, each.sufficiency) for value in (kind.value, kind.random)]
+    pairs = [
+        f"{value:.3f}" for kind in (each.comprehensiveness, each.sufficiency) for value in (kind.value, kind.random)
+    ]
     return (each.method.replace("-", "\u2011"), *pairs, f"{each.area.difference:+.3f}")
 
 
@@ -111,13 +132,21 @@ def _letters(known: Letters, surveyed: int, gallery: Gallery) -> "Markup":
         if not motifs:
             body += paragraph("No motif: what speaks for this class recurs no more than chance would have it.")
             continue
-        pictures = join(gallery.show(plot_logo(motif), f"Motif {number} of {label}") for number, motif in enumerate(motifs[:LOGOS], start=1))
+        pictures = join(
+            gallery.show(plot_logo(motif), f"Motif {number} of {label}")
+            for number, motif in enumerate(motifs[:LOGOS], start=1)
+        )
         body += figure(pictures, "Largest total attribution first.")
-        rows = [(motif.consensus, f"{motif.seqlets:,}", f"{motif.score:+.2f}", f"{motif.information.sum():.1f}") for motif in motifs]
+        rows = [
+            (motif.consensus, f"{motif.seqlets:,}", f"{motif.score:+.2f}", f"{motif.information.sum():.1f}")
+            for motif in motifs
+        ]
         body += table(("consensus", "windows", "mean log-odds", "bits"), rows, range(1, 4))
     for label, profile in known.profiles.items():
         if len(profile) <= WIDEST_PROFILE:
-            picture = gallery.show(plot_profile(profile, known.letters, start=-(len(profile) // 2)), f"Letters by position, {label}")
+            picture = gallery.show(
+                plot_profile(profile, known.letters, start=-(len(profile) // 2)), f"Letters by position, {label}"
+            )
             told = f"Class {label}: what each letter adds at each position on average, 0 the position after the middle; below the line, against the class."
             body += figure(picture, told)
     meant = "the mean probability of its letters under the motif that holds it (1 is perfect)"
@@ -131,16 +160,23 @@ def _letters(known: Letters, surveyed: int, gallery: Gallery) -> "Markup":
 
 
 def _tokens(evidence: Evidence) -> "Markup":
-    body = paragraph(f"Largest mean score in {counted(evidence.surveyed, 'test sequence')} with that answer, of tokens that occur five times or more there.")
+    body = paragraph(
+        f"Largest mean score in {counted(evidence.surveyed, 'test sequence')} with that answer, of tokens that occur five times or more there."
+    )
     for label, tokens in evidence.tokens.items():
         rows = [(each.token, f"{each.mean:+.3f}", f"{each.occurrences:,}") for each in tokens]
-        body += heading(f"Class {label}") + (table(("token", "mean log-odds", "occurrences"), rows, (1, 2)) if rows else paragraph("None."))
+        body += heading(f"Class {label}") + (
+            table(("token", "mean log-odds", "occurrences"), rows, (1, 2)) if rows else paragraph("None.")
+        )
     return body
 
 
 def _trace(trace: Trace, gallery: Gallery) -> "Markup":
     picture = gallery.show(plot_trace(trace), "Step by step")
-    return figure(picture, f"The answer had the sequence ended there, and the units of the top layer at each step. {trace.decision}")
+    return figure(
+        picture,
+        f"The answer had the sequence ended there, and the units of the top layer at each step. {trace.decision}",
+    )
 
 
 def _mistakes(evidence: Evidence, gallery: Gallery) -> "Markup":

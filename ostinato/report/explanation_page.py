@@ -30,11 +30,17 @@ def write_explanations(folder: Path, explained: ExplainedRecords) -> None:
     faithfulness = explained.faithfulness
     sections = [
         Section("Explanations", "explanations", paragraph(HOW_TO_READ) + shown_blocks(shown, gallery)),
-        Section("How far to believe them", "faithfulness", figure(gallery.show(plot_deletion(faithfulness), "Masking"), faithfulness.sentence)),
+        Section(
+            "How far to believe them",
+            "faithfulness",
+            figure(gallery.show(plot_deletion(faithfulness), "Masking"), faithfulness.sentence),
+        ),
     ]
     for record, explanation in list(zip(explained.records, explained.explanations, strict=True))[:MOST_PICTURES]:
         if explanation.is_text:  # a series is on the page as a picture already
             gallery.show(plot_explanation(explanation), f"{explanation.method} of {short(record.place)}")
     gallery.save(folder)
-    write_atomically(folder / "explanations.json", json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(
+        folder / "explanations.json", json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+    )
     write_atomically(folder / "explanations.html", render("Explanations", sections))

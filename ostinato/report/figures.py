@@ -27,7 +27,9 @@ def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epo
     for split, colour, line in (("train", BLUE, "--"), ("validation", ORANGE, "-")):
         if f"{split}_{metric}" in history[0]:
             values = [entry[f"{split}_{metric}"] for entry in history]
-            axes.plot(epochs, values, color=colour, linestyle=line, marker="o" if len(epochs) < 3 else None, label=split)
+            axes.plot(
+                epochs, values, color=colour, linestyle=line, marker="o" if len(epochs) < 3 else None, label=split
+            )
     axes.axvline(best_epoch, color=GREY, linewidth=1, linestyle=":", label=f"epoch {best_epoch}, kept")
     axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
     axes.legend(frameon=False, fontsize=8)
@@ -64,7 +66,9 @@ def plot_reliability(groups: Sequence[Group]) -> "Figure":
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     _plot_groups(axes, [group.mean for group in groups], groups)
     lowest = min(min(group.mean, group.interval[0]) for group in groups)
-    axes.set(xlim=(max(0, lowest - 0.05), 1.02), ylim=(max(0, lowest - 0.05), 1.02), xlabel="confidence", ylabel="accuracy")
+    axes.set(
+        xlim=(max(0, lowest - 0.05), 1.02), ylim=(max(0, lowest - 0.05), 1.02), xlabel="confidence", ylabel="accuracy"
+    )
     return figure
 
 
@@ -91,7 +95,9 @@ def plot_accuracy_by_length(groups: Sequence[Group], unit: str) -> "Figure":
 
 def span(group: Group) -> str:
     """The lengths of a group, as `12–15`."""
-    return f"{group.smallest:,.0f}" if group.smallest == group.largest else f"{group.smallest:,.0f}–{group.largest:,.0f}"
+    return (
+        f"{group.smallest:,.0f}" if group.smallest == group.largest else f"{group.smallest:,.0f}–{group.largest:,.0f}"
+    )
 
 
 def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
@@ -103,7 +109,16 @@ def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
 def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group]) -> None:
     accuracy = np.array([group.accuracy for group in groups])
     low, high = np.array([group.interval for group in groups]).T
-    axes.errorbar(places, accuracy, yerr=np.maximum([accuracy - low, high - accuracy], 0), fmt="o", color=BLUE, markersize=4, elinewidth=1.2, capsize=2)
+    axes.errorbar(
+        places,
+        accuracy,
+        yerr=np.maximum([accuracy - low, high - accuracy], 0),
+        fmt="o",
+        color=BLUE,
+        markersize=4,
+        elinewidth=1.2,
+        capsize=2,
+    )
 
 
 def new_axes(width: float, height: float) -> "tuple[Figure, Axes]":

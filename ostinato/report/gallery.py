@@ -69,9 +69,15 @@ def save_figure(figure: "Figure", path: Path) -> None:
     kind = path.suffix.removeprefix(".").lower()
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
-        raise ConfigError(f"{path}: pictures of the kind {kind!r} cannot be written. Choose from: {', '.join(sorted(kinds))}.")
+        raise ConfigError(
+            f"{path}: pictures of the kind {kind!r} cannot be written. Choose from: {', '.join(sorted(kinds))}."
+        )
     drawn = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as boxes: the text itself is in the page
-        figure.savefig(drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=NO_METADATA if kind == "svg" else None)
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font"
+        )  # drawn as boxes: the text itself is in the page
+        figure.savefig(
+            drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=NO_METADATA if kind == "svg" else None
+        )
     write_atomically(path, drawn.getvalue())

@@ -57,5 +57,14 @@ def _groups(values: np.ndarray, correct: np.ndarray, group_of: np.ndarray) -> li
     groups = []
     for group in np.unique(group_of):
         own, right = values[group_of == group], int(correct[group_of == group].sum())
-        groups.append(Group(float(own.min()), float(own.mean()), float(own.max()), len(own), right / len(own), wilson_interval(right, len(own))))
+        groups.append(
+            Group(
+                float(own.min()),
+                float(own.mean()),
+                float(own.max()),
+                len(own),
+                right / len(own),
+                wilson_interval(right, len(own)),
+            )
+        )
     return groups

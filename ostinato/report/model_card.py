@@ -36,7 +36,9 @@ class CardSection(NamedTuple):
 def model_card(facts: RunFacts) -> list[CardSection]:
     """The card's sections, from what the run knows; what only the author knows is named as missing."""
     return [
-        CardSection("Model details", [describe_model(facts), _origin(facts), f"Author, licence and contact: {NOT_STATED}."]),
+        CardSection(
+            "Model details", [describe_model(facts), _origin(facts), f"Author, licence and contact: {NOT_STATED}."]
+        ),
         CardSection("How to load", ["With the package ostinato, in Python:"], LOADING),
         CardSection("Intended use", [describe_task(facts), f"Uses, users, and uses it is not for: {NOT_STATED}."]),
         CardSection("Factors", [f"Groups, instruments or conditions over which its quality may differ: {NOT_STATED}."]),
@@ -44,7 +46,10 @@ def model_card(facts: RunFacts) -> list[CardSection]:
         CardSection("Training data", [_source(facts), _rows(facts, "train"), *facts.findings]),
         CardSection("Evaluation data", _evaluation_data(facts)),
         CardSection("Quantitative analyses", _figures(facts)),
-        CardSection("Ethical considerations", [f"Personal or sensitive data among the sequences, and whom a wrong answer harms: {NOT_STATED}."]),
+        CardSection(
+            "Ethical considerations",
+            [f"Personal or sensitive data among the sequences, and whom a wrong answer harms: {NOT_STATED}."],
+        ),
         CardSection("Limits", list(limits(facts))),
     ]
 
@@ -120,7 +125,9 @@ def _origin(facts: RunFacts) -> str:
 
 
 def _metrics(facts: RunFacts) -> list[str]:
-    scaled = " Probabilities are scaled by one temperature, fitted on validation." if "validation" in facts.metrics else ""
+    scaled = (
+        " Probabilities are scaled by one temperature, fitted on validation." if "validation" in facts.metrics else ""
+    )
     return [
         "Accuracy, beside a linear model and the commonest class; macro F1 and recall for each class; AUROC; expected calibration error.",
         "Intervals are 95\u00a0%, by bootstrap over the test sequences; accuracy's is Wilson's.",
@@ -131,7 +138,11 @@ def _metrics(facts: RunFacts) -> list[str]:
 def _source(facts: RunFacts) -> str:
     name, source = facts.metrics["data"]["name"], facts.metrics["data"]["source"]
     named = NAMED.get(facts.config.data.name or "")
-    return f"{name}: {named.description} Source: {source}." if named else f"The file {name}. Where it comes from and who may use it: {NOT_STATED}."
+    return (
+        f"{name}: {named.description} Source: {source}."
+        if named
+        else f"The file {name}. Where it comes from and who may use it: {NOT_STATED}."
+    )
 
 
 def _rows(facts: RunFacts, split: str) -> str:
@@ -152,7 +163,11 @@ def _figures(facts: RunFacts) -> list[str]:
     if "test" in facts.metrics:
         test = facts.metrics["test"]
         told = {"macro F1": "macro_f1", "AUROC": "auroc", "expected calibration error": "ece"}
-        figures += [f"{name}: {test[key]:.3f} (95\u00a0% interval {_ends(test['intervals'][key])})." for name, key in told.items() if test[key] is not None]
+        figures += [
+            f"{name}: {test[key]:.3f} (95\u00a0% interval {_ends(test['intervals'][key])})."
+            for name, key in told.items()
+            if test[key] is not None
+        ]
     return figures
 
 

@@ -8,7 +8,14 @@ import numpy as np
 
 from ostinato.errors import RunError
 from ostinato.report.facts import RunFacts, RunRecord
-from ostinato.report.figures import plot_accuracy_by_length, plot_confidence, plot_confusion_matrix, plot_learning_curve, plot_reliability, span
+from ostinato.report.figures import (
+    plot_accuracy_by_length,
+    plot_confidence,
+    plot_confusion_matrix,
+    plot_learning_curve,
+    plot_reliability,
+    span,
+)
 from ostinato.report.gallery import Gallery
 from ostinato.report.groups import Group, by_confidence, by_length
 from ostinato.report.model_card import CardSection
@@ -46,7 +53,9 @@ def result_sections(facts: RunFacts, lengths: np.ndarray | None, gallery: Galler
     if facts.predictions is not None and (lengths is None or len(lengths) != len(facts.predictions.targets)):
         found = 0 if lengths is None else len(lengths)
         scored = len(facts.predictions.targets)
-        raise RunError(f"{facts.folder}: the test split holds {found:,} sequences, and {scored:,} were scored. Put the data back as they were, or train anew.")
+        raise RunError(
+            f"{facts.folder}: the test split holds {found:,} sequences, and {scored:,} were scored. Put the data back as they were, or train anew."
+        )
     sections = [
         Section("Result", "result", _result(facts)),
         Section("Data", "data", _data(facts)),
@@ -90,16 +99,29 @@ def _data(facts: RunFacts) -> "Markup":
     audit, data = facts.audit, facts.metrics["data"]
     splits = list(audit.splits)
     origin = f"{data['name']}" + (f" ({data['source']})" if facts.config.data.name else "")
-    drawn = f" Drawn at random, stratified by label: {', '.join(audit.drawn)}." if audit.drawn else " The splits were given."
-    classes = [(label, *(f"{audit.splits[split].classes.get(label, 0):,}" for split in splits)) for label in facts.labels]
+    drawn = (
+        f" Drawn at random, stratified by label: {', '.join(audit.drawn)}."
+        if audit.drawn
+        else " The splits were given."
+    )
+    classes = [
+        (label, *(f"{audit.splits[split].classes.get(label, 0):,}" for split in splits)) for label in facts.labels
+    ]
     total = ("all", *(f"{audit.splits[split].rows:,}" for split in splits))
-    quantiles = [(name, *(f"{audit.splits[split].lengths[name]:,.0f}" for split in splits)) for name in audit.splits["train"].lengths]
+    quantiles = [
+        (name, *(f"{audit.splits[split].lengths[name]:,.0f}" for split in splits))
+        for name in audit.splits["train"].lengths
+    ]
     numeric = range(1, len(splits) + 1)
     return (
         paragraph(f"{origin}: {counted(audit.rows_read, 'row')} read.{drawn}")
         + table(("rows of class", *splits), [*classes, total], numeric)
         + table((f"length in {audit.unit}", *splits), quantiles, numeric)
-        + (bullets(facts.findings) if facts.findings else paragraph("The audit has nothing to note: no duplicates, no overlap of splits, nothing cut."))
+        + (
+            bullets(facts.findings)
+            if facts.findings
+            else paragraph("The audit has nothing to note: no duplicates, no overlap of splits, nothing cut.")
+        )
     )
 
 
@@ -109,10 +131,16 @@ def _training(facts: RunFacts, gallery: Gallery) -> "Markup":
     metric = "macro_f1" if facts.config.training.monitor == "macro_f1" else "accuracy"
     pictures = gallery.show(plot_learning_curve(history, "loss", best), "Loss by epoch")
     if f"validation_{metric}" in history[0]:
-        pictures += gallery.show(plot_learning_curve(history, metric, best), f"Validation {metric.replace('_', ' ')} by epoch")
+        pictures += gallery.show(
+            plot_learning_curve(history, metric, best), f"Validation {metric.replace('_', ' ')} by epoch"
+        )
     seconds, each = training["seconds"], training["seconds_per_epoch"]
     told = f"{counted(training['epochs'], 'epoch')} in {seconds:,.1f} s, {each:,.2f} s each, on {facts.environment['device']}."
-    return paragraph(f"{describe_model(facts)} {describe_task(facts)}") + paragraph(told) + figure(pictures, " ".join(_curves_in_words(facts, best)))
+    return (
+        paragraph(f"{describe_model(facts)} {describe_task(facts)}")
+        + paragraph(told)
+        + figure(pictures, " ".join(_curves_in_words(facts, best)))
+    )
 
 
 def _curves_in_words(facts: RunFacts, best: int) -> Iterator[str]:
@@ -137,9 +165,14 @@ def _metrics(facts: RunFacts) -> "Markup":
         value, linear, majority = (_number(figures[key]) for figures in compared)
         ends = test["intervals"].get(key)
         rows.append((name, value, "" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}", linear, majority))
-    classes = [(label, *(_number(each[key]) for key in ("precision", "recall", "f1")), f"{each['n']:,}") for label, each in test["per_class"].items()]
+    classes = [
+        (label, *(_number(each[key]) for key in ("precision", "recall", "f1")), f"{each['n']:,}")
+        for label, each in test["per_class"].items()
+    ]
     return (
-        paragraph(f"Of {counted(test['n'], 'test sequence')}, scored once. Intervals say how far a figure could be off, had the split held other rows.")
+        paragraph(
+            f"Of {counted(test['n'], 'test sequence')}, scored once. Intervals say how far a figure could be off, had the split held other rows."
+        )
         + table(("metric", "model", "95\u00a0% interval", "linear", "majority"), rows, numeric=range(1, 5))
         + heading("Each class")
         + table(("class", "precision", "recall", "F1", "test rows"), classes, numeric=range(1, 5))
@@ -156,23 +189,39 @@ def _confusions(facts: RunFacts, gallery: Gallery) -> "Markup":
         often = f"class {facts.labels[true]} taken for {facts.labels[taken]}, {wrong[true, taken]:,} of {counted(counts[true].sum(), 'row')}"
         told = f"{wrong.sum():,} of {counts.sum():,} are wrong; the commonest mistake is {often}."
     if len(counts) <= MOST_CLASSES:
-        picture = gallery.show(plot_confusion_matrix(counts.tolist(), facts.labels), "Confusion matrix of the test split")
-        return figure(picture, f"Test rows of each true class by predicted class, shaded by their share of the true class. {told}")
+        picture = gallery.show(
+            plot_confusion_matrix(counts.tolist(), facts.labels), "Confusion matrix of the test split"
+        )
+        return figure(
+            picture, f"Test rows of each true class by predicted class, shaded by their share of the true class. {told}"
+        )
     order = [divmod(int(cell), len(counts)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MOST_CLASSES]]
-    rows = [(facts.labels[row], facts.labels[column], f"{wrong[row, column]:,}", f"{counts[row].sum():,}") for row, column in order if wrong[row, column]]
+    rows = [
+        (facts.labels[row], facts.labels[column], f"{wrong[row, column]:,}", f"{counts[row].sum():,}")
+        for row, column in order
+        if wrong[row, column]
+    ]
     return paragraph(told) + table(("true", "predicted", "rows", "of"), rows, numeric=(2, 3))
 
 
 def _calibration(facts: RunFacts, predictions: Predictions, gallery: Gallery) -> "Markup":
     groups = by_confidence(predictions.targets, predictions.probabilities)
-    pictures = gallery.show(plot_reliability(groups), "Accuracy against confidence") + gallery.show(plot_confidence(groups), "Answers by confidence")
-    return figure(pictures, " ".join(_calibration_in_words(facts.metrics["test"], groups, "validation" in facts.metrics)))
+    pictures = gallery.show(plot_reliability(groups), "Accuracy against confidence") + gallery.show(
+        plot_confidence(groups), "Answers by confidence"
+    )
+    return figure(
+        pictures, " ".join(_calibration_in_words(facts.metrics["test"], groups, "validation" in facts.metrics))
+    )
 
 
 def _calibration_in_words(test: dict[str, Any], groups: Sequence[Group], scaled: bool) -> Iterator[str]:
     off = sum(not group.interval[0] <= group.mean <= group.interval[1] for group in groups)
     yield "First picture: accuracy against confidence with 95\u00a0% intervals; on the dashed line a confidence of 0.9 is right 9 times in 10."
-    yield f"In {off} of {counted(len(groups), 'bin')} the interval misses the line." if off else "Every bin's interval holds the line."
+    yield (
+        f"In {off} of {counted(len(groups), 'bin')} the interval misses the line."
+        if off
+        else "Every bin's interval holds the line."
+    )
     yield "Second picture: how many answers each bin holds."
     if not scaled:
         yield f"The probabilities are not scaled, as there was no validation split: calibration error (ECE) {test['ece']:.3f}."
@@ -208,7 +257,9 @@ def _lengths_in_words(groups: Sequence[Group], unit: str) -> str:
 
 
 def _card(card: Sequence[CardSection]) -> "Markup":
-    body = paragraph("The same card is in model_card.md, for its author to complete; a new report leaves that file as it is.")
+    body = paragraph(
+        "The same card is in model_card.md, for its author to complete; a new report leaves that file as it is."
+    )
     for section in card:
         body += heading(section.title) + bullets(section.statements)
         body += code(section.code) if section.code else ""
@@ -216,7 +267,9 @@ def _card(card: Sequence[CardSection]) -> "Markup":
 
 
 def _environment(environment: dict[str, Any]) -> list[tuple[str, str]]:
-    facts = {name: value for name, value in environment.items() if name not in ("format", "packages")} | environment["packages"]
+    facts = {name: value for name, value in environment.items() if name not in ("format", "packages")} | environment[
+        "packages"
+    ]
     return [(name, "none" if value is None else str(value)) for name, value in facts.items()]
 
 

@@ -66,7 +66,12 @@ def _take_page_colours(element: ElementTree.Element) -> None:
 
 def _keep_referenced_ids(root: ElementTree.Element, prefix: str) -> None:
     """Ids that something points to get the picture's own prefix; the others go."""
-    referenced = {first or second for element in root.iter() for value in element.attrib.values() for first, second in ID_REFERENCE.findall(value)}
+    referenced = {
+        first or second
+        for element in root.iter()
+        for value in element.attrib.values()
+        for first, second in ID_REFERENCE.findall(value)
+    }
     for element in root.iter():
         if element.attrib.get("id") not in referenced:
             element.attrib.pop("id", None)
@@ -88,4 +93,6 @@ def _frame(root: ElementTree.Element, title: str) -> None:
         "style": f"width: 100%; max-width: {width:g}pt; min-width: {SMALLEST * width:g}pt; stroke-linejoin: round; stroke-linecap: butt",
     }
     for definitions in [child for child in root if child.tag == "defs" and child.find("style") is not None]:
-        root.remove(definitions)  # matplotlib's only style rule, which would hold for the whole page: the root has it now
+        root.remove(
+            definitions
+        )  # matplotlib's only style rule, which would hold for the whole page: the root has it now

@@ -30,7 +30,10 @@ def tagger_card(facts: TaggerFacts) -> list[CardSection]:
         CardSection("Training data", [_source(facts), _size(facts, "train"), *findings(facts)]),
         CardSection("Evaluation data", _evaluation_data(facts)),
         CardSection("Quantitative analyses", _figures(facts)),
-        CardSection("Ethical considerations", [f"Personal or sensitive data among the sentences, and whom a wrong tag harms: {NOT_STATED}."]),
+        CardSection(
+            "Ethical considerations",
+            [f"Personal or sensitive data among the sentences, and whom a wrong tag harms: {NOT_STATED}."],
+        ),
         CardSection("Limits", list(tagger_limits(facts))),
     ]
 
@@ -77,7 +80,11 @@ def _limits_of_the_test(facts: TaggerFacts) -> Iterator[str]:
 
 
 def _metrics(facts: TaggerFacts) -> list[str]:
-    entity = "Precision, recall and F1 of entities, which are right when type, first and last token are; " if facts.audit.scheme is not None else ""
+    entity = (
+        "Precision, recall and F1 of entities, which are right when type, first and last token are; "
+        if facts.audit.scheme is not None
+        else ""
+    )
     return [
         f"{entity}{'accuracy' if entity else 'Accuracy'} of tags, also on words outside the training vocabulary; beside each word's commonest tag.",
         "Intervals are 95\u00a0%, by bootstrap over the test sentences.",
@@ -87,7 +94,11 @@ def _metrics(facts: TaggerFacts) -> list[str]:
 def _source(facts: TaggerFacts) -> str:
     name, source = facts.metrics["data"]["name"], facts.metrics["data"]["source"]
     corpus = CORPORA.get(facts.config.data.name or "")
-    return f"{name}: {corpus.description} Source: {source}." if corpus else f"The file {name}. Where it comes from and who may use it: {NOT_STATED}."
+    return (
+        f"{name}: {corpus.description} Source: {source}."
+        if corpus
+        else f"The file {name}. Where it comes from and who may use it: {NOT_STATED}."
+    )
 
 
 def _size(facts: TaggerFacts, split: str) -> str:
@@ -100,7 +111,11 @@ def _evaluation_data(facts: TaggerFacts) -> list[str]:
     if "test" not in facts.audit.splits:
         return ["None: the run has no test split."]
     drawn = f"Drawn from the same data, with data.seed {facts.config.data.seed}; copies of a sentence stay together."
-    return [_size(facts, "test"), drawn if "test" in facts.audit.drawn else "Given with the data.", "Scored once, after training ended."]
+    return [
+        _size(facts, "test"),
+        drawn if "test" in facts.audit.drawn else "Given with the data.",
+        "Scored once, after training ended.",
+    ]
 
 
 def _figures(facts: TaggerFacts) -> list[str]:

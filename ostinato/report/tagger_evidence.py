@@ -56,17 +56,35 @@ def collect_tag_evidence(tagger: SequenceTagger, answered: Sequence[Answered], *
     some = [answered[rows[place]].sentence for place in spread(len(rows), MEASURED)]
     measured = []
     for method in TAG_METHODS:
-        explained = [each for of_sentence in explain_tags(tagger, some, method=method, progress=progress) for each in of_sentence]
+        explained = [
+            each for of_sentence in explain_tags(tagger, some, method=method, progress=progress) for each in of_sentence
+        ]
         measured += [measure_tags(tagger, explained, progress=progress)] if explained else []
-    return TagEvidence(_explain(tagger, answered, _typical_and_unsure(found)), _explain(tagger, answered, _worst_mistakes(given, answered)), measured)
+    return TagEvidence(
+        _explain(tagger, answered, _typical_and_unsure(found)),
+        _explain(tagger, answered, _worst_mistakes(given, answered)),
+        measured,
+    )
 
 
 def collect_confusions(answered: Sequence[Answered], tags: Sequence[Sequence[object]]) -> list[Confusion]:
     """The most frequent confusions, `tags` as the metrics list them, with sentences from all over the split."""
     shown = []
     for true, given, count in tags[:CONFUSIONS_SHOWN]:
-        places = [(each, token) for each in answered for token, pair in enumerate(zip(each.tags, each.predicted, strict=True)) if pair == (true, given)]
-        shown.append(Confusion(str(true), str(given), int(str(count)), [places[place] for place in spread(len(places), SENTENCES_SHOWN)]))
+        places = [
+            (each, token)
+            for each in answered
+            for token, pair in enumerate(zip(each.tags, each.predicted, strict=True))
+            if pair == (true, given)
+        ]
+        shown.append(
+            Confusion(
+                str(true),
+                str(given),
+                int(str(count)),
+                [places[place] for place in spread(len(places), SENTENCES_SHOWN)],
+            )
+        )
     return shown
 
 
@@ -103,12 +121,16 @@ def _worst_mistakes(given: Sequence[Answer], answered: Sequence[Answered]) -> li
     return [(row, token) for _, row, token in surest_first[:MISTAKES_SHOWN]]
 
 
-def _explain(tagger: SequenceTagger, answered: Sequence[Answered], places: Sequence[tuple[int, int]]) -> list[ExplainedTag]:
+def _explain(
+    tagger: SequenceTagger, answered: Sequence[Answered], places: Sequence[tuple[int, int]]
+) -> list[ExplainedTag]:
     if not places:
         return []
     explanations = [explain_tag(tagger, answered[row].sentence, token=token) for row, token in places]
     measured = measure_tags(tagger, explanations)
     return [
-        ExplainedTag(answered[row].place, true_tag(tagger, answered[row].sentence, token), explanation, measured.masking(number))
+        ExplainedTag(
+            answered[row].place, true_tag(tagger, answered[row].sentence, token), explanation, measured.masking(number)
+        )
         for number, ((row, token), explanation) in enumerate(zip(places, explanations, strict=True))
     ]

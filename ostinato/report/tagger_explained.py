@@ -26,7 +26,11 @@ HOW_TO_READ = (
 
 def tag_sections(evidence: TagEvidence) -> list[Section]:
     """Examples, faithfulness, mistakes."""
-    examples = explained_blocks(evidence.examples) if evidence.examples else paragraph("The tagger has no right answer to show.")
+    examples = (
+        explained_blocks(evidence.examples)
+        if evidence.examples
+        else paragraph("The tagger has no right answer to show.")
+    )
     return [
         Section("Examples, explained", "examples", paragraph(HOW_TO_READ) + examples),
         Section("How far to believe it", "faithfulness", _faithfulness(evidence.faithfulness)),
@@ -49,9 +53,14 @@ def write_explained_tags(folder: Path, explained: ExplainedTags) -> None:
     without = [f"{short(sentence.place)}: no entity found." for sentence in explained.without]
     body = paragraph(HOW_TO_READ) + explained_blocks(explained.tags) + (bullets(without) if without else "")
     measured = [] if explained.faithfulness is None else [explained.faithfulness]
-    sections = [Section("Explanations", "explanations", body), Section("How far to believe them", "faithfulness", _faithfulness(measured))]
+    sections = [
+        Section("Explanations", "explanations", body),
+        Section("How far to believe them", "faithfulness", _faithfulness(measured)),
+    ]
     make_folder(folder)
-    write_atomically(folder / "explanations.json", json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(
+        folder / "explanations.json", json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+    )
     write_atomically(folder / "explanations.html", render("Explanations", sections))
 
 
@@ -73,7 +82,11 @@ def _faithfulness(measured: Sequence[TagFaithfulness]) -> "Markup":
         "takes away on average, the mean over sentences: above the random figure, the ranking beats a random one."
     )
     rows = [(each.method.replace("-", "\u2011"), *_figures(each), f"{each.n:,}") for each in measured]
-    return body + table(("method", "lost", "at random", "difference", "tags"), rows, range(1, 5)) + bullets(each.sentence for each in measured)
+    return (
+        body
+        + table(("method", "lost", "at random", "difference", "tags"), rows, range(1, 5))
+        + bullets(each.sentence for each in measured)
+    )
 
 
 def _figures(each: TagFaithfulness) -> tuple[str, str, str]:

@@ -69,7 +69,9 @@ def read_answers(folder: Path) -> list[Answered]:
     """
     path = folder / PREDICTIONS
     answered = read_part(path, TypeAdapter(list[Answered]), lines=True)
-    if any(len(each.tokens) != len(beside) for each in answered for beside in (each.tags, each.predicted, *each.features)):
+    if any(
+        len(each.tokens) != len(beside) for each in answered for beside in (each.tags, each.predicted, *each.features)
+    ):
         raise unusable(path)
     return answered
 

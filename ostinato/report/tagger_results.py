@@ -69,7 +69,10 @@ def _data(facts: TaggerFacts) -> "Markup":
     marks = "they mark no entities" if audit.scheme is None else f"entities in scheme {audit.scheme}"
     rows = [(name, *(f"{audit.splits[split][name]:,}" for split in splits)) for name in ("sentences", "tokens")]
     kinds = sorted({kind for split in splits for kind in audit.splits[split].get("entities", {})})
-    rows += [(f"entities {kind}", *(f"{audit.splits[split]['entities'].get(kind, 0):,}" for split in splits)) for kind in kinds]
+    rows += [
+        (f"entities {kind}", *(f"{audit.splits[split]['entities'].get(kind, 0):,}" for split in splits))
+        for kind in kinds
+    ]
     noted = findings(facts)
     return (
         paragraph(f"{origin}: {counted(audit.tags, 'tag')}, {marks}. {drawn}")
@@ -86,7 +89,11 @@ def _training(facts: TaggerFacts, gallery: Gallery) -> "Markup":
         pictures += gallery.show(plot_learning_curve(history, facts.score, best), f"Validation {facts.score} by epoch")
     told = f"{counted(training['epochs'], 'epoch')} in {training['seconds']:,.1f} s, {training['seconds_per_epoch']:,.2f} s each"
     told += f", on {facts.environment['device']}."
-    return paragraph(f"{describe_tagger(facts)} {describe_tagging(facts)}") + paragraph(told) + figure(pictures, " ".join(_curves_in_words(facts, best)))
+    return (
+        paragraph(f"{describe_tagger(facts)} {describe_tagging(facts)}")
+        + paragraph(told)
+        + figure(pictures, " ".join(_curves_in_words(facts, best)))
+    )
 
 
 def _curves_in_words(facts: TaggerFacts, best: int) -> Iterator[str]:
@@ -104,7 +111,11 @@ def _metrics(facts: TaggerFacts) -> "Markup":
     rows = []
     for key, name in METRICS.items():
         if key in test:
-            columns = [text for figures in (test, commonest) for text in (_number(figures.get(key)), _ends(figures["intervals"].get(key)))]
+            columns = [
+                text
+                for figures in (test, commonest)
+                for text in (_number(figures.get(key)), _ends(figures["intervals"].get(key)))
+            ]
             rows.append((name, *columns))
     told = (
         f"Of {counted(test['num_tokens'], 'token')} in {counted(test['num_sentences'], 'test sentence')}, scored once. "
@@ -112,13 +123,20 @@ def _metrics(facts: TaggerFacts) -> "Markup":
         "Intervals come from resampled sentences: they say how far a figure could be off, had the split held others. "
         f"The calibration error ({test['ece']:.3f}) is the mean distance of a tag's probability to the share of such tags that is right."
     )
-    return paragraph(told) + table(("metric", "model", "95\u00a0% interval", "commonest tag", "95\u00a0% interval"), rows, range(1, 5))
+    return paragraph(told) + table(
+        ("metric", "model", "95\u00a0% interval", "commonest tag", "95\u00a0% interval"), rows, range(1, 5)
+    )
 
 
 def _entities(facts: TaggerFacts) -> "Markup":
     test, commonest = facts.metrics["test"], facts.metrics["baselines"]["commonest"]["by_type"]
     rows = [
-        (kind, *(f"{each[name]:.3f}" for name in ("precision", "recall", "f1")), f"{each['support']:,}", _number(commonest.get(kind, {}).get("f1")))
+        (
+            kind,
+            *(f"{each[name]:.3f}" for name in ("precision", "recall", "f1")),
+            f"{each['support']:,}",
+            _number(commonest.get(kind, {}).get("f1")),
+        )
         for kind, each in sorted(test["by_type"].items(), key=lambda item: -item[1]["support"])
     ]
     told = f"Scheme {test['scheme']}, read {test['reading']}: {READ_AS[test['reading']]} An entity is right when its type, first and last token are."
@@ -129,10 +147,14 @@ def _entities(facts: TaggerFacts) -> "Markup":
 def _confusions(confusions: Sequence[Confusion]) -> "Markup":
     if not confusions:
         return paragraph("No test token has another tag than its own.")
-    body = paragraph("The pairs of a true and another given tag that are met most often, each with sentences of the test split; the word is in bold.")
+    body = paragraph(
+        "The pairs of a true and another given tag that are met most often, each with sentences of the test split; the word is in bold."
+    )
     for each in confusions:
         body += heading(f"{each.true} taken for {each.given}: {counted(each.times, 'token')}")
-        body += bullets(_in_its_sentence(answered.tokens, token, short(answered.place)) for answered, token in each.places)
+        body += bullets(
+            _in_its_sentence(answered.tokens, token, short(answered.place)) for answered, token in each.places
+        )
     return body
 
 
@@ -141,7 +163,9 @@ def _in_its_sentence(words: Sequence[str], token: int, place: str) -> "Markup":
 
     before, after = words[max(0, token - AROUND) : token], words[token + 1 : token + 1 + AROUND]
     opening, end = "… " if token > AROUND else "", " …" if token + 1 + AROUND < len(words) else ""
-    return Markup("{}{} <strong>{}</strong> {}{} <small>({})</small>").format(opening, " ".join(before), words[token], " ".join(after), end, place)
+    return Markup("{}{} <strong>{}</strong> {}{} <small>({})</small>").format(
+        opening, " ".join(before), words[token], " ".join(after), end, place
+    )
 
 
 def _number(value: float | None) -> str:

@@ -12,8 +12,14 @@ READ_AS = {
 
 def describe_tagging(facts: TaggerFacts) -> str:
     """What the tagger reads and answers."""
-    kinds = sorted({tag.partition("-")[2] for tag in facts.tags} - {""}) if facts.audit.scheme is not None else facts.tags
-    named = f"the words of a sentence as entities of {counted(len(kinds), 'type')}" if facts.audit.scheme is not None and kinds else None
+    kinds = (
+        sorted({tag.partition("-")[2] for tag in facts.tags} - {""}) if facts.audit.scheme is not None else facts.tags
+    )
+    named = (
+        f"the words of a sentence as entities of {counted(len(kinds), 'type')}"
+        if facts.audit.scheme is not None and kinds
+        else None
+    )
     return f"It marks {named or f'each word of a sentence with one of {len(kinds):,} tags'}: {enumerate_labels(kinds)}."
 
 
@@ -26,7 +32,11 @@ def describe_tagger(facts: TaggerFacts) -> str:
     if model.character_cell is not None:
         read.append(f"characters by {model.character_cell.upper()} ({model.character_size})")
     read += [f"the column {column} ({model.feature_size})" for column in facts.config.data.feature_columns or ()]
-    head = "a CRF over the tags" + (" of its scheme" if model.constrained else "") if model.head == "crf" else "a softmax for each word"
+    head = (
+        "a CRF over the tags" + (" of its scheme" if model.constrained else "")
+        if model.head == "crf"
+        else "a softmax for each word"
+    )
     return (
         f"{model.cell.upper()}, {counted(model.num_layers, 'layer')} of {counted(model.hidden_size, 'unit')} "
         f"{'in both directions' if model.bidirectional else 'in one direction'}, vectors of {', '.join(read)}; {head}: "
@@ -37,10 +47,14 @@ def describe_tagger(facts: TaggerFacts) -> str:
 def tagger_verdict(facts: TaggerFacts) -> list[str]:
     """Who wins: the tagger beside each word's commonest tag, in sentences."""
     if "test" not in facts.metrics:
-        told = ["The run has no test split: nothing here says how well the tagger does on sentences it was not tuned on."]
+        told = [
+            "The run has no test split: nothing here says how well the tagger does on sentences it was not tuned on."
+        ]
         if "validation" in facts.metrics:
             figure = percent(facts.metrics["validation"][facts.score])
-            told.append(f"On the validation split, which chose the epoch and so flatters, {SCORES[facts.score]} is {figure}.")
+            told.append(
+                f"On the validation split, which chose the epoch and so flatters, {SCORES[facts.score]} is {figure}."
+            )
         return told
     test, commonest, score = facts.metrics["test"], facts.metrics["baselines"]["commonest"], facts.score
     (low, high), (baseline_low, baseline_high) = test["intervals"][score], commonest["intervals"][score]
@@ -50,9 +64,14 @@ def tagger_verdict(facts: TaggerFacts) -> list[str]:
     ]
     if test[score] == commonest[score]:
         return [*told, "The two are level: nothing here speaks for the neural model."]
-    leader, other = ("The tagger", "the commonest tag") if test[score] > commonest[score] else ("The commonest tag", "the tagger")
+    leader, other = (
+        ("The tagger", "the commonest tag") if test[score] > commonest[score] else ("The commonest tag", "the tagger")
+    )
     if baseline_low <= high and low <= baseline_high:
-        return [*told, f"{leader} is ahead of {other}, but their intervals overlap: this test split does not settle which is better."]
+        return [
+            *told,
+            f"{leader} is ahead of {other}, but their intervals overlap: this test split does not settle which is better.",
+        ]
     return [*told, f"{leader} beats {other}: their intervals do not overlap."]
 
 

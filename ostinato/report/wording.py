@@ -35,7 +35,9 @@ def enumerate_labels(labels: list[str]) -> str:
 def describe_task(facts: RunFacts) -> str:
     """What the model reads and answers."""
     unit = {"numeric": "series of numbers"}.get(facts.tokenizer, f"sequences of {facts.tokenizer}")
-    return f"It reads {unit} and gives each of {len(facts.labels)} labels a probability: {enumerate_labels(facts.labels)}."
+    return (
+        f"It reads {unit} and gives each of {len(facts.labels)} labels a probability: {enumerate_labels(facts.labels)}."
+    )
 
 
 def describe_model(facts: RunFacts) -> str:
@@ -63,7 +65,10 @@ def _describe_layer(model: ModelConfig) -> str:
 def verdict(facts: RunFacts) -> list[str]:
     """Who wins: the test accuracy beside the linear baseline and the commonest class, in sentences."""
     if "test" not in facts.metrics:
-        return ["The run has no test split: nothing here says how well the model does on sequences it was not tuned on.", *_validation_only(facts)]
+        return [
+            "The run has no test split: nothing here says how well the model does on sequences it was not tuned on.",
+            *_validation_only(facts),
+        ]
     test, baselines = facts.metrics["test"], facts.metrics["baselines"]
     linear, majority = baselines["linear"], baselines["majority"]
     return [
@@ -92,7 +97,11 @@ def _against_linear(test: dict[str, Any], linear: dict[str, Any], linear_ends: t
     low, high = test["intervals"]["accuracy"]
     if test["accuracy"] == linear["accuracy"]:
         return "The model and the linear baseline are level: nothing here speaks for the neural model."
-    leader, other = ("The model", "the linear baseline") if test["accuracy"] > linear["accuracy"] else ("The linear baseline", "the model")
+    leader, other = (
+        ("The model", "the linear baseline")
+        if test["accuracy"] > linear["accuracy"]
+        else ("The linear baseline", "the model")
+    )
     if linear_ends[0] <= high and low <= linear_ends[1]:
         return f"{leader} is ahead of {other}, but their intervals overlap: this test split does not settle which is better."
     return f"{leader} beats {other}: their intervals do not overlap."
@@ -100,4 +109,6 @@ def _against_linear(test: dict[str, Any], linear: dict[str, Any], linear_ends: t
 
 def _against_majority(test: dict[str, Any], majority: dict[str, Any]) -> list[str]:
     low, _ = test["intervals"]["accuracy"]
-    return [] if low > majority["accuracy"] else ["The model is not told apart from always answering the commonest class."]
+    return (
+        [] if low > majority["accuracy"] else ["The model is not told apart from always answering the commonest class."]
+    )

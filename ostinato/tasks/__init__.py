@@ -1,8 +1,8 @@
 """What a run does differently for each task: read the data, train, score, keep the answers.
 
-    prepared        what all tasks offer a run
-    classification  one label a sequence
-    tagging         one tag a token
+prepared        what all tasks offer a run
+classification  one label a sequence
+tagging         one tag a token
 """
 
 from collections.abc import Callable
@@ -12,9 +12,20 @@ from ostinato.tasks.classification import PreparedClassification, prepare_classi
 from ostinato.tasks.prepared import Prepared
 from ostinato.tasks.tagging import PreparedTagging, prepare_tagging
 
-PREPARE: dict[str, Callable[[DataConfig], Prepared]] = {"classification": prepare_classification, "tagging": prepare_tagging}
+PREPARE: dict[str, Callable[[DataConfig], Prepared]] = {
+    "classification": prepare_classification,
+    "tagging": prepare_tagging,
+}
 
-__all__ = ["PREPARE", "Prepared", "PreparedClassification", "PreparedTagging", "prepare", "prepare_classification", "prepare_tagging"]
+__all__ = [
+    "PREPARE",
+    "Prepared",
+    "PreparedClassification",
+    "PreparedTagging",
+    "prepare",
+    "prepare_classification",
+    "prepare_tagging",
+]
 
 
 def prepare(config: Config) -> Prepared:

@@ -33,7 +33,12 @@ class PreparedClassification(Prepared):
     @cached_property
     def baselines(self) -> dict[str, Any]:
         """What every model of these data must beat."""
-        return score_baselines(self.data, self.encoder, {name: split.targets.numpy() for name, split in self.splits.items()}, self.config.seed)
+        return score_baselines(
+            self.data,
+            self.encoder,
+            {name: split.targets.numpy() for name, split in self.splits.items()},
+            self.config.seed,
+        )
 
     def check(self, config: Config) -> None:
         class_weights(config.training.class_weight, self.encoder, self.splits["train"].targets)
@@ -51,21 +56,32 @@ class PreparedClassification(Prepared):
     def build(self, config: ModelConfig) -> Classifier:
         return build_classifier(config, self.encoder)
 
-    def fit_on(self, train: Labelled, validation: Labelled | None, config: Config, **options: Any) -> tuple[Classifier, TrainingState]:
+    def fit_on(
+        self, train: Labelled, validation: Labelled | None, config: Config, **options: Any
+    ) -> tuple[Classifier, TrainingState]:
         weights = class_weights(config.training.class_weight, self.encoder, self.splits["train"].targets)
-        return fit_classifier(config, self.encoder, train, validation, class_weight=weights, vectors=self.vectors, **options)
+        return fit_classifier(
+            config, self.encoder, train, validation, class_weight=weights, vectors=self.vectors, **options
+        )
 
     def answer(self, network: Classifier, examples: Labelled) -> Tensor:
         return predict_logits(network, examples.sequences)
 
     def figures(self, network: Classifier, folder: Path) -> dict[str, Any]:
         figures: dict[str, Any] = {}
-        logits = {name: predict_logits(network, split.sequences) for name, split in self.splits.items() if name != "train"}
+        logits = {
+            name: predict_logits(network, split.sequences) for name, split in self.splits.items() if name != "train"
+        }
         for name, each in logits.items():
             figures[name] = score(network, self.encoder, self.splits[name].targets, each)
         if self.data.test is not None:
             figures["baselines"] = self.baselines
-            write_predictions(folder / "predictions.parquet", self.data.test, self.encoder, network.probabilities(logits["test"]).numpy())
+            write_predictions(
+                folder / "predictions.parquet",
+                self.data.test,
+                self.encoder,
+                network.probabilities(logits["test"]).numpy(),
+            )
         return figures
 
 
@@ -82,7 +98,15 @@ def prepare_classification(config: DataConfig) -> PreparedClassification:
     if vectors is not None:
         encoder = encoder.with_beyond(vectors.beyond_words)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    splits = {name: encode(encoder, part.sequences, part.labels, part.places) for name, part in parts.items() if part is not None}
-    unknown = None if encoder.is_numeric or "validation" not in splits else encoder.unknown_share(splits["validation"].sequences)
+    splits = {
+        name: encode(encoder, part.sequences, part.labels, part.places)
+        for name, part in parts.items()
+        if part is not None
+    }
+    unknown = (
+        None
+        if encoder.is_numeric or "validation" not in splits
+        else encoder.unknown_share(splits["validation"].sequences)
+    )
     audit = data.audit.with_encoding(unknown, {name: split.sequences.truncated for name, split in splits.items()})
     return PreparedClassification(config, replace(data, audit=audit), encoder, splits, vectors)

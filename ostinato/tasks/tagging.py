@@ -43,7 +43,9 @@ class PreparedTagging(Prepared):
     def baselines(self) -> dict[str, Any]:
         """What every model of these data must beat: each word's commonest tag in train, and the commonest tag for other words."""
         train, test = self.data.splits["train"], self.data.splits["test"]
-        found = commonest_tags([each.words for each in train], [tags_of(each) for each in train], [each.words for each in test])
+        found = commonest_tags(
+            [each.words for each in train], [tags_of(each) for each in train], [each.words for each in test]
+        )
         return {"commonest": score_tags(self.encoder, test, found)}
 
     def check(self, config: Config) -> None:
@@ -59,7 +61,9 @@ class PreparedTagging(Prepared):
     def build(self, config: ModelConfig) -> Tagger:
         return build_tagger(config, self.encoder)
 
-    def fit_on(self, train: Tagged, validation: Tagged | None, config: Config, **options: Any) -> tuple[Tagger, TrainingState]:
+    def fit_on(
+        self, train: Tagged, validation: Tagged | None, config: Config, **options: Any
+    ) -> tuple[Tagger, TrainingState]:
         return fit_tagger(config, self.encoder, train, validation, vectors=self.vectors, **options)
 
     def answer(self, network: Tagger, examples: Tagged) -> Tensor:
@@ -85,7 +89,9 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
         scheme=data.scheme,
         **config.model_dump(include={"target_scheme", "lowercase", "min_count", "max_size"}),
     )
-    unknown = {split: _unknown_share(encoder, sentences) for split, sentences in data.splits.items() if split != "train"}
+    unknown = {
+        split: _unknown_share(encoder, sentences) for split, sentences in data.splits.items() if split != "train"
+    }
     vectors = pretrained_for(config, encoder.words)
     if vectors is not None:
         encoder = encoder.with_beyond(vectors.beyond_words)
@@ -98,10 +104,18 @@ def prepare_tagging(config: DataConfig) -> PreparedTagging:
         if split != "train"
     }
     told = None if vectors is None else vectors.line(str(config.vectors))
-    return PreparedTagging(config, data.with_facts(vectors=told, unknown=unknown, features=features, strange=strange), encoder, splits, vectors)
+    return PreparedTagging(
+        config,
+        data.with_facts(vectors=told, unknown=unknown, features=features, strange=strange),
+        encoder,
+        splits,
+        vectors,
+    )
 
 
-def score_tagger(model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged) -> tuple[dict[str, Any], list[list[str]]]:
+def score_tagger(
+    model: Tagger, encoder: TagEncoder, sentences: list[Sentence], encoded: Tagged
+) -> tuple[dict[str, Any], list[list[str]]]:
     """Figures of a model on labelled sentences, and its answers to them."""
     tags, certainty = predict_certain_tags(model, encoded.sentences)
     answers = encoder.decode(tags.numpy(), encoded.lengths.tolist())

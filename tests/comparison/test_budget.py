@@ -17,7 +17,10 @@ def test_every_combination_gets_the_same_search_and_sizes_stay_matched(one_worke
     results = run_comparison(plan, tmp_path / "cells")
     for row in results["summary"]:
         folder = tmp_path / "cells" / "tuning" / f"cell={row['name']}"
-        best, trained = read_config(folder / "best.toml"), read_config(tmp_path / "cells" / "runs" / f"cell={row['name']}" / "seed-0" / "config.toml")
+        best, trained = (
+            read_config(folder / "best.toml"),
+            read_config(tmp_path / "cells" / "runs" / f"cell={row['name']}" / "seed-0" / "config.toml"),
+        )
         assert trained.training.lr == best.training.lr
         assert trained.model.cell == row["name"]
         assert len((folder / "trials.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3

@@ -27,7 +27,13 @@ def test_a_comparison_is_told_in_a_table_and_in_sentences(run, tmp_path):
     assert header.split()[:2] == ["cell", "accuracy"]
     assert (rnn.split()[0], gru.split()[0]) == ("rnn", "gru")
     assert any(line.startswith(("rnn and gru are not told apart", "rnn is ")) for line in rest)
-    assert {path.name for path in (tmp_path / "cells").glob("*.*")} == {"base.toml", "plan.json", "comparison.json", "comparison.csv", "comparison.html"}
+    assert {path.name for path in (tmp_path / "cells").glob("*.*")} == {
+        "base.toml",
+        "plan.json",
+        "comparison.json",
+        "comparison.csv",
+        "comparison.html",
+    }
 
 
 def test_what_has_no_pair_says_so(run):

@@ -64,11 +64,16 @@ def test_a_pair_is_tested_on_the_answers_of_its_runs(finished):
     (pair,) = results["pairs"]
 
     def answers(cell):
-        return [read_predictions(folder / "runs" / f"cell={cell}" / f"seed-{seed}" / "predictions.parquet", ["0", "1"]) for seed in (0, 1)]
+        return [
+            read_predictions(folder / "runs" / f"cell={cell}" / f"seed-{seed}" / "predictions.parquet", ["0", "1"])
+            for seed in (0, 1)
+        ]
 
     predictions = {cell: answers(cell) for cell in ("rnn", "gru")}
     targets = predictions["rnn"][0].targets
-    first, second = (score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]])) for cell in ("rnn", "gru"))
+    first, second = (
+        score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]])) for cell in ("rnn", "gru")
+    )
     expected = compare(first, second)
     assert pair["difference"] == pytest.approx(expected.difference)
     assert pair["p"] == pytest.approx(holm([expected.p])[0])
@@ -103,7 +108,9 @@ def test_a_finished_comparison_trains_nothing_again(finished, monkeypatch):
 
     monkeypatch.setattr(comparing, "train_all", refuse)
     again = run_comparison(read_plan(folder), folder)
-    assert {key: again[key] for key in ("runs", "summary", "pairs")} == {key: results[key] for key in ("runs", "summary", "pairs")}
+    assert {key: again[key] for key in ("runs", "summary", "pairs")} == {
+        key: results[key] for key in ("runs", "summary", "pairs")
+    }
 
 
 def test_another_plan_is_refused_in_the_same_folder(finished, tmp_path):
@@ -133,7 +140,9 @@ def test_a_run_that_fails_is_told_with_its_reason_and_the_others_go_on(one_worke
 
 
 def test_a_process_that_is_killed_is_replaced(tmp_path):
-    plan = plan_of("model.cell=rnn,gru", seeds="1", base=override(MAJORITY, ["training.max_epochs=2000", "training.patience=none"]))
+    plan = plan_of(
+        "model.cell=rnn,gru", seeds="1", base=override(MAJORITY, ["training.max_epochs=2000", "training.patience=none"])
+    )
     jobs = plan.jobs(plan.combinations())
     outcomes = train_all(jobs, tmp_path, [], processes=1, threads=1)
     histories = [str(tmp_path / job.folder / "metrics.jsonl") for job in jobs]
@@ -160,7 +169,15 @@ for history in map(pathlib.Path, sys.argv[3:]):
 def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, one_worker, tmp_path):
     _, results = finished
     folder = tmp_path / "cells"
-    options = ["--vary", "model.cell=rnn,gru", "--seeds", "2", "--jobs", "1", *(part for setting in SMALL for part in ("--set", setting))]
+    options = [
+        "--vary",
+        "model.cell=rnn,gru",
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+        *(part for setting in SMALL for part in ("--set", setting)),
+    ]
     command = [sys.executable, "-m", "ostinato", "compare", "majority", *options, "--out", folder]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while not list(folder.glob("runs/*/*/metrics.json")) and process.poll() is None:
@@ -174,8 +191,16 @@ def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, one_worker, 
 def test_models_are_tested_at_lengths_they_were_not_trained_at(one_worker, tmp_path):
     results = run_comparison(plan_of("model.cell=rnn,gru", "data.length=20,60", seeds="1"), tmp_path / "lengths")
     assert len(results["runs"]) == 2  # trained once, whatever the lengths
-    assert [row["name"] for row in results["summary"]] == ["rnn, length 20", "rnn, length 60", "gru, length 20", "gru, length 60"]
-    assert [(pair["first"], pair["second"]) for pair in results["pairs"]] == [("rnn, length 20", "gru, length 20"), ("rnn, length 60", "gru, length 60")]
+    assert [row["name"] for row in results["summary"]] == [
+        "rnn, length 20",
+        "rnn, length 60",
+        "gru, length 20",
+        "gru, length 60",
+    ]
+    assert [(pair["first"], pair["second"]) for pair in results["pairs"]] == [
+        ("rnn, length 20", "gru, length 20"),
+        ("rnn, length 60", "gru, length 60"),
+    ]
     assert results["summary"][1]["n"] == 60
 
 
@@ -185,4 +210,6 @@ def test_folds_are_pooled_to_all_rows(one_worker, tmp_path):
     assert [row["n"] for row in results["summary"]] == [106, 106]
     assert len(results["runs"]) == 4
     for row, runs in zip(results["summary"], (results["runs"][0::2], results["runs"][1::2]), strict=True):
-        assert row["mean"] == pytest.approx(np.average([run["test"]["accuracy"] for run in runs]), abs=0.02)  # 53 rows in each fold
+        assert row["mean"] == pytest.approx(
+            np.average([run["test"]["accuracy"] for run in runs]), abs=0.02
+        )  # 53 rows in each fold

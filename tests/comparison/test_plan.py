@@ -36,7 +36,10 @@ def test_folds_are_runs_of_their_own():
     assert {(job.config.data.folds, job.config.data.fold) for job in jobs} == {(3, 0), (3, 1), (3, 2)}
 
 
-@pytest.mark.parametrize(("text", "values"), [("last,mean+max", [["last"], ["mean", "max"]]), ('last,["mean","max"]', [["last"], ["mean", "max"]])])
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("last,mean+max", [["last"], ["mean", "max"]]), ('last,["mean","max"]', [["last"], ["mean", "max"]])],
+)
 def test_lists_are_values_too(text, values):
     plan = make_plan(MAJORITY, [f"model.pooling={text}"])
     assert [each.config.model.pooling for each in plan.combinations()] == values
@@ -45,7 +48,11 @@ def test_lists_are_values_too(text, values):
 
 def test_residual_of_one_layer_is_not_trained_twice():
     plan = make_plan(MAJORITY, ["model.num_layers=1,2", "model.residual=false,true"])
-    assert names(plan) == ["num_layers 1, residual false", "num_layers 2, residual false", "num_layers 2, residual true"]
+    assert names(plan) == [
+        "num_layers 1, residual false",
+        "num_layers 2, residual false",
+        "num_layers 2, residual true",
+    ]
 
 
 def test_seeds_are_a_number_or_a_list():
@@ -96,6 +103,9 @@ def test_parameters_are_matched_as_nearly_as_can_be(cell, settings):
 
 def test_sizes_stay_where_they_are_varied_or_matching_is_off():
     prepared = prepare(MAJORITY)
-    for plan in (make_plan(MAJORITY, ["model.cell=rnn,lstm"], match="none"), make_plan(MAJORITY, ["model.hidden_size=4,8", "model.cell=rnn,lstm"])):
+    for plan in (
+        make_plan(MAJORITY, ["model.cell=rnn,lstm"], match="none"),
+        make_plan(MAJORITY, ["model.hidden_size=4,8", "model.cell=rnn,lstm"]),
+    ):
         combinations = plan.combinations()
         assert match_parameters(plan, combinations, prepared) == combinations

@@ -51,12 +51,18 @@ def test_copies_conflicts_and_classes_never_learnt_are_said():
 def test_the_encoder_adds_unknown_and_cut_tokens_to_a_new_audit():
     audit = audit_of(train=rows(("a", "x"), ("b", "y")))
     full = audit.with_encoding(0.0123, {"train": 0, "test": 7})
-    assert full.lines() == [*audit.lines(), "1.2% of validation's tokens are not in the vocabulary.", "7 sequences of test cut to max_length."]
+    assert full.lines() == [
+        *audit.lines(),
+        "1.2% of validation's tokens are not in the vocabulary.",
+        "7 sequences of test cut to max_length.",
+    ]
     assert audit.unknown_share is None
 
 
 def test_an_audit_survives_json():
-    audit = audit_of(train=rows((np.zeros((3, 2), np.float32), "x"), (np.ones((4, 2), np.float32), "y"))).with_encoding(None, {})
+    audit = audit_of(train=rows((np.zeros((3, 2), np.float32), "x"), (np.ones((4, 2), np.float32), "y"))).with_encoding(
+        None, {}
+    )
     assert json.loads(json.dumps(audit.to_dict())) == audit.to_dict()
     assert audit.to_dict()["splits"]["train"]["lengths"]["longest"] == 4
 
@@ -69,5 +75,8 @@ def test_sorted_labels_are_seen():
 
 
 def test_groups_in_two_splits_are_counted_once():
-    splits = {"train": rows(("a", "x"), ("b", "x"), group="g") + rows(("c", "x")), "test": rows(("d", "x"), group="g") + rows(("e", "x"))}
+    splits = {
+        "train": rows(("a", "x"), ("b", "x"), group="g") + rows(("c", "x")),
+        "test": rows(("d", "x"), group="g") + rows(("e", "x")),
+    }
     assert shared_groups(splits) == 1

@@ -7,7 +7,9 @@ from ostinato.errors import DataError
 
 
 def rows(*pairs):
-    return [Record(sequence, label, None, None, f"row {number}") for number, (sequence, label) in enumerate(pairs, start=1)]
+    return [
+        Record(sequence, label, None, None, f"row {number}") for number, (sequence, label) in enumerate(pairs, start=1)
+    ]
 
 
 def contents(records):
@@ -16,14 +18,20 @@ def contents(records):
 
 def test_before_a_draw_conflicts_lose_all_copies_and_duplicates_all_but_the_first():
     train = rows(("a", "x"), ("b", "x"), ("a", "x"), ("c", "x"), ("c", "y"), ("c", "x"), ("", "x"), ("  ", "y"))
-    splits, cleaning = clean({"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=True)
+    splits, cleaning = clean(
+        {"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=True
+    )
     assert contents(splits["train"]) == [("a", "x"), ("b", "x")]
     assert splits["train"][0].place == "row 1"
     assert (cleaning.empty_dropped, cleaning.conflicting_dropped, cleaning.duplicates_dropped) == (2, 3, 1)
 
 
 def test_given_splits_lose_rows_that_a_later_split_holds():
-    given = {"train": rows(("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"), ("d", "x")), "validation": rows(("b", "x"), ("c", "y")), "test": rows(("c", "x"))}
+    given = {
+        "train": rows(("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"), ("d", "x")),
+        "validation": rows(("b", "x"), ("c", "y")),
+        "test": rows(("c", "x")),
+    }
     splits, cleaning = clean(given, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=False)
     assert {split: contents(records) for split, records in splits.items()} == {
         "train": [("a", "x"), ("d", "x")],
@@ -35,7 +43,9 @@ def test_given_splits_lose_rows_that_a_later_split_holds():
 
 def test_without_a_draw_duplicates_and_conflicts_stay():
     train = rows(("a", "x"), ("a", "x"), ("a", "y"))
-    splits, cleaning = clean({"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=False)
+    splits, cleaning = clean(
+        {"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=False
+    )
     assert splits["train"] == train
     assert (cleaning.conflicting_dropped, cleaning.duplicates_dropped) == (0, 0)
 
@@ -49,7 +59,13 @@ def test_overlap_of_a_set_that_defines_its_splits_is_only_counted():
 
 def test_an_empty_sequence_can_be_refused_with_its_row():
     with pytest.raises(DataError, match="row 2: the sequence is empty"):
-        clean({"train": rows(("a", "x"), ("", "y"))}, tokenizer="characters", refuse_empty=True, drops_overlap=True, draws=True)
+        clean(
+            {"train": rows(("a", "x"), ("", "y"))},
+            tokenizer="characters",
+            refuse_empty=True,
+            drops_overlap=True,
+            draws=True,
+        )
 
 
 def test_series_are_equal_by_values_and_shape():
@@ -70,7 +86,10 @@ def test_series_are_equal_by_values_and_shape():
     ],
 )
 def test_what_a_tokenizer_reads_alike_is_a_duplicate(tokenizer, one, other):
-    given = {"train": [Record(one, "x", None, None, ""), Record("GATTACA", "y", None, None, "")], "test": [Record(other, "x", None, None, "")]}
+    given = {
+        "train": [Record(one, "x", None, None, ""), Record("GATTACA", "y", None, None, "")],
+        "test": [Record(other, "x", None, None, "")],
+    }
     splits, cleaning = clean(given, tokenizer=tokenizer, refuse_empty=False, drops_overlap=True, draws=False)
     assert [record.sequence for record in splits["train"]] == ["GATTACA"]
     assert cleaning.overlap == {"train/test": 1}
@@ -81,6 +100,9 @@ def test_characters_differ_where_their_case_does():
 
 
 def test_reverse_complements_across_splits_are_counted_for_dna_alone():
-    splits = {"train": [Record("AACG", "x", None, None, ""), Record("AAAA", "x", None, None, "")], "test": [Record("cguu", "x", None, None, "")]}
+    splits = {
+        "train": [Record("AACG", "x", None, None, ""), Record("AAAA", "x", None, None, "")],
+        "test": [Record("cguu", "x", None, None, "")],
+    }
     assert count_reverse_complements(splits, "nucleotides") == {"train/test": 1}
     assert count_reverse_complements(splits, "characters") == {}

@@ -55,7 +55,10 @@ def test_columns_are_read_with_their_lines(tmp_path):
 def test_columns_are_chosen_by_index_from_either_end(tmp_path):
     path = write(tmp_path / "train.txt", NER)
     assert pairs(read_columns(path, word_column="1", tag_column="-2"))[0] == (["NNP", "VBZ"], ["B-NP", "B-VP"])
-    assert pairs(read_columns(path, word_column="-4", labelled=False)) == [(["EU", "rejects"], None), (["#", "1"], None)]
+    assert pairs(read_columns(path, word_column="-4", labelled=False)) == [
+        (["EU", "rejects"], None),
+        (["#", "1"], None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,9 @@ def test_columns_are_chosen_by_name_from_a_header(tmp_path, text):
 
 def test_ranges_and_empty_nodes_of_conllu_plus_are_left_out(tmp_path):
     path = write(tmp_path / "a.conllup", "# global.columns = ID FORM NE\n1-2\tal\t_\n1\ta\tO\n2\tel\tB-X\n2.1\tx\tO\n")
-    assert list(read_columns(path, word_column="FORM", tag_column="NE")) == [Sentence(["a", "el"], ["O", "B-X"], f"{path}, line 3", lines=[3, 4])]
+    assert list(read_columns(path, word_column="FORM", tag_column="NE")) == [
+        Sentence(["a", "el"], ["O", "B-X"], f"{path}, line 3", lines=[3, 4])
+    ]
 
 
 def test_a_line_with_a_tab_is_split_at_tabs_only(tmp_path):
@@ -105,12 +110,18 @@ def test_features_stand_beside_the_words_in_every_format(tmp_path):
     lists = {"tokens": ["Rome", "fell"], "tags": ["B-LOC", "O"], "pos": ["NNP", "VBD"], "known": [1, 0]}
     (listed,) = read_tag_jsonl(write(tmp_path / "a.jsonl", json.dumps(lists)), **named)
     for sentence in (first, second, listed):
-        assert (sentence.features, sentence.words, sentence.tags) == ((["NNP", "VBD"], ["1", "0"]), ["Rome", "fell"], ["B-LOC", "O"])
+        assert (sentence.features, sentence.words, sentence.tags) == (
+            (["NNP", "VBD"], ["1", "0"]),
+            ["Rome", "fell"],
+            ["B-LOC", "O"],
+        )
     (unlabelled,) = read_columns(write(tmp_path / "b.txt", "Rome NNP\n"), feature_columns=["1"], labelled=False)
     assert (unlabelled.words, unlabelled.features, unlabelled.tags) == (["Rome"], (["NNP"],), None)
     (headed,) = read_columns(write(tmp_path / "d.txt", "#word pos ner\nRome NNP B-LOC\n"), feature_columns=["pos"])
     assert headed.words == ["Rome"]
-    assert next(read_conllu(write(tmp_path / "a.conllu", CONLLU), feature_columns=["xpos"])).features == (["V", "E", "D", "N"],)
+    assert next(read_conllu(write(tmp_path / "a.conllu", CONLLU), feature_columns=["xpos"])).features == (
+        ["V", "E", "D", "N"],
+    )
     assert next(read_columns(write(tmp_path / "c.txt", "Rome O\n"))).features == ()
 
 
@@ -141,8 +152,13 @@ def test_columns_are_told_from_prose(tmp_path, text, columns):
 
 
 def test_an_answer_is_no_feature(tmp_path):
-    conllu, listed = write(tmp_path / "a.conllu", CONLLU), write(tmp_path / "a.jsonl", json.dumps({"tokens": ["a"], "tags": ["O"]}))
-    with pytest.raises(DataError, match="tag_column 'upos' and feature_columns 'upos' are one column. Name two, or leave one away"):
+    conllu, listed = (
+        write(tmp_path / "a.conllu", CONLLU),
+        write(tmp_path / "a.jsonl", json.dumps({"tokens": ["a"], "tags": ["O"]})),
+    )
+    with pytest.raises(
+        DataError, match="tag_column 'upos' and feature_columns 'upos' are one column. Name two, or leave one away"
+    ):
         list(read_conllu(conllu, feature_columns=["upos"]))
     with pytest.raises(DataError, match="word_column 'form' and feature_columns '1' are one column"):
         list(read_conllu(conllu, feature_columns=["1"]))
@@ -161,14 +177,18 @@ def test_gzip_is_read(tmp_path):
 def test_conllu_reads_words_not_ranges(tmp_path):
     path = write(tmp_path / "a.conllu", CONLLU)
     assert list(read_conllu(path)) == [
-        Sentence(["Vamos", "a", "el", "mar de fondo"], ["VERB", "ADP", "DET", "NOUN"], f"{path}, line 3", lines=[3, 5, 6, 8]),
+        Sentence(
+            ["Vamos", "a", "el", "mar de fondo"], ["VERB", "ADP", "DET", "NOUN"], f"{path}, line 3", lines=[3, 5, 6, 8]
+        ),
         Sentence(["_"], ["PUNCT"], f"{path}, line 10", lines=[10]),
     ]
     assert [tags for _, tags in pairs(read_conllu(path, tag_column="xpos"))] == [["V", "E", "D", "N"], ["P"]]
     assert [tags for _, tags in pairs(read_conllu(path, labelled=False))] == [None, None]
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), min_size=1).filter(lambda word: word != "-DOCSTART-")
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), min_size=1).filter(
+    lambda word: word != "-DOCSTART-"
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -214,15 +234,35 @@ def test_reading_holds_little_of_a_large_file(tmp_path, ending):
         ("a\tO\n\tO\n", {}, r"a.txt, line 2: the word is empty"),
         ("a\t\n", {}, r"a.txt, line 1: the tag is empty"),
         ("a\nb\n", {}, r"word_column '0' and tag_column '-1' are one column, of 1"),
-        ("a O\n", {"feature_columns": ["1"]}, r"tag_column '-1' and feature_columns '1' are one column, of 2. Name two, or leave one away"),
-        ("a b O\n", {"feature_columns": ["-2"]}, r"feature_columns '-2' counts from the end, .* Count from the front: 1"),
-        ("# w p O\na b O\n", {"feature_columns": ["1", "p"]}, r"feature_columns '1' and feature_columns 'p' are one column, of 3"),
-        ("a b O\n", {"feature_columns": ["pos"]}, r"no column 'pos'. The first line names no columns .* Set data.feature_columns to a name, or to an index"),
+        (
+            "a O\n",
+            {"feature_columns": ["1"]},
+            r"tag_column '-1' and feature_columns '1' are one column, of 2. Name two, or leave one away",
+        ),
+        (
+            "a b O\n",
+            {"feature_columns": ["-2"]},
+            r"feature_columns '-2' counts from the end, .* Count from the front: 1",
+        ),
+        (
+            "# w p O\na b O\n",
+            {"feature_columns": ["1", "p"]},
+            r"feature_columns '1' and feature_columns 'p' are one column, of 3",
+        ),
+        (
+            "a b O\n",
+            {"feature_columns": ["pos"]},
+            r"no column 'pos'. The first line names no columns .* Set data.feature_columns to a name, or to an index",
+        ),
         ("a\tb\tO\na\t\tO\n", {"feature_columns": ["1"]}, r"a.txt, line 2: the feature is empty"),
         ("a b O\n", {"tag_column": "3"}, r"no column 3: a token has 3. Set data.tag_column to an index from 0 to 2"),
         ("a b O\n", {"word_column": "-4"}, r"no column -4: a token has 3. Set data.word_column"),
         ("a b O\n", {"tag_column": "ner"}, r"no column 'ner'. The first line names no columns"),
-        ("# word pos ner\na b O\n", {"tag_column": "nre"}, r"no column 'nre'. Did you mean 'ner'\? Columns: word, pos, ner. Set data.tag_column"),
+        (
+            "# word pos ner\na b O\n",
+            {"tag_column": "nre"},
+            r"no column 'nre'. Did you mean 'ner'\? Columns: word, pos, ner. Set data.tag_column",
+        ),
         ("", {}, r"a.txt: holds no sentence"),
         ("\n# nothing but this\n-DOCSTART- O\n", {}, r"a.txt: holds no sentence"),
     ],

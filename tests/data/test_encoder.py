@@ -54,7 +54,11 @@ def test_truncation_keeps_the_named_part(truncate, expected):
     assert (encoded.truncated, encoder.longest) == (2, 3)
 
 
-@given(st.lists(st.text("abc", max_size=9), min_size=1, max_size=6), st.integers(1, 6), st.sampled_from(["head", "tail", "both"]))
+@given(
+    st.lists(st.text("abc", max_size=9), min_size=1, max_size=6),
+    st.integers(1, 6),
+    st.sampled_from(["head", "tail", "both"]),
+)
 @settings(max_examples=50, deadline=None)
 def test_truncation_equals_slicing(sequences, most, truncate):
     heads = {"head": most, "tail": 0, "both": (most + 1) // 2}[truncate]
@@ -98,7 +102,11 @@ def test_series_are_standardized_by_channel_and_a_constant_channel_keeps_its_uni
     encoded = encoder.encode([*SERIES, [[3, 8]], []])
     expected = [[-2 / np.sqrt(8 / 3), 0], [0, 0], [2 / np.sqrt(8 / 3), 0], [0, 1]]
     np.testing.assert_allclose(encoded.values.numpy(), expected, rtol=1e-6)
-    assert (encoded.lengths.tolist(), encoded.values.dtype, encoder.unknown_share(encoded)) == ([2, 1, 1, 0], torch.float32, 0.0)
+    assert (encoded.lengths.tolist(), encoded.values.dtype, encoder.unknown_share(encoded)) == (
+        [2, 1, 1, 0],
+        torch.float32,
+        0.0,
+    )
 
 
 @pytest.mark.parametrize("channel", [np.full(70, 0.1), np.array([1e-200, 2e-200])])
@@ -137,7 +145,10 @@ def test_labels_are_sorted_and_numbered(labels, expected):
 
 
 def test_label_never_seen_in_training_is_refused():
-    with pytest.raises(DataError, match=r"test.csv, row 9: label 'post' does not occur .* Did you mean 'pos'\? Known labels: 'neg', 'pos'\. Correct"):
+    with pytest.raises(
+        DataError,
+        match=r"test.csv, row 9: label 'post' does not occur .* Did you mean 'pos'\? Known labels: 'neg', 'pos'\. Correct",
+    ):
         words().encode_labels(["pos", "post"], ["test.csv, row 8", "test.csv, row 9"])
     with pytest.raises(DataError, match=r"sequence 0: label 7 "):
         words().encode_labels(np.array([7]))

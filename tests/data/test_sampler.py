@@ -7,7 +7,10 @@ from ostinato.data.sampler import BucketSampler
 from ostinato.errors import ConfigError
 
 LENGTHS = st.lists(st.integers(0, 60), min_size=4, max_size=300).map(torch.tensor)
-SIZES = st.one_of(st.builds(dict, batch_size=st.integers(1, 9)), st.builds(dict, batch_size=st.just(1), max_tokens=st.integers(1, 200)))
+SIZES = st.one_of(
+    st.builds(dict, batch_size=st.integers(1, 9)),
+    st.builds(dict, batch_size=st.just(1), max_tokens=st.integers(1, 200)),
+)
 examples = settings(max_examples=60, deadline=None)
 
 
@@ -34,7 +37,9 @@ def test_every_index_comes_exactly_once_an_epoch(lengths, sizes, shuffle, epoch,
 @given(LENGTHS, SIZES, st.booleans(), st.integers(1, 4))
 @examples
 def test_ranks_share_each_global_batch_evenly_and_none_is_left_empty(lengths, sizes, shuffle, world_size):
-    samplers = [BucketSampler(lengths, **sizes, shuffle=shuffle, rank=rank, world_size=world_size) for rank in range(world_size)]
+    samplers = [
+        BucketSampler(lengths, **sizes, shuffle=shuffle, rank=rank, world_size=world_size) for rank in range(world_size)
+    ]
     shares = [as_lists(sampler.batches(3)) for sampler in samplers]
     whole = as_lists(samplers[-1].global_batches(3))
     assert {len(share) for share in shares} == {samplers[0].num_batches(3)} == {len(whole)}
@@ -116,7 +121,9 @@ def test_in_order_of_length_almost_nothing_is_padded():
 
 def test_shuffled_batches_do_not_come_in_order_of_length():
     lengths = skewed_lengths(20_000)
-    means = torch.stack([lengths[batch].float().mean() for batch in BucketSampler(lengths, batch_size=32).global_batches(0)])
+    means = torch.stack(
+        [lengths[batch].float().mean() for batch in BucketSampler(lengths, batch_size=32).global_batches(0)]
+    )
     neighbours = torch.corrcoef(torch.stack([means[:-1], means[1:]]))[0, 1]
     assert abs(neighbours) < 0.2  # 0 when independent, with a standard error of 0.04
 
@@ -124,7 +131,10 @@ def test_shuffled_batches_do_not_come_in_order_of_length():
 def meetings(lengths, batch_size):
     """How many pairs of batch mates of epoch 0 are batch mates in epoch 1 too, as a share."""
     sampler = BucketSampler(lengths, batch_size=batch_size)
-    pairs = [{(a, b) for batch in as_lists(sampler.global_batches(epoch)) for a in batch for b in batch if a < b} for epoch in (0, 1)]
+    pairs = [
+        {(a, b) for batch in as_lists(sampler.global_batches(epoch)) for a in batch for b in batch if a < b}
+        for epoch in (0, 1)
+    ]
     return len(pairs[0] & pairs[1]) / len(pairs[0])
 
 

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.schemes import SCHEMES, Entity, conlleval_entities, convert, entities, faults, guess_scheme, to_tags, transitions
+from ostinato.data.schemes import (
+    SCHEMES,
+    Entity,
+    conlleval_entities,
+    convert,
+    entities,
+    faults,
+    guess_scheme,
+    to_tags,
+    transitions,
+)
 from ostinato.errors import ConfigError, DataError
 
 WRITTEN = {  # Mark Watney visits Mars Paris France
@@ -14,14 +24,19 @@ WRITTEN = {  # Mark Watney visits Mars Paris France
     "bioes": ["B-PER", "E-PER", "O", "S-LOC", "S-LOC", "S-LOC"],
 }
 MEANT = [Entity("PER", 0, 2), Entity("LOC", 3, 4), Entity("LOC", 4, 5), Entity("LOC", 5, 6)]
-TAG_SETS = {name: ["O", *(f"{prefix}-{type_}" for type_ in ("X", "Y") for prefix in rule.prefixes)] for name, rule in SCHEMES.items()}
+TAG_SETS = {
+    name: ["O", *(f"{prefix}-{type_}" for type_ in ("X", "Y") for prefix in rule.prefixes)]
+    for name, rule in SCHEMES.items()
+}
 
 
 @st.composite
 def entity_lists(draw):
     """Entities without overlap, often touching, among some tokens; and how many tokens."""
     found, end = [], 0
-    for gap, length, type_ in draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(["PER", "geo-loc", ""])), max_size=5)):
+    for gap, length, type_ in draw(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(["PER", "geo-loc", ""])), max_size=5)
+    ):
         found.append(Entity(type_, end + gap, end + gap + length))
         end += gap + length
     return found, end + draw(st.integers(0, 2))
@@ -110,7 +125,12 @@ def test_transitions_allow_exactly_the_tags_without_fault(scheme):
 def test_transitions_of_iob2_by_hand():
     start, between, end = transitions(["O", "B-X", "I-X", "I-Y"], "iob2")
     assert start.tolist() == [True, True, False, False]
-    assert between.tolist() == [[True, True, False, False], [True, True, True, False], [True, True, True, False], [True, True, False, True]]
+    assert between.tolist() == [
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, False],
+        [True, True, False, True],
+    ]
     assert end.all()
 
 
@@ -153,11 +173,18 @@ def test_guess_forgives_few_faults_but_takes_no_other_tags():
 def test_what_cannot_be_read_or_written_is_refused():
     with pytest.raises(DataError, match=r"token 2: I-PER after B-LOC continues nothing.*\(1 more\)"):
         convert(["B-LOC", "I-PER", "O", "I-PER"], "iob2", "bioes")
-    with pytest.raises(DataError, match=r"token 2: 'S-PER' is no tag of the scheme. Expected O, or a type after B-, I-"):
+    with pytest.raises(
+        DataError, match=r"token 2: 'S-PER' is no tag of the scheme. Expected O, or a type after B-, I-"
+    ):
         entities(["O", "S-PER"], "iob2")
     with pytest.raises(DataError, match="'E-PER' is no tag"):
         transitions(["O", "E-PER"], "iob1")
-    for wrong in ([Entity("X", 0, 2), Entity("Y", 1, 3)], [Entity("X", 2, 2)], [Entity("X", 3, 5)], [Entity("X", -1, 1)]):
+    for wrong in (
+        [Entity("X", 0, 2), Entity("Y", 1, 3)],
+        [Entity("X", 2, 2)],
+        [Entity("X", 3, 5)],
+        [Entity("X", -1, 1)],
+    ):
         with pytest.raises(DataError, match=r"Entity\(type='.', start=.*not usable among 4 tokens"):
             to_tags(wrong, 4, "iob2")
     with pytest.raises(ConfigError, match="Unknown tagging scheme 'iob3'. Did you mean"):

@@ -16,7 +16,9 @@ def labelled_texts(draw):
     tokens = tokenize_text(text)
     edges = sorted(draw(st.sets(st.integers(0, len(tokens)), max_size=6)))
     pairs = zip(edges[::2], edges[1::2], strict=False)
-    return text, [(tokens[first][1], tokens[beyond - 1][2], draw(st.sampled_from(["PER", "LOC"]))) for first, beyond in pairs]
+    return text, [
+        (tokens[first][1], tokens[beyond - 1][2], draw(st.sampled_from(["PER", "LOC"]))) for first, beyond in pairs
+    ]
 
 
 @settings(max_examples=60, deadline=None)
@@ -29,7 +31,19 @@ def test_every_character_but_blanks_is_in_exactly_one_token(text):
 
 
 def test_words_keep_their_marks_and_punctuation_stands_alone():
-    assert [word for word, _, _ in tokenize_text("naïve e\u0301tat x_1: 3.5€...")] == ["naïve", "e\u0301tat", "x_1", ":", "3", ".", "5", "€", ".", ".", "."]
+    assert [word for word, _, _ in tokenize_text("naïve e\u0301tat x_1: 3.5€...")] == [
+        "naïve",
+        "e\u0301tat",
+        "x_1",
+        ":",
+        "3",
+        ".",
+        "5",
+        "€",
+        ".",
+        ".",
+        ".",
+    ]
     assert [word for word, _, _ in tokenize_text("हिन्दी में")] == ["हिन्दी", "में"]
     assert tokenize_text(" \u00a0\n") == []
 
@@ -62,7 +76,10 @@ def test_blanks_at_the_ends_of_a_span_do_not_count():
         ([(0, 6, "PER")], r"span 0 to 6 \(PER, 'Ada Lo'\) cuts through the token 'Lovelace' \(4 to 12\)"),
         ([(1, 12, "PER")], r"span 1 to 12 .* cuts through the token 'Ada' \(0 to 3\)"),
         ([(5, 7, "PER")], r"\(PER, 'ov'\) cuts through the token 'Lovelace'"),
-        ([(0, 12, "PER"), (4, 16, "X")], r"span 4 to 16 \(X, 'Lovelace met'\) overlaps span 0 to 12 \(PER, 'Ada Lovelace'\)"),
+        (
+            [(0, 12, "PER"), (4, 16, "X")],
+            r"span 4 to 16 \(X, 'Lovelace met'\) overlaps span 0 to 12 \(PER, 'Ada Lovelace'\)",
+        ),
         ([(0, 3, "PER"), (0, 3, "PER")], "overlaps"),
         ([(3, 4, "PER")], r"span 3 to 4 \(PER, ' '\) holds only blanks"),
         ([(31, 39, "LOC")], "span 31 to 39 .* does not fit a text of 38 characters"),

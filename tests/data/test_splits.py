@@ -26,7 +26,12 @@ def test_a_sorted_file_gives_every_split_each_class_in_its_share():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(20, 60), min_size=2, max_size=6), st.integers(6, 15), st.integers(6, 15), st.sampled_from([None, 10]))
+@given(
+    st.lists(st.integers(20, 60), min_size=2, max_size=6),
+    st.integers(6, 15),
+    st.integers(6, 15),
+    st.sampled_from([None, 10]),
+)
 def test_sizes_are_exact_and_class_shares_hold_within_one_row(totals, validation, test, train):
     labels = [str(label) for label, total in enumerate(totals) for _ in range(total)]
     parts = split(labels, (train, validation, test))
@@ -79,8 +84,18 @@ def test_groups_stay_together_and_shares_are_near():
         (["a", "b"] * 5, (None, 0.05, 0.2), ConfigError, "validation_size 0.05.*of 10 rows leave none for validation"),
         (["a", "b"] * 5, (None, 5, 5), ConfigError, "leave none for train"),
         (["a"] * 50 + ["b"], (None, 5, 5), DataError, r"class 'b' has 1 row\. Expected at least 2"),
-        (["a"] * 50, (None, 5, 5), DataError, r"one-class split \(refused\): train holds only the class 'a' \(40 rows\)"),
-        (["a"] * 98 + ["b"] * 2, (None, 10, 10), DataError, r"one-class split \(refused\): \w+ holds only the class 'a'"),
+        (
+            ["a"] * 50,
+            (None, 5, 5),
+            DataError,
+            r"one-class split \(refused\): train holds only the class 'a' \(40 rows\)",
+        ),
+        (
+            ["a"] * 98 + ["b"] * 2,
+            (None, 10, 10),
+            DataError,
+            r"one-class split \(refused\): \w+ holds only the class 'a'",
+        ),
     ],
 )
 def test_sizes_and_classes_that_cannot_be_split_are_refused(labels, sizes, error, message):

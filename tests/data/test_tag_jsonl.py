@@ -24,7 +24,10 @@ def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path
     short = write_json(tmp_path / "a.jsonl", {"tokens": ["a", "b"], "tags": ["O", "O"], "pos": ["X"]})
     with pytest.raises(DataError, match=r"a.jsonl, line 1: 1 features for 2 words. Give one feature for each word"):
         list(read_tag_jsonl(short, feature_columns=["pos"]))
-    with pytest.raises(DataError, match=r"a.jsonl, line 1: no column 'post'. Did you mean 'pos'\? .* Set data.feature_columns to one of them"):
+    with pytest.raises(
+        DataError,
+        match=r"a.jsonl, line 1: no column 'post'. Did you mean 'pos'\? .* Set data.feature_columns to one of them",
+    ):
         list(read_tag_jsonl(short, feature_columns=["post"]))
     with pytest.raises(DataError, match=r"b.jsonl, line 1: a text has no feature_columns \(pos\)"):
         list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi", "spans": []}), feature_columns=["pos"]))
@@ -33,15 +36,23 @@ def test_lists_of_features_are_as_long_as_the_words_and_texts_have_none(tmp_path
 @pytest.mark.parametrize("field", ["tags", "pos"])
 def test_half_a_character_is_refused_wherever_it_stands(tmp_path, field):
     path = write_json(tmp_path / "a.jsonl", {"tokens": ["a"], "tags": ["O"], "pos": ["X"], field: ["\ud800"]})
-    with pytest.raises(DataError, match=rf"a.jsonl, line 1: {field}, item 1: character 0 is '.ud800', half of a surrogate pair"):
+    with pytest.raises(
+        DataError, match=rf"a.jsonl, line 1: {field}, item 1: character 0 is '.ud800', half of a surrogate pair"
+    ):
         list(read_tag_jsonl(path, feature_columns=["pos"]))
     with pytest.raises(DataError, match=r"b.jsonl, line 1, span \[0, 1, '.ud800'\]: character 0 is"):
         list(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "a", "spans": [[0, 1, "\ud800"]]})))
 
 
 def test_jsonl_reads_lists(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{"tokens": ["a", "b"], "tags": ["O", 3]}\n\n{"tokens": ["c"], "tags": ["O"], "text": "c"}\n')
-    assert list(read_tag_jsonl(path)) == [Sentence(["a", "b"], ["O", "3"], f"{path}, line 1"), Sentence(["c"], ["O"], f"{path}, line 3")]
+    path = write(
+        tmp_path / "a.jsonl",
+        '{"tokens": ["a", "b"], "tags": ["O", 3]}\n\n{"tokens": ["c"], "tags": ["O"], "text": "c"}\n',
+    )
+    assert list(read_tag_jsonl(path)) == [
+        Sentence(["a", "b"], ["O", "3"], f"{path}, line 1"),
+        Sentence(["c"], ["O"], f"{path}, line 3"),
+    ]
     path = write_json(tmp_path / "b.jsonl", {"w": ["a"], "t": ["X"]})
     assert pairs(read_tag_jsonl(path, word_column="w", tag_column="t")) == [(["a"], ["X"])]
     assert pairs(read_tag_jsonl(path, word_column="w", labelled=False)) == [(["a"], None)]
@@ -59,7 +70,9 @@ def test_jsonl_reads_texts_with_spans(tmp_path):
         (["in", "Rome"], ["O", "B-LOC"]),
         (["no", "one"], ["O", "O"]),
     ]
-    assert pairs(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi!"}), labelled=False)) == [(["Hi", "!"], None)]
+    assert pairs(read_tag_jsonl(write_json(tmp_path / "b.jsonl", {"text": "Hi!"}), labelled=False)) == [
+        (["Hi", "!"], None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +85,10 @@ def test_jsonl_reads_texts_with_spans(tmp_path):
         ({"tokens": ["a", 5], "tags": ["O", "O"]}, "line 1: tokens, item 2 is 5, expected a text"),
         ({"tokens": ["a"], "tags": [None]}, "line 1: tags, item 1 is None"),
         ({"tokens": "a", "tags": ["O"]}, "line 1: tokens is 'a', expected a list"),
-        ({"token": ["a"], "tags": ["O"]}, r"line 1: no column 'tokens'. Did you mean 'token'\? Columns: token, tags. Set data.word_column"),
+        (
+            {"token": ["a"], "tags": ["O"]},
+            r"line 1: no column 'tokens'. Did you mean 'token'\? Columns: token, tags. Set data.word_column",
+        ),
         ({"tokens": ["a"]}, r"line 1: no column 'tags'. .*Set data.tag_column"),
         ({"text": 5, "spans": []}, "line 1: text is 5"),
         ({"text": "a"}, r"line 1: spans are None, expected a list"),

@@ -28,7 +28,10 @@ def assert_count_and_index_agree_with_tokens(tokenizer, sequences, known=lambda 
     assert lengths.tolist() == [len(part) for part in tokens]
     half = Vocabulary.fit(counts, max_size=max(len(counts) // 2, 1))
     for vocabulary in (Vocabulary.fit(counts), half, Vocabulary.fit(Counter())):
-        assert numbers(tokenizer, vocabulary, sequences) == ([vocabulary.id(token) for part in tokens for token in part], lengths.tolist())
+        assert numbers(tokenizer, vocabulary, sequences) == (
+            [vocabulary.id(token) for part in tokens for token in part],
+            lengths.tolist(),
+        )
 
 
 def test_words_are_lower_cased_and_parted_from_punctuation():
@@ -42,7 +45,26 @@ def test_html_breaks_and_white_space_part_words_and_vanish(gap):
 
 def test_words_offsets_cut_the_original_text():
     cut = [REVIEW[start:end] for start, end in Words().offsets(REVIEW)]
-    before = ["Don", "'", "t", "miss", "İstanbul", "'", "s", "CAFÉ", "😀👍🏽", "!", "Ünïcode", "tab", "—", "“", "naïve", "”", "日本語", "。"]
+    before = [
+        "Don",
+        "'",
+        "t",
+        "miss",
+        "İstanbul",
+        "'",
+        "s",
+        "CAFÉ",
+        "😀👍🏽",
+        "!",
+        "Ünïcode",
+        "tab",
+        "—",
+        "“",
+        "naïve",
+        "”",
+        "日本語",
+        "。",
+    ]
     assert cut == before
     assert Words().tokens(REVIEW) == ["i̇stanbul" if word == "İstanbul" else word.lower() for word in before]
 
@@ -80,12 +102,17 @@ def test_characters_count_and_index_agree_with_tokens(texts):
 
 def test_nucleotides_take_lower_case_and_rna_and_keep_n_apart_from_unknown():
     tokenizer = make_tokenizer("nucleotides")
-    assert numbers(tokenizer, tokenizer.vocabulary, ["ACGTN", "acgtn", "Uu", "XR-é"]) == ([1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 4, 4, 0, 0, 0, 0], [5, 5, 2, 4])
+    assert numbers(tokenizer, tokenizer.vocabulary, ["ACGTN", "acgtn", "Uu", "XR-é"]) == (
+        [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 4, 4, 0, 0, 0, 0],
+        [5, 5, 2, 4],
+    )
 
 
 def test_rare_amino_acids_are_read_as_x_and_other_signs_are_unknown():
     tokenizer = make_tokenizer("amino-acids")
-    ids, _ = numbers(tokenizer, tokenizer.vocabulary, ["ACDEFGHIKLMNPQRSTVWY", "acdefghiklmnpqrstvwy", "XxBJOUZbjouz", "*-1"])
+    ids, _ = numbers(
+        tokenizer, tokenizer.vocabulary, ["ACDEFGHIKLMNPQRSTVWY", "acdefghiklmnpqrstvwy", "XxBJOUZbjouz", "*-1"]
+    )
     assert ids == [*range(1, 21), *range(1, 21), *[21] * 12, 0, 0, 0]
     assert tokenizer.tokens("mBu*") == ["M", "X", "X", "*"]
 
@@ -142,13 +169,20 @@ def test_offsets_of_an_event_string_cut_its_tokens(text):
     assert [text[start:end] for start, end in Events().offsets(text)] == Events().tokens(text)
 
 
-@given(st.lists(st.one_of(st.text("ab \t", max_size=8), st.lists(st.sampled_from(["a", "b b", ""]), max_size=4)), max_size=4))
+@given(
+    st.lists(
+        st.one_of(st.text("ab \t", max_size=8), st.lists(st.sampled_from(["a", "b b", ""]), max_size=4)), max_size=4
+    )
+)
 @examples
 def test_events_count_and_index_agree_with_tokens(sequences):
     assert_count_and_index_agree_with_tokens(Events(), sequences)
 
 
-@pytest.mark.parametrize(("name", "text"), [("words", REVIEW), ("characters", REVIEW), ("nucleotides", "ACGU"), ("kmers(3)", "ACGT"), ("events", "a b")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("words", REVIEW), ("characters", REVIEW), ("nucleotides", "ACGU"), ("kmers(3)", "ACGT"), ("events", "a b")],
+)
 def test_indexers_survive_pickling(name, text):
     tokenizer = make_tokenizer(name)
     indexer = tokenizer.indexer(tokenizer.vocabulary or Vocabulary.fit(tokenizer.count([text])[0]))

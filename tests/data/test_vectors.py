@@ -15,7 +15,10 @@ from ostinato.data.vectors import lookup, read_vectors
 from ostinato.errors import DataError
 
 WORDS = ["the", "The", "über", "\u3042\u0085\u00a0b", "5", "rare"]  # Unicode's line end and blank inside a word
-MATRIX = np.array([[1.5, -2.0, 3.25], [0.1, 0.2, 0.3], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0], [-1.0, 0.0, 1e-3], [0.5, 0.25, 0.125]], dtype=np.float32)
+MATRIX = np.array(
+    [[1.5, -2.0, 3.25], [0.1, 0.2, 0.3], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0], [-1.0, 0.0, 1e-3], [0.5, 0.25, 0.125]],
+    dtype=np.float32,
+)
 TOKENS = ["<unk>", "The", "THE", "über", "\u3042\u0085\u00a0b", "5", "Über"]
 EXPECTED = np.array([[0, 0, 0], MATRIX[1], MATRIX[0], MATRIX[2], MATRIX[3], MATRIX[4], MATRIX[2]], dtype=np.float32)
 
@@ -31,14 +34,19 @@ def glove(path: Path, words=WORDS, matrix=MATRIX) -> Path:
 
 def word2vec_text(path: Path, words=WORDS, matrix=MATRIX) -> Path:
     """As word2vec.c and fastText write it: a header, and a blank at the end of each line."""
-    lines = [f"{len(words)} {matrix.shape[1]}".encode(), *(line(word, vector) + b" " for word, vector in zip(words, matrix, strict=True))]
+    lines = [
+        f"{len(words)} {matrix.shape[1]}".encode(),
+        *(line(word, vector) + b" " for word, vector in zip(words, matrix, strict=True)),
+    ]
     path.write_bytes(b"\n".join(lines) + b"\n")
     return path
 
 
 def binary(path: Path, words=WORDS, matrix=MATRIX, end=b"\n") -> Path:
     """As word2vec.c writes it, with a line feed after each vector; gensim writes none."""
-    rows = (word.encode() + b" " + vector.astype("<f4").tobytes() + end for word, vector in zip(words, matrix, strict=True))
+    rows = (
+        word.encode() + b" " + vector.astype("<f4").tobytes() + end for word, vector in zip(words, matrix, strict=True)
+    )
     path.write_bytes(f"{len(words)} {matrix.shape[1]}\n".encode() + b"".join(rows))
     return path
 
@@ -55,7 +63,9 @@ def array(path: Path, words=WORDS, matrix=MATRIX) -> Path:
 
 def columnwise_with_parquet(path: Path, words=WORDS, matrix=MATRIX) -> Path:
     np.save(path, np.asfortranarray(matrix.astype(np.float64)))
-    pyarrow.parquet.write_table(pyarrow.table({"rank": list(range(len(words))), "index": words}), path.with_suffix(".parquet"))
+    pyarrow.parquet.write_table(
+        pyarrow.table({"rank": list(range(len(words))), "index": words}), path.with_suffix(".parquet")
+    )
     return path
 
 
@@ -97,7 +107,14 @@ def test_every_format_gives_each_token_its_row_exactly(name, tmp_path):
 
 def test_coverage_counts_and_shares_add_up(tmp_path):
     coverage = read(glove(tmp_path / "a.txt"), TOKENS[:5]).coverage
-    assert coverage == {"exact": 3, "lower_cased": 1, "missing": 1, "exact_share": 0.6, "lower_cased_share": 0.2, "missing_share": 0.2}
+    assert coverage == {
+        "exact": 3,
+        "lower_cased": 1,
+        "missing": 1,
+        "exact_share": 0.6,
+        "lower_cased_share": 0.2,
+        "missing_share": 0.2,
+    }
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -132,8 +149,12 @@ def test_words_beyond_must_be_finite_too_and_are_no_substitute_for_tokens(tmp_pa
 
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
-matrices = st.integers(1, 4).flatmap(lambda size: st.integers(1, 6).flatmap(lambda count: arrays(np.float32, (count, size), elements=finite)))
-letters = st.text(st.characters(codec="utf-8", exclude_characters=" \n\r"), min_size=1, max_size=5).filter(lambda word: word != "<unk>")
+matrices = st.integers(1, 4).flatmap(
+    lambda size: st.integers(1, 6).flatmap(lambda count: arrays(np.float32, (count, size), elements=finite))
+)
+letters = st.text(st.characters(codec="utf-8", exclude_characters=" \n\r"), min_size=1, max_size=5).filter(
+    lambda word: word != "<unk>"
+)
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -149,7 +170,12 @@ def test_what_is_written_is_read(name, tmp_path_factory, matrix, data):
 @pytest.mark.parametrize("ending", ["txt", "vec"])
 def test_a_word_may_hold_blanks(ending, tmp_path):
     path = write(tmp_path / f"a.{ending}", "a 1 2\n. . . 3 4\nat name@domain.com 5 6\nto infinity 7 8\n")
-    assert read(path, ["a", ". . .", "at name@domain.com", "to infinity"]).matrix.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+    assert read(path, ["a", ". . .", "at name@domain.com", "to infinity"]).matrix.tolist() == [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+        [7, 8],
+    ]
 
 
 def test_byte_order_mark_carriage_returns_and_blank_lines_change_nothing(tmp_path):
@@ -210,7 +236,10 @@ UNUSABLE = {
     "prose.txt": (b"a line of prose\nand a second one\n", "prose.txt: no numbers at the end of its lines"),
     "tabs.txt": (b"a\t1\t2\nb\t3\t4\n", "tabs.txt: no numbers at the end of its lines"),
     "more.vec": (b"1 2\na 1 2\nb 3 4\n", "more.vec: 2 words, but the header on line 1 announces 1"),
-    "fewer.vec": (b"3,000 2\na 1 2\nb 3 4\n".replace(b",", b""), "fewer.vec: 2 words, but the header on line 1 announces 3,000"),
+    "fewer.vec": (
+        b"3,000 2\na 1 2\nb 3 4\n".replace(b",", b""),
+        "fewer.vec: 2 words, but the header on line 1 announces 3,000",
+    ),
     "header.vec": (b"0 2\n", "header.vec: the header announces 0 words of 2 numbers"),
     "wide.bin": (b"1 99999999\na ", "wide.bin: the header announces 1 words of 99,999,999 numbers"),
     "text.bin": (b"a 1 2\nb 3 4\n", r"text.bin: the first line is 'a 1 2\\n'"),
@@ -280,14 +309,18 @@ def test_a_truncated_array_and_one_without_words_are_refused(tmp_path):
     with pytest.raises(DataError, match="a.npy: not a whole .npy file .*numpy.save"):
         read(path)
     np.save(tmp_path / "b.npy", MATRIX)
-    with pytest.raises(DataError, match="b.npy: no list of its words beside it. Expected one of: b.words.txt, b.txt, b.parquet"):
+    with pytest.raises(
+        DataError, match="b.npy: no list of its words beside it. Expected one of: b.words.txt, b.txt, b.parquet"
+    ):
         read(tmp_path / "b.npy")
 
 
 def test_a_parquet_list_needs_a_column_of_words(tmp_path):
     np.save(tmp_path / "a.npy", MATRIX)
     pyarrow.parquet.write_table(pyarrow.table({"word": WORDS, "index": list(range(6))}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a.parquet: no column 'index' of words. Columns: word \(string\), index \(int64\)"):
+    with pytest.raises(
+        DataError, match=r"a.parquet: no column 'index' of words. Columns: word \(string\), index \(int64\)"
+    ):
         read(tmp_path / "a.npy")
     write(tmp_path / "a.parquet", "not Parquet")
     with pytest.raises(DataError, match="a.parquet: not a whole Parquet file"):
@@ -296,7 +329,10 @@ def test_a_parquet_list_needs_a_column_of_words(tmp_path):
 
 def test_no_token_found_is_refused(tmp_path):
     path = write(tmp_path / "a.txt", "a 1 2\nb 3\n")
-    with pytest.raises(DataError, match=r"a.txt: refused, none of the 2 tokens \('x', 'y', …\) has a vector, with 1 faulty lines skipped"):
+    with pytest.raises(
+        DataError,
+        match=r"a.txt: refused, none of the 2 tokens \('x', 'y', …\) has a vector, with 1 faulty lines skipped",
+    ):
         read(path, ["x", "y"], on_fault="skip")
     with pytest.raises(DataError, match="a.txt: refused, none of the 1 tokens .'A b'"):
         read(write(path, "a 1\n"), ["A b"])
@@ -305,7 +341,9 @@ def test_no_token_found_is_refused(tmp_path):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(DataError, match="Unknown vectors 'glove-5d'. Did you mean 'glove-50d'[?] Choose glove-50d, or name a file"):
+    with pytest.raises(
+        DataError, match="Unknown vectors 'glove-5d'. Did you mean 'glove-50d'[?] Choose glove-50d, or name a file"
+    ):
         read_vectors("glove-5d", ["a"])
 
 

@@ -30,7 +30,9 @@ def test_text_model_is_the_scikit_learn_one_it_describes():
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     expected = LogisticRegression(C=C, tol=1e-8, max_iter=5000).fit(features.fit_transform(texts[:80]), targets[:80])
     # ours is float32 and stops sooner
-    assert model.predict_proba(texts[80:]) == pytest.approx(expected.predict_proba(features.transform(texts[80:])), abs=0.03)
+    assert model.predict_proba(texts[80:]) == pytest.approx(
+        expected.predict_proba(features.transform(texts[80:])), abs=0.03
+    )
 
 
 def test_validation_log_loss_picks_the_strength():
@@ -72,7 +74,10 @@ def test_a_motif_anywhere_is_found_by_k_mers():
     strings = random_strings(600, 15, seed=2)
     targets = np.arange(600) % 2
     places = np.random.default_rng(3).integers(11, size=600)
-    strings = [string[:at] + ("GATC" if target else "CTAG") + string[at + 4 :] for string, target, at in zip(strings, targets, places, strict=True)]
+    strings = [
+        string[:at] + ("GATC" if target else "CTAG") + string[at + 4 :]
+        for string, target, at in zip(strings, targets, places, strict=True)
+    ]
     model = linear_baseline(strings[:400], targets[:400], strings[400:500], targets[400:500], kind="symbols", seed=0)
     assert model.description.startswith("TF-IDF of characters")
     assert (model.predict_proba(strings[500:]).argmax(axis=1) == targets[500:]).mean() > 0.85
@@ -96,7 +101,9 @@ def test_order_of_two_events_is_found():
     targets = np.tile([0, 1], 20)
     model = linear_baseline(logs, targets, None, None, kind="events", seed=0)
     assert model.predict_proba(logs[:2]).argmax(axis=1).tolist() == [0, 1]
-    assert model.predict_proba([["never seen"], []]) == pytest.approx(np.full((2, 2), 0.5), abs=0.05)  # 20 of each class
+    assert model.predict_proba([["never seen"], []]) == pytest.approx(
+        np.full((2, 2), 0.5), abs=0.05
+    )  # 20 of each class
 
 
 def test_summary_statistics_by_hand():
@@ -114,8 +121,13 @@ def test_summary_statistics_by_hand():
 def test_numeric_model_does_not_depend_on_the_unit():
     rng = np.random.default_rng(0)
     series = [rng.normal(loc=[target, 0], size=(rng.integers(3, 9), 2)) for target in np.tile([0, 1], 30)]
-    metres, mixed = (linear_baseline([s * unit for s in series], np.tile([0, 1], 30), None, None, kind="numeric", seed=0) for unit in ([1, 1], [1000, 0.1]))
-    assert metres.predict_proba(series) == pytest.approx(mixed.predict_proba([s * [1000, 0.1] for s in series]), abs=1e-6)
+    metres, mixed = (
+        linear_baseline([s * unit for s in series], np.tile([0, 1], 30), None, None, kind="numeric", seed=0)
+        for unit in ([1, 1], [1000, 0.1])
+    )
+    assert metres.predict_proba(series) == pytest.approx(
+        mixed.predict_proba([s * [1000, 0.1] for s in series]), abs=1e-6
+    )
 
 
 def test_a_class_without_training_examples_has_probability_zero():
@@ -146,7 +158,13 @@ def test_the_answer_for_a_sequence_depends_on_it_alone():
         ([["a"], ["b"]] * 2, [0, 1] * 2, "text", ConfigError, "kind 'text' does not fit sequences of type list"),
         ([GOOD, BAD] * 2, [0, 1, 0], "text", ConfigError, "4 training sequences have 3 targets"),
         ([GOOD, BAD] * 2, [1, 1, 1, 1], "text", DataError, "Training examples of each class: [0, 4]"),
-        ([" ", "?"] * 2, [0, 1] * 2, "text", DataError, "cannot become features (TF-IDF of words (1-2-grams)): empty vocabulary"),
+        (
+            [" ", "?"] * 2,
+            [0, 1] * 2,
+            "text",
+            DataError,
+            "cannot become features (TF-IDF of words (1-2-grams)): empty vocabulary",
+        ),
     ],
 )
 def test_what_has_no_baseline_is_refused(sequences, targets, kind, error, message):

@@ -49,7 +49,9 @@ def test_intervals_are_the_quantiles_of_resamples_scored_by_scikit_learn():
     found = bootstrap_intervals(targets, probabilities, resamples=100, seed=7)
     resamples = np.random.default_rng(7).integers(80, size=(100, 80))
     for name, score in drawn.items():
-        assert found[name] == pytest.approx(np.quantile([score(rows) for rows in resamples], [0.025, 0.975]).tolist(), abs=1e-12), name
+        assert found[name] == pytest.approx(
+            np.quantile([score(rows) for rows in resamples], [0.025, 0.975]).tolist(), abs=1e-12
+        ), name
 
 
 def test_interval_of_the_mean_agrees_with_the_normal_one():
@@ -57,7 +59,9 @@ def test_interval_of_the_mean_agrees_with_the_normal_one():
     losses = -np.log(probabilities[np.arange(1000), targets])
     half = 1.96 * losses.std() / np.sqrt(1000)
     expected = [losses.mean() - half, losses.mean() + half]
-    assert bootstrap_intervals(targets, probabilities, resamples=4000)["log_loss"] == pytest.approx(expected, abs=0.1 * half)
+    assert bootstrap_intervals(targets, probabilities, resamples=4000)["log_loss"] == pytest.approx(
+        expected, abs=0.1 * half
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -79,7 +83,10 @@ def test_calibration_interval_of_a_calibrated_model_reaches_down_to_zero():
 def test_a_higher_level_gives_wider_intervals():
     targets, probabilities = noisy_predictions(200, 2, seed=2)
     narrow, wide = (bootstrap_intervals(targets, probabilities, resamples=500, level=level) for level in (0.5, 0.99))
-    assert all(wide[name][0] < narrow[name][0] and narrow[name][1] < wide[name][1] for name in ("accuracy", "macro_f1", "auroc", "log_loss"))
+    assert all(
+        wide[name][0] < narrow[name][0] and narrow[name][1] < wide[name][1]
+        for name in ("accuracy", "macro_f1", "auroc", "log_loss")
+    )
 
 
 def test_the_seed_draws_the_resamples():
@@ -108,7 +115,9 @@ def test_resamples_without_a_class_do_not_count():
     assert bootstrap_intervals(targets, np.stack([1 - chance, chance], axis=1), resamples=200)["auroc"] == [1.0, 1.0]
 
 
-@pytest.mark.parametrize(("option", "message"), [({"level": 95}, "level 95"), ({"level": 0}, "level 0"), ({"resamples": 0}, "resamples 0")])
+@pytest.mark.parametrize(
+    ("option", "message"), [({"level": 95}, "level 95"), ({"level": 0}, "level 0"), ({"resamples": 0}, "resamples 0")]
+)
 def test_options_out_of_range_are_refused(option, message):
     with pytest.raises(ConfigError, match=message):
         bootstrap_intervals(np.array([0, 1]), np.eye(2), **option)

@@ -33,14 +33,20 @@ def test_temperature_scales_with_the_logits():
 def test_fitted_temperature_has_the_lowest_log_loss():
     logits, targets = calibrated_logits(400, 3, seed=2)
     fitted = fit_temperature(logits, targets)
-    losses = {t: -np.log(apply_temperature(logits, t)[np.arange(400), targets]).mean() for t in [fitted, *np.geomspace(0.05, 20, 200)]}
+    losses = {
+        t: -np.log(apply_temperature(logits, t)[np.arange(400), targets]).mean()
+        for t in [fitted, *np.geomspace(0.05, 20, 200)]
+    }
     assert min(losses, key=losses.get) == pytest.approx(fitted, rel=0.05)
     assert losses[fitted] <= min(losses.values()) + 1e-7
 
 
 def test_fitted_temperature_lowers_the_calibration_error():
     logits, targets = calibrated_logits(5000, 3, seed=3)
-    before, after = (expected_calibration_error(targets, apply_temperature(3 * logits, t)) for t in (1.0, fit_temperature(3 * logits, targets)))
+    before, after = (
+        expected_calibration_error(targets, apply_temperature(3 * logits, t))
+        for t in (1.0, fit_temperature(3 * logits, targets))
+    )
     assert after < before / 5
 
 

@@ -7,7 +7,12 @@ from scipy.special import log_softmax
 from sklearn import metrics as sk
 
 from ostinato.errors import ConfigError
-from ostinato.evaluation.metrics import classification_metrics, epoch_metrics, expected_calibration_error, weighted_scores
+from ostinato.evaluation.metrics import (
+    classification_metrics,
+    epoch_metrics,
+    expected_calibration_error,
+    weighted_scores,
+)
 
 
 def random_predictions(B: int, C: int, seed: int, decimals: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +97,9 @@ def test_calibration_error_by_hand():
     targets, probabilities = np.array([0, 0, 1]), np.array([[0.6, 0.4], [0.8, 0.2], [0.9, 0.1]])
     assert expected_calibration_error(targets, probabilities, bins=2) == pytest.approx(abs(2 / 3 - 2.3 / 3))
     # 0.5 lies in (0, 0.5], 0.6 in (0.5, 1]: the two errors do not make up for each other
-    assert expected_calibration_error(np.array([1, 0]), np.array([[0.5, 0.5], [0.6, 0.4]]), bins=2) == pytest.approx((0.5 + 0.4) / 2)
+    assert expected_calibration_error(np.array([1, 0]), np.array([[0.5, 0.5], [0.6, 0.4]]), bins=2) == pytest.approx(
+        (0.5 + 0.4) / 2
+    )
     # bins of width 1/10: each confidence has its own (0.6 lies in (0.5, 0.6])
     assert expected_calibration_error(targets, probabilities, bins=10) == pytest.approx((0.4 + 0.2 + 0.9) / 3)
 
@@ -112,7 +119,9 @@ def test_a_weight_of_two_counts_an_example_twice():
     counts = np.random.default_rng(0).integers(1, 4, size=40)
     weighted = weighted_scores(targets, probabilities, counts[None].astype(float))
     repeated = weighted_scores(targets.repeat(counts), probabilities.repeat(counts, axis=0), np.ones((1, counts.sum())))
-    assert {name: score[0] for name, score in weighted.items()} == pytest.approx({name: score[0] for name, score in repeated.items()}, abs=1e-12)
+    assert {name: score[0] for name, score in weighted.items()} == pytest.approx(
+        {name: score[0] for name, score in repeated.items()}, abs=1e-12
+    )
 
 
 def test_a_weight_of_zero_leaves_an_example_out():
@@ -120,7 +129,9 @@ def test_a_weight_of_zero_leaves_an_example_out():
     kept = np.arange(40) % 2 == 0
     weighted = weighted_scores(targets, probabilities, kept[None].astype(float))
     left = weighted_scores(targets[kept], probabilities[kept], np.ones((1, 20)))
-    assert {name: score[0] for name, score in weighted.items()} == pytest.approx({name: score[0] for name, score in left.items()}, abs=1e-12)
+    assert {name: score[0] for name, score in weighted.items()} == pytest.approx(
+        {name: score[0] for name, score in left.items()}, abs=1e-12
+    )
 
 
 def test_order_of_examples_does_not_matter():
@@ -137,7 +148,9 @@ def test_epoch_metrics_are_those_of_the_softmax():
     targets, logits = rng.integers(3, size=50), rng.normal(size=(50, 3)).astype(np.float32)
     found = epoch_metrics(targets, logits)
     full = classification_metrics(targets, np.exp(log_softmax(logits.astype(np.float64), axis=1)), labels=range(3))
-    assert found == pytest.approx({"loss": full["log_loss"], "accuracy": full["accuracy"], "macro_f1": full["macro_f1"]})
+    assert found == pytest.approx(
+        {"loss": full["log_loss"], "accuracy": full["accuracy"], "macro_f1": full["macro_f1"]}
+    )
 
 
 def test_epoch_loss_of_extreme_logits_is_exact():

@@ -3,7 +3,18 @@ import pytest
 from scipy import stats
 
 from ostinato.errors import ConfigError
-from ostinato.evaluation.statistics import Scored, cohen_h, compare, hedges_g, holm, mcnemar, score_seeds, seed_interval, sentence, verdict
+from ostinato.evaluation.statistics import (
+    Scored,
+    cohen_h,
+    compare,
+    hedges_g,
+    holm,
+    mcnemar,
+    score_seeds,
+    seed_interval,
+    sentence,
+    verdict,
+)
 
 
 def answers(right):
@@ -30,14 +41,28 @@ def draw(rng, n, seeds, accuracy, *, difficulty=1.5, seed_effect=0.0):
 def pair(number, n, seeds, first, second, **effects):
     """Two independently trained models on the same examples."""
     return [
-        scored(draw({"examples": np.random.default_rng([number, 0]), "seeds": np.random.default_rng([number, which])}, n, seeds, accuracy, **effects))
+        scored(
+            draw(
+                {"examples": np.random.default_rng([number, 0]), "seeds": np.random.default_rng([number, which])},
+                n,
+                seeds,
+                accuracy,
+                **effects,
+            )
+        )
         for which, accuracy in ((1, first), (2, second))
     ]
 
 
 def test_mcnemar_equals_statsmodels_on_known_tables():
     contingency = pytest.importorskip("statsmodels.stats.contingency_tables")
-    for both, only_first, only_second, neither in [(50, 9, 3, 20), (0, 0, 12, 1), (700, 31, 58, 211), (5, 4, 4, 5), (3, 0, 0, 2)]:
+    for both, only_first, only_second, neither in [
+        (50, 9, 3, 20),
+        (0, 0, 12, 1),
+        (700, 31, 58, 211),
+        (5, 4, 4, 5),
+        (3, 0, 0, 2),
+    ]:
         first = np.repeat([True, True, False, False], [both, only_first, only_second, neither])
         second = np.repeat([True, False, True, False], [both, only_first, only_second, neither])
         table = [[both, only_first], [only_second, neither]]
@@ -94,13 +119,19 @@ def test_many_equal_seeds_give_the_paired_t_test_over_examples():
 def test_many_examples_give_welchs_test_over_seeds():
     """Where the examples tell nearly all, what is left is the luck of the seeds."""
     rng = np.random.default_rng(1)
-    first, second = (rng.random((5, 200_000)) < accuracy for accuracy in np.array([[0.80, 0.82, 0.79, 0.81, 0.83], [0.84, 0.83, 0.86, 0.82, 0.85]])[..., None])
+    first, second = (
+        rng.random((5, 200_000)) < accuracy
+        for accuracy in np.array([[0.80, 0.82, 0.79, 0.81, 0.83], [0.84, 0.83, 0.86, 0.82, 0.85]])[..., None]
+    )
     found = compare(scored(first), scored(second))
     expected = stats.ttest_ind(first.mean(axis=1), second.mean(axis=1), equal_var=False)
     assert found.p == pytest.approx(expected.pvalue, rel=0.1)
 
 
-@pytest.mark.parametrize(("seeds", "n", "seed_effect"), [(1, 200, 0.0), (1, 1000, 0.0), (3, 1000, 0.0), (5, 200, 0.0), (5, 1000, 0.15), (3, 2000, 0.3)])
+@pytest.mark.parametrize(
+    ("seeds", "n", "seed_effect"),
+    [(1, 200, 0.0), (1, 1000, 0.0), (3, 1000, 0.0), (5, 200, 0.0), (5, 1000, 0.15), (3, 2000, 0.3)],
+)
 def test_identical_models_are_not_told_apart_in_930_of_1000_comparisons(seeds, n, seed_effect):
     pairs = (pair(number, n, seeds, 0.85, 0.85, seed_effect=seed_effect) for number in range(1000))
     told = [verdict(found, found.p) for found in (compare(*models) for models in pairs)]
@@ -114,7 +145,12 @@ def test_a_planted_difference_of_3_points_on_5000_examples_is_found(seeds):
 
 
 def test_intervals_hold_the_true_difference_in_930_of_1000_comparisons():
-    inside = [low <= 0.02 <= high for low, high in (compare(*pair(number, 800, 4, 0.86, 0.84, seed_effect=0.1)).interval for number in range(1000))]
+    inside = [
+        low <= 0.02 <= high
+        for low, high in (
+            compare(*pair(number, 800, 4, 0.86, 0.84, seed_effect=0.1)).interval for number in range(1000)
+        )
+    ]
     assert sum(inside) >= 930
 
 

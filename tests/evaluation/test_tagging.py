@@ -6,7 +6,13 @@ from sklearn import metrics as sk
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.evaluation.metrics import expected_calibration_error
-from ostinato.evaluation.tagging import bootstrap_sentences, entity_metrics, marginal_calibration, sentence_counts, tagging_metrics
+from ostinato.evaluation.tagging import (
+    bootstrap_sentences,
+    entity_metrics,
+    marginal_calibration,
+    sentence_counts,
+    tagging_metrics,
+)
 
 # Ten tokens. True: PER 0-2, LOC 3-4 | ORG 0-3, LOC 5-6. Predicted: the same PER; ORG for LOC | ORG one token short; LOC right.
 TARGETS = [["B-PER", "I-PER", "O", "B-LOC"], ["B-ORG", "I-ORG", "I-ORG", "O", "O", "B-LOC"]]
@@ -38,7 +44,12 @@ def test_entity_metrics_of_a_case_computed_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("targets", "predictions", "strict", "conlleval"),  # right, predicted and true entities, as conlleval.pl counts them
+    (
+        "targets",
+        "predictions",
+        "strict",
+        "conlleval",
+    ),  # right, predicted and true entities, as conlleval.pl counts them
     [
         ("B-X I-X O", "I-X I-X O", (0, 0, 1), (1, 1, 1)),
         ("B-X I-X O", "B-X B-X O", (0, 2, 1), (0, 2, 1)),
@@ -53,16 +64,26 @@ def test_entity_metrics_of_a_case_computed_by_hand():
 def test_readings_differ_where_tags_are_ill_formed(targets, predictions, strict, conlleval):
     for reading, (right, predicted, gold) in (("strict", strict), ("conlleval", conlleval)):
         found = entity_metrics(split(targets), split(predictions), scheme="iob2", reading=reading)
-        expected = {"precision": right / max(predicted, 1), "recall": right / max(gold, 1), "f1": 2 * right / max(predicted + gold, 1)}
+        expected = {
+            "precision": right / max(predicted, 1),
+            "recall": right / max(gold, 1),
+            "f1": 2 * right / max(predicted + gold, 1),
+        }
         assert {name: found[name] for name in expected} == pytest.approx(expected)
         assert (found["reading"], sum(each["support"] for each in found["by_type"].values())) == (reading, gold)
 
 
 def test_the_scheme_does_not_change_the_figures():
     expected = entity_metrics(TARGETS, PREDICTIONS, scheme="iob2")
-    in_bioes = [split("B-PER E-PER O S-LOC | B-ORG I-ORG E-ORG O O S-LOC"), split("B-PER E-PER O S-ORG | B-ORG E-ORG O O O S-LOC")]
+    in_bioes = [
+        split("B-PER E-PER O S-LOC | B-ORG I-ORG E-ORG O O S-LOC"),
+        split("B-PER E-PER O S-ORG | B-ORG E-ORG O O O S-LOC"),
+    ]
     assert entity_metrics(*in_bioes, scheme="bioes") == expected | {"scheme": "bioes"}
-    in_iob1 = [split("I-PER I-PER O I-LOC | I-ORG I-ORG I-ORG O O I-LOC"), split("I-PER I-PER O I-ORG | I-ORG I-ORG O O O I-LOC")]
+    in_iob1 = [
+        split("I-PER I-PER O I-LOC | I-ORG I-ORG I-ORG O O I-LOC"),
+        split("I-PER I-PER O I-ORG | I-ORG I-ORG O O O I-LOC"),
+    ]
     assert entity_metrics(*in_iob1, scheme="iob1") == expected | {"scheme": "iob1"}
 
 
@@ -135,7 +156,11 @@ def test_the_bootstrap_interval_is_that_of_resampled_sentences():
         right, predicted, gold = counts[rng.integers(40, size=40)].sum(axis=0)
         scores.append(2 * right / (predicted + gold))
     assert [low, high] == pytest.approx(np.quantile(scores, [0.025, 0.975]), abs=0.01)
-    assert (low, high) == bootstrap_sentences(counts, seed=3, resamples=4000) != bootstrap_sentences(counts, seed=4, resamples=4000)
+    assert (
+        (low, high)
+        == bootstrap_sentences(counts, seed=3, resamples=4000)
+        != bootstrap_sentences(counts, seed=4, resamples=4000)
+    )
 
 
 def test_the_interval_of_sentences_all_alike_is_a_point():

@@ -10,7 +10,12 @@ import torch
 from ostinato.errors import ConfigError, DataError
 from ostinato.explanation.ablation import ablate_attention
 
-FOUR = ["ACCC", "CACC", "CCAC", "CCCA"]  # log-odds of "yes": 2 by the attention, which sees A alone, −1/4 by equal weights
+FOUR = [
+    "ACCC",
+    "CACC",
+    "CCAC",
+    "CCCA",
+]  # log-odds of "yes": 2 by the attention, which sees A alone, −1/4 by equal weights
 
 
 @pytest.fixture
@@ -70,7 +75,16 @@ def test_four_sequences_without_a_change_prove_nothing(equal_weights):
 
 def test_the_interval_is_agresti_and_mins(seeing_a):
     sequences = [*FOUR, "AAAA", "AAA", "CCC", "CCCCA"]
-    labels = ["yes", "yes", "yes", "no", "yes", "yes", "no", "no"]  # equal weights lose three and win the two A's labelled "no"
+    labels = [
+        "yes",
+        "yes",
+        "yes",
+        "no",
+        "yes",
+        "yes",
+        "no",
+        "no",
+    ]  # equal weights lose three and win the two A's labelled "no"
     found = ablate_attention(seeing_a, sequences, labels)
     assert found.uniform.lost == pytest.approx(1 / 8)
     assert found.uniform.interval == pytest.approx(agresti_min(8, 3, 2))

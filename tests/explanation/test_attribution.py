@@ -79,9 +79,14 @@ def test_integrated_gradients_add_up_to_the_difference_in_log_odds(bigru):
         encoded = encoder.encode([explanation.sequence])
         classes = torch.tensor([encoder.labels.index(explanation.label)])
         x = model.embed(encoded.values)
-        ends = [log_odds(model.from_vectors(each, encoded.lengths), classes).item() for each in (x, neutral_vector(model).expand_as(x))]
+        ends = [
+            log_odds(model.from_vectors(each, encoded.lengths), classes).item()
+            for each in (x, neutral_vector(model).expand_as(x))
+        ]
         assert explanation.gap is not None and explanation.gap <= 0.01
-        assert explanation.scores.sum() == pytest.approx(ends[0] - ends[1], abs=0.011 * max(abs(ends[0] - ends[1]), 0.1))
+        assert explanation.scores.sum() == pytest.approx(
+            ends[0] - ends[1], abs=0.011 * max(abs(ends[0] - ends[1]), 0.1)
+        )
 
 
 def test_integrated_gradients_equal_captums(bigru):
@@ -93,9 +98,16 @@ def test_integrated_gradients_equal_captums(bigru):
         return log_odds(model.from_vectors(x.flatten(0, 1), torch.full((len(x),), x.shape[1])), classes.expand(len(x)))
 
     x = model.embed(encoded.values).detach().unsqueeze(0)
-    expected = captum.IntegratedGradients(forward).attribute(x, neutral_vector(model).expand_as(x), n_steps=64, method="gausslegendre").sum(2).squeeze(0)
+    expected = (
+        captum.IntegratedGradients(forward)
+        .attribute(x, neutral_vector(model).expand_as(x), n_steps=64, method="gausslegendre")
+        .sum(2)
+        .squeeze(0)
+    )
     scores, _ = integrated_gradients(model, encoded, classes)
-    np.testing.assert_allclose(scores, expected.detach().numpy(), atol=5e-2 * np.abs(scores).max())  # ours stops at 1 % of the log-odds
+    np.testing.assert_allclose(
+        scores, expected.detach().numpy(), atol=5e-2 * np.abs(scores).max()
+    )  # ours stops at 1 % of the log-odds
 
 
 def test_gradient_x_input_equals_finite_differences(bigru):
@@ -114,14 +126,21 @@ def test_gradient_x_input_equals_finite_differences(bigru):
 
 def test_a_masked_word_reads_as_unknown_where_training_met_unknown_words():
     texts = ["good rare fine", "bad odd fine"]
-    met, never = (SequenceClassifier(min_count=count, max_epochs=1, patience=None, hidden_size=2).fit(texts * 2 + ["once"], [*"abab", "a"]) for count in (2, 1))
+    met, never = (
+        SequenceClassifier(min_count=count, max_epochs=1, patience=None, hidden_size=2).fit(
+            texts * 2 + ["once"], [*"abab", "a"]
+        )
+        for count in (2, 1)
+    )
     assert torch.equal(neutral_vector(met.model_), met.model_.embed.weight[0])
     torch.testing.assert_close(neutral_vector(never.model_), never.model_.embed.weight[1:].mean(0))
 
 
 def test_integrated_gradients_cross_a_cliff():
     """A model whose answer turns within a thousandth of the way: even nodes would miss it or count it too often."""
-    model = SequenceClassifier(cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, patience=None)
+    model = SequenceClassifier(
+        cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, patience=None
+    )
     model.fit(["ab", "ba"], ["no", "yes"])
     classifier = model.model_
     with torch.no_grad():
@@ -134,7 +153,9 @@ def test_integrated_gradients_cross_a_cliff():
         classifier.head.weight.copy_(torch.tensor([[-1.0], [1.0]]))
         classifier.head.bias.zero_()
     (explanation,) = explain(model, ["ba"], label="yes")
-    np.testing.assert_allclose(explanation.scores, [0.0, 4.0], atol=0.04)  # the state of the last step goes from −1 to 1
+    np.testing.assert_allclose(
+        explanation.scores, [0.0, 4.0], atol=0.04
+    )  # the state of the last step goes from −1 to 1
     assert explanation.gap is not None and explanation.gap <= 0.01
 
 
@@ -148,7 +169,9 @@ def test_occlusion_equals_masking_one_step_at_a_time(bigru):
         for place in range(len(x)):
             masked = x.clone()
             masked[place] = neutral_vector(model)
-            assert explanation.scores[place] == pytest.approx(whole - log_odds(model.from_vectors(masked, encoded.lengths), index).item(), abs=1e-5)
+            assert explanation.scores[place] == pytest.approx(
+                whole - log_odds(model.from_vectors(masked, encoded.lengths), index).item(), abs=1e-5
+            )
 
 
 def test_occlusion_of_a_long_sequence_goes_by_windows(make_linear):
@@ -216,7 +239,9 @@ def test_the_model_is_left_as_it_was(bigru, method):
     before = {name: value.clone() for name, value in bigru.model_.state_dict().items()}
     bigru.model_.train()
     explain(bigru, ["ACGT"], method=method)
-    assert bigru.model_.training and all(parameter.requires_grad and parameter.grad is None for parameter in bigru.model_.parameters())
+    assert bigru.model_.training and all(
+        parameter.requires_grad and parameter.grad is None for parameter in bigru.model_.parameters()
+    )
     bigru.model_.eval()
     assert all(torch.equal(value, before[name]) for name, value in bigru.model_.state_dict().items())
 
@@ -231,13 +256,19 @@ def test_one_token_and_unknown_tokens_alone_are_explained(bigru, method):
 @pytest.mark.parametrize("method", [*LINEAR_METHODS, "attention"])
 def test_five_thousand_tokens_are_explained(bigru, method):
     (explanation,) = explain(bigru, ["ACGTT" * 1000], method=method)
-    assert len(explanation.scores) == 5000 and np.isfinite(explanation.scores).all() and np.abs(explanation.scores).max() > 0
+    assert (
+        len(explanation.scores) == 5000
+        and np.isfinite(explanation.scores).all()
+        and np.abs(explanation.scores).max() > 0
+    )
 
 
 def test_a_series_is_explained_by_its_steps():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(6, 2)) for _ in range(40)]
-    model = SequenceClassifier(cell="lstm", hidden_size=4, embedding_size=4, pooling="mean", max_epochs=2, patience=None)
+    model = SequenceClassifier(
+        cell="lstm", hidden_size=4, embedding_size=4, pooling="mean", max_epochs=2, patience=None
+    )
     model.fit(series, [int(each[:, 0].sum() > 0) for each in series])
     (explanation,) = explain(model, [series[0]])
     assert explanation.gap is not None and explanation.gap <= 0.01
@@ -249,13 +280,17 @@ def test_a_series_is_explained_by_its_steps():
 
 def test_truncated_tokens_are_left_out():
     texts = ["good one two three four bad", "bad one two three four good"]
-    model = SequenceClassifier(max_length=3, truncate="both", max_epochs=1, patience=None, hidden_size=2).fit(texts, ["a", "b"])
+    model = SequenceClassifier(max_length=3, truncate="both", max_epochs=1, patience=None, hidden_size=2).fit(
+        texts, ["a", "b"]
+    )
     (explanation,) = explain(model, ["Good one two  three four BAD"])
     assert explanation.tokens == ["good", "one", "bad"]
     assert [explanation.text[start:end] for start, end in explanation.offsets] == ["Good", "one", "BAD"]
 
 
-@pytest.mark.parametrize(("method", "told"), [("attention", "it pools by mean"), ("in-silico-mutagenesis", "its tokens are words")])
+@pytest.mark.parametrize(
+    ("method", "told"), [("attention", "it pools by mean"), ("in-silico-mutagenesis", "its tokens are words")]
+)
 def test_a_method_that_the_model_cannot_give_is_refused_with_those_it_can(make_linear, method, told):
     model = make_linear({"good": 1.0, "bad": -1.0}, tokenizer="words")
     with pytest.raises(ConfigError, match=f"{method}.*{told}.*integrated-gradients, gradient-x-input, occlusion"):

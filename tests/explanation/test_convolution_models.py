@@ -19,7 +19,14 @@ from ostinato.scoring import Predictions
 TEXTS = ["ACGTTGCA", "A", "AAATC"]
 SHAPES = {
     "cnn": {"cell": "cnn", "kernel_size": 3, "num_layers": 2, "pooling": ["attention", "max"]},
-    "pooled": {"cell": "gru", "conv_size": 6, "kernel_size": 3, "conv_pool": 3, "bidirectional": True, "pooling": "attention"},
+    "pooled": {
+        "cell": "gru",
+        "conv_size": 6,
+        "kernel_size": 3,
+        "conv_pool": 3,
+        "bidirectional": True,
+        "pooling": "attention",
+    },
     "unpooled": {"cell": "gru", "conv_size": 6, "kernel_size": 3, "pooling": "attention"},
 }
 
@@ -33,7 +40,14 @@ def rows():
 
 @pytest.fixture(scope="module")
 def models(rows):
-    sizes = {"embedding_size": 4, "hidden_size": 5, "tokenizer": "nucleotides", "max_epochs": 5, "lr": 0.02, "patience": None}
+    sizes = {
+        "embedding_size": 4,
+        "hidden_size": 5,
+        "tokenizer": "nucleotides",
+        "max_epochs": 5,
+        "lr": 0.02,
+        "patience": None,
+    }
     return {name: SequenceClassifier(**sizes, **shape).fit(*rows) for name, shape in SHAPES.items()}
 
 
@@ -54,7 +68,14 @@ def test_attention_on_pooled_steps_is_shared_among_their_tokens(models):
     with torch.no_grad():
         h, steps = model.states(encoded.values, Layout(encoded.lengths))
         weights = model.pooling.poolings["attention"].weights(h, steps).tolist()
-    by_hand = [weights[0] / 3] * 3 + [weights[1] / 3] * 3 + [weights[2] / 2] * 2 + [weights[3]] + [weights[4] / 3] * 3 + [weights[5] / 2] * 2
+    by_hand = (
+        [weights[0] / 3] * 3
+        + [weights[1] / 3] * 3
+        + [weights[2] / 2] * 2
+        + [weights[3]]
+        + [weights[4] / 3] * 3
+        + [weights[5] / 2] * 2
+    )
     explanations = explain(models["pooled"], TEXTS, method="attention")
     np.testing.assert_allclose(np.concatenate([each.scores for each in explanations]), by_hand, rtol=1e-5)
     assert [each.scores.sum() for each in explanations] == pytest.approx([1, 1, 1])
@@ -84,7 +105,9 @@ def test_a_front_end_that_keeps_every_step_is_traced(models):
         expected = model.stack(model.front.convolution(model.embed(encoded.values), layout), layout).numpy()
     (layer,) = found.layers
     np.testing.assert_allclose(layer.hidden, expected, atol=1e-5)
-    np.testing.assert_allclose(found.running, models["unpooled"].predict_proba([text[: step + 1] for step in range(len(text))]), atol=1e-6)
+    np.testing.assert_allclose(
+        found.running, models["unpooled"].predict_proba([text[: step + 1] for step in range(len(text))]), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("shape", "is_traced"), [("cnn", False), ("pooled", False), ("unpooled", True)])
@@ -94,6 +117,8 @@ def test_a_report_shows_steps_only_where_there_are_such(models, rows, shape, is_
     model = models[shape]
     targets = np.array([model.encoder_.labels.index(label) for label in labels])
     predictions = Predictions(["row"] * len(texts), targets, model.predict_proba(texts))
-    evidence = collect_evidence(model, Examples(texts, labels, ["row"] * len(texts)), predictions, data="dna", progress=Progress(quiet=True))
+    evidence = collect_evidence(
+        model, Examples(texts, labels, ["row"] * len(texts)), predictions, data="dna", progress=Progress(quiet=True)
+    )
     sections = [section.id for section in explained_sections(evidence, Gallery())]
     assert ("trace" in sections) == is_traced and sections[0] == "examples" and sections[-1] == "mistakes"

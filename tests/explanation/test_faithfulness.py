@@ -17,7 +17,15 @@ SHARES = [0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 
 
 def explained(sequence, scores, *, method="given", label="yes"):
-    return Explanation(method, sequence, list(sequence), [(place, place + 1) for place in range(len(sequence))], np.array(scores, float), label, 0.5)
+    return Explanation(
+        method,
+        sequence,
+        list(sequence),
+        [(place, place + 1) for place in range(len(sequence))],
+        np.array(scores, float),
+        label,
+        0.5,
+    )
 
 
 def by_weight(sequence, sign=1.0):
@@ -49,7 +57,9 @@ def test_curves_equal_masking_one_share_at_a_time(make_linear):
     whole = deletion[0]
     assert found.comprehensiveness.value == pytest.approx(np.mean([whole - deletion[at] for at in erasers]), abs=1e-5)
     assert found.sufficiency.value == pytest.approx(np.mean([whole - keeping[at] for at in erasers]), abs=1e-5)
-    trapezoids = [(SHARES[at + 1] - SHARES[at]) * (deletion[at] + deletion[at + 1]) / 2 for at in range(len(SHARES) - 1)]
+    trapezoids = [
+        (SHARES[at + 1] - SHARES[at]) * (deletion[at] + deletion[at + 1]) / 2 for at in range(len(SHARES) - 1)
+    ]
     assert found.area.value == pytest.approx(whole - sum(trapezoids), abs=1e-5)
 
 
@@ -67,7 +77,9 @@ def test_random_curves_are_the_expected_ones(make_linear):
     few = SHARES.index(0.05)  # one step: an A or a C, each as likely
     one_a, one_c = (probability([2] * (10 - a) + [-1] * (9 + a) + [NEUTRAL]) for a in (1, 0))
     assert set(np.round(found.random_deletion[:, few], 4)) == {round(one_a, 4), round(one_c, 4)}
-    assert found.random_deletion[:, few].mean() == pytest.approx((one_a + one_c) / 2, abs=3 * abs(one_a - one_c) / 2 / 20)
+    assert found.random_deletion[:, few].mean() == pytest.approx(
+        (one_a + one_c) / 2, abs=3 * abs(one_a - one_c) / 2 / 20
+    )
 
 
 def test_the_true_ranking_is_better_than_random_and_its_inverse_worse(make_linear):
@@ -76,8 +88,13 @@ def test_the_true_ranking_is_better_than_random_and_its_inverse_worse(make_linea
     assert best.verdict == "better than" and worst.verdict == "worse than"
     assert best.comprehensiveness.interval[0] > 0 > best.sufficiency.interval[1]
     assert worst.comprehensiveness.interval[1] < 0 < worst.sufficiency.interval[0]
-    assert "The ranking by given is better than a random ranking: masking steps in its order lowers the probability" in best.sentence
-    assert f"(difference {best.area.difference:+.3f}, 95 % interval" in best.sentence and "12 sequences" in best.sentence
+    assert (
+        "The ranking by given is better than a random ranking: masking steps in its order lowers the probability"
+        in best.sentence
+    )
+    assert (
+        f"(difference {best.area.difference:+.3f}, 95 % interval" in best.sentence and "12 sequences" in best.sentence
+    )
 
 
 def test_the_inverse_ranking_keeps_what_the_true_one_masks(make_linear):
@@ -89,7 +106,10 @@ def test_the_inverse_ranking_keeps_what_the_true_one_masks(make_linear):
 
 def test_random_scores_are_told_apart_as_rarely_as_the_interval_says(make_linear):
     model, sequences, rng = make_linear(), draw_sequences(10), np.random.default_rng(1)
-    found = [measure(model, [explained(each, rng.random(len(each))) for each in sequences], rankings=3, seed=seed) for seed in range(40)]
+    found = [
+        measure(model, [explained(each, rng.random(len(each))) for each in sequences], rankings=3, seed=seed)
+        for seed in range(40)
+    ]
     told_apart = sum(each.verdict != "not told apart from" for each in found)
     assert told_apart <= 6  # 2 of 40 are expected; more than 6 come by chance in 1 of 300 runs
     assert np.mean([each.area.difference for each in found]) == pytest.approx(0, abs=0.003)
@@ -131,7 +151,9 @@ def test_the_interval_is_the_paired_t_tests(make_linear):
     for figure in (found.comprehensiveness, found.sufficiency, found.area):
         expected = ttest_rel(figure.each, figure.random_each).confidence_interval(0.95)
         assert figure.interval == pytest.approx((expected.low, expected.high))
-        assert figure.difference == pytest.approx(figure.value - figure.random) and figure.value == pytest.approx(figure.each.mean())
+        assert figure.difference == pytest.approx(figure.value - figure.random) and figure.value == pytest.approx(
+            figure.each.mean()
+        )
 
 
 def test_figures_of_a_sequence_do_not_depend_on_order_or_batch(make_linear):
@@ -139,7 +161,9 @@ def test_figures_of_a_sequence_do_not_depend_on_order_or_batch(make_linear):
     together, backwards = measure(model, explanations), measure(model, explanations[::-1])
     for name in ("comprehensiveness", "sufficiency", "area"):
         for kind in ("each", "random_each"):
-            alone = np.concatenate([getattr(getattr(measure(model, [explanation]), name), kind) for explanation in explanations])
+            alone = np.concatenate(
+                [getattr(getattr(measure(model, [explanation]), name), kind) for explanation in explanations]
+            )
             np.testing.assert_allclose(getattr(getattr(together, name), kind), alone, atol=1e-6)
             np.testing.assert_allclose(getattr(getattr(backwards, name), kind), alone[::-1], atol=1e-6)
 
@@ -148,7 +172,13 @@ def test_methods_meet_the_same_random_rankings_and_seeds_others(make_linear):
     model, sequences = make_linear(), draw_sequences(3)
     one, other = (measure(model, [by_weight(sequence, sign) for sequence in sequences]) for sign in (1, -1))
     np.testing.assert_array_equal(one.random_deletion, other.random_deletion)
-    assert np.abs(measure(model, [by_weight(sequence) for sequence in sequences], seed=1).random_deletion - one.random_deletion).max() > 1e-3
+    assert (
+        np.abs(
+            measure(model, [by_weight(sequence) for sequence in sequences], seed=1).random_deletion
+            - one.random_deletion
+        ).max()
+        > 1e-3
+    )
 
 
 def test_sequences_of_one_length_meet_different_random_rankings(make_linear):
@@ -160,7 +190,9 @@ def test_sequences_of_one_length_meet_different_random_rankings(make_linear):
 def test_a_series_is_masked_by_the_training_mean():
     rng = np.random.default_rng(0)
     series = [rng.normal(3, 2, size=(size, 2)) for size in rng.integers(2, 9, size=30)]
-    model = SequenceClassifier(cell="lstm", hidden_size=4, embedding_size=4, pooling="mean", dropout=0.5, max_epochs=2, patience=None)
+    model = SequenceClassifier(
+        cell="lstm", hidden_size=4, embedding_size=4, pooling="mean", dropout=0.5, max_epochs=2, patience=None
+    )
     model.fit(series, [int(each[:, 0].mean() > 3) for each in series])
     model.model_.train()  # dropout must not reach the answers
     explanations = explain(model, series[:5], method="occlusion", label=1)

@@ -20,7 +20,9 @@ def stacks(figure):
     (axes,) = figure.axes
     boxes = [patch.get_path().get_extents() for patch in axes.patches if isinstance(patch, PathPatch)]
     boxes = sorted((round((box.x0 + box.x1) / 2), box.y0, box.y1) for box in boxes)
-    return {at: (min(low for _, low, _ in stack), max(high for _, _, high in stack)) for at, stack in by_position(boxes)}
+    return {
+        at: (min(low for _, low, _ in stack), max(high for _, _, high in stack)) for at, stack in by_position(boxes)
+    }
 
 
 def by_position(boxes):
@@ -57,7 +59,11 @@ def test_logos_are_saved_without_a_trace_in_pyplot(motif, kind):
 
     before = plt.get_fignums()
     protein = Motif(PROTEIN, np.random.default_rng(0).integers(30, size=(12, 20)), [Place(0, 0, "+")] * 20, 1.0)
-    for figure in (plot_logo(motif), plot_logo(protein), plot_profile(np.random.default_rng(1).normal(size=(60, 4)), "ACGT")):
+    for figure in (
+        plot_logo(motif),
+        plot_logo(protein),
+        plot_profile(np.random.default_rng(1).normal(size=(60, 4)), "ACGT"),
+    ):
         file = io.BytesIO()
         figure.savefig(file, format=kind)
         assert len(file.getvalue()) > 1000

@@ -15,23 +15,43 @@ REVIEW = "A  <script>alert('x')</script> film,\n\tnot BAD & “good”  "
 def explain_words(text, scores=None):
     offsets = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
     tokens = [text[start:end].lower() for start, end in offsets]
-    return Explanation("occlusion", text, tokens, offsets, np.arange(len(tokens)) - 3.0 if scores is None else np.array(scores), "<b>pos</b>", 0.75)
+    return Explanation(
+        "occlusion",
+        text,
+        tokens,
+        offsets,
+        np.arange(len(tokens)) - 3.0 if scores is None else np.array(scores),
+        "<b>pos</b>",
+        0.75,
+    )
 
 
 def kmers(text, scores):
     offsets = [(start, start + 3) for start in range(len(text) - 2)]
-    return Explanation("occlusion", text, [text[start:end] for start, end in offsets], offsets, np.array(scores, float), "x", 0.5)
+    return Explanation(
+        "occlusion", text, [text[start:end] for start, end in offsets], offsets, np.array(scores, float), "x", 0.5
+    )
 
 
 def test_the_segments_are_the_text_as_it_was_given():
     parts = segments(explain_words(REVIEW))
     assert "".join(text for text, _ in parts) == REVIEW
-    assert [score for text, score in parts if text == "BAD"] == [explain_words(REVIEW).scores[explain_words(REVIEW).tokens.index("bad")]]
+    assert [score for text, score in parts if text == "BAD"] == [
+        explain_words(REVIEW).scores[explain_words(REVIEW).tokens.index("bad")]
+    ]
 
 
 def test_a_truncated_text_keeps_what_was_not_read():
     whole = explain_words("one two three")
-    cut = Explanation(whole.method, whole.sequence, ["one", "three"], [whole.offsets[0], whole.offsets[2]], np.array([1.0, 2.0]), "pos", 0.5)
+    cut = Explanation(
+        whole.method,
+        whole.sequence,
+        ["one", "three"],
+        [whole.offsets[0], whole.offsets[2]],
+        np.array([1.0, 2.0]),
+        "pos",
+        0.5,
+    )
     assert segments(cut) == [("one", 1.0), (" two ", None), ("three", 2.0)]
 
 
@@ -54,17 +74,23 @@ def test_overlapping_tokens_colour_each_character_by_their_mean():
 
 
 def test_a_list_of_events_is_joined_by_spaces():
-    given = Explanation("occlusion", ["open", "read"], ["open", "read"], [(0, 4), (5, 9)], np.array([1.0, -1.0]), "x", 0.5)
+    given = Explanation(
+        "occlusion", ["open", "read"], ["open", "read"], [(0, 4), (5, 9)], np.array([1.0, -1.0]), "x", 0.5
+    )
     assert segments(given) == [("open", 1.0), (" ", None), ("read", -1.0)]
 
 
 def test_a_series_shows_its_numbers():
-    given = Explanation("occlusion", np.array([[1.5], [2.0]]), ["1.5", "2"], [(0, 1), (1, 2)], np.array([1.0, -1.0]), "x", 0.5)
+    given = Explanation(
+        "occlusion", np.array([[1.5], [2.0]]), ["1.5", "2"], [(0, 1), (1, 2)], np.array([1.0, -1.0]), "x", 0.5
+    )
     assert segments(given) == [("1.5", 1.0), (" ", None), ("2", -1.0)]
 
 
 def test_a_series_of_several_numbers_a_step_shows_the_steps():
-    given = Explanation("occlusion", np.array([[1.5, 0], [2.0, 7]]), ["1.5 0", "2 7"], [(0, 1), (1, 2)], np.array([1.0, -1.0]), "x", 0.5)
+    given = Explanation(
+        "occlusion", np.array([[1.5, 0], [2.0, 7]]), ["1.5 0", "2 7"], [(0, 1), (1, 2)], np.array([1.0, -1.0]), "x", 0.5
+    )
     assert segments(given) == [("1", 1.0), (" ", None), ("2", -1.0)]
 
 

@@ -30,7 +30,10 @@ letter-probability matrix: alength= 4 w= 1 nsites= 1
 
 def test_a_file_is_as_the_specification_has_it(tmp_path):
     places = [Place(0, 3, "+"), Place(1, 5, "-"), Place(2, 0, "+")]
-    motifs = [Motif(DNA, np.array([[3, 0, 0, 0], [1, 1, 1, 0]]), places, 1.0), Motif(DNA, np.array([[0, 0, 0, 1]]), places[:1], 1.0)]
+    motifs = [
+        Motif(DNA, np.array([[3, 0, 0, 0], [1, 1, 1, 0]]), places, 1.0),
+        Motif(DNA, np.array([[0, 0, 0, 1]]), places[:1], 1.0),
+    ]
     write_meme(tmp_path / "motifs.meme", motifs, DNA, np.array([0.3, 0.2, 0.2, 0.3]))
     assert (tmp_path / "motifs.meme").read_text() == BY_HAND.replace("1 Ac", "1 Aa")
     write_meme(tmp_path / "motifs.meme", motifs[1:], DNA, np.array([0.3, 0.2, 0.2, 0.3]))
@@ -42,8 +45,14 @@ def test_proteins_are_read_back_without_strands(tmp_path):
     motif = Motif(PROTEIN, counts, [Place(0, 0, "+")] * 30, 1.0)
     write_meme(str(tmp_path / "motifs.meme"), [motif], PROTEIN, np.full(20, 0.05))
     lines = (tmp_path / "motifs.meme").read_text().splitlines()
-    head = next(number for number, line in enumerate(lines) if line.startswith("letter-probability matrix: alength= 20 w= 9 nsites= 30"))
-    np.testing.assert_allclose([[float(p) for p in line.split()] for line in lines[head + 1 : head + 10]], motif.probabilities, atol=5e-7)
+    head = next(
+        number
+        for number, line in enumerate(lines)
+        if line.startswith("letter-probability matrix: alength= 20 w= 9 nsites= 30")
+    )
+    np.testing.assert_allclose(
+        [[float(p) for p in line.split()] for line in lines[head + 1 : head + 10]], motif.probabilities, atol=5e-7
+    )
     assert not any(line.startswith("strands") for line in lines)
     assert f"ALPHABET= {PROTEIN}" in lines
 

@@ -22,7 +22,9 @@ DNA, PROTEIN = "ACGT", "ACDEFGHIKLMNPQRSTVWY"
 def explained(sequence, scores, *, label="yes", tokenizer="nucleotides"):
     """An explanation as `explain` gives it."""
     reader = make_tokenizer(tokenizer)
-    return Explanation("occlusion", sequence, reader.tokens(sequence), reader.offsets(sequence), np.asarray(scores, float), label, 0.9)
+    return Explanation(
+        "occlusion", sequence, reader.tokens(sequence), reader.offsets(sequence), np.asarray(scores, float), label, 0.9
+    )
 
 
 def planted(words, *, length=60, letters=DNA, seed=0, score=1.0, **arguments):
@@ -64,7 +66,9 @@ def test_both_strands_are_merged():
     forward = "+" if motif.consensus == "TGACCTTA" else "-"
     strands = [forward] * 40 + ["-" if forward == "+" else "+"] * 40
     assert motif.consensus in ("TGACCTTA", "TAAGGTCA")
-    assert sorted(motif.places) == [place._replace(strand=strand) for place, strand in zip(places, strands, strict=True)]
+    assert sorted(motif.places) == [
+        place._replace(strand=strand) for place, strand in zip(places, strands, strict=True)
+    ]
     assert motif.score == 8.0
 
 
@@ -72,7 +76,10 @@ def test_motifs_are_sorted_by_total_attribution():
     often, _ = planted(["TGACTCAT"] * 60, score=1.0)
     strong, _ = planted(["GGCATTCC"] * 30, score=3.0, seed=1)
     motifs = find_motifs(often + strong, DNA)
-    assert [(motif.consensus, motif.seqlets, motif.score) for motif in motifs] == [("GGCATTCC", 30, 24.0), ("TGACTCAT", 60, 8.0)]
+    assert [(motif.consensus, motif.seqlets, motif.score) for motif in motifs] == [
+        ("GGCATTCC", 30, 24.0),
+        ("TGACTCAT", 60, 8.0),
+    ]
     assert {place.sequence for place in motifs[0].places} == set(range(60, 90))
     assert len(find_motifs(often + strong, DNA, most=1)) == 1
 
@@ -198,7 +205,10 @@ def test_a_profile_needs_one_length():
 def test_what_is_planted_is_in_the_named_sets():
     for name, words in PLANTED.items():
         assert name in NAMED
-        assert all(any(word in sequence for sequence in load_dataset(DataConfig(name=name, train_size=8)).train.sequences) for word in words)
+        assert all(
+            any(word in sequence for sequence in load_dataset(DataConfig(name=name, train_size=8)).train.sequences)
+            for word in words
+        )
 
 
 def test_a_hand_set_models_heavy_letter_is_its_motif(make_linear):

@@ -8,7 +8,15 @@ from ostinato.explanation.seqlets import codes_of, find_seqlets
 
 
 def explained(sequence, scores):
-    return Explanation("occlusion", sequence, list(sequence), [(place, place + 1) for place in range(len(sequence))], np.asarray(scores, float), "yes", 0.9)
+    return Explanation(
+        "occlusion",
+        sequence,
+        list(sequence),
+        [(place, place + 1) for place in range(len(sequence))],
+        np.asarray(scores, float),
+        "yes",
+        0.9,
+    )
 
 
 def bump(start, height=1.0, length=40):
@@ -25,7 +33,9 @@ def test_one_in_twenty_may_be_chance_and_what_was_not_seen_counts_as_one(count, 
 
 def test_a_seqlet_is_the_highest_window_of_its_sequence_whatever_the_sequences_scale_and_brings_its_flanks():
     seqlets = find_seqlets([bump(10 + row % 3, 1 + row) for row in range(30)], "ACGT", 4)
-    assert dict(zip(seqlets.sequence.tolist(), seqlets.start.tolist(), strict=True)) == {row: 10 + row % 3 for row in range(30)}
+    assert dict(zip(seqlets.sequence.tolist(), seqlets.start.tolist(), strict=True)) == {
+        row: 10 + row % 3 for row in range(30)
+    }
     for row, start, codes, scores in zip(*seqlets, strict=True):
         np.testing.assert_array_equal(scores, [0] * 4 + [1 + row] * 4 + [0] * 4)
         np.testing.assert_array_equal(codes, np.arange(start - 4, start + 8) % 4)
@@ -35,7 +45,10 @@ def test_what_stands_out_most_comes_first():
     rng = np.random.default_rng(0)
     noise = [0.02 * row * rng.normal(size=40) for row in range(30)]
     seqlets = find_seqlets([explained("ACGT" * 10, bump(20).scores + each) for each in noise], "ACGT", 4)
-    heights = [seqlets.scores[at, 4:8].sum() / np.sqrt(np.mean((bump(20).scores + noise[row]) ** 2)) for at, row in enumerate(seqlets.sequence)]
+    heights = [
+        seqlets.scores[at, 4:8].sum() / np.sqrt(np.mean((bump(20).scores + noise[row]) ** 2))
+        for at, row in enumerate(seqlets.sequence)
+    ]
     assert len(heights) >= 20 and heights == sorted(heights, reverse=True)
 
 

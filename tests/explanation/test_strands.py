@@ -19,7 +19,9 @@ def test_reverse_complement_reads_the_other_strand(sequence, other):
 
 def test_agreement_compares_the_answers_for_both_strands(make_linear):
     model = make_linear()  # log-odds of yes: the mean of A 2, C −1, G 0.5, T 0
-    agreement = strand_agreement(model, ["AC", "c"])  # against GT, mean 0.25, yes as before; and G, 0.5, which is no more no
+    agreement = strand_agreement(
+        model, ["AC", "c"]
+    )  # against GT, mean 0.25, yes as before; and G, 0.5, which is no more no
     assert agreement.share == 0.5
     changes = [probability(0.5) - probability(0.25), probability(1) - probability(-0.5)]
     assert agreement.difference == pytest.approx(sum(changes) / 2, abs=1e-5)

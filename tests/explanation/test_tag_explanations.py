@@ -13,12 +13,25 @@ from ostinato.explanation.tag_faithfulness import measure_tags
 from ostinato.explanation.tagging import TAG_METHODS, explain_tag, neutral_vector
 from ostinato.nn import Layout
 
-WORDS = [["in", "Oslo", "we", "ate"], ["to", "Rome", "I", "went"], ["Ann", "saw", "Oslo"], ["Bob", "left", "New", "York"]]
+WORDS = [
+    ["in", "Oslo", "we", "ate"],
+    ["to", "Rome", "I", "went"],
+    ["Ann", "saw", "Oslo"],
+    ["Bob", "left", "New", "York"],
+]
 TAGS = [["O", "B-LOC", "O", "O"], ["O", "B-LOC", "O", "O"], ["B-PER", "O", "B-LOC"], ["B-PER", "O", "B-LOC", "I-LOC"]]
 
 
 def fit(tags=TAGS, **arguments):
-    small = {"embedding_size": 6, "hidden_size": 6, "max_epochs": 25, "patience": None, "lr": 3e-2, "batch_size": 4, "device": "cpu"}
+    small = {
+        "embedding_size": 6,
+        "hidden_size": 6,
+        "max_epochs": 25,
+        "patience": None,
+        "lr": 3e-2,
+        "batch_size": 4,
+        "device": "cpu",
+    }
     return SequenceTagger(**{**small, **arguments}).fit(WORDS * 2, tags * 2)
 
 
@@ -49,7 +62,9 @@ def test_occlusion_is_what_the_log_odds_lose_when_a_word_is_masked(tagger, token
     words, tag = WORDS[2], TAGS[2][token]
     found = explain_tag(tagger, words, token=token, tag=tag, method="occlusion")
     whole = odds(tagger, words, None, token, tag)
-    assert found.scores == pytest.approx([whole - odds(tagger, words, masked, token, tag) for masked in range(3)], abs=1e-3)
+    assert found.scores == pytest.approx(
+        [whole - odds(tagger, words, masked, token, tag) for masked in range(3)], abs=1e-3
+    )
     assert found.probability == pytest.approx(tagger.predict_proba([words])[0][token, tagger.encoder_.tags.index(tag)])
 
 
@@ -60,7 +75,9 @@ def test_integrated_gradients_add_up_to_the_difference(tagger):
         with torch.no_grad():
             neutral = neutral_vector(tagger).expand(len(found.words), -1)
             scores = tagger.model_.score(neutral, Layout(sentence.lengths))
-            p = tagger.model_.marginals(scores, sentence.lengths)[found.token, tagger.encoder_.tags.index(found.tag)].item()
+            p = tagger.model_.marginals(scores, sentence.lengths)[
+                found.token, tagger.encoder_.tags.index(found.tag)
+            ].item()
         difference = odds(tagger, found.words, None, found.token, found.tag) - np.log(p / (1 - p))
         assert found.scores.sum() == pytest.approx(difference, rel=0.02, abs=0.01)
 
@@ -69,7 +86,9 @@ def derivative_along_the_way(tagger, words, token, tag):
     """(x − neutral) · ∂F/∂x of each word, by autograd through the probability."""
     sentence, neutral = tagger.encoder_.encode(as_sentences([words], "sentence")), neutral_vector(tagger)
     x = tagger.model_.vectors(sentence).detach().requires_grad_()
-    p = tagger.model_.marginals(tagger.model_.score(x, Layout(sentence.lengths)), sentence.lengths)[token, tagger.encoder_.tags.index(tag)]
+    p = tagger.model_.marginals(tagger.model_.score(x, Layout(sentence.lengths)), sentence.lengths)[
+        token, tagger.encoder_.tags.index(tag)
+    ]
     (gradient,) = torch.autograd.grad(p.log() - (1 - p).log(), x)
     return ((x - neutral) * gradient).sum(dim=1).detach().numpy()
 
@@ -82,7 +101,9 @@ def test_gradient_x_input_is_the_derivative_along_the_way(tagger):
 @pytest.mark.parametrize(("token", "tag"), [(0, "O"), (2, "B-LOC"), (3, "E-LOC")])
 def test_gradient_x_input_keeps_to_the_constraints(constrained, token, tag):
     found = explain_tag(constrained, WORDS[3], token=token, tag=tag, method="gradient-x-input")
-    assert found.scores == pytest.approx(derivative_along_the_way(constrained, WORDS[3], token, tag), rel=1e-3, abs=1e-5)
+    assert found.scores == pytest.approx(
+        derivative_along_the_way(constrained, WORDS[3], token, tag), rel=1e-3, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("method", list(TAG_METHODS))
@@ -116,7 +137,15 @@ def test_sentence_without_an_entity_has_no_explanation(tagger):
 def test_a_masked_word_s_features_are_masked_with_it():
     X = [[("it", "a"), ("is", "b")], [("it", "b"), ("is", "a")]] * 4
     y = [["P", "Q"], ["Q", "P"]] * 4
-    small = {"embedding_size": 4, "hidden_size": 6, "max_epochs": 40, "patience": None, "lr": 3e-2, "batch_size": 4, "device": "cpu"}
+    small = {
+        "embedding_size": 4,
+        "hidden_size": 6,
+        "max_epochs": 40,
+        "patience": None,
+        "lr": 3e-2,
+        "batch_size": 4,
+        "device": "cpu",
+    }
     tagger = SequenceTagger(**small, feature_size=2).fit(X, y)
     found = explain_tag(tagger, X[0], token=1, method="occlusion")
     assert (found.words, found.tag, found.label) == (["it", "is"], "Q", "Q of is/b (word 2)")
@@ -158,7 +187,10 @@ def test_explaining_leaves_the_model_as_it_was(tagger):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "attention"}, "method 'attention' is not one that a tagger has: it has no pooling. Choose from: integrated-gradients, gradient-x-input"),
+        (
+            {"method": "attention"},
+            "method 'attention' is not one that a tagger has: it has no pooling. Choose from: integrated-gradients, gradient-x-input",
+        ),
         ({"method": "in-silico-mutagenesis"}, "its tokens are words"),
         ({"method": "oclusion"}, "Unknown method 'oclusion'. Did you mean 'occlusion'"),
         ({"token": 4}, r"token 4: the sentence has 4 words \(in Oslo we ate\). Choose from 0 to 3"),
@@ -225,7 +257,11 @@ def test_sentences_count_once_however_many_tags_are_explained(tagger):
 
 def test_word_alone_has_no_others_to_mask(tagger):
     measured = measure_tags(tagger, [explain_tag(tagger, ["Oslo"], token=0, method="occlusion")])
-    assert measured.n == 0 and "no other word" in measured.masking(0) and "No sentence has another word" in measured.sentence
+    assert (
+        measured.n == 0
+        and "no other word" in measured.masking(0)
+        and "No sentence has another word" in measured.sentence
+    )
     assert measured.to_dict()["lost"] is None
 
 

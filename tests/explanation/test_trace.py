@@ -22,7 +22,14 @@ SEQUENCE = "ACGTTGCAAATT"
 SHAPES = {
     "lstm, one direction": {"cell": "lstm", "pooling": "last"},
     "lstm, both": {"cell": "lstm", "bidirectional": True, "num_layers": 2, "pooling": ["last", "mean"]},
-    "gru, both": {"cell": "gru", "bidirectional": True, "num_layers": 3, "residual": True, "layer_norm": True, "pooling": ["attention", "max"]},
+    "gru, both": {
+        "cell": "gru",
+        "bidirectional": True,
+        "num_layers": 3,
+        "residual": True,
+        "layer_norm": True,
+        "pooling": ["attention", "max"],
+    },
     "gru with positions": {"cell": "gru", "num_layers": 2, "position": "sinusoidal", "pooling": "mean"},
     "rnn": {"cell": "rnn", "position": "learned", "pooling": "last"},
 }
@@ -34,7 +41,14 @@ def models():
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACGT"), size=size)) for size in rng.integers(5, 30, size=60)]
     labels = ["many" if text.count("A") * 4 > len(text) else "few" for text in texts]
-    sizes = {"embedding_size": 4, "hidden_size": 5, "tokenizer": "nucleotides", "max_epochs": 3, "lr": 0.02, "validation_fraction": 0.2}
+    sizes = {
+        "embedding_size": 4,
+        "hidden_size": 5,
+        "tokenizer": "nucleotides",
+        "max_epochs": 3,
+        "lr": 0.02,
+        "validation_fraction": 0.2,
+    }
     return {name: SequenceClassifier(**sizes, **shape).fit(texts, labels) for name, shape in SHAPES.items()}
 
 
@@ -141,11 +155,26 @@ def hand_made(answers, *, steps=None, tokens=None, hidden=None):
     running = np.array([[0.75, 0.25] if answer == "no" else [0.25, 0.75] for answer in answers])
     hidden = np.zeros((len(tokens), 2)) if hidden is None else hidden
     offsets = [(step, step + 1) for step in range(len(tokens))]
-    return Trace(" ".join(tokens), tokens, offsets, [LayerTrace(1, False, hidden, {})], ["no", "yes"], np.array(steps or range(len(answers))), running)
+    return Trace(
+        " ".join(tokens),
+        tokens,
+        offsets,
+        [LayerTrace(1, False, hidden, {})],
+        ["no", "yes"],
+        np.array(steps or range(len(answers))),
+        running,
+    )
 
 
 @pytest.mark.parametrize(
-    ("answers", "decided"), [(["yes"], 0), (["yes", "yes"], 0), (["no", "yes"], 1), (["yes", "no", "yes", "yes"], 2), (["yes", "yes", "no"], 2)]
+    ("answers", "decided"),
+    [
+        (["yes"], 0),
+        (["yes", "yes"], 0),
+        (["no", "yes"], 1),
+        (["yes", "no", "yes", "yes"], 2),
+        (["yes", "yes", "no"], 2),
+    ],
 )
 def test_it_decided_where_the_answer_stays(answers, decided):
     found = hand_made(answers)
@@ -157,7 +186,10 @@ def test_it_decided_where_the_answer_stays(answers, decided):
 def test_between_the_steps_asked_nothing_is_claimed():
     found = hand_made(["no", "yes", "yes"], steps=[0, 3, 6], tokens=list("abcdefg"))
     assert found.decided == 3
-    assert found.decision == "Decided by step 4 of 7 ('d'): from there on the answer is 'yes' at each of the 3 steps asked."
+    assert (
+        found.decision
+        == "Decided by step 4 of 7 ('d'): from there on the answer is 'yes' at each of the 3 steps asked."
+    )
 
 
 def test_of_a_long_sequence_256_prefixes_are_asked(models):
@@ -167,7 +199,9 @@ def test_of_a_long_sequence_256_prefixes_are_asked(models):
     assert set(np.diff(found.steps)) == {19, 20}  # 4999 / 255 = 19.6
     assert all(each.hidden.shape == (5000, 5) for each in found.layers)
     chosen = [0, 100, 255]
-    np.testing.assert_allclose(found.running[chosen], model.predict_proba([sequence[: found.steps[place] + 1] for place in chosen]), atol=1e-5)
+    np.testing.assert_allclose(
+        found.running[chosen], model.predict_proba([sequence[: found.steps[place] + 1] for place in chosen]), atol=1e-5
+    )
     assert len(trace_lines(found).plain.split("\n")) == 1 + 1 + 5000 + 1  # legend, heading, steps, decision
 
 
@@ -189,11 +223,15 @@ def test_one_token_and_unknown_tokens_alone_are_traced(models, shape, sequence):
 def test_a_series_is_traced_as_the_model_reads_it():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(6, 2)) for _ in range(40)]
-    model = SequenceClassifier(cell="gru", hidden_size=4, embedding_size=4, max_epochs=1, patience=None, max_length=4, truncate="tail")
+    model = SequenceClassifier(
+        cell="gru", hidden_size=4, embedding_size=4, max_epochs=1, patience=None, max_length=4, truncate="tail"
+    )
     model.fit(series, [int(each[:, 0].sum() > 0) for each in series])
     found = trace(model, series[0])
     assert found.tokens == [f"{a:g} {b:g}" for a, b in series[0][2:]]
-    np.testing.assert_allclose(found.running, model.predict_proba([series[0][2 : 3 + step] for step in range(4)]), atol=1e-6)
+    np.testing.assert_allclose(
+        found.running, model.predict_proba([series[0][2 : 3 + step] for step in range(4)]), atol=1e-6
+    )
     assert found.sequence is series[0]
 
 
@@ -209,7 +247,9 @@ def test_dropout_does_not_act(models):
     model = SequenceClassifier(hidden_size=4, dropout=0.9, max_epochs=1, patience=None).fit(["a b", "b a"], [0, 1])
     model.model_.train()
     first, second = (trace(model, "a b a") for _ in range(2))
-    assert np.array_equal(first.layers[0].hidden, second.layers[0].hidden) and np.array_equal(first.running, second.running)
+    assert np.array_equal(first.layers[0].hidden, second.layers[0].hidden) and np.array_equal(
+        first.running, second.running
+    )
 
 
 def test_a_trace_as_json_has_four_digits_and_the_means_of_each_step(models):
@@ -221,7 +261,14 @@ def test_a_trace_as_json_has_four_digits_and_the_means_of_each_step(models):
         np.testing.assert_allclose(layer["means"]["|h|"], np.abs(each.hidden).mean(1), rtol=5e-4)
         np.testing.assert_allclose(layer["means"]["f"], each.gates["f"].mean(1), rtol=5e-4)
         np.testing.assert_allclose(layer["gates"]["f"], each.gates["f"], rtol=5e-4)
-    assert max(len(repr(number).lstrip("-0.").replace(".", "").split("e")[0]) for step in told["layers"][0]["hidden"] for number in step) == 4
+    assert (
+        max(
+            len(repr(number).lstrip("-0.").replace(".", "").split("e")[0])
+            for step in told["layers"][0]["hidden"]
+            for number in step
+        )
+        == 4
+    )
 
 
 def test_a_line_tells_step_token_probability_answer_and_state():
@@ -240,9 +287,22 @@ def test_a_line_tells_step_token_probability_answer_and_state():
 def test_colours_tell_the_final_answer_from_others_and_the_states_sign():
     text = trace_lines(hand_made(["no", "yes"], hidden=np.array([[1.0, -1.0], [0.5, 0.0]])))
     no, yes = text.split("\n")[2:4]
-    styles = [[(line.plain[span.start : span.end].strip(), str(span.style)) for span in line.spans if span.style] for line in (no, yes)]
-    assert styles[0] == [("█▎    0.25", AGAINST), ("no", AGAINST), ("#", f"black on {FOR}"), ("=", f"black on {AGAINST}")]
-    assert styles[1] == [("███▊  0.75", FOR), ("yes", FOR), ("+", "black on #f2b080"), ("·", "black on #ffffff")]  # #f2b080: halfway to white
+    styles = [
+        [(line.plain[span.start : span.end].strip(), str(span.style)) for span in line.spans if span.style]
+        for line in (no, yes)
+    ]
+    assert styles[0] == [
+        ("█▎    0.25", AGAINST),
+        ("no", AGAINST),
+        ("#", f"black on {FOR}"),
+        ("=", f"black on {AGAINST}"),
+    ]
+    assert styles[1] == [
+        ("███▊  0.75", FOR),
+        ("yes", FOR),
+        ("+", "black on #f2b080"),
+        ("·", "black on #ffffff"),
+    ]  # #f2b080: halfway to white
 
 
 def test_many_units_are_averaged_in_groups():
@@ -254,7 +314,12 @@ def test_many_units_are_averaged_in_groups():
 
 
 def test_gates_are_told_as_their_means():
-    layer = LayerTrace(1, True, np.zeros((1, 2)), {"z": np.array([[0.25, 0.75]]), "n": np.array([[-0.5, -0.001]]), "r": np.array([[1.0, 1.0]])})
+    layer = LayerTrace(
+        1,
+        True,
+        np.zeros((1, 2)),
+        {"z": np.array([[0.25, 0.75]]), "n": np.array([[-0.5, -0.001]]), "r": np.array([[1.0, 1.0]])},
+    )
     told = Trace("a", ["a"], [(0, 1)], [layer], ["no"], np.array([0]), np.array([[1.0]]))
     heading, line = trace_lines(told).plain.split("\n")[1:3]
     assert heading.split()[4:7] == ["z", "n", "r"]

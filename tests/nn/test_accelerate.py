@@ -80,7 +80,12 @@ def test_every_plain_layer_is_swapped_in_place():
         ("cell", "GRUCell", True),
         ("unused", "RNN", True),
     ]
-    assert (type(model.encoder), type(model.decoder), type(model.cell), type(model.unused)) == (ours.LSTM, ours.GRU, ours.GRUCell, ours.RNN)
+    assert (type(model.encoder), type(model.decoder), type(model.cell), type(model.unused)) == (
+        ours.LSTM,
+        ours.GRU,
+        ours.GRUCell,
+        ours.RNN,
+    )
     assert model.again is model.decoder
     assert not model.decoder.training and model.encoder.training
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == before
@@ -129,7 +134,9 @@ def test_what_is_not_plainly_torch_nns_is_left_alone_with_the_reason():
 
     patched = nn.GRU(3, 4)
     patched.forward = lambda x: x
-    model = nn.ModuleList([Stranger(3, 4), patched, ours.LSTM(3, 4), nn.LSTM(3, 4, proj_size=2), nn.GRU(3, 4).double(), nn.RNNCell(3, 4)])
+    model = nn.ModuleList(
+        [Stranger(3, 4), patched, ours.LSTM(3, 4), nn.LSTM(3, 4, proj_size=2), nn.GRU(3, 4).double(), nn.RNNCell(3, 4)]
+    )
     stranger, replaced, already, projected, double, cell = swap(model).layers
     assert (type(model[0]), type(patched)) == (Stranger, nn.GRU)
     assert "subclass" in stranger.reason and "replaced on the object" in replaced.reason and "already" in already.reason
@@ -165,7 +172,10 @@ def test_each_layer_keeps_its_faster_engine(monkeypatch):
     model = nn.ModuleDict({"fast": nn.GRU(8, 6), "slow": nn.GRU(6, 4)})
     model.forward = lambda x: model["slow"](model["fast"](x)[0])[0]
     report = swap(model, torch.randn(5, 2, 8))
-    assert [(layer.engine, layer.is_swapped, layer.speed_up) for layer in report.layers] == [("native", True, 3.0), ("torch", False, 0.5)]
+    assert [(layer.engine, layer.is_swapped, layer.speed_up) for layer in report.layers] == [
+        ("native", True, 3.0),
+        ("torch", False, 0.5),
+    ]
     assert (type(model["fast"]), type(model["slow"])) == (ours.GRU, nn.GRU)
     assert "taken back" in report.layers[1].reason and report.proof.speed_up == 2.0
 
@@ -198,7 +208,9 @@ def test_a_wrong_answer_is_refused_and_everything_put_back(monkeypatch, quick):
 
     monkeypatch.setattr(ours.GRU, "forward", wrong)
     model = Tagger()
-    with pytest.raises(OstinatoError, match=r"differs from torch.nn by .* at most 1e-03 passes. All layers are torch.nn's again"):
+    with pytest.raises(
+        OstinatoError, match=r"differs from torch.nn by .* at most 1e-03 passes. All layers are torch.nn's again"
+    ):
         swap(model, ids())
     assert (type(model.encoder), type(model.decoder), type(model.unused)) == (nn.LSTM, nn.GRU, nn.RNN)
     with pytest.raises(OstinatoError, match="differs"):

@@ -48,7 +48,9 @@ def test_gru_keeps_the_old_state_where_z_is_one():
 
 def test_gru_applies_r_after_the_recurrent_product():
     # r = 1/2 and z = 1/2 from zero sums; n = tanh(r · (W_hn h + b_hn)) = tanh(0.5 · (2 · 0.5 + 1))
-    weights = Weights(torch.zeros(3, 1), torch.tensor([[0.0], [0.0], [2.0]]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0]))
+    weights = Weights(
+        torch.zeros(3, 1), torch.tensor([[0.0], [0.0], [2.0]]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0])
+    )
     (h,) = CELLS["gru"].step(torch.zeros(1, 1), (torch.tensor([[0.5]]),), weights)
     assert h.item() == pytest.approx(0.5 * math.tanh(1.0) + 0.5 * 0.5)
 
@@ -63,15 +65,30 @@ def test_lstm_gates_stand_in_the_order_i_f_g_o():
 
 def test_lstm_gates_are_the_activations_of_their_sums():
     # x = 1, h = 0.5: the sums are w_ih · 1 + b_ih + w_hh · 0.5 + b_hh
-    weights = Weights(torch.tensor([[1.0], [2.0], [3.0], [4.0]]), torch.tensor([[2.0], [-2.0], [4.0], [-4.0]]), torch.full((4,), 0.25), torch.full((4,), -0.5))
+    weights = Weights(
+        torch.tensor([[1.0], [2.0], [3.0], [4.0]]),
+        torch.tensor([[2.0], [-2.0], [4.0], [-4.0]]),
+        torch.full((4,), 0.25),
+        torch.full((4,), -0.5),
+    )
     gates = CELLS["lstm"].activations(torch.ones(1, 1), torch.full((1, 1), 0.5), weights)
-    expected = {"i": 1 / (1 + math.exp(-1.75)), "f": 1 / (1 + math.exp(-0.75)), "g": math.tanh(4.75), "o": 1 / (1 + math.exp(-1.75))}
+    expected = {
+        "i": 1 / (1 + math.exp(-1.75)),
+        "f": 1 / (1 + math.exp(-0.75)),
+        "g": math.tanh(4.75),
+        "o": 1 / (1 + math.exp(-1.75)),
+    }
     assert {name: gate.item() for name, gate in gates.items()} == pytest.approx(expected)
 
 
 def test_gru_gates_are_the_activations_of_their_sums():
     # x = 1, h = 0.5: r of 1 + 1, z of 2 − 1, and n of −3 + r · (2 + 0.5)
-    weights = Weights(torch.tensor([[1.0], [2.0], [-3.0]]), torch.tensor([[2.0], [-2.0], [4.0]]), torch.zeros(3), torch.tensor([0.0, 0.0, 0.5]))
+    weights = Weights(
+        torch.tensor([[1.0], [2.0], [-3.0]]),
+        torch.tensor([[2.0], [-2.0], [4.0]]),
+        torch.zeros(3),
+        torch.tensor([0.0, 0.0, 0.5]),
+    )
     gates = CELLS["gru"].activations(torch.ones(1, 1), torch.full((1, 1), 0.5), weights)
     r = 1 / (1 + math.exp(-2.0))
     expected = {"r": r, "z": 1 / (1 + math.exp(-1.0)), "n": math.tanh(-3.0 + r * 2.5)}
@@ -84,9 +101,15 @@ def test_rnns_have_no_gates():
 
 def test_mingru_mixes_the_state_and_a_positive_candidate():
     # x = 1, h = 0.5: z = σ(1 − 1) = 1/2; n = g(0.5) = 1 and g(−2) = σ(−2)
-    (h,) = CELLS["mingru"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), ScanWeights(torch.tensor([[1.0], [0.5]]), torch.tensor([-1.0, 0.0])))
+    (h,) = CELLS["mingru"].step(
+        torch.ones(1, 1), (torch.tensor([[0.5]]),), ScanWeights(torch.tensor([[1.0], [0.5]]), torch.tensor([-1.0, 0.0]))
+    )
     assert h.item() == pytest.approx(0.5 * 0.5 + 0.5 * 1.0)
-    (h,) = CELLS["mingru"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), ScanWeights(torch.tensor([[1.0], [-2.0]]), torch.tensor([-1.0, 0.0])))
+    (h,) = CELLS["mingru"].step(
+        torch.ones(1, 1),
+        (torch.tensor([[0.5]]),),
+        ScanWeights(torch.tensor([[1.0], [-2.0]]), torch.tensor([-1.0, 0.0])),
+    )
     assert h.item() == pytest.approx(0.5 * 0.5 + 0.5 / (1 + math.exp(2.0)))
 
 
@@ -98,7 +121,9 @@ def test_minlstm_gates_are_shares_of_their_sum():
 
 
 def test_minlstm_gates_are_numbers_where_both_vanish():
-    gates = CELLS["minlstm"].activations(torch.ones(1, 1), torch.zeros(1, 1), ScanWeights(torch.zeros(3, 1), torch.tensor([-200.0, -200.0, 0.0])))
+    gates = CELLS["minlstm"].activations(
+        torch.ones(1, 1), torch.zeros(1, 1), ScanWeights(torch.zeros(3, 1), torch.tensor([-200.0, -200.0, 0.0]))
+    )
     assert {name: gate.item() for name, gate in gates.items()} == pytest.approx({"f": 0.5, "i": 0.5, "n": 0.5})
 
 
@@ -113,9 +138,15 @@ def test_lnlstm_equals_its_equations_by_torchs_layer_norm():
     weights = NormWeights(*(torch.randn(shape) for shape in CELLS["lnlstm"].shapes(3, 4).values()))
 
     def norm(values, gain, bias=0.0):
-        return (values - values.mean(1, keepdim=True)) / torch.sqrt(values.var(1, unbiased=False, keepdim=True) + 1e-5) * gain + bias
+        return (values - values.mean(1, keepdim=True)) / torch.sqrt(
+            values.var(1, unbiased=False, keepdim=True) + 1e-5
+        ) * gain + bias
 
-    sums = norm(x @ weights.weight_ih.T, weights.gain_ih) + norm(h @ weights.weight_hh.T, weights.gain_hh) + weights.bias_ih
+    sums = (
+        norm(x @ weights.weight_ih.T, weights.gain_ih)
+        + norm(h @ weights.weight_hh.T, weights.gain_hh)
+        + weights.bias_ih
+    )
     i, f, g, o = sums.chunk(4, dim=1)
     expected_c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     expected_h = torch.sigmoid(o) * torch.tanh(norm(expected_c, weights.gain_c, weights.bias_c))

@@ -23,7 +23,9 @@ def by_torch(features, word):
     characters = features.embedding.weight[torch.tensor(word)]  # (T, D)
     if isinstance(features.encoder, RecurrentLayer):
         peer = nn.LSTM(features.encoder.input_size, features.encoder.hidden_size, bidirectional=True)
-        states = torch.func.functional_call(peer, dict(features.encoder.named_parameters()), characters.unsqueeze(1))[1][0]
+        states = torch.func.functional_call(peer, dict(features.encoder.named_parameters()), characters.unsqueeze(1))[
+            1
+        ][0]
         return states.flatten()
     h = F.conv1d(F.pad(characters.T.unsqueeze(0), (1, 1)), features.encoder.weight, features.encoder.bias)
     return h.squeeze(0).relu().amax(1)
@@ -37,7 +39,9 @@ def test_tokens_have_the_features_of_their_words_forward_and_backward(kind):
     assert outputs.shape == (len(OCCURRENCES), features.output_size)
     torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-6)
     weight = torch.randn_like(expected)
-    ours, theirs = (torch.autograd.grad((each * weight).sum(), list(features.parameters())) for each in (outputs, expected))
+    ours, theirs = (
+        torch.autograd.grad((each * weight).sum(), list(features.parameters())) for each in (outputs, expected)
+    )
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 

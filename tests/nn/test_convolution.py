@@ -28,19 +28,25 @@ def by_conv1d(layer, sequence):
     sizes=st.tuples(st.integers(1, 7), st.integers(1, 40)),
     gradient=st.booleans(),
 )
-def test_convolution_equals_conv1d_of_each_sequence_forward_and_backward(lengths, kernel_size, centred, sizes, gradient):
+def test_convolution_equals_conv1d_of_each_sequence_forward_and_backward(
+    lengths, kernel_size, centred, sizes, gradient
+):
     layer = Convolution(*sizes, kernel_size=kernel_size, centred=centred and kernel_size % 2 == 1)
     nn.init.normal_(layer.bias)
     values = torch.randn(sum(lengths), sizes[0], requires_grad=gradient)
     theirs = values.detach().clone().requires_grad_(gradient)
     with torch.set_grad_enabled(gradient):
         outputs = layer(values, Layout(torch.tensor(lengths, dtype=torch.int64)))
-        expected = torch.cat([outputs.new_empty(0, sizes[1]), *(by_conv1d(layer, each) for each in theirs.split(lengths) if len(each))])
+        expected = torch.cat(
+            [outputs.new_empty(0, sizes[1]), *(by_conv1d(layer, each) for each in theirs.split(lengths) if len(each))]
+        )
     torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-5)
     if gradient and sum(lengths):
         weight = torch.randn_like(expected)
         ours = torch.autograd.grad((outputs * weight).sum(), [values, layer.weight, layer.bias])
-        for one, other in zip(ours, torch.autograd.grad((expected * weight).sum(), [theirs, layer.weight, layer.bias]), strict=True):
+        for one, other in zip(
+            ours, torch.autograd.grad((expected * weight).sum(), [theirs, layer.weight, layer.bias]), strict=True
+        ):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
@@ -130,7 +136,10 @@ def test_weights_keep_the_size_of_values_through_relu():
 
 
 def test_residual_adds_the_input_from_the_second_layer_on():
-    plain, residual = (ConvolutionStack(4, 8, kernel_size=3, centred=True, num_layers=2, residual=residual) for residual in (False, True))
+    plain, residual = (
+        ConvolutionStack(4, 8, kernel_size=3, centred=True, num_layers=2, residual=residual)
+        for residual in (False, True)
+    )
     residual.load_state_dict(plain.state_dict())
     values, layout = torch.randn(sum(LENGTHS), 4), Layout(torch.tensor(LENGTHS))
     first = plain.layers[0](values, layout)
@@ -160,11 +169,18 @@ def test_front_end_keeps_the_largest_of_each_pool_steps(pool):
     layout = Layout(torch.tensor(LENGTHS))
     values = torch.randn(sum(LENGTHS), 3, requires_grad=True)
     pooled, steps = front(values, layout)
-    parts = [part.amax(0) for each in front.convolution(values, layout).split(LENGTHS) if len(each) for part in each.split(pool)]
+    parts = [
+        part.amax(0)
+        for each in front.convolution(values, layout).split(LENGTHS)
+        if len(each)
+        for part in each.split(pool)
+    ]
     torch.testing.assert_close(pooled, torch.stack(parts))
     assert steps.lengths.tolist() == [-(-length // pool) for length in LENGTHS]
     weight = torch.randn_like(pooled)
-    ours, theirs = (torch.autograd.grad((outputs * weight).sum(), values)[0] for outputs in (pooled, torch.stack(parts)))
+    ours, theirs = (
+        torch.autograd.grad((outputs * weight).sum(), values)[0] for outputs in (pooled, torch.stack(parts))
+    )
     torch.testing.assert_close(ours, theirs)
 
 

@@ -11,7 +11,9 @@ from ostinato.nn import CRFConstraints, Layout, LinearChainCRF, use_engine
 
 LENGTHS = [3, 0, 1, 5, 2]
 # as tags O, B, I of one kind: I follows B or I only, and does not begin a sequence
-IOB = CRFConstraints(torch.tensor([1, 1, 0]).bool(), torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 1]]).bool(), torch.ones(3).bool())
+IOB = CRFConstraints(
+    torch.tensor([1, 1, 0]).bool(), torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 1]]).bool(), torch.ones(3).bool()
+)
 
 
 @pytest.fixture(autouse=True, params=["reference", "auto"])
@@ -26,7 +28,10 @@ def make(num_tags, allowed=None, lengths=LENGTHS, dtype=torch.float64, scale=1.0
     with torch.no_grad():
         for parameter in crf.parameters():
             parameter.normal_()
-    emissions, layout = torch.randn(sum(lengths), num_tags, dtype=dtype) * scale, Layout(torch.tensor(lengths, dtype=torch.int64))
+    emissions, layout = (
+        torch.randn(sum(lengths), num_tags, dtype=dtype) * scale,
+        Layout(torch.tensor(lengths, dtype=torch.int64)),
+    )
     return crf, emissions, crf.decode(torch.randn_like(emissions), layout), layout
 
 
@@ -37,7 +42,9 @@ def paths(crf, emissions) -> tuple[Tensor, Tensor]:
         start, transitions, end = crf.allowed
         found = found[start[found[:, 0]] & transitions[found[:, :-1], found[:, 1:]].all(1) & end[found[:, -1]]]
     steps = emissions[torch.arange(len(emissions)), found].sum(1)
-    return found, crf.start[found[:, 0]] + crf.transitions[found[:, :-1], found[:, 1:]].sum(1) + crf.end[found[:, -1]] + steps
+    return found, crf.start[found[:, 0]] + crf.transitions[found[:, :-1], found[:, 1:]].sum(1) + crf.end[
+        found[:, -1]
+    ] + steps
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -45,8 +52,14 @@ def paths(crf, emissions) -> tuple[Tensor, Tensor]:
 def test_likelihood_marginals_and_best_tags_are_those_of_all_paths(num_tags, allowed, dtype):
     crf, emissions, tags, layout = make(num_tags, allowed, dtype=dtype)
     with torch.no_grad():
-        likelihood, marginals, best = crf.log_likelihood(emissions, tags, layout), crf.marginals(emissions, layout), crf.decode(emissions, layout)
-    for b, (e, y, found, p) in enumerate(zip(*(part.split(LENGTHS) for part in (emissions, tags, best, marginals)), strict=True)):
+        likelihood, marginals, best = (
+            crf.log_likelihood(emissions, tags, layout),
+            crf.marginals(emissions, layout),
+            crf.decode(emissions, layout),
+        )
+    for b, (e, y, found, p) in enumerate(
+        zip(*(part.split(LENGTHS) for part in (emissions, tags, best, marginals)), strict=True)
+    ):
         if len(e) == 0:
             assert likelihood[b] == 0
             continue
@@ -159,7 +172,9 @@ def test_scores_of_a_long_sequence_keep_their_digits():
     with torch.no_grad():
         likelihood, marginals = crf.log_likelihood(emissions, tags, layout), crf.marginals(emissions, layout)
         exact = crf.double()
-        torch.testing.assert_close(likelihood.double(), exact.log_likelihood(emissions.double(), tags, layout), rtol=2e-6, atol=0)
+        torch.testing.assert_close(
+            likelihood.double(), exact.log_likelihood(emissions.double(), tags, layout), rtol=2e-6, atol=0
+        )
         torch.testing.assert_close(marginals.double(), exact.marginals(emissions.double(), layout), rtol=0, atol=2e-5)
 
 
@@ -184,7 +199,9 @@ def test_what_does_not_fit_is_refused(emissions, tags, said):
 
 
 def test_a_length_that_the_constraints_leave_no_tags_for_is_refused():
-    pairs = CRFConstraints(torch.tensor([True, False]), torch.tensor([[False, True], [True, False]]), torch.tensor([False, True]))
+    pairs = CRFConstraints(
+        torch.tensor([True, False]), torch.tensor([[False, True], [True, False]]), torch.tensor([False, True])
+    )
     crf = LinearChainCRF(2, allowed=pairs)  # 0 1 0 1 …: even lengths only
     assert crf.decode(torch.zeros(6, 2), Layout(torch.tensor([4, 2]))).tolist() == [0, 1, 0, 1, 0, 1]
     with pytest.raises(ValueError, match="no tags for a sequence of length 5"):
@@ -192,8 +209,12 @@ def test_a_length_that_the_constraints_leave_no_tags_for_is_refused():
 
 
 def test_unfit_constraints_are_refused():
-    with pytest.raises(ConfigError, match=r"allowed.transitions has shape \(3, 3\) and dtype torch.bool. Expected \(4, 4\)"):
-        LinearChainCRF(4, allowed=CRFConstraints(torch.ones(4, dtype=torch.bool), IOB.transitions, torch.ones(4, dtype=torch.bool)))
+    with pytest.raises(
+        ConfigError, match=r"allowed.transitions has shape \(3, 3\) and dtype torch.bool. Expected \(4, 4\)"
+    ):
+        LinearChainCRF(
+            4, allowed=CRFConstraints(torch.ones(4, dtype=torch.bool), IOB.transitions, torch.ones(4, dtype=torch.bool))
+        )
     with pytest.raises(ConfigError, match=r"allowed.end has shape \(3,\) and dtype torch.float32"):
         LinearChainCRF(3, allowed=IOB._replace(end=torch.ones(3)))
     with pytest.raises(ConfigError, match="num_tags 0"):

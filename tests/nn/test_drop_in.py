@@ -64,7 +64,9 @@ def results(module, x, hx, arrange=lambda x: x, **options):
     outputs = tensors_of(module(arrange(x), hx, **options))
     torch.manual_seed(4)
     leaves = [x, *leaves, *module.parameters()]
-    loss = sum((output * torch.randn(output.shape)).sum() for output in outputs) + sum(leaf.sum() for leaf in leaves) * 0  # no gradient is zero
+    loss = (
+        sum((output * torch.randn(output.shape)).sum() for output in outputs) + sum(leaf.sum() for leaf in leaves) * 0
+    )  # no gradient is zero
     return [*outputs, *torch.autograd.grad(loss, leaves)]
 
 
@@ -75,7 +77,14 @@ def assert_same(mine, theirs):
 
 
 @checks
-@given(st.sampled_from(LAYERS), layers, st.sampled_from(["padded", "unbatched", "sorted", "unsorted"]), st.booleans(), st.sampled_from(ENGINES), st.randoms())
+@given(
+    st.sampled_from(LAYERS),
+    layers,
+    st.sampled_from(["padded", "unbatched", "sorted", "unsorted"]),
+    st.booleans(),
+    st.sampled_from(ENGINES),
+    st.randoms(),
+)
 def test_layers_equal_torch_nn_forward_and_backward(kind, options, form, with_hx, engine, random):
     peer, layer = pair(kind, D, H, **options)
     lengths = torch.tensor([random.randint(1, T) for _ in range(B)])
@@ -85,7 +94,11 @@ def test_layers_equal_torch_nn_forward_and_backward(kind, options, form, with_hx
     hx = start(kind, rows(layer), *([] if form == "unbatched" else [B]), H) if with_hx else None
 
     def arrange(x):
-        return pack_padded_sequence(x, lengths, layer.batch_first, enforce_sorted=form == "sorted") if "sorted" in form else x
+        return (
+            pack_padded_sequence(x, lengths, layer.batch_first, enforce_sorted=form == "sorted")
+            if "sorted" in form
+            else x
+        )
 
     with use_engine(engine):
         mine = results(layer, x, hx, arrange)
@@ -93,7 +106,13 @@ def test_layers_equal_torch_nn_forward_and_backward(kind, options, form, with_hx
 
 
 @checks
-@given(st.sampled_from(LAYERS), layers, st.lists(st.integers(0, T), min_size=1, max_size=5), st.booleans(), st.sampled_from(ENGINES))
+@given(
+    st.sampled_from(LAYERS),
+    layers,
+    st.lists(st.integers(0, T), min_size=1, max_size=5),
+    st.booleans(),
+    st.sampled_from(ENGINES),
+)
 def test_lengths_mean_each_sequence_alone(kind, options, lengths, with_hx, engine):
     peer, layer = pair(kind, D, H, **{**options, "dropout": 0.0})
     batch_dim = 0 if layer.batch_first else 1
@@ -135,7 +154,10 @@ def test_what_padding_holds_is_never_read(kind, engine):
         assert_same(results(layer, broken, None, lengths=[2, T, 0]), results(layer, x, None, lengths=[2, T, 0]))
 
 
-@pytest.mark.parametrize("lengths", [[3, 0, 6], torch.tensor([3, 0, 6], dtype=torch.int32), torch.tensor([3, 0, 6], dtype=torch.uint8), (3, 0, 6)])
+@pytest.mark.parametrize(
+    "lengths",
+    [[3, 0, 6], torch.tensor([3, 0, 6], dtype=torch.int32), torch.tensor([3, 0, 6], dtype=torch.uint8), (3, 0, 6)],
+)
 def test_lengths_are_taken_in_any_integer_form(lengths):
     layer, x = ours.GRU(D, H, batch_first=True), torch.randn(3, T, D)
     assert torch.equal(layer(x, lengths=lengths)[0], layer(x, lengths=torch.tensor([3, 0, 6]))[0])
@@ -177,7 +199,14 @@ def test_batches_without_a_sequence_or_a_step_keep_their_shapes(engine):
 
 
 @checks
-@given(st.sampled_from(CELLS), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(["tanh", "relu"]), st.sampled_from(["auto", *ENGINES]))
+@given(
+    st.sampled_from(CELLS),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["tanh", "relu"]),
+    st.sampled_from(["auto", *ENGINES]),
+)
 def test_cells_equal_torch_nn_forward_and_backward(kind, bias, batched, with_hx, nonlinearity, engine):
     peer, cell = pair(kind, D, H, bias=bias, **({"nonlinearity": nonlinearity} if kind == "RNNCell" else {}))
     batch = [B] if batched else []
@@ -194,15 +223,28 @@ def test_relu_layer_equals_torch_nn():
 
 
 def calls_without_hx():
-    return [torch.randn(D), torch.randn(2, 3, T, D), torch.randn(T, B, D + 1), torch.randn(T, B, D).double(), torch.randn(0, B, D)]
+    return [
+        torch.randn(D),
+        torch.randn(2, 3, T, D),
+        torch.randn(T, B, D + 1),
+        torch.randn(T, B, D).double(),
+        torch.randn(0, B, D),
+    ]
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_torch_nn_says_itself_what_is_wrong_with_a_call(kind):
     peer, layer = pair(kind, D, H, num_layers=2)
     wrong = [(x,) for x in calls_without_hx()]
-    wrong += [(torch.randn(T, B, D), start(kind, 2, B + 1, H)), (torch.randn(T, B, D), start(kind, 2, H)), (torch.randn(T, D), start(kind, 2, 1, H))]
-    wrong += [(PackedSequence(torch.randn(3, D + 1), torch.tensor([2, 1])),), (PackedSequence(torch.randn(1, 3, D), torch.tensor([1])),)]
+    wrong += [
+        (torch.randn(T, B, D), start(kind, 2, B + 1, H)),
+        (torch.randn(T, B, D), start(kind, 2, H)),
+        (torch.randn(T, D), start(kind, 2, 1, H)),
+    ]
+    wrong += [
+        (PackedSequence(torch.randn(3, D + 1), torch.tensor([2, 1])),),
+        (PackedSequence(torch.randn(1, 3, D), torch.tensor([1])),),
+    ]
     for call in wrong:
         with pytest.raises((ValueError, RuntimeError)) as theirs:
             peer(*call)
@@ -214,7 +256,12 @@ def test_torch_nn_says_itself_what_is_wrong_with_a_call(kind):
 @pytest.mark.parametrize("kind", CELLS)
 def test_torch_nn_says_itself_what_is_wrong_with_a_cell(kind):
     peer, cell = pair(kind, D, H)
-    for call in [(torch.randn(1, B, D),), (torch.randn(B, D + 1),), (torch.randn(B, D), start(kind, B + 1, H)), (torch.randn(B, D), start(kind, B, H + 1))]:
+    for call in [
+        (torch.randn(1, B, D),),
+        (torch.randn(B, D + 1),),
+        (torch.randn(B, D), start(kind, B + 1, H)),
+        (torch.randn(B, D), start(kind, B, H + 1)),
+    ]:
         with pytest.raises((ValueError, RuntimeError)) as theirs:
             peer(*call)
         with pytest.raises(theirs.type) as mine:
@@ -260,7 +307,9 @@ def test_weights_are_read_at_each_call():
     peer, layer = pair("LSTM", D, H)
     x = torch.randn(T, B, D)
     doubled = {name: 2 * parameter for name, parameter in layer.named_parameters()}
-    torch.testing.assert_close(torch.func.functional_call(layer, doubled, x)[0], torch.func.functional_call(peer, doubled, x)[0])
+    torch.testing.assert_close(
+        torch.func.functional_call(layer, doubled, x)[0], torch.func.functional_call(peer, doubled, x)[0]
+    )
     for module in (layer, peer):
         nn.utils.parametrizations.weight_norm(module, "weight_hh_l0")
     with torch.no_grad():

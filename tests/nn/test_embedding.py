@@ -17,7 +17,9 @@ def test_positions_start_anew_in_every_sequence(kind):
 
 def test_sinusoidal_values_are_the_paper_s():
     added = PositionEmbedding(5, kind="sinusoidal", num_positions=1)(torch.zeros(3, 5), Layout(torch.tensor([3])))
-    expected = [[wave(t / 10_000 ** (2 * pair / 5)) for pair in range(3) for wave in (math.sin, math.cos)][:5] for t in range(3)]
+    expected = [
+        [wave(t / 10_000 ** (2 * pair / 5)) for pair in range(3) for wave in (math.sin, math.cos)][:5] for t in range(3)
+    ]
     torch.testing.assert_close(added, torch.tensor(expected))
 
 

@@ -50,7 +50,9 @@ def test_layer_equals_torch_nn_forward_and_backward(cell, bidirectional, engine,
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_answer_depends_on_the_sequence_alone(engine):
-    stack = RecurrentStack(4, 8, cell="gru", num_layers=2, bidirectional=True, residual=True, layer_norm=True, engine=engine)
+    stack = RecurrentStack(
+        4, 8, cell="gru", num_layers=2, bidirectional=True, residual=True, layer_norm=True, engine=engine
+    )
     values, layout = ragged(LENGTHS, 4)
     together = stack(values, layout).split(LENGTHS.tolist())
     for sequence, expected in zip(values.split(LENGTHS.tolist()), together, strict=True):
@@ -62,14 +64,18 @@ def test_answer_depends_on_the_sequence_alone(engine):
 def test_empty_sequences_and_empty_batches_pass(engine):
     layer = RecurrentLayer(3, 4, cell="lstm", bidirectional=True, engine=engine)
     values = torch.randn(5, 3)
-    torch.testing.assert_close(layer(values, Layout(torch.tensor([0, 2, 0, 3]))), layer(values, Layout(torch.tensor([2, 3]))))
+    torch.testing.assert_close(
+        layer(values, Layout(torch.tensor([0, 2, 0, 3]))), layer(values, Layout(torch.tensor([2, 3])))
+    )
     assert layer(values[:0], Layout(torch.tensor([0, 0]))).shape == (0, 8)
     assert layer(values[:0], Layout(torch.tensor([], dtype=torch.int64))).shape == (0, 8)
 
 
 def test_native_engine_says_what_it_cannot_serve():
     layer = RecurrentLayer(3, 4, cell="lstm", engine="native").double()
-    with pytest.raises(ConfigError, match="cannot serve this layer: it computes in float32, and this is float64.*engine='auto'"):
+    with pytest.raises(
+        ConfigError, match="cannot serve this layer: it computes in float32, and this is float64.*engine='auto'"
+    ):
         layer(*ragged(LENGTHS, 3, torch.float64))
 
 
@@ -267,7 +273,9 @@ def test_the_papers_parallel_form_in_logarithms_equals_the_step_loop(cell):
     decay = log_a.cumsum(0)  # Heinsen (2023), arXiv:2311.06281
     parallel = torch.exp(decay + torch.logcumsumexp(log_b - decay, 0))
     torch.testing.assert_close(layer(values, layout), parallel, rtol=1e-10, atol=1e-12)
-    gradients = [torch.autograd.grad(outputs.sin().sum(), [*layer.parameters()]) for outputs in (layer(values, layout), parallel)]
+    gradients = [
+        torch.autograd.grad(outputs.sin().sum(), [*layer.parameters()]) for outputs in (layer(values, layout), parallel)
+    ]
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
 
 
@@ -308,10 +316,14 @@ def test_a_cell_without_a_kernel_says_so():
         RecurrentLayer(2, 4, cell="lnlstm", engine="native")(*ragged(LENGTHS, 2))
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # said by torch's compiler to itself (PyTorch 2.13),
+@pytest.mark.filterwarnings(
+    "ignore:.*should not be instantiated:DeprecationWarning"
+)  # said by torch's compiler to itself (PyTorch 2.13),
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # as is this
 @pytest.mark.parametrize("cell", MORE)
 def test_further_cells_stack_and_compile(cell):
     stack = RecurrentStack(4, 6, cell=cell, num_layers=2, bidirectional=True, residual=True, layer_norm=True)
     values, layout = ragged(LENGTHS, 4)
-    torch.testing.assert_close(torch.compile(stack, backend="eager")(values, layout), stack(values, layout), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        torch.compile(stack, backend="eager")(values, layout), stack(values, layout), rtol=1e-4, atol=1e-5
+    )

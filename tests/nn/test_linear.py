@@ -10,7 +10,13 @@ from ostinato.nn import Linear, use_engine
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.integers(0, 210), size=st.integers(1, 150), out=st.integers(1, 90), bias=st.booleans(), seed=st.integers(0, 99))
+@given(
+    rows=st.integers(0, 210),
+    size=st.integers(1, 150),
+    out=st.integers(1, 90),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_linear_equals_torch_nn_and_each_row_is_summed_on_its_own(rows, size, out, bias, seed):
     torch.manual_seed(seed)
     layer, peer = Linear(size, out, bias=bias), nn.Linear(size, out, bias=bias).double()

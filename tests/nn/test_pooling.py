@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.nn import POOLINGS, AttentionPooling, LastPooling, Layout, MaxPooling, MeanPooling, Pooling, RecurrentLayer, use_engine
+from ostinato.nn import (
+    POOLINGS,
+    AttentionPooling,
+    LastPooling,
+    Layout,
+    MaxPooling,
+    MeanPooling,
+    Pooling,
+    RecurrentLayer,
+    use_engine,
+)
 
 
 def test_mean_divides_by_the_sequence_s_own_length():
@@ -116,7 +126,9 @@ def test_gradients_of_attention_in_the_kernel_equal_those_in_float64(size):
     (pooled * weight).sum().backward(retain_graph=True)
     first = h.grad.clone()
     h.grad.zero_()
-    pooled.backward(torch.cat([weight, weight], dim=1)[:, :size])  # not dense; and what the first backward overwrote is made again
+    pooled.backward(
+        torch.cat([weight, weight], dim=1)[:, :size]
+    )  # not dense; and what the first backward overwrote is made again
     assert torch.equal(h.grad, first)
     (theirs(exact, Layout(lengths)) * weight).sum().backward()
     for (name, mine), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
@@ -129,6 +141,8 @@ def test_attention_in_the_kernel_refuses_a_second_derivative(upstream_knows_the_
     pooling, h = AttentionPooling(4), torch.randn(4, 5).T.requires_grad_()
     with use_engine("native"):
         pooled = pooling(h, Layout(torch.tensor([3, 2])))
-    (gradient,) = torch.autograd.grad((pooled * pooled if upstream_knows_the_input else pooled).sum(), h, create_graph=True)
+    (gradient,) = torch.autograd.grad(
+        (pooled * pooled if upstream_knows_the_input else pooled).sum(), h, create_graph=True
+    )
     with pytest.raises(RuntimeError, match="no second derivative"):
         (gradient.square().sum() + pooled.sum()).backward()

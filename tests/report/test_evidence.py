@@ -27,7 +27,9 @@ def counts():
     labels = ["a" if text.count("a") * 2 > len(text) else "b" for text in texts]
     sizes = {"cell": "gru", "hidden_size": 8, "embedding_size": 4, "pooling": ["attention"], "tokenizer": "characters"}
     model = SequenceClassifier(**sizes, max_epochs=15, patience=None, lr=0.02)
-    return model.fit(texts[:100], labels[:100]), Examples(texts[100:], labels[100:], [f"/data/reviews.csv, row {row}" for row in range(100)])
+    return model.fit(texts[:100], labels[:100]), Examples(
+        texts[100:], labels[100:], [f"/data/reviews.csv, row {row}" for row in range(100)]
+    )
 
 
 def test_the_typical_and_the_least_sure_right_answer_of_each_class_are_shown():
@@ -53,13 +55,23 @@ def test_every_picture_stands_beside_what_masking_does(counts):
     model, test = counts
     probabilities = model.predict_proba(test.sequences)
     targets = np.array([model.encoder_.labels.index(label) for label in test.labels])
-    evidence = collect_evidence(model, test, Predictions(test.places, targets, probabilities), data=None, progress=Progress(quiet=True))
-    assert {each.method for each in evidence.faithfulness} == {"integrated-gradients", "gradient-x-input", "occlusion", "attention"}
+    evidence = collect_evidence(
+        model, test, Predictions(test.places, targets, probabilities), data=None, progress=Progress(quiet=True)
+    )
+    assert {each.method for each in evidence.faithfulness} == {
+        "integrated-gradients",
+        "gradient-x-input",
+        "occlusion",
+        "attention",
+    }
     sections = {section.id: section.body for section in explained_sections(evidence, Gallery())}
     shown = len(evidence.examples)
     assert shown and sections["examples"].count("Masking what integrated-gradients ranks first") == shown
     assert sections["examples"].count('class="explanation"') == 2 * shown  # attention beside integrated gradients
-    assert sections["faithfulness"].count("a random ranking: masking") == 4 and "Permuting the attention weights" in sections["faithfulness"]
+    assert (
+        sections["faithfulness"].count("a random ranking: masking") == 4
+        and "Permuting the attention weights" in sections["faithfulness"]
+    )
     assert evidence.examples[0].masking in sections["examples"]
     assert "reviews.csv, row" in sections["examples"] and "/data/" not in sections["examples"]
 
@@ -67,7 +79,15 @@ def test_every_picture_stands_beside_what_masking_does(counts):
 def test_a_ranking_no_better_than_chance_is_called_so(counts):
     model, test = counts
     constant = [
-        Explanation("attention", text, list(text), [(place, place + 1) for place in range(len(text))], np.full(len(text), 1 / len(text)), "a", 0.5)
+        Explanation(
+            "attention",
+            text,
+            list(text),
+            [(place, place + 1) for place in range(len(text))],
+            np.full(len(text), 1 / len(text)),
+            "a",
+            0.5,
+        )
         for text in test.sequences
     ]
     told = _beside_random(measure(model, constant))

@@ -48,7 +48,12 @@ def test_learning_curve_has_both_splits_and_the_kept_epoch():
 def test_confusion_matrix_shows_counts_and_shades_them_by_their_share_of_the_true_class():
     figure = plot_confusion_matrix([[3, 1], [0, 1500]], ["yes", "no"])
     axes = figure.axes[0]
-    assert {(text.get_position(), text.get_text()) for text in axes.texts} == {((0.5, 0.5), "3"), ((1.5, 0.5), "1"), ((0.5, 1.5), "0"), ((1.5, 1.5), "1,500")}
+    assert {(text.get_position(), text.get_text()) for text in axes.texts} == {
+        ((0.5, 0.5), "3"),
+        ((1.5, 0.5), "1"),
+        ((0.5, 1.5), "0"),
+        ((1.5, 1.5), "1,500"),
+    }
     figure.draw_without_rendering()
     shades = axes.collections[0].get_facecolor().reshape(-1, 4)
     np.testing.assert_allclose(shades[:, 3], [0.75 * STRONGEST, 0.25 * STRONGEST, 0, STRONGEST])
@@ -82,7 +87,10 @@ def test_reliability_and_length_plots_show_accuracy_with_its_interval():
 
 
 def test_lengths_and_numbers_of_answers_stand_at_their_groups():
-    assert [label.get_text() for label in plot_accuracy_by_length(GROUPS, "steps").axes[0].get_xticklabels()] == ["5–8", "9"]
+    assert [label.get_text() for label in plot_accuracy_by_length(GROUPS, "steps").axes[0].get_xticklabels()] == [
+        "5–8",
+        "9",
+    ]
     assert [bar.get_height() for bar in plot_confidence(GROUPS).axes[0].patches] == [10, 4]
 
 

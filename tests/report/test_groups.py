@@ -20,7 +20,14 @@ def test_bins_of_confidence_add_up_to_the_calibration_error():
 def test_lengths_are_cut_into_six_groups_of_equal_number():
     lengths = np.arange(12, 0, -1)
     groups = by_length(lengths, lengths <= 3)  # right are the lengths 1, 2 and 3
-    assert [(group.smallest, group.largest, group.n) for group in groups] == [(1, 2, 2), (3, 4, 2), (5, 6, 2), (7, 8, 2), (9, 10, 2), (11, 12, 2)]
+    assert [(group.smallest, group.largest, group.n) for group in groups] == [
+        (1, 2, 2),
+        (3, 4, 2),
+        (5, 6, 2),
+        (7, 8, 2),
+        (9, 10, 2),
+        (11, 12, 2),
+    ]
     assert [group.accuracy for group in groups] == [1, 0.5, 0, 0, 0, 0]
 
 
@@ -34,4 +41,6 @@ def test_equal_lengths_stay_together():
 def test_interval_of_a_share_is_wilsons():
     z, p, n = 1.959964, 0.8, 10
     middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert wilson_interval(8, 10) == pytest.approx(((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)), abs=1e-6)
+    assert wilson_interval(8, 10) == pytest.approx(
+        ((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)), abs=1e-6
+    )

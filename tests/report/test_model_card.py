@@ -34,8 +34,17 @@ def good(trained):
     test = {"n": 2000, "accuracy": 0.9, "intervals": {"accuracy": [0.887, 0.912]}, "ece": 0.01, "per_class": per_class}
     baselines = {"linear": {"accuracy": 0.7, "n": 2000, "description": "linear"}, "majority": {"accuracy": 0.5}}
     train = replace(audit.splits["train"], rows=2000, classes={"0": 1200, "1": 800})
-    clean = replace(audit, splits=audit.splits | {"train": train}, cleaning=replace(audit.cleaning, duplicates_dropped=0, overlap={}), unknown_share=0.0)
-    return replace(trained, metrics=trained.metrics | {"test": test, "validation": {"temperature": 1.2}, "baselines": baselines}, audit=clean)
+    clean = replace(
+        audit,
+        splits=audit.splits | {"train": train},
+        cleaning=replace(audit.cleaning, duplicates_dropped=0, overlap={}),
+        unknown_share=0.0,
+    )
+    return replace(
+        trained,
+        metrics=trained.metrics | {"test": test, "validation": {"temperature": 1.2}, "baselines": baselines},
+        audit=clean,
+    )
 
 
 def always(facts):
@@ -72,20 +81,28 @@ def test_losing_to_the_linear_model_is_a_limit(good):
 
 def test_class_that_is_found_least_is_named_and_one_without_test_rows_is_not(good):
     per_class = {"a": {"recall": 0.95, "n": 1900}, "b": {"recall": 0.25, "n": 100}, "c": {"recall": 0.0, "n": 0}}
-    assert found(with_test(good, per_class=per_class)) == ["Of the class b it finds 25.0 % of 100 test rows: the least of all classes."]
+    assert found(with_test(good, per_class=per_class)) == [
+        "Of the class b it finds 25.0 % of 100 test rows: the least of all classes."
+    ]
 
 
 def test_uneven_classes_are_a_limit(good):
     train = replace(good.audit.splits["train"], classes={"rare": 500, "common": 1500})
-    assert found(with_audit(good, splits=good.audit.splits | {"train": train})) == ["The classes are uneven in training: common has 1,500 rows, rare 500."]
+    assert found(with_audit(good, splits=good.audit.splits | {"train": train})) == [
+        "The classes are uneven in training: common has 1,500 rows, rare 500."
+    ]
 
 
 def test_cut_unknown_and_repeated_sequences_are_limits(good):
     data = good.config.data.model_copy(update={"max_length": 5})
-    cut = with_audit(replace(good, config=good.config.model_copy(update={"data": data})), truncated={"train": 500, "test": 0})
+    cut = with_audit(
+        replace(good, config=good.config.model_copy(update={"data": data})), truncated={"train": 500, "test": 0}
+    )
     assert found(cut) == ["25.0 % of the sequences of train were cut to 5 tokens: it did not read the rest."]
     assert found(with_audit(good, unknown_share=0.2)) == ["20.0 % of validation's tokens are unknown to it."]
-    assert "7 exact duplicates" in found(with_audit(good, cleaning=replace(good.audit.cleaning, duplicates_dropped=7)))[0]
+    assert (
+        "7 exact duplicates" in found(with_audit(good, cleaning=replace(good.audit.cleaning, duplicates_dropped=7)))[0]
+    )
     shared = replace(good.audit.cleaning, overlap={"train/test": 3}, overlap_dropped=False)
     assert "share sequences" in found(with_audit(good, cleaning=shared))[0]
 
@@ -101,13 +118,18 @@ def test_poor_calibration_is_a_limit(good):
 def test_run_without_a_test_split_was_never_tested(good):
     never = replace(
         good,
-        metrics={name: figures for name, figures in good.metrics.items() if name not in ("test", "baselines")} | {"validation": {"temperature": 1, "ece": 0}},
+        metrics={name: figures for name, figures in good.metrics.items() if name not in ("test", "baselines")}
+        | {"validation": {"temperature": 1, "ece": 0}},
     )
     assert found(never) == ["It was never tested on held-out data."]
 
 
 def test_what_only_the_author_knows_is_said_to_be_missing(trained):
-    missing = [section.title for section in model_card(trained) if any(NOT_STATED in statement for statement in section.statements)]
+    missing = [
+        section.title
+        for section in model_card(trained)
+        if any(NOT_STATED in statement for statement in section.statements)
+    ]
     assert missing == ["Model details", "Intended use", "Factors", "Ethical considerations"]
 
 
@@ -121,7 +143,9 @@ def test_what_only_the_author_knows_is_said_to_be_missing(trained):
     ],
 )
 def test_markdown_shows_text_as_it_is(text):
-    html = MarkdownIt("commonmark").render(card_markdown(text, [CardSection("A", [text], "x = 1")]))  # lets HTML pass, as many readers do
+    html = MarkdownIt("commonmark").render(
+        card_markdown(text, [CardSection("A", [text], "x = 1")])
+    )  # lets HTML pass, as many readers do
     assert set(re.findall(r"<(\w+)", html)) == {"h1", "h2", "ul", "li", "pre", "code"}
     shown = [unescape(each) for each in re.findall(r"<(?:h1|li)>(.*)</(?:h1|li)>", html)]
     assert shown == [" ".join(text.split())] * 2

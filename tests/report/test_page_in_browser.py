@@ -21,7 +21,11 @@ from ostinato.report.page import Section, bullets, code, paragraph, table
 from ostinato.report.results import record_sections, result_sections
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = " and ".join(name for name, there in {"chromium": CHROMIUM, "playwright": importlib.util.find_spec("playwright")}.items() if not there)
+MISSING = " and ".join(
+    name
+    for name, there in {"chromium": CHROMIUM, "playwright": importlib.util.find_spec("playwright")}.items()
+    if not there
+)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} not installed: see .ci/run")]
 
 RUN = "window.ran = 1; alert(1)"
@@ -63,18 +67,28 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     file = folder / "data <script>ran=1.csv"
     with file.open("w", newline="", encoding="utf-8") as stream:
-        rows = [(f"{word} w{number} <script>{RUN}</script>", LABELS[number % 2]) for number, word in enumerate(["good", "bad"] * 60)]
+        rows = [
+            (f"{word} w{number} <script>{RUN}</script>", LABELS[number % 2])
+            for number, word in enumerate(["good", "bad"] * 60)
+        ]
         csv.writer(stream).writerows([("text", "label"), *rows])
     data = {"path": str(file), "tokenizer": "words", "test_size": 0.3, "validation_size": 0.2}
     sizes = {"cell": "rnn", "hidden_size": 4, "embedding_size": 2}
-    runs.start_run(parse_config({"data": data, "model": sizes, "training": {"max_epochs": 2, "device": "cpu"}}), folder / NAME)
+    runs.start_run(
+        parse_config({"data": data, "model": sizes, "training": {"max_epochs": 2, "device": "cpu"}}), folder / NAME
+    )
     facts, gallery = collect_run(folder / NAME), Gallery()
     ours = Section(TEXT, "own", paragraph(TEXT) + bullets([TEXT]) + table([TEXT] * 6, [[TEXT] * 6]) + code(TEXT))
     lengths = np.arange(len(facts.predictions.targets))
     model, test = load(folder / NAME), runs.test_examples(folder / NAME)
     evidence = collect_evidence(model, test, facts.predictions, data=None, progress=Progress(quiet=True))
     card = model_card(facts)
-    sections = [*result_sections(facts, lengths, gallery), ours, *explained_sections(evidence, gallery), *record_sections(facts, card)]
+    sections = [
+        *result_sections(facts, lengths, gallery),
+        ours,
+        *explained_sections(evidence, gallery),
+        *record_sections(facts, card),
+    ]
     return write_page(facts, sections, card)
 
 
@@ -151,7 +165,9 @@ def test_printed_page_is_black_on_white_and_cuts_nothing_off_in_browser(open_pag
     assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("() => getComputedStyle(document.querySelector('nav')).display") == "none"
     assert page.evaluate("() => getComputedStyle(document.querySelector('pre')).whiteSpaceCollapse") == "preserve"
-    assert page.evaluate("() => [...document.querySelectorAll('pre')].every(element => element.scrollWidth <= element.clientWidth)")
+    assert page.evaluate(
+        "() => [...document.querySelectorAll('pre')].every(element => element.scrollWidth <= element.clientWidth)"
+    )
     assert page.pdf().startswith(b"%PDF")
 
 

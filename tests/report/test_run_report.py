@@ -72,7 +72,20 @@ def test_every_section_is_there_once_and_explanations_stand_in_between(facts, le
     page = write_report(facts, lengths, [Section("Why", "why", paragraph("because"))]).read_text()
     found = re.findall(r'<section id="([^"]+)"', page)
     assert found == [
-        *("result", "data", "training", "metrics", "confusions", "calibration", "lengths", "why", "model-card", "configuration", "environment", "reproduce"),
+        *(
+            "result",
+            "data",
+            "training",
+            "metrics",
+            "confusions",
+            "calibration",
+            "lengths",
+            "why",
+            "model-card",
+            "configuration",
+            "environment",
+            "reproduce",
+        ),
     ]
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -86,9 +99,19 @@ def test_same_run_gives_the_same_bytes(facts, lengths):
 
 def test_metrics_stand_beside_those_of_the_baselines(facts, lengths):
     rows = cells(body_of(result_sections(facts, lengths, Gallery()), "metrics"))
-    test, linear, majority = facts.metrics["test"], facts.metrics["baselines"]["linear"], facts.metrics["baselines"]["majority"]
+    test, linear, majority = (
+        facts.metrics["test"],
+        facts.metrics["baselines"]["linear"],
+        facts.metrics["baselines"]["majority"],
+    )
     low, high = test["intervals"]["macro_f1"]
-    assert ["macro F1", f"{test['macro_f1']:.3f}", f"{low:.3f} to {high:.3f}", f"{linear['macro_f1']:.3f}", f"{majority['macro_f1']:.3f}"] in rows
+    assert [
+        "macro F1",
+        f"{test['macro_f1']:.3f}",
+        f"{low:.3f} to {high:.3f}",
+        f"{linear['macro_f1']:.3f}",
+        f"{majority['macro_f1']:.3f}",
+    ] in rows
 
 
 def test_data_are_counted_by_class_and_split(facts, lengths):
@@ -101,7 +124,10 @@ def test_data_are_counted_by_class_and_split(facts, lengths):
 def test_findings_leave_out_the_rows_and_lengths_that_tables_show(facts):
     assert facts.findings == []
     noted = replace(facts, audit=replace(facts.audit, unused=5, unknown_share=0.25))
-    assert noted.findings == ["5 rows not used: the sizes ask for fewer.", "25.0% of validation's tokens are not in the vocabulary."]
+    assert noted.findings == [
+        "5 rows not used: the sizes ask for fewer.",
+        "25.0% of validation's tokens are not in the vocabulary.",
+    ]
 
 
 def test_accuracy_of_each_length_is_that_of_its_rows(facts, lengths):
@@ -119,14 +145,23 @@ def test_many_classes_are_listed_by_their_commonest_confusions(facts, lengths):
     counts = np.eye(21, dtype=int) * 5
     counts[3, 4], counts[7, 1] = 2, 4
     test = facts.metrics["test"] | {"confusion_matrix": counts.tolist()}
-    body = body_of(result_sections(replace(facts, labels=labels, metrics=facts.metrics | {"test": test}), lengths, Gallery()), "confusions")
+    body = body_of(
+        result_sections(replace(facts, labels=labels, metrics=facts.metrics | {"test": test}), lengths, Gallery()),
+        "confusions",
+    )
     assert [row for row in cells(body) if row] == [["c7", "c1", "4", "9"], ["c3", "c4", "2", "7"]]
     assert "6 of 111 are wrong" in body
 
 
 def test_run_without_test_and_validation_splits_is_reported(tmp_path):
     folder = tmp_path / "alone"
-    runs.start_run(override(parse_config(TINY), ["data.test_size=0", "data.validation_size=0", "training.max_epochs=1", "training.patience=none"]), folder)
+    runs.start_run(
+        override(
+            parse_config(TINY),
+            ["data.test_size=0", "data.validation_size=0", "training.max_epochs=1", "training.patience=none"],
+        ),
+        folder,
+    )
     page = write_report(collect_run(folder), None).read_text()
     assert "no test split" in page and "There is no validation split" in page
     assert "ostinato evaluate" not in page
@@ -153,7 +188,9 @@ def test_unfinished_run_is_refused(copied):
         collect_run(copied)
 
 
-@pytest.mark.parametrize("name", ["audit.json", "environment.json", "metrics.jsonl", "vocabulary.json", "predictions.parquet"])
+@pytest.mark.parametrize(
+    "name", ["audit.json", "environment.json", "metrics.jsonl", "vocabulary.json", "predictions.parquet"]
+)
 @pytest.mark.parametrize("damage", ["missing", "altered"])
 def test_missing_or_altered_files_are_named(copied, name, damage):
     if damage == "missing":

@@ -60,7 +60,9 @@ def test_pictures_share_no_id_and_refer_to_their_own():
     assert all(ids)
     assert len(set.union(*ids)) == sum(map(len, ids))
     for text, own in zip(texts, ids, strict=True):
-        assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text)) == {(name, "") if name[9] == "p" else ("", name) for name in own}
+        assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text)) == {
+            (name, "") if name[9] == "p" else ("", name) for name in own
+        }
 
 
 def test_black_is_the_pages_ink_and_white_its_ground():

@@ -43,8 +43,22 @@ def config(tmp_path_factory):
     file = tmp_path_factory.mktemp("tagged") / "rows.conll"
     file.write_text(CONLL, encoding="utf-8")
     data = {"path": str(file), "validation_size": 8, "test_size": 10}
-    model = {"cell": "lstm", "bidirectional": True, "hidden_size": 4, "embedding_size": 4, "head": "crf", "capitals_size": 2}
-    return parse_config({"task": "tagging", "data": data, "model": model, "training": {"max_epochs": 4, "lr": 2e-2, "batch_size": 8, "device": "cpu"}})
+    model = {
+        "cell": "lstm",
+        "bidirectional": True,
+        "hidden_size": 4,
+        "embedding_size": 4,
+        "head": "crf",
+        "capitals_size": 2,
+    }
+    return parse_config(
+        {
+            "task": "tagging",
+            "data": data,
+            "model": model,
+            "training": {"max_epochs": 4, "lr": 2e-2, "batch_size": 8, "device": "cpu"},
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +88,24 @@ def cells(html):
 
 
 def test_every_part_is_there_once_and_nothing_is_asked_for(page, finished):
-    results = ["result", "data", "training", "metrics", "entities", "confusions", "examples", "faithfulness", "mistakes"]
-    assert re.findall(r'<section id="([^"]+)"', page) == [*results, "model-card", "configuration", "environment", "reproduce"]
+    results = [
+        "result",
+        "data",
+        "training",
+        "metrics",
+        "entities",
+        "confusions",
+        "examples",
+        "faithfulness",
+        "mistakes",
+    ]
+    assert re.findall(r'<section id="([^"]+)"', page) == [
+        *results,
+        "model-card",
+        "configuration",
+        "environment",
+        "reproduce",
+    ]
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert {path.suffix for path in (finished / "figures").iterdir()} == {".png", ".svg"}
     assert (finished / "model_card.md").read_text(encoding="utf-8").startswith("# Model card of tagger")
@@ -95,7 +125,13 @@ def test_figures_stand_beside_those_of_the_commonest_tag(facts):
     test, commonest = facts.metrics["test"], facts.metrics["baselines"]["commonest"]
     (low, high), (from_, to) = test["intervals"]["f1"], commonest["intervals"]["f1"]
     rows = cells(body_of(sections, "metrics"))
-    assert ["F1 of entities", f"{test['f1']:.3f}", f"{low:.3f} to {high:.3f}", f"{commonest['f1']:.3f}", f"{from_:.3f} to {to:.3f}"] in rows
+    assert [
+        "F1 of entities",
+        f"{test['f1']:.3f}",
+        f"{low:.3f} to {high:.3f}",
+        f"{commonest['f1']:.3f}",
+        f"{from_:.3f} to {to:.3f}",
+    ] in rows
     assert ["calibration error (lower is better)", f"{test['ece']:.3f}", "", "–", ""] in rows
     assert any(row[0] == "accuracy on unknown words" for row in rows)
     (kind,) = [row for row in cells(body_of(sections, "entities")) if row[0] == "LOC"]
@@ -113,12 +149,20 @@ def test_data_are_counted_by_split(facts):
 
 def test_explanations_stand_beside_what_masking_does(page):
     assert page.count('class="explanation"') == page.count("Masking the other words that rank first") > 0
-    assert page.count("is better than a random") + page.count("is worse than a random") + page.count("not told apart from a random") == 3
+    assert (
+        page.count("is better than a random")
+        + page.count("is worse than a random")
+        + page.count("not told apart from a random")
+        == 3
+    )
 
 
 def test_confusions_are_shown_in_their_sentences():
     words = [f"w{number}" for number in range(20)]
-    answered = [Answered(f"/data/x.conll, line {row}", words, ["O"] * 20, ["O"] * 10 + ["B-LOC"] + ["O"] * 9) for row in range(5)]
+    answered = [
+        Answered(f"/data/x.conll, line {row}", words, ["O"] * 20, ["O"] * 10 + ["B-LOC"] + ["O"] * 9)
+        for row in range(5)
+    ]
     (found,) = collect_confusions(answered, [["O", "B-LOC", 5]])
     assert (found.true, found.given, found.times) == ("O", "B-LOC", 5)
     assert [(each.place[-1], token) for each, token in found.places] == [("0", 10), ("2", 10), ("4", 10)]
@@ -141,13 +185,25 @@ def test_run_without_entities_validation_and_test_is_reported(config, tmp_path):
     page = report_run(folder).read_text(encoding="utf-8")
     assert 'id="entities"' not in page and "accuracy of tags" in page and "3 tags: NOUN, PROPN, X." in page
     alone = tmp_path / "alone"
-    runs.start_run(override(config, ["data.test_size=0", "data.validation_size=0", "training.patience=none", "training.max_epochs=1"]), alone)
+    runs.start_run(
+        override(
+            config, ["data.test_size=0", "data.validation_size=0", "training.patience=none", "training.max_epochs=1"]
+        ),
+        alone,
+    )
     page = report_run(alone).read_text(encoding="utf-8")
     assert "no test split" in page and "There is no validation split" in page and 'id="examples"' not in page
 
 
 def test_card_names_the_limits_that_the_figures_tell(facts):
-    test = {**facts.metrics["test"], "f1": 0.5, "accuracy": 0.9, "accuracy_unknown": 0.4, "ece": 0.2, "intervals": {"f1": [0.4, 0.6], "accuracy": [0.8, 0.95]}}
+    test = {
+        **facts.metrics["test"],
+        "f1": 0.5,
+        "accuracy": 0.9,
+        "accuracy_unknown": 0.4,
+        "ece": 0.2,
+        "intervals": {"f1": [0.4, 0.6], "accuracy": [0.8, 0.95]},
+    }
     test["by_type"] = {"LOC": {"f1": 0.3, "support": 7, "precision": 0.3, "recall": 0.3}}
     baselines = {"commonest": {"f1": 0.6, "intervals": {"f1": [0.5, 0.7]}}}
     poor = replace(facts, metrics={**facts.metrics, "test": test, "baselines": baselines})
@@ -176,8 +232,16 @@ def test_worst_mistakes_are_the_surest_and_one_of_each_sentence():
 
 
 def test_examples_are_typical_and_unsure_right_answers_of_each_kind():
-    rows = [(0, "LOC", 0.9, True), (1, "LOC", 0.5, True), (2, "LOC", 0.7, True), (3, "LOC", 0.1, False), (4, "PER", 0.8, True)]
-    assert _typical_and_unsure([_Found(row, 0, kind, probability, right) for row, kind, probability, right in rows]) == [(2, 0), (1, 0), (4, 0)]
+    rows = [
+        (0, "LOC", 0.9, True),
+        (1, "LOC", 0.5, True),
+        (2, "LOC", 0.7, True),
+        (3, "LOC", 0.1, False),
+        (4, "PER", 0.8, True),
+    ]
+    assert _typical_and_unsure(
+        [_Found(row, 0, kind, probability, right) for row, kind, probability, right in rows]
+    ) == [(2, 0), (1, 0), (4, 0)]
 
 
 def test_card_that_its_author_completed_is_kept(facts, tmp_path):
@@ -187,7 +251,9 @@ def test_card_that_its_author_completed_is_kept(facts, tmp_path):
     assert (tmp_path / "model_card.md").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["audit.json", "environment.json", "metrics.jsonl", "vocabulary.json", "predictions.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["audit.json", "environment.json", "metrics.jsonl", "vocabulary.json", "predictions.jsonl"]
+)
 def test_missing_or_altered_files_are_named(finished, tmp_path, name):
     copied = shutil.copytree(finished, tmp_path / "copied")
     (copied / name).write_bytes(b"{")
@@ -203,12 +269,32 @@ def test_unfinished_run_is_refused(finished, tmp_path):
 
 
 def test_explain_answers_in_json_as_the_library_does(finished, capsys):
-    assert run("explain", finished, "--text", "Ada saw Oslo", "--token", 3, "--label", "B-LOC", "--json", "--method", "occlusion") == 0
+    assert (
+        run(
+            "explain",
+            finished,
+            "--text",
+            "Ada saw Oslo",
+            "--token",
+            3,
+            "--label",
+            "B-LOC",
+            "--json",
+            "--method",
+            "occlusion",
+        )
+        == 0
+    )
     answer = json.loads(capsys.readouterr().out)
     (told,) = answer["explanations"]
     tagger = load(finished)
     expected = tagger.predict_proba([["Ada", "saw", "Oslo"]])[0][2, list(tagger.classes_).index("B-LOC")]
-    assert (told["place"], told["token"], told["tag"], told["tokens"]) == ("--text 1", 2, "B-LOC", ["Ada", "saw", "Oslo"])
+    assert (told["place"], told["token"], told["tag"], told["tokens"]) == (
+        "--text 1",
+        2,
+        "B-LOC",
+        ["Ada", "saw", "Oslo"],
+    )
     assert told["probability"] == pytest.approx(float(expected), abs=1e-5)
     assert answer["faithfulness"]["n"] == 1 and told["lost"] == answer["faithfulness"]["lost"]["value"]
 
@@ -218,7 +304,11 @@ def test_explain_shows_sentences_of_the_test_split_by_default(finished, facts, c
     told = capsys.readouterr().out
     shown = [each for each in facts.answered if set(each.predicted) != {"O"}][:2]
     assert all(" ".join(each.tokens) in told for each in shown)
-    assert len(re.findall(r"by integrated-gradients \((?:right|it is [BIO].*)\)$", told, re.M)) == told.count("Masking the other words") > 0
+    assert (
+        len(re.findall(r"by integrated-gradients \((?:right|it is [BIO].*)\)$", told, re.M))
+        == told.count("Masking the other words")
+        > 0
+    )
     assert "The ranking of other words by integrated-gradients is" in told
     assert "Strongest: " in told
 

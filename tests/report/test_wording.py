@@ -11,17 +11,34 @@ from ostinato.report.wording import counted, describe_model, enumerate_labels, i
 def facts(accuracy, ends, linear, majority=0.5, n=1000):
     test = {"n": n, "accuracy": accuracy, "intervals": {"accuracy": ends}}
     baselines = {"linear": {"accuracy": linear, "n": n}, "majority": {"accuracy": majority}}
-    return SimpleNamespace(config=SimpleNamespace(model=SimpleNamespace(cell="gru")), metrics={"test": test, "baselines": baselines})
+    return SimpleNamespace(
+        config=SimpleNamespace(model=SimpleNamespace(cell="gru")), metrics={"test": test, "baselines": baselines}
+    )
 
 
 @pytest.mark.parametrize(
     ("accuracy", "ends", "linear", "said"),
     [
         (0.9, [0.88, 0.92], 0.8, "The model beats the linear baseline: their intervals do not overlap."),
-        (0.9, [0.88, 0.92], 0.89, "The model is ahead of the linear baseline, but their intervals overlap: this test split does not settle which is better."),
-        (0.9, [0.88, 0.92], 0.91, "The linear baseline is ahead of the model, but their intervals overlap: this test split does not settle which is better."),
+        (
+            0.9,
+            [0.88, 0.92],
+            0.89,
+            "The model is ahead of the linear baseline, but their intervals overlap: this test split does not settle which is better.",
+        ),
+        (
+            0.9,
+            [0.88, 0.92],
+            0.91,
+            "The linear baseline is ahead of the model, but their intervals overlap: this test split does not settle which is better.",
+        ),
         (0.8, [0.77, 0.82], 0.9, "The linear baseline beats the model: their intervals do not overlap."),
-        (0.9, [0.88, 0.92], 0.9, "The model and the linear baseline are level: nothing here speaks for the neural model."),
+        (
+            0.9,
+            [0.88, 0.92],
+            0.9,
+            "The model and the linear baseline are level: nothing here speaks for the neural model.",
+        ),
     ],
 )
 def test_verdict_against_the_linear_baseline(accuracy, ends, linear, said):
@@ -53,7 +70,10 @@ def test_verdict_tells_all_three_accuracies():
 
 
 def test_verdict_says_when_the_model_is_no_better_than_the_commonest_class():
-    assert verdict(facts(0.51, [0.48, 0.54], 0.3))[-1] == "The model is not told apart from always answering the commonest class."
+    assert (
+        verdict(facts(0.51, [0.48, 0.54], 0.3))[-1]
+        == "The model is not told apart from always answering the commonest class."
+    )
 
 
 def test_verdict_without_a_test_split_says_so():

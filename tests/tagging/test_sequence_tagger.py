@@ -12,7 +12,15 @@ from ostinato.estimators import encode_tagged, refuse_strange_features
 from ostinato.estimators.tagger import labelled_sentences
 from ostinato.models import predict_certain_tags, predict_marginals, predict_tags
 
-SMALL = {"embedding_size": 8, "hidden_size": 8, "max_epochs": 12, "lr": 2e-2, "batch_size": 8, "validation_fraction": 0.2, "device": "cpu"}
+SMALL = {
+    "embedding_size": 8,
+    "hidden_size": 8,
+    "max_epochs": 12,
+    "lr": 2e-2,
+    "batch_size": 8,
+    "validation_fraction": 0.2,
+    "device": "cpu",
+}
 
 
 def plain(*sentences):
@@ -43,7 +51,9 @@ def test_a_sentence_s_answer_does_not_depend_on_its_batch(tagger):
     together = tagger.predict_proba(X)
     for row in (0, 7, 29):
         alone = tagger.predict_proba([X[row]])[0]
-        np.testing.assert_array_equal(alone, together[row]) if tagger.model_.engine == "native" else np.testing.assert_allclose(alone, together[row], atol=1e-6)
+        np.testing.assert_array_equal(
+            alone, together[row]
+        ) if tagger.model_.engine == "native" else np.testing.assert_allclose(alone, together[row], atol=1e-6)
 
 
 def test_probabilities_add_up_and_forbidden_tags_have_none(tagger):
@@ -63,7 +73,12 @@ def test_saved_and_loaded_it_answers_the_same(tagger, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"head": "softmax"}, {"head": "crf"}, {"character_cell": "lstm", "cell": "gru", "num_layers": 2, "residual": True, "dropout": 0.2}]
+    "settings",
+    [
+        {"head": "softmax"},
+        {"head": "crf"},
+        {"character_cell": "lstm", "cell": "gru", "num_layers": 2, "residual": True, "dropout": 0.2},
+    ],
 )
 def test_every_kind_trains(settings):
     X, y = sentences(60)
@@ -73,7 +88,9 @@ def test_every_kind_trains(settings):
 
 def test_the_same_seed_gives_the_same_weights():
     X, y = sentences(30)
-    first, second = (SequenceTagger(**{**SMALL, "max_epochs": 2}, word_dropout=0.2, dropout=0.3).fit(X, y) for _ in range(2))
+    first, second = (
+        SequenceTagger(**{**SMALL, "max_epochs": 2}, word_dropout=0.2, dropout=0.3).fit(X, y) for _ in range(2)
+    )
     for name, tensor in first.model_.state_dict().items():
         assert torch.equal(tensor, second.model_.state_dict()[name]), name
 
@@ -109,13 +126,19 @@ def test_entities_without_a_type_are_learnt():
 def test_held_out_tags_keep_to_the_scheme():
     X, y = sentences(10)
     model = SequenceTagger(**{**SMALL, "max_epochs": 1})
-    with pytest.raises(DataError, match="validation sentence 0, token 1: by scheme iob2, 'Q-X' is no tag of the scheme"):
+    with pytest.raises(
+        DataError, match="validation sentence 0, token 1: by scheme iob2, 'Q-X' is no tag of the scheme"
+    ):
         model.fit(X, y, validation_data=([["a"]], [["Q-X"]]))
     with pytest.raises(DataError, match="sentence 0, token 1: by scheme iob2, I-LOC after O continues nothing"):
         model.fit(X, y).score([["a"]], [["I-LOC"]])
 
 
-FEATURED = [[("it", "a"), ("is", "x"), ("it", "b")], [("it", "b"), ("is", "y"), ("it", "b")], [("is", "y"), ("it", "a")]]
+FEATURED = [
+    [("it", "a"), ("is", "x"), ("it", "b")],
+    [("it", "b"), ("is", "y"), ("it", "b")],
+    [("is", "y"), ("it", "a")],
+]
 
 
 def test_features_tell_what_the_words_do_not(tmp_path):
@@ -137,16 +160,30 @@ def test_features_are_held_out_with_their_words():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([["it"]], r"sentence 0: no features beside each word, and the words in training have 1 feature. .* as tuples .* by data.feature_columns"),
-        ([[("it", "a")], "it is"], r"sentence 1: no features beside each word, and the words in training have 1 feature"),
-        ([[("it", "a", "b")]], r"sentence 0: 2 features beside each word, and the words in training have 1 feature. Give as many: leave the others away"),
+        (
+            [["it"]],
+            r"sentence 0: no features beside each word, and the words in training have 1 feature. .* as tuples .* by data.feature_columns",
+        ),
+        (
+            [[("it", "a")], "it is"],
+            r"sentence 1: no features beside each word, and the words in training have 1 feature",
+        ),
+        (
+            [[("it", "a", "b")]],
+            r"sentence 0: 2 features beside each word, and the words in training have 1 feature. Give as many: leave the others away",
+        ),
         ([[("it", "a"), "is"]], r"sentence 0: 'is' beside \('it', 'a'\). Give each word as many features"),
-        ([[("it", "a"), ("is", 3)]], r"sentence 0: \('is', 3\) is not a word. Expected .* or of tuples of them: \(word, feature, …\)"),
+        (
+            [[("it", "a"), ("is", 3)]],
+            r"sentence 0: \('is', 3\) is not a word. Expected .* or of tuples of them: \(word, feature, …\)",
+        ),
         ([[("it", "a"), ()]], r"sentence 0: \(\) is not a word"),
     ],
 )
 def test_words_without_the_features_of_training_are_refused(X, message):
-    model = SequenceTagger(**{**SMALL, "patience": None, "max_epochs": 1}).fit(FEATURED, [["O"] * len(each) for each in FEATURED])
+    model = SequenceTagger(**{**SMALL, "patience": None, "max_epochs": 1}).fit(
+        FEATURED, [["O"] * len(each) for each in FEATURED]
+    )
     with pytest.raises(DataError, match=message):
         model.predict(X)
 
@@ -156,9 +193,14 @@ def test_a_training_sentence_without_the_others_features_is_named(patience):
     X = [[(f"it{row}", "a")] for row in range(20)]
     for row in (5, 19):
         given = [["it"] if number == row else sentence for number, sentence in enumerate(X)]
-        with pytest.raises(DataError, match=f"sentence {row}: no features beside each word, and the words (of sentence 0|in training) have 1 feature"):
+        with pytest.raises(
+            DataError,
+            match=f"sentence {row}: no features beside each word, and the words (of sentence 0|in training) have 1 feature",
+        ):
             SequenceTagger(**{**SMALL, "patience": patience, "max_epochs": 1}).fit(given, [["O"]] * 20)
-    with pytest.raises(DataError, match="validation sentence 0: no features beside each word, and the words in training have 1 feature"):
+    with pytest.raises(
+        DataError, match="validation sentence 0: no features beside each word, and the words in training have 1 feature"
+    ):
         SequenceTagger(**SMALL).fit(X, [["O"]] * 20, validation_data=([["it"]], [["O"]]))
 
 
@@ -185,7 +227,10 @@ def test_a_file_whose_features_training_never_met_is_refused():
     encoder = TagEncoder.fit(plain(*FEATURED), scheme=None)
     for some_known in ([("it", "NN"), ("is", "a")], [("it", "NN"), ("is", "NN")], ["it"]):  # one value says little
         refuse_strange_features(encoder, plain(some_known))
-    with pytest.raises(DataError, match="sentence 0: feature 1 is NN, VB there, and training met no such value. Name in data.feature_columns the columns"):
+    with pytest.raises(
+        DataError,
+        match="sentence 0: feature 1 is NN, VB there, and training met no such value. Name in data.feature_columns the columns",
+    ):
         refuse_strange_features(encoder, plain([("it", "NN"), ("is", "VB")]))
 
 
@@ -212,19 +257,35 @@ def test_each_distinct_form_is_spelt_once():
     encoded = encoder.encode(plain(["no", "go"], ["no"]))
     assert (encoded.forms.tolist(), encoded.characters.lengths.tolist()) == ([0, 1, 0], [2, 2])
     second = encoded.select(torch.tensor([1]))
-    assert (second.forms.tolist(), second.characters.lengths.tolist(), second.words.values.tolist()) == ([0], [2], [encoder.words.id("no")])
+    assert (second.forms.tolist(), second.characters.lengths.tolist(), second.words.values.tolist()) == (
+        [0],
+        [2],
+        [encoder.words.id("no")],
+    )
 
 
 def test_words_are_found_as_their_vectors_are():
     encoder = TagEncoder.fit(plain(["Oslo", "the"]), scheme=None)
-    assert encoder.encode(plain(["The", "OSLO"])).words.values.tolist() == [0, 0]  # nothing but the training words is known
+    assert encoder.encode(plain(["The", "OSLO"])).words.values.tolist() == [
+        0,
+        0,
+    ]  # nothing but the training words is known
     encoder = encoder.with_beyond(["rome", "Oslo"])
     ids = {word: encoder.words.id(word) for word in ("the", "Oslo", "rome")}
-    assert encoder.encode(plain(["Rome", "rome", "The", "Oslo", "OSLO"])).words.values.tolist() == [ids["rome"], ids["rome"], ids["the"], ids["Oslo"], 0]
+    assert encoder.encode(plain(["Rome", "rome", "The", "Oslo", "OSLO"])).words.values.tolist() == [
+        ids["rome"],
+        ids["rome"],
+        ids["the"],
+        ids["Oslo"],
+        0,
+    ]
     assert encoder.knows(["Rome", "The", "the"]).tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize(("word", "pattern"), [("cat", 0), ("Cat", 1), ("A", 1), ("NATO", 2), ("iPod", 3), ("1,996", 4), ("B2", 5), ("--", 6)])
+@pytest.mark.parametrize(
+    ("word", "pattern"),
+    [("cat", 0), ("Cat", 1), ("A", 1), ("NATO", 2), ("iPod", 3), ("1,996", 4), ("B2", 5), ("--", 6)],
+)
 def test_capitals_have_seven_patterns(word, pattern):
     assert capitals_of(word) == pattern
 
@@ -261,7 +322,10 @@ def test_sentences_that_cannot_be_used_are_named(X, y, message):
         ({"head": "softmax", "constrained": True}, "constrained: true constrains the transitions of a CRF"),
         ({"cell": "cnn"}, "for tagging, a recurrent cell"),
         ({"monitor": "f1"}, "training.monitor f1: the tags mark no entities"),
-        ({"constrained": True, "target_scheme": "bioes"}, "data.target_scheme, model.constrained: the tags mark no entities"),
+        (
+            {"constrained": True, "target_scheme": "bioes"},
+            "data.target_scheme, model.constrained: the tags mark no entities",
+        ),
         ({"monitor": "macro_f1"}, "training.monitor macro_f1: task tagging has none"),
         ({"freeze_vectors": 3}, "there are no vectors to freeze"),
     ],

@@ -49,7 +49,9 @@ def test_a_comparison_of_taggers_has_a_sentence_a_cost_and_a_page(tmp_path):
     assert results["metric"] == "f1"
     assert [row["name"] for row in results["summary"]] == ["head softmax", "head crf"]
     first = results["summary"][0]
-    kept = json.loads((tmp_path / "out" / "runs" / "head=softmax" / "seed-0" / "metrics.json").read_text(encoding="utf-8"))
+    kept = json.loads(
+        (tmp_path / "out" / "runs" / "head=softmax" / "seed-0" / "metrics.json").read_text(encoding="utf-8")
+    )
     assert first["scores"][0] == pytest.approx(kept["test"]["f1"])
     assert first["baselines"] == {"commonest": pytest.approx(kept["baselines"]["commonest"]["f1"])}
     assert first["cost"]["sequences_per_s"] > 0

@@ -121,7 +121,10 @@ def test_spans_are_in_the_text_also_from_a_file(folder, capsys, tmp_path):
     (tmp_path / "texts.jsonl").write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
     assert run("predict", "run", tmp_path / "texts.jsonl") == 0
     row = json.loads(capsys.readouterr().out)
-    assert (row["text"], [text[span["start"] : span["end"]] for span in row["spans"]]) == (text, ["Ada", "Rio de Janeiro"])
+    assert (row["text"], [text[span["start"] : span["end"]] for span in row["spans"]]) == (
+        text,
+        ["Ada", "Rio de Janeiro"],
+    )
 
 
 def conllu(words, tags):
@@ -131,16 +134,31 @@ def conllu(words, tags):
     return "\n\n".join(rows) + "\n"
 
 
-@pytest.mark.parametrize(("name", "settings"), [("new.conllu", []), ("new.conllu.gz", []), ("NEW.CONLLU", []), ("new.data", ["--set", "data.format=conllu"])])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("new.conllu", []), ("new.conllu.gz", []), ("NEW.CONLLU", []), ("new.data", ["--set", "data.format=conllu"])],
+)
 def test_conllu_is_read_by_its_ending_or_as_the_run_s_own(folder, tmp_path, capsys, name, settings):
     written = conllu(*sentences(30)).encode()
     (tmp_path / name).write_bytes(gzip.compress(written) if name.endswith("gz") else written)
-    options = ["--set", f"data.path={tmp_path / name}", "--set", "data.test_path=none", "--set", "data.tag_column=xpos", "--set", "training.max_epochs=1"]
+    options = [
+        "--set",
+        f"data.path={tmp_path / name}",
+        "--set",
+        "data.test_path=none",
+        "--set",
+        "data.tag_column=xpos",
+        "--set",
+        "training.max_epochs=1",
+    ]
     assert run("train", "config.toml", *options, *settings, "--out", tmp_path / "run") == 0
     assert "I-LOC" in load(tmp_path / "run").classes_
     (tmp_path / "more.data" if settings else tmp_path / "more.conllu").write_bytes(written)
     capsys.readouterr()
-    assert run("predict", tmp_path / "run", tmp_path / ("more.data" if settings else "more.conllu"), "--format", "conll") == 0
+    assert (
+        run("predict", tmp_path / "run", tmp_path / ("more.data" if settings else "more.conllu"), "--format", "conll")
+        == 0
+    )
     assert capsys.readouterr().out.splitlines()[0].split("\t")[0] == sentences(30)[0][0][0]
 
 
@@ -148,7 +166,14 @@ def test_tags_that_mark_no_entities_are_shown_but_for_o(folder, tmp_path, capsys
     words, tags = sentences(60)
     plain = [[tag[2:] or "O" for tag in row] for row in tags]
     (tmp_path / "plain.conll").write_text(columns(words, plain), encoding="utf-8")
-    options = ["--set", f"data.path={tmp_path / 'plain.conll'}", "--set", "data.test_path=none", "--set", "training.monitor=accuracy"]
+    options = [
+        "--set",
+        f"data.path={tmp_path / 'plain.conll'}",
+        "--set",
+        "data.test_path=none",
+        "--set",
+        "training.monitor=accuracy",
+    ]
     assert run("train", "config.toml", *options, "--out", tmp_path / "run") == 0
     capsys.readouterr()
     assert run("predict", tmp_path / "run", "--text", "Ada left Oslo.", "--format", "text") == 0
@@ -184,7 +209,9 @@ def featured(trained, tmp_path_factory):
         words, tags = sentences(count, seed=seed)
         rows = ((f"{word} {'upper' if word[0].isupper() else 'lower'}" for word in sentence) for sentence in words)
         (folder / name).write_text(columns(rows, tags), encoding="utf-8")
-    (folder / "config.toml").write_text(CONFIG.replace("[model]", 'feature_columns = ["1"]\n[model]\nfeature_size = 3'), encoding="utf-8")
+    (folder / "config.toml").write_text(
+        CONFIG.replace("[model]", 'feature_columns = ["1"]\n[model]\nfeature_size = 3'), encoding="utf-8"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert run("train", "config.toml", "--report", "--out", "run") == 0
@@ -195,7 +222,9 @@ def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys)
     monkeypatch.chdir(featured)
     own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
     assert json.loads(Path("run/audit.json").read_text(encoding="utf-8"))["features"] == {"1": 2}
-    assert "Beside the words the column 1 is read; its values in train: 2." in Path("run/training.log").read_text(encoding="utf-8")
+    assert "Beside the words the column 1 is read; its values in train: 2." in Path("run/training.log").read_text(
+        encoding="utf-8"
+    )
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "the column 1 (3)" in page
     assert "lists of tuples (word, column 1)" in page
@@ -215,7 +244,10 @@ def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys)
 def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(featured)
     assert run("predict", "run", "--text", "Ada left Oslo.") == 2
-    assert "--text 1: no features beside each word, and the words in training have 1 feature." in capsys.readouterr().err.replace("\n", " ")
+    assert (
+        "--text 1: no features beside each word, and the words in training have 1 feature."
+        in capsys.readouterr().err.replace("\n", " ")
+    )
     assert run("explain", "run", "--text", "Ada left Oslo.") == 2
     assert "--text 1: no features beside each word" in capsys.readouterr().err.replace("\n", " ")
     model = Path("run/model.safetensors")
@@ -224,28 +256,67 @@ def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsy
     assert run("predict", model, "test.conll", "--set", "data.feature_columns=1") == 0
     (tmp_path / "words.conll").write_text("Ada\nleft\n", encoding="utf-8")
     assert run("predict", "run", tmp_path / "words.conll") == 2
-    assert "no column 1 to read beside the words: a token has 1. Give a file that has it." in capsys.readouterr().err.replace("\n", " ")
+    assert (
+        "no column 1 to read beside the words: a token has 1. Give a file that has it."
+        in capsys.readouterr().err.replace("\n", " ")
+    )
     for command in ("predict", "evaluate", "explain"):
         assert run(command, "run", "test.conll", "--set", "data.feature_columns=0", "--set", "data.word_column=1") == 2
-        assert "feature 1 is " in (told := capsys.readouterr().err.replace("\n", " ")) and "training met no such value" in told
+        assert (
+            "feature 1 is " in (told := capsys.readouterr().err.replace("\n", " "))
+            and "training met no such value" in told
+        )
 
 
 def test_values_that_training_never_met_are_told_and_a_run_answers_its_own_split(featured, monkeypatch, tmp_path):
     monkeypatch.chdir(featured)
     (tmp_path / "swapped.conll").write_text("upper Ada B-PER\nlower left O\n\n", encoding="utf-8")
-    assert run("train", "config.toml", "--set", f"data.test_path={tmp_path / 'swapped.conll'}", "--report", "--out", tmp_path / "run") == 0
-    assert "100.0% of test's tokens have a value of the column 1 that train does not have." in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
+    assert (
+        run(
+            "train",
+            "config.toml",
+            "--set",
+            f"data.test_path={tmp_path / 'swapped.conll'}",
+            "--report",
+            "--out",
+            tmp_path / "run",
+        )
+        == 0
+    )
+    assert "100.0% of test's tokens have a value of the column 1 that train does not have." in (
+        tmp_path / "run" / "training.log"
+    ).read_text(encoding="utf-8")
     assert run("evaluate", tmp_path / "run", "--json") == 0
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "conllu"])
 def test_features_are_read_from_every_format(folder, tmp_path, ending):
     words, tags = sentences(60)
-    rows = (json.dumps({"tokens": each, "tags": given, "xpos": [word[:1] for word in each]}) + "\n" for each, given in zip(words, tags, strict=True))
-    (tmp_path / f"new.{ending}").write_text(conllu(words, tags) if ending == "conllu" else "".join(rows), encoding="utf-8")
-    options = [f"data.path={tmp_path / f'new.{ending}'}", "data.test_path=none", "training.max_epochs=1", "data.feature_columns=xpos", "training.monitor=loss"]
+    rows = (
+        json.dumps({"tokens": each, "tags": given, "xpos": [word[:1] for word in each]}) + "\n"
+        for each, given in zip(words, tags, strict=True)
+    )
+    (tmp_path / f"new.{ending}").write_text(
+        conllu(words, tags) if ending == "conllu" else "".join(rows), encoding="utf-8"
+    )
+    options = [
+        f"data.path={tmp_path / f'new.{ending}'}",
+        "data.test_path=none",
+        "training.max_epochs=1",
+        "data.feature_columns=xpos",
+        "training.monitor=loss",
+    ]
     options += ["data.tag_column=upos"] if ending == "conllu" else []
-    assert run("train", "config.toml", *(part for option in options for part in ("--set", option)), "--out", tmp_path / "run") == 0
+    assert (
+        run(
+            "train",
+            "config.toml",
+            *(part for option in options for part in ("--set", option)),
+            "--out",
+            tmp_path / "run",
+        )
+        == 0
+    )
     assert list(json.loads((tmp_path / "run" / "audit.json").read_text(encoding="utf-8"))["features"]) == ["xpos"]
     assert len(load(tmp_path / "run").encoder_.features) == 1
 
@@ -256,7 +327,9 @@ def test_answers_with_features_of_another_length_are_called_altered(featured, tm
 
     rows = (featured / "run" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(read_answers(featured / "run")) == len(rows)
-    (tmp_path / "predictions.jsonl").write_text(json.dumps(json.loads(rows[0]) | {"features": [["upper"]]}) + "\n", encoding="utf-8")
+    (tmp_path / "predictions.jsonl").write_text(
+        json.dumps(json.loads(rows[0]) | {"features": [["upper"]]}) + "\n", encoding="utf-8"
+    )
     with pytest.raises(RunError, match=r"predictions.jsonl"):
         read_answers(tmp_path)
 
@@ -268,15 +341,35 @@ def test_init_tells_of_columns_between_word_and_tag(featured, capsys):
 
 BAD = {
     "too few columns": ("Ada B-PER\nleft\n\n", "train", "bad.conll, line 2"),
-    "outside the scheme": ("Ada O\nleft I-PER\n\nCid B-PER\nleft O\n", "train", "bad.conll, line 2: by scheme iob2, I-PER after O continues nothing"),
-    "a tag among many": (columns(*sentences(30)) + "Cid X-X\n", "train", ": by scheme iob2, 'X-X' is no tag of the scheme"),
-    "no entities": ("".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"), "train --set data.test_path=none", "monitor f1: the tags mark no entities"),
-    "half a character": ('{"tokens": ["\\ud83d"], "tags": ["O"]}\n', "train", "line 1: tokens, item 1: character 0 is '\\ud83d', half of a surrogate pair"),
+    "outside the scheme": (
+        "Ada O\nleft I-PER\n\nCid B-PER\nleft O\n",
+        "train",
+        "bad.conll, line 2: by scheme iob2, I-PER after O continues nothing",
+    ),
+    "a tag among many": (
+        columns(*sentences(30)) + "Cid X-X\n",
+        "train",
+        ": by scheme iob2, 'X-X' is no tag of the scheme",
+    ),
+    "no entities": (
+        "".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"),
+        "train --set data.test_path=none",
+        "monitor f1: the tags mark no entities",
+    ),
+    "half a character": (
+        '{"tokens": ["\\ud83d"], "tags": ["O"]}\n',
+        "train",
+        "line 1: tokens, item 1: character 0 is '\\ud83d', half of a surrogate pair",
+    ),
     "empty": ("\n\n", "train", "bad.conll"),
     "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "line 1"),
     "nothing to tag": ("", "predict run --text=", "--text 1: the sentence is empty"),
     "no such column": ("Ada B-PER\n\n", "train --set data.tag_column=7", "tag_column"),
-    "a classifier's key": ("Ada B-PER\n\n", "train --set model.pooling=max", "model.pooling: of no use for task tagging"),
+    "a classifier's key": (
+        "Ada B-PER\n\n",
+        "train --set model.pooling=max",
+        "model.pooling: of no use for task tagging",
+    ),
     "a form for taggers": ("", "predict run --format xml --text a", "xml"),
 }
 
@@ -303,5 +396,17 @@ def test_init_guesses_a_config_that_trains(folder, tmp_path, capsys, name):
     told = capsys.readouterr().out
     assert "those of iob2" in told
     (tmp_path / "config.toml").write_text(told, encoding="utf-8")
-    assert run("train", tmp_path / "config.toml", "--set", "training.max_epochs=1", "--set", "training.device=cpu", "--out", tmp_path / "run") == 0
+    assert (
+        run(
+            "train",
+            tmp_path / "config.toml",
+            "--set",
+            "training.max_epochs=1",
+            "--set",
+            "training.device=cpu",
+            "--out",
+            tmp_path / "run",
+        )
+        == 0
+    )
     assert load(tmp_path / "run").encoder_.target_scheme == "bioes"

@@ -11,7 +11,13 @@ def sentences(count, seed=0):
     words, tags = [], []
     for _ in range(count):
         person, place = rng.choice(PEOPLE).split(), rng.choice(PLACES).split()
-        parts = [(["Yesterday"], None), (person, "PER"), ([rng.choice(["left", "saw", "likes"])], None), (place, "LOC"), ([rng.choice([".", "!"])], None)]
+        parts = [
+            (["Yesterday"], None),
+            (person, "PER"),
+            ([rng.choice(["left", "saw", "likes"])], None),
+            (place, "LOC"),
+            ([rng.choice([".", "!"])], None),
+        ]
         if rng.random() < 0.3:
             parts = parts[1:]
         words.append([word for part, _ in parts for word in part])
@@ -21,4 +27,7 @@ def sentences(count, seed=0):
 
 def columns(words, tags):
     """The text of a CoNLL file."""
-    return "".join("".join(f"{word} {tag}\n" for word, tag in zip(*pair, strict=True)) + "\n" for pair in zip(words, tags, strict=True))
+    return "".join(
+        "".join(f"{word} {tag}\n" for word, tag in zip(*pair, strict=True)) + "\n"
+        for pair in zip(words, tags, strict=True)
+    )

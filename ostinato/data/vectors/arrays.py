@@ -31,7 +31,9 @@ def array_words(path: Path, needed: Container[bytes], faults: Faults, words: Pat
             if faults.passes(vector, f"{path}, row {count} ({shown(word)})"):
                 yield word, vector
     if count != len(array):
-        raise DataError(f"{path}: {len(array):,} vectors, but {words} has {count:,} words. Give it one word a vector, in the same order.")
+        raise DataError(
+            f"{path}: {len(array):,} vectors, but {words} has {count:,} words. Give it one word a vector, in the same order."
+        )
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -39,9 +41,13 @@ def _mapped(path: Path) -> np.ndarray:
         try:
             array = np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
-            raise DataError(f"{path}: not a whole .npy file ({str(error).splitlines()[0]}). Write it again with numpy.save.") from None
+            raise DataError(
+                f"{path}: not a whole .npy file ({str(error).splitlines()[0]}). Write it again with numpy.save."
+            ) from None
     if array.ndim != 2 or array.dtype.kind != "f" or 0 in array.shape:
-        raise DataError(f"{path}: an array {array.shape} of {array.dtype}. Expected (words, dimension) of floating-point numbers.")
+        raise DataError(
+            f"{path}: an array {array.shape} of {array.dtype}. Expected (words, dimension) of floating-point numbers."
+        )
     return array
 
 
@@ -49,7 +55,9 @@ def _list_beside(path: Path) -> Path:
     lists = [path.with_suffix(ending) for ending in WORD_LISTS]
     found = next((each for each in lists if each.exists()), None)
     if found is None:
-        raise DataError(f"{path}: no list of its words beside it. Expected one of: {', '.join(each.name for each in lists)}, with one word a row of the array.")
+        raise DataError(
+            f"{path}: no list of its words beside it. Expected one of: {', '.join(each.name for each in lists)}, with one word a row of the array."
+        )
     return found
 
 
@@ -71,8 +79,12 @@ def _parquet_column(path: Path) -> Iterator[bytes]:
                 columns = {field.name: field.type for field in file.schema_arrow}
                 if columns.get("index") not in (pyarrow.string(), pyarrow.large_string()):
                     told = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
-                    raise DataError(f"{path}: no column 'index' of words. Columns: {told}. Name the column of words so.")
+                    raise DataError(
+                        f"{path}: no column 'index' of words. Columns: {told}. Name the column of words so."
+                    )
                 for batch in file.iter_batches(batch_size=8192, columns=["index"]):
                     yield from ((word or "").encode() for word in batch.column(0).to_pylist())
         except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Write it again.") from None
+            raise DataError(
+                f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Write it again."
+            ) from None

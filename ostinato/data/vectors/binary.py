@@ -29,10 +29,14 @@ def binary_words(path: Path, needed: Container[bytes], faults: Faults) -> Iterat
             blank = buffer.find(b" ", start)
             while blank < 0 or blank + 1 + 4 * size > len(buffer):
                 if blank < 0 and len(buffer) - start > LONGEST_WORD:
-                    raise DataError(f"{path}, word {number}: longer than {LONGEST_WORD:,} bytes. Expected word2vec's binary format; check the file.")
+                    raise DataError(
+                        f"{path}, word {number}: longer than {LONGEST_WORD:,} bytes. Expected word2vec's binary format; check the file."
+                    )
                 chunk = file.read(CHUNK)
                 if not chunk:
-                    raise DataError(f"{path}: ends within word {number:,}, but its header announces {announced:,}. Get the file again.")
+                    raise DataError(
+                        f"{path}: ends within word {number:,}, but its header announces {announced:,}. Get the file again."
+                    )
                 buffer, start = buffer[start:] + chunk, 0
                 blank = buffer.find(b" ", start)
             word = buffer[start:blank].lstrip(b"\n")
@@ -42,15 +46,23 @@ def binary_words(path: Path, needed: Container[bytes], faults: Faults) -> Iterat
                     yield word, vector
             start = blank + 1 + 4 * size
         if (buffer[start:] + file.read(CHUNK)).strip():
-            raise DataError(f"{path}: goes on after the {announced:,} words of {size} numbers that its header announces. Get the file again.")
+            raise DataError(
+                f"{path}: goes on after the {announced:,} words of {size} numbers that its header announces. Get the file again."
+            )
 
 
 def _header(path: Path, line: bytes) -> tuple[int, int]:
     if not line:
-        raise DataError(f"{path}: holds no vectors. Expected word2vec's binary format; check that the file was written to its end.")
+        raise DataError(
+            f"{path}: holds no vectors. Expected word2vec's binary format; check that the file was written to its end."
+        )
     if line.startswith(FASTTEXT_MAGIC):
-        raise DataError(f"{path}: a model in fastText's own format. Expected vectors: name the .vec file that is published beside it.")
+        raise DataError(
+            f"{path}: a model in fastText's own format. Expected vectors: name the .vec file that is published beside it."
+        )
     header = header_of(path, line)
     if header is None:
-        raise DataError(f"{path}: the first line is {shown(line[:40])}. Expected word2vec's binary format, which starts with the words and the dimension.")
+        raise DataError(
+            f"{path}: the first line is {shown(line[:40])}. Expected word2vec's binary format, which starts with the words and the dimension."
+        )
     return header

@@ -28,7 +28,9 @@ class Faults:
 
     def meet(self, what: str) -> None:
         if self.on_fault != "skip":
-            raise DataError(f"{what}. Correct it, or leave such lines out: on_fault='skip' (in a config: data.vectors_on_fault).")
+            raise DataError(
+                f"{what}. Correct it, or leave such lines out: on_fault='skip' (in a config: data.vectors_on_fault)."
+            )
         self.skipped += 1
 
     def passes(self, vector: np.ndarray, place: str) -> bool:
@@ -43,7 +45,11 @@ class Faults:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked and without a byte-order mark; see `reading` for what goes wrong."""
-    with reading(path), _raw(path) as raw, io.BufferedReader(raw, CHUNK) as file:  # gzip's own iteration over lines is slow
+    with (
+        reading(path),
+        _raw(path) as raw,
+        io.BufferedReader(raw, CHUNK) as file,
+    ):  # gzip's own iteration over lines is slow
         if file.peek(3).startswith(codecs.BOM_UTF8):
             file.read(3)
         yield file

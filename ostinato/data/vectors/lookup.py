@@ -78,7 +78,9 @@ class Vectors:
         return {**counts, **{f"{name}_share": count / len(self.found) for name, count in counts.items()}}
 
 
-def read_vectors(source: str, tokens: Sequence[str], *, beyond: int = 0, on_fault: Literal["refuse", "skip"] = "refuse") -> Vectors:
+def read_vectors(
+    source: str, tokens: Sequence[str], *, beyond: int = 0, on_fault: Literal["refuse", "skip"] = "refuse"
+) -> Vectors:
     """Look tokens up in a file of word vectors, which is read once and of which only their rows are kept.
 
     A token is looked up as it is, then in lower case. Of a word that comes twice, the first counts.
@@ -106,7 +108,9 @@ def read_vectors(source: str, tokens: Sequence[str], *, beyond: int = 0, on_faul
                 matrix[row], found[row] = vector, how
         if needed.takes(word):
             others[len(needed.others) - 1] = vector
-    if not any(how and token != UNKNOWN_TOKEN for token, how in zip(tokens, found, strict=True)):  # some files have a vector for unknown words
+    if not any(
+        how and token != UNKNOWN_TOKEN for token, how in zip(tokens, found, strict=True)
+    ):  # some files have a vector for unknown words
         raise _none_found(source, tokens, faults.skipped)
     return Vectors(matrix, found, source, faults.skipped, tuple(needed.others), others[: len(needed.others)])
 
@@ -149,7 +153,9 @@ def _words(source: str, needed: Container[bytes], faults: Faults) -> Iterator[Wo
         return _installed_words(source, needed, faults)
     path = Path(source)
     if not path.suffix and not path.exists():
-        raise DataError(f"Unknown vectors {source!r}. {suggest(source, NAMED)}Choose {' or '.join(NAMED)}, or name a file.")
+        raise DataError(
+            f"Unknown vectors {source!r}. {suggest(source, NAMED)}Choose {' or '.join(NAMED)}, or name a file."
+        )
     return FORMATS[_format_of(path)](path, needed, faults)
 
 
@@ -157,7 +163,9 @@ def _format_of(path: Path) -> str:
     """The ending that names the format, `.gz` aside."""
     ending = ending_of(path)
     if ending not in FORMATS:
-        raise DataError(f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(FORMATS)}. Rename or convert the file.")
+        raise DataError(
+            f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(FORMATS)}. Rename or convert the file."
+        )
     if ending == ".npy" and path.suffix.lower() == ".gz":
         raise DataError(f"{path}: a packed .npy cannot be mapped into memory. Unpack it: gunzip {path.name}")
     return ending
@@ -173,5 +181,9 @@ def _installed_words(name: str, needed: Container[bytes], faults: Faults) -> Ite
 
 def _none_found(source: str, tokens: Sequence[str], skipped: int) -> DataError:
     shown = ", ".join(map(repr, tokens[:3]))
-    told = f"none of the {len(tokens):,} tokens ({shown}, …) has a vector" + (f", with {skipped:,} faulty lines skipped" if skipped else "")
-    return DataError(f"{source}: refused, {told}. Expected at least one: name vectors of the same language and kind of token.")
+    told = f"none of the {len(tokens):,} tokens ({shown}, …) has a vector" + (
+        f", with {skipped:,} faulty lines skipped" if skipped else ""
+    )
+    return DataError(
+        f"{source}: refused, {told}. Expected at least one: name vectors of the same language and kind of token."
+    )

@@ -46,7 +46,9 @@ def text_words(path: Path, needed: Container[bytes], faults: Faults) -> Iterator
                 if vector is not None and faults.passes(vector, place):
                     yield word, vector
         if announced not in (None, count):
-            raise DataError(f"{path}: {count:,} words, but the header on line 1 announces {announced:,}. Get the file again, or correct the header.")
+            raise DataError(
+                f"{path}: {count:,} words, but the header on line 1 announces {announced:,}. Get the file again, or correct the header."
+            )
 
 
 def header_of(path: Path, line: bytes) -> tuple[int, int] | None:
@@ -60,7 +62,9 @@ def header_of(path: Path, line: bytes) -> tuple[int, int] | None:
         return None
     announced, size = int(header[1]), int(header[2])
     if announced < 1 or not 1 <= size <= LARGEST_SIZE:
-        raise DataError(f"{path}: the header announces {announced:,} words of {size:,} numbers. Expected at least one word, of 1 to {LARGEST_SIZE:,} numbers.")
+        raise DataError(
+            f"{path}: the header announces {announced:,} words of {size:,} numbers. Expected at least one word, of 1 to {LARGEST_SIZE:,} numbers."
+        )
     return announced, size
 
 
@@ -76,10 +80,14 @@ def _usual_size(path: Path, first: list[tuple[int, bytes]]) -> int:
     """The commonest count of numbers at the end of a line: if the first line is wrong, that one is to be named, not all others."""
     sizes = Counter(sum(1 for _ in takewhile(_is_number, reversed(line.split(b" ")[1:]))) for _, line in first if line)
     if not sizes:
-        raise DataError(f"{path}: holds no vectors. Expected a word and its numbers a line; check that the file was written to its end.")
+        raise DataError(
+            f"{path}: holds no vectors. Expected a word and its numbers a line; check that the file was written to its end."
+        )
     size = sizes.most_common(1)[0][0]
     if size == 0:
-        raise DataError(f"{path}: no numbers at the end of its lines. Expected a word and its numbers a line, separated by blanks.")
+        raise DataError(
+            f"{path}: no numbers at the end of its lines. Expected a word and its numbers a line, separated by blanks."
+        )
     return size
 
 

@@ -36,7 +36,9 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
         ctx.a, ctx.u = _kept(h)
-        out = _forward(h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), ctx.a, ctx.u)
+        out = _forward(
+            h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), ctx.a, ctx.u
+        )
         ctx.save_for_backward(h, lengths, project, bias, score, out)
         return out
 
@@ -53,7 +55,9 @@ class _Attend(torch.autograd.Function):
         attention = _attention(h, lengths, project, bias, score, out, a, u)
         gradients = AttentionGradients(*(tensor.data_ptr() for tensor in (gradient, dh, dproject, dbias, dscore)))
         library = binding.built_library()
-        binding.check(library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads()))
+        binding.check(
+            library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads())
+        )
         found, *others = once([dh, dproject, dbias, dscore], [gradient, given, *weights])
         return found, None, *others
 
@@ -63,7 +67,9 @@ def _kept(h: Tensor) -> tuple[Tensor, Tensor]:
     return h.new_empty(len(h)), h.new_empty(len(h), (h.shape[1] + 15) // 16 * 16)
 
 
-def _forward(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, a: Tensor | None, u: Tensor | None) -> Tensor:
+def _forward(
+    h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, a: Tensor | None, u: Tensor | None
+) -> Tensor:
     out = h.new_empty(len(lengths), h.shape[1])
     attention = _attention(h, lengths, project, bias, score, out, a, u)
     binding.check(binding.built_library().ostinato_attend(ctypes.byref(attention), torch.get_num_threads()))
@@ -71,7 +77,16 @@ def _forward(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: T
 
 
 def _attention(
-    h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, out: Tensor, a: Tensor | None, u: Tensor | None
+    h: Tensor,
+    lengths: Tensor,
+    project: Tensor,
+    bias: Tensor,
+    score: Tensor,
+    out: Tensor,
+    a: Tensor | None,
+    u: Tensor | None,
 ) -> Attention:
-    pointers = (None if tensor is None else tensor.data_ptr() for tensor in (lengths, h, project, bias, score, out, a, u))
+    pointers = (
+        None if tensor is None else tensor.data_ptr() for tensor in (lengths, h, project, bias, score, out, a, u)
+    )
     return Attention(len(lengths), *h.shape, *pointers)

@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 
 # OSTINATO_LIBRARY names another build: `make sanitize`
-LIBRARY = Path(os.environ.get("OSTINATO_LIBRARY") or Path(__file__).with_name("libostinato" + (".dylib" if sys.platform == "darwin" else ".so")))
+LIBRARY = Path(
+    os.environ.get("OSTINATO_LIBRARY")
+    or Path(__file__).with_name("libostinato" + (".dylib" if sys.platform == "darwin" else ".so"))
+)
 
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru")  # in the order of the library's enumeration, as are these:
 ORDERS = ("ragged", "batch_first", "time_first")
@@ -27,7 +30,10 @@ class Stack(ctypes.Structure):
 
     _fields_ = [
         *((name, _int) for name in ("cell", "num_layers", "num_directions", "order", "threads", "training")),
-        *((name, _long) for name in ("batch_size", "num_steps", "padded_length", "input_size", "hidden_size", "table_rows")),
+        *(
+            (name, _long)
+            for name in ("batch_size", "num_steps", "padded_length", "input_size", "hidden_size", "table_rows")
+        ),
         *((name, _pointer) for name in ("lengths", "ids", "x", "weights", "h0", "c0", "y", "hn", "cn", "saved")),
     ]
 

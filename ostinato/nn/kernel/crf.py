@@ -29,7 +29,9 @@ class CrfGradients(ctypes.Structure):
     _fields_ = [(name, _pointer) for name in ("log_likelihood", "emissions", "start", "transitions", "end")]
 
 
-def log_likelihood(emissions: Tensor, tags: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
+def log_likelihood(
+    emissions: Tensor, tags: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor
+) -> Tensor:
     """The logarithm of p(tags | emissions) of each sequence; 0 without steps.
 
     Args:
@@ -57,7 +59,11 @@ def marginals(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Te
     emissions, start, transitions, end = (tensor.contiguous() for tensor in (emissions, start, transitions, end))
     out = torch.empty_like(emissions)
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
-    binding.check(binding.built_library().ostinato_crf_marginals(ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads()))
+    binding.check(
+        binding.built_library().ostinato_crf_marginals(
+            ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads()
+        )
+    )
     return out
 
 
@@ -66,13 +72,19 @@ def decode(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Tenso
     emissions, start, transitions, end = (tensor.contiguous() for tensor in (emissions, start, transitions, end))
     out = lengths.new_empty(len(emissions))
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
-    binding.check(binding.built_library().ostinato_crf_decode(ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads()))
+    binding.check(
+        binding.built_library().ostinato_crf_decode(
+            ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads()
+        )
+    )
     return out
 
 
 class _LogLikelihood(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, emissions: Tensor, tags: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, emissions: Tensor, tags: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor
+    ) -> Tensor:
         ctx.kept = _room(emissions)
         ctx.save_for_backward(emissions, tags, lengths, start, transitions, end)
         return _forward(emissions, tags, lengths, start, transitions, end, ctx.kept)
@@ -84,11 +96,19 @@ class _LogLikelihood(torch.autograd.Function):
         if kept is None:  # a second backward of a retained graph: the first has overwritten what was kept
             kept = _room(emissions)
             _forward(emissions, tags, lengths, start, transitions, end, kept)
-        gradient, emissions, tags, start, transitions, end = (tensor.contiguous() for tensor in (gradient, emissions, tags, start, transitions, end))
-        demissions, dstart, dtransitions, dend = (torch.empty_like(tensor) for tensor in (emissions, start, transitions, end))
+        gradient, emissions, tags, start, transitions, end = (
+            tensor.contiguous() for tensor in (gradient, emissions, tags, start, transitions, end)
+        )
+        demissions, dstart, dtransitions, dend = (
+            torch.empty_like(tensor) for tensor in (emissions, start, transitions, end)
+        )
         crf = _crf(emissions, tags, lengths, start, transitions, end, kept)
         gradients = CrfGradients(*(tensor.data_ptr() for tensor in (gradient, demissions, dstart, dtransitions, dend)))
-        binding.check(binding.built_library().ostinato_crf_backward(ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()))
+        binding.check(
+            binding.built_library().ostinato_crf_backward(
+                ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()
+            )
+        )
         found, *others = once([demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end])
         return found, None, None, *others
 
@@ -100,20 +120,39 @@ def _room(emissions: Tensor) -> Tensor:
 
 
 def _forward(
-    emissions: Tensor, tags: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor, kept: Tensor | None
+    emissions: Tensor,
+    tags: Tensor,
+    lengths: Tensor,
+    start: Tensor,
+    transitions: Tensor,
+    end: Tensor,
+    kept: Tensor | None,
 ) -> Tensor:
-    emissions, tags, start, transitions, end = (tensor.contiguous() for tensor in (emissions, tags, start, transitions, end))
+    emissions, tags, start, transitions, end = (
+        tensor.contiguous() for tensor in (emissions, tags, start, transitions, end)
+    )
     out = emissions.new_empty(len(lengths))
     crf = _crf(emissions, tags, lengths, start, transitions, end, kept)
     status = binding.built_library().ostinato_crf(ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads())
     if status == OUT_OF_RANGE:
-        raise IndexError(f"a tag is not one of the {emissions.shape[1]} tags: they are {int(tags.min())} to {int(tags.max())}")
+        raise IndexError(
+            f"a tag is not one of the {emissions.shape[1]} tags: they are {int(tags.min())} to {int(tags.max())}"
+        )
     binding.check(status)
     return out
 
 
 def _crf(
-    emissions: Tensor, tags: Tensor | None, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor, kept: Tensor | None
+    emissions: Tensor,
+    tags: Tensor | None,
+    lengths: Tensor,
+    start: Tensor,
+    transitions: Tensor,
+    end: Tensor,
+    kept: Tensor | None,
 ) -> Crf:
-    pointers = (None if tensor is None else tensor.data_ptr() for tensor in (lengths, emissions, start, transitions, end, tags, kept))
+    pointers = (
+        None if tensor is None else tensor.data_ptr()
+        for tensor in (lengths, emissions, start, transitions, end, tags, kept)
+    )
     return Crf(len(lengths), *emissions.shape, *pointers)

@@ -44,7 +44,15 @@ class Spec(NamedTuple):
     padded_length: int
 
 
-def recurrent(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor]) -> Result:
+def recurrent(
+    spec: Spec,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+) -> Result:
     """A stack of recurrent layers over a ragged or padded batch.
 
     Args:
@@ -90,7 +98,16 @@ def _is_differentiated(*tensors: Tensor | None) -> bool:
 
 class _Recurrent(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, *weights: Tensor) -> Result:
+    def forward(
+        ctx: Any,
+        spec: Spec,
+        x: Tensor,
+        ids: Tensor | None,
+        lengths: Tensor | None,
+        h0: Tensor | None,
+        c0: Tensor | None,
+        *weights: Tensor,
+    ) -> Result:
         ctx.kept = take_saved(saved_floats(spec, x, ids, lengths))
         y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, ctx.kept.tensor)
         ctx.spec = spec
@@ -119,7 +136,9 @@ class _NotTwice(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError("The native engine has no second derivative. Run the forward inside: with ostinato.nn.use_engine('reference').")
+        raise RuntimeError(
+            "The native engine has no second derivative. Run the forward inside: with ostinato.nn.use_engine('reference')."
+        )
 
 
 def once(gradients: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list[Tensor | None]:
@@ -138,14 +157,21 @@ def once(gradients: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list[
 @lru_cache(maxsize=256)
 def _floats_a_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
     """Of 16 steps, for which the library's roundings vanish."""
-    stack = Stack(cell=CELLS.index(cell), num_layers=num_layers, num_directions=directions, num_steps=16, hidden_size=hidden_size)
+    stack = Stack(
+        cell=CELLS.index(cell), num_layers=num_layers, num_directions=directions, num_steps=16, hidden_size=hidden_size
+    )
     return int(binding.built_library().ostinato_saved_floats(ctypes.byref(stack))) // 16
 
 
 def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None) -> int:
     """Size of what a training forward keeps; for a padded block an upper bound that does not look at the lengths."""
     rows = (x if ids is None else ids).shape[0]
-    return (rows + 15) // 16 * 16 * _floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
+    return (
+        (rows + 15)
+        // 16
+        * 16
+        * _floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
+    )
 
 
 STORED, LARGEST_STORED = 2, 128 << 20  # buffers, and floats of the largest: new memory costs a page fault every 4 KiB
@@ -226,7 +252,9 @@ def run_backward(
     stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, None, None, saved)
     dx = None
     if wanted[0]:
-        has_gaps = (lengths is not None and spec.padded_length > 0) or (ids is not None and not len(ids))  # rows that the kernel leaves alone
+        has_gaps = (lengths is not None and spec.padded_length > 0) or (
+            ids is not None and not len(ids)
+        )  # rows that the kernel leaves alone
         dx = torch.zeros_like(x) if has_gaps else torch.empty_like(x)
     dh0 = torch.empty_like(h0) if h0 is not None and wanted[1] else None
     dc0 = torch.empty_like(c0) if c0 is not None and wanted[2] else None
@@ -302,5 +330,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     x, weight, bias = x.contiguous(), weight.contiguous(), _dense(bias)
     out = x.new_empty(x.shape[0], weight.shape[0])
     library = binding.built_library()
-    binding.check(library.ostinato_linear(x.data_ptr(), weight.data_ptr(), _at(bias), out.data_ptr(), *x.shape, weight.shape[0], torch.get_num_threads()))
+    binding.check(
+        library.ostinato_linear(
+            x.data_ptr(),
+            weight.data_ptr(),
+            _at(bias),
+            out.data_ptr(),
+            *x.shape,
+            weight.shape[0],
+            torch.get_num_threads(),
+        )
+    )
     return out

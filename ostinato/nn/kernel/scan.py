@@ -51,18 +51,27 @@ class _Scan(torch.autograd.Function):
         x, dy = x.contiguous(), dy.contiguous()
         dx = torch.empty_like(x) if ctx.needs_input_grad[1] else None
         weights = [weight.contiguous() for weight in weights]
-        dweights = [torch.empty_like(weight) if wanted else None for weight, wanted in zip(weights, ctx.needs_input_grad[3:], strict=True)]
+        dweights = [
+            torch.empty_like(weight) if wanted else None
+            for weight, wanted in zip(weights, ctx.needs_input_grad[3:], strict=True)
+        ]
         call, _alive = _call(ctx.cell, x, lengths, weights, y, kept.tensor)
         pointers = _pointers(dweights)
         gradients = ScanGradients(dy.data_ptr(), None if dx is None else dx.data_ptr(), ctypes.addressof(pointers))
-        binding.check(binding.built_library().ostinato_scan_backward(ctypes.byref(call), ctypes.byref(gradients), torch.get_num_threads()))
+        binding.check(
+            binding.built_library().ostinato_scan_backward(
+                ctypes.byref(call), ctypes.byref(gradients), torch.get_num_threads()
+            )
+        )
         dx, *dweights = once([dx, *dweights], [dy, x, *weights])
         return None, dx, None, *dweights
 
 
 def _room(x: Tensor, weights: Sequence[Tensor]) -> Kept:
     """For the sums of all gates, each gate's units rounded up to whole vectors."""
-    gates = sum(-(-len(bias) // 16) * 16 + 48 for bias in weights[1::2])  # up to 3 gates, each rounded up by less than 16
+    gates = sum(
+        -(-len(bias) // 16) * 16 + 48 for bias in weights[1::2]
+    )  # up to 3 gates, each rounded up by less than 16
     return take_saved(len(x) * gates)
 
 
@@ -74,12 +83,23 @@ def _forward(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], s
     return y
 
 
-def _call(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], y: Tensor, sums: Tensor | None) -> tuple[Scan, Any]:
+def _call(
+    cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], y: Tensor, sums: Tensor | None
+) -> tuple[Scan, Any]:
     """The library's view of a call, and the array that has to stay alive with it."""
     pointers, directions = _pointers(weights), len(weights) // 2
     sizes = (len(lengths), *x.shape, y.shape[1] // directions)
     kept = None if sums is None else sums.data_ptr()
-    return Scan(SCANS.index(cell), directions, *sizes, lengths.data_ptr(), x.data_ptr(), ctypes.addressof(pointers), y.data_ptr(), kept), pointers
+    return Scan(
+        SCANS.index(cell),
+        directions,
+        *sizes,
+        lengths.data_ptr(),
+        x.data_ptr(),
+        ctypes.addressof(pointers),
+        y.data_ptr(),
+        kept,
+    ), pointers
 
 
 def _pointers(tensors: Sequence[Tensor | None]) -> Any:

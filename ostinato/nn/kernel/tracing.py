@@ -14,13 +14,35 @@ from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import CELLS
-from ostinato.nn.kernel.operators import Result, Spec, _dense, _floats_a_step, _NotTwice, run_backward, run_forward, saved_floats, take_saved
+from ostinato.nn.kernel.operators import (
+    Result,
+    Spec,
+    _dense,
+    _floats_a_step,
+    _NotTwice,
+    run_backward,
+    run_forward,
+    saved_floats,
+    take_saved,
+)
 
 
-def recurrent(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor]) -> Result:
+def recurrent(
+    spec: Spec,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+) -> Result:
     """As `operators.recurrent`, as one operator in whatever is being recorded."""
     # an exported program keeps nothing for a backward that few ask of it; one that is trained after all runs each forward twice
-    training = not _is_exporting() and torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
+    training = (
+        not _is_exporting()
+        and torch.is_grad_enabled()
+        and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
+    )
     num_layers, hidden_size = index(spec.num_layers), index(spec.hidden_size)  # constants of the graph, not symbols
     kept = floats_a_step(spec.cell, num_layers, 2 if spec.bidirectional else 1, hidden_size) if training else 0
     y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, kept)
@@ -47,7 +69,13 @@ floats_a_step._dynamo_marked_constant = True  # type: ignore[attr-defined]  # to
 
 
 def _forward(
-    x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *arguments: Any
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    *arguments: Any,
 ) -> tuple[Tensor, ...]:
     *fields, kept = arguments
     spec = Spec(*fields)
@@ -75,7 +103,13 @@ def _lend(floats: int) -> Tensor:
 
 
 def _forward_sizes(
-    x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *arguments: Any
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    *arguments: Any,
 ) -> tuple[Tensor, ...]:
     *fields, kept = arguments
     spec = Spec(*fields)
@@ -108,12 +142,16 @@ def _backward(
     ids, lengths = _dense(ids), _dense(lengths)
     _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_outputs(spec, x, ids, y, dy, dh_n, dc_n)))
     floats = saved_floats(spec, x, ids, lengths)
-    buffer = take_saved(floats)  # for a copy, because the library overwrites it and an operator leaves its inputs as they are
+    buffer = take_saved(
+        floats
+    )  # for a copy, because the library overwrites it and an operator leaves its inputs as they are
     if saved.numel() >= floats:
         buffer.tensor[:floats].copy_(saved[:floats])
     else:  # the forward kept nothing, or too little
         y = run_forward(spec, x, ids, lengths, h0, c0, weights, buffer.tensor)[0]
-    gradients = run_backward(spec, y.contiguous(), x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
+    gradients = run_backward(
+        spec, y.contiguous(), x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted
+    )
     return [gradient for gradient in gradients if gradient is not None]
 
 
@@ -132,7 +170,9 @@ def _backward_sizes(
     *arguments: Any,
 ) -> list[Tensor]:
     wanted = arguments[-1]
-    return [t.new_empty(t.shape) for t, want in zip((x, h0, c0, *weights), wanted, strict=True) if want and t is not None]
+    return [
+        t.new_empty(t.shape) for t, want in zip((x, h0, c0, *weights), wanted, strict=True) if want and t is not None
+    ]
 
 
 # ---- the derivative --------------------------------------------------------------------------------------------------
@@ -151,7 +191,11 @@ def _differentiate(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tenso
     y, saved, x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
     needs_x, _, _, needs_h0, needs_c0, needs_weights, *others = ctx.needs_input_grad
     wanted = [needs_x, needs_h0, needs_c0, *needs_weights]
-    gradients = iter(torch.ops.ostinato.recurrent_backward(y, saved, dy, dh_n, dc_n, x, ids, lengths, h0, c0, weights, *ctx.spec, wanted))
+    gradients = iter(
+        torch.ops.ostinato.recurrent_backward(
+            y, saved, dy, dh_n, dc_n, x, ids, lengths, h0, c0, weights, *ctx.spec, wanted
+        )
+    )
     dx, dh0, dc0, *dweights = [next(gradients) if want else None for want in wanted]
     return dx, None, None, dh0, dc0, dweights, *(None for _ in others)
 
@@ -181,10 +225,18 @@ def _kind(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
 
 
 def _inputs(
-    spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor]
+    spec: Spec,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
 ) -> Iterator[Claim]:
     if spec.order == "ragged" and (lengths is None or spec.padded_length):
-        raise ConfigError(f"ostinato::recurrent cannot run: ragged order, padded_length {spec.padded_length}; it must have lengths, and padded_length 0.")
+        raise ConfigError(
+            f"ostinato::recurrent cannot run: ragged order, padded_length {spec.padded_length}; it must have lengths, and padded_length 0."
+        )
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
     size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
     gates = look_up(CELLS, spec.cell, "cell").gates * spec.hidden_size
@@ -198,12 +250,16 @@ def _inputs(
         direction = [(gates, below), (gates, spec.hidden_size), *[(gates,)] * (2 if spec.bias else 0)]
         shapes += direction * (2 if spec.bidirectional else 1)
     if len(weights) != len(shapes):
-        raise ConfigError(f"ostinato::recurrent cannot run: it is given {len(weights)} weights; it must have {len(shapes)}.")
+        raise ConfigError(
+            f"ostinato::recurrent cannot run: it is given {len(weights)} weights; it must have {len(shapes)}."
+        )
     for k, shape in enumerate(shapes):
         yield f"weights[{k}]", weights[k], torch.float32, shape
 
 
-def _outputs(spec: Spec, x: Tensor, ids: Tensor | None, y: Tensor, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None) -> Iterator[Claim]:
+def _outputs(
+    spec: Spec, x: Tensor, ids: Tensor | None, y: Tensor, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None
+) -> Iterator[Claim]:
     shape = ((x if ids is None else ids).shape[0], spec.hidden_size * (2 if spec.bidirectional else 1))
     yield "y", y, torch.float32, shape
     yield "dy", dy, torch.float32, shape

@@ -46,7 +46,16 @@ class Case:
 
     @property
     def spec(self) -> Spec:
-        return Spec(self.cell, self.hidden_size, self.num_layers, self.bidirectional, self.bias, self.order, len(self.lengths), self.padded_length)
+        return Spec(
+            self.cell,
+            self.hidden_size,
+            self.num_layers,
+            self.bidirectional,
+            self.bias,
+            self.order,
+            len(self.lengths),
+            self.padded_length,
+        )
 
     @property
     def rows(self) -> Tensor:
@@ -54,10 +63,15 @@ class Case:
         B, T = len(self.lengths), self.padded_length
         if self.order == "ragged":
             return torch.arange(sum(self.lengths))
-        return torch.tensor([b * T + t if self.order == "batch_first" else t * B + b for b in range(B) for t in range(self.lengths[b])], dtype=torch.int64)
+        return torch.tensor(
+            [b * T + t if self.order == "batch_first" else t * B + b for b in range(B) for t in range(self.lengths[b])],
+            dtype=torch.int64,
+        )
 
 
-WIDE = Case(input_size=24, hidden_size=40, num_layers=2, bidirectional=True, lengths=(31, 64, 5, 0, 90, 17, 1, 64), states=True)  # worth several threads
+WIDE = Case(
+    input_size=24, hidden_size=40, num_layers=2, bidirectional=True, lengths=(31, 64, 5, 0, 90, 17, 1, 64), states=True
+)  # worth several threads
 
 
 class Inputs(NamedTuple):
@@ -78,7 +92,14 @@ class Inputs(NamedTuple):
         def cast(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.detach().to(dtype, copy=True).requires_grad_()
 
-        return Inputs(cast(self.x), self.ids, cast(self.h0), cast(self.c0), [cast(w) for w in self.weights], [u.to(dtype) for u in self.upstream])
+        return Inputs(
+            cast(self.x),
+            self.ids,
+            cast(self.h0),
+            cast(self.c0),
+            [cast(w) for w in self.weights],
+            [u.to(dtype) for u in self.upstream],
+        )
 
 
 class Answer(NamedTuple):
@@ -122,7 +143,9 @@ def forward(case: Case, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
     """The kernel's y, h_n and c_n, with y's steps in the order of the sequences; checks that nothing else is written."""
     rows, x, lengths = case.rows, inputs.x, torch.tensor(case.lengths, dtype=torch.int64)
     if case.order != "ragged":  # NaN where no step is: it must not be read
-        x = inputs.x.new_full((len(case.lengths) * case.padded_length, case.input_size), torch.nan).index_copy(0, rows, inputs.x)
+        x = inputs.x.new_full((len(case.lengths) * case.padded_length, case.input_size), torch.nan).index_copy(
+            0, rows, inputs.x
+        )
     full = case.order != "ragged" and len(rows) == len(x)
     y, h_n, c_n = recurrent(case.spec, x, inputs.ids, None if full else lengths, inputs.h0, inputs.c0, inputs.weights)
     assert not y.detach().index_fill(0, rows, 0).any(), "rows without a step must stay zero"
@@ -150,11 +173,15 @@ def peer(case: Case, inputs: Inputs, dtype: torch.dtype) -> Answer:
     steps = inputs.x if inputs.ids is None else inputs.x[inputs.ids]
     ys, finals = [], []
     for b, x in enumerate(steps.split(case.lengths) if case.lengths else []):
-        state = [inputs.x.new_zeros(case.num_layers * case.directions, 1, case.hidden_size)] * (2 if case.cell == "lstm" else 1)
+        state = [inputs.x.new_zeros(case.num_layers * case.directions, 1, case.hidden_size)] * (
+            2 if case.cell == "lstm" else 1
+        )
         if case.states:
             state = [part[:, b : b + 1] for part in (inputs.h0, inputs.c0) if part is not None]
         if len(x):
-            y, state = torch.func.functional_call(module, parameters, (x.unsqueeze(1), tuple(state) if case.cell == "lstm" else state[0]))
+            y, state = torch.func.functional_call(
+                module, parameters, (x.unsqueeze(1), tuple(state) if case.cell == "lstm" else state[0])
+            )
             ys.append(y.squeeze(1))  # (T, 1, directions · H)
         finals.append(state if isinstance(state, (tuple, list)) else [state])
     y = torch.cat(ys) if ys else inputs.x.new_zeros(0, case.directions * case.hidden_size)
@@ -163,7 +190,9 @@ def peer(case: Case, inputs: Inputs, dtype: torch.dtype) -> Answer:
 
 
 def _answer(inputs: Inputs, y: Tensor, h_n: Tensor, c_n: Tensor | None) -> Answer:
-    loss = sum((out * upstream).sum() for out, upstream in zip((y, h_n, c_n), inputs.upstream, strict=True) if out is not None)
+    loss = sum(
+        (out * upstream).sum() for out, upstream in zip((y, h_n, c_n), inputs.upstream, strict=True) if out is not None
+    )
     if loss.requires_grad:
         gradients = torch.autograd.grad(loss, inputs.leaves, allow_unused=True, materialize_grads=True)
     else:  # no step at all

@@ -40,9 +40,13 @@ def build(project, *command, compiler="./compiler", flags=""):
     """Run setup.py. Returns its error output and the arguments of each call of the compiler."""
     (project / "commands").unlink(missing_ok=True)
     environment = os.environ | {"CXX": str(project / compiler), "CXXFLAGS": flags}
-    done = subprocess.run([sys.executable, "setup.py", *command], cwd=project, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "setup.py", *command], cwd=project, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    return done.stderr, [line.split() for line in (project / "commands").read_text().splitlines()] if (project / "commands").exists() else []
+    return done.stderr, [line.split() for line in (project / "commands").read_text().splitlines()] if (
+        project / "commands"
+    ).exists() else []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the kernel is not built on Windows")
@@ -51,7 +55,9 @@ def test_wheel_fits_any_python_and_holds_the_library_without_its_sources(project
     (wheel,) = (project / "dist").glob("*.whl")
     assert "-py3-none-" in wheel.name and not wheel.name.endswith("-any.whl")
     names = ZipFile(wheel).namelist()
-    assert [Path(name).stem for name in names if name.startswith(str(KERNEL)) and not name.endswith(".py")] == ["libostinato"]
+    assert [Path(name).stem for name in names if name.startswith(str(KERNEL)) and not name.endswith(".py")] == [
+        "libostinato"
+    ]
     assert all("-Dmine" in command and not any(flag.startswith("-march") for flag in command) for command in commands)
     for command in commands:  # no instruction set reaches code that every machine runs
         variant = next((flag.partition("=")[2] for flag in command if flag.startswith("-DOSTINATO_VARIANT=")), None)
@@ -82,9 +88,15 @@ def test_without_a_compiler_the_build_succeeds_and_says_so(project):
     assert not any("libostinato" in name for name in ZipFile(wheel).namelist())
 
 
-@pytest.mark.skipif(not shutil.which("nm") or not list(ROOT.glob("build/kernel/avx*.o")), reason="no objects to look at, or no nm")
+@pytest.mark.skipif(
+    not shutil.which("nm") or not list(ROOT.glob("build/kernel/avx*.o")), reason="no objects to look at, or no nm"
+)
 def test_code_for_one_instruction_set_is_never_shared():
     for compiled in ROOT.glob("build/kernel/avx*.o"):
-        symbols = subprocess.run(["nm", "--defined-only", "--extern-only", compiled], capture_output=True, text=True, check=True).stdout
+        symbols = subprocess.run(
+            ["nm", "--defined-only", "--extern-only", compiled], capture_output=True, text=True, check=True
+        ).stdout
         kinds = {line.split()[-2] for line in symbols.splitlines()}
-        assert not kinds & {"T", "W", "i"}, f"the linker may hand code of {compiled.name} to any machine:\n{symbols}"  # functions, weak ones included
+        assert not kinds & {"T", "W", "i"}, (
+            f"the linker may hand code of {compiled.name} to any machine:\n{symbols}"
+        )  # functions, weak ones included

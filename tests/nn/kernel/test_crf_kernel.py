@@ -55,7 +55,9 @@ def assert_agrees(crf, emissions, tags, layout, within=5e-6):
     exact = run(copy.deepcopy(crf).double(), emissions.double(), tags, layout, "reference")
     for ours, right in zip(run(crf, emissions, tags, layout, "native"), exact, strict=True):
         assert ours.shape == right.shape
-        cancelled = 1e-6 * 2 * len(tags)  # the last digits of counts, each weighted by 2 at most, of which the difference may be next to nothing
+        cancelled = (
+            1e-6 * 2 * len(tags)
+        )  # the last digits of counts, each weighted by 2 at most, of which the difference may be next to nothing
         assert (ours - right).norm() <= within * right.norm() + cancelled
     with use_engine("native"):
         best = crf.decode(emissions, layout)
@@ -64,7 +66,11 @@ def assert_agrees(crf, emissions, tags, layout, within=5e-6):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 61), st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(any), st.sampled_from([0.1, 1.0, 5.0]))
+@given(
+    st.integers(1, 61),
+    st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(any),
+    st.sampled_from([0.1, 1.0, 5.0]),
+)
 def test_likelihoods_gradients_marginals_and_tags_agree_with_float64(num_tags, lengths, scale):
     assert_agrees(*make(num_tags, lengths, scale=scale), within=5e-5)
 
@@ -152,7 +158,9 @@ def test_bits_of_a_sequence_do_not_depend_on_its_batch():
         together = crf.log_likelihood(emissions, tags, layout), crf.marginals(emissions, layout).split(LENGTHS)
         for b, (e, y) in enumerate(zip(emissions.split(LENGTHS), tags.split(LENGTHS), strict=True)):
             alone = Layout(torch.tensor([len(e)]))
-            assert_same_bits([crf.log_likelihood(e, y, alone), crf.marginals(e, alone)], [together[0][b : b + 1], together[1][b]])
+            assert_same_bits(
+                [crf.log_likelihood(e, y, alone), crf.marginals(e, alone)], [together[0][b : b + 1], together[1][b]]
+            )
 
 
 def test_training_and_inference_give_the_same_bits():

@@ -47,7 +47,10 @@ def cases(draw_from):
 
 def assert_agrees(case, inputs=None):
     """Outputs, and all gradients joined, err at most 5e-5 of their norm, and twice what torch.nn errs in float32 or that and a few roundings."""
-    exact, theirs = (peer_of(case, dtype) if inputs is None else peer(case, inputs, dtype) for dtype in (torch.float64, torch.float32))
+    exact, theirs = (
+        peer_of(case, dtype) if inputs is None else peer(case, inputs, dtype)
+        for dtype in (torch.float64, torch.float32)
+    )
     ours = native(case, draw(case) if inputs is None else inputs)
     for part in (slice(0, len(exact.outputs)), slice(len(exact.outputs), None)):
         bound = 2 * relative_error(theirs.tensors[part], exact.tensors[part]) + 16 * torch.finfo(torch.float32).eps
@@ -66,7 +69,16 @@ def test_outputs_and_gradients_agree_with_float64(case):
 def test_gradients_err_at_most_twice_as_much_as_those_of_torch_nn(cell):
     ours, theirs = [], []
     for seed in range(12):
-        case = Case(cell, 3 + seed, 50 - 4 * seed, 1 + seed % 3, seed % 2 == 0, lengths=(12, 3, 1 + seed), states=seed % 4 < 2, seed=seed)
+        case = Case(
+            cell,
+            3 + seed,
+            50 - 4 * seed,
+            1 + seed % 3,
+            seed % 2 == 0,
+            lengths=(12, 3, 1 + seed),
+            states=seed % 4 < 2,
+            seed=seed,
+        )
         exact = peer_of(case, torch.float64).gradients
         ours.append(relative_error(native(case, draw(case)).gradients, exact))
         theirs.append(relative_error(peer_of(case, torch.float32).gradients, exact))
@@ -86,7 +98,9 @@ def test_hidden_size_1024_agrees_with_float64(cell):
 
 @pytest.mark.parametrize("cell", GATES)
 def test_wide_batches_agree_with_float64(cell):
-    assert_agrees(Case(cell=cell, hidden_size=20, lengths=tuple(5 * b % 4 for b in range(150))))  # several groups of rows
+    assert_agrees(
+        Case(cell=cell, hidden_size=20, lengths=tuple(5 * b % 4 for b in range(150)))
+    )  # several groups of rows
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -101,9 +115,14 @@ def test_sequences_without_steps_keep_their_state_and_pass_its_gradient_on(cell,
 @pytest.mark.parametrize("table_rows", [0, 4])
 @pytest.mark.parametrize("lengths", [(), (0,), (0, 0)])
 def test_without_steps_every_weight_has_gradient_zero(lengths, table_rows, states):
-    answer = native(case := Case(lengths=lengths, table_rows=table_rows, states=states, bidirectional=True, num_layers=2), inputs := draw(case))
+    answer = native(
+        case := Case(lengths=lengths, table_rows=table_rows, states=states, bidirectional=True, num_layers=2),
+        inputs := draw(case),
+    )
     assert answer.y.shape == (0, 14)
-    assert_same_bits([answer.h_n, answer.c_n], [inputs.h0, inputs.c0] if states else [torch.zeros(4, len(lengths), 7)] * 2)
+    assert_same_bits(
+        [answer.h_n, answer.c_n], [inputs.h0, inputs.c0] if states else [torch.zeros(4, len(lengths), 7)] * 2
+    )
     for leaf, gradient in zip(inputs.leaves, answer.gradients, strict=True):
         given_back = leaf is inputs.h0 or leaf is inputs.c0
         assert given_back or not gradient.any()
@@ -121,7 +140,9 @@ def test_100_000_steps_equal_a_hundred_runs_of_1000_that_hand_the_state_on(cell)
         y, *state = forward(part, again._replace(x=x, h0=state[0], c0=state[1]))
         part_of_y.append(y)
     y = torch.cat(part_of_y)
-    loss = sum((out * upstream).sum() for out, upstream in zip((y, *state), inputs.upstream, strict=True) if out is not None)
+    loss = sum(
+        (out * upstream).sum() for out, upstream in zip((y, *state), inputs.upstream, strict=True) if out is not None
+    )
     assert_same_bits([whole.y, whole.h_n], [y, state[0]])
     assert relative_error(whole.gradients, torch.autograd.grad(loss, again.leaves)) < 1e-5
 
@@ -131,9 +152,18 @@ def test_inputs_need_not_be_contiguous():
     inputs = draw(case)
 
     def scattered(tensor):
-        return tensor.repeat_interleave(2, dim=-1)[..., ::2] if tensor.dim() < 2 else tensor.transpose(0, 1).contiguous().transpose(0, 1)
+        return (
+            tensor.repeat_interleave(2, dim=-1)[..., ::2]
+            if tensor.dim() < 2
+            else tensor.transpose(0, 1).contiguous().transpose(0, 1)
+        )
 
-    odd = inputs._replace(x=scattered(inputs.x), h0=scattered(inputs.h0), c0=scattered(inputs.c0), weights=[scattered(w) for w in inputs.weights])
+    odd = inputs._replace(
+        x=scattered(inputs.x),
+        h0=scattered(inputs.h0),
+        c0=scattered(inputs.c0),
+        weights=[scattered(w) for w in inputs.weights],
+    )
     odd = odd._replace(upstream=[scattered(u) for u in inputs.upstream])
     leaves = [leaf.requires_grad_() for leaf in odd.leaves]
     assert not any(leaf.is_contiguous() for leaf in leaves if leaf.dim() > 1)
@@ -177,7 +207,9 @@ def test_reused_buffers_change_no_bit():
 
 @pytest.mark.parametrize("cell", GATES)
 def test_inference_answer_depends_on_the_sequence_alone(cell, threads):
-    case = Case(cell=cell, input_size=19, hidden_size=37, num_layers=2, bidirectional=True, lengths=LENGTHS, states=True)
+    case = Case(
+        cell=cell, input_size=19, hidden_size=37, num_layers=2, bidirectional=True, lengths=LENGTHS, states=True
+    )
     inputs = draw(case)
     steps, final = [slice(sum(LENGTHS[:b]), sum(LENGTHS[: b + 1])) for b in range(len(LENGTHS))], range(len(LENGTHS))
 
@@ -193,7 +225,11 @@ def test_inference_answer_depends_on_the_sequence_alone(cell, threads):
 
     alone = {b: answers([b])[b] for b in final}
     others = [answers(list(final)), answers(list(final)[::-1], 2), answers([4, 2, 6])]
-    others += [answers(list(final), count, order=order, padding=padding) for order in ("batch_first", "time_first") for count, padding in ((1, 0), (2, 9))]
+    others += [
+        answers(list(final), count, order=order, padding=padding)
+        for order in ("batch_first", "time_first")
+        for count, padding in ((1, 0), (2, 9))
+    ]
     for batch in others:
         for b, answer in batch.items():
             assert_same_bits(answer, alone[b])
@@ -208,7 +244,10 @@ def test_inference_has_the_bits_of_training(cell, order):
         with mode():
             outputs = forward(case, draw(case))
         assert not any(out.requires_grad for out in outputs if out is not None)
-        assert_same_bits([out for out in outputs if out is not None], [out for out in (trained.y, trained.h_n, trained.c_n) if out is not None])
+        assert_same_bits(
+            [out for out in outputs if out is not None],
+            [out for out in (trained.y, trained.h_n, trained.c_n) if out is not None],
+        )
 
 
 # ---- numbers at the edge -------------------------------------------------------------------------------------------
@@ -219,7 +258,10 @@ def test_inference_has_the_bits_of_training(cell, order):
 def test_tiny_and_large_values_agree_with_float64(cell, scale):
     case = Case(cell=cell, lengths=(4, 2), states=True)
     inputs = draw(case)
-    assert_agrees(case, inputs._replace(x=inputs.x * scale, h0=inputs.h0 * scale, c0=None if inputs.c0 is None else inputs.c0 * scale))
+    assert_agrees(
+        case,
+        inputs._replace(x=inputs.x * scale, h0=inputs.h0 * scale, c0=None if inputs.c0 is None else inputs.c0 * scale),
+    )
 
 
 def test_denormal_values_are_not_flushed_to_zero():
@@ -259,17 +301,24 @@ def test_infinity_saturates_the_gates_as_in_torch_nn(cell, value):
 def test_backward_of_a_retained_graph_gives_the_same_gradients_again():
     case, inputs = WIDE, draw(WIDE).to(torch.float32)
     outputs = forward(case, inputs)
-    first, second, third = (torch.autograd.grad(outputs, inputs.leaves, inputs.upstream, retain_graph=keep) for keep in (True, True, False))
+    first, second, third = (
+        torch.autograd.grad(outputs, inputs.leaves, inputs.upstream, retain_graph=keep) for keep in (True, True, False)
+    )
     assert_same_bits(second, first)
     assert_same_bits(third, first)
 
 
 def test_outputs_that_nobody_uses_count_as_zero_gradients():
-    case, inputs = Case(num_layers=2, bidirectional=True), draw(Case(num_layers=2, bidirectional=True)).to(torch.float32)
+    case, inputs = (
+        Case(num_layers=2, bidirectional=True),
+        draw(Case(num_layers=2, bidirectional=True)).to(torch.float32),
+    )
     for used in range(3):
         zeroed = [u if k == used else torch.zeros_like(u) for k, u in enumerate(inputs.upstream)]
         ours = torch.autograd.grad(forward(case, inputs)[used], inputs.leaves, inputs.upstream[used])
-        assert_same_bits([g + 0.0 for g in ours], [g + 0.0 for g in native(case, inputs._replace(upstream=zeroed)).gradients])
+        assert_same_bits(
+            [g + 0.0 for g in ours], [g + 0.0 for g in native(case, inputs._replace(upstream=zeroed)).gradients]
+        )
 
 
 @pytest.mark.parametrize("upstream_knows_the_input", [False, True])
@@ -302,13 +351,23 @@ def test_functorch_is_refused(transform):
 def test_forward_mode_is_refused():
     case, inputs = Case(), draw(Case())
     with torch.autograd.forward_ad.dual_level(), pytest.raises((RuntimeError, NotImplementedError)):
-        kernel.recurrent(case.spec, torch.autograd.forward_ad.make_dual(inputs.x, inputs.x), None, torch.tensor(case.lengths), None, None, inputs.weights)
+        kernel.recurrent(
+            case.spec,
+            torch.autograd.forward_ad.make_dual(inputs.x, inputs.x),
+            None,
+            torch.tensor(case.lengths),
+            None,
+            None,
+            inputs.weights,
+        )
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpointed_gradients_have_the_same_bits(reentrant):
     case, inputs = WIDE, draw(WIDE).to(torch.float32)
-    outputs = torch.utils.checkpoint.checkpoint(lambda x: forward(case, inputs._replace(x=x)), inputs.x, use_reentrant=reentrant)
+    outputs = torch.utils.checkpoint.checkpoint(
+        lambda x: forward(case, inputs._replace(x=x)), inputs.x, use_reentrant=reentrant
+    )
     torch.autograd.backward(outputs, inputs.upstream)
     assert_same_bits([leaf.grad for leaf in inputs.leaves], native(case, inputs).gradients)
 
@@ -337,7 +396,13 @@ def test_ids_outside_the_table_are_refused(wrong, training):
 
 @pytest.mark.parametrize(
     ("order", "lengths", "padded_length"),
-    [("ragged", [4, 3], 0), ("ragged", [4], 0), ("ragged", [7, -1], 0), ("batch_first", [3, 4], 3), ("time_first", [-1, 3], 3)],
+    [
+        ("ragged", [4, 3], 0),
+        ("ragged", [4], 0),
+        ("ragged", [7, -1], 0),
+        ("batch_first", [3, 4], 3),
+        ("time_first", [-1, 3], 3),
+    ],
 )
 @pytest.mark.parametrize("training", [False, True])
 def test_lengths_that_do_not_fit_are_refused(order, lengths, padded_length, training):

@@ -49,7 +49,13 @@ def assert_agrees(cell, input_size, hidden_size, bidirectional, lengths, scale=1
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(SCANS), st.integers(1, 40), st.integers(1, 140), st.booleans(), st.lists(st.integers(0, 70), min_size=1, max_size=6).filter(any))
+@given(
+    st.sampled_from(SCANS),
+    st.integers(1, 40),
+    st.integers(1, 140),
+    st.booleans(),
+    st.lists(st.integers(0, 70), min_size=1, max_size=6).filter(any),
+)
 def test_outputs_and_gradients_agree_with_float64(cell, input_size, hidden_size, bidirectional, lengths):
     assert_agrees(cell, input_size, hidden_size, bidirectional, lengths)
 
@@ -72,7 +78,9 @@ def test_minlstm_shares_what_is_left_where_both_gates_vanish():
         layer.weight_ih_l0.copy_(torch.tensor([[0.0], [0.0], [1.0]]))
         layer.bias_ih_l0.copy_(torch.tensor([math.log(3.0) - 200, -200.0, 0.0]))
     h = layer(torch.tensor([[0.0], [1.0]]), Layout(torch.tensor([2])))
-    assert h.flatten().tolist() == pytest.approx([0.125, 0.75 * 0.125 + 0.25 * 1.5], rel=1e-4)  # float32 holds ln 3 − 200 to 1e-5
+    assert h.flatten().tolist() == pytest.approx(
+        [0.125, 0.75 * 0.125 + 0.25 * 1.5], rel=1e-4
+    )  # float32 holds ln 3 − 200 to 1e-5
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
@@ -109,7 +117,11 @@ def test_bits_of_a_sequence_do_not_depend_on_its_batch(cell):
 
 @pytest.mark.parametrize("cell", SCANS)
 def test_training_and_inference_give_the_same_bits(cell):
-    layer, x, layout = RecurrentLayer(5, 20, cell=cell, engine="native"), torch.randn(sum(LENGTHS), 5), Layout(torch.tensor(LENGTHS))
+    layer, x, layout = (
+        RecurrentLayer(5, 20, cell=cell, engine="native"),
+        torch.randn(sum(LENGTHS), 5),
+        Layout(torch.tensor(LENGTHS)),
+    )
     with torch.inference_mode():
         expected = layer(x, layout)
     assert_same_bits([layer(x, layout).detach()], [expected])

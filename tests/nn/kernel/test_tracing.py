@@ -56,7 +56,9 @@ def make_weights(cell, input_size, hidden_size, num_layers, bidirectional, bias)
 def run(function, stack, *inputs):
     """Outputs, and the gradients of all parameters and all inputs that can have one, of a sum that is linear in nothing."""
     stack.zero_grad()
-    inputs = [t.clone().requires_grad_() if isinstance(t, torch.Tensor) and t.is_floating_point() else t for t in inputs]
+    inputs = [
+        t.clone().requires_grad_() if isinstance(t, torch.Tensor) and t.is_floating_point() else t for t in inputs
+    ]
     outputs = function(*inputs)
     sum((k * output.sin()).sum() for k, output in enumerate(outputs, 1)).backward()
     leaves = [*stack.parameters(), *(t for t in inputs if isinstance(t, torch.Tensor) and t.requires_grad)]
@@ -76,7 +78,13 @@ def operators_of(graph):
 # 16 steps fill what is saved; otherwise its last part is not written, and differs from call to call
 CASES = {
     "lstm, padded": (Spec("lstm", 6, 1, True, True, "batch_first", 2, 8), None, None, True, True),
-    "gru, ragged, by ids": (Spec("gru", 4, 1, False, True, "ragged", 3, 0), [7, 0, 9], [0, 2, 1, 1, 3, 0, 0, 2, 2, 1, 3, 3, 0, 1, 2, 0], False, True),
+    "gru, ragged, by ids": (
+        Spec("gru", 4, 1, False, True, "ragged", 3, 0),
+        [7, 0, 9],
+        [0, 2, 1, 1, 3, 0, 0, 2, 2, 1, 3, 3, 0, 1, 2, 0],
+        False,
+        True,
+    ),
     "rnn, no biases, time first": (Spec("rnn_tanh", 5, 2, True, False, "time_first", 4, 4), None, None, True, True),
     "lstm, shorter, for inference": (Spec("lstm", 5, 1, True, True, "batch_first", 3, 6), [6, 0, 2], None, True, False),
 }
@@ -86,10 +94,17 @@ def make_call(case):
     spec, lengths, ids, states, training = CASES[case]
     rows = spec.batch_size * spec.padded_length if ids is None else 4
     shape = (spec.num_layers * (2 if spec.bidirectional else 1), spec.batch_size, spec.hidden_size)
-    h0, c0 = (torch.randn(shape, requires_grad=True) if wanted else None for wanted in (states, states and spec.cell == "lstm"))
+    h0, c0 = (
+        torch.randn(shape, requires_grad=True) if wanted else None
+        for wanted in (states, states and spec.cell == "lstm")
+    )
     weights = [weight.requires_grad_() for weight in make_weights(spec.cell, 3, *spec[1:5])]
     ids, lengths = (None if part is None else torch.tensor(part) for part in (ids, lengths))
-    kept = tracing.floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size) if training else 0
+    kept = (
+        tracing.floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
+        if training
+        else 0
+    )
     return (torch.randn(rows, 3, requires_grad=True), ids, lengths, h0, c0, weights, *spec, kept)
 
 
@@ -105,7 +120,10 @@ def test_backward_operator_passes_torchs_own_check(case):
     y, h_n, c_n, saved = torch.ops.ostinato.recurrent(*call, kept)
     x, ids, lengths, h0, c0, weights, *fields = call
     wanted = [True, h0 is not None, c0 is not None, *(k != 1 for k in range(len(weights)))]
-    detached = [None if t is None else t.detach() for t in (y, saved, y.cos(), h_n.sin(), c_n.sin() if c0 is not None else None, x, ids, lengths, h0, c0)]
+    detached = [
+        None if t is None else t.detach()
+        for t in (y, saved, y.cos(), h_n.sin(), c_n.sin() if c0 is not None else None, x, ids, lengths, h0, c0)
+    ]
     arguments = (*detached, [weight.detach() for weight in weights], *fields, wanted)
     found = torch.library.opcheck(torch.ops.ostinato.recurrent_backward.default, arguments)
     assert set(found.values()) == {"SUCCESS"}
@@ -177,7 +195,11 @@ def test_what_was_saved_outlives_the_call_and_is_used_again():
         (2, torch.tensor([8, 8], dtype=torch.int32), r"lengths is int32"),
         (3, torch.zeros(2, 2, 5), r"h0 is float32 of shape \(2, 2, 5\); it must be float32 of shape \(2, 2, 6\)"),
         (5, [torch.zeros(24, 3)], r"it is given 1 weights; it must have 8"),
-        (5, [torch.zeros(24, 3)] * 8, r"weights\[1\] is float32 of shape \(24, 3\); it must be float32 of shape \(24, 6\)"),
+        (
+            5,
+            [torch.zeros(24, 3)] * 8,
+            r"weights\[1\] is float32 of shape \(24, 3\); it must be float32 of shape \(24, 6\)",
+        ),
         (6, "lstmm", r"Unknown cell 'lstmm'"),
         (11, "ragged", r"ragged order, padded_length 8"),
     ],
@@ -210,7 +232,10 @@ def test_one_compiled_graph_serves_any_batch_and_length(cell, backend):
         assert_same(run(compiled, stack, x, lengths), run(stack, stack, x, lengths))
     assert counter.frame_count == 1
     assert operators_of(counter.graphs[0].graph) == ["ostinato.recurrent"]
-    assert_same(run(compiled, stack, torch.ones(1, 1, 5), torch.tensor([1])), run(stack, stack, torch.ones(1, 1, 5), torch.tensor([1])))
+    assert_same(
+        run(compiled, stack, torch.ones(1, 1, 5), torch.tensor([1])),
+        run(stack, stack, torch.ones(1, 1, 5), torch.tensor([1])),
+    )
 
 
 def test_marked_dimensions_stay_dynamic():
@@ -227,7 +252,10 @@ def test_marked_dimensions_stay_dynamic():
 
 
 def test_compiled_table_gradient_equals_eager():
-    weights, spec = [w.requires_grad_() for w in make_weights("lstm", 3, 4, 1, True, True)], Spec("lstm", 4, 1, True, True, "ragged", 2, 0)
+    weights, spec = (
+        [w.requires_grad_() for w in make_weights("lstm", 3, 4, 1, True, True)],
+        Spec("lstm", 4, 1, True, True, "ragged", 2, 0),
+    )
 
     def loss(table, ids, lengths):
         return recurrent(spec, table, ids, lengths, None, None, weights)[0].sin().sum()
@@ -235,7 +263,9 @@ def test_compiled_table_gradient_equals_eager():
     compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
     for counts in ([2, 3], [6, 0]):
         table, ids = torch.randn(10, 3, requires_grad=True), torch.randint(0, 10, (sum(counts),))
-        expected, ours = (torch.autograd.grad(f(table, ids, torch.tensor(counts)), [table, *weights]) for f in (loss, compiled))
+        expected, ours = (
+            torch.autograd.grad(f(table, ids, torch.tensor(counts)), [table, *weights]) for f in (loss, compiled)
+        )
         assert_same(ours, expected)
 
 
@@ -262,7 +292,9 @@ def test_checkpointed_and_compiled_equals_eager():
     assert_same(run(compiled, stack, x), run(stack, stack, x))
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # inductor's own, PyTorch 2.13
+@pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"
+)  # inductor's own, PyTorch 2.13
 def test_inductor_equals_eager():
     stack = Stack("gru")  # and nothing around it, for which inductor would start a C++ compiler
     compiled = torch.compile(stack, fullgraph=True, dynamic=True)
@@ -289,7 +321,10 @@ def test_exported_and_loaded_equals_eager_at_sizes_never_traced(with_lengths, st
     program = export(stack, (torch.randn(3, 7, 5), lengths), ({0: B, 1: T}, {0: B} if with_lengths else None), strict)
     assert operators_of(program.graph) == ["ostinato.recurrent.default"]
     for batch_size, steps in SIZES:
-        x, lengths = torch.randn(batch_size, steps, 5), torch.randint(0, steps + 1, (batch_size,)) if with_lengths else None
+        x, lengths = (
+            torch.randn(batch_size, steps, 5),
+            torch.randint(0, steps + 1, (batch_size,)) if with_lengths else None,
+        )
         assert_same(program.module()(x, lengths), stack(x, lengths))
 
 
@@ -320,7 +355,10 @@ def test_exported_drop_in_equals_torch_nn_at_sizes_never_traced(layer, peer, wit
     program = export(Model(), (torch.randn(7, 3, 5), lengths), ({0: T, 1: B}, {0: B} if with_lengths else None), False)
     assert operators_of(program.graph) == ["ostinato.recurrent.default"]
     for batch_size, steps in SIZES:
-        x, lengths = torch.randn(steps, batch_size, 5), torch.randint(0, steps + 1, (batch_size,)) if with_lengths else None
+        x, lengths = (
+            torch.randn(steps, batch_size, 5),
+            torch.randint(0, steps + 1, (batch_size,)) if with_lengths else None,
+        )
         outputs = program.module()(x, lengths)
         for b, length in enumerate(lengths if with_lengths else [steps] * batch_size):
             assert not outputs[length:, b].any()
@@ -351,7 +389,9 @@ def test_exported_drop_in_equals_eager(strict):
 
 def test_compiled_drop_in_is_one_graph_where_dynamo_is_told_to_look_into_recurrent_layers():
     model, counter = Tagger(GRU(5, 6, batch_first=True)), torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
-    with torch._dynamo.config.patch(allow_rnn=True):  # it refuses every subclass of torch.nn.GRU otherwise, as it does torch's own
+    with torch._dynamo.config.patch(
+        allow_rnn=True
+    ):  # it refuses every subclass of torch.nn.GRU otherwise, as it does torch's own
         compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
         for batch_size, steps in SIZES[:3]:
             x, lengths = torch.randn(batch_size, steps, 5), torch.randint(0, steps + 1, (batch_size,))
@@ -382,7 +422,10 @@ def test_a_dispatch_mode_sees_forward_and_backward():
     with Watch() as watch:
         ours = run(stack, stack, x)
     assert_same(ours, expected)
-    assert watch.seen == [("ostinato.recurrent.default", 4), ("ostinato.recurrent_backward.default", 1 + len(stack.weights))]
+    assert watch.seen == [
+        ("ostinato.recurrent.default", 4),
+        ("ostinato.recurrent_backward.default", 1 + len(stack.weights)),
+    ]
 
 
 def test_gradients_that_nobody_wants_are_not_computed():
@@ -390,7 +433,10 @@ def test_gradients_that_nobody_wants_are_not_computed():
     stack.weights[0].requires_grad_(False)
     with Watch() as watch:
         stack(torch.randn(3, 7, 5))[0].sum().backward()
-    assert watch.seen[-1] == ("ostinato.recurrent_backward.default", 3)  # weight_hh and the biases; neither x nor weight_ih
+    assert watch.seen[-1] == (
+        "ostinato.recurrent_backward.default",
+        3,
+    )  # weight_hh and the biases; neither x nor weight_ih
 
 
 def test_tensors_without_memory_of_their_own_are_not_read():
