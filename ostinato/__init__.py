@@ -1,4 +1,4 @@
-"""Ostinato: recurrent sequence classification and labelling on PyTorch.
+"""Ostinato: recurrent sequence classification, labelling and regression on PyTorch.
 
 Importing this package is cheap: its names bring torch along only when they are first used.
 """
@@ -9,15 +9,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ostinato import data, evaluation, explanation, nn
     from ostinato.errors import OstinatoError
-    from ostinato.estimators import SequenceClassifier, SequenceTagger, load
-    from ostinato.explanation.attribution import explain
-    from ostinato.explanation.trace import trace
     from ostinato.nn.accelerate import accelerate
+    from ostinato.tasks.classification.estimator import SequenceClassifier
+    from ostinato.tasks.loading import explain, load, trace
+    from ostinato.tasks.tagging.estimator import SequenceTagger
+    from ostinato.versions import __version__
+
+_HOME = {
+    "OstinatoError": "errors",
+    "SequenceClassifier": "tasks.classification.estimator",
+    "SequenceTagger": "tasks.tagging.estimator",
+    "__version__": "versions",
+    "accelerate": "nn.accelerate",
+    "explain": "tasks.loading",
+    "load": "tasks.loading",
+    "trace": "tasks.loading",
+}
+_SUBPACKAGES = ("data", "evaluation", "explanation", "nn")
 
 __all__ = [
     "OstinatoError",
     "SequenceClassifier",
     "SequenceTagger",
+    "__version__",
     "accelerate",
     "data",
     "evaluation",
@@ -27,17 +41,6 @@ __all__ = [
     "nn",
     "trace",
 ]
-
-_HOME = {
-    "OstinatoError": "errors",
-    "SequenceClassifier": "estimators",
-    "SequenceTagger": "estimators",
-    "accelerate": "nn.accelerate",
-    "explain": "explanation.attribution",
-    "load": "estimators",
-    "trace": "explanation.trace",
-}
-_SUBPACKAGES = ("data", "evaluation", "explanation", "nn")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +20,15 @@ from torch import Tensor
 
 from ostinato.errors import RunError
 
-FORMAT = 1
+FORMAT = 2  # of every file of ours that says its format; 1 is version 0.1
+
+
+class Stored(NamedTuple):
+    """What a file holds, and the format in which it was written."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+    format: int
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -34,7 +42,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     write_atomically(path, to_bytes(plain, metadata))
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path) -> Stored:
     """Read and verify what `save_tensors` wrote; tensors are on the CPU."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -57,7 +65,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunError(
             f"{path}: altered since it was saved: its SHA-256 does not match. Copy the file again, or train anew."
         )
-    return tensors, json.loads(metadata["facts"])
+    return Stored(tensors, json.loads(metadata["facts"]), metadata["format"])
 
 
 def check_format(path: Path, found: int) -> None:
@@ -66,6 +74,11 @@ def check_format(path: Path, found: int) -> None:
         raise RunError(
             f"{path}: format {found} is newer than this Ostinato reads (up to {FORMAT}). Upgrade with: pip install --upgrade ostinato"
         )
+
+
+def unusable(path: Path) -> RunError:
+    """The error for a file that a run should hold."""
+    return RunError(f"{path}: missing, or not what the run wrote. Copy the folder again, or train again.")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

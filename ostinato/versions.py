@@ -5,6 +5,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+__version__ = version("ostinato")
+
 PACKAGES = ("torch", "numpy", "pyarrow", "tokenizers", "scikit-learn", "scipy", "safetensors", "pydantic")
 
 

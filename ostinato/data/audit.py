@@ -1,9 +1,8 @@
-"""What is in the data and what was done to it, told before training and written to audit.json."""
+"""What is in the data and what was done to them: reported before training, and written to audit.json."""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,93 +10,117 @@ import numpy as np
 from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, keys_of
 from ostinato.data.examples import Record, Sequence
 
+SHOWN_CLASSES = 10
+
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """A split as it is used: rows, rows of each class, length quantiles, copies and rows of sequences with two labels."""
+    """A split as it is used.
+
+    Args:
+        rows: after cleaning.
+        lengths: quantiles of the sequences' lengths.
+        duplicates: rows that repeat an earlier one.
+        conflicting: rows of sequences with two targets.
+        classes: rows of each class or label; None where targets are numbers.
+        values: quantiles of each numeric target; None where targets are classes or labels.
+    """
 
     rows: int
-    classes: dict[str, int]
     lengths: dict[str, float]
     duplicates: int
     conflicting: int
+    classes: dict[str, int] | None = None
+    values: dict[str, dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)
-class Audit:
-    """The facts of a data set, as read, as cleaned and as split."""
+class SequenceAudit:
+    """The facts of a data set, as read, as cleaned and as split.
+
+    Args:
+        unit: of the lengths: characters, events or steps.
+        drawn: the splits that were drawn at random; the others were given.
+        unused: rows left over by the sizes asked for.
+        unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
+        truncated: for each split, how many sequences were cut to `max_length`.
+        vectors: how many of the vocabulary's tokens have a pretrained vector, in a sentence.
+    """
 
     rows_read: int
-    unit: str  # of the lengths: characters, events or steps
+    unit: str
     sorted_by_label: bool
     unlabelled_skipped: int
     cleaning: Cleaning
-    drawn: list[str]  # splits that we drew; the others were given
+    drawn: list[str]
     splits: dict[str, SplitFacts]
     shared_groups: int
     unused: int
     unknown_share: float | None = None
     truncated: dict[str, int] = field(default_factory=dict)
+    vectors: str | None = None
 
-    def with_encoding(self, unknown_share: float | None, truncated: dict[str, int]) -> "Audit":
-        """Add what only the encoder knows, in a new audit.
+    def with_encoding(
+        self, unknown_share: float | None, truncated: dict[str, int], vectors: str | None
+    ) -> "SequenceAudit":
+        """The same audit with what only the encoder knows."""
+        return replace(self, unknown_share=unknown_share, truncated=dict(truncated), vectors=vectors)
 
-        Args:
-            unknown_share: unknown tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
-            truncated: for each split, the sequences that were cut to `max_length`.
-        """
-        return replace(self, unknown_share=unknown_share, truncated=dict(truncated))
-
-    def to_dict(self) -> dict[str, Any]:
-        """All facts as plain values for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """All facts as JSON values."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """Short sentences for people: what there is, then only what is notable."""
-        return [*self._contents(), *self._done(), *self._noted(), *self._encoded()]
+        """The contents, then the findings, in sentences."""
+        return [*self._contents(), *self.findings]
+
+    @property
+    def findings(self) -> list[str]:
+        """What was removed, and what deserves attention, in sentences."""
+        return [*self._removed(), *self._noted(), *self._encoded()]
 
     def _contents(self) -> Iterator[str]:
-        classes = list(dict.fromkeys(label for facts in self.splits.values() for label in facts.classes))
-        yield f"{_count(self.rows_read, 'row')} read, {len(classes)} classes."
+        classes = list(dict.fromkeys(label for facts in self.splits.values() for label in facts.classes or ()))
+        yield f"{_count(self.rows_read, 'row')} read{f', {len(classes)} classes' if classes else ''}."
         for split, facts in self.splits.items():
-            shown = ", ".join(f"{label} {rows:,}" for label, rows in list(facts.classes.items())[:10])
-            yield f"{split}: {_count(facts.rows, 'row')} ({shown}{', …' if len(facts.classes) > 10 else ''})."
-        lengths = self.splits["train"].lengths
-        quantiles = ", ".join(f"{name} {value:,.0f}" for name, value in lengths.items())
+            yield f"{split}: {_count(facts.rows, 'row')} ({_targets(facts)})."
+        quantiles = ", ".join(f"{name} {value:,.0f}" for name, value in self.splits["train"].lengths.items())
         yield f"Lengths in train, in {self.unit}: {quantiles}."
 
-    def _done(self) -> Iterator[str]:
+    def _removed(self) -> Iterator[str]:
+        cleaning = self.cleaning
         if self.unlabelled_skipped:
             yield f"{_count(self.unlabelled_skipped, 'row')} without a label skipped."
-        if self.cleaning.empty_dropped:
-            yield f"{_count(self.cleaning.empty_dropped, 'row')} with an empty sequence dropped."
-        if self.cleaning.conflicting_dropped:
-            yield f"{_count(self.cleaning.conflicting_dropped, 'row')} of sequences with two labels dropped, all copies."
-        if self.cleaning.duplicates_dropped:
-            yield f"{_count(self.cleaning.duplicates_dropped, 'exact duplicate')} dropped before splitting; the first copy of each is kept."
-        for pair, rows in self.cleaning.overlap.items():
+        if cleaning.empty_dropped:
+            yield f"{_count(cleaning.empty_dropped, 'row')} with an empty sequence dropped."
+        if cleaning.conflicting_dropped:
+            yield f"{_count(cleaning.conflicting_dropped, 'row')} of sequences with two labels dropped, all copies."
+        if cleaning.duplicates_dropped:
+            dropped = _count(cleaning.duplicates_dropped, "exact duplicate")
+            yield f"{dropped} dropped before splitting; the first copy of each remains."
+        for pair, rows in cleaning.overlap.items():
             first, second = pair.split("/")
-            done = (
-                f"removed from {first}" if self.cleaning.overlap_dropped else "kept, as the data set defines its splits"
-            )
+            done = f"removed from {first}" if cleaning.overlap_dropped else "kept, as the data set defines its splits"
             yield f"{_count(rows, 'row')} of {first} also in {second}: {done}."
 
     def _noted(self) -> Iterator[str]:
         for pair, rows in self.cleaning.reverse_complements.items():
             first, second = pair.split("/")
-            yield f"{_count(rows, 'row')} of {first} are reverse complements of sequences in {second}: a leak if the strand does not matter; kept."
-        if self.sorted_by_label:
-            yield "The rows are sorted by label: " + (
-                "the splits were drawn at random." if self.drawn else "training shuffles them."
+            yield (
+                f"{_count(rows, 'row')} of {first} are reverse complements of sequences in {second}: a leak if the "
+                "strand does not matter; kept."
             )
+        if self.sorted_by_label:
+            what = "the splits were drawn at random" if self.drawn else "training shuffles them"
+            yield f"The rows are sorted by label: {what}."
         for split, facts in self.splits.items():
             if facts.duplicates:
                 yield f"{_count(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."
             if facts.conflicting:
                 yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with two labels; kept."
-            unseen = sorted(facts.classes.keys() - self.splits["train"].classes.keys())
+            unseen = sorted((facts.classes or {}).keys() - (self.splits["train"].classes or {}).keys())
             if unseen:
-                yield f"Only in {split}, so never learnt: {', '.join(unseen)}."
+                yield f"Only in {split}, so the model cannot learn them: {', '.join(unseen)}."
         if self.shared_groups:
             yield f"{_count(self.shared_groups, 'group')} in more than one of the given splits; kept."
         if self.unused:
@@ -105,24 +128,34 @@ class Audit:
 
     def _encoded(self) -> Iterator[str]:
         if self.unknown_share:
-            yield f"{self.unknown_share:.1%} of validation's tokens are not in the vocabulary."
+            yield f"{self.unknown_share:.1%} of validation's tokens are out of vocabulary."
         for split, rows in self.truncated.items():
             if rows:
                 yield f"{_count(rows, 'sequence')} of {split} cut to max_length."
+        if self.vectors is not None:
+            yield self.vectors
 
 
-def describe_split(records: list[Record], tokenizer: str) -> SplitFacts:
-    """Count a split's rows, classes, copies and conflicts, and measure its lengths."""
-    lengths = np.quantile([len(record.sequence) for record in records], [0, 0.05, 0.5, 0.95, 1])
-    names = ("shortest", "5 %", "median", "95 %", "longest")
+def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any]) -> SplitFacts:
+    """Count a split's rows, copies and conflicts, and measure its lengths.
+
+    Args:
+        targets: `classes` or `values`, as the task describes its targets.
+    """
     conflicts = conflicting_keys(records, tokenizer)
     return SplitFacts(
         rows=len(records),
-        classes=dict(sorted(Counter(str(record.label) for record in records).items())),
-        lengths=dict(zip(names, lengths.tolist(), strict=True)),
+        lengths=quantiles([len(record.sequence) for record in records]),
         duplicates=len(records) - len(keys_of(records, tokenizer)),
         conflicting=sum(key_of(record.sequence, tokenizer) in conflicts for record in records) if conflicts else 0,
+        **targets,
     )
+
+
+def quantiles(values: list[Any]) -> dict[str, float]:
+    """Five quantiles by name."""
+    names = ("shortest", "5 %", "median", "95 %", "longest")
+    return dict(zip(names, np.quantile(values, [0, 0.05, 0.5, 0.95, 1]).tolist(), strict=True))
 
 
 def unit_of(sequence: Sequence) -> str:
@@ -130,13 +163,6 @@ def unit_of(sequence: Sequence) -> str:
     if isinstance(sequence, np.ndarray):
         return "steps"
     return "characters" if isinstance(sequence, str) else "events"
-
-
-def is_sorted_by_label(records: list[Record]) -> bool:
-    """Whether each label's rows stand together, with two labels or more and more rows than labels."""
-    labels = [record.label for record in records]
-    runs = 1 + sum(before != after for before, after in pairwise(labels))
-    return 2 <= len(set(labels)) == runs < len(labels)
 
 
 def shared_groups(splits: Splits) -> int:
@@ -147,3 +173,11 @@ def shared_groups(splits: Splits) -> int:
 
 def _count(rows: int, what: str) -> str:
     return f"{rows:,} {what}{'' if rows == 1 else 's'}"
+
+
+def _targets(facts: SplitFacts) -> str:
+    if facts.classes is not None:
+        shown = [f"{label} {rows:,}" for label, rows in list(facts.classes.items())[:SHOWN_CLASSES]]
+        return ", ".join([*shown, *(["…"] if len(facts.classes) > SHOWN_CLASSES else [])])
+    values = [f"{name} {each['lowest']:.4g} to {each['highest']:.4g}" for name, each in (facts.values or {}).items()]
+    return ", ".join(values)

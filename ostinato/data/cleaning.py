@@ -1,10 +1,11 @@
-"""Rows that would make a number wrong: empty sequences, duplicates, one sequence with two labels, overlap of splits."""
+"""Rows that would bias a score: empty sequences, duplicates, one sequence with two targets, overlap of splits."""
 
 import re
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Cleaning:
 def clean(
     given: Splits, *, tokenizer: str, refuse_empty: bool, drops_overlap: bool, draws: bool
 ) -> tuple[Splits, Cleaning]:
-    """Leave out what would make a number wrong.
+    """Remove rows that would bias a score.
 
     Args:
         tokenizer: sequences that it reads alike are the same sequence, however they are written.
@@ -91,11 +92,13 @@ def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
 
 
 def conflicting_keys(records: list[Record], tokenizer: str) -> set[Hashable]:
-    """The keys of sequences that carry two labels or more."""
-    labels: dict[Hashable, set[str | None]] = defaultdict(set)
+    """The keys of sequences that carry two targets or more."""
+    targets: dict[Hashable, list[Any]] = defaultdict(list)
     for record in records:
-        labels[key_of(record.sequence, tokenizer)].add(record.label)
-    return {key for key, found in labels.items() if len(found) > 1}
+        found = targets[key_of(record.sequence, tokenizer)]
+        if record.target not in found:
+            found.append(record.target)
+    return {key for key, found in targets.items() if len(found) > 1}
 
 
 def keys_of(records: list[Record], tokenizer: str) -> set[Hashable]:
@@ -106,8 +109,8 @@ def keys_of(records: list[Record], tokenizer: str) -> set[Hashable]:
 def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
     kept = [record for record in records if not _is_empty(record.sequence)]
     if refuse and len(kept) < len(records):
-        place = next(record.place for record in records if _is_empty(record.sequence))
-        raise DataError(f"{place}: the sequence is empty. Fill it in, remove the row, or set empty to drop.")
+        source = next(record.source for record in records if _is_empty(record.sequence))
+        raise DataError(f"{source}: the sequence is empty. Fill it in, remove the row, or set data.empty to drop.")
     return kept
 
 

@@ -1,9 +1,9 @@
-"""Everything fitted on the training data that turns sequences into model input, and labels into indices and back."""
+"""Everything fitted on the training data that turns sequences into model input; it knows nothing of targets."""
 
 import dataclasses
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,14 +16,13 @@ from ostinato.data.files import check_unicode
 from ostinato.data.ragged import Ragged, spans
 from ostinato.data.tokenizers import Indexer, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.errors import DataError, RunError, look_up, suggest
+from ostinato.errors import DataError, RunError, look_up
 
 if TYPE_CHECKING:
     from ostinato.data.examples import Sequence
 
 NUMERIC = "numeric"
 CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
-SHOWN_LABELS = 20
 HUGE = 1e30  # beyond this a product in float32 is no number any more
 
 # How many of the kept tokens are the sequence's first ones; the others are its last ones.
@@ -35,12 +34,11 @@ HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """The tokenizer's name, the vocabulary or the channels' scale, the cut and the labels, all as found in training.
+class SequenceEncoder:
+    """The tokenizer's name, the vocabulary or the channels' scale, and the cut, all as found in training.
 
     Args:
         tokenizer: a name that `make_tokenizer` knows, or `numeric`.
-        labels: in the order of their indices.
         vocabulary: None for numeric series.
         mean, std: of each channel over all training steps; None for tokens. A constant channel has std 1.
         max_length: longer sequences are cut to this many tokens or steps.
@@ -49,7 +47,6 @@ class Encoder:
     """
 
     tokenizer: str
-    labels: tuple[Any, ...]
     vocabulary: Vocabulary | None
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
@@ -61,53 +58,45 @@ class Encoder:
     def fit(
         cls,
         sequences: Iterable["Sequence"],
-        labels: Collection[Hashable],
         *,
         tokenizer: str,
         min_count: int = 1,
         max_size: int | None = None,
         max_length: int | None = None,
         truncate: str = "head",
-        places: list[str] | None = None,
-    ) -> "Encoder":
-        """Learn vocabulary or scale and the labels from the training split.
+        sources: list[str] | None = None,
+    ) -> "SequenceEncoder":
+        """Learn the vocabulary or the scale from the training split.
 
         Args:
             sequences: strings; for `events` also lists of strings; for `numeric` arrays of shape (T, channels) or (T,).
-            labels: one for each sequence; any hashable.
             tokenizer: a name that `make_tokenizer` knows, or `numeric`.
             min_count: tokens seen less often are unknown; fixed alphabets stay whole.
             max_size: at most so many tokens besides `<unk>`, the commonest first; fixed alphabets stay whole.
             max_length: see the class; the vocabulary and the scale are learnt from whole sequences.
             truncate: see the class.
-            places: names for error messages, as `train.csv, row 17`; `sequence 3` (counted from 0) without them.
+            sources: names for error messages, as `train.csv, row 17`; `sequence 3` (counted from 0) without them.
 
         Raises:
             ConfigError: the tokenizer or `truncate` is unknown.
-            DataError: there is no sequence, or sequences and labels differ in number; a sequence is of a wrong type,
-                holds a value that is not finite, or differs in channels; a label is not hashable, or NaN.
+            DataError: there is no sequence; a sequence is of a wrong type, holds a value that is not finite, or
+                differs in channels.
         """
         look_up(HEADS, truncate, "truncate")
         sequences = list(sequences)
-        if not sequences or len(sequences) != len(labels):
-            raise DataError(
-                f"{len(sequences)} sequences with {len(labels)} labels: expected one label for each, and at least one sequence."
-            )
+        if not sequences:
+            raise DataError("There is no sequence. Give at least one.")
         vocabulary = mean = std = None
         if tokenizer == NUMERIC:
-            series = [_series(sequence, _place(row, places)) for row, sequence in enumerate(sequences)]
-            mean, std = _scale(series, places)
+            series = [_series(sequence, _source(row, sources)) for row, sequence in enumerate(sequences)]
+            mean, std = _scale(series, sources)
             longest = max(map(len, series))
         else:
             vocabulary, longest = _fit_vocabulary(
-                _tokenizable(sequences, tokenizer, places), tokenizer, min_count, max_size
+                _tokenizable(sequences, tokenizer, sources), tokenizer, min_count, max_size
             )
         longest = min(longest, max_length or longest)
-        return cls(tokenizer, _distinct(labels, places), vocabulary, mean, std, max_length, truncate, longest)
-
-    @property
-    def num_labels(self) -> int:
-        return len(self.labels)
+        return cls(tokenizer, vocabulary, mean, std, max_length, truncate, longest)
 
     @property
     def channels(self) -> int | None:
@@ -123,36 +112,24 @@ class Encoder:
         """Whether the vocabulary was found in training, rather than being an alphabet."""
         return self.vocabulary is not None and make_tokenizer(self.tokenizer).vocabulary is None
 
-    def encode(self, sequences: Iterable["Sequence"], places: list[str] | None = None) -> Ragged:
+    def encode(self, sequences: Iterable["Sequence"], sources: list[str] | None = None) -> Ragged:
         """Turn sequences into ids or standardized series, cut to `max_length`; length 0 is let through.
 
         Raises:
-            DataError: a sequence is of a wrong type, holds a value that is not finite, or has not the training data's channels.
+            DataError: a sequence is of a wrong type, holds a value that is not finite, or has other
+                channels than the training data.
         """
         if self.is_numeric:
-            usable = [_series(sequence, _place(row, places), self.channels) for row, sequence in enumerate(sequences)]
-            self._refuse_huge(usable, places)
+            usable = [_series(sequence, _source(row, sources), self.channels) for row, sequence in enumerate(sequences)]
+            self._refuse_huge(usable, sources)
         else:
-            usable = _tokenizable(list(sequences), self.tokenizer, places)
+            usable = _tokenizable(list(sequences), self.tokenizer, sources)
         numbers = self._standardize if self.is_numeric else self._index
         parts = [self._cut(*numbers(chunk)) for chunk in _chunks(usable)]
         values, lengths, truncated = zip(*parts, strict=True)
         return Ragged(
             torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths)), sum(truncated)
         )
-
-    def encode_labels(self, labels: Iterable[Hashable], places: list[str] | None = None) -> torch.Tensor:
-        """The labels' indices: (B,) int64.
-
-        Raises:
-            DataError: a label does not occur in the training data.
-        """
-        indices = []
-        for row, label in enumerate(labels):
-            if not isinstance(label, Hashable) or plain(label) not in self._label_indices:
-                raise DataError(f"{_place(row, places)}: {self._unknown_label(plain(label))}")
-            indices.append(self._label_indices[plain(label)])
-        return torch.tensor(indices, dtype=torch.int64)
 
     def unknown_share(self, sequences: Ragged) -> float:
         """The share of tokens that are not in the vocabulary; 0 for numeric series."""
@@ -161,68 +138,43 @@ class Encoder:
         return int((sequences.values == UNKNOWN).sum()) / len(sequences.values)
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON values, from which `from_json` makes an equal encoder.
-
-        Raises:
-            DataError: a label is not a string, a number or a truth value.
-        """
-        for label in self.labels:
-            if not isinstance(label, str | int | float):
-                raise DataError(
-                    f"label {label!r} of type {type(label).__name__} cannot be saved. Use strings, numbers or booleans as labels."
-                )
-        fields = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"
-        }
-        fields["tokens"] = None if self.vocabulary is None else self.vocabulary.tokens
-        fields["beyond"] = [] if self.vocabulary is None else self.vocabulary.beyond
+        """All fields as JSON values, from which `from_json` makes an equal encoder."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        vocabulary = fields.pop("vocabulary")
+        fields["tokens"] = None if vocabulary is None else vocabulary.tokens
+        fields["extra"] = [] if vocabulary is None else vocabulary.extra
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Encoder":
+    def from_json(cls, fields: dict[str, Any]) -> "SequenceEncoder":
         """The encoder that `to_json` described.
 
         Raises:
             RunError: a field is missing or unknown.
         """
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-        }
-        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "beyond"}
+        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
+        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "extra"}
         if values.keys() != names:
-            raise RunError(
-                f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again with this version of Ostinato."
-            )
-        tokens, beyond = values.pop("tokens"), values.pop("beyond")
-        return cls(vocabulary=None if tokens is None else Vocabulary(tokens, beyond), **values)
+            raise RunError(f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again.")
+        tokens, extra = values.pop("tokens"), values.pop("extra")
+        return cls(vocabulary=None if tokens is None else Vocabulary(tokens, extra), **values)
 
-    def with_beyond(self, words: Iterable[str]) -> "Encoder":
-        """The same, and those of `words` known that it does not know yet; see `Vocabulary`."""
+    def with_extra(self, words: Iterable[str]) -> "SequenceEncoder":
+        """The same encoder, which also knows those of `words` that it lacks; see `Vocabulary`."""
         assert self.vocabulary is not None
-        return dataclasses.replace(self, vocabulary=self.vocabulary.with_beyond(words))
+        return dataclasses.replace(self, vocabulary=self.vocabulary.with_extra(words))
 
     @cached_property
     def _index(self) -> Indexer:
         assert self.vocabulary is not None
         return make_tokenizer(self.tokenizer).indexer(self.vocabulary)
 
-    @cached_property
-    def _label_indices(self) -> dict[Hashable, int]:
-        return {label: index for index, label in enumerate(self.labels)}
-
-    def _unknown_label(self, label: Any) -> str:
-        known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
-        shown = ", ".join(known[:SHOWN_LABELS]) + (
-            f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
-        )
-        return f"label {label!r} does not occur in the training data. {hint}Known labels: {shown}. Correct it or leave the row out."
-
-    def _refuse_huge(self, series: list[np.ndarray], places: list[str] | None) -> None:
+    def _refuse_huge(self, series: list[np.ndarray], sources: list[str] | None) -> None:
         mean, std = np.array(self.mean), np.array(self.std)
         for row, each in enumerate(series):
             if len(each) and np.abs((each.astype(np.float64) - mean) / std).max() > HUGE:
                 raise DataError(
-                    f"{_place(row, places)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number."
+                    f"{_source(row, sources)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number."
                 )
 
     def _standardize(self, series: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -261,7 +213,7 @@ def _fit_vocabulary(
     return tokenizer.vocabulary or Vocabulary.fit(counts, min_count, max_size), longest
 
 
-def _scale(series: list[np.ndarray], places: list[str] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _scale(series: list[np.ndarray], sources: list[str] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel."""
     filled = [row for row, steps in enumerate(series) if len(steps)]
     if not filled:
@@ -273,7 +225,7 @@ def _scale(series: list[np.ndarray], places: list[str] | None) -> tuple[tuple[fl
         if series[row].shape[1] != series[first].shape[1]:
             raise DataError(
                 _wrong_channels(
-                    _place(row, places), series[row], f"{series[first].shape[1]} as in {_place(first, places)}"
+                    _source(row, sources), series[row], f"{series[first].shape[1]} as in {_source(first, sources)}"
                 )
             )
     values = np.concatenate([series[row] for row in filled])
@@ -284,7 +236,7 @@ def _scale(series: list[np.ndarray], places: list[str] | None) -> tuple[tuple[fl
     return tuple(values.mean(axis=0, dtype=np.float64).tolist()), tuple(std.tolist())
 
 
-def _series(sequence: Any, place: str, channels: int | None = None) -> np.ndarray:
+def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarray:
     """Check a numeric series and shape it (T, channels)."""
     try:
         series = np.asarray(
@@ -295,30 +247,30 @@ def _series(sequence: Any, place: str, channels: int | None = None) -> np.ndarra
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
         shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
         raise DataError(
-            f"{place}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it."
+            f"{source}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it."
         )
     if not len(series):
         return np.empty((0, channels or 0))
     series = series.reshape(len(series), -1)
     if channels is not None and series.shape[1] != channels:
-        raise DataError(_wrong_channels(place, series, f"{channels} as in training"))
+        raise DataError(_wrong_channels(source, series, f"{channels} as in training"))
     if not np.isfinite(series).all():
         step, channel = np.argwhere(~np.isfinite(series))[0]
         raise DataError(
-            f"{place}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out."
+            f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out."
         )
     return series
 
 
-def _wrong_channels(place: str, series: np.ndarray, expected: str) -> str:
-    return f"{place}: the series has {series.shape[1]} channels. Expected {expected}. An array has shape (T, channels): transpose it if it is (channels, T)."
+def _wrong_channels(source: str, series: np.ndarray, expected: str) -> str:
+    return f"{source}: the series has {series.shape[1]} channels. Expected {expected}. An array has shape (T, channels): transpose it if it is (channels, T)."
 
 
-def _tokenizable(sequences: list[Any], tokenizer: str, places: list[str] | None) -> list[Any]:
+def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None) -> list[Any]:
     """The sequences, all of a type that the tokenizer reads."""
     for row, sequence in enumerate(sequences):
         if isinstance(sequence, str):
-            check_unicode(sequence, _place(row, places))
+            check_unicode(sequence, _source(row, sources))
         elif not (
             tokenizer == "events"
             and isinstance(sequence, list)
@@ -327,33 +279,13 @@ def _tokenizable(sequences: list[Any], tokenizer: str, places: list[str] | None)
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
             raise DataError(
-                f"{_place(row, places)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out."
+                f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out."
             )
     return sequences
 
 
-def _distinct(labels: Iterable[Any], places: list[str] | None) -> tuple[Any, ...]:
-    """The distinct labels in order; labels that cannot be compared are ordered by type and text."""
-    seen: dict[Any, None] = {}
-    for row, label in enumerate(labels):
-        if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
-            raise DataError(
-                f"{_place(row, places)}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it or leave the row out."
-            )
-        seen[plain(label)] = None
-    try:
-        return tuple(sorted(seen))
-    except TypeError:
-        return tuple(sorted(seen, key=lambda label: (type(label).__name__, str(label))))
-
-
-def plain(label: Any) -> Any:
-    """A NumPy scalar as Python's own type."""
-    return label.item() if isinstance(label, np.generic) else label
-
-
-def _place(row: int, places: list[str] | None) -> str:
-    return places[row] if places else f"sequence {row}"
+def _source(row: int, sources: list[str] | None) -> str:
+    return sources[row] if sources else f"sequence {row}"
 
 
 def _chunks(sequences: list[Any]) -> Iterator[list[Any]]:

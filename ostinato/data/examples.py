@@ -1,9 +1,9 @@
-"""What the readers give and the splits hold: records and labelled examples; sentences, for taggers."""
+"""Rows of a data set: a sequence with its target, and where it comes from; sentences, for taggers."""
 
 from collections import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,67 +12,67 @@ Sequence = str | list[str] | np.ndarray  # a text, a list of events, a float64 s
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a data file; `place` says which, as in `train.csv, row 17`."""
+    """One row of a data file; `source` says which, as in `train.csv, row 17`. The target is None where there is none."""
 
     sequence: Sequence
-    label: str | None
+    target: Any
     split: str | None
     group: str | None
-    place: str
+    source: str
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Labelled sequences and the place that each came from, three lists of one length."""
+class Records:
+    """Sequences with their targets and sources: three lists of one length."""
 
-    sequences: list[Sequence]
-    labels: list[str]
-    places: list[str]
+    sequences: list[Any]
+    targets: list[Any]
+    sources: list[str]
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Records":
+        """The records as columns."""
+        rows = list(records)
+        return cls([row.sequence for row in rows], [row.target for row in rows], [row.source for row in rows])
 
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def records(self) -> list[Record]:
-        """The examples one by one."""
-        return [
-            Record(*row[:2], None, None, row[2]) for row in zip(self.sequences, self.labels, self.places, strict=True)
-        ]
+    def __iter__(self) -> Iterator[Record]:
+        for sequence, target, source in zip(self.sequences, self.targets, self.sources, strict=True):
+            yield Record(sequence, target, None, None, source)
 
-    def select(self, indices: Iterable[int] | np.ndarray) -> "Examples":
-        """The examples at `indices`, in that order."""
+    def select(self, indices: Iterable[int] | np.ndarray) -> "Records":
+        """The rows at `indices`, in that order."""
         chosen = [int(index) for index in indices]
-        return Examples(
-            [self.sequences[i] for i in chosen], [self.labels[i] for i in chosen], [self.places[i] for i in chosen]
-        )
+        return Records(*([part[i] for i in chosen] for part in (self.sequences, self.targets, self.sources)))
 
 
 class Sentence(NamedTuple):
-    """Words, what stands beside them, and their tags.
+    """Words, their features, and their tags.
 
     Args:
         tags: None: not labelled.
-        place: the file and the line of the first word.
-        text: that the words were cut out of, if they were.
+        source: the file and the line of the first word.
+        text: the text that the words were cut out of, if they were.
         offsets: of each word in the text: characters start ≤ c < end, counted from 0.
-        lines: of each word in the file, where a word has a line of its own.
-        features: of each feature, its value for each word.
+        lines: of each word in the file, where each word has a line of its own.
+        features: for each feature, its value at each word.
     """
 
     words: list[str]
     tags: list[str] | None
-    place: str
+    source: str
     text: str | None = None
     offsets: abc.Sequence[tuple[int, int]] = ()
     lines: abc.Sequence[int] = ()
     features: abc.Sequence[list[str]] = ()
 
-    def place_of(self, token: int) -> str:
+    def source_of(self, token: int) -> str:
         """Where a word is, counted from 0 here and from 1 in the answer."""
-        return (
-            f"{self.place.rpartition(', line ')[0]}, line {self.lines[token]}"
-            if self.lines
-            else f"{self.place}, token {token + 1}"
-        )
+        if self.lines:
+            return f"{self.source.rpartition(', line ')[0]}, line {self.lines[token]}"
+        return f"{self.source}, token {token + 1}"
 
 
 def tags_of(sentence: Sentence) -> list[str]:

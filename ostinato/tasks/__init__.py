@@ -1,37 +1,25 @@
-"""What a run does differently for each task: read the data, train, score, keep the answers.
+"""The tasks: what a run, a report, a comparison and the command line do differently for each. One folder a task.
 
-prepared        what all tasks offer a run
-classification  one label a sequence
-tagging         one tag a token
+    base            Task: what every task offers
+    config          the configs of all tasks, read and written; told apart by `task`
+    model_file      models on disk: saving, loading, upgrading files of earlier versions
+    estimator       what all estimators share
+    sequences       what tasks with one target for each sequence share
+    classification  one label for each sequence
+    tagging         one tag for each token
+
+A new task is a folder here and a line in `TASKS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from ostinato.config import Config, DataConfig
-from ostinato.tasks.classification import PreparedClassification, prepare_classification
-from ostinato.tasks.prepared import Prepared
-from ostinato.tasks.tagging import PreparedTagging, prepare_tagging
+from ostinato.tasks.base import Task
+from ostinato.tasks.classification.task import Classification
+from ostinato.tasks.tagging.task import Tagging
 
-PREPARE: dict[str, Callable[[DataConfig], Prepared]] = {
-    "classification": prepare_classification,
-    "tagging": prepare_tagging,
+TASKS: Mapping[str, Task] = {
+    "classification": Classification(),
+    "tagging": Tagging(),
 }
 
-__all__ = [
-    "PREPARE",
-    "Prepared",
-    "PreparedClassification",
-    "PreparedTagging",
-    "prepare",
-    "prepare_classification",
-    "prepare_tagging",
-]
-
-
-def prepare(config: Config) -> Prepared:
-    """Load, audit and encode the splits of a config's data; all that is fitted comes from train alone.
-
-    Raises:
-        OstinatoError: the data cannot be used.
-    """
-    return PREPARE[config.task](config.data)
+__all__ = ["TASKS", "Task"]

@@ -1,0 +1,294 @@
+"""The tables of a config that tasks share; each task adds its own keys and defaults in `ostinato/tasks/TASK/config.py`.
+
+A config has `task` at the top and the tables `[data]`, `[model]` and `[training]`. Its keys carry the names of the
+estimators' arguments.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from ostinato.config.names import CellName, FormatName, TokenizerName
+from ostinato.config.renamed import present_names
+
+EngineName = Literal["auto", "reference", "torch", "native"]
+PoolingName = Literal["last", "mean", "max", "attention"]
+
+NONE = "none"  # TOML has no null: how a config says that a key is switched off
+FROM_FILE = "from_file"  # in a validation's context: the config comes from a file, so it must name its data
+OLD_RUN = "old_run"  # in a validation's context: version 0.1 wrote the config, so old keys need no warning
+
+
+class Table(BaseModel):
+    """A table of the config: frozen, strict about types, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_toml(cls, values: Any, info: ValidationInfo) -> Any:
+        """Take `none` for null, and keys of version 0.1 under their present names."""
+        if not isinstance(values, Mapping):
+            return values
+        named = present_names(values, warn=not (info.context or {}).get(OLD_RUN))
+        return {key: None if value == NONE and _is_optional(cls, key) else value for key, value in named.items()}
+
+
+def _is_optional(table: type[BaseModel], key: str) -> bool:
+    field = table.model_fields.get(key)
+    return field is not None and type(None) in get_args(field.annotation)
+
+
+class DataConfig(Table):
+    """Where the sequences come from, how they are split, and how they are encoded."""
+
+    name: str | None = Field(None, description="a named data set (`ostinato data list`)")
+    path: str | None = Field(
+        None, description="a data file; with `validation_path` and `test_path`, the training file"
+    )
+    validation_path: str | None = Field(None, description="a file with the validation rows")
+    test_path: str | None = Field(None, description="a file with the test rows")
+    format: FormatName | None = Field(None, description="the files' format; none: taken from the file's ending")
+
+    train_size: int | float | None = Field(
+        None, description="rows (a whole number) or share (below 1); none: all that the other splits leave"
+    )
+    validation_size: int | float = Field(0.1, description="rows or share; 0: no validation split")
+    test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
+    train_fraction: float | None = Field(None, gt=0, le=1, description="train on this share of the training split")
+
+    min_count: int = Field(1, ge=1, description="tokens that occur less often in train are out of vocabulary")
+    max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, by frequency")
+    vectors: str | None = Field(None, description="pretrained vectors of the tokens: glove-50d, or a file")
+    extra_vectors: int = Field(
+        50_000, ge=0, description="with vectors: how many words outside the training vocabulary keep their vector"
+    )
+    vectors_on_error: Literal["refuse", "skip"] = Field(
+        "refuse", description="what happens to a malformed line of the vector file"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="draws generated data and random splits, not the training")
+
+    @field_validator("train_size", "validation_size", "test_size")
+    @classmethod
+    def _rows_or_share(cls, size: int | float | None) -> int | float | None:
+        if size is not None and (size < 0 or (isinstance(size, float) and not size < 1)):
+            raise ValueError(f"{size} is neither a number of rows (0, 1, 2, …) nor a share (from 0 to below 1, as 0.2)")
+        return size
+
+    @model_validator(mode="after")
+    def _one_source(self, info: ValidationInfo) -> "DataConfig":
+        is_missing = self.name is None and self.path is None and bool((info.context or {}).get(FROM_FILE))
+        if is_missing or (self.name is not None and self.path is not None):
+            raise ValueError("give either name (a named data set) or path (a file), not both and not neither")
+        return self
+
+
+class ModelConfig(Table):
+    """The layers from token to output."""
+
+    cell: CellName = Field("lstm", description="the recurrence")
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="cell rnn: the activation")
+    embedding_size: int = Field(
+        64, ge=1, le=65_536, description="size of a token's vector (numeric series: of a projection of the channels)"
+    )
+    hidden_size: int = Field(
+        64, ge=1, le=65_536, description="size of the state in each direction; cell cnn: channels"
+    )
+    num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
+    bidirectional: bool = Field(
+        False, description="read in both directions; convolutions: centre each window, else it ends with its step"
+    )
+    residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
+    layer_norm: bool = Field(False, description="normalise each layer's output")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="variational, on each layer's input; ordinary, before the output layer"
+    )
+    engine: EngineName = Field("auto", description="how the layers are executed")
+
+
+class TrainingConfig(Table):
+    """How the weights are trained."""
+
+    max_epochs: int = Field(20, ge=1)
+    batch_size: int = Field(32, ge=1, description="sequences in a batch")
+    max_tokens: int | None = Field(None, ge=1, description="batches of about this many tokens, not of batch_size rows")
+    gradient_accumulation_steps: int = Field(1, ge=1, description="batches in one optimizer step")
+    lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its peak")
+    weight_decay: float = Field(0.01, ge=0, description="of weight matrices; embeddings, biases and norms have none")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
+    warmup_ratio: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
+    max_grad_norm: float | None = Field(1.0, gt=0, description="larger gradients are scaled down to this norm")
+    freeze_vectors: Literal["never", "always"] | int = Field(
+        "never", description="keep data.vectors fixed: never, always, or for this many epochs"
+    )
+    monitor: str = Field("loss", description="the validation metric that picks the best epoch")
+    patience: int | None = Field(
+        5, ge=1, description="epochs without improvement before stopping; none: train to the end"
+    )
+    ema_decay: float | None = Field(None, gt=0, lt=1, description="average the weights over steps, and use the average")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
+    seed: int = Field(0, ge=0, lt=2**63, description="draws weights, batch order and dropout, not the splits")
+
+    @field_validator("freeze_vectors")
+    @classmethod
+    def _epochs(cls, frozen: str | int) -> str | int:
+        if isinstance(frozen, int) and frozen < 0:
+            raise ValueError(f"{frozen} is not a number of epochs. Give never, always, or 1, 2, …")
+        return frozen
+
+
+class Range(Table):
+    """Where `ostinato tune` looks for a number; whole numbers where both ends are."""
+
+    low: int | float
+    high: int | float
+    log: bool = Field(False, description="spread evenly over the logarithm")
+
+
+class Config(Table):
+    """A complete, re-runnable description of one training; `search` is for `ostinato tune` alone."""
+
+    TABLES: ClassVar[tuple[str, ...]] = ("data", "model", "training")
+
+    task: str
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+    search: dict[str, Range | list[Any]] | None = Field(
+        None, description='for `ostinato tune`: a range or choices for each "table.key"'
+    )
+
+    @model_validator(mode="after")
+    def _has_vectors_to_freeze(self) -> "Config":
+        frozen = self.training.freeze_vectors
+        if frozen != "never" and self.data.vectors is None:
+            raise ValueError(f"training.freeze_vectors {frozen}: there are no vectors. Set data.vectors, or remove it")
+        return self
+
+    def keys(self) -> list[str]:
+        """Every `table.key` of the config."""
+        return [f"{table}.{key}" for table in self.TABLES for key in type(getattr(self, table)).model_fields]
+
+
+class SequenceData(DataConfig):
+    """The data of a task with one target for each sequence."""
+
+    text_column: str = Field("text", description="the column that holds the sequence")
+    label_pattern: str | None = Field(
+        None, description="FASTA: a regular expression whose group 1 is the label in the header"
+    )
+    label_table: str | None = Field(None, description="FASTA: a CSV or TSV file with the columns `id` and `label`")
+    split_column: str | None = Field(None, description="a column that says train, validation or test")
+    group_column: str | None = Field(None, description="rows of one group stay in one split")
+    folds: int | None = Field(None, ge=2, description="cut the rows into this many folds: `fold` is the test split")
+    fold: int = Field(0, ge=0, description="which of the folds is the test split, from 0")
+    length: int | list[int] | None = Field(
+        None, description="generated sets: tokens in a sequence, or [shortest, longest]"
+    )
+
+    tokenizer: TokenizerName | None = Field(
+        None,
+        description="how sequences become tokens; none: the named set's own; for a file by its content: `words` for "
+        "text, `events` for lists, `numeric` for series, `nucleotides` for FASTA",
+    )
+    max_length: int | None = Field(None, ge=1, description="longer sequences are cut to this many tokens")
+    truncate: Literal["head", "tail", "both"] = Field(
+        "head", description="which part of a sequence longer than max_length remains"
+    )
+    empty: Literal["drop", "refuse"] = Field("drop", description="what happens to training sequences of length 0")
+    skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
+
+    @field_validator("length")
+    @classmethod
+    def _length_or_range(cls, length: int | list[int] | None) -> int | list[int] | None:
+        ends = [length, length] if isinstance(length, int) else length
+        if ends is not None and not (len(ends) == 2 and 1 <= ends[0] <= ends[1]):
+            raise ValueError(f"{length} is neither a length (20) nor a range [shortest, longest] ([10, 40])")
+        return length
+
+    @model_validator(mode="after")
+    def _one_of_the_folds(self) -> "SequenceData":
+        if self.fold >= (self.folds or 1):
+            raise ValueError(f"fold {self.fold} is not one of {self.folds or 0} folds. Count from 0, and set folds")
+        return self
+
+
+class SequenceModel(ModelConfig):
+    """The model of a task with one target for each sequence: its steps are pooled to one vector."""
+
+    position: Literal["learned", "sinusoidal"] | None = Field(
+        None, description="position embeddings, for windows aligned on a site"
+    )
+    conv_size: int | None = Field(
+        None, ge=1, le=65_536, description="channels of a convolution before the recurrent layers; none: no convolution"
+    )
+    kernel_size: int = Field(
+        5, ge=1, le=10_000, description="steps in a window of a convolution (cell cnn, or conv_size); odd if centred"
+    )
+    conv_pool: int = Field(
+        1, ge=1, le=10_000, description="with conv_size: max-pool this many steps before the recurrent layers"
+    )
+    pooling: list[PoolingName] = Field(
+        ["last"],
+        min_length=1,
+        validate_default=True,
+        description="how steps become one vector; several are joined, also written as mean+max",
+    )
+
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, pooling: Any) -> Any:
+        return pooling.split("+") if isinstance(pooling, str) else pooling
+
+    @field_validator("pooling")
+    @classmethod
+    def _each_once(cls, pooling: list[str]) -> list[str]:
+        if len(set(pooling)) < len(pooling):
+            raise ValueError(f"{pooling} names a pooling twice. Name each once")
+        return pooling
+
+    @field_validator("pooling")
+    @classmethod
+    def _sees_the_whole_sequence(cls, pooling: list[str], model: ValidationInfo) -> list[str]:
+        if pooling == ["last"] and model.data.get("cell") == "cnn":
+            reason = "last shows cell cnn only the end of the sequence, as far as its windows reach"
+            raise ValueError(f"{reason}. Give mean, max or attention")
+        return pooling
+
+    @field_validator("conv_size")
+    @classmethod
+    def _before_recurrent_layers(cls, conv_size: int | None, model: ValidationInfo) -> int | None:
+        if conv_size is not None and model.data.get("cell") == "cnn":
+            raise ValueError(
+                f"{conv_size} puts a convolution before recurrent layers, and cell cnn has none. "
+                "Use num_layers and hidden_size instead"
+            )
+        return conv_size
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _has_a_middle(cls, kernel_size: int, model: ValidationInfo) -> int:
+        is_used = model.data.get("cell") == "cnn" or model.data.get("conv_size") is not None
+        if is_used and model.data.get("bidirectional") and kernel_size % 2 == 0:
+            raise ValueError(
+                f"{kernel_size} steps have no middle. Give an odd number, or bidirectional = false for windows that "
+                "end with their step"
+            )
+        return kernel_size
+
+    @field_validator("conv_pool")
+    @classmethod
+    def _after_a_convolution(cls, conv_pool: int, model: ValidationInfo) -> int:
+        if conv_pool > 1 and model.data.get("conv_size", 0) is None:
+            raise ValueError(f"{conv_pool} pools the output of a convolution, and there is none. Set conv_size, or 1")
+        return conv_pool
+
+    @field_validator("engine")
+    @classmethod
+    def _serves_the_cell(cls, engine: str, model: ValidationInfo) -> str:
+        if model.data.get("cell") == "cnn" and engine in ("reference", "native"):
+            raise ValueError(f"{engine} runs recurrent layers, and cell cnn has none. Give auto or torch")
+        return engine

@@ -1,0 +1,55 @@
+"""What a user hands to an estimator, as plain lists."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.examples import Records
+from ostinato.errors import DataError
+
+
+def records_of(X: Iterable[Any], y: Iterable[Any], name: str) -> Records:
+    """X and y, one target a sequence; `name` and a number, from 0, name a row.
+
+    Raises:
+        DataError: they differ in number, or X is not a list of sequences.
+    """
+    sequences, targets = as_sequences(X), list(y)
+    if len(sequences) != len(targets):
+        raise DataError(f"X has {len(sequences)} sequences and y has {len(targets)} labels: give one label a sequence.")
+    return Records(sequences, targets, [f"{name} {row}" for row in range(len(sequences))])
+
+
+def as_sequences(X: Iterable[Any]) -> list[Any]:
+    """A list of strings, of lists of strings, and of arrays.
+
+    Raises:
+        DataError: X is one string, or a table.
+    """
+    if isinstance(X, str):
+        raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
+    if isinstance(X, Mapping) or hasattr(X, "columns"):
+        raise DataError(f"X is a {type(X).__name__}: give one column of it, as X['text'].")
+    return [_as_sequence(each) for each in X]
+
+
+def _as_sequence(given: Any) -> Any:
+    if isinstance(given, tuple):
+        return list(given)
+    return given.tolist() if isinstance(given, np.ndarray) and given.dtype.kind in "UO" else given
+
+
+def identity(sequence: Any) -> Hashable:
+    """Equal for equal sequences."""
+    if isinstance(sequence, str):
+        return sequence
+    return repr(sequence.tolist() if isinstance(sequence, np.ndarray) else sequence)
+
+
+def infer_tokenizer(sequences: list[Any]) -> str:
+    """`words` for strings, `events` for lists of strings, `numeric` for everything else."""
+    first = sequences[0] if sequences else ""
+    if isinstance(first, str):
+        return "words"
+    return "events" if isinstance(first, list) and all(isinstance(token, str) for token in first) else "numeric"

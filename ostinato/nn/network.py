@@ -1,0 +1,52 @@
+"""What every network has: token vectors, a stack, an output layer, and the number of threads that suits it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from ostinato.nn.convolution import Stack
+from ostinato.nn.embedding import TokenEmbedding
+from ostinato.nn.layers import RecurrentStack
+from ostinato.nn.linear import Linear
+
+NARROW = 64  # units of a layer that the torch engine runs on one thread
+
+
+class Network(nn.Module):
+    """A stack between what embeds the tokens and a head.
+
+    Attributes:
+        embed: tokens or channels to vectors; what `[training] freeze_vectors` keeps as it is.
+    """
+
+    embed: TokenEmbedding | Linear
+    stack: Stack
+    head: Linear
+
+    @property
+    def engine(self) -> str:
+        """The engine that serves the stack where the model is now; convolutions train on PyTorch alone."""
+        return self.stack.engine_for(self.head.weight) if isinstance(self.stack, RecurrentStack) else "torch"
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+
+@contextmanager
+def few_threads(model: Network) -> Iterator[None]:
+    """Narrow recurrent layers run on one thread of PyTorch's kernels; the process's own number is back after the block.
+
+    Up to 64 units, a second thread of the torch engine took 10 to 25 % off a step on two idle cores, and tripled it
+    where another program used one of them: its threads wait for each other at every time step. The native engine's
+    threads do not, and have its own measure of what is worth a thread.
+    """
+    before = torch.get_num_threads()
+    if isinstance(model.stack, RecurrentStack) and model.stack.hidden_size <= NARROW and model.engine == "torch":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,113 @@
+"""A network with one vector of outputs for each sequence: embedding, convolution, recurrent stack, pooling, output layer."""
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+
+from ostinato.nn.convolution import ConvStem
+from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
+from ostinato.nn.layers import RecurrentStack, Stack
+from ostinato.nn.layout import Layout
+from ostinato.nn.linear import Linear
+from ostinato.nn.network import Network
+from ostinato.nn.pooling import Pooling
+
+
+class SequenceNetwork(Network):
+    """Embedding, positions and a convolution where there are any, stack, pooling, output layer.
+
+    Args:
+        embed: token ids to vectors, or a projection of a numeric series' channels.
+        position: position embeddings, or None.
+        conv_stem: a convolution before the stack, or None.
+        stack: recurrent or convolutional layers.
+        pooling: steps to one vector.
+        num_outputs: C.
+        dropout: on the pooled vector.
+
+    Attributes:
+        has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
+
+    Shapes:
+        values (N,) token ids or (N, channels), lengths (B,) -> outputs (B, C).
+    """
+
+    def __init__(
+        self,
+        *,
+        embed: TokenEmbedding | Linear,
+        position: PositionEmbedding | None,
+        conv_stem: ConvStem | None,
+        stack: Stack,
+        pooling: Pooling,
+        num_outputs: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.has_trained_unknown = False
+        self.embed = embed
+        self.position = position
+        self.conv_stem = conv_stem
+        self.stack = stack
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.head = Linear(pooling.output_size, num_outputs)
+
+    @abstractmethod
+    def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The number that explanations split among the steps, for one target of each sequence. (B, C), (B,) -> (B,)."""
+
+    @abstractmethod
+    def chosen(self, outputs: Tensor) -> Tensor:
+        """The target of each sequence that is explained unless another is named. (B, C) -> (B,)."""
+
+    @abstractmethod
+    def answers(self, outputs: Tensor) -> Tensor:
+        """The outputs as a user reads them: probabilities, or numbers in the targets' units. (B, C) -> (B, C)."""
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        return self.outputs(*self.states(values, Layout(lengths, values.device)))
+
+    def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        """The stack's output at every step, and the layout of these steps: fewer than `layout` has where the stem pools.
+
+        Shapes: (N,) or (N, channels) -> (M, H).
+        """
+        is_plain = self.position is None and self.conv_stem is None
+        if self._is_one_table and isinstance(self.stack, RecurrentStack) and is_plain:
+            return self.stack(values, layout, table=self.embed.weight), layout
+        return self._states_of(self.embed(values), layout)
+
+    def stack_input(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        """What the stack reads: the steps' vectors, after positions and convolution. (N, D) -> (M, D)."""
+        placed: Tensor = x if self.position is None else self.position(x, layout)
+        return (placed, layout) if self.conv_stem is None else self.conv_stem(placed, layout)
+
+    def on_tokens(self, weights: Tensor, layout: Layout) -> Tensor:
+        """Weights of the stack's steps, each shared evenly among the tokens that its step covers. (M,) -> (N,)."""
+        return weights if self.conv_stem is None else self.conv_stem.spread(weights, layout)
+
+    def from_vectors(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Outputs for steps given by their vectors, as `embed` computes them. (N, D) -> (B, C)."""
+        layout = Layout(lengths, x.device)
+        return self.outputs(*self._states_of(x, layout))
+
+    def outputs(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
+        """Pooling and output layer; `attention` (N,) replaces the weights of attention pooling. (N, H) -> (B, C)."""
+        pooled = self.pooling(h, layout, attention)  # (N, H) -> (B, P)
+        outputs: Tensor = self.head(self.dropout(pooled))
+        return outputs
+
+    @property
+    def channels(self) -> int | None:
+        """The channels of a numeric series; None for token ids."""
+        return None if isinstance(self.embed, TokenEmbedding) else self.embed.in_features
+
+    @property
+    def _is_one_table(self) -> bool:
+        """Whether all tokens' vectors are rows of one table, which the kernel can read."""
+        return isinstance(self.embed, TokenEmbedding) and self.embed.extra is None
+
+    def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        inputs, steps = self.stack_input(x, layout)
+        return self.stack(inputs, steps), steps  # (M, D) -> (M, H)

@@ -1,0 +1,52 @@
+"""Names that user code adds to the tables of cells, formats and tokenizers.
+
+A name comes from a call such as `ostinato.nn.register_cell("mine", cell)`, or from an entry point of an installed
+package. Entry points are looked up only for a name that is not built in, and loaded only when the entry is used.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from ostinato.errors import ConfigError, suggest
+
+Entry = TypeVar("Entry")
+
+CELLS, FORMATS, TOKENIZERS = "ostinato.cells", "ostinato.formats", "ostinato.tokenizers"  # entry point groups
+
+_registered: dict[str, dict[str, object]] = {}
+
+
+def register(group: str, name: str, entry: object, builtin: Mapping[str, object]) -> None:
+    """Add an entry under a new name; the same entry may be added again.
+
+    Raises:
+        ConfigError: the name is taken by another entry.
+    """
+    known = {**builtin, **_registered.get(group, {})}
+    if known.get(name, entry) is not entry:
+        kind = group.rpartition(".")[2].removesuffix("s")
+        raise ConfigError(f"The {kind} {name!r} already exists. Register yours under another name.")
+    _registered.setdefault(group, {})[name] = entry
+
+
+def names(group: str) -> list[str]:
+    """Every added name: registered by user code, or an entry point of an installed package."""
+    return sorted({*_registered.get(group, {}), *(point.name for point in entry_points(group=group))})
+
+
+def find(group: str, name: str, builtin: Mapping[str, Entry], kind: str) -> Entry:
+    """The entry with that name, built in or added.
+
+    Raises:
+        ConfigError: there is none; suggests the nearest name and lists all.
+    """
+    if name in builtin:
+        return builtin[name]
+    if name not in _registered.get(group, {}):
+        for point in entry_points(group=group, name=name):
+            register(group, name, point.load(), builtin)
+    if name in _registered.get(group, {}):
+        return _registered[group][name]  # type: ignore[return-value]
+    choices = sorted({*builtin, *names(group)})
+    raise ConfigError(f"Unknown {kind} {name!r}. {suggest(name, choices)}Choose from: {', '.join(choices)}.")

@@ -1,0 +1,99 @@
+"""Labels as class indices, and back."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.errors import DataError, RunError, suggest
+
+SHOWN_LABELS = 20
+
+
+@dataclass(frozen=True)
+class ClassCodec:
+    """The labels of the training split, in the order of their indices."""
+
+    labels: tuple[Any, ...]
+
+    @classmethod
+    def fit(cls, labels: Iterable[Any], sources: Sequence[str]) -> "ClassCodec":
+        """The distinct labels in order; labels that cannot be compared are ordered by type and text.
+
+        Raises:
+            DataError: a label is not hashable, or NaN.
+        """
+        seen: dict[Any, None] = {}
+        for label, source in zip(labels, sources, strict=True):
+            if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
+                raise DataError(
+                    f"{source}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it, or "
+                    "leave the row out."
+                )
+            seen[plain(label)] = None
+        try:
+            return cls(tuple(sorted(seen)))
+        except TypeError:
+            return cls(tuple(sorted(seen, key=lambda label: (type(label).__name__, str(label)))))
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """What each output of the network is called."""
+        return self.labels
+
+    def encode(self, labels: Iterable[Any], sources: Sequence[str]) -> torch.Tensor:
+        """The labels' indices: (B,) int64.
+
+        Raises:
+            DataError: a label does not occur in the training data; names the row.
+        """
+        indices = []
+        for label, source in zip(labels, sources, strict=True):
+            if not isinstance(label, Hashable) or plain(label) not in self._indices:
+                raise DataError(f"{source}: {self._unknown(plain(label))}")
+            indices.append(self._indices[plain(label)])
+        return torch.tensor(indices, dtype=torch.int64)
+
+    def to_json(self) -> dict[str, Any]:
+        """The labels as JSON values.
+
+        Raises:
+            DataError: a label is not a string, a number or a boolean.
+        """
+        for label in self.labels:
+            if not isinstance(label, str | int | float):
+                kind = type(label).__name__
+                raise DataError(f"label {label!r} of type {kind} cannot be saved. Use strings, numbers or booleans.")
+        return {"labels": list(self.labels)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "ClassCodec":
+        """The codec that `to_json` described.
+
+        Raises:
+            RunError: the labels are missing, or are not strings, numbers or booleans.
+        """
+        labels = fields.get("labels")
+        if not isinstance(labels, list) or not all(isinstance(label, str | int | float) for label in labels):
+            raise RunError(f"codec: labels {labels!r} are not a list of strings, numbers or booleans.")
+        return cls(tuple(labels))
+
+    @cached_property
+    def _indices(self) -> dict[Hashable, int]:
+        return {label: index for index, label in enumerate(self.labels)}
+
+    def _unknown(self, label: Any) -> str:
+        known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
+        more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
+        return (
+            f"label {label!r} does not occur in the training data. {hint}Known labels: "
+            f"{', '.join(known[:SHOWN_LABELS])}{more}. Correct it, or leave the row out."
+        )
+
+
+def plain(label: Any) -> Any:
+    """A NumPy scalar as Python's own type."""
+    return label.item() if isinstance(label, np.generic) else label

@@ -1,0 +1,32 @@
+"""The predictions of one configuration, ready to be compared with another's on the same rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ostinato.evaluation.bootstrap import bootstrap_intervals
+from ostinato.evaluation.statistics import Metric, Scored, score_seeds, seed_interval
+from ostinato.tasks.classification.scoring import Predictions
+
+
+def compared(
+    seeds: Sequence[Sequence[Predictions]], metric: Metric
+) -> tuple[Scored, list[str], tuple[float, float]]:
+    """Scores of each seed, the rows' sources, and a 95 % interval: over seeds, or with one seed over examples."""
+    read = [_pooled(folds) for folds in seeds]
+    scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), metric)
+    interval = seed_interval(scored.scores, metric)
+    if interval is None:
+        low, high = bootstrap_intervals(read[0].targets, read[0].probabilities)[metric.name]
+        interval = low, high
+    return scored, read[0].sources, interval
+
+
+def _pooled(folds: Sequence[Predictions]) -> Predictions:
+    """The answers to all folds, in an order that does not depend on the folds'."""
+    sources = [source for fold in folds for source in fold.sources]
+    order = sorted(range(len(sources)), key=sources.__getitem__)
+    targets, probabilities = (
+        np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities")
+    )
+    return Predictions([sources[row] for row in order], targets, probabilities)

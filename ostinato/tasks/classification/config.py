@@ -1,0 +1,35 @@
+"""What a config of a classification says."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ostinato.config import Config, SequenceData, SequenceModel, TrainingConfig
+
+
+class ClassificationData(SequenceData):
+    """Sequences with one label each."""
+
+    label_column: str = Field("label", description="the column that holds the label")
+
+
+class ClassificationTraining(TrainingConfig):
+    """Training by the cross-entropy of the labels."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="weight of each class in the loss"
+    )
+    monitor: Literal["loss", "accuracy", "macro_f1"] = Field(
+        "loss", description="the validation metric that picks the best epoch"
+    )
+    calibrate: bool = Field(True, description="fit a temperature on the validation split")
+
+
+class ClassificationConfig(Config):
+    """A classifier: one label for each sequence."""
+
+    task: Literal["classification"] = "classification"
+    data: ClassificationData
+    model: SequenceModel = SequenceModel()
+    training: ClassificationTraining = ClassificationTraining()

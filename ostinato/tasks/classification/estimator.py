@@ -1,0 +1,121 @@
+"""The classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from ostinato.data.examples import Records
+from ostinato.errors import DataError
+from ostinato.tasks.base import Model, TaskData, Trained
+from ostinato.tasks.classification.codec import plain
+from ostinato.tasks.classification.objective import CrossEntropy, class_weights
+from ostinato.tasks.classification.task import Classification
+from ostinato.tasks.estimator import estimator
+from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
+
+
+@estimator
+class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
+    """A recurrent or convolutional classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
+
+    The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
+    describes, and:
+
+    Args:
+        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric`
+            for arrays and lists of numbers (give events that are numbers as strings).
+        class_weight: None, "balanced", or a mapping from label to weight.
+        patience: epochs without improvement on the validation rows before training stops; None: train to the end.
+        calibrate: fit a temperature on the validation rows, so that probabilities can be read as frequencies.
+        validation_fraction: share of the rows held out for validation, stratified, when `fit` gets no
+            `validation_data`; None: train on all rows, without early stopping and calibration.
+        seed: draws the held-out rows, weights, batch order and dropout.
+        random_state: scikit-learn's name for it; where given, it replaces `seed`.
+        verbose: show progress on a terminal.
+
+    Attributes:
+        classes_: (C,) the labels, sorted; columns of `predict_proba`.
+        model_: the trained `torch.nn.Module`.
+        history_: one entry an epoch.
+
+    Example:
+        >>> from ostinato import SequenceClassifier
+        >>> model = SequenceClassifier(cell="gru", hidden_size=8, tokenizer="characters", max_epochs=2,
+        ...                            validation_fraction=None)
+        >>> model.fit(["0001", "1110", "0100", "1101"], ["few", "many", "few", "many"]).predict(["1111"]).shape
+        (1,)
+    """
+
+    task: ClassVar[Classification] = Classification()
+
+    label_smoothing: float = 0.0
+    class_weight: Any = None
+    calibrate: bool = True
+
+    def fit(
+        self,
+        X: Iterable[Any],
+        y: Iterable[Hashable],
+        validation_data: tuple[Iterable[Any], Iterable[Hashable]] | None = None,
+    ) -> "SequenceClassifier":
+        """Train on sequences and their labels.
+
+        Args:
+            X: strings, lists of tokens, or arrays (T,) or (T, channels); a list, pandas Series or array of them.
+            y: one hashable label a sequence.
+            validation_data: (X, y) to validate on, instead of held-out rows.
+
+        Raises:
+            ConfigError: arguments that cannot be used, all at once.
+            DataError: a sequence that cannot be used, with its row; fewer than two classes.
+        """
+        labels = list(y)
+        for row, label in enumerate(labels):
+            if not isinstance(label, Hashable):
+                raise DataError(
+                    f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as "
+                    "y.ravel() of a column."
+                )
+        weights = self.class_weight
+        if isinstance(weights, Mapping):  # a config's keys are text
+            weights = {str(plain(label)): plain(weight) for label, weight in weights.items()}
+        self._fit(X, labels, validation_data, class_weight=weights)
+        return self
+
+    def predict(self, X: Iterable[Any]) -> np.ndarray:
+        """The most probable label of each sequence. Returns (n,)."""
+        best = self._answers(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
+        """Calibrated probabilities. Returns (n, C), columns as in `classes_`.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: a sequence is empty or of another kind than in training; names its row.
+        """
+        return self._answers(X)
+
+    def score(self, X: Iterable[Any], y: Iterable[Hashable], sample_weight: Any = None) -> float:
+        """Accuracy; a label that training never saw counts as wrong, whatever is predicted."""
+        known = {label: index for index, label in enumerate(self.classes_.tolist())}
+        targets = np.array([known.get(plain(label), -1) for label in y])
+        return float(np.average(self._answers(X).argmax(axis=1) == targets, weights=sample_weight))
+
+    def _strata(self, rows: Records) -> list[Any]:
+        return text_of_labels(rows.targets)
+
+    def _train(self, config: Any, data: TaskData) -> Trained:
+        weights = class_weights(self.class_weight, data.codec, data.splits["train"].targets)
+        self.task.check(config, data)
+        return self.task.fit(config, data, objective=CrossEntropy(weights), progress=self._progress())
+
+    def _take(self, model: Model, trained: Trained | None = None) -> None:
+        super()._take(model, trained)
+        labels = model.codec.labels
+        self.classes_ = np.empty(len(labels), dtype=object)
+        self.classes_[:] = labels
+        if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
+            self.classes_ = np.array(labels)

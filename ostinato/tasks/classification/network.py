@@ -1,0 +1,33 @@
+"""The classifier as a module."""
+
+import torch
+from torch import Tensor
+
+from ostinato.explanation.vectors import log_odds
+from ostinato.nn import SequenceNetwork
+
+
+class Classifier(SequenceNetwork):
+    """A sequence network whose outputs are the logits of C classes.
+
+    Attributes:
+        temperature: what the logits are divided by; calibration fits it.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, *, num_outputs: int, **parts: object) -> None:
+        super().__init__(num_outputs=num_outputs, **parts)  # type: ignore[arg-type]
+        self.register_buffer("temperature", torch.ones(()))
+
+    def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The log-odds of the class."""
+        return log_odds(outputs, targets)
+
+    def chosen(self, outputs: Tensor) -> Tensor:
+        """The most probable class."""
+        return outputs.argmax(dim=1)
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Calibrated probabilities: the softmax of the logits over the temperature. (B, C) -> (B, C)."""
+        return torch.softmax(outputs.float() / self.temperature.to(outputs.device), dim=-1)

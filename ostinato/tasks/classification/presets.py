@@ -1,0 +1,156 @@
+"""Named, complete configurations: one plain function each. `ostinato train NAME` runs one."""
+
+from collections.abc import Callable, Mapping
+
+from ostinato.config import SequenceModel
+from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
+
+
+def majority() -> ClassificationConfig:
+    """More ones than zeros? A vanilla RNN on strings of 20."""
+    return ClassificationConfig(
+        data=ClassificationData(name="majority", length=20, train_size=2000, validation_size=500, test_size=500),
+        model=SequenceModel(cell="rnn", hidden_size=16, embedding_size=8),
+        training=ClassificationTraining(max_epochs=30, lr=5e-3, patience=10),
+    )
+
+
+def parity() -> ClassificationConfig:
+    """Is the number of ones odd? Needs a state that flips; short strings come along so that it can be learnt."""
+    return ClassificationConfig(
+        data=ClassificationData(name="parity", length=[2, 12], train_size=4000, validation_size=500, test_size=1000),
+        model=SequenceModel(cell="gru", hidden_size=32, embedding_size=8),
+        training=ClassificationTraining(max_epochs=60, batch_size=64, lr=1e-2, patience=20),
+    )
+
+
+def delayed_recall() -> ClassificationConfig:
+    """Which of two cues came first, long before the end?"""
+    return ClassificationConfig(
+        data=ClassificationData(name="delayed-recall", train_size=8000, validation_size=500, test_size=1000),
+        model=SequenceModel(cell="gru", hidden_size=32, embedding_size=16),
+        training=ClassificationTraining(max_epochs=15, batch_size=64, lr=1e-2, patience=10),
+    )
+
+
+def dna() -> ClassificationConfig:
+    """Is the motif in the sequence? A bidirectional GRU with attention."""
+    return ClassificationConfig(
+        data=ClassificationData(name="dna-motif", train_size=4000, validation_size=500, test_size=1000),
+        model=SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"]),
+        training=ClassificationTraining(max_epochs=8, batch_size=64, lr=5e-3),
+    )
+
+
+def dna_order() -> ClassificationConfig:
+    """Which of two motifs comes first? Both are always there, so no bag of k-mers can tell."""
+    return ClassificationConfig(
+        data=ClassificationData(name="dna-order", train_size=4000, validation_size=500, test_size=1000),
+        model=SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["last", "max"]),
+        training=ClassificationTraining(max_epochs=12, batch_size=64, lr=5e-3, patience=10),
+    )
+
+
+def splice() -> ClassificationConfig:
+    """Exon→intron, intron→exon or neither, in primate windows aligned on the candidate site."""
+    return ClassificationConfig(
+        data=ClassificationData(name="splice", validation_size=0.1, test_size=0.2),
+        model=SequenceModel(
+            cell="lstm",
+            embedding_size=32,
+            position="learned",
+            hidden_size=48,
+            bidirectional=True,
+            pooling=["last", "mean", "max"],
+            dropout=0.3,
+        ),
+        training=ClassificationTraining(max_epochs=30, batch_size=64, lr=3e-3, ema_decay=0.99),
+    )
+
+
+def promoters() -> ClassificationConfig:
+    """Promoter or not, in 106 E. coli windows: a set so small that its interval is wide."""
+    return ClassificationConfig(
+        data=ClassificationData(name="promoters", validation_size=0.15, test_size=0.2),
+        model=SequenceModel(
+            cell="gru",
+            embedding_size=16,
+            position="learned",
+            hidden_size=24,
+            bidirectional=True,
+            pooling=["mean", "max"],
+            dropout=0.3,
+        ),
+        training=ClassificationTraining(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
+    )
+
+
+def peptides() -> ClassificationConfig:
+    """Antimicrobial or not, from the residues; the ends tell much, so positions count."""
+    return ClassificationConfig(
+        data=ClassificationData(name="peptides"),
+        model=SequenceModel(
+            cell="gru",
+            embedding_size=32,
+            position="learned",
+            hidden_size=48,
+            bidirectional=True,
+            pooling=["mean", "max"],
+            dropout=0.3,
+        ),
+        training=ClassificationTraining(max_epochs=20, batch_size=64, lr=3e-3, ema_decay=0.99, patience=8),
+    )
+
+
+def imdb() -> ClassificationConfig:
+    """Positive or negative film review, from 2,000 labels."""
+    return ClassificationConfig(
+        data=ClassificationData(
+            name="imdb",
+            train_size=2000,
+            validation_size=500,
+            test_size=5000,
+            min_count=2,
+            max_length=400,
+            truncate="both",
+        ),
+        model=SequenceModel(
+            cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5
+        ),
+        training=ClassificationTraining(max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4),
+    )
+
+
+def imdb_classic() -> ClassificationConfig:
+    """The textbook's model on the same reviews: two layers of 128, one direction, last state."""
+    return ClassificationConfig(
+        data=ClassificationData(name="imdb", train_size=2000, validation_size=500, test_size=5000),
+        model=SequenceModel(cell="lstm", embedding_size=64, hidden_size=128, num_layers=2),
+        training=ClassificationTraining(max_epochs=5, batch_size=32),
+    )
+
+
+def japanese_vowels() -> ClassificationConfig:
+    """Which of nine speakers? Twelve channels, 7 to 29 steps."""
+    return ClassificationConfig(
+        data=ClassificationData(name="japanese-vowels", validation_size=0.15),
+        model=SequenceModel(
+            cell="gru", embedding_size=32, hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3
+        ),
+        training=ClassificationTraining(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
+    )
+
+
+PRESETS: Mapping[str, Callable[[], ClassificationConfig]] = {
+    "majority": majority,
+    "imdb": imdb,
+    "imdb-classic": imdb_classic,
+    "dna": dna,
+    "dna-order": dna_order,
+    "splice": splice,
+    "promoters": promoters,
+    "peptides": peptides,
+    "parity": parity,
+    "delayed-recall": delayed_recall,
+    "japanese-vowels": japanese_vowels,
+}

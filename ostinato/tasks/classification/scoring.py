@@ -1,0 +1,94 @@
+"""The metrics of a classifier on a split, its baselines, and its answers on disk."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ostinato.data.examples import Records
+from ostinato.evaluation import bootstrap, metrics
+from ostinato.evaluation.baselines import linear_baseline, majority_baseline
+from ostinato.evaluation.metrics import ClassificationMetrics
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.predictions import read_columns, write_columns
+
+
+class Predictions(NamedTuple):
+    """A split row by row: where each row came from, class indices (B,) and calibrated probabilities (B, C)."""
+
+    sources: list[str]
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether the most probable class is the right one. (B,)."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.targets)
+
+
+def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetrics:
+    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
+    calibrated = model.network.answers(logits).cpu().numpy()
+    found = metrics.classification_metrics(targets.numpy(), calibrated, labels=model.codec.labels)
+    before = metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy())
+    return found.model_copy(
+        update={
+            "ece_before_scaling": before,
+            "temperature": float(model.network.temperature),
+            "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
+        }
+    )
+
+
+def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
+    """What a model must beat on the test split: a linear model of the same training split, and the commonest class."""
+    rows, labels = data.rows, data.codec.labels
+    targets = {name: split.targets.numpy() for name, split in data.splits.items()}
+    validation = rows.get("validation")
+    linear = linear_baseline(
+        rows["train"].sequences,
+        targets["train"],
+        None if validation is None else validation.sequences,
+        targets.get("validation"),
+        kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
+        seed=data.config.seed,
+    )
+    measured = partial(metrics.classification_metrics, targets["test"], labels=labels)
+    majority = majority_baseline(targets["train"], targets["test"], len(labels))
+    of_linear = measured(linear.predict_proba(rows["test"].sequences))
+    return {
+        "linear": of_linear.model_copy(update={"description": linear.description}),
+        "majority": measured(majority),
+    }
+
+
+def write_predictions(path: Path, rows: Records, labels: Sequence[object], probabilities: np.ndarray) -> None:
+    """Write where each row came from, its label, the prediction, and the probabilities (B, C), as Parquet.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    columns = {
+        "label": [str(label) for label in rows.targets],
+        "prediction": [str(labels[index]) for index in probabilities.argmax(axis=1)],
+    }
+    columns |= {f"probability_{label}": probabilities[:, index] for index, label in enumerate(labels)}
+    write_columns(path, rows.sources, columns)
+
+
+def read_predictions(path: Path, labels: Sequence[str]) -> Predictions:
+    """What `write_predictions` wrote; `labels` as the model has them.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    index = {label: number for number, label in enumerate(labels)}
+    sources, columns = read_columns(path, ["label", *(f"probability_{label}" for label in labels)], known=index)
+    targets = np.array([index[label] for label in columns["label"].tolist()], dtype=np.int64)
+    probabilities = np.stack([columns[f"probability_{label}"] for label in labels], axis=1).astype(np.float64)
+    return Predictions(sources, targets, probabilities)

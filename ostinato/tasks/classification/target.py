@@ -1,0 +1,62 @@
+"""What the target of a classification is: one label, as text."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from ostinato.config import SequenceData
+from ostinato.data.rows import Row, value_of
+from ostinato.data.splits import Size, refuse_one_class, stratified_split
+from ostinato.errors import ConfigError
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.sequences.reading import to_text
+from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+
+
+class LabelTarget(TargetKind):
+    """One label for each sequence; splits keep the classes' shares."""
+
+    def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> str | None:
+        assert isinstance(config, ClassificationData)
+        column = column or config.label_column
+        return to_text(value_of(row, column, "label_column", needed=needed), column, row.source)
+
+    def split(
+        self, targets: Sequence[Any], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
+    ) -> SplitRows:
+        return stratified_split(list(map(str, targets)), groups, sizes, seed)
+
+    def folds(self, targets: Sequence[Any], groups: list[str] | None, count: int, seed: int) -> list[np.ndarray]:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        labels = list(map(str, targets))
+        rarest = min(Counter(labels).items(), key=itemgetter(1))
+        if rarest[1] < count:
+            raise ConfigError(
+                f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. Ask for at most as many folds, or add rows."
+            )
+        cut = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
+        return [held for _, held in cut.split(labels, labels, range(len(labels)) if groups is None else groups)]
+
+    def fraction(self, targets: Sequence[Any], share: float, seed: int) -> list[int]:
+        labels = np.array(list(map(str, targets)))
+        order = np.random.default_rng(seed).permutation(len(labels))
+        chosen: list[int] = []
+        for label in np.unique(labels):
+            rows = order[labels[order] == label]
+            chosen += rows[: max(1, round(share * len(rows)))].tolist()
+        return sorted(chosen)
+
+    def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
+        refuse_one_class(split, list(map(str, targets)))
+
+    def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
+        return {"classes": dict(sorted(Counter(map(str, targets)).items()))}
+
+    def is_sorted(self, targets: Sequence[Any]) -> bool:
+        runs = 1 + sum(before != after for before, after in pairwise(targets))
+        return 2 <= len(set(targets)) == runs < len(targets)

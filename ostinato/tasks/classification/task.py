@@ -1,0 +1,141 @@
+"""One label for each sequence."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ostinato.tasks.base import Inferred, Model, TaskData
+from ostinato.tasks.classification.config import ClassificationConfig
+from ostinato.tasks.classification.presets import PRESETS
+from ostinato.tasks.sequences.task import SequenceTask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ostinato.config import Config, SequenceData
+    from ostinato.data.examples import Records
+    from ostinato.data.named import NamedSet
+    from ostinato.evaluation.metrics import ClassificationMetrics
+    from ostinato.evaluation.statistics import Metric, Scored
+    from ostinato.progress import Progress
+    from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.classification.codec import ClassCodec
+    from ostinato.tasks.classification.estimator import SequenceClassifier
+    from ostinato.tasks.classification.network import Classifier
+    from ostinato.tasks.classification.objective import CrossEntropy
+    from ostinato.tasks.classification.scoring import Predictions
+    from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.training.objective import Labelled
+
+
+class Classification(SequenceTask):
+    """Each sequence gets the most probable of C labels."""
+
+    name: ClassVar[str] = "classification"
+    config = ClassificationConfig
+    presets = PRESETS
+    baselines: ClassVar[Mapping[str, str]] = {"linear": "linear", "majority": "majority"}
+    rival: ClassVar[str] = "a linear model of bags of n-grams"
+
+    @property
+    def datasets(self) -> "Mapping[str, NamedSet]":
+        from ostinato.tasks.classification.datasets import DATASETS
+
+        return DATASETS
+
+    @property
+    def metrics(self) -> "Mapping[str, Metric]":
+        from ostinato.evaluation.metrics import CLASSIFICATION_METRICS
+
+        return CLASSIFICATION_METRICS
+
+    @property
+    def estimator(self) -> "type[SequenceClassifier]":
+        from ostinato.tasks.classification.estimator import SequenceClassifier
+
+        return SequenceClassifier
+
+    @property
+    def target_kind(self) -> "TargetKind":
+        from ostinato.tasks.classification.target import LabelTarget
+
+        return LabelTarget()
+
+    @property
+    def network_type(self) -> "type[Classifier]":
+        from ostinato.tasks.classification.network import Classifier
+
+        return Classifier
+
+    def infer(self, path: Path) -> Inferred | None:
+        from ostinato.tasks.classification.infer import infer_config
+
+        return infer_config(path)
+
+    def fit_codec(self, config: "SequenceData", records: "Records") -> "ClassCodec":
+        from ostinato.tasks.classification.codec import ClassCodec
+
+        return ClassCodec.fit(records.targets, records.sources)
+
+    def codec_from_json(self, fields: dict[str, Any]) -> "ClassCodec":
+        from ostinato.tasks.classification.codec import ClassCodec
+
+        return ClassCodec.from_json(fields)
+
+    def objective(self, config: "Config", data: TaskData) -> "CrossEntropy":
+        from ostinato.tasks.classification.objective import CrossEntropy, class_weights
+
+        weights = class_weights(config.training.class_weight, data.codec, data.splits["train"].targets)  # type: ignore[attr-defined]
+        return CrossEntropy(weights)
+
+    def calibrate(self, config: "Config", network: "Classifier", outputs: "Tensor", examples: "Labelled") -> None:
+        from ostinato.evaluation.calibration import fit_temperature
+
+        if config.training.calibrate:  # type: ignore[attr-defined]
+            network.temperature.fill_(fit_temperature(outputs.numpy(), examples.targets.numpy()))
+
+    def score(self, model: Model, rows: "Records", examples: "Labelled", outputs: "Tensor") -> "ClassificationMetrics":
+        from ostinato.tasks.classification.scoring import score
+
+        return score(model, examples.targets, outputs)
+
+    def score_baselines(self, data: TaskData) -> "Mapping[str, ClassificationMetrics]":
+        from ostinato.tasks.classification.scoring import score_baselines
+
+        return score_baselines(data)
+
+    def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
+        test, baselines = metrics["test"], metrics["baselines"]
+        low, high = test["intervals"]["accuracy"]
+        return {
+            "test accuracy": f"{test['accuracy']:.3f}",
+            "95 % interval": f"{low:.3f} – {high:.3f}",
+            **{heading: f"{baselines[name]['accuracy']:.3f}" for name, heading in self.baselines.items()},
+        }
+
+    def write_predictions(self, path: Path, model: Model, rows: "Records", outputs: "Tensor") -> None:
+        from ostinato.tasks.classification.scoring import write_predictions
+
+        write_predictions(path, rows, model.codec.labels, model.network.answers(outputs).cpu().numpy())
+
+    def read_predictions(self, path: Path, test: Mapping[str, Any]) -> "Predictions":
+        from ostinato.tasks.classification.scoring import read_predictions
+
+        return read_predictions(path, list(test["per_class"]))
+
+    def compared(
+        self, seeds: "Sequence[Sequence[Predictions]]", metric: str, test: Mapping[str, Any]
+    ) -> "tuple[Scored, list[str], tuple[float, float]]":
+        from ostinato.tasks.classification.comparing import compared
+
+        return compared(seeds, self.metrics[metric])
+
+    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+        labels = model.codec.labels
+        probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, answers, strict=True)}
+        return {"label": labels[int(answers.argmax())], "probabilities": probabilities}
+
+    def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
+        from ostinato.tasks.classification.report import report
+
+        return report(run, data, model, progress)

@@ -1,0 +1,210 @@
+"""What all estimators share: arguments declared once as fields, fit, save, and scikit-learn's conventions.
+
+An estimator's arguments are keys of its task's config, under the same names and with the same defaults.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from ostinato.config import Config
+from ostinato.config.reading import parse
+from ostinato.config.renamed import present_names
+from ostinato.errors import ConfigError, NotFittedError
+from ostinato.progress import Progress
+from ostinato.tasks.base import Model, Task, TaskData, Trained
+
+if TYPE_CHECKING:
+    from ostinato.nn.network import Network
+
+Kind = TypeVar("Kind", bound="type[Estimator]")
+MOST_SEED = 2**32
+
+
+def estimator(cls: Kind) -> Kind:
+    """Make a class of annotated fields an estimator: one keyword argument a field, also under its name in 0.1."""
+    made = dataclass(kw_only=True, eq=False, repr=False)(cls)
+    given_init = made.__init__
+
+    @functools.wraps(given_init)
+    def init(self: Any, **arguments: Any) -> None:
+        given_init(self, **present_names(arguments))
+
+    made.__init__ = init  # type: ignore[method-assign]
+    return made
+
+
+class NoAudit:
+    """An estimator removes no rows and reports nothing."""
+
+    findings: ClassVar[list[str]] = []
+
+    def lines(self) -> list[str]:
+        return []
+
+    def to_json(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Estimator(BaseEstimator):  # type: ignore[misc]
+    """The arguments that every task has, and what an estimator does whatever its task.
+
+    Attributes:
+        fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.
+        history_: one entry an epoch.
+        n_iter_: the epochs trained.
+    """
+
+    task: ClassVar[Task]
+
+    cell: str = "lstm"
+    nonlinearity: str = "tanh"
+    embedding_size: int = 64
+    hidden_size: int = 64
+    num_layers: int = 1
+    bidirectional: bool = False
+    residual: bool = False
+    layer_norm: bool = False
+    dropout: float = 0.0
+    engine: str = "auto"
+    min_count: int = 1
+    max_size: int | None = None
+    vectors: str | None = None
+    extra_vectors: int = 50_000
+    vectors_on_error: str = "refuse"
+    freeze_vectors: str | int = "never"
+    max_epochs: int = 20
+    batch_size: int = 32
+    max_tokens: int | None = None
+    gradient_accumulation_steps: int = 1
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    schedule: str = "cosine"
+    warmup_ratio: float = 0.05
+    max_grad_norm: float | None = 1.0
+    monitor: str = "loss"
+    patience: int | None = 5
+    ema_decay: float | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    random_state: Any = None
+    validation_fraction: float | None = 0.1
+    verbose: bool = False
+
+    def set_params(self, **params: Any) -> Any:
+        """Set arguments by name, as scikit-learn's estimators do."""
+        return super().set_params(**present_names(params))
+
+    @property
+    def model_(self) -> "Network":
+        """The trained `torch.nn.Module`."""
+        network: Network = self._fitted("").network
+        return network
+
+    @property
+    def encoder_(self) -> Any:
+        """What turns sequences into the network's input."""
+        return self._fitted("").encoder
+
+    @property
+    def codec_(self) -> Any:
+        """What turns targets into numbers, and back."""
+        return self._fitted("").codec
+
+    def save(self, path: str | Path) -> None:
+        """Write one file that `ostinato.load` reads: weights, config, encoder and codec, without pickle.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: labels that are not strings, numbers or booleans.
+            RunError: the file cannot be written.
+        """
+        from ostinato.tasks.model_file import save_model
+
+        save_model(Path(path), self._fitted("There is nothing to save. "))
+
+    @classmethod
+    def of(cls, model: Model) -> Any:
+        """A fitted estimator around a loaded model; its arguments are those of the model's config."""
+        config = model.config
+        values: dict[str, Any] = {}
+        for table in (config.data, config.training, config.model):
+            values |= table.model_dump()
+        values |= {"seed": config.training.seed, "device": "auto", "tokenizer": getattr(model.encoder, "tokenizer", None)}
+        made = cls(**{name: values[name] for name in cls._get_param_names() if name in values})
+        made._take(model)
+        return made
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "fitted_")
+
+    def _fitted(self, consequence: str) -> Model:
+        """The trained model.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        if not hasattr(self, "fitted_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} is not fitted yet. {consequence}Call fit(X, y) first, or "
+                "ostinato.load(path)."
+            )
+        model: Model = self.fitted_
+        return model
+
+    def _config(self, **replaced: Any) -> Config:
+        """The arguments as a checked config.
+
+        Raises:
+            ConfigError: arguments that cannot be used, all at once.
+        """
+        given = {name: _plain(value) for name, value in self.get_params(deep=False).items()} | replaced
+        given["seed"] = self._seed()
+        values: dict[str, Any] = {"task": self.task.name}
+        for table in Config.TABLES:
+            fields = self.task.config.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
+            values[table] = {key: given[key] for key in fields if key in given}
+        fraction = self.validation_fraction
+        if fraction is not None and not (isinstance(fraction, float) and 0 < fraction < 1):
+            raise ConfigError(
+                f"validation_fraction {fraction!r} is not between 0 and 1. To hold out no rows, pass None."
+            )
+        values["data"]["validation_size"] = 0 if fraction is None else fraction
+        return parse({self.task.name: self.task.config}, values, type(self).__name__, needs_data=False)
+
+    def _seed(self) -> int:
+        """`seed`, or what scikit-learn's `random_state` stands for."""
+        state = self.random_state
+        if state is None:
+            return int(self.seed)
+        if isinstance(state, np.random.RandomState | np.random.Generator):
+            draw = state.integers if isinstance(state, np.random.Generator) else state.randint
+            return int(draw(MOST_SEED, dtype=np.int64))
+        if isinstance(state, int | np.integer) and state >= 0:
+            return int(state)
+        raise ConfigError(f"random_state {state!r} is not usable. Expected None, a whole number of 0 or more, or a generator.")
+
+    def _train(self, config: Config, data: TaskData) -> Trained:
+        self.task.check(config, data)
+        return self.task.fit(config, data, progress=self._progress())
+
+    def _progress(self) -> Progress:
+        return Progress(quiet=not self.verbose)
+
+    def _take(self, model: Model, trained: Trained | None = None) -> None:
+        self.fitted_ = model
+        if trained is not None:
+            self.history_, self.n_iter_ = trained.state.history, trained.state.epoch
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own type, and a tuple as a list, as a config has them."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value

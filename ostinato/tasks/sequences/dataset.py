@@ -1,0 +1,206 @@
+"""From a config to clean, audited splits: the one entry to all data that trains or tests a model of sequences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ostinato.config import SequenceData
+from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
+from ostinato.data.cleaning import Splits, clean, count_reverse_complements
+from ostinato.data.examples import Record, Records
+from ostinato.data.formats import format_of
+from ostinato.data.named import NamedSet
+from ostinato.data.splits import SPLITS, Size
+from ostinato.errors import ConfigError, DataError, look_up, suggest
+from ostinato.tasks.sequences.reading import read_labelled
+from ostinato.tasks.sequences.targets import TargetKind
+
+FILE_KEYS = (
+    "validation_path",
+    "test_path",
+    "format",
+    "split_column",
+    "group_column",
+    "label_pattern",
+    "label_table",
+)
+TOKENIZER_OF_UNIT = {"characters": "words", "events": "events", "steps": "numeric"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clean splits ready to encode, the tokenizer that suits them, and the audit of all that was done."""
+
+    name: str
+    source: str
+    tokenizer: str
+    splits: Mapping[str, Records]
+    audit: SequenceAudit
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Records as they were read: the splits that are given, and the sizes of those to draw."""
+
+    name: str
+    source: str
+    tokenizer: str
+    given: Splits
+    sizes: tuple[Size, Size, Size]
+    owns_splits: bool = False
+    unlabelled_skipped: int = 0
+
+
+def load_dataset(config: SequenceData, kind: TargetKind, named: Mapping[str, NamedSet]) -> Dataset:
+    """Load a named set or the config's files, clean them, draw the splits that are not given, and audit the result.
+
+    Splits drawn at random: sequences with two targets lose all their rows, exact duplicates all but the first, before
+    the draw. Splits given by the user: rows of train that are also in validation or test are removed from train, and
+    rows of validation that are also in test from validation. Splits that a named set defines stay as they are. The
+    audit reports all of it. A split that is not given is drawn from train; a size of 0 leaves it out.
+
+    Raises:
+        ConfigError: the config contradicts itself, or its sizes the rows there are.
+        DataError: a file or a row cannot be used, or a split cannot train or test a model.
+        MissingExtraError: the format or the set needs a package that is not installed.
+    """
+    _refuse_unused_keys(config)
+    loaded = _load_files(config, kind) if config.name is None else _load_named(config, named)
+    splits, audit = _assemble(config, kind, loaded)
+    return Dataset(loaded.name, loaded.source, loaded.tokenizer, splits, audit)
+
+
+def _refuse_unused_keys(config: SequenceData) -> None:
+    unused = [key for key in (FILE_KEYS if config.name is not None else ("length",)) if getattr(config, key) is not None]
+    if unused:
+        kind = f"the named set {config.name!r}" if config.name is not None else "a file"
+        keys = ", ".join(f"data.{key}" for key in unused)
+        raise ConfigError(f"{keys}: not used with {kind}. Remove {'it' if len(unused) == 1 else 'them'}.")
+    if config.split_column is not None and (config.validation_path or config.test_path):
+        raise ConfigError(
+            f"split_column {config.split_column!r} and validation_path or test_path: two ways to give the splits. "
+            "Choose one."
+        )
+
+
+def _load_named(config: SequenceData, sets: Mapping[str, NamedSet]) -> Loaded:
+    named = look_up(sets, str(config.name), "data set")
+    found = named.load(config)
+    wanted = {"train": True, "validation": config.validation_size != 0, "test": config.test_size != 0}
+    given = {split: rows for split, rows in found.splits.items() if wanted[split]}
+    tokenizer = config.tokenizer or named.tokenizer
+    owns = len(found.splits) > 1
+    return Loaded(str(config.name), found.source, tokenizer, given, found.sizes, owns_splits=owns)
+
+
+def _load_files(config: SequenceData, kind: TargetKind) -> Loaded:
+    if config.path is None:
+        raise ConfigError("data.path: missing. Name a data file, or a named set with data.name.")
+    paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
+    read = {split: read_labelled(Path(path), config, kind) for split, path in paths.items() if path is not None}
+    given = {split: records for split, (records, _) in read.items()}
+    skipped = sum(count for _, count in read.values())
+    if config.split_column is not None:
+        given = _by_column(given["train"])
+    tokenizer = config.tokenizer or _file_tokenizer(config, given["train"])
+    sizes = (config.train_size, config.validation_size, config.test_size)
+    return Loaded(Path(config.path).name, config.path, tokenizer, given, sizes, unlabelled_skipped=skipped)
+
+
+def _by_column(records: list[Record]) -> Splits:
+    splits: Splits = {split: [] for split in SPLITS}
+    for record in records:
+        if record.split not in splits:
+            hint = suggest(str(record.split), SPLITS)
+            raise DataError(f"{record.source}: split {record.split!r}. {hint}Expected one of: {', '.join(SPLITS)}.")
+        splits[record.split].append(record)
+    return {split: rows for split, rows in splits.items() if rows or split == "train"}
+
+
+def _file_tokenizer(config: SequenceData, records: list[Record]) -> str:
+    if format_of(Path(str(config.path)), config.format) == "fasta":
+        return "nucleotides"
+    first = next((record.sequence for record in records if len(record.sequence)), "")
+    return TOKENIZER_OF_UNIT[unit_of(first)]
+
+
+def _assemble(
+    config: SequenceData, kind: TargetKind, loaded: Loaded
+) -> tuple[dict[str, Records], SequenceAudit]:
+    """Clean, draw, audit."""
+    given, tokenizer = loaded.given, loaded.tokenizer
+    drawn = [split for split, size in zip(SPLITS, loaded.sizes, strict=True) if split not in given and size != 0]
+    cleaned, cleaning = clean(
+        given,
+        tokenizer=tokenizer,
+        refuse_empty=config.empty == "refuse",
+        drops_overlap=not loaded.owns_splits,
+        draws=bool(drawn),
+    )
+    splits = _draw(cleaned, drawn, loaded.sizes, config, kind)
+    if config.train_fraction is not None:
+        train = splits["train"]
+        rows = kind.fraction(_targets(train), config.train_fraction, config.seed)
+        splits["train"] = [train[row] for row in rows]
+    for split, records in splits.items():
+        kind.refuse_unusable(split, _targets(records))
+    audit = SequenceAudit(
+        rows_read=_rows(given) + loaded.unlabelled_skipped,
+        unit=unit_of(splits["train"][0].sequence),
+        sorted_by_label=kind.is_sorted(_targets(given["train"])),
+        unlabelled_skipped=loaded.unlabelled_skipped,
+        cleaning=replace(cleaning, reverse_complements=count_reverse_complements(splits, tokenizer)),
+        drawn=drawn,
+        splits={
+            split: describe_split(records, tokenizer, kind.describe(_targets(records)))
+            for split, records in splits.items()
+        },
+        shared_groups=shared_groups(splits),
+        unused=_rows(cleaned) - _rows(splits),
+    )
+    return {split: Records.of(records) for split, records in splits.items()}, audit
+
+
+def _draw(
+    cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], config: SequenceData, kind: TargetKind
+) -> Splits:
+    """The splits that are given, and those drawn from train."""
+    train = cleaned["train"]
+    if config.folds is not None:
+        if "test" not in drawn:
+            raise ConfigError(
+                f"folds {config.folds}: the data define a test split, or test_size is 0, and each fold is a test "
+                "split. Remove folds."
+            )
+        folds = kind.folds(_targets(train), _groups(train, config), config.folds, config.seed)
+        held = set(folds[config.fold].tolist())
+        test = [record for row, record in enumerate(train) if row in held]
+        train = [record for row, record in enumerate(train) if row not in held]
+        cleaned = {**cleaned, "train": train, "test": test}
+        drawn = [split for split in drawn if split != "test"]
+    if not drawn and sizes[0] is None:
+        return cleaned
+    validation, test_size = (
+        size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True)
+    )
+    indices = kind.split(
+        _targets(train), _groups(train, config), (sizes[0], validation, test_size), config.seed
+    )
+    parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
+    return {
+        split: parts[split] if split in ("train", *drawn) else cleaned[split]
+        for split in SPLITS
+        if split in cleaned or split in drawn
+    }
+
+
+def _targets(records: list[Record]) -> list[object]:
+    return [record.target for record in records]
+
+
+def _groups(records: list[Record], config: SequenceData) -> list[str] | None:
+    return None if config.group_column is None else [str(record.group) for record in records]
+
+
+def _rows(splits: Splits) -> int:
+    return sum(map(len, splits.values()))

@@ -1,0 +1,43 @@
+"""How a config becomes the layers of a network with one vector of outputs for each sequence."""
+
+from typing import TypeVar
+
+from ostinato.config import SequenceModel
+from ostinato.data.encoder import SequenceEncoder
+from ostinato.nn import ConvStem, Linear, Pooling, PositionEmbedding, SequenceNetwork, TokenEmbedding
+from ostinato.tasks.network import build_stack
+
+Built = TypeVar("Built", bound=SequenceNetwork)
+
+
+def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEncoder, num_outputs: int) -> Built:
+    """A network with fresh weights for what `encoder` gives; draws from torch's generator."""
+    size = config.embedding_size
+    embed: Linear | TokenEmbedding
+    if encoder.channels is not None:
+        embed = Linear(encoder.channels, size)
+    else:
+        assert encoder.vocabulary is not None
+        embed = TokenEmbedding(len(encoder.vocabulary), size, num_extra=len(encoder.vocabulary.extra))
+    num_positions = max(encoder.longest, 1)
+    position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
+    conv_stem = None if config.conv_size is None else _build_stem(config, size, config.conv_size)
+    stack = build_stack(config, size if conv_stem is None else conv_stem.output_size, kernel_size=config.kernel_size)
+    pooling = Pooling(
+        config.pooling, stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn"
+    )
+    return kind(
+        embed=embed,
+        position=position,
+        conv_stem=conv_stem,
+        stack=stack,
+        pooling=pooling,
+        num_outputs=num_outputs,
+        dropout=config.dropout,
+    )
+
+
+def _build_stem(config: SequenceModel, input_size: int, channels: int) -> ConvStem:
+    return ConvStem(
+        input_size, channels, kernel_size=config.kernel_size, centred=config.bidirectional, pool=config.conv_pool
+    )

@@ -1,0 +1,55 @@
+"""A run's answers to its test split, as a Parquet file: the source of each row, and columns of the task's own."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import RunError
+from ostinato.storage import unusable
+
+
+def write_columns(path: Path, sources: Sequence[str], columns: Mapping[str, Any]) -> None:
+    """Write a row for each source.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    fresh = path.with_suffix(".tmp")
+    try:
+        parquet.write_table(pa.table({"source": sources, **columns}), fresh)
+        fresh.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume "
+            f"{path.parent}"
+        ) from None
+
+
+def read_columns(
+    path: Path, names: Sequence[str], known: Collection[str] | None = None
+) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The sources, and these columns (B,).
+
+    Args:
+        known: the values that the first column may have; None: any.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(path)
+        sources = table["source" if "source" in table.column_names else "place"].to_pylist()  # 0.1 called it place
+        columns = {name: np.array(table[name].to_pylist()) for name in names}
+    except (OSError, ArrowException, KeyError):
+        raise unusable(path) from None
+    if known is not None and not set(columns[names[0]].tolist()) <= set(known):
+        raise unusable(path)
+    return sources, columns

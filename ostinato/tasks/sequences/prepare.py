@@ -1,0 +1,107 @@
+"""From a config to encoded splits, and from rows to what a network reads."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ostinato.config import DataConfig, SequenceData
+from ostinato.data.encoder import SequenceEncoder
+from ostinato.data.examples import Record, Records
+from ostinato.data.ragged import Ragged
+from ostinato.errors import DataError
+from ostinato.tasks.base import TaskData
+from ostinato.tasks.sequences.dataset import load_dataset
+from ostinato.training.objective import Labelled
+from ostinato.training.vectors import read_for
+
+if TYPE_CHECKING:
+    from ostinato.tasks.sequences.task import SequenceTask
+
+
+def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
+    """Load, audit and encode the splits; vocabulary, scale and targets come from train alone."""
+    assert isinstance(config, SequenceData)
+    data = load_dataset(config, task.target_kind, task.datasets)
+    train = data.splits["train"]
+    encoder = fit_encoder(train, config, data.tokenizer)
+    codec = task.fit_codec(config, train)
+    vectors = read_for(config, encoder.vocabulary, encoder.tokenizer)
+    if vectors is not None:
+        encoder = encoder.with_extra(vectors.extra_words)
+    splits = {name: encode(encoder, codec, rows) for name, rows in data.splits.items()}
+    unknown = None
+    if not encoder.is_numeric and "validation" in splits:
+        unknown = encoder.unknown_share(splits["validation"].sequences)
+    truncated = {name: split.sequences.truncated for name, split in splits.items()}
+    line = None if vectors is None else vectors.line(str(config.vectors))
+    audit = data.audit.with_encoding(unknown, truncated, line)
+    return TaskData(config, data.name, data.source, data.splits, splits, encoder, codec, audit, vectors)
+
+
+def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:
+    """The encoder of the training split, with the settings of the config."""
+    settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate"})
+    return SequenceEncoder.fit(train.sequences, tokenizer=tokenizer, sources=train.sources, **settings)
+
+
+def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:
+    """Sequences and targets as a network reads them."""
+    return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources))
+
+
+def encode_each(
+    encoder: SequenceEncoder, rows: Sequence[Record | DataError]
+) -> tuple[Ragged, list[DataError | None]]:
+    """Encode the rows that can be encoded, and say why the others cannot; empty sequences are among the others."""
+    usable = [row for row in rows if isinstance(row, Record) and len(row.sequence)]
+    try:
+        encoded = encoder.encode([row.sequence for row in usable], [row.source for row in usable])
+        problems: dict[str, DataError] = {}
+    except DataError:  # at least one is at fault: ask for each by itself
+        problems = {row.source: error for row in usable if (error := _why_not(encoder, row)) is not None}
+        usable = [row for row in usable if row.source not in problems]
+        encoded = encoder.encode([row.sequence for row in usable], [row.source for row in usable])
+    empty = {usable[row].source for row in np.flatnonzero(encoded.lengths.numpy() == 0)}
+    kept = [number for number, row in enumerate(usable) if row.source not in empty]
+    errors: list[DataError | None] = []
+    for row in rows:
+        if isinstance(row, DataError):
+            errors.append(row)
+        elif not len(row.sequence) or row.source in empty:
+            errors.append(_empty(row.source))
+        else:
+            errors.append(problems.get(row.source))
+    return (encoded.select(np.array(kept, dtype=np.int64)) if empty else encoded), errors
+
+
+def _why_not(encoder: SequenceEncoder, row: Record) -> DataError | None:
+    try:
+        encoder.encode([row.sequence], [row.source])
+    except DataError as error:
+        return error
+    return None
+
+
+def _empty(source: str) -> DataError:
+    return DataError(f"{source}: the sequence is empty. Fill it in, or remove the row.")
+
+
+def refuse_empty(sequences: Ragged, sources: Sequence[str]) -> None:
+    """Refuse sequences of length 0, naming the first.
+
+    Raises:
+        DataError: there is one.
+    """
+    for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
+        raise _empty(sources[row])
+
+
+def rows_without_known_tokens(encoder: SequenceEncoder, sequences: Ragged) -> np.ndarray:
+    """The rows of non-empty sequences whose tokens are all out of vocabulary."""
+    if encoder.is_numeric:
+        return np.array([], dtype=int)
+    row_of = torch.repeat_interleave(torch.arange(len(sequences)), sequences.lengths)
+    known = torch.zeros(len(sequences)).index_add_(0, row_of, (sequences.values != 0).float())
+    return np.flatnonzero(((known == 0) & (sequences.lengths > 0)).numpy())

@@ -1,0 +1,148 @@
+"""What tasks with one target for each sequence do alike; each says what a target is and how its outputs are read."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ostinato.errors import DataError
+from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model, Task, TaskData
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ostinato.config import Config, DataConfig, SequenceData
+    from ostinato.data.encoder import SequenceEncoder
+    from ostinato.data.examples import Record, Records
+    from ostinato.explanation.explanation import Explanation
+    from ostinato.explanation.trace import Trace
+    from ostinato.nn import SequenceNetwork
+    from ostinato.progress import Progress
+    from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.training.objective import Labelled
+
+ROWS_AT_A_TIME = 512
+
+
+class SequenceTask(Task):
+    """A task whose network gives each sequence one vector of outputs."""
+
+    predictions_file: ClassVar[str] = "predictions.parquet"
+
+    @property
+    @abstractmethod
+    def target_kind(self) -> "TargetKind":
+        """What a target is."""
+
+    @property
+    @abstractmethod
+    def network_type(self) -> "type[SequenceNetwork]":
+        """The network's class."""
+
+    @abstractmethod
+    def fit_codec(self, config: "SequenceData", records: "Records") -> Any:
+        """What turns targets into numbers, from the training split."""
+
+    @abstractmethod
+    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+        """A row's answer as `predict` prints it, from the network's answers (C,)."""
+
+    # Data
+
+    def prepare(self, config: "DataConfig") -> TaskData:
+        from ostinato.tasks.sequences.prepare import prepare
+
+        return prepare(self, config)
+
+    def read(self, path: Path, config: "DataConfig") -> "Records":
+        from ostinato.data.examples import Records
+        from ostinato.tasks.sequences.reading import read_labelled
+
+        return Records.of(read_labelled(path, config, self.target_kind)[0])  # type: ignore[arg-type]
+
+    def refuse_new(self, model: Model, rows: "Records") -> None:
+        from ostinato.tasks.sequences.prepare import refuse_empty
+
+        refuse_empty(model.encoder.encode(rows.sequences, rows.sources), rows.sources)
+
+    def encode(self, model: Model, rows: "Records") -> "Labelled":
+        from ostinato.tasks.sequences.prepare import encode
+
+        return encode(model.encoder, model.codec, rows)
+
+    # The network
+
+    def encoder_from_json(self, fields: dict[str, Any]) -> "SequenceEncoder":
+        from ostinato.data.encoder import SequenceEncoder
+
+        return SequenceEncoder.from_json(fields)
+
+    def build(self, config: "Config", encoder: "SequenceEncoder", codec: Any) -> "SequenceNetwork":
+        from ostinato.tasks.sequences.network import build_network
+
+        network = build_network(self.network_type, config.model, encoder, len(codec.names))  # type: ignore[arg-type]
+        data = config.data
+        network.has_trained_unknown = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
+        return network
+
+    def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
+        from ostinato.training import predict_outputs
+
+        return predict_outputs(network, examples.sequences)
+
+    # Answers
+
+    def answer(self, model: Model, rows: "Iterator[Record | DataError]", *, form: str, strict: bool) -> Iterator[Answered]:
+        while batch := list(islice(rows, ROWS_AT_A_TIME)):
+            yield from self._answer_batch(model, batch, strict)
+
+    def _answer_batch(self, model: Model, batch: "list[Record | DataError]", strict: bool) -> Iterator[Answered]:
+        """Rows that cannot be read keep their place among the answers."""
+        import json
+
+        from ostinato.training import predict_outputs
+        from ostinato.tasks.sequences.prepare import encode_each, rows_without_known_tokens
+
+        encoded, errors = encode_each(model.encoder, batch)
+        outputs = predict_outputs(model.network, encoded)
+        answers = iter(model.network.answers(outputs))
+        unknown = set(rows_without_known_tokens(model.encoder, encoded).tolist())
+        number = 0
+        for row, error in zip(batch, errors, strict=True):
+            if error is not None:
+                if strict:
+                    raise error
+                source = "" if isinstance(row, DataError) else row.source
+                yield Answered(source, None, str(error))
+                continue
+            warning = ALL_UNKNOWN if number in unknown else None
+            number += 1
+            if warning is not None and strict:
+                raise DataError(f"{row.source}: {warning}. Remove the row, or predict without --strict.")
+            fields = self.answer_json(model, next(answers))
+            flagged = fields if warning is None else {**fields, "warning": warning}
+            yield Answered(row.source, json.dumps(flagged, ensure_ascii=False, allow_nan=False) + "\n", None, warning)
+
+    def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Record | DataError]":
+        from ostinato.tasks.sequences.reading import read_records
+
+        return read_records(path, config, self.target_kind, labelled=False)  # type: ignore[arg-type]
+
+    def rows_of_texts(self, texts: Iterable[tuple[str, str]], model: Model) -> "Iterator[Record | DataError]":
+        from ostinato.tasks.sequences.reading import typed
+
+        return typed(texts, model.encoder.tokenizer)
+
+    # Explanations
+
+    def explain(self, model: Model, sequences: Iterable[Any], **options: Any) -> "list[Explanation]":
+        from ostinato.explanation.attribution import explain_sequences
+
+        return explain_sequences(model, sequences, **options)
+
+    def trace(self, model: Model, sequence: Any, *, prefixes: int = 256) -> "Trace":
+        from ostinato.explanation.trace import trace_sequence
+
+        return trace_sequence(model, sequence, prefixes=prefixes)

@@ -1,0 +1,355 @@
+"""From a config to audited, encoded splits of tagged sentences."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.config import DataConfig
+from ostinato.data.examples import Sentence, tags_of
+from ostinato.data.formats import format_of, read_rows
+from ostinato.data.schemes import entities, faults, guess_scheme
+from ostinato.data.splits import SPLITS
+from ostinato.data.tag_rows import to_sentence
+from ostinato.data.vocabulary import UNKNOWN
+from ostinato.errors import ConfigError, DataError, look_up
+from ostinato.tasks.base import TaskData
+from ostinato.tasks.tagging.codec import TagCodec
+from ostinato.tasks.tagging.config import TaggingData
+from ostinato.tasks.tagging.datasets import DATASETS
+from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
+from ostinato.training.vectors import read_for
+
+Splits = dict[str, list[Sentence]]
+
+SHOWN_TAGS = 10
+WORD_AND_TAG = {"conll": ("0", "-1"), "conllu": ("form", "upos")}  # columns by default; elsewhere: tokens and tags
+
+
+@dataclass(frozen=True)
+class TagAudit:
+    """What is in tagged data: reported before training, and written to audit.json.
+
+    Args:
+        scheme: how the tags mark entities; None: they mark none.
+        tags: how many different ones train has.
+        splits: sentences, tokens and, with a scheme, entities of each type.
+        drawn: the splits that were drawn at random; copies of a sentence stay together there.
+        repeated: sentences of one given split that are also in a later one.
+        overlap_dropped: whether these were removed from the earlier split.
+        unlearnt: for each split but train, the tags that train does not have.
+        vectors: how many of the words have a pretrained vector, in a sentence.
+        unknown: for each split but train, the share of out-of-vocabulary tokens.
+        features: for each feature column, how many values train has.
+        unseen_values: for each split but train and each feature column, the share of tokens whose value train lacks.
+    """
+
+    scheme: str | None
+    tags: int
+    splits: dict[str, dict[str, Any]]
+    drawn: list[str]
+    repeated: dict[str, int]
+    unlearnt: dict[str, list[str]]
+    overlap_dropped: bool = False
+    vectors: str | None = None
+    unknown: dict[str, float] | None = None
+    features: dict[str, int] | None = None
+    unseen_values: dict[str, dict[str, float]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All facts as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The contents, then the findings, in sentences."""
+        return [*self._contents(), *self.findings]
+
+    @property
+    def findings(self) -> list[str]:
+        """What deserves attention, in sentences."""
+        return [*self._noted(), *self._encoded()]
+
+    def _contents(self) -> Iterator[str]:
+        yield f"{self.tags} tags, {'which mark no entities' if self.scheme is None else f'scheme {self.scheme}'}."
+        for split, facts in self.splits.items():
+            found = ", ".join(f"{kind} {count:,}" for kind, count in facts.get("entities", {}).items())
+            size = f"{facts['sentences']:,} sentences, {facts['tokens']:,} tokens"
+            yield f"{split}: {size}{f' ({found})' if found else ''}."
+
+    def _noted(self) -> Iterator[str]:
+        for pair, count in self.repeated.items():
+            first, second = pair.split("/")
+            done = f"removed from {first}" if self.overlap_dropped else "kept, as the data set defines its splits"
+            yield f"{count:,} sentences of {first} are also in {second}: {done}."
+        for split, tags in self.unlearnt.items():
+            more = ", …" if len(tags) > SHOWN_TAGS else ""
+            yield f"Tags only in {split}, so the model cannot learn them: {', '.join(tags[:SHOWN_TAGS])}{more}."
+
+    def _encoded(self) -> Iterator[str]:
+        for column, values in (self.features or {}).items():
+            yield f"Feature column {column}: {values:,} values in train."
+        for split, shares in (self.unseen_values or {}).items():
+            for column, share in shares.items():
+                if share:
+                    yield f"{share:.1%} of {split}'s tokens have a value of column {column} that train does not have."
+        for split, share in (self.unknown or {}).items():
+            if share:
+                yield f"{share:.1%} of {split}'s tokens are out of vocabulary."
+        if self.vectors is not None:
+            yield self.vectors
+
+
+@dataclass(frozen=True)
+class TaggedDataset:
+    """Splits ready to encode, how their tags mark entities, and the audit of all that was done."""
+
+    name: str
+    source: str
+    scheme: str | None
+    splits: Splits
+    audit: TagAudit
+
+
+def prepare(config: DataConfig) -> TaskData:
+    """Load, audit and encode the splits; words, characters and tags come from train alone."""
+    assert isinstance(config, TaggingData)
+    data = load_dataset(config)
+    train = data.splits["train"]
+    encoder = fit_encoder(train, config)
+    codec = TagCodec.fit(train, data.scheme, config.target_scheme)
+    unknown = {
+        split: _unknown_share(encoder, sentences) for split, sentences in data.splits.items() if split != "train"
+    }
+    vectors = read_for(config, encoder.words)
+    if vectors is not None:
+        encoder = encoder.with_extra(vectors.extra_words)
+    rows = {name: TaggedRows(sentences) for name, sentences in data.splits.items()}
+    splits = {name: encode(encoder, codec, each) for name, each in rows.items()}
+    columns = config.feature_columns or ()
+    audit = replace(
+        data.audit,
+        vectors=None if vectors is None else vectors.line(str(config.vectors)),
+        unknown=unknown,
+        features={column: len(values) - 1 for column, values in zip(columns, encoder.features, strict=True)},
+        unseen_values=_unseen_values(splits, columns),
+    )
+    return TaskData(config, data.name, data.source, rows, splits, encoder, codec, audit, vectors)
+
+
+def fit_encoder(train: Sequence[Sentence], config: TaggingData) -> SentenceEncoder:
+    """The encoder of the training split, with the settings of the config."""
+    return SentenceEncoder.fit(train, **config.model_dump(include={"lowercase", "min_count", "max_size"}))
+
+
+def _unseen_values(splits: Mapping[str, Tagged], columns: Sequence[str]) -> dict[str, dict[str, float]]:
+    shares = {
+        split: (examples.sentences.features == UNKNOWN).float().mean(dim=0).tolist()
+        for split, examples in splits.items()
+        if split != "train"
+    }
+    return {split: dict(zip(columns, each, strict=True)) for split, each in shares.items()}
+
+
+def _unknown_share(encoder: SentenceEncoder, sentences: list[Sentence]) -> float:
+    known = [encoder.knows(sentence.words) for sentence in sentences]
+    return float(1 - np.concatenate(known).mean())
+
+
+def load_dataset(config: TaggingData) -> TaggedDataset:
+    """Load a named corpus or the config's files, draw the splits that are not given, and audit the result.
+
+    Where the user gives the splits, sentences of an earlier split that are also in a later one are removed from the
+    earlier one, word for word; a named corpus keeps its own splits.
+
+    Raises:
+        ConfigError: the sizes do not fit the sentences that there are.
+        DataError: a file, a line or a tag cannot be used.
+    """
+    if config.name is not None:
+        loaded = look_up(DATASETS, config.name, "data set").load(config)
+        given, name, source = dict(loaded.splits), config.name, loaded.source
+    else:
+        given, name, source = _load_files(config)
+    for split, sentences in given.items():
+        if not sentences:
+            raise DataError(
+                f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence."
+            )
+    scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
+    repeated = _repeated(given)
+    drops = config.name is None
+    splits, drawn = _draw(_without_overlap(given, source) if drops and repeated else given, config)
+    if config.train_fraction is not None:
+        splits["train"] = _fraction(splits["train"], config)
+    tags = {split: {tag for sentence in sentences for tag in tags_of(sentence)} for split, sentences in splits.items()}
+    audit = TagAudit(
+        scheme=scheme,
+        tags=len(tags["train"]),
+        splits={split: _describe(sentences, scheme) for split, sentences in splits.items()},
+        drawn=drawn,
+        repeated=repeated,
+        overlap_dropped=drops,
+        unlearnt={split: sorted(held - tags["train"]) for split, held in tags.items() if held - tags["train"]},
+    )
+    return TaggedDataset(name, source, scheme, splits, audit)
+
+
+def _load_files(config: TaggingData) -> tuple[Splits, str, str]:
+    if config.path is None:
+        raise ConfigError("data.path: missing. Name a data file, or a named corpus with data.name.")
+    paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
+    given = {split: read_labelled(Path(path), config) for split, path in paths.items() if path is not None}
+    return given, Path(config.path).name, config.path
+
+
+def read_labelled(path: Path, config: TaggingData) -> list[Sentence]:
+    """All labelled sentences of a file.
+
+    Raises:
+        DataError: the file or a sentence cannot be read.
+    """
+    sentences = []
+    for sentence in read_sentences(path, config):
+        if isinstance(sentence, DataError):
+            raise sentence
+        sentences.append(sentence)
+    return sentences
+
+
+def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) -> Iterator[Sentence | DataError]:
+    """Stream a file's sentences, with their tags where it is `labelled`; one that cannot be read is a `DataError`.
+
+    Raises:
+        DataError: the file as a whole cannot be read.
+    """
+    form = config.format or _format_of(path)
+    word, tag = WORD_AND_TAG.get(form, ("tokens", "tags"))
+    for row in read_rows(path, form, keep_errors=True):
+        try:
+            if row.error is not None:
+                raise row.error
+            sentence = to_sentence(
+                row,
+                word_column=config.word_column or word,
+                tag_column=config.tag_column or tag,
+                feature_columns=config.feature_columns or (),
+                labelled=labelled,
+            )
+        except DataError as error:
+            yield error
+        else:
+            yield sentence
+
+
+def _format_of(path: Path) -> str:
+    """By the file's ending; `conll` where it says nothing, as `.txt` does."""
+    try:
+        return format_of(path)
+    except DataError:
+        return "conll"
+
+
+def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
+    """The scheme of tags, as given or as inferred from them; None where they mark no entities.
+
+    Raises:
+        DataError: tags that the scheme does not allow; names the line.
+    """
+    scheme = None if scheme == "plain" else scheme or guess_scheme([tags_of(each) for each in sentences])
+    if scheme is not None:
+        check_tags(scheme, sentences)
+    return scheme
+
+
+def check_tags(scheme: str, sentences: Iterable[Sentence]) -> None:
+    """Refuse tags that the scheme does not allow.
+
+    Raises:
+        DataError: names the line of the first.
+    """
+    for sentence in sentences:
+        for token, reason in faults(tags_of(sentence), scheme):
+            raise DataError(
+                f"{sentence.source_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the "
+                "tags mark no entities)."
+            )
+
+
+def _without_overlap(given: Splits, source: str) -> Splits:
+    """Each split without the sentences of the splits after it."""
+    names = [split for split in SPLITS if split in given]
+    cleaned: Splits = {}
+    for position, split in enumerate(names, start=1):
+        later = {tuple(sentence.words) for other in names[position:] for sentence in given[other]}
+        cleaned[split] = [sentence for sentence in given[split] if tuple(sentence.words) not in later]
+        if not cleaned[split]:
+            raise DataError(f"{source}: every sentence of {split} is also in a later split. Give other sentences.")
+    return cleaned
+
+
+def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
+    """All splits, those that are not given drawn from train, and the names of these; copies of a sentence stay together."""
+    sizes = {"validation": config.validation_size, "test": config.test_size}
+    train = given["train"]
+    drawn = [split for split, size in sizes.items() if split not in given and size != 0]
+    groups: dict[tuple[str, ...], int] = {}
+    group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in train])
+    order = np.random.default_rng(config.seed).permutation(len(groups))
+    counts = {split: _count(sizes[split], len(groups)) for split in drawn}
+    counts["train"] = len(groups) - sum(counts.values())
+    for split, count in counts.items():
+        if count < 1:
+            asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
+            raise ConfigError(
+                f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences."
+            )
+    splits, start = dict(given), 0
+    left = np.ones(len(train), dtype=bool)
+    for split in drawn:
+        chosen = np.isin(group_of, order[start : start + counts[split]])
+        splits[split] = [train[row] for row in np.flatnonzero(chosen)]
+        left &= ~chosen
+        start += counts[split]
+    rows = np.flatnonzero(left)
+    if config.train_size is not None:
+        rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
+    splits["train"] = [train[row] for row in rows]
+    return {
+        split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)
+    }, drawn
+
+
+def _count(size: int | float, total: int) -> int:
+    return int(size * total + 1e-9) if isinstance(size, float) else size
+
+
+def _fraction(sentences: list[Sentence], config: TaggingData) -> list[Sentence]:
+    """The share that is trained on, in order; a smaller share is part of a larger one's."""
+    kept = np.random.default_rng(config.seed).permutation(len(sentences))[
+        : max(1, round((config.train_fraction or 1) * len(sentences)))
+    ]
+    return [sentences[row] for row in sorted(kept)]
+
+
+def _repeated(given: Splits) -> dict[str, int]:
+    """For each pair of given splits, how many sentences of the first are also in the second, word for word."""
+    found = {}
+    for first, second in combinations([split for split in SPLITS if split in given], 2):
+        there = {tuple(sentence.words) for sentence in given[second]}
+        count = sum(tuple(sentence.words) in there for sentence in given[first])
+        if count:
+            found[f"{first}/{second}"] = count
+    return found
+
+
+def _describe(sentences: list[Sentence], scheme: str | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"sentences": len(sentences), "tokens": sum(len(sentence.words) for sentence in sentences)}
+    if scheme is not None:
+        kinds = Counter(entity.type for sentence in sentences for entity in entities(tags_of(sentence), scheme))
+        facts["entities"] = dict(sorted(kinds.items()))
+    return facts

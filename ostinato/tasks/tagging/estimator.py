@@ -1,0 +1,147 @@
+"""The tagger as an estimator: fit, predict, predict_proba, score, save."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ostinato.data.examples import Sentence
+from ostinato.errors import DataError
+from ostinato.tasks.base import Model, TaskData, Trained
+from ostinato.tasks.estimator import Estimator, NoAudit, estimator
+from ostinato.tasks.tagging.codec import TagCodec
+from ostinato.tasks.tagging.data import fit_encoder, scheme_of
+from ostinato.tasks.tagging.examples import TaggedRows, encode
+from ostinato.tasks.tagging.inputs import as_sentences, labelled_sentences
+from ostinato.tasks.tagging.metrics import tagging_metrics
+from ostinato.tasks.tagging.network import predict_marginals, predict_tags
+from ostinato.tasks.tagging.sentences import Sentences
+from ostinato.tasks.tagging.task import Tagging
+from ostinato.training.vectors import read_for
+
+
+@estimator
+class SequenceTagger(Estimator):
+    """A recurrent tagger: one tag for each token of a sentence.
+
+    The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
+    describes, and:
+
+    Args:
+        patience: epochs without improvement on the validation sentences before training stops; None: train to the end.
+        validation_fraction: share of the sentences held out for validation, when `fit` gets no `validation_data`;
+            None: train on all sentences, without early stopping.
+        seed: draws the held-out sentences, weights, batch order and dropout.
+        random_state: scikit-learn's name for it; where given, it replaces `seed`.
+        verbose: show progress on a terminal.
+
+    Attributes:
+        classes_: (C,) the tags that the model learnt, in `target_scheme`; columns of `predict_proba`.
+        model_: the trained `torch.nn.Module`.
+        history_: one entry an epoch.
+
+    Example:
+        >>> from ostinato import SequenceTagger
+        >>> tagger = SequenceTagger(hidden_size=8, max_epochs=2, validation_fraction=None)
+        >>> tagger = tagger.fit([["in", "Oslo"], ["to", "Rome"]], [["O", "B-LOC"], ["O", "B-LOC"]])
+        >>> len(tagger.predict([["by", "Oslo"]])[0])
+        2
+    """
+
+    task: ClassVar[Tagging] = Tagging()
+
+    bidirectional: bool = True
+    head: str = "crf"
+    constrained: bool = False
+    character_cell: str | None = None
+    character_embedding_size: int = 25
+    character_size: int = 25
+    word_shape_size: int | None = None
+    feature_size: int = 25
+    word_dropout: float = 0.0
+    scheme: str | None = None
+    target_scheme: str | None = None
+    lowercase: bool = False
+
+    def fit(
+        self,
+        X: Iterable[Any],
+        y: Iterable[Sequence[str]],
+        validation_data: tuple[Iterable[Any], Iterable[Sequence[str]]] | None = None,
+    ) -> "SequenceTagger":
+        """Train on sentences and the tags of their tokens.
+
+        Args:
+            X: lists of words, or of tuples (word, feature, …) with extra features of each word, as its part of speech.
+            y: lists of tags, as many as the sentence has words.
+            validation_data: (X, y) to validate on, instead of held-out sentences.
+
+        Raises:
+            ConfigError: arguments that cannot be used, all at once.
+            DataError: a sentence or a tag that cannot be used, with its row.
+        """
+        config = self._config()
+        train = labelled_sentences(X, y, "sentence")
+        scheme = scheme_of(config.data.scheme, train)  # type: ignore[attr-defined]
+        held: list[Sentence] = []
+        if validation_data is not None:
+            held = labelled_sentences(*validation_data, "validation sentence", scheme)
+        elif self.validation_fraction is not None:
+            train, held = self._hold_out(train)
+        encoder = fit_encoder(train, config.data)  # type: ignore[arg-type]
+        codec = TagCodec.fit(train, scheme, config.data.target_scheme)  # type: ignore[attr-defined]
+        vectors = read_for(config.data, encoder.words)
+        if vectors is not None:
+            encoder = encoder.with_extra(vectors.extra_words)
+        rows = {"train": TaggedRows(train)} | ({"validation": TaggedRows(held)} if held else {})
+        splits = {name: encode(encoder, codec, each) for name, each in rows.items()}
+        data = TaskData(config.data, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors)
+        trained = self._train(config, data)
+        self._take(Model(self.task, config, encoder, codec, trained.network), trained)
+        return self
+
+    def predict(self, X: Iterable[Any]) -> list[list[str]]:
+        """The tags of each sentence's tokens, in the scheme of those that were given to `fit`.
+
+        Args:
+            X: as for `fit`; or strings, which are cut into words and punctuation marks.
+        """
+        sentences = self._encode(X)
+        tags, _ = predict_tags(self.fitted_.network, sentences)
+        return self.fitted_.codec.decode(tags.numpy(), sentences.lengths.tolist())  # type: ignore[no-any-return]
+
+    def predict_proba(self, X: Iterable[Any]) -> list[np.ndarray]:
+        """The probability of each tag at each token: an array (T, C) a sentence, columns as in `classes_`."""
+        sentences = self._encode(X)
+        ends = sentences.lengths.cumsum(0).numpy()
+        return np.split(predict_marginals(self.fitted_.network, sentences).numpy(), ends)[: len(ends)]
+
+    def score(self, X: Iterable[Any], y: Iterable[Sequence[str]]) -> float:
+        """Micro F1 of entities where the tags mark any, else the share of tokens that are right."""
+        codec = self._fitted("").codec
+        rows = TaggedRows(labelled_sentences(X, y, "sentence", codec.scheme))
+        predicted = self.predict(rows.sentences)
+        metrics = tagging_metrics(rows.tags, predicted, known=None, scheme=codec.scheme, tags=codec.tags)
+        return float(metrics.accuracy if metrics.f1 is None else metrics.f1)
+
+    def _encode(self, X: Iterable[Any]) -> Sentences:
+        encoded: Sentences = self._fitted("").encoder.encode(as_sentences(X, "sentence"))
+        return encoded
+
+    def _hold_out(self, sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
+        """Sentences to train on and sentences to validate on; copies of a sentence stay together."""
+        groups: dict[tuple[str, ...], int] = {}
+        group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
+        wanted = max(1, round((self.validation_fraction or 0) * len(groups)))
+        if wanted >= len(groups):
+            raise DataError(
+                f"{len(groups)} different sentences are too few to hold any out for validation. Add some, or pass "
+                "validation_fraction=None."
+            )
+        held = np.isin(group_of, np.random.default_rng(self._seed()).permutation(len(groups))[:wanted])
+        kept, held_out = ([sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~held, held))
+        return kept, held_out
+
+    def _take(self, model: Model, trained: Trained | None = None) -> None:
+        super()._take(model, trained)
+        self.classes_ = np.array(model.codec.tags)

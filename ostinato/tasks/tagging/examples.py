@@ -1,0 +1,65 @@
+"""Tagged sentences, as they were read and as a tagger reads them."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ostinato.data.examples import Sentence, tags_of
+from ostinato.tasks.tagging.codec import TagCodec
+from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.sentences import Sentences
+
+
+@dataclass(frozen=True)
+class TaggedRows:
+    """Labelled sentences as they were read."""
+
+    sentences: Sequence[Sentence]
+
+    @property
+    def sources(self) -> list[str]:
+        """Where each sentence comes from."""
+        return [sentence.source for sentence in self.sentences]
+
+    @property
+    def tags(self) -> list[list[str]]:
+        """The tags of each sentence."""
+        return [tags_of(sentence) for sentence in self.sentences]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def __iter__(self) -> Iterator[Sentence]:
+        return iter(self.sentences)
+
+
+class Tagged(NamedTuple):
+    """Encoded sentences and the tag indices (N,) of their tokens.
+
+    Args:
+        tags: each sentence's tags as they were given, which answers are judged by. A batch has none.
+    """
+
+    sentences: Sentences
+    targets: Tensor
+    tags: list[list[str]]
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.sentences.lengths
+
+    def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Tagged":
+        targets = self.targets[self.sentences.places(indices)]
+        return Tagged(self.sentences.select(indices).to(device), targets.to(device), [])
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.sentences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
+
+
+def encode(encoder: SentenceEncoder, codec: TagCodec, rows: TaggedRows) -> Tagged:
+    """Labelled sentences as a network reads them."""
+    return Tagged(encoder.encode(rows.sentences), codec.encode(rows.sentences), rows.tags)

@@ -1,0 +1,34 @@
+"""The negative log-likelihood of the tags."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ostinato.config import TrainingConfig
+from ostinato.tasks.tagging.codec import TagCodec
+from ostinato.tasks.tagging.examples import Tagged
+from ostinato.tasks.tagging.metrics import tagging_metrics
+from ostinato.tasks.tagging.network import Tagger, predict_tags
+from ostinato.training.device import autocast
+
+
+@dataclass(frozen=True)
+class TagLikelihood:
+    """The negative log-likelihood of each sentence's tags, by the CRF or tag by tag; the mean is over tokens."""
+
+    codec: TagCodec
+
+    def weight(self, batch: Tagged) -> float:
+        return len(batch.targets)
+
+    def loss(self, model: Tagger, batch: Tagged, config: TrainingConfig) -> Tensor:
+        with autocast(batch.targets.device, config.precision):
+            scores = model(batch.sentences)
+        return model.loss(scores.float(), batch.targets, batch.lengths)
+
+    def metrics(self, model: Tagger, data: Tagged) -> dict[str, float]:
+        predicted, loss = predict_tags(model, data.sentences, data.targets)
+        found = self.codec.decode(predicted.numpy(), data.lengths.tolist())
+        metrics = tagging_metrics(data.tags, found, known=None, scheme=self.codec.scheme, tags=self.codec.tags)
+        scores = {"accuracy": metrics.accuracy} | ({} if metrics.f1 is None else {"f1": metrics.f1})
+        return {"loss": loss, **scores}

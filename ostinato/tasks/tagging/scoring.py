@@ -1,0 +1,108 @@
+"""The metrics of a tagger on a split, its baseline, and its answers on disk."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ostinato.evaluation.statistics import Metric, Scored, score_sentences, seed_interval
+from ostinato.storage import unusable, write_atomically
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.tagging.codec import TagCodec
+from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.examples import Tagged, TaggedRows
+from ostinato.tasks.tagging.metrics import (
+    TaggingMetrics,
+    bootstrap_sentences,
+    commonest_tags,
+    marginal_calibration,
+    sentence_counts,
+    tagging_metrics,
+)
+from ostinato.tasks.tagging.network import CertainTags
+
+
+class Predictions(NamedTuple):
+    """A split sentence by sentence: where each came from, its words, its tags, those predicted, and its features."""
+
+    sources: list[str]
+    tokens: list[list[str]]
+    tags: list[list[str]]
+    predicted: list[list[str]]
+    features: list[list[list[str]]]
+
+
+def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags) -> TaggingMetrics:
+    """Metrics of a tagger's outputs for labelled sentences, with the calibration error of the tags' probabilities."""
+    predicted = model.codec.decode(outputs.tags.numpy(), examples.lengths.tolist())
+    right = (outputs.tags == examples.targets).numpy()
+    found = score_tags(model.encoder, model.codec, rows, predicted)
+    return found.model_copy(update={"ece": marginal_calibration(outputs.probabilities.numpy(), right)})
+
+
+def score_baselines(data: TaskData) -> dict[str, TaggingMetrics]:
+    """What a tagger must beat on the test split: each word's most frequent tag in train, for other words that of all."""
+    train, test = data.rows["train"], data.rows["test"]
+    words = [[sentence.words for sentence in rows] for rows in (train, test)]
+    found = commonest_tags(words[0], train.tags, words[1])
+    return {"commonest": score_tags(data.encoder, data.codec, test, found)}
+
+
+def score_tags(
+    encoder: SentenceEncoder, codec: TagCodec, rows: TaggedRows, predicted: list[list[str]]
+) -> TaggingMetrics:
+    """Metrics of predicted tags, with 95 % intervals over the sentences."""
+    targets = rows.tags
+    known = [encoder.knows(sentence.words).tolist() for sentence in rows]
+    seen = sorted({tag for tags in targets for tag in tags})
+    metrics = tagging_metrics(targets, predicted, known=known, scheme=codec.scheme, tags=seen)
+    intervals = {"accuracy": bootstrap_sentences(sentence_counts(targets, predicted, None))}
+    if codec.scheme is not None:
+        intervals["f1"] = bootstrap_sentences(sentence_counts(targets, predicted, codec.scheme))
+    return metrics.model_copy(update={"intervals": intervals})
+
+
+def write_predictions(path: Path, rows: TaggedRows, predicted: list[list[str]]) -> None:
+    """Write each sentence's source, words, features, tags and predicted tags: a JSON line each.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    lines = [
+        {
+            "source": sentence.source,
+            "tokens": sentence.words,
+            "features": list(sentence.features),
+            "tags": sentence.tags,
+            "predicted": tags,
+        }
+        for sentence, tags in zip(rows, predicted, strict=True)
+    ]
+    write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def read_predictions(path: Path) -> Predictions:
+    """What `write_predictions` wrote.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        sources = [row["source"] if "source" in row else row["place"] for row in rows]  # 0.1 called it place
+        columns = [[row[key] for row in rows] for key in ("tokens", "tags", "predicted")]
+        return Predictions(sources, *columns, [row.get("features") or [] for row in rows])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise unusable(path) from None
+
+
+def compared(
+    seeds: Sequence[Sequence[Predictions]], metric: Metric, scheme: str | None
+) -> tuple[Scored, list[str], tuple[float, float]]:
+    """Entities or tokens, counted sentence by sentence for each seed; the sources; a 95 % interval of the mean."""
+    read = [folds[0] for folds in seeds]
+    counts = np.stack([sentence_counts(each.tags, each.predicted, scheme) for each in read])
+    scored = score_sentences(counts, metric)
+    return scored, read[0].sources, seed_interval(scored.scores, metric) or bootstrap_sentences(counts[0])

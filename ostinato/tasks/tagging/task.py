@@ -1,0 +1,210 @@
+"""One tag for each token."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ostinato.errors import ConfigError
+from ostinato.tasks.base import Answered, Inferred, Model, Task, TaskData
+from ostinato.tasks.tagging.config import TaggingConfig
+from ostinato.tasks.tagging.presets import PRESETS
+
+if TYPE_CHECKING:
+    from ostinato.config import Config, DataConfig
+    from ostinato.data.examples import Sentence
+    from ostinato.data.named import NamedSet
+    from ostinato.errors import DataError
+    from ostinato.evaluation.statistics import Metric, Scored
+    from ostinato.explanation.explanation import Explanation
+    from ostinato.progress import Progress
+    from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.tagging.codec import TagCodec
+    from ostinato.tasks.tagging.encoder import SentenceEncoder
+    from ostinato.tasks.tagging.estimator import SequenceTagger
+    from ostinato.tasks.tagging.examples import Tagged, TaggedRows
+    from ostinato.tasks.tagging.metrics import TaggingMetrics
+    from ostinato.tasks.tagging.network import CertainTags, Tagger
+    from ostinato.tasks.tagging.objective import TagLikelihood
+    from ostinato.tasks.tagging.scoring import Predictions
+
+
+class Tagging(Task):
+    """Each token gets one of C tags, by itself or by a CRF over the sentence."""
+
+    name: ClassVar[str] = "tagging"
+    config = TaggingConfig
+    presets = PRESETS
+    baselines: ClassVar[Mapping[str, str]] = {"commonest": "commonest tag"}
+    rival: ClassVar[str] = "each word's most frequent tag"
+    predictions_file: ClassVar[str] = "predictions.jsonl"
+    formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
+
+    @property
+    def datasets(self) -> "Mapping[str, NamedSet]":
+        from ostinato.tasks.tagging.datasets import DATASETS
+
+        return DATASETS
+
+    @property
+    def metrics(self) -> "Mapping[str, Metric]":
+        from ostinato.tasks.tagging.metrics import TAGGING_METRICS
+
+        return TAGGING_METRICS
+
+    @property
+    def estimator(self) -> "type[SequenceTagger]":
+        from ostinato.tasks.tagging.estimator import SequenceTagger
+
+        return SequenceTagger
+
+    def main_metric(self, config: "Config") -> str:
+        return "f1" if config.training.monitor == "f1" else "accuracy"
+
+    def infer(self, path: Path) -> Inferred | None:
+        from ostinato.tasks.tagging.infer import infer_config
+
+        return infer_config(path)
+
+    # Data
+
+    def prepare(self, config: "DataConfig") -> TaskData:
+        from ostinato.tasks.tagging.data import prepare
+
+        return prepare(config)
+
+    def check(self, config: "Config", data: TaskData) -> None:
+        super().check(config, data)
+        assert isinstance(config, TaggingConfig)
+        wanted = {
+            "data.target_scheme": config.data.target_scheme is not None,
+            "model.constrained": config.model.constrained,
+            "training.monitor f1": config.training.monitor == "f1",
+        }
+        unusable = [key for key, is_wanted in wanted.items() if is_wanted]
+        if data.codec.scheme is None and unusable:
+            raise ConfigError(
+                f"{', '.join(unusable)}: the tags mark no entities. Remove it, or set data.scheme to iob1, iob2 or "
+                "bioes if they should."
+            )
+
+    def read(self, path: Path, config: "DataConfig") -> "TaggedRows":
+        from ostinato.tasks.tagging.data import read_labelled
+        from ostinato.tasks.tagging.examples import TaggedRows
+
+        return TaggedRows(read_labelled(path, config))  # type: ignore[arg-type]
+
+    def refuse_new(self, model: Model, rows: "TaggedRows") -> None:
+        from ostinato.tasks.tagging.data import scheme_of
+        from ostinato.tasks.tagging.encoder import refuse_unseen_features
+
+        refuse_unseen_features(model.encoder, rows.sentences)
+        scheme_of(model.codec.scheme or "plain", rows.sentences)
+
+    def encode(self, model: Model, rows: "TaggedRows") -> "Tagged":
+        from ostinato.tasks.tagging.examples import encode
+
+        return encode(model.encoder, model.codec, rows)
+
+    # The network
+
+    def encoder_from_json(self, fields: dict[str, Any]) -> "SentenceEncoder":
+        from ostinato.tasks.tagging.encoder import SentenceEncoder
+
+        return SentenceEncoder.from_json(fields)
+
+    def codec_from_json(self, fields: dict[str, Any]) -> "TagCodec":
+        from ostinato.tasks.tagging.codec import TagCodec
+
+        return TagCodec.from_json(fields)
+
+    def build(self, config: "Config", encoder: "SentenceEncoder", codec: "TagCodec") -> "Tagger":
+        from ostinato.tasks.tagging.network import build_tagger
+
+        network = build_tagger(config.model, encoder, codec)  # type: ignore[arg-type]
+        data = config.data
+        network.has_trained_unknown = bool(network.word_dropout) or data.min_count > 1 or data.max_size is not None
+        return network
+
+    def objective(self, config: "Config", data: TaskData) -> "TagLikelihood":
+        from ostinato.tasks.tagging.objective import TagLikelihood
+
+        return TagLikelihood(data.codec)
+
+    def outputs(self, network: "Tagger", examples: "Tagged") -> "CertainTags":
+        from ostinato.tasks.tagging.network import predict_certain_tags
+
+        return predict_certain_tags(network, examples.sentences)
+
+    # Results
+
+    def score(self, model: Model, rows: "TaggedRows", examples: "Tagged", outputs: "CertainTags") -> "TaggingMetrics":
+        from ostinato.tasks.tagging.scoring import score
+
+        return score(model, rows, examples, outputs)
+
+    def score_baselines(self, data: TaskData) -> "Mapping[str, TaggingMetrics]":
+        from ostinato.tasks.tagging.scoring import score_baselines
+
+        return score_baselines(data)
+
+    def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
+        """The interval and the baseline are of F1 where the tags mark entities, else of accuracy."""
+        test, baselines = metrics["test"], metrics["baselines"]
+        f1 = test.get("f1")
+        metric = "accuracy" if f1 is None else "f1"
+        low, high = test["intervals"][metric]
+        return {
+            "test F1": "" if f1 is None else f"{f1:.3f}",
+            "test accuracy": f"{test['accuracy']:.3f}",
+            "95 % interval": f"{low:.3f} – {high:.3f}",
+            **{heading: f"{baselines[name][metric]:.3f}" for name, heading in self.baselines.items()},
+        }
+
+    def write_predictions(self, path: Path, model: Model, rows: "TaggedRows", outputs: "CertainTags") -> None:
+        from ostinato.tasks.tagging.scoring import write_predictions
+
+        lengths = [len(sentence.words) for sentence in rows]
+        write_predictions(path, rows, model.codec.decode(outputs.tags.numpy(), lengths))
+
+    def read_predictions(self, path: Path, test: Mapping[str, Any]) -> "Predictions":
+        from ostinato.tasks.tagging.scoring import read_predictions
+
+        return read_predictions(path)
+
+    def compared(
+        self, seeds: "Sequence[Sequence[Predictions]]", metric: str, test: Mapping[str, Any]
+    ) -> "tuple[Scored, list[str], tuple[float, float]]":
+        from ostinato.tasks.tagging.scoring import compared
+
+        return compared(seeds, self.metrics[metric], test.get("scheme") if metric == "f1" else None)
+
+    # Answers
+
+    def answer(
+        self, model: Model, rows: "Iterator[Sentence | DataError]", *, form: str, strict: bool
+    ) -> Iterator[Answered]:
+        from ostinato.tasks.tagging.answers import answer
+
+        return answer(model, rows, form=form, strict=strict)
+
+    def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Sentence | DataError]":
+        from ostinato.tasks.tagging.data import read_sentences
+
+        return read_sentences(path, config, labelled=False)  # type: ignore[arg-type]
+
+    def rows_of_texts(self, texts: Iterable[tuple[str, str]], model: Model) -> "Iterator[Sentence | DataError]":
+        from ostinato.tasks.tagging.answers import from_texts
+
+        return from_texts(texts)
+
+    # Explanations and report
+
+    def explain(self, model: Model, sequences: Iterable[Any], **options: Any) -> "list[Explanation]":
+        from ostinato.tasks.tagging.explain import explain_tags
+
+        return explain_tags(model, sequences, **options)
+
+    def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
+        from ostinato.tasks.tagging.report import report
+
+        return report(run, data, model, progress)

@@ -1,0 +1,178 @@
+"""The complete state of a training on disk, to resume from, and its best weights."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.config.renamed import present_names
+from ostinato.errors import RunError
+from ostinato.storage import load_tensors, save_tensors
+
+TRAINING_TABLE = "table [training] of the config"
+
+
+@dataclass
+class TrainingState:
+    """How far a training has come, apart from its tensors. `history` has one entry an epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    weight_sum: float = 0.0
+    best: float | None = None
+    best_epoch: int = 0
+    finished: bool = False
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Checkpointer:
+    """Saves a training's complete state and its best weights; in memory alone where there is no folder.
+
+    Args:
+        fingerprints: what a resumed training must share with the one that was stopped.
+        average: the moving average of the weights, where there is one.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        fingerprints: Mapping[str, Any],
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: dict[str, Tensor] | None,
+    ) -> None:
+        self.folder, self.fingerprints, self.model = folder, fingerprints, model
+        self.optimizer, self.average = optimizer, average
+        self.best: dict[str, Tensor] = {}
+
+    def save_last(self, state: TrainingState) -> None:
+        """Write `last.safetensors`: weights, optimizer, average, random generators and how far the training has come."""
+        if self.folder is None:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        names = self._names_in_the_optimizer()
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{names[index]}/{moment}": tensor for moment, tensor in moments.items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in (self.average or {}).items()}
+        tensors["generator"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["cuda_generator"] = torch.cuda.get_rng_state()
+        facts = {"kind": "checkpoint", "fingerprints": dict(self.fingerprints), "state": asdict(state)}
+        save_tensors(self.folder / "last.safetensors", tensors, facts)
+
+    def restore(self) -> TrainingState:
+        """Load the last checkpoint, if there is one.
+
+        Raises:
+            RunError: it cannot be read, or belongs to another training.
+        """
+        path = None if self.folder is None else self.folder / "last.safetensors"
+        if path is None or not path.exists():
+            return TrainingState()
+        stored = load_tensors(path)
+        tensors, facts = stored.tensors, stored.facts
+        if stored.format == 1:
+            tensors, facts = self._from_version_0_1(tensors, facts)
+        for what, fingerprint in self.fingerprints.items():
+            if facts["fingerprints"][what] != fingerprint:
+                raise RunError(f"{path}: the {what} has changed since. Restore it, or train into a new folder.")
+        _load_weights(path, self.model, _under("model.", tensors))
+        indices = {name: index for index, name in enumerate(self._names_in_the_optimizer())}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in _under("optimizer.", tensors).items():
+            name, _, moment = key.partition("/")
+            moments.setdefault(indices[name], {})[moment] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        for name, tensor in _under("average.", tensors).items():
+            (self.average or {})[name].copy_(tensor)
+        torch.set_rng_state(tensors["generator"])
+        if "cuda_generator" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["cuda_generator"])
+        return TrainingState(**facts["state"])
+
+    def save_best(self) -> None:
+        """Keep the weights as they are now."""
+        weights = self.model.state_dict()
+        if self.folder is None:
+            self.best = {name: tensor.clone() for name, tensor in weights.items()}
+        else:
+            save_tensors(self.folder / "best.safetensors", weights, {"kind": "weights"})
+
+    def load_best(self) -> None:
+        """Put the weights that `save_best` kept into the model."""
+        if self.folder is None:
+            self.model.load_state_dict(self.best)
+        else:
+            path = self.folder / "best.safetensors"
+            stored = load_tensors(path)
+            tensors = stored.tensors if stored.format > 1 else _present_weight_names(stored.tensors)
+            _load_weights(path, self.model, tensors)
+
+    def _names_in_the_optimizer(self) -> list[str]:
+        """The parameters' names in the order of the optimizer's state."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return [names[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def _from_version_0_1(
+        self, tensors: dict[str, Tensor], facts: dict[str, Any]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The same checkpoint in today's format.
+
+        0.1 numbered the optimizer's parameters, those that it let decay first; and wrote the table [training] as text.
+        """
+        decayed, others = [], []
+        for name, parameter in self.model.named_parameters():
+            was_decayed = parameter.dim() > 1 and not name.startswith(("embed", "position"))
+            (decayed if was_decayed else others).append(name)
+        order = [*decayed, *others]
+        renamed = {}
+        for key, tensor in tensors.items():
+            kind, _, rest = key.partition(".")
+            if kind == "optimizer":
+                index, _, moment = rest.partition(".")
+                renamed[f"optimizer.{order[int(index)]}/{moment}"] = tensor
+            elif kind in ("model", "average"):
+                renamed[f"{kind}.{_present_weight_name(rest)}"] = tensor
+            else:
+                renamed[key] = tensor
+        prints = dict(facts["fingerprints"])
+        then, now = present_names(json.loads(prints[TRAINING_TABLE]), warn=False), self.fingerprints[TRAINING_TABLE]
+        if all(then.get(key, value) == value for key, value in now.items()):
+            prints[TRAINING_TABLE] = now  # 0.1 had keys of other tasks here, and lacked some of today's
+        return renamed, {**facts, "fingerprints": prints}
+
+
+WEIGHTS_RENAMED = {"front.": "conv_stem.", "capitals.": "word_shapes.", "embed.beyond": "embed.extra"}
+
+
+def _present_weight_name(name: str) -> str:
+    for old, new in WEIGHTS_RENAMED.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def _present_weight_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {_present_weight_name(name): tensor for name, tensor in tensors.items()}
+
+
+def _load_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise RunError(
+            f"{path}: its weights belong to other layers than the config describes. Restore config.toml, or train into "
+            "a new folder."
+        ) from None
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,207 @@
+"""The training loop, in plain sight.
+
+Randomness comes from `config.seed` alone; order and dropout resume exactly where a checkpoint was taken, so on a
+CPU a killed and resumed training ends with the bits of an uninterrupted one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.config import TrainingConfig
+from ostinato.data.sampler import BucketSampler
+from ostinato.errors import TrainingError
+from ostinato.nn.network import few_threads
+from ostinato.progress import Progress
+from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
+from ostinato.training.device import choose_device
+from ostinato.training.objective import Data, Examples, Model, Objective
+from ostinato.training.optimizer import make_optimizer, set_learning_rate
+
+
+def train(
+    model: Model,
+    data: Data,
+    validation: Data | None,
+    config: TrainingConfig,
+    *,
+    objective: Objective[Model, Data],
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> TrainingState:
+    """Train `model` in place; it ends with the weights of its best epoch, or of the last without `validation`.
+
+    Args:
+        objective: the task's loss, and what an epoch is judged by.
+        folder: where `last.safetensors` and `best.safetensors` are kept; training goes on from what is there.
+        on_epoch: called after each epoch.
+        stop_requested: asked after each step and each epoch; when true, a checkpoint is written and KeyboardInterrupt raised.
+
+    Raises:
+        TrainingError: the loss or the gradient is not finite; names epoch and batch.
+        RunError: a checkpoint does not fit this training, or cannot be written.
+    """
+    device = choose_device(config.device)
+    model.to(device)
+    torch.manual_seed(config.seed)
+    sampler = BucketSampler(data.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
+    optimizer = make_optimizer(model, config)
+    average = (
+        {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
+    )
+    parameters = list(model.parameters())
+    checkpointer = Checkpointer(folder, fingerprints(data, validation, config), model, optimizer, average)
+    state = checkpointer.restore()
+    progress = progress or Progress(quiet=True)
+    started, saved = time.monotonic() - state.seconds, time.monotonic()
+
+    with few_threads(model), progress.training(config.max_epochs, state.epoch):
+        while not state.finished:
+            model.train()
+            model.embed.requires_grad_(not is_frozen(config, state.epoch))
+            num_batches = sampler.num_batches(state.epoch)
+            batches = sampler.batches(state.epoch, start=state.batch)
+            while group := [data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)]:
+                loss, weight = backward(model, group, objective, config)
+                norm = clip(parameters, config.max_grad_norm)
+                refuse_infinite(loss, norm, state, config)
+                state.batch += len(group)
+                set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
+                optimizer.step()
+                optimizer.zero_grad()
+                state.step += 1
+                if average is not None:
+                    update_average(average, model, config.ema_decay or 0.0, state.step)
+                state.loss_sum += loss * weight
+                state.weight_sum += weight
+                state.seconds = time.monotonic() - started
+                progress.step(
+                    state.batch / num_batches,
+                    sum(int(batch.lengths.sum()) for batch in group),
+                    state.loss_sum / state.weight_sum,
+                )
+                if stop_requested():
+                    checkpointer.save_last(state)
+                    raise KeyboardInterrupt
+                if time.monotonic() - saved > config.checkpoint_every_s:
+                    checkpointer.save_last(state)
+                    saved = time.monotonic()
+            with swapped(model, average):
+                end_epoch(state, config, model, validation, objective, checkpointer)
+            state.seconds = time.monotonic() - started
+            progress.epoch()
+            checkpointer.save_last(state)
+            saved = time.monotonic()
+            on_epoch(state)
+            if stop_requested():
+                raise KeyboardInterrupt
+    model.embed.requires_grad_(True)
+    checkpointer.load_best()
+    return state
+
+
+def is_frozen(config: TrainingConfig, epoch: int) -> bool:
+    """Whether the tokens' vectors are not trained in an epoch, counted from 0."""
+    frozen = config.freeze_vectors
+    return frozen == "always" or (isinstance(frozen, int) and epoch < frozen)
+
+
+def fingerprints(data: Examples, validation: Examples | None, config: TrainingConfig) -> dict[str, Any]:
+    """What a resumed training must share with the one that was stopped."""
+    return {
+        "training data": data.digest(),
+        "validation data": validation.digest() if validation is not None else "none",
+        TRAINING_TABLE: config.model_dump(mode="json", exclude={"device", "checkpoint_every_s"}),
+    }
+
+
+def backward(
+    model: Model, group: list[Data], objective: Objective[Model, Data], config: TrainingConfig
+) -> tuple[float, float]:
+    """Accumulate the gradient of one step's loss, the mean over the examples of its batches.
+
+    Returns:
+        The loss and the examples' weight.
+    """
+    weight = sum(map(objective.weight, group))
+    total = 0.0
+    for batch in group:
+        # summed, then divided by the weight of the whole group: a smaller last batch counts less
+        loss = objective.loss(model, batch, config) / weight
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total, weight
+
+
+def clip(parameters: list[nn.Parameter], limit: float | None) -> float:
+    """Scale the gradients down to a norm of `limit` where they are above it; return their norm before."""
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    if limit is not None and norm > limit:
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return float(norm)
+
+
+def refuse_infinite(loss: float, norm: float, state: TrainingState, config: TrainingConfig) -> None:
+    """Stop before a step that would leave NaN or infinite weights."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise TrainingError(
+            f"Epoch {state.epoch + 1}, batch {state.batch + 1}: the loss is {loss:g} and the gradient's norm {norm:g}. "
+            f"Lower training.lr (now {config.lr:g}), or set training.max_grad_norm (now {config.max_grad_norm or 'none'})."
+        )
+
+
+def end_epoch(
+    state: TrainingState,
+    config: TrainingConfig,
+    model: Model,
+    validation: Data | None,
+    objective: Objective[Model, Data],
+    checkpointer: Checkpointer,
+) -> None:
+    """Validate, keep the weights when they are the best so far, and decide whether to go on."""
+    entry: dict[str, Any] = {
+        "epoch": state.epoch + 1,
+        "step": state.step,
+        "train_loss": state.loss_sum / state.weight_sum,
+    }
+    score = float(state.epoch)  # without validation the latest epoch is the best
+    if validation is not None:
+        figures = objective.metrics(model, validation)
+        entry |= {f"validation_{name}": value for name, value in figures.items()}
+        score = -figures["loss"] if config.monitor == "loss" else figures[config.monitor]
+    state.history.append(entry | {"seconds": round(state.seconds, 3)})
+    if state.best is None or score > state.best:
+        state.best, state.best_epoch = score, state.epoch
+        checkpointer.save_best()
+    waited = state.epoch - state.best_epoch
+    state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
+    out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
+    state.finished = state.epoch >= config.max_epochs or out_of_patience
+
+
+def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
+    """Exponential moving average of the weights, quicker over the first steps. Source: Polyak & Juditsky (1992)."""
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    for name, parameter in model.named_parameters():
+        average[name].lerp_(parameter.detach(), share)
+
+
+@contextmanager
+def swapped(model: nn.Module, weights: dict[str, Tensor] | None) -> Iterator[None]:
+    """The model with `weights` inside the block, and with its own after it."""
+    if weights is None:
+        yield
+        return
+    own = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    model.load_state_dict(weights, strict=False)  # without the buffers
+    yield
+    model.load_state_dict(own, strict=False)

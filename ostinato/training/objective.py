@@ -1,0 +1,61 @@
+"""What a task gives the training loop: examples in batches, their loss, and what an epoch is judged by."""
+
+import hashlib
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from ostinato.config import TrainingConfig
+from ostinato.data.ragged import Ragged
+from ostinato.nn.network import Network
+
+
+class Examples(Protocol):
+    """Encoded sequences with their targets, as a task has them."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) tokens or steps of each sequence, on the CPU."""
+
+    def at(self, indices: Tensor, device: torch.device | str = "cpu") -> Any:
+        """A batch: the examples at `indices`, moved to the device."""
+
+    def digest(self) -> str:
+        """SHA-256 of sequences and targets."""
+
+
+class Labelled(NamedTuple):
+    """Encoded sequences and their targets: class indices (B,), or numbers or flags (B, C)."""
+
+    sequences: Ragged
+    targets: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.sequences.lengths
+
+    def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Labelled":
+        return Labelled(self.sequences.select(indices).to(device), self.targets[indices].to(device))
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
+
+
+Model = TypeVar("Model", bound=Network)
+Data = TypeVar("Data", bound=Examples)
+Model_contra = TypeVar("Model_contra", bound=Network, contravariant=True)
+Data_contra = TypeVar("Data_contra", bound=Examples, contravariant=True)
+
+
+class Objective(Protocol[Model_contra, Data_contra]):
+    """A task's loss and validation metrics."""
+
+    def weight(self, batch: Data_contra) -> float:
+        """What a batch counts: the summed loss divided by the summed weight is the mean."""
+
+    def loss(self, model: Model_contra, batch: Data_contra, config: TrainingConfig) -> Tensor:
+        """The batch's summed loss."""
+
+    def metrics(self, model: Model_contra, data: Data_contra) -> dict[str, float]:
+        """What an epoch is judged by on the validation split: `loss`, and the names that `[training] monitor` has."""
