@@ -15,13 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.checkpoint import TrainingState
-from ostinato.config import Config, Range, override, parse_toml, to_toml
+from ostinato.config import Config, Range, to_toml
 from ostinato.errors import ConfigError, MissingExtraError, RunError, TrainingError, suggest
 from ostinato.progress import Progress
-from ostinato.runs import with_absolute_paths, write_json
+from ostinato.runs.folder import with_absolute_paths, write_json
 from ostinato.storage import FORMAT, check_format, write_atomically
-from ostinato.tasks import Prepared, prepare
+from ostinato.tasks import TASKS
+from ostinato.tasks.base import TaskData
+from ostinato.tasks.config import override, parse_toml
+from ostinato.training import TrainingState
 
 if TYPE_CHECKING:
     import optuna
@@ -98,16 +100,17 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> d
     optuna = _optuna()
     _keep_plan(search, folder)
     study = _study(search, folder)
-    prepared = prepare(search.config)
+    task = TASKS[search.config.task]
+    data = task.prepare(search.config.data)
     started, before = time.monotonic(), len(_ended(study))
     while len(_ended(study)) < search.trials:
         trial = study.ask()
         values = {key: _propose(trial, key, domain) for key, domain in search.space.items()}
         config = _with_values(search.config, values)
-        if config.data != prepared.config:
-            prepared = prepare(config)
+        if config.data != data.config:
+            data = task.prepare(config.data)
         try:
-            score = _train(config, prepared, trial)
+            score = _train(config, data, trial)
             study.tell(trial, score)
             outcome = f"{config.training.monitor} {score:.4f}"
         except optuna.TrialPruned:
@@ -178,7 +181,7 @@ def in_words(value: Any) -> str:
 
 def _faults(config: Config, key: str, domain: Range | list[Any]) -> Iterator[str]:
     """What is wrong with a key's domain; the values themselves are tried on the config."""
-    keys = [f"{table}.{name}" for table in ("data", "model", "training") for name in config.model_dump()[table]]
+    keys = config.keys()
     if key not in keys:
         yield f"search: {key}: unknown key. {suggest(key, keys)}See all with: ostinato schema"
         return
@@ -211,7 +214,7 @@ def _propose(trial: "optuna.Trial", key: str, domain: Range | list[Any]) -> Any:
     return trial.suggest_float(key, float(domain.low), float(domain.high), log=domain.log)
 
 
-def _train(config: Config, prepared: Prepared, trial: "optuna.Trial") -> float:
+def _train(config: Config, data: TaskData, trial: "optuna.Trial") -> float:
     """The best epoch's validation metric."""
     optuna, metric = _optuna(), f"validation_{config.training.monitor}"
 
@@ -223,7 +226,7 @@ def _train(config: Config, prepared: Prepared, trial: "optuna.Trial") -> float:
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    _, state = prepared.fit(config, on_epoch=judge)
+    state = TASKS[config.task].fit(config, data, on_epoch=judge).state
     scores = [entry[metric] for entry in state.history]
     return float(min(scores) if config.training.monitor == "loss" else max(scores))
 

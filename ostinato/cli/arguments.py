@@ -1,4 +1,4 @@
-"""What several commands take: shared options, and the configs, readers and records that arguments stand for."""
+"""What several commands take: shared options, and the configs and rows that arguments stand for."""
 
 import os
 import shlex
@@ -8,39 +8,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.errors import ConfigError, look_up
+from ostinato.errors import ConfigError, DataError, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from ostinato.config import Config, DataConfig, TaskName
-    from ostinato.data.examples import Record, Sentence
-    from ostinato.estimators import SequenceClassifier, SequenceTagger
+    from ostinato.config import Config, DataConfig
+    from ostinato.tasks.base import Model, Task
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one key of the config; repeatable."),
 ]
 FileSettings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="data.KEY=VALUE",
-        help="Read the file otherwise than the training data, as data.text_column=review; repeatable.",
+        help="Read the file differently from the training data, as data.text_column=review; repeatable.",
     ),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 
 
 def preset_names() -> list[str]:
-    from ostinato.presets import PRESETS
+    from ostinato.tasks.config import PRESETS
 
     return sorted(PRESETS)
 
 
 def config_of(what: str, settings: list[str]) -> "tuple[Config, str]":
     """The config that a preset's name or a TOML file stands for, and a name for its run."""
-    from ostinato.config import override, read_config
-    from ostinato.presets import PRESETS
+    from ostinato.tasks.config import PRESETS, override, read_config
 
     if what.endswith(".toml"):
         return override(read_config(Path(what)), settings), Path(what).stem
@@ -52,89 +52,110 @@ def config_of(what: str, settings: list[str]) -> "tuple[Config, str]":
 
 
 def data_config_of(what: str, settings: list[str]) -> "Config":
-    """As `config_of`, but a named data set or a data file, with all guesses, will do too."""
-    from ostinato.config import Config, DataConfig, override
-    from ostinato.data.named import NAMED
-    from ostinato.data.tagged import CORPORA
-    from ostinato.presets import PRESETS
+    """As `config_of`; a named data set, or a data file with everything inferred, will do too."""
+    from ostinato.tasks import TASKS
+    from ostinato.tasks.config import PRESETS, override, parse_config
 
     if is_data_file(what):
-        from ostinato.guess import guess_config
+        from ostinato.tasks.infer import infer_config
 
-        config, reasons = guess_config(Path(what))
-        typer.echo("\n".join(reasons[1:]), err=True)
-        return override(config, settings)
+        inferred = infer_config(Path(what))
+        typer.echo("\n".join(inferred.reasons[1:]), err=True)
+        return override(inferred.config, settings)
     if what.endswith(".toml") or what in PRESETS:
         return config_of(what, settings)[0]
-    name = (
-        what
-        if what in NAMED
-        else look_up({each: each for each in (*PRESETS, *NAMED, *CORPORA)}, what, "preset or data set")
-    )
-    return override(
-        Config(task="tagging" if name in CORPORA else "classification", data=DataConfig(name=name)), settings
-    )
+    owners = {name: task.name for task in TASKS.values() for name in task.datasets}
+    known = {name: name for name in (*PRESETS, *owners)}
+    owner = owners[look_up(known, what, "preset or data set")]
+    return override(parse_config({"task": owner, "data": {"name": what}}), settings)
+
+
+def load_on(run: Path, device: str) -> "Model":
+    """A run's model, on a device."""
+    from ostinato.tasks.model_file import load_model
+    from ostinato.training import choose_device
+
+    chosen = choose_device(device)
+    model = load_model(run)
+    model.network.to(chosen)
+    return model
+
+
+def task_of_dataset(name: str) -> "Task":
+    """The task whose data set it is.
+
+    Raises:
+        ConfigError: there is no data set of that name.
+    """
+    from ostinato.tasks import TASKS
+
+    return look_up({each: task for task in TASKS.values() for each in task.datasets}, name, "data set")
 
 
 def is_data_file(what: str) -> bool:
     return not what.endswith(".toml") and ("." in what or os.sep in what)
 
 
-def reading(run: Path, file: Path, settings: list[str], task: "TaskName" = "classification") -> "DataConfig":
-    """How to read `file`: as the run's own data file, but for the settings, and for the format where the ending tells it."""
-    from ostinato.config import Config, DataConfig, override, read_config
+def reading(run: Path, file: Path, settings: list[str], model: "Model") -> "DataConfig":
+    """How to read `file`: as the run's own data file, but for the settings, and for the format that its ending names."""
+    from ostinato.config import Config
     from ostinato.data.files import ending_of
-    from ostinato.data.readers import ENDINGS
-    from ostinato.data.tagged import TAGGED_ENDINGS
+    from ostinato.data.formats import endings
+    from ostinato.tasks.config import override, read_run_config
 
+    refuse_model_settings(settings)
+    own = run / "config.toml"
+    config: Config = read_run_config(own) if own.exists() else model.config
+    fields = type(config.data).model_fields
+    elsewhere = ("name", "validation_path", "test_path", "split_column", "group_column", "vectors", "folds")
+    changed: dict[str, Any] = {key: None for key in elsewhere if key in fields} | {"path": str(file)}
+    if "fold" in fields:
+        changed["fold"] = 0
+    if ending_of(file) in endings():
+        changed["format"] = None
+    read_as = config.model_copy(
+        update={
+            "data": config.data.model_copy(update=changed),
+            "training": type(config.training)(),
+        }
+    )
+    return override(read_as, settings).data
+
+
+def refuse_model_settings(settings: list[str]) -> None:
+    """Refuse settings that are not about reading a file: the model is trained already."""
     for setting in settings:
         if not setting.startswith("data."):
             raise ConfigError(
-                f"--set {setting}: the model is trained already. Set only how the file is read, for example: --set data.text_column=review"
+                f"--set {setting}: the model is trained already. Only the way a file is read can be set, for example: "
+                "--set data.text_column=review"
             )
-    own = run / "config.toml"
-    data = read_config(own).data if own.exists() else DataConfig(path=str(file))
-    elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column"))
-    if ending_of(file) in (ENDINGS if task == "classification" else TAGGED_ENDINGS):
-        elsewhere["format"] = None
-    return override(
-        Config(task=task, data=data.model_copy(update={**elsewhere, "path": str(file), "vectors": None})), settings
-    ).data
 
 
-def records_of(
-    model: "SequenceClassifier", run: Path, file: str | None, text: list[str] | None, settings: list[str]
-) -> "Iterator[Record]":
-    """The sequences of --text, of standard input, or of a file."""
-    from ostinato import prediction
-
-    if text:
-        return prediction.typed(
-            ((f"--text {number}", each) for number, each in enumerate(text, 1)), model.encoder_.tokenizer
+def rows_of(model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Any]":
+    """The rows of --text, of standard input, or of a file; one that cannot be read is a `DataError`."""
+    if settings and (text or file == "-"):
+        raise ConfigError(
+            f"--set {settings[0]}: says how a file is read, and there is no file. Remove it, or name a file."
         )
-    if file == "-":
-        return prediction.typed(prediction.lines(sys.stdin.buffer), model.encoder_.tokenizer)
-    from ostinato.data.readers import read_records
-
-    path = Path(str(file))
-    return read_records(path, reading(run, path, settings), labelled=False)
-
-
-def sentences_of(
-    tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str]
-) -> "Iterator[Sentence]":
-    """The sentences of --text, of standard input (a text a line), or of a file."""
-    from ostinato import prediction, tag_prediction
-    from ostinato.data.tagged import read_sentences
-
     if text:
-        return tag_prediction.from_texts((f"--text {number}", each) for number, each in enumerate(text, 1))
+        return model.task.rows_of_texts(((f"--text {number}", each) for number, each in enumerate(text, 1)), model)
     if file == "-":
-        return tag_prediction.from_texts(prediction.lines(sys.stdin.buffer))
+        return model.task.rows_of_texts(_lines(sys.stdin.buffer), model)
     path = Path(str(file))
-    return tag_prediction.with_known_features(
-        tagger, read_sentences(path, reading(run, path, settings, "tagging"), labelled=False)
-    )
+    return model.task.rows_of_file(path, reading(run, path, settings, model), model)
+
+
+def _lines(stream: "Iterable[bytes]") -> "Iterator[tuple[str, str]]":
+    """The lines of standard input, each with its source."""
+    for number, line in enumerate(stream, 1):
+        source = f"standard input, line {number}"
+        try:
+            yield source, line.decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{source}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8"
+            ) from None
 
 
 def interrupt(number: int, frame: Any) -> None:

@@ -58,7 +58,7 @@ def compare(
     from ostinato.comparison.plan import make_plan, read_plan
     from ostinato.comparison.table import print_comparison
     from ostinato.progress import Progress
-    from ostinato.report.comparison_page import write_comparison_page
+    from ostinato.comparison.page import check_page_extra, write_comparison_page
     from ostinato.runs import free_folder
 
     if resume is not None:
@@ -69,6 +69,7 @@ def compare(
             raise ConfigError("Nothing to compare. Say what varies, for example: --vary model.cell=rnn,lstm,gru")
         plan = make_plan(config, vary, seeds=seeds, folds=folds, match=match, metric=metric, trials=budget_trials)
         folder = out or free_folder(f"compare-{name}")
+    check_page_extra()
     progress = Progress()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -80,11 +81,12 @@ def compare(
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+    if not as_json:
+        print_comparison(results)
     page = write_comparison_page(results, folder)
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "page": str(page), **results}, ensure_ascii=False))
     else:
-        print_comparison(results)
         typer.echo(f"Page: {page}")
     if any(run["status"] == "failed" for run in results["runs"]):
         raise typer.Exit(1)

@@ -6,31 +6,30 @@ from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, data_config_of, is_data_file
-from ostinato.errors import look_up
+from ostinato.cli.arguments import Json, Settings, config_of, data_config_of, is_data_file, task_of_dataset
 
 
 def data_list(as_json: Json = False) -> None:
-    """The named data sets, and the corpora of tagged sentences."""
-    from ostinato.data.named import NAMED
-    from ostinato.data.tagged import CORPORA
+    """The named data sets of each task."""
+    from ostinato.tasks import TASKS
 
     sets = {
-        name: {"description": each.description, "size": each.size, "tokenizer": each.tokenizer}
-        for name, each in NAMED.items()
-    }
-    sets |= {
-        name: {"description": each.description, "size": each.size, "tokenizer": "tagged words"}
-        for name, each in CORPORA.items()
+        name: {
+            "task": task.name,
+            "description": each.description,
+            "size": each.size,
+            "tokenizer": each.tokenizer,
+        }
+        for task in TASKS.values()
+        for name, each in task.datasets.items()
     }
     if as_json:
         typer.echo(json.dumps(sets))
         return
-    from ostinato import summary
+    from ostinato.report.terminal import print_table
 
-    summary.print_table(
-        ("name", "tokenizer", "what"), [(name, each["tokenizer"], each["description"]) for name, each in sets.items()]
-    )
+    rows = [(name, each["task"], each["tokenizer"], each["description"]) for name, each in sets.items()]
+    print_table(("name", "task", "tokenizer", "what"), rows)
 
 
 def data_show(
@@ -39,50 +38,28 @@ def data_show(
     as_json: Json = False,
 ) -> None:
     """A named data set: what, where from, and its first rows."""
-    from ostinato.config import DataConfig
-    from ostinato.data.dataset import load_dataset
-    from ostinato.data.named import NAMED
-    from ostinato.data.tagged import CORPORA
+    from ostinato.tasks.config import parse_config
 
-    if name in CORPORA:
-        _show_corpus(name, rows, as_json)
-        return
-    named = look_up(NAMED, name, "data set")
-    data = load_dataset(DataConfig(name=name))
-    facts = {"name": name, "description": named.description, "size": named.size, "tokenizer": named.tokenizer}
-    facts |= {"source": named.source, "found": data.source}
-    first = list(zip(map(_plain, data.train.sequences[:rows]), data.train.labels[:rows], strict=True))
+    task = task_of_dataset(name)
+    named = task.datasets[name]
+    data = task.prepare(parse_config({"task": task.name, "data": {"name": name}}).data)
+    facts = {
+        "name": name,
+        "task": task.name,
+        "description": named.description,
+        "size": named.size,
+        "tokenizer": named.tokenizer,
+        "source": named.source,
+        "found": data.source,
+    }
+    first = list(task.shown_rows(data.rows["train"], rows))
     if as_json:
-        typer.echo(
-            json.dumps(
-                {**facts, "rows": [{"sequence": sequence, "label": label} for sequence, label in first]},
-                ensure_ascii=False,
-            )
-        )
+        typer.echo(json.dumps({**facts, "rows": first}, ensure_ascii=False))
         return
     for key, value in facts.items():
         typer.echo(f"{key}: {value}")
-    for sequence, label in first:
-        typer.echo(f"  {label}\t{_shortened(sequence)}")
-
-
-def _show_corpus(name: str, rows: int, as_json: bool) -> None:
-    from ostinato.data.tagged import CORPORA
-
-    corpus = CORPORA[name]
-    facts = {"name": name, "description": corpus.description, "size": corpus.size, "source": corpus.source}
-    first = corpus.load(())["train"][:rows]
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {**facts, "rows": [{"tokens": each.words, "tags": each.tags} for each in first]}, ensure_ascii=False
-            )
-        )
-        return
-    for key, value in facts.items():
-        typer.echo(f"{key}: {value}")
-    for each in first:
-        typer.echo("  " + " ".join(f"{word}/{tag}" for word, tag in zip(each.words, each.tags or (), strict=True)))
+    for row in first:
+        typer.echo("  " + "\t".join(_shortened(value) for value in row.values()))
 
 
 def data_audit(
@@ -117,9 +94,9 @@ def init(
     from ostinato.config import to_toml
 
     if is_data_file(what):
-        from ostinato.guess import guess_config
+        from ostinato.tasks.infer import infer_config
 
-        config, reasons = guess_config(Path(what))
+        config, reasons = infer_config(Path(what))
         for reason in reasons:
             typer.echo("# " + "".join(character if character.isprintable() else " " for character in reason))
         typer.echo()
@@ -130,14 +107,9 @@ def init(
 
 def schema() -> None:
     """Print the JSON Schema of the config."""
-    from ostinato.config import json_schema
+    from ostinato.tasks.config import json_schema
 
     typer.echo(json_schema())
-
-
-def _plain(sequence: Any) -> Any:
-    """A sequence as JSON has it."""
-    return sequence.tolist() if hasattr(sequence, "tolist") else sequence
 
 
 def _shortened(value: Any) -> str:

@@ -40,12 +40,12 @@ def examine_model(path: Path) -> list[dict[str, str]]:
     Raises:
         RunError: the file is missing, truncated, altered, or of a newer format.
     """
-    from ostinato.estimators import load
+    from ostinato.tasks.model_file import load_model
 
-    model = load(path).model_
+    network = load_model(path).network
     return [
-        {"layer": f"stack.layers.{k}", "what": repr(layer), "runs on": model.engine}
-        for k, layer in enumerate(model.stack.layers)
+        {"layer": f"stack.layers.{k}", "what": repr(layer), "runs on": network.engine}
+        for k, layer in enumerate(network.stack.layers)
     ]
 
 

@@ -9,7 +9,7 @@ import typer
 from ostinato.cli.arguments import Json
 
 
-def doctor(
+def show_doctor(
     model: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="A run or model file: also show the engine of each of its layers."),
@@ -17,7 +17,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Versions, engine, threads, device, and what is missing."""
-    from ostinato import doctor, summary
+    from ostinato.cli import doctor
+    from ostinato.report.terminal import print_table
 
     facts = doctor.examine()
     if model is not None:
@@ -25,9 +26,9 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(facts))
     else:
-        summary.print_table(("what", "found"), doctor.rows(facts))
+        print_table(("what", "found"), doctor.rows(facts))
         if model is not None:
-            summary.print_table(("layer", "what", "runs on"), [tuple(layer.values()) for layer in facts["layers"]])
+            print_table(("layer", "what", "runs on"), [tuple(layer.values()) for layer in facts["layers"]])
 
 
 def benchmark(
@@ -46,7 +47,7 @@ def benchmark(
     """Time the engines and their peers on this machine, and say which engine `auto` picks here and why."""
     from ostinato.benchmark.program import ON_CUDA, ROWS, USUAL, measure, refuse_unknown
     from ostinato.benchmark.record import save
-    from ostinato.doctor import engine_choice
+    from ostinato.cli.doctor import engine_choice
 
     if every:
         typer.echo("\n".join(ROWS))

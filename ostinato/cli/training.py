@@ -4,29 +4,27 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ostinato.cli.arguments import (
+    Device,
     FileSettings,
     Json,
     Settings,
     config_of,
+    load_on,
     preset_names,
     reading,
-    records_of,
-    sentences_of,
+    rows_of,
 )
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from ostinato.data.examples import Sentence
-    from ostinato.estimators import SequenceTagger
-
-PredictionFormat = Literal["jsonl", "conll", "text"]
+    from ostinato.tasks.base import Answered
 
 
 def train(
@@ -53,8 +51,9 @@ def train(
         raise ConfigError(
             "--resume goes on with the run's own config and folder. Leave --set and --out away, or start a new run."
         )
-    from ostinato import runs, summary
+    from ostinato import runs
     from ostinato.progress import Progress
+    from ostinato.runs.table import print_results
 
     progress = Progress()
     folder = resume
@@ -74,7 +73,7 @@ def train(
         raise typer.Exit(130) from None
     page = None
     if with_report:
-        from ostinato.report.run_report import report_run
+        from ostinato.runs.report import report_run
 
         page = report_run(Path(str(folder)), progress=progress)
     if as_json:
@@ -82,94 +81,97 @@ def train(
             json.dumps({"run": str(folder), **({"report": str(page)} if page else {}), **figures}, ensure_ascii=False)
         )
     else:
-        summary.print_results([(Path(str(folder)), figures)])
+        print_results([(Path(str(folder)), figures)])
         if page is not None:
             typer.echo(f"Report: {page}")
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
-    data: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="A labelled file; by default the run's own test split.")
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A labelled file; by default the run's own test split.")
     ] = None,
     settings: FileSettings = None,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Score a run on a labelled file, or on its test split."""
-    from ostinato import runs, summary
+    if settings and file is None:
+        raise ConfigError(
+            f"--set {settings[0]}: says how a file is read, and the run's own test split has its own config. Remove it, "
+            "or name a file."
+        )
+    from ostinato.report.terminal import print_metrics
+    from ostinato.runs import evaluate_run
 
-    if runs.task_of(run) == "tagging":
-        from ostinato.data.tagged import read_sentences
-
-        sentences = None if data is None else list(read_sentences(data, reading(run, data, settings or [], "tagging")))
-        figures = runs.evaluate_tagger(run, sentences)
-    else:
-        from ostinato.data.dataset import examples_of
-        from ostinato.data.readers import read_labelled
-
-        examples = None if data is None else examples_of(read_labelled(data, reading(run, data, settings or []))[0])
-        figures = runs.evaluate_run(run, examples)
+    model = load_on(run, device)
+    rows = None if file is None else model.task.read(file, reading(run, file, settings or [], model))
+    metrics = evaluate_run(model, run, rows).to_json()
     if as_json:
-        typer.echo(json.dumps(figures, ensure_ascii=False))
+        typer.echo(json.dumps(metrics, ensure_ascii=False))
     else:
-        summary.print_metrics(figures)
+        print_metrics(metrics)
 
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
     file: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input."),
+        str | None, typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input.")
     ] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     settings: FileSettings = None,
     form: Annotated[
-        PredictionFormat | None,
+        str | None,
         typer.Option(
             "--format",
-            help="A tagger's answers: jsonl, conll (columns), or text, in colours; by default text on a terminal, else jsonl.",
+            help="jsonl; taggers also: conll (columns), or text, in colours. By default text on a terminal, else jsonl.",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first row that cannot be read or has no known token.")
+    ] = False,
+    device: Device = "auto",
 ) -> None:
-    """Print a JSON line for each sequence, in order; for a tagger also columns or coloured text.
+    """Print a JSON line for each sequence, in order; taggers can print columns or coloured text.
 
-    A line holds the label and the probability of every label; of a tagger tokens, tags and spans. Series and lists of
-    events are given as JSON arrays, a tagger's sentences as text.
+    A classifier's line has the label and the probability of every label, a tagger's tokens, tags and spans. Series and
+    lists of events are given as JSON arrays. A row that cannot be read gets a line with its error, and the exit status
+    is 1; a row without a known token is answered, with a warning.
     """
     if (file is None) == (not text):
         raise ConfigError(
             "Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE."
         )
-    from ostinato import prediction
-    from ostinato.estimators import SequenceTagger, load
-
-    model = load(run)
-    if isinstance(model, SequenceTagger):
-        _tag(
-            model,
-            sentences_of(model, run, file, text, settings or []),
-            form or ("text" if sys.stdout.isatty() else "jsonl"),
-        )
-        return
-    if form not in (None, "jsonl"):
+    model = load_on(run, device)
+    forms = model.task.formats
+    if form is not None and form not in forms:
         raise ConfigError(
-            f"--format {form}: is for taggers, and {run} is a classifier. Leave it away: the answers are JSON lines."
+            f"--format {form}: task {model.task.name} has no such format. Choose from: {', '.join(forms)}."
         )
-    for line in prediction.json_lines(model, records_of(model, run, file, text, settings or [])):
-        sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    form = form or ("text" if sys.stdout.isatty() and "text" in forms else forms[0])
+    rows = rows_of(model, run, file, text, settings or [])
+    errors = _print_answers(model.task.answer(model, rows, form=form, strict=strict), is_json=form == "jsonl")
+    if errors:
+        sys.stderr.write(f"{errors:,} {'row' if errors == 1 else 'rows'} could not be read.\n")
+        raise typer.Exit(1)
 
 
-def _tag(tagger: "SequenceTagger", sentences: "Iterator[Sentence]", form: str) -> None:
-    """Write the answers as they come."""
+def _print_answers(answers: "Iterable[Answered]", *, is_json: bool) -> int:
+    """Print the answers as they come; returns how many rows have errors."""
     from rich.console import Console
 
-    from ostinato.tag_prediction import FORMATS, answers
-
     console = Console(markup=False, emoji=False, highlight=False)
-    for part in FORMATS[form](answers(tagger, sentences)):
-        if form == "text":
-            console.print(part, soft_wrap=True)
+    errors = 0
+    for each in answers:
+        if each.error is not None:
+            errors += 1
+            line = json.dumps({"error": each.error, "source": each.source}, ensure_ascii=False)
+            (sys.stdout if is_json else sys.stderr).write(f"{line if is_json else each.error}\n")
+        elif isinstance(each.text, str):
+            sys.stdout.write(each.text)
         else:
-            sys.stdout.write(part)
+            console.print(each.text, soft_wrap=True)
+        if each.warning is not None and not is_json:
+            sys.stderr.write(f"{each.source}: {each.warning}\n")
     sys.stdout.flush()
+    return errors

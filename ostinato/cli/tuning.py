@@ -40,8 +40,9 @@ def tune(
         raise ConfigError(
             "--resume goes on with the search's own plan and folder. Leave --set and --out away, or start a new one."
         )
-    from ostinato import runs, summary, tuning
+    from ostinato import runs, tuning
     from ostinato.progress import Progress
+    from ostinato.runs.table import print_results
 
     if resume is not None:
         search, folder = tuning.read_search(resume, trials=trials), resume
@@ -81,5 +82,5 @@ def tune(
         f"Best of {len(found['trials'])} trials, validation {found['monitor']} {found['best']['score']:.4f} (untuned {untuned}): {values}"
     )
     typer.echo("The best of many trials flatters on validation; the test split below was scored once.")
-    summary.print_results([(run, figures)])
+    print_results([(run, figures)])
     typer.echo(f"Train it again with: ostinato train {shlex.quote(str(folder / tuning.BEST))}")

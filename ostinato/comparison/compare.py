@@ -16,9 +16,9 @@ from ostinato.comparison.workers import Outcome, train_all
 from ostinato.config import to_toml
 from ostinato.errors import RunError
 from ostinato.progress import Progress
-from ostinato.runs import finished_metrics, write_json
+from ostinato.runs.folder import finished_metrics, write_json
 from ostinato.storage import write_atomically
-from ostinato.tasks import prepare
+from ostinato.tasks import TASKS
 from ostinato.tuning import best_config, make_search, time_left, tune
 from ostinato.versions import environment
 
@@ -44,11 +44,11 @@ def run_comparison(
     """
     progress = progress or Progress(quiet=True)
     refuse_other(plan, folder)
-    prepared = prepare(plan.base)
-    combinations = match_parameters(plan, plan.combinations(), prepared)
+    data = TASKS[plan.base.task].prepare(plan.base.data)
+    combinations = match_parameters(plan, plan.combinations(), data)
     keep_plan(plan, folder)
     if plan.trials:
-        combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], prepared)
+        combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], data)
     outcomes = _train(plan, combinations, folder, processes, progress)
     costs = _costs(combinations, outcomes, folder, progress)
     results = {**summarise(plan, combinations, outcomes, costs, folder), "environment": environment()}

@@ -49,15 +49,15 @@ def measure_cost(run: Path) -> dict[str, Any] | None:
 def _measure(pipe: Connection, run: Path) -> None:
     import torch
 
-    from ostinato.checkpoint import load_network, model_file
-    from ostinato.config import read_config
-    from ostinato.tasks import prepare
+    from ostinato.tasks.config import read_run_config
+    from ostinato.tasks.model_file import load_model, model_file
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C goes to all: the parent decides
-    config = read_config(run / "config.toml")
-    model = load_network(model_file(run))[0]
-    prepared = prepare(config)
-    test, train = prepared.splits["test"], prepared.splits["train"]
+    config = read_run_config(run / "config.toml")
+    model = load_model(run)
+    task, network = model.task, model.network
+    data = task.prepare(config.data)
+    test, train = data.splits["test"], data.splits["train"]
     num_test, num_train = len(test.lengths), len(train.lengths)
 
     def milliseconds(size: int, count: int) -> np.ndarray:
@@ -65,12 +65,12 @@ def _measure(pipe: Connection, run: Path) -> None:
         batches = [
             test.at(torch.arange(start, start + size) % num_test) for start in range(0, size * (count + WARM_UP), size)
         ]
-        return np.array([1000 * _timed(partial(prepared.answer, model, batch)) for batch in batches][WARM_UP:])
+        return np.array([1000 * _timed(partial(task.outputs, network, batch)) for batch in batches][WARM_UP:])
 
     one, many = milliseconds(1, LATENCIES), milliseconds(BATCH, BATCHES)
     repeats, seconds = 0, 0.0
     while seconds < SECONDS:
-        seconds += _timed(lambda: prepared.answer(model, test))
+        seconds += _timed(lambda: task.outputs(network, test))
         repeats += 1
     memory = _peak_mib()
     short = config.model_copy(update={"training": config.training.model_copy(update={"max_epochs": 1})})
@@ -78,7 +78,7 @@ def _measure(pipe: Connection, run: Path) -> None:
     def train_steps(steps: int) -> int:
         """Train for so many steps, or an epoch; returns the tokens seen."""
         sample = train.at(torch.arange(min(num_train, steps * config.training.batch_size)))
-        prepared.fit_on(sample, None, short)
+        task.fit(short, data, splits={"train": sample})
         return int(sample.lengths.sum())
 
     train_steps(WARM_UP)
@@ -86,7 +86,7 @@ def _measure(pipe: Connection, run: Path) -> None:
     tokens = train_steps(STEPS)
     training_s = time.perf_counter() - started
     measured = {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "file_bytes": model_file(run).stat().st_size,
         "latency_ms": {"p50": float(np.quantile(one, 0.5)), "p99": float(np.quantile(one, 0.99))},
         "batch_ms": float(np.median(many)),

@@ -5,39 +5,52 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.config import Config
-from ostinato.data.dataset import examples_of
-from ostinato.data.named import generated_test
-from ostinato.estimators import encode
-from ostinato.evaluation.metrics import classification_metrics
-from ostinato.models import predict_logits
-from ostinato.runs import write_json
-from ostinato.scoring import write_predictions
-from ostinato.tasks import PreparedClassification
+from ostinato.data.examples import Record, Records
+from ostinato.data.named import NamedSet
+from ostinato.runs.folder import write_json
+from ostinato.tasks import TASKS
+from ostinato.tasks.base import TaskData
+from ostinato.tasks.model_file import load_model
 
 
-def predictions_file(run: Path, length: int | None) -> Path:
-    """Where a run keeps its answers to the test sequences of a length; None: its own test split."""
-    return run / ("predictions.parquet" if length is None else f"predictions-length-{length}.parquet")
+def generated_set(config: Config) -> NamedSet | None:
+    """The generated set that the config names, whose sequences can have any length; None for other data."""
+    named = TASKS[config.task].datasets.get(config.data.name or "")
+    return named if named is not None and named.is_generated else None
 
 
-def test_at_lengths(
-    run: Path, config: Config, lengths: Sequence[int], prepared: PreparedClassification
-) -> dict[str, dict[str, Any]]:
-    """Metrics at each length; the answers are kept in the run's folder.
+def generated_test(config: Config, length: int) -> list[Record]:
+    """A test split of a generated set, of another length; drawn by another seed than the training rows.
 
-    The sequences are drawn by the data's seed, the same for every model. Those that training met are left out, so that
-    short lengths do not test what was learnt by heart.
+    Raises:
+        ConfigError: the set has no sequences of that length, or too few.
     """
-    from ostinato.checkpoint import load_model, model_file
+    named = generated_set(config)
+    assert named is not None
+    asked = {"length": length, "train_size": 0, "validation_size": 0, "seed": config.data.seed + 1}
+    return list(named.load(config.data.model_copy(update=asked)).splits["train"])
 
-    model, _, encoder, _ = load_model(model_file(run))
-    met = set(prepared.data.train.sequences)
+
+def predictions_file(run: Path, task: str, length: int | None) -> Path:
+    """Where a run keeps its answers to the test sequences of a length; None: its own test split."""
+    file = run / TASKS[task].predictions_file
+    return file if length is None else file.with_stem(f"{file.stem}-length-{length}")
+
+
+def test_at_lengths(run: Path, config: Config, lengths: Sequence[int], data: TaskData) -> dict[str, dict[str, Any]]:
+    """Metrics at each length; the answers are written into the run's folder.
+
+    The sequences are drawn by the data's seed, the same for every model. Those that also occur in training are left
+    out, so that short lengths do not test what was learnt by heart.
+    """
+    model = load_model(run)
+    task, trained = model.task, set(data.rows["train"].sequences)
     found = {}
     for length in lengths:
-        examples = examples_of([record for record in generated_test(config.data, length) if record.sequence not in met])
-        split = encode(encoder, examples.sequences, examples.labels, examples.places)
-        probabilities = model.probabilities(predict_logits(model, split.sequences)).numpy()
-        write_predictions(predictions_file(run, length), examples, encoder, probabilities)
-        found[str(length)] = classification_metrics(split.targets.numpy(), probabilities, labels=encoder.labels)
+        rows = Records.of(record for record in generated_test(config, length) if record.sequence not in trained)
+        examples = task.encode(model, rows)
+        outputs = task.outputs(model.network, examples)
+        task.write_predictions(predictions_file(run, config.task, length), model, rows, outputs)
+        found[str(length)] = task.score(model, rows, examples, outputs).to_json()
     write_json(run / "lengths.json", found)
     return found

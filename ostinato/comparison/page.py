@@ -2,18 +2,22 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.comparison.compare import BASE
 from ostinato.comparison.plan import FRACTION, LENGTH, text_of
 from ostinato.comparison.table import baseline_name, comparison_headings, comparison_row, main_baseline, told_apart
-from ostinato.evaluation.statistics import METRICS
-from ostinato.report.comparison_figures import plot_curves, plot_front, plot_intervals
+from ostinato.evaluation.results import Metric
+from ostinato.evaluation.statistics import NO_DIFFERENCE
+from ostinato.comparison.figures import plot_curves, plot_front, plot_intervals
+from ostinato.errors import MissingExtraError
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, figure, heading, join, paragraph, render, table
 from ostinato.report.wording import counted
 from ostinato.storage import write_atomically
+from ostinato.tasks import TASKS
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -55,13 +59,24 @@ def write_comparison_page(results: Results, folder: Path) -> Path:
     return page
 
 
-def _is_worse(mean: float, other: float, metric: str) -> bool:
-    return mean < other if METRICS[metric][0] else mean > other
+def check_page_extra() -> None:
+    """Refuse to begin what ends in a page, where a package for it is missing.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    for package in ("jinja2", "matplotlib"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "explain", "The page of a comparison")
+
+
+def _is_worse(mean: float, other: float, metric: Metric) -> bool:
+    return mean < other if metric.higher_is_better else mean > other
 
 
 def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str) -> list[Row]:
     """The rows that no other beats in one of metric and cost without losing in the other."""
-    sign = 1 if METRICS[metric][0] else -1
+    sign = 1 if metric.higher_is_better else -1
 
     def beats(other: Row, row: Row) -> bool:
         quality, price = sign * (other["mean"] - row["mean"]), cost(row) - cost(other)
@@ -73,12 +88,12 @@ def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str)
 def _result(results: Results) -> "Markup":
     failed = [run for run in results["runs"] if run["status"] == "failed"]
     body = paragraph(told_apart(results))
-    body += bullets(pair["sentence"] for pair in results["pairs"] if pair["verdict"] != "not told apart")
+    body += bullets(pair["sentence"] for pair in results["pairs"] if pair["verdict"] != NO_DIFFERENCE)
     held = [(row, baseline) for row in results["summary"] if (baseline := main_baseline(row)) is not None]
-    below = [(row, baseline) for row, baseline in held if _is_worse(row["mean"], baseline, results["metric"])]
+    below = [(row, baseline) for row, baseline in held if _is_worse(row["mean"], baseline, metric_of(results))]
     if below:
         names = "; ".join(f"{row['name']} ({row['mean']:.3f}, that model {baseline:.3f})" for row, baseline in below)
-        simple = "each word's commonest tag" if results["task"] == "tagging" else "a linear model of bags of n-grams"
+        simple = TASKS[results["task"]].rival
         body += paragraph(f"Behind {simple} on the same rows, by the mean: {names}.")
     if failed:
         body += paragraph(f"{counted(len(failed), 'run')} failed; what is said rests on the others:")
@@ -159,7 +174,7 @@ def _fronts(results: Results, gallery: Gallery) -> list[Section]:
         return []
     pictures, lines = [], []
     for what, cost in COSTS.values():
-        front = pareto_front(rows, cost, results["metric"])
+        front = pareto_front(rows, cost, metric_of(results))
         pictures.append(
             gallery.show(plot_front(rows, cost, what, _metric(results), front), f"{_metric(results)} against {what}")
         )
@@ -172,7 +187,8 @@ def _pairs(results: Results) -> "Markup":
     pairs = results["pairs"]
     if not pairs:
         return paragraph(told_apart(results))
-    _, scale, unit = METRICS[results["metric"]]
+    metric = metric_of(results)
+    scale, unit = metric.scale, metric.unit
     rows = [
         (
             pair["first"],

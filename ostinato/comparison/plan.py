@@ -4,16 +4,17 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ostinato.config import Config, override, parse_toml, to_toml, toml_value
-from ostinato.data.named import generated_test, is_generated
+from ostinato.comparison.lengths import generated_set, generated_test
+from ostinato.config import Config, to_toml, toml_value
 from ostinato.errors import ConfigError, RunError, suggest
-from ostinato.evaluation.statistics import METRICS_OF
-from ostinato.runs import with_absolute_paths
+from ostinato.runs.folder import with_absolute_paths
 from ostinato.storage import FORMAT, check_format
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import override, parse_toml
 
 MATCHES = ("parameters", "none")
 LENGTH, FRACTION = "data.length", "data.train_fraction"
@@ -109,8 +110,13 @@ class Plan:
 
     def jobs(self, combinations: Sequence[Combination]) -> list[Job]:
         """Every run: seed by seed, so that a comparison that is stopped early has all combinations."""
-        folds = range(self.base.data.folds) if self.base.data.folds else [None]
+        folds = range(self.num_folds) if self.num_folds else [None]
         return [Job(combination, seed, fold) for seed in self.seeds for fold in folds for combination in combinations]
+
+    @property
+    def num_folds(self) -> int | None:
+        """How many folds the rows are cut into; None: one split."""
+        return getattr(self.base.data, "folds", None)
 
     def to_json(self) -> dict[str, Any]:
         values = {key: getattr(self, key) for key in ("vary", "seeds", "lengths", "match", "metric", "trials")}
@@ -147,14 +153,14 @@ def make_plan(
             values[key] = [toml_value(each) for each in _split(text)]
     numbers = _seeds(seeds, faults)
     lengths = [each for each in values.pop(LENGTH, []) if _is_length(base, each, faults)]
-    metric = metric or ("f1" if base.training.monitor == "f1" else "accuracy")
-    for name, table, kind in ((match, MATCHES, "match"), (metric, METRICS_OF[base.task], "metric")):
+    metric = metric or TASKS[base.task].main_metric(base)
+    for name, table, kind in ((match, MATCHES, "match"), (metric, list(TASKS[base.task].metrics), "metric")):
         if name not in table:
             faults.append(f"--{kind} {name}: unknown. {suggest(name, table)}Choose from: {', '.join(table)}.")
     if trials < 0:
         faults.append(f"--budget-trials {trials}: expected 0 (no search) or more.")
-    if base.task == "tagging" and folds is not None:
-        faults.append("--folds: is for classification. Leave it away: a tagger's splits are drawn or given.")
+    if folds is not None and not hasattr(base.data, "folds"):
+        faults.append(f"--folds: task {base.task} has no folds. Remove it: the splits are drawn once, or given.")
         folds = None
     if base.data.test_size == 0 and base.data.test_path is None:
         faults.append("data.test_size 0: models are compared on test rows. Set a test split.")
@@ -225,13 +231,13 @@ def is_repeated(config: Config) -> bool:
     return config.model.residual and config.model.num_layers == 1
 
 
-def with_hidden_size(combination: Combination, size: int) -> Combination:
-    model = combination.config.model.model_copy(update={"hidden_size": size})
-    return replace(combination, config=combination.config.model_copy(update={"model": model}))
+def with_size(config: Config, size: int) -> Config:
+    """The config with another hidden size."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"hidden_size": size})})
 
 
 def _key_faults(base: Config, key: str, text: str, seen: dict[str, list[Any]]) -> Iterator[str]:
-    keys = [f"{table}.{name}" for table in ("data", "model", "training") for name in base.model_dump()[table]]
+    keys = base.keys()
     if not text:
         yield f"--vary {key}: no values. Write for example: --vary model.cell=rnn,lstm"
     elif key not in keys:
@@ -268,7 +274,7 @@ def _seeds(text: str, faults: list[str]) -> list[int]:
 
 
 def _is_length(base: Config, value: Any, faults: list[str]) -> bool:
-    if not is_generated(base.data):
+    if generated_set(base) is None:
         faults.append(
             f"--vary {LENGTH}: {base.data.name or base.data.path} is not generated: its sequences have the lengths they have."
         )
@@ -276,7 +282,7 @@ def _is_length(base: Config, value: Any, faults: list[str]) -> bool:
         faults.append(f"--vary {LENGTH}: {value!r} is not a length. Write for example: --vary data.length=20,200,2000")
     else:
         try:
-            generated_test(base.data, value)
+            generated_test(base, value)
         except ConfigError as error:
             faults.append(f"--vary {LENGTH}: {error}")
         return True

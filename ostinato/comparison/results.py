@@ -12,21 +12,8 @@ import numpy as np
 from ostinato.comparison.lengths import predictions_file
 from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
 from ostinato.comparison.workers import Outcome
-from ostinato.evaluation.bootstrap import bootstrap_intervals
-from ostinato.evaluation.statistics import (
-    METRICS_OF,
-    Scored,
-    compare,
-    holm,
-    score_seeds,
-    score_sentences,
-    seed_interval,
-    sentence,
-    verdict,
-)
-from ostinato.evaluation.tagging import bootstrap_sentences, sentence_counts
-from ostinato.scoring import Predictions, read_predictions
-from ostinato.tasks.tagging import PREDICTIONS, read_tags
+from ostinato.evaluation.statistics import Scored, compare, holm, sentence, verdict
+from ostinato.tasks import TASKS
 
 
 class Answers(NamedTuple):
@@ -35,7 +22,7 @@ class Answers(NamedTuple):
     settings: dict[str, str]
     combination: Combination
     outcomes: list[Outcome]
-    places: list[str]
+    sources: list[str]
     scored: Scored
     interval: tuple[float, float]
 
@@ -58,7 +45,7 @@ def summarise(
 def to_csv(results: dict[str, Any]) -> str:
     """One line a run."""
     settings = list(dict.fromkeys(key for run in results["runs"] for key in run["settings"]))
-    figures = [*METRICS_OF[results["task"]], "seconds", "epochs", "parameters", "hidden_size"]
+    figures = [*TASKS[results["task"]].metrics, "seconds", "epochs", "parameters", "hidden_size"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*settings, "seed", "fold", "status", *figures, "reason"])
@@ -71,7 +58,9 @@ def to_csv(results: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path) -> Iterable[Answers]:
+def _answers(
+    plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path
+) -> Iterable[Answers]:
     """The combination's answers; at each length where lengths are varied. A seed counts when all its folds are there."""
     finished = [
         outcome
@@ -79,53 +68,29 @@ def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], 
         if outcome.job.combination.settings == combination.settings and outcome.figures is not None
     ]
     by_seed = {seed: [outcome for outcome in finished if outcome.job.seed == seed] for seed in plan.seeds}
-    whole = {seed: runs for seed, runs in by_seed.items() if len(runs) == (plan.base.data.folds or 1)}
+    whole = [runs for runs in by_seed.values() if len(runs) == (plan.num_folds or 1)]
     if not whole:
         return
-    if plan.base.task == "tagging":
-        yield _tagged(plan, combination, [runs[0] for runs in whole.values()], folder)
-        return
+    task = TASKS[plan.base.task]
     lengths: Sequence[int | None] = plan.lengths or [None]
     for length in lengths:
         read = [
-            _pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs])
-            for runs in whole.values()
+            [
+                task.read_predictions(predictions_file(folder / run.job.folder, task.name, length), _test(run))
+                for run in runs
+            ]
+            for runs in whole
         ]
-        scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), plan.metric)
-        low, high = (
-            seed_interval(scored.scores, plan.metric)
-            or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
-        )
+        scored, sources, interval = task.compared(read, plan.metric, _test(whole[0][0]))
         settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
-        yield Answers(
-            settings, combination, [run for runs in whole.values() for run in runs], read[0].places, scored, (low, high)
-        )
+        yield Answers(settings, combination, [run for runs in whole for run in runs], sources, scored, interval)
 
 
-def _tagged(plan: Plan, combination: Combination, runs: list[Outcome], folder: Path) -> Answers:
-    """A tagger's answers: entities or tokens, counted sentence by sentence."""
-    read = [read_tags(folder / run.job.folder / PREDICTIONS) for run in runs]
-    assert runs[0].figures is not None
-    scheme = runs[0].figures["test"].get("scheme") if plan.metric == "f1" else None
-    counts = np.stack([sentence_counts(each.tags, each.predicted, scheme) for each in read])
-    scored = score_sentences(counts, plan.metric)
-    interval = seed_interval(scored.scores, plan.metric) or bootstrap_sentences(counts[0])
-    return Answers(combination.settings, combination, runs, read[0].places, scored, interval)
-
-
-def _labels(outcome: Outcome) -> list[str]:
+def _test(outcome: Outcome) -> dict[str, Any]:
+    """The metrics of a finished run's test split."""
     assert outcome.figures is not None
-    return list(outcome.figures["test"]["per_class"])
-
-
-def _pooled(folds: Sequence[Predictions]) -> Predictions:
-    """The answers to all folds, in an order that does not depend on the folds'."""
-    places = [place for fold in folds for place in fold.places]
-    order = sorted(range(len(places)), key=places.__getitem__)
-    targets, probabilities = (
-        np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities")
-    )
-    return Predictions([places[row] for row in order], targets, probabilities)
+    test: dict[str, Any] = outcome.figures["test"]
+    return test
 
 
 def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
@@ -142,7 +107,7 @@ def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     }
     if figures is None:
         return row
-    names, training = METRICS_OF[plan.base.task], figures["training"]
+    names, training = list(TASKS[plan.base.task].metrics), figures["training"]
     row |= {"parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"]}
     row["test"] = {name: figures["test"][name] for name in names if name in figures["test"]}
     if plan.lengths:
@@ -161,7 +126,7 @@ def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[
         "settings": row.settings,
         "hidden_size": row.combination.config.model.hidden_size,
         "parameters": figures[0]["model"]["parameters"],
-        "n": row.scored.right.shape[1],
+        "n": row.scored.n,
         "seeds": len(row.scored.scores),
         "failed": len(failed),
         "mean": float(row.scored.scores.mean()),
@@ -177,14 +142,14 @@ def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[
 
 def _baselines(plan: Plan, figures: Sequence[dict[str, Any]]) -> dict[str, float]:
     """What each simple model scores on the same rows, the strongest kind first."""
-    names = ("linear", "majority") if plan.base.task == "classification" else ("commonest",)
+    names = TASKS[plan.base.task].baselines
     return {name: float(np.mean([each["baselines"][name][plan.metric] for each in figures])) for name in names}
 
 
 def _is_pair(first: Answers, second: Answers) -> bool:
     """Whether the two differ in one setting, and answered the same examples: at the same length."""
     differing = [key for key in first.settings if first.settings[key] != second.settings[key]]
-    return len(differing) == 1 and differing != [LENGTH] and first.places == second.places
+    return len(differing) == 1 and differing != [LENGTH] and first.sources == second.sources
 
 
 def _pairs(rows: Sequence[Answers]) -> list[dict[str, Any]]:

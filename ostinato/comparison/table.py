@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from ostinato.summary import print_table
+from ostinato.evaluation.results import Metric
+from ostinato.evaluation.statistics import NO_DIFFERENCE
+from ostinato.report.terminal import print_table
+from ostinato.tasks import TASKS
 
 MOST_SENTENCES = 15  # the rest is in the page and in comparison.json
 
@@ -33,7 +36,12 @@ def comparison_headings(results: dict[str, Any]) -> list[str]:
 
 def baseline_name(results: dict[str, Any]) -> str:
     """What the simple model is called that the others are held against."""
-    return "commonest tag" if results["task"] == "tagging" else "linear"
+    return next(iter(TASKS[results["task"]].baselines.values()))
+
+
+def metric_of(results: dict[str, Any]) -> Metric:
+    """What the models are compared by."""
+    return TASKS[results["task"]].metrics[results["metric"]]
 
 
 def main_baseline(row: dict[str, Any]) -> float | None:
@@ -71,7 +79,7 @@ def comparison_row(row: dict[str, Any]) -> list[str]:
 def told_apart(results: dict[str, Any]) -> str:
     """How many pairs differ, in a sentence."""
     pairs = results["pairs"]
-    apart = [pair for pair in pairs if pair["verdict"] != "not told apart"]
+    apart = [pair for pair in pairs if pair["verdict"] != NO_DIFFERENCE]
     counted = f"{len(pairs):,} pair{'' if len(pairs) == 1 else 's'}"
     if not pairs:
         return "There is no pair of combinations to compare: one setting must differ, on the same test rows."

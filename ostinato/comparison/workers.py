@@ -113,12 +113,13 @@ def _serve(pipe: Connection, threads: int) -> None:
     """Train what comes through the pipe, until it closes."""
     import torch
 
-    from ostinato.tasks import Prepared, prepare
+    from ostinato.tasks import TASKS
+    from ostinato.tasks.base import TaskData
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C goes to all: the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    prepared: Prepared | None = None
+    data: TaskData | None = None
     while True:
         try:
             config, folder, lengths = pipe.recv()
@@ -126,9 +127,9 @@ def _serve(pipe: Connection, threads: int) -> None:
             return
         figures, reason = None, None
         try:
-            if prepared is None or prepared.config != config.data:
-                prepared = prepare(config)
-            figures = train_one(config, folder, lengths, prepared)
+            if data is None or data.config != config.data:
+                data = TASKS[config.task].prepare(config.data)
+            figures = train_one(config, folder, lengths, data)
         except KeyboardInterrupt:
             return
         except (
@@ -149,12 +150,13 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train_one(config: Config, folder: Path, lengths: Sequence[int], prepared: Any) -> dict[str, Any]:
+def train_one(config: Config, folder: Path, lengths: Sequence[int], data: Any) -> dict[str, Any]:
     """Train a run, or go on with it, and test it at other lengths too. Returns its figures, `lengths` among them."""
     from ostinato.comparison.lengths import test_at_lengths
-    from ostinato.runs import create_run, resume_run
+    from ostinato.runs import resume_run
+    from ostinato.runs.folder import create_run
 
     if not (folder / "config.toml").exists():
         create_run(config, folder)
-    figures = resume_run(folder, prepared=prepared)
-    return {**figures, "lengths": test_at_lengths(folder, config, lengths, prepared)} if lengths else figures
+    figures = resume_run(folder, data=data)
+    return {**figures, "lengths": test_at_lengths(folder, config, lengths, data)} if lengths else figures

@@ -8,75 +8,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-HEADINGS = ("task", "model", "test accuracy", "95 % interval", "linear", "majority", "seconds", "run folder")
-HEADINGS_OF_TAGGERS = (
-    "task",
-    "model",
-    "test F1",
-    "test accuracy",
-    "95 % interval",
-    "commonest tag",
-    "seconds",
-    "run folder",
-)
 MOST_CLASSES = 12  # a larger confusion matrix fits no terminal; `--json` has it
 WIDTH_OF_A_PIPE = 100_000
-
-
-def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
-    """One line a run: the model beside what it must beat; taggers in a table of their own."""
-    taggers = [each for each in results if each[1]["task"] == "tagging"]
-    for headings, row, chosen in (
-        (HEADINGS, result_row, [each for each in results if each not in taggers]),
-        (HEADINGS_OF_TAGGERS, tagger_row, taggers),
-    ):
-        if chosen:
-            print_table(headings, [row(folder, figures) for folder, figures in chosen])
-
-
-def result_row(folder: Path, figures: dict[str, Any]) -> tuple[str, ...]:
-    model, seconds = (
-        f"{figures['model']['cell']}, {figures['model']['parameters']:,} weights",
-        f"{figures['training']['seconds']:.1f}",
-    )
-    if "test" not in figures:
-        return (figures["data"]["name"], model, "no test split", "", "", "", seconds, str(folder))
-    test, baselines = figures["test"], figures["baselines"]
-    low, high = test["intervals"]["accuracy"]
-    beaten = (f"{baselines['linear']['accuracy']:.3f}", f"{baselines['majority']['accuracy']:.3f}")
-    return (
-        figures["data"]["name"],
-        model,
-        f"{test['accuracy']:.3f}",
-        f"{low:.3f} – {high:.3f}",
-        *beaten,
-        seconds,
-        str(folder),
-    )
-
-
-def tagger_row(folder: Path, figures: dict[str, Any]) -> tuple[str, ...]:
-    """The interval is of F1 where the tags mark entities, else of accuracy, and so is the baseline's figure."""
-    model, seconds = (
-        f"{figures['model']['cell']}, {figures['model']['parameters']:,} weights",
-        f"{figures['training']['seconds']:.1f}",
-    )
-    if "test" not in figures:
-        return (figures["data"]["name"], model, "no test split", "", "", "", seconds, str(folder))
-    test, metric = figures["test"], "f1" if "f1" in figures["test"] else "accuracy"
-    low, high = test["intervals"][metric]
-    commonest = f"{figures['baselines']['commonest'][metric]:.3f}"
-    f1 = f"{test['f1']:.3f}" if metric == "f1" else ""
-    return (
-        figures["data"]["name"],
-        model,
-        f1,
-        f"{test['accuracy']:.3f}",
-        f"{low:.3f} – {high:.3f}",
-        commonest,
-        seconds,
-        str(folder),
-    )
 
 
 def print_metrics(figures: dict[str, Any]) -> None:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from ostinato.errors import ConfigError, DataError
+from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
 
     from ostinato.config import Config, DataConfig
     from ostinato.data.named import NamedSet
@@ -220,6 +218,10 @@ class Task(ABC):
             DataError: a target that training never saw; names the row.
         """
 
+    @abstractmethod
+    def shown_rows(self, rows: Any, count: int) -> Iterator[dict[str, Any]]:
+        """The first rows as JSON values, for `ostinato data show`."""
+
     # The network
 
     @abstractmethod
@@ -324,9 +326,7 @@ class Task(ABC):
     # Answers
 
     @abstractmethod
-    def answer(
-        self, model: Model, rows: Iterator[Any], *, form: str, strict: bool
-    ) -> Iterator[Answered]:
+    def answer(self, model: Model, rows: Iterator[Any], *, form: str, strict: bool) -> Iterator[Answered]:
         """The answer to each row, in order, some hundred at a time; a row that cannot be read is answered by its error.
 
         Raises:

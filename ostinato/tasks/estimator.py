@@ -136,7 +136,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         values: dict[str, Any] = {}
         for table in (config.data, config.training, config.model):
             values |= table.model_dump()
-        values |= {"seed": config.training.seed, "device": "auto", "tokenizer": getattr(model.encoder, "tokenizer", None)}
+        values |= {
+            "seed": config.training.seed,
+            "device": "auto",
+            "tokenizer": getattr(model.encoder, "tokenizer", None),
+        }
         made = cls(**{name: values[name] for name in cls._get_param_names() if name in values})
         made._take(model)
         return made
@@ -188,7 +192,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             return int(draw(MOST_SEED, dtype=np.int64))
         if isinstance(state, int | np.integer) and state >= 0:
             return int(state)
-        raise ConfigError(f"random_state {state!r} is not usable. Expected None, a whole number of 0 or more, or a generator.")
+        raise ConfigError(
+            f"random_state {state!r} is not usable. Expected None, a whole number of 0 or more, or a generator."
+        )
 
     def _train(self, config: Config, data: TaskData) -> Trained:
         self.task.check(config, data)

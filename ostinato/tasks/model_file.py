@@ -13,10 +13,10 @@ import torch
 from ostinato.config.reading import parse
 from ostinato.errors import RunError
 from ostinato.storage import FORMAT, load_tensors, save_tensors
+from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model
 from ostinato.tasks.config import CONFIGS
 from ostinato.tasks.upgrades import from_version_0_1
-from ostinato.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -69,9 +69,7 @@ TRAINING_0_1 = {
 }
 
 
-def from_version_0_1(
-    facts: dict[str, Any], tensors: "dict[str, Tensor]"
-) -> "tuple[dict[str, Any], dict[str, Tensor]]":
+def from_version_0_1(facts: dict[str, Any], tensors: "dict[str, Tensor]") -> "tuple[dict[str, Any], dict[str, Tensor]]":
     """0.1 kept the estimator's arguments in place of a config, and labels and tags in the encoder."""
     task = facts["task"]
     given = {RENAMED_0_1.get(name, name): value for name, value in facts["parameters"].items()}

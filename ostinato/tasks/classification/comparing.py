@@ -9,9 +9,7 @@ from ostinato.evaluation.statistics import Metric, Scored, score_seeds, seed_int
 from ostinato.tasks.classification.scoring import Predictions
 
 
-def compared(
-    seeds: Sequence[Sequence[Predictions]], metric: Metric
-) -> tuple[Scored, list[str], tuple[float, float]]:
+def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Scored, list[str], tuple[float, float]]:
     """Scores of each seed, the rows' sources, and a 95 % interval: over seeds, or with one seed over examples."""
     read = [_pooled(folds) for folds in seeds]
     scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), metric)

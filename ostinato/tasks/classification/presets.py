@@ -117,7 +117,9 @@ def imdb() -> ClassificationConfig:
         model=SequenceModel(
             cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5
         ),
-        training=ClassificationTraining(max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4),
+        training=ClassificationTraining(
+            max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4
+        ),
     )
 
 

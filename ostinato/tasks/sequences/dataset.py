@@ -71,7 +71,9 @@ def load_dataset(config: SequenceData, kind: TargetKind, named: Mapping[str, Nam
 
 
 def _refuse_unused_keys(config: SequenceData) -> None:
-    unused = [key for key in (FILE_KEYS if config.name is not None else ("length",)) if getattr(config, key) is not None]
+    unused = [
+        key for key in (FILE_KEYS if config.name is not None else ("length",)) if getattr(config, key) is not None
+    ]
     if unused:
         kind = f"the named set {config.name!r}" if config.name is not None else "a file"
         keys = ", ".join(f"data.{key}" for key in unused)
@@ -124,9 +126,7 @@ def _file_tokenizer(config: SequenceData, records: list[Record]) -> str:
     return TOKENIZER_OF_UNIT[unit_of(first)]
 
 
-def _assemble(
-    config: SequenceData, kind: TargetKind, loaded: Loaded
-) -> tuple[dict[str, Records], SequenceAudit]:
+def _assemble(config: SequenceData, kind: TargetKind, loaded: Loaded) -> tuple[dict[str, Records], SequenceAudit]:
     """Clean, draw, audit."""
     given, tokenizer = loaded.given, loaded.tokenizer
     drawn = [split for split, size in zip(SPLITS, loaded.sizes, strict=True) if split not in given and size != 0]
@@ -180,12 +180,8 @@ def _draw(
         drawn = [split for split in drawn if split != "test"]
     if not drawn and sizes[0] is None:
         return cleaned
-    validation, test_size = (
-        size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True)
-    )
-    indices = kind.split(
-        _targets(train), _groups(train, config), (sizes[0], validation, test_size), config.seed
-    )
+    validation, test_size = (size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True))
+    indices = kind.split(_targets(train), _groups(train, config), (sizes[0], validation, test_size), config.seed)
     parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
     return {
         split: parts[split] if split in ("train", *drawn) else cleaned[split]

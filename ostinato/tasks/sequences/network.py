@@ -23,9 +23,7 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
     position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
     conv_stem = None if config.conv_size is None else _build_stem(config, size, config.conv_size)
     stack = build_stack(config, size if conv_stem is None else conv_stem.output_size, kernel_size=config.kernel_size)
-    pooling = Pooling(
-        config.pooling, stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn"
-    )
+    pooling = Pooling(config.pooling, stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn")
     return kind(
         embed=embed,
         position=position,

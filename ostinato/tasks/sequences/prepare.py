@@ -51,9 +51,7 @@ def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:
     return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources))
 
 
-def encode_each(
-    encoder: SequenceEncoder, rows: Sequence[Record | DataError]
-) -> tuple[Ragged, list[DataError | None]]:
+def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) -> tuple[Ragged, list[DataError | None]]:
     """Encode the rows that can be encoded, and say why the others cannot; empty sequences are among the others."""
     usable = [row for row in rows if isinstance(row, Record) and len(row.sequence)]
     try:

@@ -1,7 +1,7 @@
 """What tasks with one target for each sequence do alike; each says what a target is and how its outputs are read."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.trace import Trace
     from ostinato.nn import SequenceNetwork
-    from ostinato.progress import Progress
-    from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -67,6 +65,11 @@ class SequenceTask(Task):
 
         refuse_empty(model.encoder.encode(rows.sequences, rows.sources), rows.sources)
 
+    def shown_rows(self, rows: "Records", count: int) -> Iterator[dict[str, Any]]:
+        for row in islice(rows, count):
+            sequence = row.sequence.tolist() if hasattr(row.sequence, "tolist") else row.sequence
+            yield {"label": row.target, "sequence": sequence}
+
     def encode(self, model: Model, rows: "Records") -> "Labelled":
         from ostinato.tasks.sequences.prepare import encode
 
@@ -94,7 +97,9 @@ class SequenceTask(Task):
 
     # Answers
 
-    def answer(self, model: Model, rows: "Iterator[Record | DataError]", *, form: str, strict: bool) -> Iterator[Answered]:
+    def answer(
+        self, model: Model, rows: "Iterator[Record | DataError]", *, form: str, strict: bool
+    ) -> Iterator[Answered]:
         while batch := list(islice(rows, ROWS_AT_A_TIME)):
             yield from self._answer_batch(model, batch, strict)
 
@@ -102,8 +107,8 @@ class SequenceTask(Task):
         """Rows that cannot be read keep their place among the answers."""
         import json
 
-        from ostinato.training import predict_outputs
         from ostinato.tasks.sequences.prepare import encode_each, rows_without_known_tokens
+        from ostinato.training import predict_outputs
 
         encoded, errors = encode_each(model.encoder, batch)
         outputs = predict_outputs(model.network, encoded)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ostinato.data.examples import Sentence
 from ostinato.data.ragged import Ragged
-from ostinato.tasks.tagging.sentences import Sentences
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError, RunError
+from ostinato.tasks.tagging.sentences import Sentences
 
 # The patterns of capitals and digits in a word; a pattern's number is its index here.
 WORD_SHAPES = ("lower", "capital first", "all capitals", "mixed", "digits", "digits and letters", "other")
@@ -138,7 +138,9 @@ class SentenceEncoder:
         """
         names = {*cls.__dataclass_fields__, "extra"}
         if fields.keys() != names:
-            raise RunError(f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again.")
+            raise RunError(
+                f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again."
+            )
         return cls(
             Vocabulary(tuple(fields["words"]), tuple(fields["extra"])),
             Vocabulary(tuple(fields["characters"])),

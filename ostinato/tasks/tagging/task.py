@@ -100,6 +100,10 @@ class Tagging(Task):
         refuse_unseen_features(model.encoder, rows.sentences)
         scheme_of(model.codec.scheme or "plain", rows.sentences)
 
+    def shown_rows(self, rows: "TaggedRows", count: int) -> Iterator[dict[str, Any]]:
+        for sentence in rows.sentences[:count]:
+            yield {"tokens": sentence.words, "tags": sentence.tags}
+
     def encode(self, model: Model, rows: "TaggedRows") -> "Tagged":
         from ostinato.tasks.tagging.examples import encode
 

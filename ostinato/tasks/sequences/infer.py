@@ -1,0 +1,179 @@
+"""A config for a file of sequences, from its first rows: the parts that do not depend on what a target is."""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.formats import find_format, format_of, read_rows
+from ostinato.data.splits import SPLITS
+from ostinato.errors import DataError
+
+Rows = list[dict[str, Any]]
+
+LABEL_NAMES = ("label", "labels", "class", "target", "y", "category", "sentiment")
+TEXT_NAMES = ("text", "sequence", "seq", "tokens", "events", "series")
+SPLIT_NAMES = ("split", "subset", "fold", "set")
+
+HEADER_LABELS = {  # in a FASTA header: a regular expression, and what its group is
+    rf"(?i)\b(?:{'|'.join(LABEL_NAMES)})[=:]([^\s|;]+)": "what follows its name in the header",
+    r"[\s=]([^\s=]+)$": "the end of the header, from the last blank or = on",
+    r"\|([^|\s]+)$": "what follows the last | of the header",
+}
+
+NUCLEOTIDES = set("ACGTUN")
+AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
+NUMBERS = set("0123456789+-.eE,;[] \t")
+MOSTLY = 0.9  # of a nucleotide sequence; the rest are codes for several bases, as R and Y
+PEEKED_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class Peek:
+    """A file's format, its columns and its first rows: FASTA has id, header and sequence, `.ts` series and label."""
+
+    path: Path
+    form: str
+    columns: list[str]
+    rows: Rows
+
+    @classmethod
+    def of(cls, path: Path, rows: int = PEEKED_ROWS) -> "Peek":
+        """Look at a file.
+
+        Raises:
+            DataError: the file is missing, empty, malformed or of an unknown format.
+            MissingExtraError: the file is FASTA and dnaio is not installed.
+        """
+        form = format_of(path)
+        first = [row.values for row in islice(read_rows(path, form), rows)]
+        return cls(path, form, list(dict.fromkeys(column for row in first for column in row)), first)
+
+    @property
+    def fixed_columns(self) -> tuple[str, str] | None:
+        """The sequence and label columns of formats that leave no choice."""
+        return find_format(self.form).columns
+
+    def values(self, column: str) -> list[Any]:
+        """What a column holds, without its empty cells."""
+        return [row[column] for row in self.rows if row.get(column) is not None and row[column] != ""]
+
+
+def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, Any]:
+    """The keys of `[data]` but for the label's: path, columns, tokenizer.
+
+    Args:
+        label: the label column, where there is one to choose.
+        reasons: gets a line for each decision.
+    """
+    keys: dict[str, Any] = {"path": str(peek.path)}
+    fixed = peek.fixed_columns
+    if fixed is None:
+        split = _split_column(peek, reasons)
+        others = [column for column in peek.columns if column not in (split, label)]
+        keys["text_column"] = _text_column(peek, others, reasons)
+        if split is not None:
+            keys["split_column"] = split
+    if "split_column" not in keys:
+        reasons.append(
+            "validation_size, test_size: no column says train, validation or test, so splits are drawn at random"
+        )
+    text_column = fixed[0] if fixed else keys["text_column"]
+    keys["tokenizer"] = _tokenizer(peek, peek.values(text_column), reasons)
+    return keys
+
+
+def label_candidates(peek: Peek) -> list[str]:
+    """The columns that could be the label's, the likeliest first: by name, then by few different values, then the last.
+
+    Raises:
+        DataError: the file has one column.
+    """
+    if len(peek.columns) < 2:
+        raise DataError(
+            f"{peek.path}: the only column is {peek.columns[0]!r}. Expected the sequence and its label; separate fields "
+            "with commas, or in .tsv with tabs."
+        )
+    split = _split_column(peek, [])
+    columns = [column for column in peek.columns if column != split]
+    named = [column for name in LABEL_NAMES for column in columns if column.lower() == name]
+    return named or columns
+
+
+def _split_column(peek: Peek, reasons: list[str]) -> str | None:
+    for column in peek.columns:
+        values = {str(value) for value in peek.values(column)}
+        named = column.lower() in SPLIT_NAMES
+        if values <= set(SPLITS) and "train" in values and (named or len(values) > 1):
+            reasons.append(f"split_column = {column!r}: its values are {some(values)}")
+            return column
+        if named and "train" in values:
+            reasons.append(
+                f"split_column: {column!r} is not used, as its values are {some(values)}; to use it, rename them to {', '.join(SPLITS)}"
+            )
+    return None
+
+
+def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
+    """A column by its name, else one of lists, else the one with the longest content on average."""
+    if not columns:
+        raise DataError(
+            f"{peek.path}: no column is left for the sequence. Expected two columns at least, the sequence and its label."
+        )
+    named = [column for name in TEXT_NAMES for column in columns if column.lower() == name]
+    lists = [column for column in columns if any(isinstance(value, list) for value in peek.values(column))]
+    sizes = {column: sum(len(str(value)) for value in peek.values(column)) / len(peek.rows) for column in columns}
+    chosen = (named or lists or sorted(columns, key=lambda column: -sizes[column]))[0]
+    why = (
+        "by its name"
+        if named
+        else "it holds lists"
+        if lists
+        else f"it has the longest content, {sizes[chosen]:.0f} characters on average"
+    )
+    reasons.append(f"text_column = {chosen!r}: {why}")
+    return chosen
+
+
+def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
+    """From the kind of the sequences and the characters they consist of."""
+    first = next((sequence for sequence in sequences if not hasattr(sequence, "__len__") or len(sequence)), "")
+    if isinstance(first, str):
+        characters = Counter("".join(str(text)[:1000] for text in sequences))
+        name, why = _text_tokenizer(peek.path, characters, peek.form == "fasta")
+    elif isinstance(first, list | np.ndarray):
+        name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
+    else:
+        raise DataError(
+            f"{peek.path}: {first!r} is not a sequence. Expected a column of texts, of lists of words, or of lists of numbers: convert it."
+        )
+    reasons.append(f"tokenizer = {name!r}: {why}")
+    return name
+
+
+def _text_tokenizer(path: Path, characters: Counter[str], is_fasta: bool) -> tuple[str, str]:
+    bases = sum(count for character, count in characters.items() if character.upper() in NUCLEOTIDES)
+    shown = " ".join(sorted(character for character in characters if not character.isspace())[:12]) + (
+        " …" if len(characters) > 12 else ""
+    )
+    if characters["."] and set(characters) <= NUMBERS:
+        raise DataError(
+            f"{path}: the sequences are numbers written as text, of the characters {shown}. "
+            "Expected a series as a list of numbers in one column of a JSONL or Parquet file, or as a row of a .ts file: convert it."
+        )
+    if bases >= MOSTLY * characters.total() > 0:
+        return "nucleotides", f"the characters are {shown}"
+    if is_fasta or set(characters) <= AMINO_ACIDS:
+        return "amino-acids", f"the characters are {shown}"
+    if characters[" "]:
+        return "words", "text with spaces"
+    return "characters", f"text without spaces, of the characters {shown}"
+
+
+def some(values: Any) -> str:
+    """The first few distinct values."""
+    distinct = sorted(set(values))
+    return ", ".join(distinct[:5]) + (", …" if len(distinct) > 5 else "")
