@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.operators import once
+from ostinato.nn.kernel.second_derivative import first_order_only
 
 OUT_OF_RANGE = 2  # the library's status for a tag outside 0 to C − 1
 
@@ -109,7 +109,9 @@ class _LogLikelihood(torch.autograd.Function):
                 ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()
             )
         )
-        found, *others = once([demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end])
+        found, *others = first_order_only(
+            [demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end]
+        )
         return found, None, None, *others
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ostinato.nn import kernel
-from ostinato.nn.kernel import binding, operators
+from ostinato.nn.kernel import binding, calls
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def variant(request, tmp_path_factory):
         patch.setenv("OSTINATO_KERNEL", request.param)
         patch.setattr(binding, "LIBRARY", copy)
         binding.library.cache_clear()
-        operators._floats_a_step.cache_clear()
+        calls.floats_per_step.cache_clear()
         if kernel.variant() != request.param:
             pytest.skip(f"this machine has no {request.param}")
         yield
     binding.library.cache_clear()
-    operators._floats_a_step.cache_clear()
+    calls.floats_per_step.cache_clear()
