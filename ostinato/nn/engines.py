@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
-from ostinato.nn.kernel import Spec, is_built, is_traced, recurrent, scan
+from ostinato.nn.kernel import Spec, is_traced, recurrent, scan, why_unavailable
 from ostinato.nn.layout import Layout, take
 from ostinato.nn.over_time import OverTime, State
 
@@ -117,8 +117,9 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None 
         return f"it has no kernel for {cell.name}"
     if cell is not None and cell.native == "scan" and is_traced(values, *weights):
         return f"its kernel for {cell.name} is not for tracers"
-    if not is_built():
-        return "it was not compiled (see: ostinato doctor)"
+    unavailable = why_unavailable()
+    if unavailable is not None:
+        return unavailable
     for tensor in (values, *weights):
         if tensor.dtype is not torch.float32:
             return f"it computes in float32, and this is {str(tensor.dtype).removeprefix('torch.')}"
