@@ -1,7 +1,7 @@
 """Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings, conditional random fields. Knows tensors only; needs torch alone."""
 
 from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
-from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.cells import CELLS, Cell, Weights, find_cell, register_cell
 from ostinato.nn.characters import CharacterFeatures
 from ostinato.nn.convolution import Convolution, ConvolutionStack, FrontEnd
 from ostinato.nn.crf import CRFConstraints, LinearChainCRF
@@ -48,6 +48,8 @@ __all__ = [
     "VariationalDropout",
     "Weights",
     "accelerate",
+    "find_cell",
+    "register_cell",
     "use_engine",
     "why_not_native",
 ]

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
 from ostinato.nn.kernel import Spec, is_traced, recurrent, scan, why_unavailable
 from ostinato.nn.layout import Layout, take
-from ostinato.nn.over_time import OverTime, State
+from ostinato.nn.over_time import OverTime, step_by_step
 
 # oneDNN keeps a megabyte or so for each new shape of the last 1,024; every batch here has a new one. Without this, 3,000
 # batches of random lengths grew by 950 MiB (PyTorch 2.13); with it by 50, at the same speed. Read at oneDNN's first use.
@@ -33,12 +32,12 @@ Engine = Callable[[Cell, Tensor, Layout, Sides], Tensor]
 
 def run_reference(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     """Step by step, the sequences of a bucket side by side; steps past a sequence's end are never read."""
-    return _each_direction(_loop(cell), cell, values, layout, sides)
+    return _each_direction(step_by_step(cell.step), cell, values, layout, sides)
 
 
 def run_torch(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     """The cell's own way over time, a bucket at a time; what it computes past a sequence's end is never read."""
-    return _each_direction(cell.over_time, cell, values, layout, sides)
+    return _each_direction(cell.run_over_time, cell, values, layout, sides)
 
 
 def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
@@ -134,17 +133,6 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None 
     if torch._C._get_tracing_state() is not None:
         return "torch.jit.trace would not see it"
     return None
-
-
-def _loop(cell: Cell) -> OverTime:
-    def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
-        outputs = []
-        for x_t in x:  # (T, B, D) -> T × (B, D)
-            state = cell.step(x_t, state, weights)
-            outputs.append(state[0])
-        return torch.stack(outputs)
-
-    return over_time
 
 
 def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:

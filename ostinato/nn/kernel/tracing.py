@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import CELLS
+from ostinato.nn.kernel.binding import CELLS as NATIVE
 from ostinato.nn.kernel.buffers import take_buffer
 from ostinato.nn.kernel.calls import Result, Spec, dense, floats_per_step, run_backward, run_forward, saved_floats
 from ostinato.nn.kernel.second_derivative import NoSecondDerivative
@@ -243,7 +244,7 @@ def _inputs(
         )
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
     size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
-    gates = look_up(CELLS, spec.cell, "cell").gates * spec.hidden_size
+    gates = look_up({name: CELLS[name].gates for name in NATIVE}, spec.cell, "cell") * spec.hidden_size
     yield "x", x, torch.float32, (rows if ids is None else x.shape[0], size)
     yield "ids", ids, torch.int64, (rows,)
     yield "lengths", lengths, torch.int64, (spec.batch_size,)

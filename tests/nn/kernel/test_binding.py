@@ -1,8 +1,8 @@
 """The library and its Python declaration must match, field by field; a library that does not is never called."""
 
+import _ctypes
 import ctypes
 
-import _ctypes
 import pytest
 import torch
 
