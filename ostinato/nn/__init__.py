@@ -1,10 +1,11 @@
 """Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings, conditional random fields. Knows tensors only; needs torch alone."""
 
 from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
-from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.cells import CELLS, Cell, Weights, find_cell, register_cell
 from ostinato.nn.characters import CharacterFeatures
-from ostinato.nn.convolution import Convolution, ConvolutionStack, FrontEnd
+from ostinato.nn.convolution import Convolution, ConvolutionStack, ConvStem
 from ostinato.nn.crf import CRFConstraints, LinearChainCRF
+from ostinato.nn.decay import decays
 from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
 from ostinato.nn.engines import ENGINES, use_engine, why_not_native
@@ -25,9 +26,9 @@ __all__ = [
     "CRFConstraints",
     "Cell",
     "CharacterFeatures",
+    "ConvStem",
     "Convolution",
     "ConvolutionStack",
-    "FrontEnd",
     "GRUCell",
     "LSTMCell",
     "LastPooling",
@@ -48,6 +49,9 @@ __all__ = [
     "VariationalDropout",
     "Weights",
     "accelerate",
+    "decays",
+    "find_cell",
+    "register_cell",
     "use_engine",
     "why_not_native",
 ]

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from ostinato.errors import OstinatoError
 from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from ostinato.nn.trial import Call, arguments
+from ostinato.nn.probe import Call, arguments
 
 DROP_INS: dict[type[nn.Module], type[nn.Module]] = {
     nn.RNN: RNN,

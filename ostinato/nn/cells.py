@@ -7,13 +7,17 @@ after the other, in the order that each cell's equation lists them.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ostinato.nn.over_time import Gates, OverTime, State, by_kernel, by_scan, by_steps
+from ostinato.errors import ConfigError, look_up
+from ostinato.nn.over_time import Gates, OverTime, State, by_kernel, by_scan, by_steps, step_by_step
+
+ENTRY_POINTS = "ostinato.cells"  # the group in which installed packages offer cells
 
 
 class Weights(NamedTuple):
@@ -50,26 +54,34 @@ class Cell:
 
     Args:
         name: its key in `CELLS`.
-        gates: blocks of H rows in the weights.
-        states: tensors in the state; the first is the output h.
-        step: `(x (B, D), state, weights) -> state`.
-        over_time: the same over the steps of a padded batch, as fast as torch's operations go.
-        weights: the parameters that `step` takes.
-        opening: a gate and the bias that it starts with, so that the state is kept at first.
-        activations: `(x (n, D), h (n, H), weights) -> {gate: (n, H)}`, h of the step before; its step's own gates, for any
-            number of steps at once. None where the cell has no gates.
-        native: how our kernel runs it: `recurrent`, `scan`, or not at all.
+        gates: G, blocks of H rows in the weights.
+        states: number of tensors in the state, each (B, H); the first is the output h.
+        step: `(x (B, D), state, weights) -> state`, one time step, from torch's differentiable operations.
+        over_time: `(x (T, B, D), state, weights) -> h (T, B, H)`, the same for all steps of a padded batch, as fast as
+            torch's operations allow; by default `step` in a loop.
+        weights: a NamedTuple class of the parameters that `step` takes. The field names set shapes and initial values:
+            `weight_ih` (G·H, D) Glorot; `weight_hh` (G·H, H) orthogonal; `gain_c` and `bias_c` (H,); any other name
+            (G·H,). One-dimensional parameters start at 1 when the name begins with `gain`, else at 0.
+        initial_bias: a gate's number and the initial value of its `bias_ih`, so that the cell starts by keeping its
+            state.
+        activations: `(x (n, D), h (n, H), weights) -> {gate: (n, H)}`, the gate values of n steps, from each step's x
+            and the h before it; None for a cell without gates.
+        native: how the C++ kernel runs it: `recurrent`, `scan`, or None for a cell that runs on torch alone.
     """
 
     name: str
     gates: int
     states: int
     step: Callable[[Tensor, State, Any], State]
-    over_time: OverTime
-    weights: type[Weights] | type[ScanWeights] | type[NormWeights] = Weights
-    opening: tuple[int, float] | None = None
+    over_time: OverTime | None = None
+    weights: type[tuple[Tensor, ...]] = Weights
+    initial_bias: tuple[int, float] | None = None
     activations: Callable[[Tensor, Tensor, Any], Gates] | None = None
-    native: str | None = "recurrent"
+    native: str | None = None
+
+    def run_over_time(self, x: Tensor, state: State, weights: Any) -> Tensor:
+        """Every step's h. x (T, B, D) -> (T, B, H)."""
+        return (self.over_time or step_by_step(self.step))(x, state, weights)
 
     def shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter of a direction."""
@@ -80,7 +92,13 @@ class Cell:
             "bias_c": (hidden_size,),
             "gain_c": (hidden_size,),
         }
-        return {name: known.get(name, (rows,)) for name in self.weights._fields}
+        return {name: known.get(name, (rows,)) for name in field_names(self.weights)}
+
+
+def field_names(weights: type[tuple[Tensor, ...]]) -> tuple[str, ...]:
+    """The names of a NamedTuple's fields."""
+    names: tuple[str, ...] = weights._fields  # type: ignore[attr-defined]
+    return names
 
 
 def rnn_tanh_step(x: Tensor, state: State, weights: Weights) -> State:
@@ -226,27 +244,28 @@ def lnlstm_step(x: Tensor, state: State, weights: NormWeights) -> State:
     return lnlstm_recur(lnlstm_inputs(x, weights), state, weights)
 
 
+_recurrent = partial(Cell, native="recurrent")
 _scan = partial(Cell, states=1, weights=ScanWeights, native="scan")
 
-CELLS = {
-    "rnn_tanh": Cell("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, over_time=by_kernel(torch.rnn_tanh)),
-    "rnn_relu": Cell("rnn_relu", gates=1, states=1, step=rnn_relu_step, over_time=by_kernel(torch.rnn_relu)),
-    "lstm": Cell(
+CELLS: dict[str, Cell] = {
+    "rnn_tanh": _recurrent("rnn_tanh", gates=1, states=1, step=rnn_tanh_step, over_time=by_kernel(torch.rnn_tanh)),
+    "rnn_relu": _recurrent("rnn_relu", gates=1, states=1, step=rnn_relu_step, over_time=by_kernel(torch.rnn_relu)),
+    "lstm": _recurrent(
         "lstm",
         gates=4,
         states=2,
         step=lstm_step,
         over_time=by_kernel(torch.lstm),
-        opening=(1, 1.0),
+        initial_bias=(1, 1.0),
         activations=lstm_gates,
     ),
-    "gru": Cell("gru", gates=3, states=1, step=gru_step, over_time=by_kernel(torch.gru), activations=gru_gates),
+    "gru": _recurrent("gru", gates=3, states=1, step=gru_step, over_time=by_kernel(torch.gru), activations=gru_gates),
     "mingru": _scan(
         "mingru",
         gates=2,
         step=mingru_step,
         over_time=by_scan(mingru_terms),
-        opening=(0, -1.0),
+        initial_bias=(0, -1.0),
         activations=mingru_gates,
     ),
     "minlstm": _scan(
@@ -254,7 +273,7 @@ CELLS = {
         gates=3,
         step=minlstm_step,
         over_time=by_scan(minlstm_terms),
-        opening=(0, 1.0),
+        initial_bias=(0, 1.0),
         activations=minlstm_gates,
     ),
     "lnlstm": Cell(
@@ -264,8 +283,67 @@ CELLS = {
         step=lnlstm_step,
         over_time=by_steps(lnlstm_inputs, lnlstm_recur),
         weights=NormWeights,
-        opening=(1, 1.0),
+        initial_bias=(1, 1.0),
         activations=lnlstm_gates,
-        native=None,
     ),
 }
+
+
+def find_cell(name: str) -> Cell:
+    """The cell of this name: built in, registered, or offered by an installed package's entry point.
+
+    A package offers a cell in its pyproject.toml, and the cell is imported when its name is first used:
+
+        [project.entry-points."ostinato.cells"]
+        mine = "my_package.cells:MINE"
+
+    Raises:
+        ConfigError: `name` is unknown; or the entry point does not refer to a `Cell` of that name.
+    """
+    if name in CELLS:
+        return CELLS[name]
+    offered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    choices: dict[str, EntryPoint | None] = {**dict.fromkeys(CELLS), **offered}
+    point = look_up(choices, name, "cell")
+    assert point is not None
+    cell = point.load()
+    if not isinstance(cell, Cell):
+        raise ConfigError(
+            f"Entry point {name!r} in {ENTRY_POINTS} is {cell!r}. Expected an ostinato.nn.Cell: correct {point.value} "
+            "or uninstall its package."
+        )
+    register_cell(name, cell)
+    return cell
+
+
+def register_cell(name: str, cell: Cell) -> None:
+    """Make a cell available by name: to `RecurrentLayer`, `RecurrentStack` and everything built on them.
+
+    A cell must provide `step` and say how many gates and states it has; see `Cell` for the rest. It runs on the
+    `reference` and `torch` engines: forwards, backwards, in both directions, in stacks. Registering the same cell again
+    changes nothing.
+
+    Example, a leaky RNN:
+
+        def leaky_step(x, state, weights):
+            (h,) = state
+            sums = x @ weights.weight_ih.T + weights.bias_ih + h @ weights.weight_hh.T + weights.bias_hh
+            return (0.9 * h + 0.1 * torch.tanh(sums),)
+
+        ostinato.nn.register_cell("leaky", ostinato.nn.Cell("leaky", gates=1, states=1, step=leaky_step))
+        stack = ostinato.nn.RecurrentStack(8, 16, cell="leaky", num_layers=2, bidirectional=True)
+
+    Raises:
+        ConfigError: another cell has this name; the cell's own name differs; or it claims a native kernel.
+    """
+    if cell.name != name:
+        raise ConfigError(
+            f"Cell {cell.name!r} cannot be registered as {name!r}. Expected one name: make them the same."
+        )
+    if name in CELLS and CELLS[name] != cell:
+        raise ConfigError(f"The name {name!r} belongs to another cell. Expected a new name: rename yours.")
+    if name not in CELLS and cell.native is not None:
+        raise ConfigError(
+            f"Cell {name!r} has native={cell.native!r}. Expected None: only built-in cells have a kernel."
+        )
+    CELLS[name] = cell

@@ -103,7 +103,7 @@ class ConvolutionStack(Stack):
         super().__init__(layers, hidden_size, residual=residual, layer_norm=layer_norm, dropout=dropout)
 
 
-class FrontEnd(nn.Module):
+class ConvStem(nn.Module):
     """A convolution, then the largest of each `pool` steps: what DanQ has before its recurrent layer.
 
     A sequence of T steps becomes one of T / `pool`, rounded up: the last step may stand for fewer, and no sequence

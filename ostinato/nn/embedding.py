@@ -49,25 +49,25 @@ class TokenEmbedding(nn.Embedding):
     Args:
         num_tokens: V.
         size: D.
-        num_beyond: tokens with the ids from V on, whose vectors are given and stay as they are.
+        num_extra: tokens with the ids from V on, whose vectors are given and stay as they are.
 
     Shapes:
         ids (N,) -> (N, D).
     """
 
-    beyond: Tensor
+    extra: Tensor
 
-    def __init__(self, num_tokens: int, size: int, *, num_beyond: int = 0) -> None:
+    def __init__(self, num_tokens: int, size: int, *, num_extra: int = 0) -> None:
         super().__init__(num_tokens, size)
-        self.register_buffer("beyond", torch.zeros(num_beyond, size) if num_beyond else None)
+        self.register_buffer("extra", torch.zeros(num_extra, size) if num_extra else None)
 
     def forward(self, ids: Tensor) -> Tensor:
-        if self.beyond is None:
+        if self.extra is None:
             return super().forward(ids)
-        is_beyond = ids >= self.num_embeddings
-        own = super().forward(ids.masked_fill(is_beyond, 0))
-        others = nn.functional.embedding((ids - self.num_embeddings).clamp(min=0), self.beyond)
-        return torch.where(is_beyond.unsqueeze(-1), others, own)
+        is_extra = ids >= self.num_embeddings
+        own = super().forward(ids.masked_fill(is_extra, 0))
+        others = nn.functional.embedding((ids - self.num_embeddings).clamp(min=0), self.extra)
+        return torch.where(is_extra.unsqueeze(-1), others, own)
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))

@@ -10,16 +10,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
-from ostinato.nn.kernel import Spec, is_built, is_traced, recurrent, scan
+from ostinato.nn.kernel import Spec, is_traced, recurrent, scan, why_unavailable
 from ostinato.nn.layout import Layout, take
-from ostinato.nn.over_time import OverTime, State
+from ostinato.nn.over_time import OverTime, step_by_step
 
 # oneDNN keeps a megabyte or so for each new shape of the last 1,024; every batch here has a new one. Without this, 3,000
 # batches of random lengths grew by 950 MiB (PyTorch 2.13); with it by 50, at the same speed. Read at oneDNN's first use.
@@ -33,12 +32,12 @@ Engine = Callable[[Cell, Tensor, Layout, Sides], Tensor]
 
 def run_reference(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     """Step by step, the sequences of a bucket side by side; steps past a sequence's end are never read."""
-    return _each_direction(_loop(cell), cell, values, layout, sides)
+    return _each_direction(step_by_step(cell.step), cell, values, layout, sides)
 
 
 def run_torch(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
     """The cell's own way over time, a bucket at a time; what it computes past a sequence's end is never read."""
-    return _each_direction(cell.over_time, cell, values, layout, sides)
+    return _each_direction(cell.run_over_time, cell, values, layout, sides)
 
 
 def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
@@ -117,8 +116,9 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None 
         return f"it has no kernel for {cell.name}"
     if cell is not None and cell.native == "scan" and is_traced(values, *weights):
         return f"its kernel for {cell.name} is not for tracers"
-    if not is_built():
-        return "it was not compiled (see: ostinato doctor)"
+    unavailable = why_unavailable()
+    if unavailable is not None:
+        return unavailable
     for tensor in (values, *weights):
         if tensor.dtype is not torch.float32:
             return f"it computes in float32, and this is {str(tensor.dtype).removeprefix('torch.')}"
@@ -133,17 +133,6 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None 
     if torch._C._get_tracing_state() is not None:
         return "torch.jit.trace would not see it"
     return None
-
-
-def _loop(cell: Cell) -> OverTime:
-    def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
-        outputs = []
-        for x_t in x:  # (T, B, D) -> T × (B, D)
-            state = cell.step(x_t, state, weights)
-            outputs.append(state[0])
-        return torch.stack(outputs)
-
-    return over_time
 
 
 def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:

@@ -8,7 +8,7 @@ import torch.backends.cudnn.rnn
 from torch import Tensor, nn
 
 from ostinato.errors import look_up
-from ostinato.nn.cells import CELLS, Weights
+from ostinato.nn.cells import field_names, find_cell
 from ostinato.nn.engines import ENGINES, choose_engine, run_native_stack
 from ostinato.nn.layout import Layout
 
@@ -22,7 +22,7 @@ class RecurrentLayer(nn.Module):
     Args:
         input_size: D.
         hidden_size: H, a direction.
-        cell: one of `CELLS`.
+        cell: one of `CELLS`, or a cell of yours (see `register_cell`).
         bidirectional: also read each sequence from its own end.
         engine: `auto`, `reference`, `torch` or `native`; `auto` chooses at each call.
 
@@ -37,7 +37,7 @@ class RecurrentLayer(nn.Module):
         self, input_size: int, hidden_size: int, *, cell: str, bidirectional: bool = False, engine: str = "auto"
     ) -> None:
         super().__init__()
-        self.cell = look_up(CELLS, cell, "cell")
+        self.cell = find_cell(cell)
         self.input_size, self.hidden_size, self.bidirectional = input_size, hidden_size, bidirectional
         self.engine = engine
         if engine != "auto":
@@ -56,30 +56,30 @@ class RecurrentLayer(nn.Module):
 
         Source: Glorot & Bengio (2010); Saxe et al. (2014); Jozefowicz et al. (2015), section 2.2, for the forget bias of 1.
         """
-        H = self.hidden_size
+        H, names = self.hidden_size, field_names(self.cell.weights)
         with torch.no_grad():
             for weights in self.directions():
-                for name, weight in weights._asdict().items():
+                for name, weight in zip(names, weights, strict=True):
                     if weight.dim() == 1:
                         weight.fill_(1.0 if name.startswith("gain") else 0.0)
                         continue
                     for gate in weight.split(H):
                         nn.init.xavier_uniform_(gate) if name == "weight_ih" else nn.init.orthogonal_(gate)
-                if self.cell.opening is not None:  # b_ih and b_hh add up: it stands in one of them only
-                    gate, bias = self.cell.opening
+                if self.cell.initial_bias is not None:  # b_ih and b_hh add up: it stands in one of them only
+                    gate, bias = self.cell.initial_bias
                     weights.bias_ih[gate * H : (gate + 1) * H].fill_(bias)
 
     def directions(self) -> list[Any]:
         """The weights of the forward direction, then of the reverse one, as the cell's `weights`."""
         return [
-            self.cell.weights(*(getattr(self, name + suffix) for name in self.cell.weights._fields))
+            self.cell.weights(*(getattr(self, name + suffix) for name in field_names(self.cell.weights)))
             for suffix in self._suffixes()
         ]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for weights in self.directions():  # cuDNN wants each call's weights in one block of memory
-            if self.cell.weights is Weights and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
+            if self.cell.native == "recurrent" and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
                 mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.cell.name.upper())  # type: ignore[no-untyped-call]
                 with torch.no_grad():
                     torch._cudnn_rnn_flatten_weight(

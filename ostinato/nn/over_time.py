@@ -36,6 +36,19 @@ def by_kernel(kernel: Callable[..., tuple[Tensor, ...]]) -> OverTime:
     return over_time
 
 
+def step_by_step(step: Callable[[Tensor, State, Any], State]) -> OverTime:
+    """One step after the other: slow, for any cell."""
+
+    def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
+        outputs = []
+        for x_t in x:  # (T, B, D) -> T × (B, D)
+            state = step(x_t, state, weights)
+            outputs.append(state[0])
+        return torch.stack(outputs)
+
+    return over_time
+
+
 def by_steps(inputs: Callable[[Tensor, Any], Tensor], recur: Callable[[Tensor, State, Any], State]) -> OverTime:
     """What the inputs add for all steps at once, then step by step."""
 

@@ -1,12 +1,15 @@
 """Each cell against torch.nn's own and against a step worked out by hand."""
 
 import math
+from typing import NamedTuple
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ostinato.nn import CELLS, Weights
+from ostinato.errors import ConfigError
+from ostinato.nn import CELLS, Cell, Layout, RecurrentStack, Weights, find_cell, register_cell, use_engine
 from ostinato.nn.cells import NormWeights, ScanWeights, positive
 
 PEERS = {
@@ -151,3 +154,134 @@ def test_lnlstm_equals_its_equations_by_torchs_layer_norm():
     expected_c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     expected_h = torch.sigmoid(o) * torch.tanh(norm(expected_c, weights.gain_c, weights.bias_c))
     torch.testing.assert_close(CELLS["lnlstm"].step(x, (h, c), weights), (expected_h, expected_c))
+
+
+# ---- cells of the user ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cells():
+    """Cells registered in a test are gone after it."""
+    before = dict(CELLS)
+    yield
+    CELLS.clear()
+    CELLS.update(before)
+
+
+class GainWeights(NamedTuple):
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor
+    gain: Tensor
+
+
+def gain_step(x, state, weights):
+    """Two states: c' = f·c + (1 − f)·tanh(n) and h' = gain·c', with one gain for each row of the weights."""
+    h, c = state
+    f, n = (F.linear(x, weights.weight_ih, weights.bias_ih) + F.linear(h, weights.weight_hh)).chunk(2, dim=-1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(-f) * torch.tanh(n)
+    return weights.gain[: c.shape[-1]] * c, c
+
+
+MINE = Cell("mine", gates=2, states=2, step=gain_step, weights=GainWeights, initial_bias=(0, 1.0))
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference", "torch"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_registered_cell_runs_in_a_stack_as_in_a_loop_forward_and_backward(engine, bidirectional, cells):
+    register_cell("mine", MINE)
+    stack = RecurrentStack(3, 4, cell="mine", num_layers=2, bidirectional=bidirectional).double()
+    lengths = [4, 0, 1, 6]
+    x = torch.randn(sum(lengths), 3, dtype=torch.float64, requires_grad=True)
+
+    def direction(weights, steps):
+        state, outputs = (steps.new_zeros(1, 4), steps.new_zeros(1, 4)), []
+        for step in steps.split(1):
+            state = gain_step(step, state, weights)
+            outputs.append(state[0])
+        return torch.cat(outputs)
+
+    expected = []
+    for h in x.split(lengths):
+        for layer in stack.layers if len(h) else ():
+            sides = [direction(layer.directions()[0], h)]
+            if bidirectional:
+                sides.append(direction(layer.directions()[1], h.flip(0)).flip(0))
+            h = torch.cat(sides, dim=1)
+        expected.append(h if len(h) else x.new_zeros(0, stack.output_size))
+    expected = torch.cat(expected)
+    with use_engine(engine):
+        outputs = stack(x, Layout(torch.tensor(lengths)))
+    torch.testing.assert_close(outputs, expected)
+    leaves = [x, *stack.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad(outputs.sin().sum(), leaves), torch.autograd.grad(expected.sin().sum(), leaves)
+    )
+
+
+def test_a_registered_cell_starts_with_its_initial_bias_and_gains_of_one(cells):
+    register_cell("mine", MINE)
+    (weights,) = RecurrentStack(3, 4, cell="mine").layers[0].directions()
+    assert isinstance(weights, GainWeights)
+    assert weights.bias_ih.tolist() == [1.0] * 4 + [0.0] * 4 and weights.gain.tolist() == [1.0] * 8
+    torch.testing.assert_close(weights.weight_hh[4:] @ weights.weight_hh[4:].T, torch.eye(4), atol=1e-5, rtol=0)
+
+
+def test_a_registered_cell_does_not_claim_the_kernel(cells):
+    register_cell("mine", MINE)
+    stack = RecurrentStack(3, 4, cell="mine", engine="native")
+    with pytest.raises(ConfigError, match="mine"):
+        stack(torch.randn(2, 3), Layout(torch.tensor([2])))
+
+
+def test_a_name_belongs_to_one_cell(cells):
+    register_cell("mine", MINE)
+    register_cell("mine", MINE)  # the same again
+    assert find_cell("mine") is MINE
+    for name in ("mine", "lstm"):
+        with pytest.raises(ConfigError, match=name):
+            register_cell(name, Cell(name, gates=1, states=1, step=gain_step))
+    assert find_cell("lstm").native == "recurrent"
+
+
+def test_a_cell_that_does_not_fit_its_registration_is_refused(cells):
+    with pytest.raises(ConfigError, match="'mine'.*'yours'"):
+        register_cell("yours", MINE)
+    with pytest.raises(ConfigError, match="'fast'.*'recurrent'"):
+        register_cell("fast", Cell("fast", gates=1, states=1, step=gain_step, native="recurrent"))
+    assert not {"yours", "fast"} & set(CELLS)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, cells):
+    """An installed package that offers two cells, one of them not a cell."""
+    info = tmp_path / "their_cells-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-cells\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ostinato.cells]\ntheirs = their_cells:THEIRS\nbroken = their_cells:step\n")
+    (tmp_path / "their_cells.py").write_text(
+        "import torch\n"
+        "from ostinato.nn import Cell\n"
+        "def step(x, state, weights):\n"
+        "    return (torch.tanh(x @ weights.weight_ih.T + state[0]),)\n"
+        "THEIRS = Cell('theirs', gates=1, states=1, step=step)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_an_installed_package_s_cell_is_found_by_name(package):
+    assert "theirs" not in CELLS
+    stack = RecurrentStack(2, 3, cell="theirs")
+    assert find_cell("theirs") is CELLS["theirs"] is stack.layers[0].cell
+
+
+def test_an_entry_point_that_is_not_a_cell_is_refused(package):
+    with pytest.raises(ConfigError, match="'broken'.*their_cells:step"):
+        find_cell("broken")
+
+
+def test_an_unknown_cell_is_refused_with_the_nearest_name_offered(package):
+    with pytest.raises(ConfigError, match="'their'.*'theirs'"):
+        find_cell("their")
+    with pytest.raises(ConfigError, match="'mingur'.*'mingru'"):
+        find_cell("mingur")

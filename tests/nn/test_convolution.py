@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
-from ostinato.nn import Convolution, ConvolutionStack, FrontEnd, Layout, convolution, use_engine
+from ostinato.nn import Convolution, ConvolutionStack, ConvStem, Layout, convolution, use_engine
 
 LENGTHS = [7, 0, 1, 30, 2, 12]
 
@@ -120,7 +120,7 @@ def test_inference_equals_training_up_to_rounding():
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 @pytest.mark.parametrize("gradient", [True, False])
 def test_batches_without_a_step_pass(lengths, gradient):
-    front = FrontEnd(3, 4, kernel_size=5, centred=False, pool=2)
+    front = ConvStem(3, 4, kernel_size=5, centred=False, pool=2)
     with torch.set_grad_enabled(gradient):
         h, steps = front(torch.empty(0, 3), Layout(torch.tensor(lengths, dtype=torch.int64)))
     assert h.shape == (0, 4) and steps.lengths.tolist() == lengths
@@ -165,7 +165,7 @@ def test_an_even_window_has_no_middle():
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 100])
 def test_front_end_keeps_the_largest_of_each_pool_steps(pool):
-    front = FrontEnd(3, 4, kernel_size=3, centred=True, pool=pool)
+    front = ConvStem(3, 4, kernel_size=3, centred=True, pool=pool)
     layout = Layout(torch.tensor(LENGTHS))
     values = torch.randn(sum(LENGTHS), 3, requires_grad=True)
     pooled, steps = front(values, layout)
@@ -185,10 +185,10 @@ def test_front_end_keeps_the_largest_of_each_pool_steps(pool):
 
 
 def test_weights_of_pooled_steps_are_shared_evenly():
-    front, layout = FrontEnd(3, 4, kernel_size=3, centred=True, pool=2), Layout(torch.tensor([5, 0, 2]))
+    front, layout = ConvStem(3, 4, kernel_size=3, centred=True, pool=2), Layout(torch.tensor([5, 0, 2]))
     weights = torch.tensor([0.5, 0.25, 0.25, 1.0])  # of steps of 2, 2 and 1 tokens, and of 2
     assert front.spread(weights, layout).tolist() == [0.25, 0.25, 0.125, 0.125, 0.25, 0.5, 0.5]
-    unpooled = FrontEnd(3, 4, kernel_size=3, centred=True)
+    unpooled = ConvStem(3, 4, kernel_size=3, centred=True)
     assert torch.equal(unpooled.spread(torch.arange(7.0), layout), torch.arange(7.0))
 
 
@@ -197,7 +197,7 @@ def test_weights_of_pooled_steps_are_shared_evenly():
 def test_gpu_equals_cpu_forward_and_backward(centred):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    front = FrontEnd(5, 6, kernel_size=5, centred=centred, pool=2)
+    front = ConvStem(5, 6, kernel_size=5, centred=centred, pool=2)
     values, device = torch.randn(sum(LENGTHS), 5), torch.device("cuda")
     expected, _ = front(values, Layout(torch.tensor(LENGTHS)))
     on_gpu = values.to(device).requires_grad_()

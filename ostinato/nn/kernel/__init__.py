@@ -5,21 +5,34 @@ Source: DeepCPU (Zhang et al. 2018) for weights that stay in a core's cache, cuD
 in a pipeline, libxsmm (Georganas et al. 2020) for blocked cells; here for ragged batches and without a barrier a step.
 """
 
-from ostinato.nn.kernel import tracing  # noqa: F401 - registers the operators, which a saved program names
 from ostinato.nn.kernel.attention import attend
-from ostinato.nn.kernel.binding import library
-from ostinato.nn.kernel.operators import Spec, is_traced, linear, recurrent
+from ostinato.nn.kernel.binding import library, why_unavailable
+from ostinato.nn.kernel.calls import Spec, linear
+from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan
+from ostinato.nn.kernel.tracing import is_traced
 
-__all__ = ["Spec", "attend", "is_built", "is_traced", "linear", "pool", "recurrent", "scan", "variant"]
+__all__ = [
+    "Spec",
+    "attend",
+    "is_built",
+    "is_traced",
+    "linear",
+    "pool",
+    "recurrent",
+    "scan",
+    "variant",
+    "why_unavailable",
+]
 
 
 def is_built() -> bool:
-    """Whether the library was compiled when Ostinato was installed, and loads."""
+    """Whether the library was compiled when Ostinato was installed, and can be used."""
     return library() is not None
 
 
-is_built._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+# what torch.compiler.assume_constant_result does, without its slow import
+why_unavailable._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def variant() -> str:

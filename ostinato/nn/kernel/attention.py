@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Attention, AttentionGradients
-from ostinato.nn.kernel.operators import once
+from ostinato.nn.kernel.second_derivative import first_order_only
 
 
 def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class _Attend(torch.autograd.Function):
         binding.check(
             library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads())
         )
-        found, *others = once([dh, dproject, dbias, dscore], [gradient, given, *weights])
+        found, *others = first_order_only([dh, dproject, dbias, dscore], [gradient, given, *weights])
         return found, None, *others
 
 

@@ -1,9 +1,15 @@
-"""The compiled library, reached by ctypes: loading it, and its two structures."""
+"""The compiled library, called through ctypes: its structures, and loading it.
+
+ctypes reads and writes structures by position. So the library describes its own, and a library that does not match the
+classes here (one left over from another version) is refused instead of computing garbage.
+"""
 
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 # OSTINATO_LIBRARY names another build: `make sanitize`
@@ -75,32 +81,100 @@ class ScanGradients(ctypes.Structure):
     _fields_ = [(name, _pointer) for name in ("y", "x", "weights")]
 
 
-@cache
+class Crf(ctypes.Structure):
+    """`OstinatoCrf` of interface.h."""
+
+    _fields_ = [
+        *((name, _long) for name in ("batch_size", "num_steps", "num_tags")),
+        *((name, _pointer) for name in ("lengths", "emissions", "start", "transitions", "end", "tags", "saved")),
+    ]
+
+
+class CrfGradients(ctypes.Structure):
+    """`OstinatoCrfGradients` of interface.h."""
+
+    _fields_ = [(name, _pointer) for name in ("log_likelihood", "emissions", "start", "transitions", "end")]
+
+
+STRUCTURES: tuple[type[ctypes.Structure], ...] = (
+    Stack,
+    Gradients,
+    Attention,
+    AttentionGradients,
+    Scan,
+    ScanGradients,
+    Crf,
+    CrfGradients,
+)
+
+
 def library() -> ctypes.CDLL | None:
-    """The library, or None where it was not built or cannot be loaded."""
-    try:
-        loaded = ctypes.CDLL(str(LIBRARY))
-    except OSError:
-        return None
-    loaded.ostinato_saved_floats.restype = _long
-    loaded.ostinato_variant.restype = loaded.ostinato_pool.restype = ctypes.c_char_p
-    loaded.ostinato_linear.argtypes = [_pointer] * 4 + [_long] * 3 + [_int]
-    return loaded
+    """The library, or None where it cannot be used; `why_unavailable` says why."""
+    return _load()[0]
+
+
+def why_unavailable() -> str | None:
+    """Why the library cannot be used; None when it can."""
+    return _load()[1]
 
 
 def built_library() -> ctypes.CDLL:
     """The library.
 
     Raises:
-        RuntimeError: it was not built.
+        RuntimeError: it cannot be used.
     """
-    loaded = library()
+    loaded, reason = _load()
     if loaded is None:
-        raise RuntimeError("The native engine was not built; see: ostinato doctor")
+        raise RuntimeError(f"The native engine cannot run: {reason}.")
     return loaded
 
 
-library()  # at once: it watches for forks from the moment it is loaded
+@cache
+def _load() -> tuple[ctypes.CDLL | None, str | None]:
+    """The library and None, or None and why it cannot be used."""
+    if not LIBRARY.exists():
+        return None, "it was not compiled (see: ostinato doctor)"
+    try:
+        loaded = ctypes.CDLL(str(LIBRARY))
+    except OSError as error:
+        return None, f"{LIBRARY.name} cannot be loaded: {error}"
+    mismatch = _mismatch(loaded)
+    if mismatch is not None:
+        return None, f"{LIBRARY.name} belongs to another version of Ostinato ({mismatch}): install Ostinato again"
+    loaded.ostinato_saved_floats.restype = _long
+    loaded.ostinato_variant.restype = loaded.ostinato_pool.restype = ctypes.c_char_p
+    loaded.ostinato_linear.argtypes = [_pointer] * 4 + [_long] * 3 + [_int]
+    return loaded, None
+
+
+def _mismatch(loaded: ctypes.CDLL) -> str | None:
+    """The first difference between the interface that the library describes and the one above; None without any."""
+    try:
+        describe = loaded.ostinato_interface
+    except AttributeError:
+        return "it does not describe its interface"
+    describe.restype = ctypes.c_char_p
+    for expected, found in zip_longest(_interface(), describe().decode().splitlines(), fillvalue="nothing"):
+        if expected != found:
+            return f"expected {expected}, found {found}"
+    return None
+
+
+def _interface() -> Iterator[str]:
+    """Every structure with its size, every field with its offset and size, every enumerator: as `ostinato_interface`."""
+    for structure in STRUCTURES:
+        name = f"Ostinato{structure.__name__}"
+        yield f"{name}: {ctypes.sizeof(structure)} bytes"
+        for field, *_ in structure._fields_:
+            member = getattr(structure, field)
+            yield f"{name}.{field}: {member.size} bytes at {member.offset}"
+    for kind, names in (("cell", CELLS), ("order", ORDERS), ("scan", SCANS)):
+        for number, name in enumerate(names):
+            yield f"{kind} {name}: {number}"
+
+
+library()  # load it at once: from then on it notices forks
 
 
 def check(status: int) -> None:

@@ -7,26 +7,10 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.operators import once
+from ostinato.nn.kernel.binding import Crf, CrfGradients
+from ostinato.nn.kernel.second_derivative import first_order_only
 
 OUT_OF_RANGE = 2  # the library's status for a tag outside 0 to C − 1
-
-_long, _pointer = ctypes.c_int64, ctypes.c_void_p
-
-
-class Crf(ctypes.Structure):
-    """`OstinatoCrf` of interface.h."""
-
-    _fields_ = [
-        *((name, _long) for name in ("batch_size", "num_steps", "num_tags")),
-        *((name, _pointer) for name in ("lengths", "emissions", "start", "transitions", "end", "tags", "kept")),
-    ]
-
-
-class CrfGradients(ctypes.Structure):
-    """`OstinatoCrfGradients` of interface.h."""
-
-    _fields_ = [(name, _pointer) for name in ("log_likelihood", "emissions", "start", "transitions", "end")]
 
 
 def log_likelihood(
@@ -61,7 +45,7 @@ def marginals(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Te
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
     binding.check(
         binding.built_library().ostinato_crf_marginals(
-            ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads()
+            ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), torch.get_num_threads()
         )
     )
     return out
@@ -74,7 +58,7 @@ def decode(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Tenso
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
     binding.check(
         binding.built_library().ostinato_crf_decode(
-            ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads()
+            ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), torch.get_num_threads()
         )
     )
     return out
@@ -109,7 +93,9 @@ class _LogLikelihood(torch.autograd.Function):
                 ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()
             )
         )
-        found, *others = once([demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end])
+        found, *others = first_order_only(
+            [demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end]
+        )
         return found, None, None, *others
 
 
@@ -133,7 +119,9 @@ def _forward(
     )
     out = emissions.new_empty(len(lengths))
     crf = _crf(emissions, tags, lengths, start, transitions, end, kept)
-    status = binding.built_library().ostinato_crf(ctypes.byref(crf), _pointer(out.data_ptr()), torch.get_num_threads())
+    status = binding.built_library().ostinato_crf(
+        ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), torch.get_num_threads()
+    )
     if status == OUT_OF_RANGE:
         raise IndexError(
             f"a tag is not one of the {emissions.shape[1]} tags: they are {int(tags.min())} to {int(tags.max())}"

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import SCANS, Scan, ScanGradients
-from ostinato.nn.kernel.operators import Kept, once, take_saved
+from ostinato.nn.kernel.buffers import Buffer, take_buffer
+from ostinato.nn.kernel.second_derivative import first_order_only
 
 
 def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -63,16 +64,16 @@ class _Scan(torch.autograd.Function):
                 ctypes.byref(call), ctypes.byref(gradients), torch.get_num_threads()
             )
         )
-        dx, *dweights = once([dx, *dweights], [dy, x, *weights])
+        dx, *dweights = first_order_only([dx, *dweights], [dy, x, *weights])
         return None, dx, None, *dweights
 
 
-def _room(x: Tensor, weights: Sequence[Tensor]) -> Kept:
+def _room(x: Tensor, weights: Sequence[Tensor]) -> Buffer:
     """For the sums of all gates, each gate's units rounded up to whole vectors."""
     gates = sum(
         -(-len(bias) // 16) * 16 + 48 for bias in weights[1::2]
     )  # up to 3 gates, each rounded up by less than 16
-    return take_saved(len(x) * gates)
+    return take_buffer(len(x) * gates)
 
 
 def _forward(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], sums: Tensor | None) -> Tensor:

@@ -14,17 +14,10 @@ from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import CELLS
-from ostinato.nn.kernel.operators import (
-    Result,
-    Spec,
-    _dense,
-    _floats_a_step,
-    _NotTwice,
-    run_backward,
-    run_forward,
-    saved_floats,
-    take_saved,
-)
+from ostinato.nn.kernel.binding import CELLS as NATIVE
+from ostinato.nn.kernel.buffers import take_buffer
+from ostinato.nn.kernel.calls import Result, Spec, dense, floats_per_step, run_backward, run_forward, saved_floats
+from ostinato.nn.kernel.second_derivative import NoSecondDerivative
 
 
 def recurrent(
@@ -36,7 +29,7 @@ def recurrent(
     c0: Tensor | None,
     weights: Sequence[Tensor],
 ) -> Result:
-    """As `operators.recurrent`, as one operator in whatever is being recorded."""
+    """As `kernel.recurrent`, as one operator in whatever is being recorded."""
     # an exported program keeps nothing for a backward that few ask of it; one that is trained after all runs each forward twice
     training = (
         not _is_exporting()
@@ -44,25 +37,37 @@ def recurrent(
         and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
     )
     num_layers, hidden_size = index(spec.num_layers), index(spec.hidden_size)  # constants of the graph, not symbols
-    kept = floats_a_step(spec.cell, num_layers, 2 if spec.bidirectional else 1, hidden_size) if training else 0
+    kept = (
+        constant_floats_per_step(spec.cell, num_layers, 2 if spec.bidirectional else 1, hidden_size) if training else 0
+    )
     y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, kept)
     return y, h_n, c_n if spec.cell == "lstm" else None
+
+
+def is_traced(*tensors: Tensor | None) -> bool:
+    """Whether something other than eager mode is looking: a compiler, an exporter, a mode that sees every operation.
+
+    So is a tensor of a subclass: it may have no memory of its own.
+    """
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+        return True
+    return any(tensor is not None and type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors)
 
 
 def _is_exporting() -> bool:
     return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()  # PyTorch 2.6 does not say
 
 
-def floats_a_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
+def constant_floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
     """What a forward keeps for its backward.
 
     It stands in the graph as a number: compiled code is cached on disk, and may be run where the library's tiles are wider
     than they were where it was compiled.
     """
-    return _floats_a_step(cell, num_layers, directions, hidden_size)
+    return floats_per_step(cell, num_layers, directions, hidden_size)
 
 
-floats_a_step._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+constant_floats_per_step._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
 
 
 # ---- forward: y, h_n, c_n (empty where the cell has none), and `kept` floats a step for a backward -------------------
@@ -79,7 +84,7 @@ def _forward(
 ) -> tuple[Tensor, ...]:
     *fields, kept = arguments
     spec = Spec(*fields)
-    ids, lengths = _dense(ids), _dense(lengths)
+    ids, lengths = dense(ids), dense(lengths)
     _check(_inputs(spec, x, ids, lengths, h0, c0, weights))
     saved = _lend(_whole_tiles(x, ids) * kept)
     suffices = kept > 0 and saved.numel() >= saved_floats(spec, x, ids, lengths)
@@ -96,7 +101,7 @@ def _lend(floats: int) -> Tensor:
     """A buffer from the store, to which it returns with the last tensor on its memory."""
     if not floats:
         return torch.empty(0)
-    buffer = take_saved(floats)
+    buffer = take_buffer(floats)
     memory = (ctypes.c_float * floats).from_address(buffer.tensor.data_ptr())
     memory.buffer = buffer  # type: ignore[attr-defined]
     return torch.frombuffer(memory, dtype=torch.float32)
@@ -139,10 +144,10 @@ def _backward(
 ) -> list[Tensor]:
     *fields, wanted = arguments
     spec = Spec(*fields)
-    ids, lengths = _dense(ids), _dense(lengths)
+    ids, lengths = dense(ids), dense(lengths)
     _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_outputs(spec, x, ids, y, dy, dh_n, dc_n)))
     floats = saved_floats(spec, x, ids, lengths)
-    buffer = take_saved(
+    buffer = take_buffer(
         floats
     )  # for a copy, because the library overwrites it and an operator leaves its inputs as they are
     if saved.numel() >= floats:
@@ -239,7 +244,7 @@ def _inputs(
         )
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
     size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
-    gates = look_up(CELLS, spec.cell, "cell").gates * spec.hidden_size
+    gates = look_up({name: CELLS[name].gates for name in NATIVE}, spec.cell, "cell") * spec.hidden_size
     yield "x", x, torch.float32, (rows if ids is None else x.shape[0], size)
     yield "ids", ids, torch.int64, (rows,)
     yield "lengths", lengths, torch.int64, (spec.batch_size,)
@@ -288,4 +293,4 @@ _operators.impl("recurrent_backward", _backward, "CPU")  # type: ignore[no-untyp
 torch.library.register_fake("ostinato::recurrent", _forward_sizes, lib=_operators)
 torch.library.register_fake("ostinato::recurrent_backward", _backward_sizes, lib=_operators)
 torch.library.register_autograd("ostinato::recurrent", _differentiate, setup_context=_keep, lib=_operators)
-torch.library.register_autograd("ostinato::recurrent_backward", _NotTwice.backward, lib=_operators)
+torch.library.register_autograd("ostinato::recurrent_backward", NoSecondDerivative.backward, lib=_operators)

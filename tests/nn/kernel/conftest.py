@@ -1,12 +1,13 @@
 """Fixtures of the kernel's tests."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from ostinato.nn import kernel
-from ostinato.nn.kernel import binding, operators
+from ostinato.nn.kernel import binding, calls
 
 
 @pytest.fixture
@@ -20,14 +21,14 @@ def threads():
 @pytest.fixture(scope="module", params=["avx512", "avx2", "portable"])
 def variant(request, tmp_path_factory):
     """Once with each variant: a copy of the library, which chooses its variant when it is first called."""
-    copy = shutil.copy(binding.LIBRARY, tmp_path_factory.mktemp(request.param))
+    copy = Path(shutil.copy(binding.LIBRARY, tmp_path_factory.mktemp(request.param)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OSTINATO_KERNEL", request.param)
         patch.setattr(binding, "LIBRARY", copy)
-        binding.library.cache_clear()
-        operators._floats_a_step.cache_clear()
+        binding._load.cache_clear()
+        calls.floats_per_step.cache_clear()
         if kernel.variant() != request.param:
             pytest.skip(f"this machine has no {request.param}")
         yield
-    binding.library.cache_clear()
-    operators._floats_a_step.cache_clear()
+    binding._load.cache_clear()
+    calls.floats_per_step.cache_clear()

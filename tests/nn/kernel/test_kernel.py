@@ -1,6 +1,5 @@
 """The kernel in each of its instruction sets: against torch.nn in float64, and all that must not matter."""
 
-import ctypes
 import math
 import os
 from dataclasses import replace
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.nn import kernel
-from ostinato.nn.kernel import binding
 
 if not kernel.is_built():
     pytest.skip("the kernel was not compiled", allow_module_level=True)
@@ -426,8 +424,3 @@ def test_linear_agrees_with_float64_and_its_rows_are_independent(rows, size, out
     threads(3)
     assert_same_bits([kernel.linear(x, weight, b)], [y])
     assert_same_bits([kernel.linear(x[rows // 2 :], weight, b)], [y[rows // 2 :]])
-
-
-def test_structures_are_as_large_as_the_fields_of_interface_h():
-    assert ctypes.sizeof(binding.Stack) == 6 * 4 + 6 * 8 + 10 * 8
-    assert ctypes.sizeof(binding.Gradients) == 7 * 8

@@ -101,7 +101,7 @@ def make_call(case):
     weights = [weight.requires_grad_() for weight in make_weights(spec.cell, 3, *spec[1:5])]
     ids, lengths = (None if part is None else torch.tensor(part) for part in (ids, lengths))
     kept = (
-        tracing.floats_a_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
+        tracing.constant_floats_per_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
         if training
         else 0
     )

@@ -241,10 +241,10 @@ struct CrfForwardJob {
 void crf_forward(const OstinatoCrf &crf, float *log_likelihood, int threads) {
   Arena arena;
   const CrfPlan plan(crf, arena, threads, true);
-  float *kept = crf.kept ? crf.kept : arena.take<float>(3 * plan.B * plan.padded);
+  float *kept = crf.saved ? crf.saved : arena.take<float>(3 * plan.B * plan.padded);
   CrfKept parts(kept, plan.N, plan.padded);
-  if (!crf.kept) parts.sums = kept + 2 * plan.B * plan.padded;
-  const CrfForwardJob job{plan, parts, crf.kept != nullptr, arena.take<float>(plan.B * plan.padded), log_likelihood};
+  if (!crf.saved) parts.sums = kept + 2 * plan.B * plan.padded;
+  const CrfForwardJob job{plan, parts, crf.saved != nullptr, arena.take<float>(plan.B * plan.padded), log_likelihood};
   Stage stage = stage_of(job, plan.B);
   run_stages(&stage, 1, plan.threads);
 }
@@ -411,7 +411,7 @@ struct CrfObservedJob {
 void crf_backward(const OstinatoCrf &crf, const OstinatoCrfGradients &gradients, int threads) {
   Arena arena;
   const CrfPlan plan(crf, arena, threads, true);
-  const CrfKept kept(crf.kept, plan.N, plan.padded);
+  const CrfKept kept(crf.saved, plan.N, plan.padded);
   int64_t num_far = 0, *place = arena.take<int64_t>(plan.N), *far_steps = arena.take<int64_t>(plan.N);
   for (int64_t b = 0; b < plan.B; b++) {
     for (int64_t n = plan.offsets[b] + 1; n < plan.offsets[b] + crf.lengths[b]; n++) {

@@ -1,8 +1,10 @@
 // The C interface: checks what would lead out of bounds, picks the variant, turns exceptions into a status.
 #include "interface.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "schedule.h"
 #include "variant.h"
@@ -52,6 +54,59 @@ int check(const OstinatoCrf &crf) {
     if (crf.tags[n] < 0 || crf.tags[n] >= crf.num_tags) return OSTINATO_ID_OUT_OF_RANGE;
   }
   return OSTINATO_OK;
+}
+
+#define STRUCTURE(name) #name ": " + std::to_string(sizeof(name)) + " bytes\n"
+#define FIELD(structure, name) \
+  #structure "." #name ": " + std::to_string(sizeof(structure::name)) + " bytes at " + std::to_string(offsetof(structure, name)) + "\n"
+#define ENUMERATOR(kind, name, value) kind " " name ": " + std::to_string(int(value)) + "\n"
+
+std::string describe_interface() {
+  const std::string lines[] = {
+    STRUCTURE(OstinatoStack),
+    FIELD(OstinatoStack, cell), FIELD(OstinatoStack, num_layers), FIELD(OstinatoStack, num_directions),
+    FIELD(OstinatoStack, order), FIELD(OstinatoStack, threads), FIELD(OstinatoStack, training),
+    FIELD(OstinatoStack, batch_size), FIELD(OstinatoStack, num_steps), FIELD(OstinatoStack, padded_length),
+    FIELD(OstinatoStack, input_size), FIELD(OstinatoStack, hidden_size), FIELD(OstinatoStack, table_rows),
+    FIELD(OstinatoStack, lengths), FIELD(OstinatoStack, ids), FIELD(OstinatoStack, x), FIELD(OstinatoStack, weights),
+    FIELD(OstinatoStack, h0), FIELD(OstinatoStack, c0), FIELD(OstinatoStack, y), FIELD(OstinatoStack, hn),
+    FIELD(OstinatoStack, cn), FIELD(OstinatoStack, saved),
+    STRUCTURE(OstinatoGradients),
+    FIELD(OstinatoGradients, y), FIELD(OstinatoGradients, hn), FIELD(OstinatoGradients, cn),
+    FIELD(OstinatoGradients, x), FIELD(OstinatoGradients, weights), FIELD(OstinatoGradients, h0),
+    FIELD(OstinatoGradients, c0),
+    STRUCTURE(OstinatoAttention),
+    FIELD(OstinatoAttention, batch_size), FIELD(OstinatoAttention, num_steps), FIELD(OstinatoAttention, hidden_size),
+    FIELD(OstinatoAttention, lengths), FIELD(OstinatoAttention, h), FIELD(OstinatoAttention, project),
+    FIELD(OstinatoAttention, bias), FIELD(OstinatoAttention, score), FIELD(OstinatoAttention, out),
+    FIELD(OstinatoAttention, a), FIELD(OstinatoAttention, u),
+    STRUCTURE(OstinatoAttentionGradients),
+    FIELD(OstinatoAttentionGradients, out), FIELD(OstinatoAttentionGradients, h),
+    FIELD(OstinatoAttentionGradients, project), FIELD(OstinatoAttentionGradients, bias),
+    FIELD(OstinatoAttentionGradients, score),
+    STRUCTURE(OstinatoScan),
+    FIELD(OstinatoScan, cell), FIELD(OstinatoScan, num_directions), FIELD(OstinatoScan, batch_size),
+    FIELD(OstinatoScan, num_steps), FIELD(OstinatoScan, input_size), FIELD(OstinatoScan, hidden_size),
+    FIELD(OstinatoScan, lengths), FIELD(OstinatoScan, x), FIELD(OstinatoScan, weights), FIELD(OstinatoScan, y),
+    FIELD(OstinatoScan, sums),
+    STRUCTURE(OstinatoScanGradients),
+    FIELD(OstinatoScanGradients, y), FIELD(OstinatoScanGradients, x), FIELD(OstinatoScanGradients, weights),
+    STRUCTURE(OstinatoCrf),
+    FIELD(OstinatoCrf, batch_size), FIELD(OstinatoCrf, num_steps), FIELD(OstinatoCrf, num_tags),
+    FIELD(OstinatoCrf, lengths), FIELD(OstinatoCrf, emissions), FIELD(OstinatoCrf, start),
+    FIELD(OstinatoCrf, transitions), FIELD(OstinatoCrf, end), FIELD(OstinatoCrf, tags), FIELD(OstinatoCrf, saved),
+    STRUCTURE(OstinatoCrfGradients),
+    FIELD(OstinatoCrfGradients, log_likelihood), FIELD(OstinatoCrfGradients, emissions),
+    FIELD(OstinatoCrfGradients, start), FIELD(OstinatoCrfGradients, transitions), FIELD(OstinatoCrfGradients, end),
+    ENUMERATOR("cell", "rnn_tanh", OSTINATO_RNN_TANH), ENUMERATOR("cell", "rnn_relu", OSTINATO_RNN_RELU),
+    ENUMERATOR("cell", "lstm", OSTINATO_LSTM), ENUMERATOR("cell", "gru", OSTINATO_GRU),
+    ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
+    ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
+    ENUMERATOR("scan", "mingru", OSTINATO_MIN_GRU), ENUMERATOR("scan", "minlstm", OSTINATO_MIN_LSTM),
+  };
+  std::string text;
+  for (const std::string &line : lines) text += line;
+  return text;
 }
 
 template <class F> int guarded(F f) {
@@ -124,6 +179,11 @@ int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads) 
 int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads) {
   if (int status = check(*crf)) return status;
   return guarded([&] { variant().crf_decode(*crf, out, threads); });
+}
+
+const char *ostinato_interface(void) {
+  static const std::string text = describe_interface();
+  return text.c_str();
 }
 
 const char *ostinato_variant(void) { return variant().name; }

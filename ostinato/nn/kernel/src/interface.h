@@ -104,10 +104,10 @@ struct OstinatoCrf {
   const float *emissions;                   // (N, C), the steps of each sequence end to end
   const float *start, *transitions, *end;   // (C,), (C, C) from row to column, (C,)
   const int64_t *tags;                      // * (N,), for the log-likelihood and its backward
-  float *kept;                              // * kept for a backward: N · (2 · C rounded up to a multiple of 16 + 1) floats
+  float *saved;                             // * for a backward: N · (2 · C rounded up to a multiple of 16 + 1) floats
 };
 
-// Overwrites kept: it serves one backward.
+// Overwrites `saved`: it serves one backward.
 struct OstinatoCrfGradients {
   const float *log_likelihood;              // (B,)
   float *emissions;                         // (N, C)
@@ -118,6 +118,12 @@ OSTINATO_API int ostinato_crf(const OstinatoCrf *crf, float *log_likelihood, int
 OSTINATO_API int ostinato_crf_backward(const OstinatoCrf *crf, const OstinatoCrfGradients *gradients, int32_t threads);
 OSTINATO_API int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads);   // (N, C)
 OSTINATO_API int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads);    // (N,) the best tags; of equals the lowest
+
+// This interface, so that a caller can tell whether it was written for it; a line for each structure, field and enumerator:
+//   OstinatoStack: 152 bytes
+//   OstinatoStack.cell: 4 bytes at 0
+//   cell lstm: 2
+OSTINATO_API const char *ostinato_interface(void);
 
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
 OSTINATO_API const char *ostinato_variant(void);

@@ -1,0 +1,199 @@
+"""One call of the library for a stack of recurrent layers: tensors in, tensors out, no autograd."""
+
+import ctypes
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ostinato.nn.kernel import binding
+from ostinato.nn.kernel.binding import CELLS, ORDERS, Gradients, Stack
+
+Result = tuple[Tensor, Tensor, Tensor | None]
+
+
+class Spec(NamedTuple):
+    """What a call is, apart from its tensors.
+
+    Args:
+        cell: `rnn_tanh`, `rnn_relu`, `lstm` or `gru`.
+        hidden_size: H.
+        num_layers: L.
+        bidirectional: two directions a layer.
+        bias: whether each direction has `bias_ih` and `bias_hh` after its two weights.
+        order: `ragged` (rows are the steps, sequence after sequence), `batch_first` (rows b·T + t of a padded block)
+            or `time_first` (rows t·B + b).
+        batch_size: B.
+        padded_length: T of a padded block; 0 for `ragged`.
+    """
+
+    cell: str
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    bias: bool
+    order: str
+    batch_size: int
+    padded_length: int
+
+
+@lru_cache(maxsize=256)
+def floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
+    """Of 16 steps, for which the library's roundings vanish."""
+    stack = Stack(
+        cell=CELLS.index(cell), num_layers=num_layers, num_directions=directions, num_steps=16, hidden_size=hidden_size
+    )
+    return int(binding.built_library().ostinato_saved_floats(ctypes.byref(stack))) // 16
+
+
+def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None) -> int:
+    """Size of what a training forward keeps; for a padded block an upper bound that does not look at the lengths."""
+    rows = (x if ids is None else ids).shape[0]
+    return (
+        (rows + 15)
+        // 16
+        * 16
+        * floats_per_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
+    )
+
+
+def run_forward(
+    spec: Spec,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    saved: Tensor | None,
+) -> Result:
+    """Run the kernel forward; fills `saved` for a backward when given."""
+    directions = 2 if spec.bidirectional else 1
+    rows = (x if ids is None else ids).shape[0]
+    x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
+    weights = [weight.contiguous() for weight in weights]
+    width = directions * spec.hidden_size
+    y = x.new_zeros(rows, width) if lengths is not None and spec.padded_length else x.new_empty(rows, width)
+    h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
+    c_n = torch.empty_like(h_n) if spec.cell == "lstm" else None
+    stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, h_n, c_n, saved)
+    binding.check(binding.built_library().ostinato_forward(ctypes.byref(stack)))
+    return y, h_n, c_n
+
+
+def run_backward(
+    spec: Spec,
+    y: Tensor,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    saved: Tensor,
+    dy: Tensor | None,
+    dh_n: Tensor | None,
+    dc_n: Tensor | None,
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """Run the kernel backward, overwriting `saved`. Returns the gradients of x, h0, c0 and the weights, None where not `wanted`."""
+    x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
+    weights = [weight.contiguous() for weight in weights]
+    dy, dh_n, dc_n = dense(dy), dense(dh_n), dense(dc_n)
+    stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, None, None, saved)
+    dx = None
+    if wanted[0]:
+        has_gaps = (lengths is not None and spec.padded_length > 0) or (
+            ids is not None and not len(ids)
+        )  # rows that the kernel leaves alone
+        dx = torch.zeros_like(x) if has_gaps else torch.empty_like(x)
+    dh0 = torch.empty_like(h0) if h0 is not None and wanted[1] else None
+    dc0 = torch.empty_like(c0) if c0 is not None and wanted[2] else None
+    dweights = [torch.empty_like(weight) if want else None for weight, want in zip(weights, wanted[3:], strict=True)]
+    pointers = _weight_pointers(spec, dweights)
+    gradients = Gradients(
+        address(dy), address(dh_n), address(dc_n), address(dx), ctypes.addressof(pointers), address(dh0), address(dc0)
+    )
+    binding.check(binding.built_library().ostinato_backward(ctypes.byref(stack), ctypes.byref(gradients)))
+    return [dx, dh0, dc0, *dweights]
+
+
+def _stack(
+    spec: Spec,
+    x: Tensor,
+    ids: Tensor | None,
+    lengths: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    y: Tensor,
+    h_n: Tensor | None,
+    c_n: Tensor | None,
+    saved: Tensor | None,
+) -> tuple[Stack, Any]:
+    """The library's view of a call, and the array that has to stay alive with it."""
+    steps = (x if ids is None else ids).shape[0]
+    if spec.padded_length and lengths is not None:
+        steps = int(lengths.sum())
+    pointers = _weight_pointers(spec, weights)
+    stack = Stack(
+        CELLS.index(spec.cell),
+        spec.num_layers,
+        2 if spec.bidirectional else 1,
+        ORDERS.index(spec.order),
+        torch.get_num_threads(),
+        saved is not None,
+        spec.batch_size,
+        steps,
+        spec.padded_length,
+        x.shape[1],
+        spec.hidden_size,
+        x.shape[0],
+        address(lengths),
+        address(ids),
+        x.data_ptr(),
+        ctypes.addressof(pointers),
+        address(h0),
+        address(c0),
+        y.data_ptr(),
+        address(h_n),
+        address(c_n),
+        address(saved),
+    )
+    return stack, pointers
+
+
+def _weight_pointers(spec: Spec, tensors: Sequence[Tensor | None]) -> Any:
+    addresses = [address(tensor) for tensor in tensors]
+    if not spec.bias:
+        addresses = [address for k in range(0, len(addresses), 2) for address in (*addresses[k : k + 2], None, None)]
+    return (ctypes.c_void_p * len(addresses))(*addresses)
+
+
+def address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def dense(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous().resolve_neg()
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Map rows as x · weightᵀ + bias, without gradient; the bits of a row do not depend on the other rows, as they do with a BLAS. (N, D) -> (N, H)."""
+    x, weight, bias = x.contiguous(), weight.contiguous(), dense(bias)
+    out = x.new_empty(x.shape[0], weight.shape[0])
+    library = binding.built_library()
+    binding.check(
+        library.ostinato_linear(
+            x.data_ptr(),
+            weight.data_ptr(),
+            address(bias),
+            out.data_ptr(),
+            *x.shape,
+            weight.shape[0],
+            torch.get_num_threads(),
+        )
+    )
+    return out
