@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import DataConfig
-from ostinato.data.columns import read_columns, read_conllu
+from ostinato.data.columns import conll_rows
 from ostinato.data.corpora import brown, conll2003
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
+from ostinato.data.formats import endings, read_rows
 from ostinato.data.schemes import entities, faults, guess_scheme
 from ostinato.data.splits import SPLITS
-from ostinato.data.tag_jsonl import read_tag_jsonl
+from ostinato.data.tag_rows import to_sentence
 from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]
@@ -173,26 +174,31 @@ def load_tagged(config: DataConfig) -> TaggedDataset:
 
 
 def read_sentences(path: Path, config: DataConfig, *, labelled: bool = True) -> Iterator[Sentence]:
-    """A file's sentences, with their tags where it is `labelled`.
+    """Stream a file's sentences, with their tags if `labelled`.
+
+    Files of an unknown ending are read as CoNLL, and so are `.csv` and `.tsv` files unless `config.format` says
+    otherwise: a table has no lists of tokens.
 
     Raises:
-        DataError: see the readers in `columns`.
+        ConfigError: the format is unknown.
+        DataError: see `read_rows` and `to_sentence`.
     """
-    kind = config.format or TAGGED_ENDINGS.get(ending_of(path), "conll")
-    features = config.feature_columns or ()
-    if kind == "conllu":
-        return read_conllu(path, tag_column=config.tag_column or "upos", feature_columns=features, labelled=labelled)
-    if kind == "jsonl":
-        word_column, tag_column = config.word_column or "tokens", config.tag_column or "tags"
-        return read_tag_jsonl(
-            path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled
+    name = config.format or endings().get(ending_of(path), "conll")
+    if config.format is None and name in ("csv", "tsv"):
+        name = "conll"
+    word_column, tag_column = {"conll": ("0", "-1"), "conllu": ("form", "upos")}.get(name, ("tokens", "tags"))
+    if name != "conllu":  # where words are always the column form
+        word_column = config.word_column or word_column
+    tag_column, feature_columns = config.tag_column or tag_column, config.feature_columns or ()
+    names = {word_column, tag_column, *feature_columns}
+    for row in conll_rows(path, names) if name == "conll" else read_rows(path, name):
+        yield to_sentence(
+            row,
+            word_column=word_column,
+            tag_column=tag_column,
+            feature_columns=feature_columns,
+            labelled=labelled,
         )
-    if kind != "conll":
-        raise ConfigError(f"data.format {kind}: holds no tagged sentences. Choose from: conll, conllu, jsonl.")
-    word_column, tag_column = config.word_column or "0", config.tag_column or "-1"
-    return read_columns(
-        path, word_column=word_column, tag_column=tag_column, feature_columns=features, labelled=labelled
-    )
 
 
 def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
