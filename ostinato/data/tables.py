@@ -1,4 +1,4 @@
-"""CSV, TSV, JSONL and Parquet files as a stream of rows: each a place and a dict from column to value."""
+"""CSV, TSV, JSONL and Parquet files as streams of rows."""
 
 import csv
 import json
@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.data.files import open_text, reading
+from ostinato.data.rows import Row
 from ostinato.errors import DataError
 
-Row = tuple[str, dict[str, Any]]
-
-LARGEST_FIELD = 2**31 - 1  # characters; csv stops at 131,072 unless told, which a long DNA sequence passes
+MAX_FIELD_SIZE = 2**31 - 1  # characters; Python's csv allows 131,072 by default, fewer than a long DNA sequence has
 
 
 def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
-    """Read rows of text; the header is row 1, and a quoted field may hold line ends. Blank lines are counted and left out.
+    """Read rows of text; the header is row 1, and a quoted field may hold line ends. Blank lines count but are skipped.
 
     Raises:
-        DataError: see `reading`; a row has more or fewer fields than the header, a column is there twice, or a quote is never closed.
+        DataError: see `reading`; a row has more or fewer fields than the header, a column name occurs twice, or a
+            quote is never closed.
     """
-    csv.field_size_limit(LARGEST_FIELD)
+    csv.field_size_limit(MAX_FIELD_SIZE)
     number = 0
     with open_text(path) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -30,12 +30,14 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
                 if not fields:
                     continue
                 if header:
-                    yield f"{path}, row {number}", _named(header, fields, f"{path}, row {number}")
+                    source = f"{path}, row {number}"
+                    yield Row(source, _named(header, fields, source))
                 else:
                     header = _header(path, fields)
         except csv.Error as error:
             raise DataError(
-                f'{path}, row {number + 1}: not well-formed ({error}). Quote fields as "a ""b"" c", and close each quote.'
+                f"{path}, row {number + 1}: malformed CSV ({error}). "
+                'Quote fields as in "a ""b"" c", and close each quote.'
             ) from None
 
 
@@ -43,20 +45,21 @@ def _header(path: Path, fields: list[str]) -> list[str]:
     columns = [field.strip() for field in fields]
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise DataError(f"{path}: column {twice[0]!r} is there twice. Rename or remove one.")
+        raise DataError(f"{path}: column {twice[0]!r} occurs twice. Expected unique names. Rename or remove one.")
     return columns
 
 
-def _named(header: list[str], fields: list[str], place: str) -> dict[str, Any]:
+def _named(header: list[str], fields: list[str], source: str) -> dict[str, Any]:
     if len(fields) != len(header):
         raise DataError(
-            f"{place}: {len(fields)} fields, expected {len(header)} ({', '.join(header)}). Quote a field that holds the delimiter or a quote."
+            f"{source}: {len(fields)} fields, expected {len(header)} ({', '.join(header)}). "
+            "Quote fields that contain the delimiter or a quote."
         )
     return dict(zip(header, fields, strict=True))
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
-    """Read one JSON object a line; the first line is row 1. Blank lines are counted and left out.
+    """Read one JSON object per line; the first line is row 1. Blank lines count but are skipped.
 
     Raises:
         DataError: see `reading`; a line is not a JSON object.
@@ -65,22 +68,23 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
         for number, line in enumerate(file, start=1):
             if line.isspace():
                 continue
-            place = f"{path}, row {number}"
+            source = f"{path}, row {number}"
             try:
-                row = json.loads(line)
+                values = json.loads(line)
             except json.JSONDecodeError as error:
                 raise DataError(
-                    f"{place}: not JSON ({error.msg} at character {error.pos + 1}). Write one JSON object a line."
+                    f"{source}: not JSON ({error.msg} at character {error.pos + 1}). Write one JSON object per line."
                 ) from None
-            if not isinstance(row, dict):
+            if not isinstance(values, dict):
                 raise DataError(
-                    f'{place}: a JSON {type(row).__name__}, expected an object. Write lines such as {{"text": …, "label": …}}.'
+                    f"{source}: a JSON {type(values).__name__}, expected an object. "
+                    'Write lines such as {"text": …, "label": …}.'
                 )
-            yield place, row
+            yield Row(source, values)
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:
-    """Read rows of typed values, some thousand at a time; the first is row 1.
+    """Read rows of typed values, about a thousand at a time; the first is row 1.
 
     Raises:
         DataError: see `reading`; the file is not Parquet.
@@ -91,12 +95,13 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     number = 0
     with reading(path):
         try:
-            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # else it holds all that was read
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # pre-buffering would hold the whole file
                 for batch in file.iter_batches(batch_size=1024):
-                    for row in batch.to_pylist():
+                    for values in batch.to_pylist():
                         number += 1
-                        yield f"{path}, row {number}", row
+                        yield Row(f"{path}, row {number}", values)
         except pyarrow.ArrowInvalid as error:
             raise DataError(
-                f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Write it again, or set format."
+                f"{path}: not a complete Parquet file ({str(error).splitlines()[0]}). "
+                "Write it again, or set data.format."
             ) from None

