@@ -132,7 +132,9 @@ def refuse_model_settings(settings: list[str]) -> None:
             )
 
 
-def rows_of(model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str]) -> "Iterator[Any]":
+def rows_of(
+    model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str]
+) -> "Iterator[Any]":
     """The rows of --text, of standard input, or of a file; one that cannot be read is a `DataError`."""
     if settings and (text or file == "-"):
         raise ConfigError(

@@ -55,10 +55,10 @@ def compare(
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: expected at least 1 process.")
     from ostinato.comparison.compare import run_comparison
+    from ostinato.comparison.page import check_page_extra, write_comparison_page
     from ostinato.comparison.plan import make_plan, read_plan
     from ostinato.comparison.table import print_comparison
     from ostinato.progress import Progress
-    from ostinato.comparison.page import check_page_extra, write_comparison_page
     from ostinato.runs import free_folder
 
     if resume is not None:

@@ -116,7 +116,8 @@ def evaluate(
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
     file: Annotated[
-        str | None, typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input.")
+        str | None,
+        typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input."),
     ] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     settings: FileSettings = None,

@@ -19,12 +19,16 @@ def match_parameters(plan: Plan, combinations: list[Combination], data: TaskData
     if plan.match == "none" or HIDDEN in plan.vary:
         return combinations
     wanted = count_parameters(plan.base, data)
-    return [replace(each, config=with_size(each.config, _nearest_size(each.config, wanted, data))) for each in combinations]
+    return [
+        replace(each, config=with_size(each.config, _nearest_size(each.config, wanted, data))) for each in combinations
+    ]
 
 
 def count_parameters(config: Config, data: TaskData) -> int:
     """The parameters of a model of these data."""
-    return sum(parameter.numel() for parameter in TASKS[config.task].build(config, data.encoder, data.codec).parameters())
+    return sum(
+        parameter.numel() for parameter in TASKS[config.task].build(config, data.encoder, data.codec).parameters()
+    )
 
 
 def _nearest_size(config: Config, wanted: int, data: TaskData) -> int:

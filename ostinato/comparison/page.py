@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.comparison.compare import BASE
+from ostinato.comparison.figures import plot_curves, plot_front, plot_intervals
 from ostinato.comparison.plan import FRACTION, LENGTH, text_of
-from ostinato.comparison.table import baseline_name, comparison_headings, comparison_row, main_baseline, told_apart
+from ostinato.comparison.table import (
+    baseline_name,
+    comparison_headings,
+    comparison_row,
+    main_baseline,
+    metric_of,
+    told_apart,
+)
+from ostinato.errors import MissingExtraError
 from ostinato.evaluation.results import Metric
 from ostinato.evaluation.statistics import NO_DIFFERENCE
-from ostinato.comparison.figures import plot_curves, plot_front, plot_intervals
-from ostinato.errors import MissingExtraError
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, figure, heading, join, paragraph, render, table
 from ostinato.report.wording import counted

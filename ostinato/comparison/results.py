@@ -58,9 +58,7 @@ def to_csv(results: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def _answers(
-    plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path
-) -> Iterable[Answers]:
+def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path) -> Iterable[Answers]:
     """The combination's answers; at each length where lengths are varied. A seed counts when all its folds are there."""
     finished = [
         outcome

@@ -44,9 +44,7 @@ class DataConfig(Table):
     """Where the sequences come from, how they are split, and how they are encoded."""
 
     name: str | None = Field(None, description="a named data set (`ostinato data list`)")
-    path: str | None = Field(
-        None, description="a data file; with `validation_path` and `test_path`, the training file"
-    )
+    path: str | None = Field(None, description="a data file; with `validation_path` and `test_path`, the training file")
     validation_path: str | None = Field(None, description="a file with the validation rows")
     test_path: str | None = Field(None, description="a file with the test rows")
     format: FormatName | None = Field(None, description="the files' format; none: taken from the file's ending")
@@ -92,9 +90,7 @@ class ModelConfig(Table):
     embedding_size: int = Field(
         64, ge=1, le=65_536, description="size of a token's vector (numeric series: of a projection of the channels)"
     )
-    hidden_size: int = Field(
-        64, ge=1, le=65_536, description="size of the state in each direction; cell cnn: channels"
-    )
+    hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state in each direction; cell cnn: channels")
     num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
     bidirectional: bool = Field(
         False, description="read in both directions; convolutions: centre each window, else it ends with its step"

@@ -36,8 +36,8 @@ def conll_rows(path: Path, names: Collection[str] = ()) -> Iterator[Row]:
             as a header if it contains one of these names.
 
     Raises:
-        DataError: the file is missing, without tokens, or not UTF-8; a line differs from the first in its number of
-            columns.
+        DataError: the file is missing, without tokens, or not UTF-8. A sentence with a line that differs from the
+            first in its number of columns is a row that carries its error.
     """
     with open_text(path) as file:
         lines = _lines(file)
@@ -74,11 +74,11 @@ def count_columns(path: Path) -> int:
         return _up_to_a_token(_lines(file), path)[1]
 
 
-def looks_like_columns(path: Path, *, parted: bool = False) -> bool:
+def looks_like_columns(path: Path, *, needs_break: bool = False) -> bool:
     """Whether the first lines of a file are tokens: two or more columns, the same number in every line.
 
     Args:
-        parted: require an empty line among them.
+        needs_break: require an empty line among them.
 
     Raises:
         DataError: the file is missing or not UTF-8.
@@ -86,7 +86,7 @@ def looks_like_columns(path: Path, *, parted: bool = False) -> bool:
     with open_text(path) as file:
         lines = [line for _, line in islice(_lines(file), PROBED_LINES)]
     widths = {len(_split(line)) for line in lines if not _is_break(line) and not line.startswith("# ")}
-    return len(widths) == 1 and widths != {1} and (not parted or any(map(_is_break, lines)))
+    return len(widths) == 1 and widths != {1} and (not needs_break or any(map(_is_break, lines)))
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:
@@ -99,18 +99,18 @@ def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> I
     for sentence, its_tags in zip(sentences, tags, strict=True):
         if len(its_tags) != len(sentence.words):
             raise DataError(
-                f"{sentence.place}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag per word."
+                f"{sentence.source}: {len(its_tags)} tags for {len(sentence.words)} words. Give one tag per word."
             )
         for word, *features, tag in zip(sentence.words, *sentence.features, its_tags, strict=True):
             for role, text in (("word", word), *(("feature", value) for value in features)):
                 if any(character in text for character in "\t\n\r"):
                     raise DataError(
-                        f"{sentence.place}: the {role} {text!r} contains a tab or a line end, "
+                        f"{sentence.source}: the {role} {text!r} contains a tab or a line end, "
                         "which CoNLL columns cannot hold. Write JSONL instead."
                     )
             if word == DOCUMENT or word.startswith("# "):
                 raise DataError(
-                    f"{sentence.place}: the word {word!r} would be read as a document break or a comment. "
+                    f"{sentence.source}: the word {word!r} would be read as a document break or a comment. "
                     "Write JSONL instead."
                 )
             yield "\t".join([word, *features, tag]) + "\n"
@@ -170,15 +170,16 @@ def _rows(lines: Iterable[Line], width: int, names: Sequence[str], path: Path, *
     """
     numbers: list[int] = []
     tokens: list[list[str]] = []
+    error: DataError | None = None
     for number, line in lines:
         if _is_break(line):
             if tokens:
-                yield _row(numbers, tokens, names, path)
-            numbers, tokens = [], []
+                yield _row(numbers, tokens, names, path, error)
+            numbers, tokens, error = [], [], None
         elif tokens or not _is_comment(line, width):
             fields = _split(line)
             if len(fields) != width:
-                raise DataError(
+                error = error or DataError(
                     f"{path}, line {number}: {len(fields)} columns, expected {width}. "
                     "Give every token the same columns, with the same separator."
                 )
@@ -186,10 +187,12 @@ def _rows(lines: Iterable[Line], width: int, names: Sequence[str], path: Path, *
                 numbers.append(number)
                 tokens.append(fields)
     if tokens:
-        yield _row(numbers, tokens, names, path)
+        yield _row(numbers, tokens, names, path, error)
 
 
-def _row(numbers: list[int], tokens: list[list[str]], names: Sequence[str], path: Path) -> Row:
+def _row(numbers: list[int], tokens: list[list[str]], names: Sequence[str], path: Path, error: DataError | None) -> Row:
+    if error is not None:
+        return Row(f"{path}, line {numbers[0]}", {}, numbers, error)
     columns = [list(column) for column in zip(*tokens, strict=True)]
     values = {str(index): column for index, column in enumerate(columns)}
     for name, column in zip(names, columns, strict=bool(names)):

@@ -155,7 +155,9 @@ class SequenceEncoder:
         values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
         names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "extra"}
         if values.keys() != names:
-            raise RunError(f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again.")
+            raise RunError(
+                f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again."
+            )
         tokens, extra = values.pop("tokens"), values.pop("extra")
         return cls(vocabulary=None if tokens is None else Vocabulary(tokens, extra), **values)
 

@@ -111,11 +111,12 @@ def format_of(path: Path, name: str | None = None) -> str:
     return known[ending]
 
 
-def read_rows(path: Path, name: str | None = None) -> Iterator[Row]:
+def read_rows(path: Path, name: str | None = None, *, keep_errors: bool = False) -> Iterator[Row]:
     """Stream the rows of a file.
 
     Args:
         name: the format; None: by the file's ending.
+        keep_errors: pass on rows that cannot be read, with their error, instead of raising it.
 
     Raises:
         ConfigError: there is no format of that name.
@@ -125,6 +126,8 @@ def read_rows(path: Path, name: str | None = None) -> Iterator[Row]:
     is_empty = True
     for row in find_format(format_of(path, name)).read(path):
         is_empty = False
+        if row.error is not None and not keep_errors:
+            raise row.error
         yield row
     if is_empty:
         raise no_rows(path)

@@ -17,8 +17,8 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
     """Read rows of text; the header is row 1, and a quoted field may hold line ends. Blank lines count but are skipped.
 
     Raises:
-        DataError: see `reading`; a row has more or fewer fields than the header, a column name occurs twice, or a
-            quote is never closed.
+        DataError: see `reading`; a column name occurs twice, or a quote is never closed. A row with more or fewer
+            fields than the header carries its error.
     """
     csv.field_size_limit(MAX_FIELD_SIZE)
     number = 0
@@ -30,8 +30,7 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
                 if not fields:
                     continue
                 if header:
-                    source = f"{path}, row {number}"
-                    yield Row(source, _named(header, fields, source))
+                    yield _named(header, fields, f"{path}, row {number}")
                 else:
                     header = _header(path, fields)
         except csv.Error as error:
@@ -49,20 +48,21 @@ def _header(path: Path, fields: list[str]) -> list[str]:
     return columns
 
 
-def _named(header: list[str], fields: list[str], source: str) -> dict[str, Any]:
+def _named(header: list[str], fields: list[str], source: str) -> Row:
     if len(fields) != len(header):
-        raise DataError(
+        problem = (
             f"{source}: {len(fields)} fields, expected {len(header)} ({', '.join(header)}). "
             "Quote fields that contain the delimiter or a quote."
         )
-    return dict(zip(header, fields, strict=True))
+        return Row(source, {}, error=DataError(problem))
+    return Row(source, dict(zip(header, fields, strict=True)))
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """Read one JSON object per line; the first line is row 1. Blank lines count but are skipped.
 
     Raises:
-        DataError: see `reading`; a line is not a JSON object.
+        DataError: see `reading`. A line that is not a JSON object is a row that carries its error.
     """
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
@@ -70,17 +70,24 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
                 continue
             source = f"{path}, row {number}"
             try:
-                values = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{source}: not JSON ({error.msg} at character {error.pos + 1}). Write one JSON object per line."
-                ) from None
-            if not isinstance(values, dict):
-                raise DataError(
-                    f"{source}: a JSON {type(values).__name__}, expected an object. "
-                    'Write lines such as {"text": …, "label": …}.'
-                )
-            yield Row(source, values)
+                yield Row(source, _json_object(line, source))
+            except DataError as error:
+                yield Row(source, {}, error=error)
+
+
+def _json_object(line: str, source: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{source}: not JSON ({error.msg} at character {error.pos + 1}). Write one JSON object per line."
+        ) from None
+    if not isinstance(values, dict):
+        raise DataError(
+            f"{source}: a JSON {type(values).__name__}, expected an object. "
+            'Write lines such as {"text": …, "label": …}.'
+        )
+    return values
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:

@@ -12,7 +12,9 @@ from ostinato.nn.engines import ENGINES, use_engine, why_not_native
 from ostinato.nn.layers import RecurrentLayer, RecurrentStack, Stack, VariationalDropout
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
+from ostinato.nn.network import Network, few_threads
 from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
+from ostinato.nn.sequence_network import SequenceNetwork
 
 __all__ = [
     "CELLS",
@@ -38,17 +40,20 @@ __all__ = [
     "LinearChainCRF",
     "MaxPooling",
     "MeanPooling",
+    "Network",
     "Pooling",
     "PositionEmbedding",
     "Proof",
     "RNNCell",
     "RecurrentLayer",
     "RecurrentStack",
+    "SequenceNetwork",
     "Stack",
     "TokenEmbedding",
     "VariationalDropout",
     "Weights",
     "accelerate",
+    "few_threads",
     "decays",
     "find_cell",
     "register_cell",

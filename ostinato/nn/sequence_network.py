@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from ostinato.nn.convolution import ConvStem
@@ -111,3 +112,10 @@ class SequenceNetwork(Network):
     def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         inputs, steps = self.stack_input(x, layout)
         return self.stack(inputs, steps), steps  # (M, D) -> (M, H)
+
+
+def log_odds(logits: Tensor, classes: Tensor) -> Tensor:
+    """How far each row's class is ahead of all others: log p − log(1 − p). (B, C), (B,) -> (B,)."""
+    own = logits.gather(1, classes.unsqueeze(1))  # (B, C) -> (B, 1)
+    others = logits.scatter(1, classes.unsqueeze(1), -torch.inf)
+    return own.squeeze(1) - others.logsumexp(dim=1)

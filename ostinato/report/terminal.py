@@ -1,7 +1,6 @@
 """Results as a person reads them in a terminal."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
-
     from ostinato.config import Config, DataConfig
     from ostinato.data.named import NamedSet
     from ostinato.evaluation.results import Metrics

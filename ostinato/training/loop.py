@@ -70,7 +70,9 @@ def train(
             model.embed.requires_grad_(not is_frozen(config, state.epoch))
             num_batches = sampler.num_batches(state.epoch)
             batches = sampler.batches(state.epoch, start=state.batch)
-            while group := [data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)]:
+            while group := [
+                data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)
+            ]:
                 loss, weight = backward(model, group, objective, config)
                 norm = clip(parameters, config.max_grad_norm)
                 refuse_infinite(loss, norm, state, config)

@@ -56,9 +56,7 @@ def read_for(config: DataConfig, vocabulary: Vocabulary | None, tokenizer: str =
             f"vectors {config.vectors}: tokenizer {tokenizer} has no words to look up. Remove vectors, or use words or "
             "events."
         )
-    read = read_vectors(
-        config.vectors, vocabulary.tokens, extra=config.extra_vectors, on_error=config.vectors_on_error
-    )
+    read = read_vectors(config.vectors, vocabulary.tokens, extra=config.extra_vectors, on_error=config.vectors_on_error)
     matrix, found, extra = (torch.from_numpy(part) for part in (read.matrix, read.found, read.extra))
     return PretrainedVectors(matrix, found > 0, read.extra_words, extra, read.skipped, read.coverage)
 

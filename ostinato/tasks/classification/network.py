@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ostinato.explanation.vectors import log_odds
-from ostinato.nn import SequenceNetwork
+from ostinato.nn.sequence_network import SequenceNetwork, log_odds
 
 
 class Classifier(SequenceNetwork):

@@ -59,8 +59,8 @@ def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
         seed=data.config.seed,
     )
     measured = partial(metrics.classification_metrics, targets["test"], labels=labels)
-    majority = majority_baseline(targets["train"], targets["test"], len(labels))
-    of_linear = measured(linear.predict_proba(rows["test"].sequences))
+    majority = majority_baseline(targets["train"], len(targets["test"]), len(labels))
+    of_linear = measured(linear.predict(rows["test"].sequences))
     return {
         "linear": of_linear.model_copy(update={"description": linear.description}),
         "majority": measured(majority),

@@ -9,12 +9,12 @@ from rich.text import Text
 
 from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
-from ostinato.data.schemes import OUTSIDE, Entity, conlleval_entities
-from ostinato.data.tag_rows import from_text
 from ostinato.errors import DataError
 from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model
 from ostinato.tasks.tagging.encoder import check_features, refuse_unseen_features
 from ostinato.tasks.tagging.network import predict_certain_tags
+from ostinato.tasks.tagging.rows import from_text
+from ostinato.tasks.tagging.schemes import OUTSIDE, Entity, conlleval_entities
 
 ROWS_AT_A_TIME = 512
 STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan", "bold red")

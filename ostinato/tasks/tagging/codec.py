@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ostinato.data.examples import Sentence, tags_of
-from ostinato.data.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 from ostinato.errors import DataError, RunError
+from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 
 PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 UNSEEN = -1  # the index of a tag that training does not have: no answer is right there

@@ -10,8 +10,8 @@ from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence
 from ostinato.data.files import installed_file, open_text
 from ostinato.data.splits import SPLITS
-from ostinato.data.tag_rows import to_sentence
 from ostinato.errors import ConfigError, DataError, look_up
+from ostinato.tasks.tagging.rows import to_sentence
 
 CONLL_COLUMNS = {"pos": "1", "chunk": "2", "ner": "3"}
 CONLL_FILES = ("train.txt", "valid.txt", "test.txt")

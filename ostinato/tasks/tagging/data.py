@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import DataConfig
+from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence, tags_of
-from ostinato.data.formats import format_of, read_rows
-from ostinato.data.schemes import entities, faults, guess_scheme
+from ostinato.data.files import ending_of
+from ostinato.data.formats import endings, read_rows
 from ostinato.data.splits import SPLITS
-from ostinato.data.tag_rows import to_sentence
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.tasks.base import TaskData
@@ -23,6 +23,8 @@ from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
+from ostinato.tasks.tagging.rows import to_sentence
+from ostinato.tasks.tagging.schemes import entities, faults, guess_scheme
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]
@@ -229,15 +231,18 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
     """
     form = config.format or _format_of(path)
     word, tag = WORD_AND_TAG.get(form, ("tokens", "tags"))
-    for row in read_rows(path, form, keep_errors=True):
+    word = word if form == "conllu" else config.word_column or word  # where words are always the column form
+    tag, features = config.tag_column or tag, config.feature_columns or ()
+    rows = conll_rows(path, {word, tag, *features}) if form == "conll" else read_rows(path, form, keep_errors=True)
+    for row in rows:
         try:
             if row.error is not None:
                 raise row.error
             sentence = to_sentence(
                 row,
-                word_column=config.word_column or word,
-                tag_column=config.tag_column or tag,
-                feature_columns=config.feature_columns or (),
+                word_column=word,
+                tag_column=tag,
+                feature_columns=features,
                 labelled=labelled,
             )
         except DataError as error:
@@ -247,11 +252,9 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
 
 
 def _format_of(path: Path) -> str:
-    """By the file's ending; `conll` where it says nothing, as `.txt` does."""
-    try:
-        return format_of(path)
-    except DataError:
-        return "conll"
+    """By the file's ending; `conll` where it says nothing, and for a table, which has no lists of tokens."""
+    form = endings().get(ending_of(path), "conll")
+    return "conll" if form in ("csv", "tsv") else form
 
 
 def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:

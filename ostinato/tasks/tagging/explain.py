@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ostinato.data.examples import Sentence
-from ostinato.data.schemes import conlleval_entities
 from ostinato.data.sentences import Sentences
 from ostinato.data.vocabulary import UNKNOWN, UNKNOWN_TOKEN
 from ostinato.errors import ConfigError, NotFittedError, look_up
@@ -28,6 +27,7 @@ from ostinato.explanation.vectors import log_odds, opened
 from ostinato.models import Tagger, predict_marginals, predict_tags
 from ostinato.nn import Layout
 from ostinato.progress import Progress
+from ostinato.tasks.tagging.schemes import conlleval_entities
 
 NUMBERS_AT_A_TIME = 2**24  # of what a backward keeps, and of a CRF's transitions
 KEPT = 8  # numbers a unit and step that a recurrent layer keeps, more or less

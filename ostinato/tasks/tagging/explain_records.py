@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ostinato.data.examples import Sentence
-from ostinato.data.schemes import conlleval_entities, to_tags
 from ostinato.errors import DataError
 from ostinato.estimators import SequenceTagger
 from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
 from ostinato.explanation.tagging import TagExplanation, explain_tags
 from ostinato.progress import Progress
+from ostinato.tasks.tagging.schemes import conlleval_entities, to_tags
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from ostinato.data.columns import count_columns, looks_like_columns
 from ostinato.data.examples import tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings
-from ostinato.data.schemes import guess_scheme
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.infer import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
 from ostinato.tasks.tagging.data import read_sentences
+from ostinato.tasks.tagging.schemes import guess_scheme
 
 LOOKED_AT = 1_000  # sentences
 SHOWN_TAGS = 8

@@ -5,9 +5,9 @@ from typing import Any
 
 from ostinato.data.examples import Sentence
 from ostinato.data.files import check_unicode
-from ostinato.data.spans import tokenize_text
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.data import check_tags
+from ostinato.tasks.tagging.spans import tokenize_text
 
 
 def as_sentences(X: Iterable[Any], name: str) -> list[Sentence]:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ostinato.data.sampler import BucketSampler
-from ostinato.data.schemes import transitions
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.nn import CharacterFeatures, CRFConstraints, Layout, Linear, LinearChainCRF, TokenEmbedding
 from ostinato.nn.network import Network, few_threads
@@ -16,6 +15,7 @@ from ostinato.tasks.network import build_stack
 from ostinato.tasks.tagging.codec import UNSEEN, TagCodec
 from ostinato.tasks.tagging.config import TaggingModel
 from ostinato.tasks.tagging.encoder import WORD_SHAPES, SentenceEncoder
+from ostinato.tasks.tagging.schemes import transitions
 from ostinato.tasks.tagging.sentences import Sentences
 
 TOKENS_IN_A_PREDICTION_BATCH = 8_192

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ostinato.data.schemes import conlleval_entities
 from ostinato.estimators import SequenceTagger
 from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
 from ostinato.explanation.tag_records import ExplainedTag, true_tag
@@ -14,6 +13,7 @@ from ostinato.progress import Progress
 from ostinato.report.evidence import spread
 from ostinato.report.tagger_facts import Answered
 from ostinato.tag_prediction import Answer, answers
+from ostinato.tasks.tagging.schemes import conlleval_entities
 
 MEASURED = 40  # test sentences whose explanations are measured
 KINDS_SHOWN, MISTAKES_SHOWN = 4, 6

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ostinato.data.examples import Sentence
-from ostinato.data.schemes import OUTSIDE
 from ostinato.data.tagged import TagAudit
 from ostinato.errors import RunError
 from ostinato.report.facts import RunRecord, collect_record, read_part
 from ostinato.scoring import unusable
 from ostinato.tasks.tagging import PREDICTIONS
+from ostinato.tasks.tagging.schemes import OUTSIDE
 
 
 @dataclass(frozen=True)

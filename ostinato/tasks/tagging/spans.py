@@ -5,8 +5,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from ostinato.data.schemes import Entity, entities, to_tags
 from ostinato.errors import DataError
+from ostinato.tasks.tagging.schemes import Entity, entities, to_tags
 
 Token = tuple[str, int, int]  # text, and the characters start ≤ c < end, counted from 0
 Span = tuple[int, int, str]  # characters start ≤ c < end, label

@@ -7,8 +7,8 @@ from typing import Any
 from ostinato.data.examples import Sentence
 from ostinato.data.files import check_unicode
 from ostinato.data.rows import Row
-from ostinato.data.spans import Span, spans_to_tags, tokenize_text
 from ostinato.errors import DataError, suggest
+from ostinato.tasks.tagging.spans import Span, spans_to_tags, tokenize_text
 
 ROLES = {"word_column": "word", "tag_column": "tag", "feature_columns": "feature"}
 
