@@ -21,7 +21,7 @@ from ostinato.data.columns import conll_rows, conllu_rows
 from ostinato.data.fasta import fasta_rows
 from ostinato.data.files import ending_of
 from ostinato.data.plugins import load_plugins
-from ostinato.data.rows import Row, no_rows
+from ostinato.data.rows import Row, no_rows, readable
 from ostinato.data.tables import csv_rows, jsonl_rows, parquet_rows
 from ostinato.data.timeseries import ts_rows
 from ostinato.errors import ConfigError, DataError, look_up
@@ -124,10 +124,9 @@ def read_rows(path: Path, name: str | None = None, *, keep_errors: bool = False)
         MissingExtraError: the format needs a package that is not installed.
     """
     is_empty = True
-    for row in find_format(format_of(path, name)).read(path):
+    rows = find_format(format_of(path, name)).read(path)
+    for row in rows if keep_errors else readable(rows):
         is_empty = False
-        if row.error is not None and not keep_errors:
-            raise row.error
         yield row
     if is_empty:
         raise no_rows(path)

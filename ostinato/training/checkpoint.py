@@ -128,7 +128,8 @@ class Checkpointer:
 
         0.1 numbered the optimizer's parameters, those that it let decay first; and wrote the table [training] as text.
         """
-        decayed, others = [], []
+        decayed: list[str] = []
+        others: list[str] = []
         for name, parameter in self.model.named_parameters():
             was_decayed = parameter.dim() > 1 and not name.startswith(("embed", "position"))
             (decayed if was_decayed else others).append(name)
