@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 import ostinato
 from ostinato import SequenceClassifier
 from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
-from ostinato.inputs import Rows
+from ostinato.data.inputs import Rows
 
 TINY = {
     "cell": "gru",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ostinato import SequenceClassifier, SequenceTagger, load, runs
-from ostinato.config import parse_config
+from ostinato.tasks.config import parse_config
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn import TokenEmbedding
 
@@ -72,9 +72,9 @@ def test_words_that_training_never_met_are_known_by_their_vectors(source, tmp_pa
 
 
 def test_so_many_words_beyond_the_vocabulary_are_kept(source):
-    model = SequenceClassifier(**SMALL, vectors=source, vectors_beyond=1).fit(TEXTS, LABELS)
+    model = SequenceClassifier(**SMALL, vectors=source, extra_vectors=1).fit(TEXTS, LABELS)
     assert model.encoder_.vocabulary.beyond == ("great",)  # the file's first that is no token
-    assert SequenceClassifier(**SMALL, vectors=source, vectors_beyond=0).fit(TEXTS, LABELS).model_.embed.beyond is None
+    assert SequenceClassifier(**SMALL, vectors=source, extra_vectors=0).fit(TEXTS, LABELS).model_.embed.beyond is None
 
 
 def test_a_row_beyond_the_table_has_no_gradient():

@@ -84,7 +84,7 @@ class StopAfter:
 
 
 @pytest.mark.parametrize("steps", [1, 5, 8, 13, 23])
-@pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9, "accumulate": 2, "patience": 2}, {"max_tokens": 40}])
+@pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9, "gradient_accumulation_steps": 2, "patience": 2}, {"max_tokens": 40}])
 def test_resumed_training_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, steps, changes):
     config = CONFIG.model_copy(update=changes)
     whole = model()
@@ -178,7 +178,7 @@ def test_average_follows_its_equation():
 
 
 def test_learning_rate_warms_up_then_follows_half_a_cosine():
-    config = CONFIG.model_copy(update={"lr": 1.0, "warmup": 0.1})
+    config = CONFIG.model_copy(update={"lr": 1.0, "warmup_ratio": 0.1})
     optimizer = make_optimizer(model(), config)
 
     def rate(progress):
