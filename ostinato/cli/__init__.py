@@ -12,6 +12,7 @@ arguments     what several commands take, and what their arguments stand for
 import io
 import os
 import sys
+import warnings
 
 import typer
 
@@ -50,6 +51,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the locale, JSON is UTF-8 and no character stops us
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    warnings.showwarning = _show_warning
     try:
         app()
     except OstinatoError as error:
@@ -63,6 +65,11 @@ def main() -> None:
         if error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
         _fail(f"{error.filename or 'the output'}: {error.strerror}. Make room, or choose another place.")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """A warning in a line, without the place in the code where it arose."""
+    typer.echo(f"Warning: {message}", err=True)
 
 
 def _fail(message: str) -> None:
