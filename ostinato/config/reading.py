@@ -36,7 +36,7 @@ def parse(union: Union, values: Mapping[str, Any], source: str, *, needs_data: b
         ConfigError: an unknown task or key, a value of a wrong type or out of range; every problem at once.
     """
     task = values.get("task", DEFAULT_TASK)
-    if task not in union:
+    if not isinstance(task, str) or task not in union:
         hint = suggest(task, union) if isinstance(task, str) else ""
         raise ConfigError(f"{source}: task: unknown value {task!r}. {hint}Choose from: {', '.join(sorted(union))}.")
     try:
