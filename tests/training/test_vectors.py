@@ -40,7 +40,7 @@ def source(tmp_path):
 
 
 def table_of(model):
-    ids = model.fitted_.encoder.vocabulary.ids
+    ids = model.encoder_.vocabulary.ids
     return {word: model.model_.embed(torch.tensor([ids[word]]))[0].tolist() for word in VECTORS if word in ids}
 
 
@@ -73,7 +73,7 @@ def test_words_outside_the_training_data_are_known_by_their_vectors(source, tmp_
 
 def test_extra_vectors_limits_the_words_outside_the_vocabulary(source):
     model = SequenceClassifier(**SMALL, vectors=source, extra_vectors=1).fit(TEXTS, LABELS)
-    assert model.fitted_.encoder.vocabulary.extra == ("great",)  # the first in the file that is not a token
+    assert model.encoder_.vocabulary.extra == ("great",)  # the first in the file that is not a token
     assert SequenceClassifier(**SMALL, vectors=source, extra_vectors=0).fit(TEXTS, LABELS).model_.embed.extra is None
 
 
@@ -112,7 +112,7 @@ def test_a_run_reports_the_coverage(source, tmp_path):
     runs.start_run(config, tmp_path / "run")
     audit = json.loads((tmp_path / "run" / "audit.json").read_text(encoding="utf-8"))
     assert audit["vectors"]["exact"] == len(
-        [word for word in load(tmp_path / "run").fitted_.encoder.vocabulary.tokens if word in VECTORS]
+        [word for word in load(tmp_path / "run").encoder_.vocabulary.tokens if word in VECTORS]
     )
     assert "of the vocabulary found" in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
 
