@@ -1,4 +1,13 @@
-"""From a sequence to its tokens, their places in the original text and, in batches, their ids."""
+"""From a sequence to its tokens, their offsets in the original text and, in batches, their ids.
+
+A tokenizer of your own is a class with the methods of `Tokenizer`; register it under the name that `data.tokenizer`
+then accepts:
+
+    register_tokenizer("codons", Codons)
+
+An installed package offers one in the entry point group `ostinato.tokenizers`. A saved model holds the name only:
+register the tokenizer before you load the model.
+"""
 
 import re
 import sys
@@ -11,19 +20,25 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ostinato.data.plugins import load_plugins
 from ostinato.data.ragged import spans
 from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
-from ostinato.errors import look_up
+from ostinato.errors import ConfigError, look_up
 
 Indexer = Callable[[list[Any]], tuple[np.ndarray, np.ndarray]]
 
+PLUGIN_GROUP = "ostinato.tokenizers"
 LONGEST_KMER = 13  # 28 to this power still fits into an int64
-UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # one letter for one letter, unlike str.upper
+UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # one letter for one letter; str.upper turns ß into SS
 LAST_CODE_POINT = 0x10FFFF
 
 
 class Tokenizer(Protocol):
-    """What all tokenizers do; `vocabulary` is the fixed alphabet, None where the vocabulary is fitted."""
+    """What every tokenizer does. `tokens` defines the tokens; the other methods must agree with it.
+
+    Args:
+        vocabulary: the fixed alphabet; None: the vocabulary is fitted on the training split.
+    """
 
     vocabulary: Vocabulary | None
 
@@ -31,19 +46,23 @@ class Tokenizer(Protocol):
         """The tokens of one sequence."""
 
     def offsets(self, sequence: Any) -> list[tuple[int, int]]:
-        """For each token, where it starts and ends in the original string, in characters."""
+        """The start and end of each token in the original string, in characters."""
 
     def count(self, sequences: list[Any]) -> tuple[Counter[str], np.ndarray]:
-        """How often each token occurs, and (B,) int64 how many tokens each sequence has."""
+        """The number of occurrences of each token, and the number of tokens of each sequence, (B,) int64."""
 
     def indexer(self, vocabulary: Vocabulary) -> Indexer:
-        """A picklable function from B sequences to the (N,) int32 ids of their tokens end to end and (B,) int64 lengths."""
+        """A function that encodes batches; it must survive pickling.
+
+        It takes B sequences and returns the ids of their tokens end to end, (N,) int32, and their lengths, (B,)
+        int64. A token outside the vocabulary has the id 0.
+        """
 
 
 class Words:
-    """Lower-cased words and single punctuation marks; the HTML breaks of reviews (`<br />`) part words and vanish.
+    """Lower-cased words and single punctuation marks; HTML line breaks (`<br />`) count as white space.
 
-    Hugging Face's library works on a batch in parallel threads; in a forked child it uses one and says so on stderr.
+    The Hugging Face library encodes a batch in parallel threads; in a forked child it uses one and warns on stderr.
     """
 
     vocabulary: Vocabulary | None = None
@@ -59,7 +78,7 @@ class Words:
         return list(self._splitter.encode(sequence).offsets)
 
     def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
-        """Number all words there are, then count the numbers: both in Rust, where a Python string for each word is slow."""
+        """Number all words, then count the numbers: both in Rust, which is faster than a Python string per word."""
         from tokenizers.trainers import WordLevelTrainer
 
         every_word = _word_level({UNKNOWN_TOKEN: UNKNOWN})
@@ -76,7 +95,7 @@ class Words:
 
 
 def _word_level(ids: dict[str, int]) -> Any:
-    """Hugging Face's tokenizer for whole words with these ids."""
+    """The Hugging Face tokenizer for whole words with these ids."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN_TOKEN))
@@ -95,7 +114,12 @@ def _index_words(tokenizer: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarr
 
 
 class Characters:
-    """Every character (Unicode code point) is a token; some may be read as others."""
+    """Every character (Unicode code point) is a token.
+
+    Args:
+        vocabulary: a fixed alphabet, if any.
+        read_as: from code point to the code point it is read as.
+    """
 
     def __init__(self, vocabulary: Vocabulary | None = None, read_as: Mapping[int, int] | None = None) -> None:
         self.vocabulary = vocabulary
@@ -105,7 +129,7 @@ class Characters:
         return list(sequence.translate(self._read_as))
 
     def offsets(self, sequence: str) -> list[tuple[int, int]]:
-        return [(place, place + 1) for place in range(len(sequence))]
+        return [(start, start + 1) for start in range(len(sequence))]
 
     def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
         codes, lengths = _code_points(sequences)
@@ -118,18 +142,18 @@ class Characters:
     def indexer(self, vocabulary: Vocabulary) -> Indexer:
         ids = {ord(token): number for number, token in enumerate(vocabulary.tokens) if number != UNKNOWN}
         ids |= {code: ids.get(other, UNKNOWN) for code, other in self._read_as.items()}
-        table = np.full(max(ids, default=0) + 2, UNKNOWN, np.int32)  # the last entry serves all code points beyond
+        table = np.full(max(ids, default=0) + 2, UNKNOWN, np.int32)  # the last entry serves all higher code points
         table[list(ids)] = list(ids.values())
         return partial(_index_code_points, table)
 
 
 def nucleotides() -> Characters:
-    """A C G T N in either case; U reads as T; all else is unknown, which N is not."""
+    """A C G T N in either case; U reads as T; every other character is unknown. N is a token, not unknown."""
     return Characters(NUCLEOTIDES, str.maketrans("acgtnuU", "ACGTNTT"))
 
 
 def amino_acids() -> Characters:
-    """The 20 amino acids and X in either case; the rare or ambiguous B J O U Z read as X; all else is unknown.
+    """The 20 amino acids and X in either case; the rare or ambiguous B J O U Z read as X; the rest is unknown.
 
     Source: ProtTrans (Elnaggar et al. 2021), which reads U, Z, O and B as X; J (leucine or isoleucine) is added here.
     """
@@ -139,11 +163,11 @@ def amino_acids() -> Characters:
 class Kmers:
     """All windows of k letters (A to Z, upper-cased), one step apart; a sequence shorter than k is one short token.
 
-    A window that touches anything but a letter is unknown. Windows become numbers in base 28: letters are the digits
-    1 to 26, 0 fills a short sequence, 27 stands for anything else.
+    A window that contains anything but letters is unknown. Windows become numbers in base 28: letters are the digits
+    1 to 26, 0 fills a short sequence, 27 stands for any other character.
     """
 
-    FILL = chr(LAST_CODE_POINT)  # a noncharacter: no text holds it
+    FILL = chr(LAST_CODE_POINT)  # a Unicode noncharacter, which text does not contain
     DIGITS = np.full(129, 27, np.int64)
     DIGITS[[ord(letter) for letter in ascii_uppercase]] = range(1, 27)
     DIGITS[[ord(letter) for letter in ascii_lowercase]] = range(1, 27)
@@ -182,23 +206,23 @@ class Kmers:
         numbers, lengths = self._numbers(sequences)
         if not len(known):
             return np.full(len(numbers), UNKNOWN, np.int32), lengths
-        places = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        return np.where(known[places] == numbers, ids[places], np.int32(UNKNOWN)), lengths
+        positions = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        return np.where(known[positions] == numbers, ids[positions], np.int32(UNKNOWN)), lengths
 
     def _numbers(self, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The windows as numbers, end to end, and how many each sequence has."""
+        """The windows as numbers, end to end, and the number of windows of each sequence."""
         filled = [sequence and sequence.ljust(self.k, self.FILL) for sequence in sequences]
         codes, sizes = _code_points(filled)
         digits = np.append(self.DIGITS[np.minimum(codes, 128)] * (codes != LAST_CODE_POINT), [0] * self.k)
         numbers = np.zeros(len(codes), np.int64)
-        for place in range(self.k):
-            numbers = numbers * 28 + digits[place : place + len(codes)]
+        for offset in range(self.k):
+            numbers = numbers * 28 + digits[offset : offset + len(codes)]
         lengths = np.maximum(sizes - self.k + 1, 0)
         return numbers[spans(sizes.cumsum() - sizes, lengths)], lengths
 
 
 class Events:
-    """A list of tokens as they are, or a string of tokens with white space between them."""
+    """A list of tokens as they are, or a string of tokens separated by white space."""
 
     vocabulary: Vocabulary | None = None
 
@@ -206,7 +230,7 @@ class Events:
         return sequence.split() if isinstance(sequence, str) else list(sequence)
 
     def offsets(self, sequence: str | list[str]) -> list[tuple[int, int]]:
-        """For a list: the places in its tokens joined by single spaces."""
+        """Of a list: the offsets in its tokens joined by single spaces."""
         if isinstance(sequence, str):
             return [match.span() for match in re.finditer(r"\S+", sequence)]
         ends = np.cumsum([len(token) + 1 for token in sequence], dtype=np.int64).tolist()
@@ -234,7 +258,7 @@ def _index_code_points(table: np.ndarray, sequences: list[str]) -> tuple[np.ndar
 
 
 def _code_points(sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The code points of all sequences, end to end, and how many each has."""
+    """The code points of all sequences, end to end, and the number of code points of each."""
     codes = np.frombuffer("".join(sequences).encode("utf-32-le"), np.uint32)
     return codes, np.fromiter(map(len, sequences), np.int64, len(sequences))
 
@@ -247,12 +271,45 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     **{f"kmers({k})": partial(Kmers, k) for k in range(1, LONGEST_KMER + 1)},
     "events": Events,
 }
+NUMERIC = "numeric"  # series of numbers, which have no tokens
+_registered: dict[str, Callable[[], Tokenizer]] = {}
+
+
+def register_tokenizer(name: str, tokenizer: Callable[[], Tokenizer]) -> None:
+    """Add a tokenizer, or replace one that was registered before.
+
+    Args:
+        name: what `data.tokenizer` calls it.
+        tokenizer: a class with the methods of `Tokenizer`, or a function without arguments that makes one.
+
+    Raises:
+        ConfigError: the name belongs to a built-in tokenizer, or `tokenizer` cannot be called.
+    """
+    if name in TOKENIZERS or name == NUMERIC:
+        raise ConfigError(f"Tokenizer {name!r} is built in and cannot be replaced. Choose another name.")
+    if not callable(tokenizer):
+        raise ConfigError(
+            f"Tokenizer {name!r} is {tokenizer!r}. Expected a class, or a function that makes a tokenizer."
+        )
+    _registered[name] = tokenizer
+
+
+def find_tokenizer(name: str) -> Callable[[], Tokenizer]:
+    """The tokenizer of that name: built in, registered, or offered by an installed package; `numeric` is none.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    if name not in TOKENIZERS and name not in _registered:
+        for found, tokenizer in load_plugins(PLUGIN_GROUP, name).items():
+            register_tokenizer(found, tokenizer)
+    return look_up({**TOKENIZERS, **_registered}, name, "tokenizer")
 
 
 def make_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer of that name; `numeric` has none.
+    """A tokenizer of that name.
 
     Raises:
-        ConfigError: there is no such tokenizer.
+        ConfigError: the name is unknown.
     """
-    return look_up(TOKENIZERS, name, "tokenizer")()
+    return find_tokenizer(name)()
