@@ -1,4 +1,4 @@
-"""Which tokens a model knows, and their ids."""
+"""The tokens that a model knows, and their ids."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,35 +15,38 @@ class Vocabulary:
 
     Args:
         tokens: those of the training split.
-        beyond: tokens known by their pretrained vectors alone; their ids follow.
+        extra: tokens outside the training split that have a pretrained vector; their ids follow.
     """
 
     tokens: tuple[str, ...]
-    beyond: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, counts: Counter[str], min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
-        """Keep the `max_size` commonest tokens (besides `<unk>`) seen at least `min_count` times; ties in alphabetical order."""
-        kept = sorted(
+        """The `max_size` most frequent tokens (besides `<unk>`) with at least `min_count` occurrences.
+
+        Ties are in alphabetical order.
+        """
+        frequent = sorted(
             (-count, token) for token, count in counts.items() if count >= min_count and token != UNKNOWN_TOKEN
         )
-        return cls((UNKNOWN_TOKEN, *(token for _, token in kept[:max_size])))
+        return cls((UNKNOWN_TOKEN, *(token for _, token in frequent[:max_size])))
 
     @cached_property
     def ids(self) -> dict[str, int]:
         """The id of each token."""
-        return {token: number for number, token in enumerate((*self.tokens, *self.beyond))}
+        return {token: number for number, token in enumerate((*self.tokens, *self.extra))}
 
     def __len__(self) -> int:
-        """The tokens of the training split, `<unk>` included."""
+        """The number of tokens of the training split, including `<unk>`."""
         return len(self.tokens)
 
-    def with_beyond(self, words: Iterable[str]) -> "Vocabulary":
-        """The same, and those of `words` that it does not hold yet."""
-        return replace(self, beyond=tuple(word for word in words if word not in self.ids))
+    def with_extra(self, words: Iterable[str]) -> "Vocabulary":
+        """The same vocabulary, with those of `words` that it does not contain as extra tokens."""
+        return replace(self, extra=tuple(word for word in words if word not in self.ids))
 
     def id(self, token: str) -> int:
-        """The token's id, 0 when it is unknown."""
+        """The token's id; 0 if it is unknown."""
         return self.ids.get(token, UNKNOWN)
 
 

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 
 from ostinato.data.files import reading
-from ostinato.data.vectors.faults import Faults, Word, as_float32, opened, shown
+from ostinato.data.vectors.problems import Problems, Word, as_float32, opened, quoted
 from ostinato.errors import DataError
 
-WORD_LISTS = (".words.txt", ".txt", ".parquet")  # beside a .npy, in this order
+WORD_LISTS = (".words.txt", ".txt", ".parquet")  # next to a .npy file, tried in this order
 
 
-def array_words(path: Path, needed: Container[bytes], faults: Faults, words: Path | None = None) -> Iterator[Word]:
-    """Map an array (V, D) into memory, and read the list of its words: a text of a word a line, or the column `index` of a Parquet file.
+def array_words(path: Path, needed: Container[bytes], problems: Problems, words: Path | None = None) -> Iterator[Word]:
+    """Memory-map an array (V, D), and read its word list: one word per line, or the column `index` of a Parquet file.
 
     Args:
-        words: the list; None: beside `x.npy` it is `x.words.txt`, `x.txt` or `x.parquet`.
+        words: the word list; None: `x.words.txt`, `x.txt` or `x.parquet` next to `x.npy`.
 
     Raises:
-        DataError: see `reading`; the array is not (V, D) floating-point numbers; there is no list, or it is of another length;
-            a needed vector is not finite.
+        DataError: see `reading`; the array is not (V, D) of floating-point numbers; the word list is missing or has
+            another length; a needed vector is not finite.
     """
     array = _mapped(path)
     words = words or _list_beside(path)
@@ -28,11 +28,12 @@ def array_words(path: Path, needed: Container[bytes], faults: Faults, words: Pat
     for count, word in enumerate(_listed(words), start=1):
         if count <= len(array) and word in needed:
             vector = as_float32(array[count - 1])
-            if faults.passes(vector, f"{path}, row {count} ({shown(word)})"):
+            if problems.is_finite(vector, f"{path}, row {count} ({quoted(word)})"):
                 yield word, vector
     if count != len(array):
         raise DataError(
-            f"{path}: {len(array):,} vectors, but {words} has {count:,} words. Give it one word a vector, in the same order."
+            f"{path}: {len(array):,} vectors, but {words} has {count:,} words. "
+            "Give one word per vector, in the same order."
         )
 
 
@@ -42,7 +43,7 @@ def _mapped(path: Path) -> np.ndarray:
             array = np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
             raise DataError(
-                f"{path}: not a whole .npy file ({str(error).splitlines()[0]}). Write it again with numpy.save."
+                f"{path}: not a complete .npy file ({str(error).splitlines()[0]}). Write it again with numpy.save."
             ) from None
     if array.ndim != 2 or array.dtype.kind != "f" or 0 in array.shape:
         raise DataError(
@@ -56,7 +57,8 @@ def _list_beside(path: Path) -> Path:
     found = next((each for each in lists if each.exists()), None)
     if found is None:
         raise DataError(
-            f"{path}: no list of its words beside it. Expected one of: {', '.join(each.name for each in lists)}, with one word a row of the array."
+            f"{path}: the word list is missing. Expected one of: {', '.join(each.name for each in lists)}, "
+            "with one word per row of the array."
         )
     return found
 
@@ -78,13 +80,13 @@ def _parquet_column(path: Path) -> Iterator[bytes]:
             with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
                 columns = {field.name: field.type for field in file.schema_arrow}
                 if columns.get("index") not in (pyarrow.string(), pyarrow.large_string()):
-                    told = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
+                    shown = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
                     raise DataError(
-                        f"{path}: no column 'index' of words. Columns: {told}. Name the column of words so."
+                        f"{path}: no text column 'index'. Columns: {shown}. Rename the column of words to index."
                     )
                 for batch in file.iter_batches(batch_size=8192, columns=["index"]):
                     yield from ((word or "").encode() for word in batch.column(0).to_pylist())
         except pyarrow.ArrowInvalid as error:
             raise DataError(
-                f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). Write it again."
+                f"{path}: not a complete Parquet file ({str(error).splitlines()[0]}). Write it again."
             ) from None
