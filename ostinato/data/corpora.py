@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,8 @@ def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise DataError(CONLL_HOW_TO_GET)
-    choice = {"word_column": "0", "tag_column": tag_column, "feature_columns": features}
-    return {
-        split: [to_sentence(row, **choice) for row in conll_rows(folder / name)]
-        for split, name in zip(SPLITS, CONLL_FILES, strict=True)
-    }
+    read = partial(to_sentence, word_column="0", tag_column=tag_column, feature_columns=features)
+    return {split: list(map(read, conll_rows(folder / name))) for split, name in zip(SPLITS, CONLL_FILES, strict=True)}
 
 
 def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, list[Sentence]]:

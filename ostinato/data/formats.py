@@ -77,7 +77,7 @@ def find_format(name: str) -> Format:
     """The format of that name: built in, registered, or offered by an installed package.
 
     Raises:
-        ConfigError: there is no such format.
+        ConfigError: the name is unknown.
     """
     if name not in FORMATS and name not in _registered:
         _load_plugins(name)
@@ -93,7 +93,7 @@ def format_of(path: Path, name: str | None = None) -> str:
     """`name` if given, else the name of the format that the file's ending selects.
 
     Raises:
-        ConfigError: there is no format of that name.
+        ConfigError: the name is unknown.
         DataError: the ending is unknown.
     """
     if name is not None:
@@ -118,7 +118,7 @@ def read_rows(path: Path, name: str | None = None) -> Iterator[Row]:
         name: the format; None: by the file's ending.
 
     Raises:
-        ConfigError: there is no format of that name.
+        ConfigError: the name is unknown.
         DataError: the ending is unknown; the file is missing, malformed or without rows.
         MissingExtraError: the format needs a package that is not installed.
     """

@@ -1,7 +1,7 @@
-"""Generated data sets: tasks whose right answer is known, and which no shortcut gives away.
+"""Generated data sets: tasks with known answers that no shortcut solves.
 
-Each generator returns n distinct sequences and their labels, as many of each label as of the other (one more of
-the first when n is odd), drawn from `rng`. `length` is (shortest, longest); lengths are drawn evenly.
+Each generator returns n distinct sequences and their labels, half of each label (one more of the first if n is odd),
+drawn from `rng`. `length` is (shortest, longest); lengths are drawn uniformly.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,23 +14,25 @@ Length = tuple[int, int]
 Generated = tuple[list[str], list[str]]
 Propose = Callable[[int], Iterator[tuple[str, str]]]  # how many -> sequences and labels
 
-DRY_ROUNDS = 20  # rounds of more than n candidates without a new one, after which there is none: missed with probability exp(-20)
+# Give up after so many rounds of more than n candidates each without a new sequence. A sequence that is still missing
+# was missed with probability exp(-20).
+DRY_ROUNDS = 20
 
-MARGIN = 8  # tokens between two planted ones, and to either end: what flanks them then tells no n-gram of up to 9 which came first
+# Tokens between two planted motifs, and between them and either end: no n-gram of up to 9 tokens shows which motif
+# comes first.
+MARGIN = 8
 CUES = ("a", "b")
 DISTRACTORS = np.frombuffer(b"cdefgh", np.uint8)
 
 BASES = np.frombuffer(b"ACGT", np.uint8)
-MOTIF = "TATAATGC"  # no motif here can overlap itself, so str.count finds every occurrence
+MOTIF = "TATAATGC"  # no motif here overlaps itself, so str.count finds every occurrence
 ORDERED_MOTIFS = ("TTGACGTA", "AGTTCATG")  # the same bases in two orders
-PLANTED: dict[str, tuple[str, ...]] = {
-    "dna-motif": (MOTIF,),
-    "dna-order": ORDERED_MOTIFS,
-}  # what a model of a named set has to find
+# The motifs that a model of a named set must find.
+PLANTED: dict[str, tuple[str, ...]] = {"dna-motif": (MOTIF,), "dna-order": ORDERED_MOTIFS}
 
 
 def majority(n: int, length: Length, rng: np.random.Generator) -> Generated:
-    """Bits; label 1 where there are more ones than zeros (a tie is 0).
+    """Bits; label 1 if there are more ones than zeros (a tie is 0).
 
     Raises:
         ConfigError: the lengths allow fewer than n distinct sequences with balanced labels.
@@ -39,7 +41,7 @@ def majority(n: int, length: Length, rng: np.random.Generator) -> Generated:
 
 
 def parity(n: int, length: Length, rng: np.random.Generator) -> Generated:
-    """Bits; label 1 where the number of ones is odd: no part of the sequence tells anything.
+    """Bits; label 1 if the number of ones is odd: no part of the sequence alone reveals the label.
 
     Raises:
         ConfigError: the lengths allow fewer than n distinct sequences with balanced labels.
@@ -48,7 +50,7 @@ def parity(n: int, length: Length, rng: np.random.Generator) -> Generated:
 
 
 def delayed_recall(n: int, length: Length, rng: np.random.Generator) -> Generated:
-    """Distractors c to h with each cue, a and b, once in the first half; the label is the cue that came first.
+    """Distractors c to h, with each cue, a and b, once in the first half; the label is the cue that comes first.
 
     Both cues lie `MARGIN` tokens from the start and from each other, and at least half of the sequence follows.
 
@@ -59,9 +61,9 @@ def delayed_recall(n: int, length: Length, rng: np.random.Generator) -> Generate
 
     def propose(count: int) -> Iterator[tuple[str, str]]:
         lengths = _lengths(count, length, rng)
-        places = _two_places(lengths // 2, 1, rng)
+        starts = _two_starts(lengths // 2, 1, rng)
         rows = DISTRACTORS[rng.integers(len(DISTRACTORS), size=(count, length[1]), dtype=np.uint8)]
-        for row, size, (first, second), flipped in zip(rows, lengths, places, rng.integers(2, size=count), strict=True):
+        for row, size, (first, second), flipped in zip(rows, lengths, starts, rng.integers(2, size=count), strict=True):
             cues = CUES[::-1] if flipped else CUES
             row[[first, second]] = [ord(cue) for cue in cues]
             yield _text(row[:size]), cues[0]
@@ -70,7 +72,9 @@ def delayed_recall(n: int, length: Length, rng: np.random.Generator) -> Generate
 
 
 def dna_motif(n: int, length: Length, rng: np.random.Generator) -> Generated:
-    """DNA; label `motif` where `MOTIF` occurs, once and anywhere; else `none`, with the motif's bases planted in another order.
+    """DNA; label `motif` if `MOTIF` occurs (once, anywhere), else `none`.
+
+    In negatives the motif's bases are planted in another order.
 
     Raises:
         ConfigError: the lengths are too short for the motif or for n distinct sequences.
@@ -104,9 +108,9 @@ def dna_order(n: int, length: Length, rng: np.random.Generator) -> Generated:
 
     def propose(count: int) -> Iterator[tuple[str, str]]:
         lengths = _lengths(count, length, rng)
-        places = _two_places(lengths - MARGIN, size_of_motif, rng)
+        pairs = _two_starts(lengths - MARGIN, size_of_motif, rng)
         rows = BASES[rng.integers(4, size=(count, length[1]), dtype=np.uint8)]
-        for row, size, starts, flipped in zip(rows, lengths, places, rng.integers(2, size=count), strict=True):
+        for row, size, starts, flipped in zip(rows, lengths, pairs, rng.integers(2, size=count), strict=True):
             motifs = ORDERED_MOTIFS[::-1] if flipped else ORDERED_MOTIFS
             for start, motif in zip(starts, motifs, strict=True):
                 row[start : start + size_of_motif] = np.frombuffer(motif.encode(), np.uint8)
@@ -128,7 +132,7 @@ def _bits(n: int, length: Length, rng: np.random.Generator, is_one: Callable[[st
 
 
 def _collect(n: int, labels: tuple[str, str], propose: Propose, length: Length) -> Generated:
-    """Propose until each label has its half of n distinct sequences."""
+    """Call `propose` until each label has its half of n distinct sequences."""
     wanted = {labels[0]: (n + 1) // 2, labels[1]: n // 2}
     drawn: dict[str, str] = {}
     dry = 0
@@ -141,22 +145,28 @@ def _collect(n: int, labels: tuple[str, str], propose: Propose, length: Length) 
         dry = dry + 1 if len(drawn) == before else 0
         if dry == DRY_ROUNDS:
             raise ConfigError(
-                f"length {list(length)} is too short for {n} distinct sequences with balanced labels. Raise length, or ask for fewer."
+                f"length {list(length)} is too short for {n} distinct sequences with balanced labels. "
+                "Increase data.length, or reduce the number of sequences."
             )
     return list(drawn), list(drawn.values())
 
 
 def _check_length(length: Length, needed: int) -> None:
     if length[0] < needed:
-        raise ConfigError(f"length {list(length)} is too short: this set needs at least {needed} tokens. Raise length.")
+        raise ConfigError(
+            f"length {list(length)} is too short: this set needs at least {needed} tokens. Increase data.length."
+        )
 
 
 def _lengths(count: int, length: Length, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(length[0], length[1] + 1, size=count)
 
 
-def _two_places(ends: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Starts (count, 2) of two plants of `size`, each pair as likely: `MARGIN` from the start and each other, before `ends`."""
+def _two_starts(ends: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Starts (count, 2) of two motifs of `size` tokens before `ends`, `MARGIN` from the start and from each other.
+
+    Every pair of starts is equally likely.
+    """
     slack = ends - 2 * (MARGIN + size)
     before, after = np.sort(rng.integers(slack + 1, size=(2, len(ends))), axis=0)
     return np.stack([MARGIN + before, 2 * MARGIN + size + after], axis=1)

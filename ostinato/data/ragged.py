@@ -10,12 +10,12 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """B sequences laid end to end; no padding, hence no padding id.
+    """B sequences end to end, without padding and without a padding id.
 
     Args:
         values: (N,) int32 token ids, or (N, channels) float32.
-        lengths: (B,) int64 on the CPU, where batches are planned; zero allowed; they add up to N.
-        truncated: how many of the sequences were cut when they were encoded; 0 in a selection, which cannot tell.
+        lengths: (B,) int64 on the CPU, where batches are planned; zero is allowed; they add up to N.
+        truncated: the number of sequences that were cut when they were encoded; 0 in a selection.
     """
 
     values: torch.Tensor
@@ -34,13 +34,13 @@ class Ragged:
         return torch.nn.functional.pad(self.lengths.cumsum(0), (1, 0))
 
     def select(self, indices: torch.Tensor | np.ndarray) -> "Ragged":
-        """Copy the sequences at `indices` (b,), in that order; an index may be negative or come twice."""
+        """Copy the sequences at `indices` (b,), in that order; an index may be negative or occur twice."""
         chosen = torch.as_tensor(indices, dtype=torch.int64, device="cpu")
         lengths = self.lengths[chosen]
-        places = spans(self.offsets[:-1][chosen].numpy(), lengths.numpy())
-        if self.values.is_cpu:  # NumPy: torch's indexing wakes its thread pool, 8 ms a batch where cores are shared
-            return Ragged(torch.from_numpy(self.values.numpy().take(places, axis=0)), lengths)
-        return Ragged(self.values.index_select(0, torch.from_numpy(places).to(self.values.device)), lengths)
+        positions = spans(self.offsets[:-1][chosen].numpy(), lengths.numpy())
+        if self.values.is_cpu:  # NumPy: torch's indexing starts its thread pool, 8 ms a batch on shared cores
+            return Ragged(torch.from_numpy(self.values.numpy().take(positions, axis=0)), lengths)
+        return Ragged(self.values.index_select(0, torch.from_numpy(positions).to(self.values.device)), lengths)
 
     def to(self, device: torch.device | str) -> "Ragged":
         """Move the values; the lengths stay on the CPU."""
@@ -56,7 +56,7 @@ class Ragged:
 
 
 def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(N,) int64: the places start, start + 1, … of each span, end to end; `starts` and `lengths` are (B,) int64."""
-    places = np.repeat(starts - lengths.cumsum() + lengths, lengths)
-    places += np.arange(len(places))
-    return places
+    """(N,) int64: the positions start, start + 1, … of each span, end to end; `starts` and `lengths` are (B,) int64."""
+    positions = np.repeat(starts - lengths.cumsum() + lengths, lengths)
+    positions += np.arange(len(positions))
+    return positions

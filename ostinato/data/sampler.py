@@ -1,4 +1,4 @@
-"""Which sequences go into which batch: shuffled, of similar length, resumable, dealt to ranks."""
+"""Batches of sequences of similar length: shuffled, resumable, divided among ranks."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -12,21 +12,22 @@ POOL_BATCHES = 50  # on IMDb in batches of 32, padding adds 8 % to the real toke
 
 
 class BucketSampler:
-    """Batches of indices in which lengths are similar; every index comes exactly once an epoch.
+    """Batches of indices of sequences of similar length; every index occurs exactly once an epoch.
 
-    Shuffled indices are sorted by length within pools of 50 batches (fewer in small data: two pools at least, so that
-    batches mix anew each epoch), cut into batches, and the batches shuffled. The plan depends on `seed` and epoch alone.
-    Each global batch is dealt to the ranks in strides, so all take equally many steps and none gets an empty batch.
+    Shuffled indices are sorted by length within pools of 50 batches (fewer in small data, but at least two pools, so
+    that batches mix anew each epoch) and cut into batches, which are shuffled. The plan depends only on `seed` and
+    epoch. Each global batch is divided among the ranks in strides: all take the same number of steps, and none gets an
+    empty batch.
 
     Args:
         lengths: (B,) of the sequences.
-        batch_size: sequences a batch and rank.
-        max_tokens: when given, `batch_size` is ignored and a batch of each rank holds as many sequences as keep
-            count x longest within it, at least one.
+        batch_size: sequences per batch and rank.
+        max_tokens: if given, `batch_size` is ignored, and each rank's batch holds as many sequences as keep
+            count × longest within this limit, at least one.
         shuffle: False: in order of length, the same in every epoch.
         seed: 0 or more.
-        rank: which share of each global batch `batches` yields, 0 to `world_size` - 1.
-        world_size: number of ranks.
+        rank: the share of each global batch that `batches` yields, 0 to `world_size` - 1.
+        world_size: the number of ranks.
 
     Raises:
         ConfigError: there are fewer sequences than ranks.
@@ -45,7 +46,7 @@ class BucketSampler:
     ) -> None:
         if world_size > 1 and len(lengths) < world_size:
             raise ConfigError(
-                f"{len(lengths)} sequences cannot be dealt to {world_size} ranks: each needs at least one. Use fewer ranks."
+                f"{len(lengths)} sequences for {world_size} ranks: each rank needs at least one. Use fewer ranks."
             )
         self._lengths = lengths.cpu().numpy()
         self._batch_size = batch_size
@@ -61,25 +62,24 @@ class BucketSampler:
             yield batch[self._rank :: self._world_size]
 
     def num_batches(self, epoch: int) -> int:
-        """Batches of an epoch, the same on every rank; with `max_tokens`, epochs may differ."""
+        """The number of batches of an epoch, the same on every rank; with `max_tokens`, epochs may differ."""
         return len(self.global_batches(epoch))
 
     def global_batches(self, epoch: int) -> list[torch.Tensor]:
-        """The batches (int64) before they are dealt to the ranks; each in order of length."""
+        """The batches (int64) before they are divided among the ranks; each in order of length."""
         generator = np.random.default_rng([self._seed, epoch])
         total = len(self._lengths)
         pool_size = self._pool_size() if self._shuffle else max(total, 1)
         order = generator.permutation(total) if self._shuffle else np.arange(total)
-        order = order[
-            np.lexsort((self._lengths[order], np.arange(total) // pool_size))
-        ]  # stable: equal lengths stay shuffled
+        # A stable sort: equal lengths stay shuffled.
+        order = order[np.lexsort((self._lengths[order], np.arange(total) // pool_size))]
         cuts = self._cuts(order, pool_size)
         numbers = generator.permutation(len(cuts) - 1) if self._shuffle else range(len(cuts) - 1)
         indices = torch.from_numpy(order)
         return [indices[cuts[number] : cuts[number + 1]] for number in numbers]
 
     def _pool_size(self) -> int:
-        """Sequences in a pool: a whole number of global batches, or with `max_tokens` about so many, a multiple of the ranks."""
+        """Sequences in a pool, a multiple of the ranks: whole global batches; with `max_tokens`, their average size."""
         total, size = len(self._lengths), self._batch_size
         if self._max_tokens is not None:
             mean = max(self._lengths.mean(), 1.0) if total else 1.0
@@ -89,7 +89,7 @@ class BucketSampler:
         return size * min(POOL_BATCHES, max(half, 1))
 
     def _cuts(self, order: np.ndarray, pool_size: int) -> list[int]:
-        """Where the ordered indices are cut into global batches, both ends included."""
+        """Where the ordered indices are cut into global batches, including both ends."""
         total, cuts = len(order), [0]
         if self._max_tokens is None:
             size = self._batch_size * self._world_size
@@ -104,7 +104,7 @@ class BucketSampler:
         return cuts
 
     def _fill(self, longest: list[int], begin: int, end: int, max_tokens: int) -> int:
-        """Where the batch at `begin` ends, at most `end`: each rank's count x longest stays within `max_tokens`."""
+        """Where the batch that starts at `begin` ends, at most `end`: count × longest per rank within `max_tokens`."""
         ranks = self._world_size
         counts = range(1, (end - begin) // ranks + 1)
         count = bisect_right(counts, max_tokens, key=lambda count: count * longest[begin + count * ranks - 1])
