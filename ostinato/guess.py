@@ -12,8 +12,9 @@ from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
 from ostinato.data.columns import count_columns, looks_like_columns
 from ostinato.data.examples import tags_of
 from ostinato.data.files import ending_of
-from ostinato.data.readers import ENDINGS, FIXED_COLUMNS, format_of, peek
-from ostinato.data.schemes import guess_scheme
+from ostinato.data.formats import endings, find_format, format_of
+from ostinato.data.readers import peek
+from ostinato.data.schemes import infer_scheme
 from ostinato.data.splits import SPLITS
 from ostinato.data.tagged import TAGGED_ENDINGS, read_sentences
 from ostinato.errors import DataError
@@ -52,16 +53,17 @@ def guess_config(path: Path) -> tuple[Config, list[str]]:
         f"Guessed from the first {len(rows):,} rows of {path.name}; correct what is wrong, then: ostinato train config.toml"
     ]
     kind = format_of(path)
+    fixed = find_format(kind).columns
     keys: dict[str, Any] = {"path": str(path)}
     if kind == "fasta":
         keys |= _header_label(path, rows, reasons)
-    elif kind not in FIXED_COLUMNS:
+    elif fixed is None:
         keys |= _columns(path, columns, rows, reasons)
     if "split_column" not in keys:
         reasons.append(
             "validation_size, test_size: no column says train, validation or test, so splits are drawn at random, stratified by label"
         )
-    text_column = FIXED_COLUMNS[kind][0] if kind in FIXED_COLUMNS else keys["text_column"]
+    text_column = fixed[0] if fixed is not None else keys["text_column"]
     sequences = [row[text_column] for row in rows if row.get(text_column) is not None]
     keys["tokenizer"] = _tokenizer(path, sequences, reasons, is_fasta=kind == "fasta")
     model = ModelConfig(bidirectional=True, pooling=["mean", "max"], dropout=0.3)
@@ -73,13 +75,13 @@ def _is_tagged(path: Path) -> bool:
     if TAGGED_ENDINGS.get(ending_of(path)) in ("conll", "conllu"):
         return True
     if ending_of(path) in (".csv", ".tsv"):  # a table has no empty lines
-        return looks_like_columns(path, parted=True)
-    if ending_of(path) not in ENDINGS:
+        return looks_like_columns(path, require_break=True)
+    if ending_of(path) not in endings():
         if looks_like_columns(path):
             return True
         raise DataError(
             f"{path}: its first lines are no columns of tokens, for two or more would be in every line, and the ending {ending_of(path)!r} tells nothing. "
-            f"Mend the lines, or give the file an ending that tells: {', '.join((*ENDINGS, *TAGGED_ENDINGS))}."
+            f"Mend the lines, or give the file an ending that tells: {', '.join(endings())}."
         )
     if format_of(path) != "jsonl":
         return False
@@ -91,7 +93,7 @@ def _tagging(path: Path) -> tuple[Config, list[str]]:
     """A tagger, with a CRF where the tags mark entities."""
     data = DataConfig(path=str(path))
     sentences = list(islice(read_sentences(path, data), LOOKED_AT))
-    scheme = guess_scheme([tags_of(sentence) for sentence in sentences])
+    scheme = infer_scheme([tags_of(sentence) for sentence in sentences])
     tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
     shown = ", ".join(tags[:SHOWN_TAGS])
     kind = TAGGED_ENDINGS.get(ending_of(path), "conll")

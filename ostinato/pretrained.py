@@ -54,10 +54,10 @@ def pretrained_for(config: DataConfig, vocabulary: Vocabulary | None, tokenizer:
             f"vectors {config.vectors}: tokenizer {tokenizer} has no words to look up. Remove vectors, or use words or events."
         )
     read = read_vectors(
-        config.vectors, vocabulary.tokens, beyond=config.vectors_beyond, on_fault=config.vectors_on_fault
+        config.vectors, vocabulary.tokens, extra=config.vectors_beyond, on_error=config.vectors_on_fault
     )
-    matrix, found, beyond = (torch.from_numpy(part) for part in (read.matrix, read.found, read.beyond))
-    return Pretrained(matrix, found > 0, read.beyond_words, beyond, read.skipped, read.coverage)
+    matrix, found, beyond = (torch.from_numpy(part) for part in (read.matrix, read.found, read.extra))
+    return Pretrained(matrix, found > 0, read.extra_words, beyond, read.skipped, read.coverage)
 
 
 def check_size(vectors: Pretrained | None, config: Config) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
 from ostinato.data.schemes import OUTSIDE, Entity, conlleval_entities
-from ostinato.data.tag_jsonl import from_text
+from ostinato.data.tag_rows import from_text
 from ostinato.errors import DataError
 from ostinato.estimators import SequenceTagger, refuse_strange_features
 from ostinato.models import predict_certain_tags

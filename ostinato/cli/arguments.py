@@ -84,7 +84,7 @@ def reading(run: Path, file: Path, settings: list[str], task: "TaskName" = "clas
     """How to read `file`: as the run's own data file, but for the settings, and for the format where the ending tells it."""
     from ostinato.config import Config, DataConfig, override, read_config
     from ostinato.data.files import ending_of
-    from ostinato.data.readers import ENDINGS
+    from ostinato.data.formats import endings
     from ostinato.data.tagged import TAGGED_ENDINGS
 
     for setting in settings:
@@ -95,7 +95,7 @@ def reading(run: Path, file: Path, settings: list[str], task: "TaskName" = "clas
     own = run / "config.toml"
     data = read_config(own).data if own.exists() else DataConfig(path=str(file))
     elsewhere = dict.fromkeys(("name", "validation_path", "test_path", "split_column", "group_column"))
-    if ending_of(file) in (ENDINGS if task == "classification" else TAGGED_ENDINGS):
+    if ending_of(file) in (endings() if task == "classification" else TAGGED_ENDINGS):
         elsewhere["format"] = None
     return override(
         Config(task=task, data=data.model_copy(update={**elsewhere, "path": str(file), "vectors": None})), settings

@@ -11,8 +11,9 @@ from ostinato.config import DataConfig
 from ostinato.data.audit import Audit, describe_split, is_sorted_by_label, shared_groups, unit_of
 from ostinato.data.cleaning import Splits, clean, count_reverse_complements
 from ostinato.data.examples import Examples, Record
+from ostinato.data.formats import format_of
 from ostinato.data.named import NAMED
-from ostinato.data.readers import format_of, read_labelled
+from ostinato.data.readers import read_labelled
 from ostinato.data.splits import SPLITS, Size, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError, look_up, suggest
 
@@ -98,7 +99,7 @@ def _by_column(records: list[Record]) -> Splits:
 
 
 def _file_tokenizer(config: DataConfig, records: list[Record]) -> str:
-    if format_of(Path(str(config.path)), config) == "fasta":
+    if format_of(Path(str(config.path)), config.format) == "fasta":
         return "nucleotides"
     first = next((record.sequence for record in records if len(record.sequence)), "")
     return TOKENIZER_OF_UNIT[unit_of(first)]

@@ -175,7 +175,7 @@ class Encoder:
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "vocabulary"
         }
         fields["tokens"] = None if self.vocabulary is None else self.vocabulary.tokens
-        fields["beyond"] = [] if self.vocabulary is None else self.vocabulary.beyond
+        fields["beyond"] = [] if self.vocabulary is None else self.vocabulary.extra
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod
@@ -199,7 +199,7 @@ class Encoder:
     def with_beyond(self, words: Iterable[str]) -> "Encoder":
         """The same, and those of `words` known that it does not know yet; see `Vocabulary`."""
         assert self.vocabulary is not None
-        return dataclasses.replace(self, vocabulary=self.vocabulary.with_beyond(words))
+        return dataclasses.replace(self, vocabulary=self.vocabulary.with_extra(words))
 
     @cached_property
     def _index(self) -> Indexer:

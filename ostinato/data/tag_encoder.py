@@ -90,7 +90,7 @@ class TagEncoder:
 
     def with_beyond(self, words: Sequence[str]) -> "TagEncoder":
         """The same, and those of `words` known that it does not know yet; see `Vocabulary`."""
-        return dataclasses.replace(self, words=self.words.with_beyond(words))
+        return dataclasses.replace(self, words=self.words.with_extra(words))
 
     @property
     def num_labels(self) -> int:
@@ -164,7 +164,7 @@ class TagEncoder:
     def _word_id(self, form: str) -> int:
         """A word's id; where words beyond the vocabulary are known by their vectors, it is found as these are: as it is, then in lower case."""
         found = self.words.id(form.lower() if self.lowercase else form)
-        return self.words.id(form.lower()) if found == UNKNOWN and self.words.beyond else found
+        return self.words.id(form.lower()) if found == UNKNOWN and self.words.extra else found
 
     def _feature_ids(self, sentences: Sequence[Sentence], count: int) -> Tensor:
         """Of N = `count` tokens: (N, K)."""
@@ -183,7 +183,7 @@ class TagEncoder:
         """All fields as JSON values, from which `from_json` makes an equal encoder."""
         return {
             "words": list(self.words.tokens),
-            "beyond": list(self.words.beyond),
+            "beyond": list(self.words.extra),
             "characters": list(self.characters.tokens),
             "features": [list(values.tokens) for values in self.features],
             "tags": list(self.tags),

@@ -14,22 +14,16 @@ from ostinato.data.columns import conll_rows
 from ostinato.data.corpora import brown, conll2003
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
-from ostinato.data.formats import endings, read_rows
-from ostinato.data.schemes import entities, faults, guess_scheme
+from ostinato.data.formats import FORMATS, endings, read_rows
+from ostinato.data.schemes import entities, infer_scheme, violations
 from ostinato.data.splits import SPLITS
 from ostinato.data.tag_rows import to_sentence
 from ostinato.errors import ConfigError, DataError, look_up
 
 Splits = dict[str, list[Sentence]]
 
-TAGGED_ENDINGS = {
-    ".conll": "conll",
-    ".bio": "conll",
-    ".iob": "conll",
-    ".conllu": "conllu",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
+TAGGED_FORMATS = ("conll", "conllu", "jsonl", "parquet")
+TAGGED_ENDINGS = {ending: name for name in TAGGED_FORMATS for ending in FORMATS[name].endings}
 SHOWN_TAGS = 10
 
 
@@ -207,7 +201,7 @@ def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
     Raises:
         DataError: tags that the scheme does not allow; names the place.
     """
-    scheme = None if scheme == "plain" else scheme or guess_scheme([tags_of(each) for each in sentences])
+    scheme = None if scheme == "plain" else scheme or infer_scheme([tags_of(each) for each in sentences])
     if scheme is not None:
         check_tags(scheme, sentences)
     return scheme
@@ -220,7 +214,7 @@ def check_tags(scheme: str, sentences: Sequence[Sentence]) -> None:
         DataError: there are such; names the place.
     """
     for sentence in sentences:
-        for token, reason in faults(tags_of(sentence), scheme):
+        for token, reason in violations(tags_of(sentence), scheme):
             raise DataError(
                 f"{sentence.place_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the tags mark no entities)."
             )

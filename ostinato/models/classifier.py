@@ -131,7 +131,7 @@ def build_classifier(config: ModelConfig, encoder: Encoder) -> Classifier:
         num_tokens=len(encoder.vocabulary) if encoder.vocabulary is not None else None,
         channels=encoder.channels,
         num_positions=max(encoder.longest, 1),
-        num_beyond=len(encoder.vocabulary.beyond) if encoder.vocabulary is not None else 0,
+        num_beyond=len(encoder.vocabulary.extra) if encoder.vocabulary is not None else 0,
     )
 
 

@@ -138,7 +138,7 @@ def build_tagger(config: ModelConfig, encoder: TagEncoder) -> Tagger:
         num_words=len(encoder.words),
         num_characters=len(encoder.characters),
         feature_sizes=[len(values) for values in encoder.features],
-        num_beyond=len(encoder.words.beyond),
+        num_beyond=len(encoder.words.extra),
         allowed=allowed,
     )
 

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file
 from toy import columns, sentences
 
 from ostinato import cli, load
-from ostinato.data.columns import read_columns
+from ostinato.config import DataConfig
+from ostinato.data.tagged import read_sentences
 
 CONFIG = """
 task = "tagging"
@@ -46,6 +47,10 @@ def run(*arguments, stdin=b""):
     finally:
         sys.argv, sys.stdin = before
     return 0
+
+
+def read(path):
+    return list(read_sentences(path, DataConfig(path=str(path))))
 
 
 @pytest.fixture(scope="module")
@@ -185,8 +190,8 @@ def test_tags_that_mark_no_entities_are_shown_but_for_o(folder, tmp_path, capsys
 def test_predict_writes_columns_that_are_read_again(folder, capsys, tmp_path):
     assert run("predict", "run", "test.conll", "--format", "conll") == 0
     (tmp_path / "found.conll").write_text(capsys.readouterr().out, encoding="utf-8")
-    found = list(read_columns(tmp_path / "found.conll"))
-    given = list(read_columns(Path("test.conll")))
+    found = read(tmp_path / "found.conll")
+    given = read(Path("test.conll"))
     assert [each.words for each in found] == [each.words for each in given]
     assert [each.tags for each in found] == load("run").predict([each.words for each in given])
 
@@ -256,10 +261,7 @@ def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsy
     assert run("predict", model, "test.conll", "--set", "data.feature_columns=1") == 0
     (tmp_path / "words.conll").write_text("Ada\nleft\n", encoding="utf-8")
     assert run("predict", "run", tmp_path / "words.conll") == 2
-    assert (
-        "no column 1 to read beside the words: a token has 1. Give a file that has it."
-        in capsys.readouterr().err.replace("\n", " ")
-    )
+    assert "words.conll, line 1: no column 1" in capsys.readouterr().err.replace("\n", " ")
     for command in ("predict", "evaluate", "explain"):
         assert run(command, "run", "test.conll", "--set", "data.feature_columns=0", "--set", "data.word_column=1") == 2
         assert (
@@ -349,7 +351,7 @@ BAD = {
     "a tag among many": (
         columns(*sentences(30)) + "Cid X-X\n",
         "train",
-        ": by scheme iob2, 'X-X' is no tag of the scheme",
+        ": by scheme iob2, 'X-X'",
     ),
     "no entities": (
         "".join(f"{name} N\n\n" for name in "ABCDEFGHIJ"),
@@ -359,10 +361,10 @@ BAD = {
     "half a character": (
         '{"tokens": ["\\ud83d"], "tags": ["O"]}\n',
         "train",
-        "line 1: tokens, item 1: character 0 is '\\ud83d', half of a surrogate pair",
+        "bad.jsonl, row 1, token 1, column tokens: character 0 is '\\ud83d'",
     ),
     "empty": ("\n\n", "train", "bad.conll"),
-    "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "line 1"),
+    "unequal lists": ('{"tokens": ["a", "b"], "tags": ["O"]}\n', "train", "bad.jsonl, row 1: 1 tags for 2 words"),
     "nothing to tag": ("", "predict run --text=", "--text 1: the sentence is empty"),
     "no such column": ("Ada B-PER\n\n", "train --set data.tag_column=7", "tag_column"),
     "a classifier's key": (
