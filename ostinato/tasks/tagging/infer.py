@@ -35,7 +35,7 @@ def _is_tagged(path: Path) -> bool:
     if form in TOKEN_FORMATS:
         return True
     if form in ("csv", "tsv"):  # a table has no empty lines
-        return looks_like_columns(path, needs_break=True)
+        return looks_like_columns(path, require_break=True)
     if form is None:
         if looks_like_columns(path):
             return True
