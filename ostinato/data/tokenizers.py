@@ -23,7 +23,7 @@ import numpy as np
 from ostinato import plugins
 from ostinato.data.ragged import spans
 from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
-from ostinato.errors import ConfigError, look_up
+from ostinato.errors import ConfigError
 
 Indexer = Callable[[list[Any]], tuple[np.ndarray, np.ndarray]]
 

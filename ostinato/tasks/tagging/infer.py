@@ -12,7 +12,7 @@ from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.infer import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
 from ostinato.tasks.tagging.data import read_sentences
-from ostinato.tasks.tagging.schemes import guess_scheme
+from ostinato.tasks.tagging.schemes import infer_scheme
 
 LOOKED_AT = 1_000  # sentences
 SHOWN_TAGS = 8
@@ -56,7 +56,7 @@ def _infer(path: Path) -> Inferred:
         if isinstance(sentence, DataError):
             raise sentence
         sentences.append(sentence)
-    scheme = guess_scheme([tags_of(sentence) for sentence in sentences])
+    scheme = infer_scheme([tags_of(sentence) for sentence in sentences])
     tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
     more = ", …" if len(tags) > SHOWN_TAGS else ""
     form = endings().get(ending_of(path), "conll")
