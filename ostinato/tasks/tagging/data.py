@@ -247,7 +247,7 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
                 labelled=labelled,
             )
         except DataError as error:
-            yield error
+            yield error.at(row.source)
         else:
             yield sentence
 
