@@ -83,7 +83,7 @@ def test_only_what_changed_is_compiled_again(project):
 
 def test_without_a_compiler_the_build_succeeds_and_says_so(project):
     warnings, _ = build(project, "bdist_wheel", compiler="missing")
-    assert "the native kernel is not built, and the torch engine serves" in warnings
+    assert "missing was not found" in warnings and "torch engine" in warnings
     (wheel,) = (project / "dist").glob("*.whl")
     assert not any("libostinato" in name for name in ZipFile(wheel).namelist())
 
