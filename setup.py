@@ -1,7 +1,7 @@
 """Builds the native kernel, a plain C library, next to its binding; everything else is in pyproject.toml.
 
 The library depends on neither Python nor torch, so one wheel serves every Python on its platform. Without a C++
-compiler the install still succeeds, and layers run on the torch engine. Set CXX and CXXFLAGS to choose compiler and flags.
+compiler the install still succeeds, and layers run on the torch engine. CXX and CXXFLAGS choose compiler and flags.
 """
 
 import hashlib

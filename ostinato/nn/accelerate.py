@@ -181,7 +181,7 @@ def _become(layer: nn.Module, kind: type[nn.Module]) -> None:
     layer.__class__ = kind
 
 
-# ---- comparing results ----------------------------------------------------------------------------------------------
+# ---- comparing results -----------------------------------------------------------------------------------------------
 
 
 def _compare(call: Call, swapped: _Swapped, tolerance: float) -> tuple[float, float, float]:
@@ -237,7 +237,7 @@ def _worst(errors: Sequence[float]) -> float:
     return float(torch.tensor([0.0, *errors], dtype=torch.float64).max())  # NaN if any is NaN
 
 
-# ---- timing ----------------------------------------------------------------------------------------------------
+# ---- timing ----------------------------------------------------------------------------------------------------------
 
 
 def _time_layers(

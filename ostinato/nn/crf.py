@@ -168,7 +168,7 @@ def _check_tags(tags: Tensor, emissions: Tensor) -> None:
             )
 
 
-# ---- the reference -------------------------------------------------------------------------------------------------
+# ---- the reference ---------------------------------------------------------------------------------------------------
 # Time is a loop; the sequences that have a step at that time, and all tags, are taken at once. After each step the
 # largest score of a sequence is taken off, for float32 would lose digits in scores that grow with time.
 

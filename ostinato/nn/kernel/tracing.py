@@ -205,7 +205,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tenso
     return dx, None, None, dh0, dc0, dweights, *(None for _ in others)
 
 
-# ---- checks: a graph may come from a file and run on other inputs than those it was recorded with ------------------
+# ---- checks: a graph may come from a file and run on other inputs than those it was recorded with --------------------
 
 Claim = tuple[str, Tensor | None, torch.dtype, tuple[int, ...]]  # name, tensor, and its required dtype and shape
 
