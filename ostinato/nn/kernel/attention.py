@@ -58,8 +58,8 @@ class _Attend(torch.autograd.Function):
         binding.check(
             library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads())
         )
-        dh, *others = first_order_only([dh, dproject, dbias, dscore], [gradient, given, *weights])
-        return dh, None, *others
+        input_gradient, *others = first_order_only([dh, dproject, dbias, dscore], [gradient, given, *weights])
+        return input_gradient, None, *others
 
 
 def _new_saved(h: Tensor) -> tuple[Tensor, Tensor]:

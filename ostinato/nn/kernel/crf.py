@@ -94,10 +94,10 @@ class _LogLikelihood(torch.autograd.Function):
                 ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()
             )
         )
-        demissions, *others = first_order_only(
+        emissions_gradient, *others = first_order_only(
             [demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end]
         )
-        return demissions, None, None, *others
+        return emissions_gradient, None, None, *others
 
 
 def _new_saved(emissions: Tensor) -> Tensor:
