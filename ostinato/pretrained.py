@@ -81,5 +81,5 @@ def fill(embed: nn.Module, vectors: Pretrained) -> None:
         known = vectors.matrix[vectors.found]
         embed.weight.mul_(known.std() / embed.weight.std())
         embed.weight[vectors.found] = known
-        if embed.beyond is not None:
-            embed.beyond.copy_(vectors.beyond)
+        if embed.extra is not None:
+            embed.extra.copy_(vectors.beyond)

@@ -74,12 +74,12 @@ def test_words_that_training_never_met_are_known_by_their_vectors(source, tmp_pa
 def test_so_many_words_beyond_the_vocabulary_are_kept(source):
     model = SequenceClassifier(**SMALL, vectors=source, vectors_beyond=1).fit(TEXTS, LABELS)
     assert model.encoder_.vocabulary.beyond == ("great",)  # the file's first that is no token
-    assert SequenceClassifier(**SMALL, vectors=source, vectors_beyond=0).fit(TEXTS, LABELS).model_.embed.beyond is None
+    assert SequenceClassifier(**SMALL, vectors=source, vectors_beyond=0).fit(TEXTS, LABELS).model_.embed.extra is None
 
 
 def test_a_row_beyond_the_table_has_no_gradient():
-    embed = TokenEmbedding(3, 2, num_beyond=2)
-    embed.beyond.copy_(torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
+    embed = TokenEmbedding(3, 2, num_extra=2)
+    embed.extra.copy_(torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
     out = embed(torch.tensor([1, 4, 3, 1]))
     assert out[1:3].tolist() == [[7, 8], [5, 6]]
     out.sum().backward()

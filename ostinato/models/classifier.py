@@ -8,7 +8,7 @@ from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.models.network import Network, build_stack, few_threads
-from ostinato.nn import FrontEnd, Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
+from ostinato.nn import ConvStem, Layout, Linear, Pooling, PositionEmbedding, RecurrentStack, TokenEmbedding
 
 TOKENS_IN_A_PREDICTION_BATCH = 16_384
 
@@ -50,7 +50,7 @@ class Classifier(Network):
         self.embed = (
             Linear(channels, size)
             if channels is not None
-            else TokenEmbedding(num_tokens or 1, size, num_beyond=num_beyond)
+            else TokenEmbedding(num_tokens or 1, size, num_extra=num_beyond)
         )
         self.position = (
             PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
@@ -101,7 +101,7 @@ class Classifier(Network):
     @property
     def _is_one_table(self) -> bool:
         """Whether all tokens' vectors are rows of one table, which the kernel can read."""
-        return isinstance(self.embed, TokenEmbedding) and self.embed.beyond is None
+        return isinstance(self.embed, TokenEmbedding) and self.embed.extra is None
 
     def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         inputs, steps = self.stack_input(x, layout)
@@ -112,9 +112,9 @@ class Classifier(Network):
         return torch.softmax(logits.float() / self.temperature.to(logits.device), dim=-1)
 
 
-def _build_front(config: ModelConfig, input_size: int) -> FrontEnd:
+def _build_front(config: ModelConfig, input_size: int) -> ConvStem:
     assert config.conv_size is not None
-    return FrontEnd(
+    return ConvStem(
         input_size,
         config.conv_size,
         kernel_size=config.kernel_size,

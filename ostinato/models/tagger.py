@@ -53,7 +53,7 @@ class Tagger(Network):
     ) -> None:
         super().__init__()
         self.word_dropout = config.word_dropout
-        self.embed = TokenEmbedding(num_words, config.embedding_size, num_beyond=num_beyond)
+        self.embed = TokenEmbedding(num_words, config.embedding_size, num_extra=num_beyond)
         self.capitals = (
             TokenEmbedding(len(CAPITALS), config.capitals_size) if config.capitals_size is not None else None
         )
