@@ -76,10 +76,11 @@ def data_audit(
 
     Classes, lengths, duplicates, leaks between splits, truncation, unknown tokens.
     """
-    from ostinato.tasks import prepare
+    from ostinato.tasks import TASKS
 
-    prepared = prepare(data_config_of(what, settings or []))
-    typer.echo(json.dumps(prepared.audit_facts(), ensure_ascii=False) if as_json else "\n".join(prepared.audit_lines()))
+    config = data_config_of(what, settings or [])
+    audit = TASKS[config.task].prepare(config.data).audit
+    typer.echo(json.dumps(audit.to_json(), ensure_ascii=False) if as_json else "\n".join(audit.lines()))
 
 
 def init(

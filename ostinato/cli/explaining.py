@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json, rows_of
+from ostinato.cli.arguments import FileSettings, Json
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:

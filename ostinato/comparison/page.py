@@ -81,7 +81,7 @@ def _is_worse(mean: float, other: float, metric: Metric) -> bool:
     return mean < other if metric.higher_is_better else mean > other
 
 
-def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str) -> list[Row]:
+def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: Metric) -> list[Row]:
     """The rows that no other beats in one of metric and cost without losing in the other."""
     sign = 1 if metric.higher_is_better else -1
 

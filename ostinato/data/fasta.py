@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ostinato.config import DataConfig
+from ostinato.config import SequenceData
 from ostinato.data.files import reading
-from ostinato.data.rows import Row
+from ostinato.data.rows import Row, readable
 from ostinato.data.tables import csv_rows
 from ostinato.errors import ConfigError, DataError, MissingExtraError
 
@@ -41,7 +41,7 @@ def fasta_rows(path: Path) -> Iterator[Row]:
             ) from None
 
 
-def with_labels(rows: Iterator[Row], config: DataConfig, *, labelled: bool) -> Iterator[Row]:
+def with_labels(rows: Iterator[Row], config: SequenceData, *, labelled: bool) -> Iterator[Row]:
     """Add the column `label`, from `config.label_pattern` or `config.label_table`.
 
     Raises:
@@ -59,7 +59,7 @@ def with_labels(rows: Iterator[Row], config: DataConfig, *, labelled: bool) -> I
         yield row._replace(values={**row.values, "label": label})
 
 
-def _labeller(config: DataConfig) -> tuple[LabelOf, str]:
+def _labeller(config: SequenceData) -> tuple[LabelOf, str]:
     """From id and header to label, and what to do about a record without a label."""
     if (config.label_pattern is None) == (config.label_table is None):
         given = "neither" if config.label_table is None else "both"
@@ -93,12 +93,13 @@ def _labeller(config: DataConfig) -> tuple[LabelOf, str]:
 
 def _read_label_table(path: Path) -> dict[str, str]:
     table: dict[str, str] = {}
-    for source, values, _ in csv_rows(path, "\t" if ".tsv" in path.suffixes else ","):
+    for row in readable(csv_rows(path, "\t" if ".tsv" in path.suffixes else ",")):
+        values = row.values
         if "id" not in values or "label" not in values:
             raise DataError(f"{path}: its columns are {', '.join(values)}. Expected the columns id and label.")
         if table.setdefault(values["id"], values["label"]) != values["label"]:
             raise DataError(
-                f"{source}: id {values['id']!r} has the labels {table[values['id']]!r} and {values['label']!r}. "
+                f"{row.source}: id {values['id']!r} has the labels {table[values['id']]!r} and {values['label']!r}. "
                 "Keep one."
             )
     return table

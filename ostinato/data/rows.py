@@ -1,6 +1,6 @@
 """A row of a data file, whatever the file's format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,18 @@ class Row(NamedTuple):
         if self.lines:
             return f"{self.source.rpartition(', line ')[0]}, line {self.lines[token]}"
         return f"{self.source}, token {token + 1}"
+
+
+def readable(rows: Iterable[Row]) -> Iterator[Row]:
+    """The same rows.
+
+    Raises:
+        DataError: a row cannot be read.
+    """
+    for row in rows:
+        if row.error is not None:
+            raise row.error
+        yield row
 
 
 def value_of(row: Row, column: str, key: str, *, needed: bool = True) -> Any:

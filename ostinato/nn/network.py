@@ -6,20 +6,22 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from ostinato.nn.convolution import Stack
 from ostinato.nn.embedding import TokenEmbedding
-from ostinato.nn.layers import RecurrentStack
+from ostinato.nn.layers import RecurrentStack, Stack
 from ostinato.nn.linear import Linear
 
 NARROW = 64  # units of a layer that the torch engine runs on one thread
 
 
 class Network(nn.Module):
-    """A stack between what embeds the tokens and a head.
+    """A stack between an embedding and an output layer.
 
     Attributes:
-        embed: tokens or channels to vectors; what `[training] freeze_vectors` keeps as it is.
+        embed: tokens or channels to vectors; what `[training] freeze_vectors` does not train.
+        has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
     """
+
+    has_trained_unknown: bool = False
 
     embed: TokenEmbedding | Linear
     stack: Stack

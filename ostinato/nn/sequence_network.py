@@ -26,9 +26,6 @@ class SequenceNetwork(Network):
         num_outputs: C.
         dropout: on the pooled vector.
 
-    Attributes:
-        has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
-
     Shapes:
         values (N,) token ids or (N, channels), lengths (B,) -> outputs (B, C).
     """
@@ -45,7 +42,6 @@ class SequenceNetwork(Network):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.has_trained_unknown = False
         self.embed = embed
         self.position = position
         self.conv_stem = conv_stem

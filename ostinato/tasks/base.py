@@ -14,8 +14,8 @@ from ostinato.errors import ConfigError
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
     from ostinato.data.named import NamedSet
-    from ostinato.evaluation.results import Metrics
-    from ostinato.evaluation.statistics import Metric, Scored
+    from ostinato.evaluation.results import Metric, Metrics
+    from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.trace import Trace
     from ostinato.nn.network import Network

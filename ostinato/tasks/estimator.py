@@ -21,20 +21,20 @@ from ostinato.tasks.base import Model, Task, TaskData, Trained
 if TYPE_CHECKING:
     from ostinato.nn.network import Network
 
-Kind = TypeVar("Kind", bound="type[Estimator]")
+Kind = TypeVar("Kind", bound=type[Any])
 MOST_SEED = 2**32
 
 
 def estimator(cls: Kind) -> Kind:
     """Make a class of annotated fields an estimator: one keyword argument a field, also under its name in 0.1."""
-    made = dataclass(kw_only=True, eq=False, repr=False)(cls)
-    given_init = made.__init__
+    made: Kind = dataclass(kw_only=True, eq=False, repr=False)(cls)
+    given_init: Any = made.__init__
 
     @functools.wraps(given_init)
     def init(self: Any, **arguments: Any) -> None:
         given_init(self, **present_names(arguments))
 
-    made.__init__ = init  # type: ignore[method-assign]
+    setattr(made, "__init__", init)  # noqa: B010, since mypy forbids the assignment
     return made
 
 

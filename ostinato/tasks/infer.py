@@ -16,7 +16,7 @@ def infer_config(path: Path) -> Inferred:
         DataError: the file cannot be read, or no task can use it.
         MissingExtraError: its format needs a package that is not installed.
     """
-    for task in reversed(TASKS.values()):
+    for task in reversed(list(TASKS.values())):
         inferred = task.infer(path)
         if inferred is not None:
             return inferred

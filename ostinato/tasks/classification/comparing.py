@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ostinato.evaluation.bootstrap import bootstrap_intervals
-from ostinato.evaluation.statistics import Metric, Scored, score_seeds, seed_interval
+from ostinato.evaluation.results import Metric
+from ostinato.evaluation.statistics import Scored, score_seeds, seed_interval
 from ostinato.tasks.classification.scoring import Predictions
 
 

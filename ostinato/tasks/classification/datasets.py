@@ -17,8 +17,8 @@ from ostinato.tasks.classification.target import LabelTarget
 from ostinato.tasks.sequences.reading import read_labelled
 
 
-def _read(path: Path, **keys: str) -> list[Record]:
-    return read_labelled(path, ClassificationData(path=str(path), **keys), LabelTarget())[0]
+def _read(path: Path, text_column: str = "text") -> list[Record]:
+    return read_labelled(path, ClassificationData(path=str(path), text_column=text_column), LabelTarget())[0]
 
 
 def _load_embedded(config: SequenceData, *, file: str) -> Loaded:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def write_predictions(path: Path, rows: Records, labels: Sequence[object], proba
     Raises:
         RunError: the file cannot be written.
     """
-    columns = {
+    columns: dict[str, Any] = {
         "label": [str(label) for label in rows.targets],
         "prediction": [str(labels[index]) for index in probabilities.argmax(axis=1)],
     }

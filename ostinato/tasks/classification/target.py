@@ -59,4 +59,4 @@ class LabelTarget(TargetKind):
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         runs = 1 + sum(before != after for before, after in pairwise(targets))
-        return 2 <= len(set(targets)) == runs < len(targets)
+        return bool(2 <= len(set(targets)) == runs < len(targets))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ostinato.data.examples import Records
     from ostinato.data.named import NamedSet
     from ostinato.evaluation.metrics import ClassificationMetrics
-    from ostinato.evaluation.statistics import Metric, Scored
+    from ostinato.evaluation.results import Metric
+    from ostinato.evaluation.statistics import Scored
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.classification.codec import ClassCodec

@@ -58,7 +58,8 @@ class SequenceEstimator(Estimator):
     def _validation(self, rows: Records, given: Any) -> tuple[Records, Records] | None:
         """Rows to train on and rows to validate on; None: train on everything."""
         if given is not None:
-            return rows, records_of(*given, "validation sequence")
+            X, y = given
+            return rows, records_of(X, y, "validation sequence")
         return None if self.validation_fraction is None else self._hold_out(rows)
 
     def _hold_out(self, rows: Records) -> tuple[Records, Records]:

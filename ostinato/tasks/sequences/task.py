@@ -111,16 +111,15 @@ class SequenceTask(Task):
         from ostinato.training import predict_outputs
 
         encoded, errors = encode_each(model.encoder, batch)
-        outputs = predict_outputs(model.network, encoded)
-        answers = iter(model.network.answers(outputs))
+        answers = iter(model.network.answers(predict_outputs(model.network, encoded)))
         unknown = set(rows_without_known_tokens(model.encoder, encoded).tolist())
         number = 0
         for row, error in zip(batch, errors, strict=True):
-            if error is not None:
-                if strict:
-                    raise error
-                source = "" if isinstance(row, DataError) else row.source
-                yield Answered(source, None, str(error))
+            if isinstance(row, DataError) or error is not None:
+                problem = row if isinstance(row, DataError) else error
+                if strict and problem is not None:
+                    raise problem
+                yield Answered("" if isinstance(row, DataError) else row.source, None, str(problem))
                 continue
             warning = ALL_UNKNOWN if number in unknown else None
             number += 1

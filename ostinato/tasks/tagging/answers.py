@@ -59,9 +59,10 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
         if is_first:
             refuse_unseen_features(model.encoder, [row for row in batch if isinstance(row, Sentence)])
             is_first = False
-        answers = iter(answers_of(model, [row for row in batch if _why_not(model, row) is None]))
-        for row in batch:
-            error = _why_not(model, row)
+        errors = [_why_not(model, row) for row in batch]
+        usable = [row for row, error in zip(batch, errors, strict=True) if error is None and isinstance(row, Sentence)]
+        answers = answers_of(model, usable)
+        for row, error in zip(batch, errors, strict=True):
             if error is not None:
                 if strict:
                     raise error

@@ -9,6 +9,7 @@ import numpy as np
 from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence
 from ostinato.data.files import installed_file, open_text
+from ostinato.data.rows import readable
 from ostinato.data.splits import SPLITS
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.tasks.tagging.rows import to_sentence
@@ -48,9 +49,11 @@ def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise DataError(CONLL_HOW_TO_GET)
-    choice = {"word_column": "0", "tag_column": tag_column, "feature_columns": features}
     return {
-        split: [to_sentence(row, **choice) for row in conll_rows(folder / name)]
+        split: [
+            to_sentence(row, word_column="0", tag_column=tag_column, feature_columns=features)
+            for row in readable(conll_rows(folder / name))
+        ]
         for split, name in zip(SPLITS, CONLL_FILES, strict=True)
     }
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ostinato.evaluation.statistics import Metric, Scored, score_sentences, seed_interval
+from ostinato.evaluation.results import Metric
+from ostinato.evaluation.statistics import Scored, score_sentences, seed_interval
 from ostinato.storage import unusable, write_atomically
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.tagging.codec import TagCodec
@@ -92,8 +93,8 @@ def read_predictions(path: Path) -> Predictions:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         sources = [row["source"] if "source" in row else row["place"] for row in rows]  # 0.1 called it place
-        columns = [[row[key] for row in rows] for key in ("tokens", "tags", "predicted")]
-        return Predictions(sources, *columns, [row.get("features") or [] for row in rows])
+        tokens, tags, predicted = ([row[key] for row in rows] for key in ("tokens", "tags", "predicted"))
+        return Predictions(sources, tokens, tags, predicted, [row.get("features") or [] for row in rows])
     except (OSError, ValueError, KeyError, TypeError):
         raise unusable(path) from None
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ostinato.data.examples import Sentence
     from ostinato.data.named import NamedSet
     from ostinato.errors import DataError
-    from ostinato.evaluation.statistics import Metric, Scored
+    from ostinato.evaluation.results import Metric
+    from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
@@ -126,7 +127,8 @@ class Tagging(Task):
 
         network = build_tagger(config.model, encoder, codec)  # type: ignore[arg-type]
         data = config.data
-        network.has_trained_unknown = bool(network.word_dropout) or data.min_count > 1 or data.max_size is not None
+        sees_unknown = network.word_dropout > 0 or data.min_count > 1 or data.max_size is not None
+        network.has_trained_unknown = sees_unknown
         return network
 
     def objective(self, config: "Config", data: TaskData) -> "TagLikelihood":
