@@ -96,7 +96,7 @@ def _picture(explanation: Explanation, title: str, gallery: Gallery) -> "Markup"
 
     if explanation.is_text:
         return Markup(explanation_html(explanation))  # escapes the user's text
-    value = f"{explanation.label}: {explanation.quantity} {explanation.value:.3f}"
+    value = f"{explanation.title}: {explanation.quantity} {explanation.shown_value}"
     return figure(
         gallery.show(plot_explanation(explanation), title), f"{value}; scores of each step by {explanation.method}."
     )

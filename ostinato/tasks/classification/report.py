@@ -97,7 +97,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         evidence = collect_evidence(
             model, test, choose(predictions, model), labels=test.targets, data=run.config.data.name, progress=progress
         )
-        sections += explained_sections(evidence, gallery, scores="log-odds", label="class", mistakes=MISTAKES)
+        sections += explained_sections(evidence, gallery, label="class", mistakes=MISTAKES)
         files = motif_file(evidence)
     return Report(sections, classifier_card(run, audit, model, scores), gallery, files)
 

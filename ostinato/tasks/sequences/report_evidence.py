@@ -63,9 +63,15 @@ class Letters(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """The content of a report's explaining sections."""
+    """The content of a report's explaining sections.
+
+    Args:
+        surveyed: how many test sequences motifs and tokens come from.
+        unit: of the scores.
+    """
 
     surveyed: int
+    unit: str
     examples: list[Shown]
     mistakes: list[Shown]
     faithfulness: list[Faithfulness]
@@ -102,6 +108,7 @@ def collect_evidence(
     ablated = spread(len(test), ABLATED)
     return Evidence(
         surveyed=len(surveyed),
+        unit=surveyed[0].unit,
         examples=_show(model, test, chosen.examples, chosen.truths),
         mistakes=_show(model, test, chosen.mistakes, chosen.truths),
         faithfulness=[measure(model, each, progress=progress) for each in explanations.values()],

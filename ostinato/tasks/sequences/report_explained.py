@@ -19,17 +19,14 @@ LOGOS = 3  # per label
 WIDEST_PROFILE = 150  # positions
 
 
-def explained_sections(
-    evidence: Evidence, gallery: Gallery, *, scores: str, label: str, mistakes: str
-) -> list[Section]:
+def explained_sections(evidence: Evidence, gallery: Gallery, *, label: str, mistakes: str) -> list[Section]:
     """Examples, faithfulness, motifs or tokens, a trace, mistakes.
 
     Args:
-        scores: the unit of the scores by integrated gradients, as `log-odds`.
         label: what an explained label is called, as `class`.
         mistakes: which rows the section of mistakes shows, in a sentence.
     """
-    intro = f"{HOW_TO_READ} Scores by {METHOD} are in {scores}; attention is a weight."
+    intro = f"{HOW_TO_READ} Scores by {METHOD} are in {evidence.unit}; attention is a weight."
     examples = (
         shown_blocks(evidence.examples, gallery) if evidence.examples else paragraph("No test row is answered right.")
     )
@@ -38,11 +35,9 @@ def explained_sections(
         Section("Faithfulness", "faithfulness", _faithfulness(evidence, gallery)),
     ]
     if evidence.letters is not None:
-        sections.append(
-            Section("Motifs", "motifs", _letters(evidence.letters, evidence.surveyed, label, scores, gallery))
-        )
+        sections.append(Section("Motifs", "motifs", _letters(evidence.letters, evidence, label, gallery)))
     if evidence.tokens:
-        sections.append(Section(f"Tokens by {label}", "tokens", _tokens(evidence, label, scores)))
+        sections.append(Section(f"Tokens by {label}", "tokens", _tokens(evidence, label)))
     if evidence.trace is not None:
         sections.append(Section("Step by step", "trace", _trace(evidence.trace, gallery)))
     body = (
@@ -71,9 +66,9 @@ def _agreement_row(each: Agreement) -> tuple[str, ...]:
     return (f"{each.one} and {each.other}", *values, str(each.n))
 
 
-def _letters(known: Letters, surveyed: int, label_name: str, scores: str, gallery: Gallery) -> "Markup":
+def _letters(known: Letters, evidence: Evidence, label_name: str, gallery: Gallery) -> "Markup":
     body = paragraph(
-        f"Aligned windows of {counted(surveyed, 'test sequence')} whose letters clearly support the prediction. The "
+        f"Aligned windows of {counted(evidence.surveyed, 'test sequence')} whose letters clearly support the prediction. The "
         "height of a letter is its information in bits. All motifs are in motifs.meme, which the MEME Suite reads."
     )
     for label, motifs in known.motifs.items():
@@ -90,7 +85,7 @@ def _letters(known: Letters, surveyed: int, label_name: str, scores: str, galler
             (motif.consensus, f"{motif.seqlets:,}", f"{motif.score:+.2f}", f"{motif.information.sum():.1f}")
             for motif in motifs
         ]
-        body += table(("consensus", "windows", f"mean {scores}", "bits"), rows, range(1, 4))
+        body += table(("consensus", "windows", f"mean {evidence.unit}", "bits"), rows, range(1, 4))
     for label, profile in known.profiles.items():
         if len(profile) <= WIDEST_PROFILE:
             plot = plot_profile(profile, known.letters, start=-(len(profile) // 2))
@@ -105,18 +100,19 @@ def _letters(known: Letters, surveyed: int, label_name: str, scores: str, galler
 
 def _notes(known: Letters) -> list[str]:
     notes = [
-        f"Planted {word}: recovered {score:.3f}, the mean probability of its letters under the best motif (1 is perfect)."
+        f"Planted {word}: recovered {score:.3f}, the mean probability of its letters in the best motif (1 is perfect)."
         for word, score in known.recovered.items()
     ]
     if known.strands is not None:
+        share, difference = percent(known.strands.share), known.strands.difference
         notes.append(
-            f"The other strand gets the same answer for {percent(known.strands.share)} of sequences; the answers "
-            f"differ by {known.strands.difference:.3f} on average. If the task does not depend on the strand, all should agree."
+            f"Both strands get the same answer for {share} of sequences; the answers differ by {difference:.3f} on "
+            "average. If the task does not depend on the strand, all should agree."
         )
     return notes
 
 
-def _tokens(evidence: Evidence, label_name: str, scores: str) -> "Markup":
+def _tokens(evidence: Evidence, label_name: str) -> "Markup":
     body = paragraph(
         f"Tokens with the largest mean score in {counted(evidence.surveyed, 'test sequence')}, by predicted "
         f"{label_name}; tokens that occur fewer than five times are left out."
@@ -124,7 +120,7 @@ def _tokens(evidence: Evidence, label_name: str, scores: str) -> "Markup":
     for label, tokens in evidence.tokens.items():
         rows = [(each.token, f"{each.mean:+.3f}", f"{each.occurrences:,}") for each in tokens]
         body += heading(f"{label_name.capitalize()} {label}")
-        body += table(("token", f"mean {scores}", "occurrences"), rows, (1, 2)) if rows else paragraph("None.")
+        body += table(("token", f"mean {evidence.unit}", "occurrences"), rows, (1, 2)) if rows else paragraph("None.")
     return body
 
 

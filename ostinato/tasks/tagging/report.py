@@ -169,9 +169,10 @@ def verdict(cell: str, scores: dict[str, TaggingMetrics], metric: str) -> list[s
     test, baseline = scores["test"], scores["commonest"]
     value, ends = getattr(test, metric), test.intervals[metric]
     other, other_ends = getattr(baseline, metric), baseline.intervals[metric]
+    test_size = counted(test.num_sentences, "test sentence")
     return [
-        f"The {cell.upper()} reaches {percent(value)} {SCORES[metric]} on {counted(test.num_sentences, 'test sentence')} "
-        f"(95\u00a0% interval {interval(ends)}), each word's most frequent tag {percent(other)} ({interval(other_ends)}).",
+        f"The {cell.upper()} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
+        f"{interval(ends)}), each word's most frequent tag {percent(other)} ({interval(other_ends)}).",
         compare_to_baseline(value, ends, other, other_ends, model="the tagger", rival="the most frequent tag"),
     ]
 
@@ -256,7 +257,7 @@ def _confusions(confusions: Sequence[Confusion], predictions: Predictions) -> "M
         return paragraph("Every test token has its true tag.")
     body = paragraph("The most frequent confusions, with some sentences of the test split; the word is in bold.")
     for each in confusions:
-        body += heading(f"{each.true} predicted as {each.predicted}: {counted(each.count, 'token')}")
+        body += heading(f"{each.true} predicted as {each.predicted}: {counted(each.times, 'token')}")
         body += bullets(
             _in_context(predictions.tokens[row], token, short_source(predictions.sources[row]))
             for row, token in each.found
@@ -369,7 +370,8 @@ def _test_limits(test: TaggingMetrics, baseline: TaggingMetrics, metric: str) ->
     if value <= other:
         yield f"It does not beat each word's most frequent tag: {percent(value)} against {percent(other)}."
     if test.accuracy_unknown is not None and test.accuracy - test.accuracy_unknown > NOTABLE:
-        yield f"Its accuracy on unknown words is {percent(test.accuracy_unknown)}, on all words {percent(test.accuracy)}."
+        unknown = percent(test.accuracy_unknown)
+        yield f"Its accuracy on unknown words is {unknown}, on all words {percent(test.accuracy)}."
     present = {type_: each for type_, each in (test.by_type or {}).items() if each.support}
     if present and test.f1 is not None:
         type_, weakest = min(present.items(), key=lambda item: item[1].f1)

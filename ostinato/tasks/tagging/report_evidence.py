@@ -35,7 +35,7 @@ class Confusion(NamedTuple):
 
     true: str
     predicted: str
-    count: int
+    times: int
     found: list[tuple[int, int]]
 
 
