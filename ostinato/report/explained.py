@@ -78,7 +78,7 @@ def faithfulness_block(
     body += bullets([*(each.sentence for each in measured), *notes])
     for each in measured:
         if each.method in plotted:
-            caption = f"By {each.method}: the mean prediction; the grey band shows random rankings. {_advice(each)}"
+            caption = f"By {each.method}: the mean {each.answer}; the grey band shows random rankings. {_advice(each)}"
             body += figure(gallery.show(plot_deletion(each), f"Masking by {each.method}"), caption)
     return body
 
