@@ -1,4 +1,4 @@
-"""The report in Chromium: it shows users' text without running it, loads nothing, fits a phone, and has a dark theme."""
+"""The report in Chromium: it shows users' text without running it, loads nothing and fits a phone."""
 
 import csv
 import importlib.util
@@ -6,10 +6,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from ostinato.runs.report import report_run
 
 from ostinato import runs
 from ostinato.report.page import Section, bullets, code, paragraph, table
-from ostinato.runs.report import report_run
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.config import parse_config
 
