@@ -18,13 +18,13 @@ _registered: dict[str, dict[str, object]] = {}
 
 
 def register(group: str, name: str, entry: object, builtin: Mapping[str, object]) -> None:
-    """Add an entry under a new name; the same entry may be added again.
+    """Add an entry under a new name; an equal entry may be added again.
 
     Raises:
         ConfigError: the name is taken by another entry.
     """
     known = {**builtin, **_registered.get(group, {})}
-    if known.get(name, entry) is not entry:
+    if known.get(name, entry) != entry:
         kind = group.rpartition(".")[2].removesuffix("s")
         raise ConfigError(f"The {kind} {name!r} already exists. Register yours under another name.")
     _registered.setdefault(group, {})[name] = entry

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ostinato import plugins
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.over_time import Gates, OverTime, State, by_kernel, by_scan, by_steps, step_by_step
 
@@ -346,4 +347,5 @@ def register_cell(name: str, cell: Cell) -> None:
         raise ConfigError(
             f"Cell {name!r} has native={cell.native!r}. Expected None: only built-in cells have a kernel."
         )
+    plugins.register(plugins.CELLS, name, cell, CELLS)
     CELLS[name] = cell
