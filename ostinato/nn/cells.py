@@ -347,5 +347,6 @@ def register_cell(name: str, cell: Cell) -> None:
         raise ConfigError(
             f"Cell {name!r} has native={cell.native!r}. Expected None: only built-in cells have a kernel."
         )
-    plugins.register(plugins.CELLS, name, cell, CELLS)
+    if name not in CELLS:
+        plugins.register(plugins.CELLS, name, cell, CELLS)  # so that a config may name it
     CELLS[name] = cell

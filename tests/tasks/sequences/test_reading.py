@@ -241,7 +241,9 @@ def test_select_keeps_sequence_target_and_source_together():
 
 
 def test_a_row_that_cannot_be_read_is_an_error_in_its_place(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{"text": "a"}\n{"text": 5}\nnot JSON\n{"text": ["b"]}\n{"txt": "c"}\n{"text": "d"}\n')
+    path = write(
+        tmp_path / "a.jsonl", '{"text": "a"}\n{"text": 5}\nnot JSON\n{"text": ["b"]}\n{"txt": "c"}\n{"text": "d"}\n'
+    )
     rows = list(read_records(path, ClassificationData(path=str(path)), LabelTarget(), labelled=False))
     assert [row.sequence for row in rows if isinstance(row, Record)] == ["a", "d"]
     errors = [str(row) for row in rows if isinstance(row, DataError)]
