@@ -1,0 +1,332 @@
+"""Linear models of simple features, with three heads: classes, label sets and numbers.
+
+All three share one search: every set of features that suits the sequences, with every strength of regularisation, is
+fitted on the training split, and the model with the lowest validation loss wins.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import ConfigError, DataError, look_up
+from ostinato.evaluation.baselines.features import FEATURES
+from ostinato.evaluation.metrics import binary_log_losses, log_losses
+
+C_GRID = (0.1, 1.0, 10.0, 100.0)  # inverse strength of a logistic regression's L2 penalty
+ALPHA_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)  # strength of a ridge regression's L2 penalty
+FOLDS = 3
+
+Predict = Callable[[Any], np.ndarray]  # features (B, …) -> predictions
+
+
+@dataclass(frozen=True)
+class LinearBaseline:
+    """Features and a linear model, both fitted on the training split."""
+
+    description: str
+    features: Any
+    model: Predict
+
+    def predict(self, sequences: Sequence[Any]) -> np.ndarray:
+        """Probabilities (B, C) of classes or (B, L) of labels, or values (B, K)."""
+        return self.model(self.features.transform(sequences))
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What is predicted: how to fit it on features at one strength of regularisation, and its loss.
+
+    Args:
+        name: of the model and of its strength, for the description.
+        grid: strengths to try.
+        fit: (strength, features, targets) -> fitted model.
+        loss: (targets, predictions) -> mean loss.
+        strata: targets -> (B,), what the folds of cross-validation are stratified by.
+    """
+
+    name: str
+    grid: tuple[float, ...]
+    fit: Callable[[float, Any, np.ndarray], Predict]
+    loss: Callable[[np.ndarray, np.ndarray], float]
+    strata: Callable[[np.ndarray], np.ndarray]
+
+
+def linear_baseline(
+    train_sequences: Sequence[Any],
+    train_targets: np.ndarray,
+    validation_sequences: Sequence[Any] | None,
+    validation_targets: np.ndarray | None,
+    *,
+    kind: str,
+    seed: int,
+) -> LinearBaseline:
+    """Fit logistic regressions on the features that suit `kind` and return the one with the lowest validation log-loss.
+
+    Without a validation split, features and C are chosen by 3-fold cross-validation. The weights always come from the
+    training split alone, as a network's do.
+
+    Args:
+        train_sequences: strings ("text", "symbols"), lists of tokens ("events") or arrays (T, channels) ("numeric").
+        train_targets: (B,) class indices.
+        validation_sequences: of the same kind; None: cross-validation.
+        validation_targets: (B,) class indices.
+        kind: "text": TF-IDF of words, 1-2-grams. "symbols": TF-IDF of characters, 1-3-grams or 1-6-grams; and where
+            all training sequences have the same length, each position one-hot (longer sequences are cut, missing
+            positions are 0). "events": TF-IDF of tokens, 1-2-grams. "numeric": mean, standard deviation, minimum,
+            maximum, first, last and mean absolute step of each channel, standardised.
+        seed: draws the folds.
+
+    Returns:
+        Its `predict` gives (B, C) probabilities, C being the largest training target + 1; 0 for a class without
+        training examples.
+
+    Raises:
+        ConfigError: an unknown kind, or sequences of another kind.
+        DataError: fewer than two classes have two training examples, or the sequences have no features.
+    """
+    train_targets = np.asarray(train_targets)
+    _check_sequences(train_sequences, train_targets, kind)
+    if (np.bincount(train_targets) >= 2).sum() < 2:
+        raise DataError(
+            f"Training examples of each class: {np.bincount(train_targets).tolist()}. "
+            "A baseline needs two classes with two examples each."
+        )
+    num_classes = int(train_targets.max()) + 1
+
+    def fit(C: float, encoded: Any, targets: np.ndarray) -> Predict:
+        classifier = _fit_logistic_regression(C, encoded, targets)
+
+        def predict(encoded: Any) -> np.ndarray:
+            probabilities = np.zeros((encoded.shape[0], num_classes))
+            probabilities[:, classifier.classes_] = classifier.predict_proba(encoded)
+            return probabilities
+
+        return predict
+
+    head = _Head(
+        name="logistic regression, C",
+        grid=C_GRID,
+        fit=fit,
+        loss=lambda targets, predictions: float(log_losses(targets, predictions).mean()),
+        strata=lambda targets: targets,
+    )
+    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+
+
+def linear_multilabel_baseline(
+    train_sequences: Sequence[Any],
+    train_targets: np.ndarray,
+    validation_sequences: Sequence[Any] | None,
+    validation_targets: np.ndarray | None,
+    *,
+    kind: str,
+    seed: int,
+) -> LinearBaseline:
+    """Fit one logistic regression per label (one-vs-rest); features and C, shared by all labels, as `linear_baseline`.
+
+    A label that all or none of the training examples have is predicted with probability 1 or 0.
+
+    Args:
+        train_sequences: as for `linear_baseline`.
+        train_targets: (B, L), 0 or 1.
+        validation_sequences: of the same kind; None: 3-fold cross-validation.
+        validation_targets: (B, L), 0 or 1.
+        kind: as for `linear_baseline`.
+        seed: draws the folds.
+
+    Returns:
+        Its `predict` gives (B, L) probabilities.
+
+    Raises:
+        ConfigError: an unknown kind, or sequences of another kind.
+        DataError: there are fewer than three training examples, no label varies among them, or the sequences have no
+            features.
+    """
+    train_targets = np.asarray(train_targets)
+    _check_sequences(train_sequences, train_targets, kind)
+    _check_enough(train_targets)
+    if not (train_targets != train_targets[0]).any():
+        raise DataError(
+            f"All {len(train_targets)} training examples have the same labels {train_targets[0].tolist()}. "
+            "A baseline needs a label that some examples have and others do not."
+        )
+    head = _Head(
+        name="logistic regression per label, C",
+        grid=C_GRID,
+        fit=_fit_labels,
+        loss=lambda targets, predictions: float(binary_log_losses(targets, predictions).mean()),
+        strata=_rarest_label,
+    )
+    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+
+
+def ridge_baseline(
+    train_sequences: Sequence[Any],
+    train_targets: np.ndarray,
+    validation_sequences: Sequence[Any] | None,
+    validation_targets: np.ndarray | None,
+    *,
+    kind: str,
+    seed: int,
+) -> LinearBaseline:
+    """Fit ridge regressions on the features that suit `kind` and return the one with the lowest validation error.
+
+    Each target is standardised by its training mean and deviation, so that neither alpha nor the mean squared error
+    over several targets depends on their units.
+
+    Args:
+        train_sequences: as for `linear_baseline`.
+        train_targets: (B, K).
+        validation_sequences: of the same kind; None: 3-fold cross-validation.
+        validation_targets: (B, K).
+        kind: as for `linear_baseline`.
+        seed: draws the folds.
+
+    Returns:
+        Its `predict` gives (B, K) values in the targets' units.
+
+    Raises:
+        ConfigError: an unknown kind, or sequences of another kind.
+        DataError: there are fewer than three training examples, or the sequences have no features.
+    """
+    train_targets = np.asarray(train_targets, dtype=np.float64)
+    _check_sequences(train_sequences, train_targets, kind)
+    _check_enough(train_targets)
+    deviation = train_targets.std(axis=0)
+    deviation[deviation == 0] = 1
+    head = _Head(
+        name="ridge regression, alpha",
+        grid=ALPHA_GRID,
+        fit=_fit_ridge,
+        loss=lambda targets, predictions: float((((targets - predictions) / deviation) ** 2).mean()),
+        strata=lambda targets: np.zeros(len(targets)),
+    )
+    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+
+
+def _check_sequences(sequences: Sequence[Any], targets: np.ndarray, kind: str) -> None:
+    look_up(FEATURES, kind, "kind of sequence")
+    if len(sequences) != len(targets):
+        raise ConfigError(
+            f"{len(sequences)} training sequences have {len(targets)} targets. Give one target for each sequence."
+        )
+    if len(sequences) and isinstance(sequences[0], str) != (kind in ("text", "symbols")):
+        raise ConfigError(
+            f"kind {kind!r} does not match sequences of type {type(sequences[0]).__name__}. "
+            "Strings are 'text' or 'symbols', lists of tokens 'events', arrays 'numeric'."
+        )
+
+
+def _check_enough(targets: np.ndarray) -> None:
+    if len(targets) < FOLDS:
+        raise DataError(f"{len(targets)} training examples. A baseline needs at least {FOLDS}.")
+
+
+def _search(
+    head: _Head,
+    train_sequences: Sequence[Any],
+    train_targets: np.ndarray,
+    validation_sequences: Sequence[Any] | None,
+    validation_targets: np.ndarray | None,
+    kind: str,
+    seed: int,
+) -> LinearBaseline:
+    """Fit every combination of features and strength; return the one with the lowest loss, the first of equals."""
+    candidates: list[tuple[float, LinearBaseline]] = []
+    for name, features in FEATURES[kind](train_sequences):
+        models = _fit(head, name, features, train_sequences, train_targets)
+        if validation_sequences is None or validation_targets is None:
+            losses = _cross_validate(head, name, features, train_sequences, train_targets, seed)
+        else:
+            losses = _losses(head, models, validation_sequences, np.asarray(validation_targets))
+        candidates += zip(losses, models, strict=True)
+    return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def _fit(head: _Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray) -> list[LinearBaseline]:
+    """Fit the features once, and a model on them for each strength."""
+    from sklearn.base import clone
+
+    features = clone(features)
+    try:
+        encoded = features.fit_transform(sequences)
+    except ValueError as error:
+        raise DataError(
+            f"The training sequences have no features ({name}): {error}. Check that they are not empty."
+        ) from None
+    return [
+        LinearBaseline(f"{name}, {head.name}={strength:g}", features, head.fit(strength, encoded, targets))
+        for strength in head.grid
+    ]
+
+
+def _losses(head: _Head, models: list[LinearBaseline], sequences: Sequence[Any], targets: np.ndarray) -> np.ndarray:
+    """The loss of each of several models with the same features, as (models,)."""
+    encoded = models[0].features.transform(sequences)
+    return np.array([head.loss(targets, baseline.model(encoded)) for baseline in models])
+
+
+def _cross_validate(
+    head: _Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray, seed: int
+) -> np.ndarray:
+    """The loss at each strength on examples that were not fitted on, over stratified folds."""
+    fold = np.empty(len(targets), dtype=np.int64)
+    shuffled = np.lexsort((np.random.default_rng(seed).random(len(targets)), head.strata(targets)))
+    fold[shuffled] = np.arange(len(targets)) % FOLDS
+    losses = np.zeros(len(head.grid))
+    for held_out in range(FOLDS):
+        train, test = np.flatnonzero(fold != held_out).tolist(), np.flatnonzero(fold == held_out).tolist()
+        models = _fit(head, name, features, [sequences[i] for i in train], targets[train])
+        losses += _losses(head, models, [sequences[i] for i in test], targets[test]) / FOLDS
+    return losses
+
+
+def _fit_logistic_regression(C: float, encoded: Any, targets: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+    # A second thread gains nothing on steps this small, and takes ten times as long where its core is busy elsewhere.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # more iterations cost seconds and leave the loss the same
+        return LogisticRegression(C=C).fit(encoded, targets)
+
+
+def _fit_labels(C: float, encoded: Any, targets: np.ndarray) -> Predict:
+    varies = np.flatnonzero((targets != targets[0]).any(axis=0))
+    classifiers = [_fit_logistic_regression(C, encoded, targets[:, label]) for label in varies]
+
+    def predict(encoded: Any) -> np.ndarray:
+        probabilities = np.tile(targets[0].astype(np.float64), (encoded.shape[0], 1))
+        for label, classifier in zip(varies, classifiers, strict=True):
+            probabilities[:, label] = classifier.predict_proba(encoded)[:, 1]
+        return probabilities
+
+    return predict
+
+
+def _rarest_label(targets: np.ndarray) -> np.ndarray:
+    """Each example's label with the fewest examples (B,); the number of labels where it has none."""
+    L = targets.shape[1]
+    count = np.where(targets == 1, targets.sum(axis=0), np.inf)
+    return np.asarray(np.where((targets == 1).any(axis=1), count.argmin(axis=1), L))
+
+
+def _fit_ridge(alpha: float, encoded: Any, targets: np.ndarray) -> Predict:
+    from sklearn.linear_model import Ridge
+    from threadpoolctl import threadpool_limits
+
+    mean, deviation = targets.mean(axis=0), targets.std(axis=0)
+    scale = np.where(deviation == 0, 1, deviation)
+    with threadpool_limits(1):
+        model = Ridge(alpha=alpha).fit(encoded, (targets - mean) / scale)
+
+    def predict(encoded: Any) -> np.ndarray:
+        standardised = np.asarray(model.predict(encoded), dtype=np.float64)
+        values: np.ndarray = standardised.reshape(-1, targets.shape[1]) * scale + mean
+        return values
+
+    return predict
