@@ -1,6 +1,6 @@
 """Metrics of predicted tags: of tokens, of sentences, and of the entities that the tags spell."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,9 +9,12 @@ import numpy as np
 from ostinato.data.schemes import SCHEMES, Entity, conlleval_entities, entities
 from ostinato.errors import ConfigError, look_up
 from ostinato.evaluation.bootstrap import resample
-from ostinato.evaluation.metrics import CALIBRATION_BINS
+from ostinato.evaluation.metrics import calibration_bins
+from ostinato.evaluation.results import Metric, Metrics, Scores
 
 CONFUSIONS = 20
+
+TAGGING_METRICS: dict[str, Metric] = {"f1": Metric("f1"), "accuracy": Metric("accuracy")}
 
 Tags = Sequence[Sequence[str]]
 Reading = Callable[[Sequence[str], str], list[Entity]]
@@ -19,82 +22,140 @@ Reading = Callable[[Sequence[str], str], list[Entity]]
 READINGS: dict[str, Reading] = {"strict": entities, "conlleval": lambda tags, scheme: conlleval_entities(tags)}
 
 
-def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: str = "strict") -> dict[str, Any]:
-    """Precision, recall and F1 of entities: one is right when its type, first and last token are.
+class TypeScores(Scores):
+    """Precision, recall and F1 of one entity type, and its true entities `support`; 0 where a denominator is 0."""
 
-    Without a name before them they count all entities alike (micro); `macro_f1` is the mean over the types in targets
-    or predictions. A ratio whose denominator is 0 is 0.
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class EntityMetrics(Scores):
+    """Precision, recall and F1 of entities; an entity is right when its type, first and last token are.
+
+    A ratio whose denominator is 0 is 0.
+
+    Args:
+        precision, recall, f1: over all entities (micro).
+        macro_f1: the mean over the types in targets or predictions.
+        by_type: each type's scores.
+        scheme, reading: how tags were read as entities.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    macro_f1: float
+    by_type: dict[str, TypeScores]
+    scheme: str
+    reading: str
+
+
+class TaggingMetrics(Metrics):
+    """Metrics of predicted tags: shares of right tokens and sentences, and those of entities where there is a scheme.
+
+    Args:
+        n: sentences.
+        accuracy: over tokens.
+        accuracy_unknown: over tokens outside the training vocabulary; None where there are none.
+        unknown_tokens: number of those tokens; None where the vocabulary was not given.
+        sentence_accuracy: share of sentences with every tag right.
+        confusion: the most frequent pairs of a true and another predicted tag, with their count.
+        num_tokens, num_sentences: what was scored.
+        precision, recall, f1, macro_f1, by_type, scheme, reading: as in `EntityMetrics`; None without a scheme.
+        ece: calibration error of the predicted tags' probabilities; None where they were not given.
+    """
+
+    accuracy: float
+    accuracy_unknown: float | None
+    unknown_tokens: int | None
+    sentence_accuracy: float
+    confusion: list[tuple[str, str, int]]
+    num_tokens: int
+    num_sentences: int
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    macro_f1: float | None = None
+    by_type: dict[str, TypeScores] | None = None
+    scheme: str | None = None
+    reading: str | None = None
+    ece: float | None = None
+
+
+def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: str = "strict") -> EntityMetrics:
+    """Score the entities that predicted tags spell.
 
     Args:
         targets: the tags of each sentence.
         predictions: likewise.
         scheme: `iob1`, `iob2` or `bioes`.
-        reading: `strict`: only well-formed entities count; `conlleval`: what is ill-formed is mended as that script
-            does, which gives its figures (there in percent).
+        reading: `strict`: only well-formed entities count; `conlleval`: ill-formed tags are read as that script reads
+            them, which reproduces its scores (which it shows in percent).
 
     Raises:
         ConfigError: targets and predictions differ in length, there is no sentence, or a name is unknown.
-        DataError: a tag is not one of the scheme's.
+        DataError: a tag does not belong to the scheme.
     """
     look_up(SCHEMES, scheme, "tagging scheme")
     read = look_up(READINGS, reading, "reading")
     right, predicted, gold = _by_type(targets, predictions, lambda tags: read(tags, scheme))
     by_type = {
-        type_: {**_scores(right[type_], predicted[type_], gold[type_]), "support": gold[type_]}
+        type_: TypeScores(**_scores(right[type_], predicted[type_], gold[type_]), support=gold[type_])
         for type_ in sorted(predicted | gold)
     }
-    return {
+    return EntityMetrics(
         **_scores(right.total(), predicted.total(), gold.total()),
-        "macro_f1": float(np.mean([scores["f1"] for scores in by_type.values()])) if by_type else 0.0,
-        "by_type": by_type,
-        "scheme": scheme,
-        "reading": reading,
-    }
+        macro_f1=float(np.mean([scores.f1 for scores in by_type.values()])) if by_type else 0.0,
+        by_type=by_type,
+        scheme=scheme,
+        reading=reading,
+    )
 
 
 def tagging_metrics(
     targets: Tags, predictions: Tags, *, known: Sequence[Sequence[bool]] | None, scheme: str | None, tags: Sequence[str]
-) -> dict[str, Any]:
-    """Shares of tokens and of whole sentences tagged right, the most frequent confusions, and `entity_metrics` where there is a scheme.
+) -> TaggingMetrics:
+    """Score predicted tags by token, by sentence and, where there is a scheme, by entity.
 
     Args:
         targets: the tags of each sentence.
         predictions: likewise.
-        known: whether each word is in the training vocabulary; gives `accuracy_unknown`, over those outside (None: there are none).
-        scheme: of entity tags; None: the tags stand for themselves, as parts of speech do.
-        tags: all tags in their order, in which equally frequent confusions are listed.
-
-    Returns:
-        Plain numbers, lists and dicts, ready for JSON. `confusion` lists target, prediction and how often.
+        known: whether each word is in the training vocabulary, for `accuracy_unknown`; None: not computed.
+        scheme: of entity tags; None: the tags spell no entities, as parts of speech do.
+        tags: all tags in their order, which breaks ties between equally frequent confusions.
 
     Raises:
         ConfigError: targets, predictions and `known` differ in length, or there is no sentence.
-        DataError: a tag is not one of the scheme's.
+        DataError: a tag does not belong to the scheme.
     """
     right = _right(targets, predictions)
     unknown = ~_flags(known, targets) if known is not None else np.zeros(len(right), dtype=bool)
-    return {
-        "accuracy": float(right.mean()),
-        "accuracy_unknown": float(right[unknown].mean()) if unknown.any() else None,
-        "unknown_tokens": int(unknown.sum()) if known is not None else None,
-        "sentence_accuracy": float(
-            np.mean([list(target) == list(prediction) for target, prediction in zip(targets, predictions, strict=True)])
-        ),
-        "confusion": _confusions(targets, predictions, tags),
-        "num_tokens": len(right),
-        "num_sentences": len(targets),
-        **(entity_metrics(targets, predictions, scheme=scheme) if scheme is not None else {}),
-    }
+    whole = [list(target) == list(prediction) for target, prediction in zip(targets, predictions, strict=True)]
+    of_entities: dict[str, Any] = dict(entity_metrics(targets, predictions, scheme=scheme)) if scheme else {}
+    return TaggingMetrics(
+        n=len(targets),
+        accuracy=float(right.mean()),
+        accuracy_unknown=float(right[unknown].mean()) if unknown.any() else None,
+        unknown_tokens=int(unknown.sum()) if known is not None else None,
+        sentence_accuracy=float(np.mean(whole)),
+        confusion=_confusions(targets, predictions, tags),
+        num_tokens=len(right),
+        num_sentences=len(targets),
+        **of_entities,
+    )
 
 
 def sentence_counts(targets: Tags, predictions: Tags, scheme: str | None) -> np.ndarray:
-    """Right, predicted and true entities of each of S sentences (S, 3): the F1 of any sentences is 2 · right / (predicted + true) of their sums.
+    """Count right, predicted and true entities in each of S sentences (S, 3).
 
-    Without a scheme they are right tokens, tokens and tokens, so that the same formula gives the accuracy.
+    The F1 of any set of sentences is 2 · right / (predicted + true) of their sums. Without a scheme the counts are
+    right tokens, tokens and tokens, so that the same formula gives the accuracy.
 
     Raises:
         ConfigError: targets and predictions differ in length, there is no sentence, or the scheme is unknown.
-        DataError: a tag is not one of the scheme's.
+        DataError: a tag does not belong to the scheme.
     """
     right = _right(targets, predictions)
     if scheme is None:
@@ -109,15 +170,15 @@ def sentence_counts(targets: Tags, predictions: Tags, scheme: str | None) -> np.
 
 
 def bootstrap_sentences(counts: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> tuple[float, float]:
-    """The 95 % interval of the micro F1 (of the accuracy, where `sentence_counts` had no scheme), by the percentile bootstrap over sentences.
+    """The 95 % percentile bootstrap interval of the micro F1, or of the accuracy for counts without a scheme.
 
-    Sentences are drawn, not entities, since those of one sentence stand and fall together. Where every entity is
-    right all resamples agree, and the interval [1, 1] claims more than is known.
+    Sentences are resampled, not entities, because the entities of one sentence are not independent. Where every entity
+    is right, all resamples agree, and the interval [1, 1] is too narrow.
 
     Args:
-        counts: (S, 3), of `sentence_counts`.
+        counts: (S, 3), from `sentence_counts`.
         seed: draws the resamples.
-        resamples: drawn from the sentences, with replacement.
+        resamples: number of resamples of the sentences, drawn with replacement.
 
     Raises:
         ConfigError: `counts` has another shape or no sentence, or `resamples` is below 1.
@@ -127,43 +188,63 @@ def bootstrap_sentences(counts: np.ndarray, *, seed: int = 0, resamples: int = 1
     counts = np.asarray(counts, dtype=np.float64)
     if counts.ndim != 2 or counts.shape[1] != 3 or len(counts) == 0 or resamples < 1:
         raise ConfigError(
-            f"counts {counts.shape}, resamples {resamples}: not usable. Give the (S, 3) of sentence_counts, one sentence or more, and a resample."
+            f"counts {counts.shape}, resamples {resamples}: out of range. "
+            "Give the (S, 3) of `sentence_counts`, at least one sentence and at least one resample."
         )
-    right, predicted, gold = np.concatenate(
-        [weights @ counts for weights in resample(len(counts), resamples, seed)]
-    ).T  # (R, S) @ (S, 3) -> 3 of (R,)
+    drawn = [weights @ counts for weights in resample(len(counts), resamples, seed)]  # (R, S) @ (S, 3) -> (R, 3)
+    right, predicted, gold = np.concatenate(drawn).T
     scores = np.divide(2 * right, predicted + gold, out=np.zeros_like(right), where=predicted + gold > 0)
     low, high = np.quantile(scores, [0.025, 0.975])
     return float(low), float(high)
 
 
 def marginal_calibration(probabilities: np.ndarray, correct: np.ndarray) -> float:
-    """Expected calibration error of N predicted tags: the mean distance, over 15 bins of probability, to the share that is right.
+    """Expected calibration error of N predicted tags: the mean distance between probability and accuracy over 15 bins.
 
-    Unlike `expected_calibration_error`, it needs each prediction's probability alone, not a whole row.
+    Unlike `expected_calibration_error`, it needs only the probability of each prediction, not of every tag.
 
     Args:
         probabilities: (N,) of each predicted tag.
         correct: (N,) whether it is the true one.
 
     Raises:
-        ConfigError: shapes differ, there is no token, or a probability is not within 0 and 1.
+        ConfigError: shapes differ, there is no token, or a probability is not between 0 and 1.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, 2017, equation 3.
     """
     probabilities, correct = np.asarray(probabilities, dtype=np.float64), np.asarray(correct)
     if probabilities.ndim != 1 or probabilities.shape != correct.shape or len(correct) == 0:
         raise ConfigError(
-            f"probabilities {probabilities.shape} and correct {correct.shape} do not fit. Give (N,) and (N,), and at least one token."
+            f"probabilities {probabilities.shape} and correct {correct.shape}: shapes do not match. "
+            "Give (N,) and (N,), and at least one token."
         )
-    if not (
-        probabilities.min() >= 0 and probabilities.max() <= 1 + 1e-6
-    ):  # a sum of float32 may pass 1 in its last digit
+    lowest, highest = probabilities.min(), probabilities.max()
+    if not (lowest >= 0 and highest <= 1 + 1e-6):  # a float32 sum can exceed 1 in its last digit
         raise ConfigError(
-            f"probabilities from {probabilities.min():.4g} to {probabilities.max():.4g} are none. Expected 0 to 1: give marginals, not scores."
+            f"probabilities from {lowest:.4g} to {highest:.4g}: out of range. "
+            "Expected 0 to 1: give marginals, not scores."
         )
-    bin_of = np.clip(np.ceil(probabilities * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    return float(np.abs(np.bincount(bin_of, weights=correct - probabilities)).sum() / len(correct))
+    gaps = np.bincount(calibration_bins(probabilities), weights=correct - probabilities)
+    return float(np.abs(gaps).sum() / len(correct))
+
+
+def commonest_tags(train: Tags, tags: Tags, test: Tags) -> list[list[str]]:
+    """The tagger's baseline: each word's most frequent training tag, and the overall most frequent for other words.
+
+    Args:
+        train: the words of each training sentence.
+        tags: their tags.
+        test: the words of each sentence to tag.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    overall: Counter[str] = Counter()
+    for words, given in zip(train, tags, strict=True):
+        overall.update(given)
+        for word, tag in zip(words, given, strict=True):
+            counts[word][tag] += 1
+    best = {word: found.most_common(1)[0][0] for word, found in counts.items()}
+    fallback = overall.most_common(1)[0][0]
+    return [[best.get(word, fallback) for word in words] for words in test]
 
 
 def _by_type(
@@ -191,7 +272,7 @@ def _scores(right: int, predicted: int, gold: int) -> dict[str, float]:
 
 
 def _right(targets: Tags, predictions: Tags) -> np.ndarray:
-    """Whether each of N tokens has its true tag (N,), once the lengths are known to fit."""
+    """Whether each of N tokens has its true tag (N,); checks that the lengths match."""
     lengths, predicted = [len(tags) for tags in targets], [len(tags) for tags in predictions]
     if lengths != predicted:
         differing = next(
@@ -202,9 +283,9 @@ def _right(targets: Tags, predictions: Tags) -> np.ndarray:
             if differing is None
             else f"sentence {differing}: {lengths[differing]} and {predicted[differing]}"
         )
-        raise ConfigError(f"targets and predictions do not fit ({where}). Give one predicted tag for each true one.")
+        raise ConfigError(f"targets and predictions differ in length ({where}). Give one predicted tag per true tag.")
     if not sum(lengths):
-        raise ConfigError("targets hold no tokens. Give at least one sentence.")
+        raise ConfigError("targets: 0 tokens. Give at least one sentence.")
     pairs = zip(targets, predictions, strict=True)
     return np.array(
         [a == b for target, prediction in pairs for a, b in zip(target, prediction, strict=True)], dtype=bool
@@ -214,13 +295,14 @@ def _right(targets: Tags, predictions: Tags) -> np.ndarray:
 def _flags(known: Sequence[Sequence[bool]], targets: Tags) -> np.ndarray:
     if [len(flags) for flags in known] != [len(tags) for tags in targets]:
         raise ConfigError(
-            f"known ({sum(map(len, known))} words) and targets ({sum(map(len, targets))} tags) do not fit. Give one flag for each tag."
+            f"known ({sum(map(len, known))} words) and targets ({sum(map(len, targets))} tags) differ in length. "
+            "Give one flag per tag."
         )
     return np.array([flag for flags in known for flag in flags], dtype=bool)
 
 
-def _confusions(targets: Tags, predictions: Tags, tags: Sequence[str]) -> list[list[Any]]:
-    """The most frequent pairs of a true and another predicted tag; a tag that training never saw comes last."""
+def _confusions(targets: Tags, predictions: Tags, tags: Sequence[str]) -> list[tuple[str, str, int]]:
+    """The most frequent pairs of a true and another predicted tag; tags that are not in `tags` come last in a tie."""
     order = {tag: c for c, tag in enumerate(tags)}
     pairs = Counter(
         pair
@@ -228,7 +310,9 @@ def _confusions(targets: Tags, predictions: Tags, tags: Sequence[str]) -> list[l
         for pair in zip(target, prediction, strict=True)
     )
     wrong = [(target, prediction, count) for (target, prediction), count in pairs.items() if target != prediction]
-    ranked = sorted(
-        wrong, key=lambda each: (-each[2], order.get(each[0], len(order)), order.get(each[1], len(order)), each[:2])
-    )
-    return [list(each) for each in ranked[:CONFUSIONS]]
+
+    def rank(confusion: tuple[str, str, int]) -> tuple[int, int, int, str, str]:
+        target, prediction, count = confusion
+        return -count, order.get(target, len(order)), order.get(prediction, len(order)), target, prediction
+
+    return sorted(wrong, key=rank)[:CONFUSIONS]
