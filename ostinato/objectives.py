@@ -139,7 +139,8 @@ class Tagging:
         predicted, loss = predict_tags(model, data.sentences, data.targets)
         found = self.encoder.decode(predicted.numpy(), data.lengths.tolist())
         metrics = tagging_metrics(data.tags, found, known=None, scheme=self.encoder.scheme, tags=self.encoder.tags)
-        return {"loss": loss, **{name: metrics[name] for name in ("accuracy", "f1") if name in metrics}}
+        f1 = {} if metrics.f1 is None else {"f1": metrics.f1}
+        return {"loss": loss, "accuracy": metrics.accuracy, **f1}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

@@ -33,12 +33,14 @@ class Predictions(NamedTuple):
 def score(model: Classifier, encoder: Encoder, targets: Tensor, logits: Tensor) -> dict[str, Any]:
     """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
     calibrated = model.probabilities(logits).numpy()
-    return {
-        **metrics.classification_metrics(targets.numpy(), calibrated, labels=encoder.labels),
-        "ece_before_scaling": metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy()),
+    scored = metrics.classification_metrics(targets.numpy(), calibrated, labels=encoder.labels)
+    uncalibrated = torch.softmax(logits, dim=1).numpy()
+    update = {
+        "ece_before_scaling": metrics.expected_calibration_error(targets.numpy(), uncalibrated),
         "temperature": float(model.temperature),
         "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
     }
+    return scored.model_copy(update=update).to_json()
 
 
 def score_baselines(data: Dataset, encoder: Encoder, targets: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def score_baselines(data: Dataset, encoder: Encoder, targets: dict[str, np.ndarr
         seed: draws the folds where there is no validation split.
     """
     assert data.test is not None
-    majority = baselines.majority_baseline(targets["train"], targets["test"], encoder.num_labels)
+    majority = baselines.majority_baseline(targets["train"], len(targets["test"]), encoder.num_labels)
     linear = baselines.linear_baseline(
         data.train.sequences,
         targets["train"],
@@ -60,8 +62,8 @@ def score_baselines(data: Dataset, encoder: Encoder, targets: dict[str, np.ndarr
     )
     measured = partial(metrics.classification_metrics, targets["test"], labels=encoder.labels)
     return {
-        "majority": measured(majority),
-        "linear": {"description": linear.description, **measured(linear.predict_proba(data.test.sequences))},
+        "majority": measured(majority).to_json(),
+        "linear": {"description": linear.description, **measured(linear.predict(data.test.sequences)).to_json()},
     }
 
 

@@ -63,7 +63,7 @@ def tagger_row(folder: Path, figures: dict[str, Any]) -> tuple[str, ...]:
     )
     if "test" not in figures:
         return (figures["data"]["name"], model, "no test split", "", "", "", seconds, str(folder))
-    test, metric = figures["test"], "f1" if "f1" in figures["test"] else "accuracy"
+    test, metric = figures["test"], "accuracy" if figures["test"].get("f1") is None else "f1"
     low, high = test["intervals"][metric]
     commonest = f"{figures['baselines']['commonest'][metric]:.3f}"
     f1 = f"{test['f1']:.3f}" if metric == "f1" else ""
@@ -89,7 +89,7 @@ def print_metrics(figures: dict[str, Any]) -> None:
                 (name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else f"{value:,}", interval)
             )
     print_table(("metric", "value", "95 % interval"), rows)
-    if "by_type" in figures:
+    if figures.get("by_type"):
         columns = ("precision", "recall", "f1", "support")
         print_table(
             ("entity", *columns),

@@ -38,6 +38,7 @@ def test_at_lengths(
         split = encode(encoder, examples.sequences, examples.labels, examples.places)
         probabilities = model.probabilities(predict_logits(model, split.sequences)).numpy()
         write_predictions(predictions_file(run, length), examples, encoder, probabilities)
-        found[str(length)] = classification_metrics(split.targets.numpy(), probabilities, labels=encoder.labels)
+        metrics = classification_metrics(split.targets.numpy(), probabilities, labels=encoder.labels)
+        found[str(length)] = metrics.to_json()
     write_json(run / "lengths.json", found)
     return found

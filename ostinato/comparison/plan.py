@@ -11,12 +11,15 @@ from typing import Any
 from ostinato.config import Config, override, parse_toml, to_toml, toml_value
 from ostinato.data.named import generated_test, is_generated
 from ostinato.errors import ConfigError, RunError, suggest
-from ostinato.evaluation.statistics import METRICS_OF
+from ostinato.evaluation.metrics import CLASSIFICATION_METRICS
+from ostinato.evaluation.results import Metric
+from ostinato.evaluation.tagging import TAGGING_METRICS
 from ostinato.runs import with_absolute_paths
 from ostinato.storage import FORMAT, check_format
 
 MATCHES = ("parameters", "none")
 LENGTH, FRACTION = "data.length", "data.train_fraction"
+METRICS_OF: dict[str, dict[str, Metric]] = {"classification": CLASSIFICATION_METRICS, "tagging": TAGGING_METRICS}
 PLAN = "plan.json"
 
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ostinato.comparison.lengths import predictions_file
-from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
+from ostinato.comparison.plan import LENGTH, METRICS_OF, Combination, Plan, describe
 from ostinato.comparison.workers import Outcome
 from ostinato.evaluation.bootstrap import bootstrap_intervals
 from ostinato.evaluation.statistics import (
-    METRICS_OF,
     Scored,
     compare,
     holm,
@@ -86,14 +85,15 @@ def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], 
         yield _tagged(plan, combination, [runs[0] for runs in whole.values()], folder)
         return
     lengths: Sequence[int | None] = plan.lengths or [None]
+    metric = METRICS_OF[plan.base.task][plan.metric]
     for length in lengths:
         read = [
             _pooled([read_predictions(predictions_file(folder / run.job.folder, length), _labels(run)) for run in runs])
             for runs in whole.values()
         ]
-        scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), plan.metric)
+        scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), metric)
         low, high = (
-            seed_interval(scored.scores, plan.metric)
+            seed_interval(scored.scores, metric)
             or bootstrap_intervals(read[0].targets, read[0].probabilities)[plan.metric]
         )
         settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
@@ -108,8 +108,8 @@ def _tagged(plan: Plan, combination: Combination, runs: list[Outcome], folder: P
     assert runs[0].figures is not None
     scheme = runs[0].figures["test"].get("scheme") if plan.metric == "f1" else None
     counts = np.stack([sentence_counts(each.tags, each.predicted, scheme) for each in read])
-    scored = score_sentences(counts, plan.metric)
-    interval = seed_interval(scored.scores, plan.metric) or bootstrap_sentences(counts[0])
+    scored = score_sentences(counts, METRICS_OF[plan.base.task][plan.metric])
+    interval = seed_interval(scored.scores, scored.metric) or bootstrap_sentences(counts[0])
     return Answers(combination.settings, combination, runs, read[0].places, scored, interval)
 
 
@@ -144,7 +144,7 @@ def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         return row
     names, training = METRICS_OF[plan.base.task], figures["training"]
     row |= {"parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"]}
-    row["test"] = {name: figures["test"][name] for name in names if name in figures["test"]}
+    row["test"] = {name: figures["test"][name] for name in names if figures["test"].get(name) is not None}
     if plan.lengths:
         row["lengths"] = {length: {name: each[name] for name in names} for length, each in figures["lengths"].items()}
     return row
@@ -161,7 +161,7 @@ def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[
         "settings": row.settings,
         "hidden_size": row.combination.config.model.hidden_size,
         "parameters": figures[0]["model"]["parameters"],
-        "n": row.scored.right.shape[1],
+        "n": row.scored.n,
         "seeds": len(row.scored.scores),
         "failed": len(failed),
         "mean": float(row.scored.scores.mean()),

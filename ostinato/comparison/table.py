@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ostinato.evaluation.statistics import NO_DIFFERENCE
 from ostinato.summary import print_table
 
 MOST_SENTENCES = 15  # the rest is in the page and in comparison.json
@@ -71,7 +72,7 @@ def comparison_row(row: dict[str, Any]) -> list[str]:
 def told_apart(results: dict[str, Any]) -> str:
     """How many pairs differ, in a sentence."""
     pairs = results["pairs"]
-    apart = [pair for pair in pairs if pair["verdict"] != "not told apart"]
+    apart = [pair for pair in pairs if pair["verdict"] != NO_DIFFERENCE]
     counted = f"{len(pairs):,} pair{'' if len(pairs) == 1 else 's'}"
     if not pairs:
         return "There is no pair of combinations to compare: one setting must differ, on the same test rows."

@@ -207,14 +207,14 @@ class SequenceTagger(BaseEstimator):  # type: ignore[misc]
         """Micro F1 of entities where the tags mark such, else the share of tokens that are right."""
         scheme = self._encoder().scheme
         sentences = labelled_sentences(X, y, "sentence", scheme)
-        figures = tagging_metrics(
+        metrics = tagging_metrics(
             [tags_of(each) for each in sentences],
             self.predict(sentences),
             known=None,
             scheme=scheme,
             tags=self.encoder_.tags,
         )
-        return float(figures["f1" if scheme is not None else "accuracy"])
+        return metrics.accuracy if metrics.f1 is None else metrics.f1
 
     def save(self, path: str | Path) -> None:
         """Write one file that `ostinato.load` reads: weights, layers, words and tags, without pickle.

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.comparison.compare import BASE
-from ostinato.comparison.plan import FRACTION, LENGTH, text_of
+from ostinato.comparison.plan import FRACTION, LENGTH, METRICS_OF, text_of
 from ostinato.comparison.table import baseline_name, comparison_headings, comparison_row, main_baseline, told_apart
-from ostinato.evaluation.statistics import METRICS
+from ostinato.evaluation.statistics import NO_DIFFERENCE
 from ostinato.report.comparison_figures import plot_curves, plot_front, plot_intervals
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, figure, heading, join, paragraph, render, table
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Results = dict[str, Any]
 Row = dict[str, Any]
+
+METRICS = {name: metric for table in METRICS_OF.values() for name, metric in table.items()}
 
 COSTS: dict[str, tuple[str, Callable[[Row], float]]] = {
     "latency": ("ms for one sequence (median)", lambda row: row["cost"]["latency_ms"]["p50"]),
@@ -56,12 +58,12 @@ def write_comparison_page(results: Results, folder: Path) -> Path:
 
 
 def _is_worse(mean: float, other: float, metric: str) -> bool:
-    return mean < other if METRICS[metric][0] else mean > other
+    return mean < other if METRICS[metric].higher_is_better else mean > other
 
 
 def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str) -> list[Row]:
     """The rows that no other beats in one of metric and cost without losing in the other."""
-    sign = 1 if METRICS[metric][0] else -1
+    sign = 1 if METRICS[metric].higher_is_better else -1
 
     def beats(other: Row, row: Row) -> bool:
         quality, price = sign * (other["mean"] - row["mean"]), cost(row) - cost(other)
@@ -73,7 +75,7 @@ def pareto_front(rows: Sequence[Row], cost: Callable[[Row], float], metric: str)
 def _result(results: Results) -> "Markup":
     failed = [run for run in results["runs"] if run["status"] == "failed"]
     body = paragraph(told_apart(results))
-    body += bullets(pair["sentence"] for pair in results["pairs"] if pair["verdict"] != "not told apart")
+    body += bullets(pair["sentence"] for pair in results["pairs"] if pair["verdict"] != NO_DIFFERENCE)
     held = [(row, baseline) for row in results["summary"] if (baseline := main_baseline(row)) is not None]
     below = [(row, baseline) for row, baseline in held if _is_worse(row["mean"], baseline, results["metric"])]
     if below:
@@ -172,7 +174,8 @@ def _pairs(results: Results) -> "Markup":
     pairs = results["pairs"]
     if not pairs:
         return paragraph(told_apart(results))
-    _, scale, unit = METRICS[results["metric"]]
+    metric = METRICS[results["metric"]]
+    scale, unit = metric.scale, metric.unit
     rows = [
         (
             pair["first"],
@@ -187,7 +190,7 @@ def _pairs(results: Results) -> "Markup":
     ]
     how = (
         f"Pairs that differ in one setting. Test: {pairs[0]['test']}. The p values are corrected by Holm for {counted(len(pairs), 'pair')}; "
-        f"intervals are not. Not told apart is not the same as equal: the interval says how large a difference these data leave open."
+        f"intervals are not. Not significantly different does not mean equal: the interval says how large a difference these data leave open."
     )
     headings = (
         "first",

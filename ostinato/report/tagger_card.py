@@ -70,7 +70,7 @@ def _limits_of_the_test(facts: TaggerFacts) -> Iterator[str]:
         yield f"It does not beat each word's commonest tag: {percent(test[score])} against {percent(commonest[score])}."
     if test["accuracy_unknown"] is not None and test["accuracy"] - test["accuracy_unknown"] > NOTABLE:
         yield f"Of words outside the training vocabulary it tags {percent(test['accuracy_unknown'])} right, of all {percent(test['accuracy'])}."
-    held = {kind: each for kind, each in test.get("by_type", {}).items() if each["support"]}
+    held = {kind: each for kind, each in (test.get("by_type") or {}).items() if each["support"]}
     if held:
         kind, weakest = min(held.items(), key=lambda item: item[1]["f1"])
         if weakest["f1"] < test["f1"]:

@@ -110,7 +110,7 @@ def _metrics(facts: TaggerFacts) -> "Markup":
     test, commonest = facts.metrics["test"], facts.metrics["baselines"]["commonest"]
     rows = []
     for key, name in METRICS.items():
-        if key in test:
+        if test.get(key) is not None or key == "accuracy_unknown":
             columns = [
                 text
                 for figures in (test, commonest)

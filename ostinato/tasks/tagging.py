@@ -17,8 +17,13 @@ from ostinato.data.tag_encoder import TagEncoder
 from ostinato.data.tagged import TaggedDataset, load_tagged
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.estimators import SequenceTagger, check_scheme, encode_tagged, fit_tagger
-from ostinato.evaluation.baselines import commonest_tags
-from ostinato.evaluation.tagging import bootstrap_sentences, marginal_calibration, sentence_counts, tagging_metrics
+from ostinato.evaluation.tagging import (
+    bootstrap_sentences,
+    commonest_tags,
+    marginal_calibration,
+    sentence_counts,
+    tagging_metrics,
+)
 from ostinato.models import Tagger, build_tagger, predict_certain_tags, predict_tags
 from ostinato.objectives import Tagged
 from ostinato.pretrained import check_size, pretrained_for
@@ -132,7 +137,7 @@ def score_tags(encoder: TagEncoder, sentences: list[Sentence], answers: list[lis
     intervals = {"accuracy": bootstrap_sentences(sentence_counts(targets, answers, None))}
     if encoder.scheme is not None:
         intervals["f1"] = bootstrap_sentences(sentence_counts(targets, answers, encoder.scheme))
-    return {**figures, "intervals": {name: [float(low), float(high)] for name, (low, high) in intervals.items()}}
+    return figures.model_copy(update={"intervals": intervals}).to_json()
 
 
 def write_tags(path: Path, sentences: list[Sentence], answers: list[list[str]]) -> None:

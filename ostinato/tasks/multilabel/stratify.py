@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ostinato.data.splits import SPLITS, Size, _row_counts
+from ostinato.data.splits import SPLITS, Size, row_counts
 from ostinato.errors import ConfigError, DataError
 
 UNUSED = 3  # the column of rows that no split takes, after train, validation and test
@@ -37,7 +37,7 @@ def iterative_split(
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
         raise DataError(f"labels {labels.shape}: not a table of 0 and 1. Expected (rows, labels).")
     labels = labels.astype(np.int64)
-    wanted = _row_counts(len(labels), sizes)
+    wanted = row_counts(len(labels), sizes)
     rng = np.random.default_rng(seed)
     if groups is None:
         split_of = _assign_rows(labels, wanted, rng)
