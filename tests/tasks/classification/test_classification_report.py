@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ostinato.runs.report import read_run, report_run
 
 from ostinato import runs
 from ostinato.data.audit import SequenceAudit
@@ -16,6 +15,7 @@ from ostinato.errors import RunError
 from ostinato.evaluation.metrics import ClassificationMetrics, ClassScores
 from ostinato.progress import Progress
 from ostinato.report.gallery import Gallery
+from ostinato.runs.report import read_run, report_run
 from ostinato.tasks.classification import report as reporting
 from ostinato.tasks.classification.report import limits, read_scores, typical_and_unsure, verdict, worst_mistakes
 from ostinato.tasks.classification.scoring import Predictions
@@ -212,7 +212,10 @@ def score_of(recall, n):
 def metrics_of(accuracy, ends, n=1000, *, per_class=None, confusion=((1, 0), (0, 1)), **fields):
     defaults = {
         **dict.fromkeys(("balanced_accuracy", "macro_f1", "micro_f1", "auroc", "average_precision"), accuracy),
-        "mcc": 0.5, "log_loss": 0.3, "ece": 0.01, "temperature": 1.2,
+        "mcc": 0.5,
+        "log_loss": 0.3,
+        "ece": 0.01,
+        "temperature": 1.2,
     }
     return ClassificationMetrics(
         n=n,
