@@ -17,6 +17,8 @@ from ostinato.data.timeseries import to_series
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.sequences.targets import TargetKind
 
+WITH_HEADER = ("csv", "tsv", "parquet")  # all rows have the same columns
+
 
 def read_records(
     path: Path, config: SequenceData, kind: TargetKind, *, labelled: bool = True
@@ -30,7 +32,7 @@ def read_records(
         labelled: False: targets, splits and groups may be missing, as in a file to predict.
 
     Raises:
-        DataError: the file as a whole cannot be read.
+        DataError: the file as a whole cannot be read, or does not have the sequences' column.
         ConfigError: `split_column` or `group_column` with a format that has no columns.
         MissingExtraError: the format needs a package that is not installed.
     """
@@ -58,7 +60,9 @@ def read_records(
                     "Give all rows the same kind of sequence."
                 )
         except DataError as error:
-            yield error
+            if row.error is None and form in WITH_HEADER and text_column not in row.values:
+                raise  # every row lacks the column
+            yield error.at(row.source)
         else:
             yield record
 
@@ -153,6 +157,6 @@ def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record |
                 reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
                 yield DataError(
                     f"{source}: {reprlib.repr(text)} is not a JSON array ({reason}). Write for example: {example}"
-                )
+                ).at(source)
                 continue
         yield Record(sequence, None, None, None, source)

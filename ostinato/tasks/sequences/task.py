@@ -118,11 +118,10 @@ class SequenceTask(Task):
         unknown = set(rows_without_known_tokens(model.encoder, encoded).tolist())
         number = 0
         for row, error in zip(batch, errors, strict=True):
-            if isinstance(row, DataError) or error is not None:
-                problem = row if isinstance(row, DataError) else error
-                if strict and problem is not None:
-                    raise problem
-                yield Answered("" if isinstance(row, DataError) else row.source, None, str(problem))
+            if error is not None:
+                if strict:
+                    raise error
+                yield Answered(row.source, None, str(error))
                 continue
             warning = ALL_UNKNOWN if number in unknown else None
             number += 1
