@@ -13,6 +13,7 @@ import io
 import os
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
@@ -20,13 +21,30 @@ from ostinato.cli import comparing, data, explaining, machine, training, tuning
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
-    help="Recurrent sequence classification: train, evaluate, predict, explain.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,  # rich would double the time that --help takes
 )
 data_app = typer.Typer(help="Named data sets, and audits of any data.", no_args_is_help=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from ostinato.versions import __version__
+
+        typer.echo(f"ostinato {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Recurrent sequence classification, labelling and regression: train, evaluate, predict, explain."""
+
 
 app.command()(training.train)
 app.command()(training.evaluate)

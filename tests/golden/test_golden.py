@@ -156,8 +156,9 @@ def test_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(restored
     assert_trained_alike(folder, golden / "interrupted-classification", weights)
 
 
-def test_interrupted_tagging_of_0_1_is_refused_where_its_data_are_prepared_differently(restored):
+def test_interrupted_tagging_of_0_1_is_refused_where_its_data_are_prepared_differently(restored, monkeypatch):
     golden = restored(HERE / "v0_1")
+    monkeypatch.chdir(golden)
     with pytest.raises(RunError, match="0.1"):
         resume_run(golden / "interrupted-tagging")
 
