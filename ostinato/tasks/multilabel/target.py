@@ -90,12 +90,10 @@ class LabelSetTarget(TargetKind):
         if config.label_columns is None and all(len(labels) < 2 for rows in targets.values() for labels in rows):
             separator = find_separator(str(label) for rows in targets.values() for labels in rows for label in labels)
             found.append(
-                "No row has two labels. "
-                + (
-                    f"They contain {separator!r}: set data.label_separator = {separator!r}."
-                    if separator
-                    else 'If no row can have several, task = "classification" fits better.'
-                )
+                'No row has two labels. If no row can have several, task = "classification" fits better.'
+                if separator is None
+                else f"No row has two labels, but many labels contain {separator!r}. If it separates labels, set "
+                f"data.label_separator = {separator!r}."
             )
         return found
 
