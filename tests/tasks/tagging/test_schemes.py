@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.schemes import (
+from ostinato.tasks.tagging.schemes import (
     SCHEMES,
     Entity,
     conlleval_entities,

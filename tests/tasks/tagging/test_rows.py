@@ -7,7 +7,7 @@ import pytest
 from ostinato.config import DataConfig
 from ostinato.data.examples import Sentence
 from ostinato.data.rows import Row
-from ostinato.data.tag_rows import from_text, to_sentence
+from ostinato.tasks.tagging.rows import from_text, to_sentence
 from ostinato.data.tagged import read_sentences
 from ostinato.errors import ConfigError, DataError
 
