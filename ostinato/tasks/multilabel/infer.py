@@ -1,4 +1,4 @@
-"""A config for a file of sequences with several labels each, from its first rows; every decision comes with its reason."""
+"""A config for a file of sequences with several labels each, from its first rows, with a reason for each decision."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,8 +54,8 @@ def _label_column(peek: Peek, reasons: list[str]) -> dict[str, Any]:
             if separator is not None:
                 found = some(label for value in values for label in split_labels(value, separator))
                 reasons.append(
-                    f'task = "multilabel", label_column = {column!r}, label_separator = {separator!r}: short texts that '
-                    f"recur, separated by {separator!r}, here {found}"
+                    f'task = "multilabel", label_column = {column!r}, label_separator = {separator!r}: it separates '
+                    f"short texts that recur, here {found}"
                 )
                 return {"label_column": column, "label_separator": separator}
     return {}

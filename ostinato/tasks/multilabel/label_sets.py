@@ -76,7 +76,7 @@ def _indicator_of(y: Any) -> np.ndarray | None:
         y = y.to_numpy()
     elif hasattr(y, "__array__") or (isinstance(y, list | tuple) and _is_table_of_flags(y)):
         y = np.asarray(y)
-    if not isinstance(y, np.ndarray) or y.dtype == object and y.ndim == 1:
+    if not isinstance(y, np.ndarray) or (y.dtype == object and y.ndim == 1):
         return None
     if y.ndim != 2:
         raise _single_labels(y[0] if len(y) else None, f"an array of shape {y.shape}")

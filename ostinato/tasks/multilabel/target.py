@@ -64,13 +64,13 @@ class LabelSetTarget(TargetKind):
     def refuse_unusable(self, split: str, targets: Sequence[LabelSet]) -> None:
         if not targets:
             raise DataError(
-                f"{split} has no row that is neither empty nor also in a later split. Add rows, or make the split larger."
+                f"{split} has no rows that are neither empty nor also in a later split. Add rows, or make it larger."
             )
         if len(set(targets)) < 2:
             shown = ", ".join(map(repr, targets[0])) or "no labels"
             raise DataError(
-                f"{split}: all {len(targets)} rows have the same labels ({shown}). Expected a label that some rows have "
-                "and others do not: add rows, or make the split larger."
+                f"{split}: all {len(targets)} rows have the same labels ({shown}). Expected a label that only some "
+                "rows have: add rows, or make the split larger."
             )
 
     def describe(self, targets: Sequence[LabelSet]) -> dict[str, Any]:
