@@ -21,7 +21,7 @@ from ostinato.errors import RunError
 from ostinato.evaluation.metrics import CLASSIFICATION_METRICS
 from ostinato.evaluation.statistics import compare, holm, score_seeds
 from ostinato.tasks.config import PRESETS
-from ostinato.tasks.sequences.rows import read_predictions
+from ostinato.tasks.classification.scoring import read_predictions
 
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=2"]
 MAJORITY = override(PRESETS["majority"](), SMALL)

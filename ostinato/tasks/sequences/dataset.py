@@ -156,6 +156,7 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: Loaded) -> tuple[d
             for split, records in splits.items()
         },
         shared_groups=shared_groups(splits),
+        remarks=kind.remarks({split: _targets(records) for split, records in splits.items()}, config),
         unused=_rows(cleaned) - _rows(splits),
     )
     return {split: Records.of(records) for split, records in splits.items()}, audit

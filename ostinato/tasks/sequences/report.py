@@ -115,12 +115,12 @@ def data_section(run: RunRecord, audit: SequenceAudit, names: Sequence[object], 
 
 def _target_rows(audit: SequenceAudit, names: Sequence[object]) -> list[tuple[str, ...]]:
     total = ("all", *(f"{facts.rows:,}" for facts in audit.splits.values()))
-    if audit.splits["train"].classes is None:
+    if not audit.splits["train"].counts:
         return [total]
     labels = list(map(str, names))
     return [
         *(
-            (label, *(f"{(facts.classes or {}).get(label, 0):,}" for facts in audit.splits.values()))
+            (label, *(f"{facts.counts.get(label, 0):,}" for facts in audit.splits.values()))
             for label in labels
         ),
         total,
@@ -199,8 +199,8 @@ def sequence_card(
 
 def _size(audit: SequenceAudit, split: str) -> str:
     facts = audit.splits[split]
-    classes = enumerate_labels([f"{label} {rows:,}" for label, rows in (facts.classes or {}).items()])
-    return f"{counted(facts.rows, 'sequence')}{f': {classes}' if classes else ''}."
+    counts = enumerate_labels([f"{label} {rows:,}" for label, rows in facts.counts.items()])
+    return f"{counted(facts.rows, 'sequence')}{f': {counts}' if counts else ''}."
 
 
 def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:

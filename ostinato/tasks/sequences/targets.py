@@ -1,7 +1,7 @@
 """What a target is: how it is read from a row, what splits it allows, and what an audit says of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,11 @@ class TargetKind(ABC):
 
     @abstractmethod
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
-        """What an audit says of a split's targets: `classes`, the rows of each, or `values`, quantiles of numbers."""
+        """What an audit says of a split's targets: `classes` or `labels`, the rows of each, or `values`, quantiles of numbers."""
+
+    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
+        """What deserves attention in the targets of each split, in sentences for the audit."""
+        return []
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         """Whether the rows are sorted by target."""
