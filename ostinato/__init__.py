@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from ostinato.nn.accelerate import accelerate
     from ostinato.tasks.classification.estimator import SequenceClassifier
     from ostinato.tasks.loading import explain, load, trace
+    from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.tagging.estimator import SequenceTagger
     from ostinato.versions import __version__
 
 _HOME = {
     "OstinatoError": "errors",
     "SequenceClassifier": "tasks.classification.estimator",
+    "SequenceRegressor": "tasks.regression.estimator",
     "SequenceTagger": "tasks.tagging.estimator",
     "__version__": "versions",
     "accelerate": "nn.accelerate",
@@ -30,6 +32,7 @@ _SUBPACKAGES = ("data", "evaluation", "explanation", "nn")
 __all__ = [
     "OstinatoError",
     "SequenceClassifier",
+    "SequenceRegressor",
     "SequenceTagger",
     "__version__",
     "accelerate",

@@ -6,6 +6,7 @@
     estimator       what all estimators share
     sequences       what tasks with one target for each sequence share
     classification  one label for each sequence
+    regression      one or more numbers for each sequence
     tagging         one tag for each token
 
 A new task is a folder here and a line in `TASKS`.
@@ -15,10 +16,12 @@ from collections.abc import Mapping
 
 from ostinato.tasks.base import Task
 from ostinato.tasks.classification.task import Classification
+from ostinato.tasks.regression.task import Regression
 from ostinato.tasks.tagging.task import Tagging
 
 TASKS: Mapping[str, Task] = {
     "classification": Classification(),
+    "regression": Regression(),
     "tagging": Tagging(),
 }
 

@@ -44,7 +44,7 @@ def test_a_clean_set_is_told_in_rows_classes_and_lengths_alone():
 def test_copies_conflicts_and_classes_never_learnt_are_said():
     lines = audit_of(train=rows(("a", "x"), ("b", "y")), test=rows(("c", "z"), ("c", "x"), ("d", "x"))).lines()
     assert "1 row of test repeat an earlier one; kept." in lines
-    assert "2 rows of test are of sequences with two labels; kept." in lines
+    assert "2 rows of test are of sequences with different targets; kept." in lines
     assert "Only in test, so never learnt: z." in lines
 
 
