@@ -220,8 +220,9 @@ def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer
     from scipy.sparse.csgraph import connected_components
 
     names, group_of = np.unique(groups, return_inverse=True)
+    size = len(numbers) + len(names)
     edges = coo_array(
-        (np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=[len(numbers) + len(names)] * 2
+        (np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size)
     )
     component = connected_components(edges, directed=False)[1]  # sequences and groups that rows connect
     return [str(component[sequence]) for sequence in sequence_of]
