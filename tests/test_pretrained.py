@@ -73,7 +73,7 @@ def test_words_that_training_never_met_are_known_by_their_vectors(source, tmp_pa
 
 def test_so_many_words_beyond_the_vocabulary_are_kept(source):
     model = SequenceClassifier(**SMALL, vectors=source, vectors_beyond=1).fit(TEXTS, LABELS)
-    assert model.encoder_.vocabulary.beyond == ("great",)  # the file's first that is no token
+    assert model.encoder_.vocabulary.extra == ("great",)  # the file's first that is no token
     assert SequenceClassifier(**SMALL, vectors=source, vectors_beyond=0).fit(TEXTS, LABELS).model_.embed.beyond is None
 
 

@@ -12,6 +12,8 @@ arguments     what several commands take, and what their arguments stand for
 import io
 import os
 import sys
+import warnings
+from typing import Annotated
 
 import typer
 
@@ -19,13 +21,30 @@ from ostinato.cli import comparing, data, explaining, machine, training, tuning
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
-    help="Recurrent sequence classification: train, evaluate, predict, explain.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,  # rich would double the time that --help takes
 )
 data_app = typer.Typer(help="Named data sets, and audits of any data.", no_args_is_help=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from ostinato.versions import __version__
+
+        typer.echo(f"ostinato {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Recurrent sequence classification, labelling and regression: train, evaluate, predict, explain."""
+
 
 app.command()(training.train)
 app.command()(training.evaluate)
@@ -50,6 +69,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the locale, JSON is UTF-8 and no character stops us
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    warnings.showwarning = _show_warning
     try:
         app()
     except OstinatoError as error:
@@ -63,6 +83,11 @@ def main() -> None:
         if error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
         _fail(f"{error.filename or 'the output'}: {error.strerror}. Make room, or choose another place.")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """A warning in a line, without the place in the code where it arose."""
+    typer.echo(f"Warning: {message}", err=True)
 
 
 def _fail(message: str) -> None:

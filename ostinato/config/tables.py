@@ -4,6 +4,7 @@ A config has `task` at the top and the tables `[data]`, `[model]` and `[training
 estimators' arguments.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
@@ -25,13 +26,20 @@ class Table(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
+    OBSOLETE: ClassVar[tuple[str, ...]] = ()  # keys that version 0.1 wrote here, to no effect
+
     @model_validator(mode="before")
     @classmethod
     def _read_toml(cls, values: Any, info: ValidationInfo) -> Any:
         """Take `none` for null, and keys of version 0.1 under their present names."""
         if not isinstance(values, Mapping):
             return values
-        named = present_names(values, warn=not (info.context or {}).get(OLD_RUN))
+        is_old = bool((info.context or {}).get(OLD_RUN))
+        named = present_names(values, warn=not is_old)
+        for key in named.keys() & set(cls.OBSOLETE):
+            del named[key]
+            if not is_old:
+                warnings.warn(f"{key} has no effect. Remove it.", FutureWarning, stacklevel=3)
         return {key: None if value == NONE and _is_optional(cls, key) else value for key, value in named.items()}
 
 

@@ -74,11 +74,11 @@ def count_columns(path: Path) -> int:
         return _up_to_a_token(_lines(file), path)[1]
 
 
-def looks_like_columns(path: Path, *, needs_break: bool = False) -> bool:
+def looks_like_columns(path: Path, *, require_break: bool = False) -> bool:
     """Whether the first lines of a file are tokens: two or more columns, the same number in every line.
 
     Args:
-        needs_break: require an empty line among them.
+        require_break: require an empty line among them.
 
     Raises:
         DataError: the file is missing or not UTF-8.
@@ -86,7 +86,7 @@ def looks_like_columns(path: Path, *, needs_break: bool = False) -> bool:
     with open_text(path) as file:
         lines = [line for _, line in islice(_lines(file), PROBED_LINES)]
     widths = {len(_split(line)) for line in lines if not _is_break(line) and not line.startswith("# ")}
-    return len(widths) == 1 and widths != {1} and (not needs_break or any(map(_is_break, lines)))
+    return len(widths) == 1 and widths != {1} and (not require_break or any(map(_is_break, lines)))
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:

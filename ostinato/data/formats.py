@@ -17,18 +17,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ostinato import plugins
 from ostinato.data.columns import conll_rows, conllu_rows
 from ostinato.data.fasta import fasta_rows
 from ostinato.data.files import ending_of
-from ostinato.data.plugins import load_plugins
 from ostinato.data.rows import Row, no_rows, readable
 from ostinato.data.tables import csv_rows, jsonl_rows, parquet_rows
 from ostinato.data.timeseries import ts_rows
-from ostinato.errors import ConfigError, DataError, look_up
+from ostinato.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "Format", "Row", "endings", "find_format", "format_of", "read_rows", "register_format"]
 
-PLUGIN_GROUP = "ostinato.formats"
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,10 @@ FORMATS: dict[str, Format] = {
     "conll": Format(conll_rows, (".conll", ".bio", ".iob")),
     "conllu": Format(conllu_rows, (".conllu",)),
 }
-_registered: dict[str, Format] = {}
 
 
 def register_format(name: str, read: Callable[[Path], Iterator[Row]], *, endings: tuple[str, ...] = ()) -> None:
-    """Add a format, or replace one that was registered before.
+    """Add a format under a new name.
 
     Args:
         name: what `data.format` calls it.
@@ -68,9 +66,15 @@ def register_format(name: str, read: Callable[[Path], Iterator[Row]], *, endings
         endings: the file endings that select this format, each with its dot.
 
     Raises:
-        ConfigError: the name or an ending belongs to a built-in format, or an ending does not start with a dot.
+        ConfigError: the name or an ending belongs to another format, or an ending does not start with a dot.
     """
-    _register(name, Format(read, tuple(ending.lower() for ending in endings)))
+    for ending in endings:
+        owner = _endings().get(ending.lower(), name)
+        if owner != name:
+            raise ConfigError(f"Ending {ending!r} of format {name!r} belongs to format {owner!r}. Choose another.")
+        if not ending.startswith("."):
+            raise ConfigError(f"Ending {ending!r} of format {name!r} has no dot. Expected for example '.{ending}'.")
+    plugins.register(plugins.FORMATS, name, Format(read, tuple(ending.lower() for ending in endings)), FORMATS)
 
 
 def find_format(name: str) -> Format:
@@ -79,30 +83,25 @@ def find_format(name: str) -> Format:
     Raises:
         ConfigError: there is no such format.
     """
-    if name not in FORMATS and name not in _registered:
-        _load_plugins(name)
-    return look_up({**FORMATS, **_registered}, name, "format")
+    return plugins.find(plugins.FORMATS, name, FORMATS, "format")
 
 
 def endings() -> dict[str, str]:
-    """The format name of each known file ending."""
-    return {ending: name for name, each in {**FORMATS, **_registered}.items() for ending in each.endings}
+    """The format of each known file ending."""
+    return _endings()
 
 
 def format_of(path: Path, name: str | None = None) -> str:
     """`name` if given, else the name of the format that the file's ending selects.
 
     Raises:
-        ConfigError: there is no format of that name.
+        ConfigError: the name is unknown.
         DataError: the ending is unknown.
     """
     if name is not None:
         find_format(name)
         return name
-    ending = ending_of(path)
-    if ending not in endings():
-        _load_plugins()
-    known = endings()
+    ending, known = ending_of(path), endings()
     if ending not in known:
         raise DataError(
             f"{path}: unknown file ending {ending!r}. Expected one of: {', '.join(known)}. "
@@ -119,7 +118,7 @@ def read_rows(path: Path, name: str | None = None, *, keep_errors: bool = False)
         keep_errors: pass on rows that cannot be read, with their error, instead of raising it.
 
     Raises:
-        ConfigError: there is no format of that name.
+        ConfigError: the name is unknown.
         DataError: the ending is unknown; the file is missing, malformed or without rows.
         MissingExtraError: the format needs a package that is not installed.
     """
@@ -132,26 +131,6 @@ def read_rows(path: Path, name: str | None = None, *, keep_errors: bool = False)
         raise no_rows(path)
 
 
-def _load_plugins(name: str | None = None) -> None:
-    for found, plugin in load_plugins(PLUGIN_GROUP, name).items():
-        if not isinstance(plugin, Format):
-            raise ConfigError(
-                f"Entry point {found!r} of {PLUGIN_GROUP} is {plugin!r}. Expected an ostinato.data.formats.Format. "
-                "Correct or uninstall the package that offers it."
-            )
-        if found not in FORMATS:
-            _register(found, plugin)
-
-
-def _register(name: str, new: Format) -> None:
-    if name in FORMATS:
-        raise ConfigError(f"Format {name!r} is built in and cannot be replaced. Choose another name.")
-    for ending in new.endings:
-        owner = endings().get(ending, name)
-        if owner != name:
-            raise ConfigError(
-                f"Ending {ending!r} of format {name!r} belongs to format {owner!r}. Choose another ending."
-            )
-        if not ending.startswith("."):
-            raise ConfigError(f"Ending {ending!r} of format {name!r} has no dot. Expected for example '.{ending}'.")
-    _registered[name] = new
+def _endings() -> dict[str, str]:
+    names = [*FORMATS, *plugins.names(plugins.FORMATS)]
+    return {ending: name for name in names for ending in find_format(name).endings}

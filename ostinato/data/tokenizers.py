@@ -20,14 +20,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ostinato.data.plugins import load_plugins
+from ostinato import plugins
 from ostinato.data.ragged import spans
 from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
-from ostinato.errors import ConfigError, look_up
+from ostinato.errors import ConfigError
 
 Indexer = Callable[[list[Any]], tuple[np.ndarray, np.ndarray]]
 
-PLUGIN_GROUP = "ostinato.tokenizers"
 LONGEST_KMER = 13  # 28 to this power still fits into an int64
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # one letter for one letter; str.upper turns ß into SS
 LAST_CODE_POINT = 0x10FFFF
@@ -272,44 +271,38 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     "events": Events,
 }
 NUMERIC = "numeric"  # series of numbers, which have no tokens
-_registered: dict[str, Callable[[], Tokenizer]] = {}
 
 
 def register_tokenizer(name: str, tokenizer: Callable[[], Tokenizer]) -> None:
-    """Add a tokenizer, or replace one that was registered before.
+    """Add a tokenizer under a new name.
 
     Args:
         name: what `data.tokenizer` calls it.
         tokenizer: a class with the methods of `Tokenizer`, or a function without arguments that makes one.
 
     Raises:
-        ConfigError: the name belongs to a built-in tokenizer, or `tokenizer` cannot be called.
+        ConfigError: the name belongs to another tokenizer, or `tokenizer` cannot be called.
     """
-    if name in TOKENIZERS or name == NUMERIC:
-        raise ConfigError(f"Tokenizer {name!r} is built in and cannot be replaced. Choose another name.")
     if not callable(tokenizer):
         raise ConfigError(
             f"Tokenizer {name!r} is {tokenizer!r}. Expected a class, or a function that makes a tokenizer."
         )
-    _registered[name] = tokenizer
+    plugins.register(plugins.TOKENIZERS, name, tokenizer, {**TOKENIZERS, NUMERIC: None})
 
 
 def find_tokenizer(name: str) -> Callable[[], Tokenizer]:
     """The tokenizer of that name: built in, registered, or offered by an installed package; `numeric` is none.
 
     Raises:
-        ConfigError: there is no such tokenizer.
+        ConfigError: the name is unknown.
     """
-    if name not in TOKENIZERS and name not in _registered:
-        for found, tokenizer in load_plugins(PLUGIN_GROUP, name).items():
-            register_tokenizer(found, tokenizer)
-    return look_up({**TOKENIZERS, **_registered}, name, "tokenizer")
+    return plugins.find(plugins.TOKENIZERS, name, TOKENIZERS, "tokenizer")
 
 
 def make_tokenizer(name: str) -> Tokenizer:
     """A tokenizer of that name.
 
     Raises:
-        ConfigError: there is no such tokenizer.
+        ConfigError: the name is unknown.
     """
     return find_tokenizer(name)()

@@ -82,6 +82,11 @@ class Checkpointer:
             tensors, facts = self._from_version_0_1(tensors, facts)
         for what, fingerprint in self.fingerprints.items():
             if facts["fingerprints"][what] != fingerprint:
+                if stored.format == 1:
+                    raise RunError(
+                        f"{path}: version 0.1 began this training, and {what} it read is not what this version reads: "
+                        "it has changed, or is prepared differently now. Train into a new folder."
+                    )
                 raise RunError(f"{path}: the {what} has changed since. Restore it, or train into a new folder.")
         _load_weights(path, self.model, _under("model.", tensors))
         indices = {name: index for index, name in enumerate(self._names_in_the_optimizer())}

@@ -22,7 +22,7 @@ def test_before_a_draw_conflicts_lose_all_copies_and_duplicates_all_but_the_firs
         {"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=True
     )
     assert contents(splits["train"]) == [("a", "x"), ("b", "x")]
-    assert splits["train"][0].place == "row 1"
+    assert splits["train"][0].source == "row 1"
     assert (cleaning.empty_dropped, cleaning.conflicting_dropped, cleaning.duplicates_dropped) == (2, 3, 1)
 
 

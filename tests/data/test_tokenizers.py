@@ -1,12 +1,18 @@
 import pickle
+import re
 import sys
 from collections import Counter
+from functools import partial
+from itertools import chain
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.tokenizers import Characters, Events, Kmers, Words, make_tokenizer
+from ostinato.data import tokenizers
+from ostinato.data.encoder import Encoder
+from ostinato.data.tokenizers import Characters, Events, Kmers, Words, make_tokenizer, register_tokenizer
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import ConfigError
 
@@ -192,5 +198,63 @@ def test_indexers_survive_pickling(name, text):
 
 @pytest.mark.parametrize("name", ["word", "numeric", "kmers(0)", "kmers(14)", "kmers(K)"])
 def test_unknown_tokenizer_is_named(name):
-    with pytest.raises(ConfigError, match=rf"Unknown tokenizer '{name}'".replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ConfigError, match=re.escape(f"'{name}'")):
         make_tokenizer(name)
+
+
+class Codons:
+    """A tokenizer of our own: triplets of letters, without a remainder."""
+
+    vocabulary = None
+
+    def tokens(self, sequence):
+        return [sequence[start:end] for start, end in self.offsets(sequence)]
+
+    def offsets(self, sequence):
+        return [(start, start + 3) for start in range(0, len(sequence) - 2, 3)]
+
+    def count(self, sequences):
+        tokens = [self.tokens(sequence) for sequence in sequences]
+        return Counter(chain.from_iterable(tokens)), np.array([len(each) for each in tokens], np.int64)
+
+    def indexer(self, vocabulary):
+        return partial(self._index, vocabulary)
+
+    def _index(self, vocabulary, sequences):
+        tokens = [self.tokens(sequence) for sequence in sequences]
+        ids = [vocabulary.id(token) for token in chain.from_iterable(tokens)]
+        return np.array(ids, np.int32), np.array([len(each) for each in tokens], np.int64)
+
+
+@pytest.fixture
+def no_registered_tokenizers(monkeypatch):
+    monkeypatch.setattr(tokenizers, "_registered", {})
+
+
+def test_a_registered_tokenizer_encodes(no_registered_tokenizers):
+    register_tokenizer("codons", Codons)
+    encoder = Encoder.fit(["ATGATGTAA", "TAA"], ["x", "y"], tokenizer="codons")
+    encoded = encoder.encode(["TAAATGC", "CCC"])
+    assert encoder.vocabulary.tokens == ("<unk>", "ATG", "TAA")
+    assert (encoded.values.tolist(), encoded.lengths.tolist()) == ([2, 1, 0], [2, 1])
+
+
+def test_an_installed_package_offers_a_tokenizer(no_registered_tokenizers, tmp_path, monkeypatch):
+    (tmp_path / "letters_plugin.py").write_text("from ostinato.data.tokenizers import Characters as Letters\n")
+    info = tmp_path / "letters_plugin-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: letters-plugin\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[ostinato.tokenizers]\nletters = letters_plugin:Letters\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(make_tokenizer("letters"), Characters)
+
+
+@pytest.mark.parametrize("name", ["words", "numeric", "kmers(3)"])
+def test_a_built_in_tokenizer_cannot_be_replaced(no_registered_tokenizers, name):
+    with pytest.raises(ConfigError, match=re.escape(f"'{name}'")):
+        register_tokenizer(name, Codons)
+
+
+def test_a_tokenizer_is_registered_as_a_class_or_function(no_registered_tokenizers):
+    with pytest.raises(ConfigError, match="'codons'.*Codons object"):
+        register_tokenizer("codons", Codons())

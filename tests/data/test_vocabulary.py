@@ -21,10 +21,16 @@ def test_unknown_token_in_the_data_is_not_counted_twice():
     assert Vocabulary.fit(Counter({"<unk>": 7, "a": 1})).tokens == ("<unk>", "a")
 
 
-def test_ids_are_places_and_anything_else_is_unknown():
+def test_ids_are_positions_and_anything_else_is_unknown():
     vocabulary = Vocabulary.fit(COUNTS)
     assert [vocabulary.id(token) for token in vocabulary.tokens] == list(range(len(vocabulary))) == [0, 1, 2, 3, 4]
     assert vocabulary.id("never seen") == UNKNOWN == 0
+
+
+def test_extra_tokens_follow_those_of_training():
+    vocabulary = Vocabulary.fit(COUNTS).with_extra(["z", "new", "newer"])
+    assert vocabulary.extra == ("new", "newer") and len(vocabulary) == 5
+    assert [vocabulary.id(token) for token in ("z", "rare", "new", "newer", "other")] == [1, 4, 5, 6, 0]
 
 
 def test_n_is_a_nucleotide_of_its_own_and_not_unknown():

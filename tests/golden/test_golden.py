@@ -14,7 +14,9 @@ import torch
 from golden_answers import hash_weights, read_record
 
 import ostinato
+from ostinato.errors import RunError
 from ostinato.nn import kernel
+from ostinato.runs import resume_run
 
 HERE = Path(__file__).parent
 SOURCE = str(Path(ostinato.__file__).parents[1])
@@ -142,15 +144,33 @@ def test_command_line_tags_a_file_as_recorded(restored, folder):
     assert [json.loads(line)["tags"] for line in printed] == [json.loads(line)["predicted"] for line in recorded]
 
 
-@pytest.mark.parametrize(("folder", "task"), TASKS)
-def test_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(restored, folder, task):
-    golden = restored(folder)
-    python("-m", "ostinato", "train", "--resume", f"interrupted-{task}", folder=golden)
-    assert_trained_alike(folder, golden / f"interrupted-{task}", RECORDS[folder]["models"][f"run-{task}"]["weights"])
+# Later versions remove sentences of train that are also in a test split which the user gives, and let character, word
+# shape and feature embeddings decay no more: a tagging of 0.1 has other data and other weights now.
+TRAINED_ALIKE = [name for name in CONFIGS if "config-tagging.toml" not in name.values]
 
 
-@pytest.mark.parametrize(("folder", "name"), CONFIGS)
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
+def test_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(restored, folder):
+    golden, weights = restored(folder), RECORDS[folder]["models"]["run-classification"]["weights"]
+    python("-m", "ostinato", "train", "--resume", "interrupted-classification", folder=golden)
+    assert_trained_alike(folder, golden / "interrupted-classification", weights)
+
+
+def test_interrupted_tagging_of_0_1_is_refused_where_its_data_are_prepared_differently(restored, monkeypatch):
+    golden = restored(HERE / "v0_1")
+    monkeypatch.chdir(golden)
+    with pytest.raises(RunError, match="0.1"):
+        resume_run(golden / "interrupted-tagging")
+
+
+@pytest.mark.parametrize(("folder", "name"), TRAINED_ALIKE)
 def test_config_trains_to_the_recorded_weights(restored, folder, name):
     golden = restored(folder)
     python("-m", "ostinato", "train", name, "--out", "trained", folder=golden)
     assert_trained_alike(folder, golden / "trained", RECORDS[folder]["configs"][name])
+
+
+def test_tagging_config_of_0_1_trains(restored):
+    golden = restored(HERE / "v0_1")
+    python("-m", "ostinato", "train", "config-tagging.toml", "--out", "trained", folder=golden)
+    assert (golden / "trained" / "model.safetensors").exists()

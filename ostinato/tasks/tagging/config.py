@@ -1,7 +1,7 @@
 """What a config of a tagger says."""
 
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -13,6 +13,8 @@ SchemeName = Literal["iob1", "iob2", "bioes"]
 
 class TaggingData(DataConfig):
     """Sentences with one tag for each token."""
+
+    OBSOLETE: ClassVar[tuple[str, ...]] = ("empty", "skip_unlabelled")
 
     word_column: str | None = Field(
         None, description="the words' column, by index from 0 or by name; none: the first, in JSONL `tokens`"

@@ -24,7 +24,7 @@ from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
 from ostinato.tasks.tagging.rows import to_sentence
-from ostinato.tasks.tagging.schemes import entities, faults, guess_scheme
+from ostinato.tasks.tagging.schemes import entities, violations, infer_scheme
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]
@@ -263,7 +263,7 @@ def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
     Raises:
         DataError: tags that the scheme does not allow; names the line.
     """
-    scheme = None if scheme == "plain" else scheme or guess_scheme([tags_of(each) for each in sentences])
+    scheme = None if scheme == "plain" else scheme or infer_scheme([tags_of(each) for each in sentences])
     if scheme is not None:
         check_tags(scheme, sentences)
     return scheme
@@ -276,7 +276,7 @@ def check_tags(scheme: str, sentences: Iterable[Sentence]) -> None:
         DataError: names the line of the first.
     """
     for sentence in sentences:
-        for token, reason in faults(tags_of(sentence), scheme):
+        for token, reason in violations(tags_of(sentence), scheme):
             raise DataError(
                 f"{sentence.source_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the "
                 "tags mark no entities)."

@@ -12,7 +12,7 @@ from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.infer import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
 from ostinato.tasks.tagging.data import read_sentences
-from ostinato.tasks.tagging.schemes import guess_scheme
+from ostinato.tasks.tagging.schemes import infer_scheme
 
 LOOKED_AT = 1_000  # sentences
 SHOWN_TAGS = 8
@@ -35,7 +35,7 @@ def _is_tagged(path: Path) -> bool:
     if form in TOKEN_FORMATS:
         return True
     if form in ("csv", "tsv"):  # a table has no empty lines
-        return looks_like_columns(path, needs_break=True)
+        return looks_like_columns(path, require_break=True)
     if form is None:
         if looks_like_columns(path):
             return True
@@ -56,7 +56,7 @@ def _infer(path: Path) -> Inferred:
         if isinstance(sentence, DataError):
             raise sentence
         sentences.append(sentence)
-    scheme = guess_scheme([tags_of(sentence) for sentence in sentences])
+    scheme = infer_scheme([tags_of(sentence) for sentence in sentences])
     tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
     more = ", …" if len(tags) > SHOWN_TAGS else ""
     form = endings().get(ending_of(path), "conll")

@@ -60,12 +60,7 @@ def _from_columns(row: Row, word_column: str, tag_column: str | None, feature_co
         chosen.insert(1, ("tag_column", tag_column))
     keys = [_find_column(row, option, column) for option, column in chosen]
     columns = [_texts(row, key, option) for (option, _), key in zip(chosen, keys, strict=True)]
-    for (first, key), (second, other) in combinations(zip(chosen, keys, strict=True), 2):
-        if row.values[key] is row.values[other]:  # two keys of a CoNLL column share one list
-            raise DataError(
-                f"{row.source}: {first[0]} {first[1]!r} and {second[0]} {second[1]!r} are the same column. "
-                "Choose different columns, or remove one."
-            )
+    _check_distinct(row, chosen, keys)
     for (option, _), column in zip(chosen, columns, strict=True):
         role = ROLES[option]
         if len(column) != len(columns[0]):
@@ -80,6 +75,16 @@ def _from_columns(row: Row, word_column: str, tag_column: str | None, feature_co
             "Fill it in, or choose another tag_column."
         )
     return Sentence(words, tags, row.source, lines=row.lines, features=tuple(others))
+
+
+def _check_distinct(row: Row, chosen: list[tuple[str, str]], keys: list[str]) -> None:
+    """Refuse a column that is chosen twice, as with the answers among the features."""
+    for (first, key), (second, other) in combinations(zip(chosen, keys, strict=True), 2):
+        if row.values[key] is row.values[other]:  # the index and the name of a CoNLL column share one list
+            raise DataError(
+                f"{row.source}: {first[0]} {first[1]!r} and {second[0]} {second[1]!r} are the same column. "
+                "Choose different columns, or remove one."
+            )
 
 
 def _find_column(row: Row, option: str, column: str) -> str:
@@ -105,8 +110,8 @@ def _find_column(row: Row, option: str, column: str) -> str:
         )
     if not -width <= index < width:
         raise DataError(
-            f"{row.source}: no column {index}: a token has {width} columns. "
-            f"Set data.{option} to an index from 0 to {width - 1}, or give a file with that column."
+            f"{row.source}: no column {index}: tokens have {width} columns. "
+            f"Give a file with that column, or set data.{option} to an index from 0 to {width - 1}."
         )
     return str(index % width)
 

@@ -1,12 +1,12 @@
-"""Tagging schemes: how the tags of single tokens spell out entities, and where they fail to.
+"""Tagging schemes: how the tags of single tokens mark entities, and which tag sequences are invalid.
 
     tokens   Mark    Watney   visits   Mars    Paris   France
     iob1     I-PER   I-PER    O        I-LOC   B-LOC   B-LOC
     iob2     B-PER   I-PER    O        B-LOC   B-LOC   B-LOC
     bioes    B-PER   E-PER    O        S-LOC   S-LOC   S-LOC
 
-Whether tags are well-formed is a matter of neighbours: each scheme is a rule about two tags in a row, with O before
-the first and after the last. `faults`, `transitions` and `guess_scheme` all ask that one rule.
+A scheme is a rule about each pair of adjacent tags, with O before the first and after the last. `violations`,
+`transitions` and `infer_scheme` all apply that rule.
 """
 
 import re
@@ -21,14 +21,12 @@ from ostinato.errors import DataError, look_up
 
 OUTSIDE = "O"
 TYPED = re.compile(r"[BIES]-.")
-FEW = 0.1  # of the tags but O: misspelt, and not a sign of another kind of tags
-ENTITY_TAG = re.compile(
-    r"O|[BIES]-.+|[BI]"
-)  # without a type only B and I: a tag S or E alone is more often a part of speech
+MAX_INVALID_SHARE = 0.1  # of the tags except O: up to this share are typing errors, more are another kind of tags
+ENTITY_TAG = re.compile(r"O|[BIES]-.+|[BI]")  # not S or E alone: such a tag is more often a part of speech
 
 
 class Entity(NamedTuple):
-    """Tokens `start` ≤ t < `end`, counted from 0; `type` is empty where the tags are B and I alone."""
+    """Tokens `start` ≤ t < `end`, counted from 0; `type` is empty if the tags are just B and I."""
 
     type: str
     start: int
@@ -36,12 +34,12 @@ class Entity(NamedTuple):
 
 
 class Scheme(NamedTuple):
-    """What each prefix does."""
+    """Which prefixes may do what."""
 
-    first: str  # may open an entity
-    inside: str  # go on with an entity
-    after: str  # stand only right after B or I of their type
-    last: str  # may close an entity
+    first: str  # start an entity
+    inside: str  # continue an entity
+    after: str  # only directly after B or I of the same type
+    last: str  # end an entity
 
     @property
     def prefixes(self) -> str:
@@ -56,20 +54,23 @@ SCHEMES: dict[str, Scheme] = {
 
 
 def entities(tags: Sequence[str], scheme: str) -> list[Entity]:
-    """The well-formed entities: in `iob2` an I- that continues nothing opens none, in `bioes` a B- that no E- closes is none.
+    """The well-formed entities.
+
+    In `iob2`, an I- that continues nothing starts no entity; in `bioes`, a B- without its E- is no entity.
 
     Raises:
-        DataError: a tag is not one of the scheme's.
+        DataError: a tag does not belong to the scheme.
         ConfigError: the scheme is unknown.
 
-    Source: seqeval's strict mode (Nakayama 2018); unlike there, an `iob1` entity counts also where a faulty B- of another type follows it.
+    Source: the strict mode of seqeval (Nakayama 2018). Unlike there, an `iob1` entity also counts if an invalid B- of
+    another type follows it.
     """
     rule = look_up(SCHEMES, scheme, "tagging scheme")
     found = []
     start: int | None = None
     before = OUTSIDE
     for t, tag in enumerate([*tags, OUTSIDE]):
-        reason = _misspelt(rule, tag)
+        reason = _not_in_scheme(rule, tag)
         if reason:
             raise DataError(f"token {t + 1}: {reason}")
         prefix = _split(tag)[0]
@@ -83,10 +84,12 @@ def entities(tags: Sequence[str], scheme: str) -> list[Entity]:
 
 
 def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities that the script conlleval reads, which mends what is ill-formed: I- after O or another type opens an entity.
+    """The entities by the rules of the script conlleval, which repairs invalid tags.
 
-    Source: startOfChunk and endOfChunk of conlleval.pl (Tjong Kim Sang, CoNLL-2000 to 2003), with the rules for S-
-    (and for what follows E-) that later versions of the script added. The prefix is what stands before the first hyphen.
+    An I- after O or after another type starts an entity. The prefix is the text before the first hyphen.
+
+    Source: startOfChunk and endOfChunk of conlleval.pl (Tjong Kim Sang, CoNLL-2000 to 2003), with the rules for S- and
+    for tags after E- that later versions of the script added.
     """
     found = []
     start: int | None = None
@@ -104,7 +107,7 @@ def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
 
 
 def to_tags(entities: Iterable[Entity], length: int, scheme: str) -> list[str]:
-    """Spell entities out as the tags of `length` tokens.
+    """The tags of `length` tokens that mark these entities.
 
     Raises:
         DataError: an entity is empty, overlaps another, or lies outside the tokens.
@@ -116,7 +119,7 @@ def to_tags(entities: Iterable[Entity], length: int, scheme: str) -> list[str]:
     for entity in sorted(entities, key=lambda entity: entity.start):
         if not end_before <= entity.start < entity.end <= length:
             raise DataError(
-                f"{entity}: not usable among {length} tokens after an entity that ends at {end_before}. "
+                f"{entity}: does not fit {length} tokens after an entity that ends at {end_before}. "
                 "Expected entities of one token or more that do not overlap."
             )
         touches = entity.start == end_before and entity.type == type_before
@@ -129,13 +132,13 @@ def to_tags(entities: Iterable[Entity], length: int, scheme: str) -> list[str]:
 
 
 def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
-    """The same entities in another scheme; nothing is lost, and converting back gives the same tags.
+    """The same entities in another scheme; converting back gives the same tags.
 
     Raises:
-        DataError: the tags are not well-formed in `source`; names the first fault.
+        DataError: the tags are invalid in `source`; names the first violation.
         ConfigError: a scheme is unknown.
     """
-    wrong = faults(tags, source)
+    wrong = violations(tags, source)
     if wrong:
         t, reason = wrong[0]
         more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -143,8 +146,8 @@ def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
     return to_tags(entities(tags, source), len(tags), target)
 
 
-def faults(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
-    """Every place, counted from 0, where the tags break the scheme, with the reason; none means well-formed.
+def violations(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
+    """The tokens, counted from 0, whose tags break the scheme, each with the reason.
 
     Raises:
         ConfigError: the scheme is unknown.
@@ -152,25 +155,28 @@ def faults(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
     rule = look_up(SCHEMES, scheme, "tagging scheme")
     found = []
     for t, (before, tag) in enumerate(zip([OUTSIDE, *tags], [*tags, OUTSIDE], strict=True)):
-        open_reason = _left_open(rule, before, tag)
+        open_reason = _unfinished(rule, before, tag)
         if open_reason:
             found.append((t - 1, open_reason))
-        reason = _misspelt(rule, tag) or _out_of_place(rule, before, tag)
+        reason = _not_in_scheme(rule, tag) or _continues_nothing(rule, before, tag)
         if reason:
             found.append((t, reason))
     return found
 
 
 def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of C tags may come first (C,), which may follow which, from row to column (C, C), and which may come last (C,).
+    """Which of C tags may come first, may follow each other, and may come last.
+
+    Shapes:
+        first (C,), from row to column (C, C), last (C,), all bool
 
     Raises:
-        DataError: a tag is not one of the scheme's.
+        DataError: a tag does not belong to the scheme.
         ConfigError: the scheme is unknown.
     """
     rule = look_up(SCHEMES, scheme, "tagging scheme")
     for tag in tags:
-        reason = _misspelt(rule, tag)
+        reason = _not_in_scheme(rule, tag)
         if reason:
             raise DataError(reason)
     start = np.array([_fits(rule, OUTSIDE, tag) for tag in tags], dtype=bool)
@@ -181,19 +187,18 @@ def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarra
     return start, between, end
 
 
-def guess_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
-    """The scheme that the tags keep to, or None where they are not entity tags (parts of speech, or O alone).
+def infer_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
+    """The scheme of the tags; None if they are not entity tags (parts of speech, or O only).
 
-    No two schemes fit tags that spell an entity. Where none fits all sentences, or a few tags in a hundred are no entity
-    tags, it is the one with the fewest faults; `faults` then tells where.
+    If no scheme fits all sentences, or a few tags are not entity tags, it is the scheme with the fewest violations.
     """
     pairs, counts = Counter[tuple[str, str]](), Counter[str]()
     for tags in sentences_of_tags:
         counts.update(tag for tag in tags if tag != OUTSIDE)
         pairs.update(zip([OUTSIDE, *tags], [*tags, OUTSIDE], strict=True))
-    strange = [tag for tag in counts if not ENTITY_TAG.fullmatch(tag)]
-    few = sum(counts[tag] for tag in strange) <= FEW * counts.total() and any(TYPED.match(tag) for tag in counts)
-    if not counts or (strange and not few):
+    invalid = [tag for tag in counts if not ENTITY_TAG.fullmatch(tag)]
+    are_few = sum(counts[tag] for tag in invalid) <= MAX_INVALID_SHARE * counts.total()
+    if not counts or (invalid and not (are_few and any(TYPED.match(tag) for tag in counts))):
         return None
     wrong = {
         name: sum(count for pair, count in pairs.items() if not _fits(rule, *pair)) for name, rule in SCHEMES.items()
@@ -203,43 +208,44 @@ def guess_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def _split(tag: str) -> tuple[str, str]:
-    """Prefix and type: `B-LOC` is B and LOC, `B-geo-loc` B and geo-loc, `O` O and nothing."""
+    """Prefix and type: `B-LOC` is B and LOC, `B-geo-loc` is B and geo-loc, `O` is O without a type."""
     prefix, _, type_ = tag.partition("-")
     return prefix, type_
 
 
 def _follows(before: str, tag: str) -> bool:
-    """Whether `before` holds an entity of `tag`'s type open."""
+    """Whether `before` is inside an entity of the type of `tag`."""
     (prefix, type_), (_, wanted) = _split(before), _split(tag)
     return prefix in ("B", "I") and type_ == wanted
 
 
 def _fits(rule: Scheme, before: str, tag: str) -> bool:
     return not (
-        _misspelt(rule, before)
-        or _misspelt(rule, tag)
-        or _left_open(rule, before, tag)
-        or _out_of_place(rule, before, tag)
+        _not_in_scheme(rule, before)
+        or _not_in_scheme(rule, tag)
+        or _unfinished(rule, before, tag)
+        or _continues_nothing(rule, before, tag)
     )
 
 
-def _misspelt(rule: Scheme, tag: str) -> str:
+def _not_in_scheme(rule: Scheme, tag: str) -> str:
     prefix, type_ = _split(tag)
     if tag == OUTSIDE or (prefix in tuple(rule.prefixes) and (type_ or tag == prefix)):
         return ""
-    return f"{tag!r} is no tag of the scheme. Expected O, or a type after {', '.join(f'{prefix}-' for prefix in rule.prefixes)}."
+    prefixes = ", ".join(f"{prefix}-" for prefix in rule.prefixes)
+    return f"{tag!r} is not a tag of the scheme. Expected O, or one of {prefixes} with a type."
 
 
-def _out_of_place(rule: Scheme, before: str, tag: str) -> str:
-    """Why `tag` may not stand after `before`."""
+def _continues_nothing(rule: Scheme, before: str, tag: str) -> str:
+    """Why `tag` may not follow `before`; empty if it may."""
     prefix, type_ = _split(tag)
     if prefix not in tuple(rule.after) or _follows(before, tag):
         return ""
-    return f"{tag} after {before} continues nothing. Expected it right after {_choices('BI', type_)}."
+    return f"{tag} after {before} continues nothing. Expected it directly after {_choices('BI', type_)}."
 
 
-def _left_open(rule: Scheme, before: str, tag: str) -> str:
-    """Why an entity may not end with `before`, where `tag` does not go on with it."""
+def _unfinished(rule: Scheme, before: str, tag: str) -> str:
+    """Why an entity may not end with `before` if `tag` does not continue it; empty if it may."""
     prefix, type_ = _split(before)
     is_open = prefix in ("B", "I") and prefix not in rule.last
     if not is_open or (_split(tag)[0] in tuple(rule.inside) and _follows(before, tag)):
@@ -252,7 +258,7 @@ def _choices(prefixes: str, type_: str) -> str:
 
 
 def _prefixes(rule: Scheme, length: int, touches: bool) -> str:
-    """The prefixes of an entity of `length` tokens; `touches`: right before it ends another of its type."""
+    """The prefixes of an entity of `length` tokens; `touches`: an entity of its type ends directly before it."""
     if rule is SCHEMES["bioes"]:
         return "S" if length == 1 else f"B{'I' * (length - 2)}E"
     opening = "I" if rule is SCHEMES["iob1"] and not touches else "B"

