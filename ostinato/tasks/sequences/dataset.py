@@ -221,9 +221,7 @@ def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer
 
     names, group_of = np.unique(groups, return_inverse=True)
     size = len(numbers) + len(names)
-    edges = coo_array(
-        (np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size)
-    )
+    edges = coo_array((np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size))
     component = connected_components(edges, directed=False)[1]  # sequences and groups that rows connect
     return [str(component[sequence]) for sequence in sequence_of]
 
