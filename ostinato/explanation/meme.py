@@ -1,4 +1,4 @@
-"""Motifs as a file that the MEME Suite and others read."""
+"""Motifs in the file format of the MEME Suite."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ def write_meme(path: str | Path, motifs: Sequence[Motif], letters: str, backgrou
     """Write motifs in MEME's minimal format, version 4.
 
     Args:
-        letters: the alphabet; for ACGT the file says whether motifs were aligned on both strands.
+        letters: the alphabet; for ACGT the file states whether motifs were aligned on both strands.
         background: (A,) frequencies of the letters, as `letter_frequencies` gives them.
 
     Raises:
         RunError: the file cannot be written.
 
-    Source: https://meme-suite.org/meme/doc/meme-format.html. There is no E-value, which is optional there.
+    Source: https://meme-suite.org/meme/doc/meme-format.html. The optional E-value is left out.
     """
     frequencies = " ".join(f"{letter} {share:.6f}" for letter, share in zip(letters, background, strict=True))
     parts = ["MEME version 4", f"ALPHABET= {letters}"]
