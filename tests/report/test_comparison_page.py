@@ -2,9 +2,9 @@ import json
 import re
 
 import pytest
+from ostinato.report.comparison_page import command, pareto_front, write_comparison_page
 
 from ostinato.comparison.table import told_apart
-from ostinato.report.comparison_page import command, pareto_front, write_comparison_page
 
 COST = {
     "latency_ms": {"p50": 0.2, "p99": 0.3},
