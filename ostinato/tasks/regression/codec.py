@@ -36,13 +36,16 @@ class NumberCodec:
         return cls(names, tuple(values.mean(axis=0).tolist()), tuple(scale.tolist()))
 
     def numbers(self, targets: Iterable[Numbers], sources: Sequence[str]) -> np.ndarray:
-        """The targets in their own units. Returns (B, K) float64.
+        """The targets in their own units; a single target may have another name. Returns (B, K) float64.
 
         Raises:
             DataError: a row has other targets than the training rows; names the row.
         """
         values = []
         for row, source in zip(targets, sources, strict=True):
+            if len(row) == len(self.names) == 1:
+                values.append(list(row.values()))
+                continue
             if row.keys() != set(self.names):
                 raise DataError(
                     f"{source}: the targets are {', '.join(row)}, and those of training {', '.join(self.names)}. "

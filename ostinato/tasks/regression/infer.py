@@ -14,6 +14,7 @@ from ostinato.tasks.sequences.infer import HEADER_LABELS, TEXT_NAMES, Peek, infe
 MOST_WHOLE = 20  # different whole numbers that may be classes, whatever the number of rows
 FEWEST_DECIMAL = 5  # different numbers, with decimals among them, that are unlikely to be classes
 CLASS_SHARE = 5  # rows of each class, at least, where there are many
+MOSTLY = 0.9  # of a column's values are numbers: the others are errors
 IDENTIFIERS = ("id", "index", "key", "row", "number", "no")
 
 
@@ -44,6 +45,8 @@ def infer_config(path: Path) -> Inferred | None:
         keys, what = {"target_columns": [column]}, f"target_columns = [{column!r}]"
     if numbers is None or not _is_many(numbers):
         return None
+    if column is not None:
+        _refuse_other_values(peek, column)
     reasons.append(
         f'task = "regression": {what}: {len(set(numbers)):,} different numbers in {len(numbers):,} rows, from '
         f'{min(numbers):g} to {max(numbers):g}; for classes, set task = "classification" and label_column'
@@ -64,7 +67,7 @@ def _target_column(peek: Peek) -> str | None:
         return candidates[0]
     named_text = [column for column in candidates if column.lower() in TEXT_NAMES]
     columns = [column for column in candidates if column not in named_text and column.lower() not in IDENTIFIERS]
-    if any(2 <= len(set(map(str, peek.values(column)))) <= max(2, len(peek.rows) // CLASS_SHARE) for column in columns):
+    if any(_could_be_class(peek.values(column), len(peek.rows)) for column in columns):
         return None
     numeric = [column for column in columns if (found := _numbers(peek.values(column))) and _is_many(found)]
     others = [column for column in candidates if column not in numeric]
@@ -85,12 +88,28 @@ def _header_values(peek: Peek, pattern: str) -> list[str]:
 
 
 def _numbers(values: list[Any]) -> list[float] | None:
-    """The values as numbers; None where one is something else, or there is none."""
+    """The values as numbers; None where more than a few are something else, or there is none."""
+    numbers = [number for value in values if (number := _number(value)) is not None]
+    return numbers if numbers and len(numbers) >= MOSTLY * len(values) else None
+
+
+def _number(value: Any) -> float | None:
     try:
-        numbers = [to_number(value, "", "") for value in values]
+        return to_number(value, "", "")
     except DataError:
         return None
-    return [number for number in numbers if number is not None] or None
+
+
+def _refuse_other_values(peek: Peek, column: str) -> None:
+    for value in peek.values(column):
+        to_number(value, column, str(peek.path))
+
+
+def _could_be_class(values: list[Any], rows: int) -> bool:
+    """Whether a column has few different values, and not too many numbers for names of classes."""
+    distinct = set(map(str, values))
+    is_few = 2 <= len(distinct) <= max(2, rows // CLASS_SHARE)
+    return is_few and (len(distinct) <= MOST_WHOLE or _numbers(values) is None)
 
 
 def _is_many(numbers: list[float]) -> bool:

@@ -1,5 +1,7 @@
 """The regressor as a module."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ class Regressor(SequenceNetwork):
         mean, scale: (C,) float64, of the target that each output predicts.
         levels: the Q quantiles in increasing order; empty where the network predicts one number for each target.
     """
+
+    quantity: ClassVar[str] = "prediction"
 
     mean: Tensor
     scale: Tensor
