@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ostinato import cli, runs
-from ostinato.config import override, parse_config
+from ostinato.tasks.config import override, parse_config
 from ostinato.estimators import load
 
 rng = random.Random(0)

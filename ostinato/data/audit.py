@@ -45,7 +45,7 @@ class SequenceAudit:
         unused: rows left over by the sizes asked for.
         unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
         truncated: for each split, how many sequences were cut to `max_length`.
-        vectors: how many of the vocabulary's tokens have a pretrained vector, in a sentence.
+        vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.
     """
 
     rows_read: int
@@ -59,10 +59,10 @@ class SequenceAudit:
     unused: int
     unknown_share: float | None = None
     truncated: dict[str, int] = field(default_factory=dict)
-    vectors: str | None = None
+    vectors: dict[str, Any] | None = None
 
     def with_encoding(
-        self, unknown_share: float | None, truncated: dict[str, int], vectors: str | None
+        self, unknown_share: float | None, truncated: dict[str, int], vectors: dict[str, Any] | None
     ) -> "SequenceAudit":
         """The same audit with what only the encoder knows."""
         return replace(self, unknown_share=unknown_share, truncated=dict(truncated), vectors=vectors)
@@ -135,7 +135,7 @@ class SequenceAudit:
             if rows:
                 yield f"{_count(rows, 'sequence')} of {split} cut to max_length."
         if self.vectors is not None:
-            yield self.vectors
+            yield describe_vectors(self.vectors)
 
 
 def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any]) -> SplitFacts:
@@ -151,6 +151,16 @@ def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any
         duplicates=len(records) - len(keys_of(records, tokenizer)),
         conflicting=sum(key_of(record.sequence, tokenizer) in conflicts for record in records) if conflicts else 0,
         **targets,
+    )
+
+
+def describe_vectors(facts: dict[str, Any]) -> str:
+    """How many of a vocabulary's tokens have a pretrained vector, in a sentence."""
+    lower = f", {facts['lower_cased_share']:.1%} more in lower case" if facts["lower_cased"] else ""
+    skipped = f" {_count(facts['skipped'], 'malformed line')} skipped." if facts["skipped"] else ""
+    return (
+        f"Vectors of {facts['source']}: {facts['exact_share']:.1%} of the vocabulary found{lower}, "
+        f"{facts['missing_share']:.1%} missing; {_count(facts['extra_words'], 'extra word')}.{skipped}"
     )
 
 

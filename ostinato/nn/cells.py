@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ostinato import plugins
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.over_time import Gates, OverTime, State, by_kernel, by_scan, by_steps, step_by_step
 
@@ -78,6 +79,10 @@ class Cell:
     initial_bias: tuple[int, float] | None = None
     activations: Callable[[Tensor, Tensor, Any], Gates] | None = None
     native: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles refer to a cell by its name."""
+        return find_cell, (self.name,)
 
     def run_over_time(self, x: Tensor, state: State, weights: Any) -> Tensor:
         """Every step's h. x (T, B, D) -> (T, B, H)."""
@@ -346,4 +351,6 @@ def register_cell(name: str, cell: Cell) -> None:
         raise ConfigError(
             f"Cell {name!r} has native={cell.native!r}. Expected None: only built-in cells have a kernel."
         )
+    if name not in CELLS:
+        plugins.register(plugins.CELLS, name, cell, CELLS)  # so that a config may name it
     CELLS[name] = cell

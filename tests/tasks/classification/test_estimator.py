@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 import ostinato
 from ostinato import SequenceClassifier
 from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
-from ostinato.inputs import Rows
+from ostinato.data.inputs import records_of
 
 TINY = {
     "cell": "gru",
@@ -75,7 +75,7 @@ def test_predict_orders_answers_as_asked_and_needs_no_batch_mates(fitted):
     ids=["text", "events", "series", "pandas", "numpy strings", "numpy cube", "numpy table"],
 )
 def test_takes_text_events_and_series(X, unseen):
-    model = SequenceClassifier(**TINY, patience=None).fit(X, ["a", "b"] * 10)
+    model = SequenceClassifier(**TINY, validation_fraction=None).fit(X, ["a", "b"] * 10)
     assert model.predict([unseen]).tolist() == ["a"]
 
 
@@ -103,7 +103,7 @@ def with_motif(n, seed):
 @pytest.mark.parametrize("shape", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_convolutions_find_a_motif_and_come_back_from_a_file(shape, tmp_path):
     model = SequenceClassifier(
-        **shape, embedding_size=4, tokenizer="nucleotides", max_epochs=15, patience=None, lr=2e-2, device="cpu"
+        **shape, embedding_size=4, tokenizer="nucleotides", max_epochs=15, validation_fraction=None, lr=2e-2, device="cpu"
     )
     X, y = with_motif(400, seed=1)
     assert model.fit(*with_motif(400, seed=0)).score(X, y) > 0.9
@@ -116,14 +116,14 @@ def test_convolutions_find_a_motif_and_come_back_from_a_file(shape, tmp_path):
 
 @pytest.mark.parametrize("labels", [[0, 1], [True, False], [0.5, 1.5], ["x", "y"], [("a", 1), ("b", 2)], [None, "x"]])
 def test_any_hashable_label_comes_back(labels):
-    model = SequenceClassifier(**TINY, patience=None).fit(["red", "blue"] * 10, labels * 10)
+    model = SequenceClassifier(**TINY, validation_fraction=None).fit(["red", "blue"] * 10, labels * 10)
     assert model.predict(["red", "blue"]).tolist() == labels
     assert set(model.classes_.tolist()) == set(labels)
 
 
 def test_works_in_cross_validation_grid_search_and_pipelines():
     X, y = strings(40)
-    model = SequenceClassifier(**TINY, tokenizer="characters", patience=None)
+    model = SequenceClassifier(**TINY, tokenizer="characters", validation_fraction=None)
     assert cross_val_score(model, X, y, cv=2).mean() > 0.8
     search = GridSearchCV(model, {"cell": ["rnn", "lstm"], "hidden_size": np.array([4, 8])}, cv=2).fit(X, y)
     assert search.best_params_["cell"] in ("rnn", "lstm")
@@ -176,7 +176,7 @@ def test_vocabulary_comes_from_training_alone():
 def test_class_weight_moves_the_answer():
     X, y = ["red"] * 10, ["a"] * 7 + ["b"] * 3
     X[0] = X[-1] = "blue"
-    options = {**TINY, "max_epochs": 40, "patience": None}
+    options = {**TINY, "max_epochs": 40, "validation_fraction": None}
     share = {
         str(weight): SequenceClassifier(**options, class_weight=weight).fit(X, y).predict_proba(["red"])[0, 1]
         for weight in (None, "balanced", {"a": 1, "b": 20})
@@ -201,11 +201,11 @@ def test_class_weight_moves_the_answer():
 )
 def test_training_data_that_cannot_be_used_is_refused(X, y, fault):
     with pytest.raises(DataError, match=fault):
-        SequenceClassifier(**TINY, patience=None).fit(X, y)
+        SequenceClassifier(**TINY, validation_fraction=None).fit(X, y)
 
 
 def test_too_few_rows_to_hold_out_says_what_to_do():
-    with pytest.raises(DataError, match="pass patience=None"):
+    with pytest.raises(DataError, match="validation_fraction=None"):
         SequenceClassifier(**TINY).fit(["red", "blue"], ["a", "b"])
 
 
@@ -236,17 +236,17 @@ def test_saving_keeps_what_was_fitted_and_all_arguments(tmp_path):
     "labels", [[("a", 1), ("b", 2)], ["x", 3], [None, "x"], [np.datetime64("2021-01-01"), np.datetime64("2022-01-01")]]
 )
 def test_any_hashable_label_is_scored(labels):
-    model = SequenceClassifier(**TINY, patience=None).fit(["red", "blue"] * 10, labels * 10)
+    model = SequenceClassifier(**TINY, validation_fraction=None).fit(["red", "blue"] * 10, labels * 10)
     assert model.score(["red", "blue", "red"], [*labels, labels[1]]) == pytest.approx(2 / 3)
     assert model.score(["red"], ["never seen"]) == 0
 
 
 def test_copies_of_a_sequence_are_held_out_together():
-    rows = Rows.of([f"{color} {n}" for n in range(12) for color in ("red", "blue")] * 3, ["a", "b"] * 36, "sequence")
-    kept, held = SequenceClassifier(validation_fraction=0.3)._hold_out(rows)
+    rows = records_of([f"{color} {n}" for n in range(12) for color in ("red", "blue")] * 3, ["a", "b"] * 36, "sequence")
+    kept, held = SequenceClassifier(validation_fraction=0.3)._hold_out(rows, seed=0)
     assert len(kept.sequences) + len(held.sequences) == 72
     assert set(kept.sequences).isdisjoint(held.sequences)
-    assert set(held.labels) == {"a", "b"}
+    assert set(held.targets) == {"a", "b"}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -289,7 +289,7 @@ def test_tables_and_columns_of_labels_are_refused_with_the_way_out(fitted):
 
 
 def test_numbers_too_large_for_float32_are_refused():
-    model = SequenceClassifier(**TINY, patience=None).fit([np.ones(3), -np.ones(3)] * 10, ["a", "b"] * 10)
+    model = SequenceClassifier(**TINY, validation_fraction=None).fit([np.ones(3), -np.ones(3)] * 10, ["a", "b"] * 10)
     with pytest.raises(DataError, match="sequence 1: holds 1e\\+300"):
         model.predict([np.ones(3), np.array([1e300, 1.0])])
 

@@ -17,12 +17,12 @@ import pyarrow.parquet
 import pytest
 
 from ostinato import cli, doctor, prediction, summary
-from ostinato.config import parse_toml
+from ostinato.tasks.config import parse_toml
 from ostinato.data.examples import Record
 from ostinato.data.named import NAMED
 from ostinato.data.tagged import CORPORA
 from ostinato.estimators import load
-from ostinato.presets import PRESETS
+from ostinato.tasks.config import PRESETS
 
 rng = random.Random(0)
 TEXTS = [
@@ -459,7 +459,7 @@ UNTRAINED = {
         "train --resume run",
         "run/environment.json: format 9 is newer",
     ),
-    "loss not finite": ({}, "train majority --set training.lr=1e30 --set training.clip_norm=none", "Epoch 1, batch"),
+    "loss not finite": ({}, "train majority --set training.lr=1e30 --set training.max_grad_norm=none", "Epoch 1, batch"),
 }
 TRAINED = {
     "missing run": ({}, "predict none -", "none: there is no such file"),

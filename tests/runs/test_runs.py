@@ -18,7 +18,7 @@ from ostinato import runs, scoring
 from ostinato.config import override, parse_config, read_config, to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.estimators import load
-from ostinato.presets import PRESETS
+from ostinato.tasks.config import PRESETS
 from ostinato.storage import load_tensors
 
 TINY = {
