@@ -11,6 +11,7 @@ from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, k
 from ostinato.data.examples import Record, Sequence
 
 SHOWN_CLASSES = 10
+FAR = 5  # times the distance between the 5 % and the 95 % quantile
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class SequenceAudit:
             if facts.duplicates:
                 yield f"{_count(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."
             if facts.conflicting:
-                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with two labels; kept."
+                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with different targets; kept."
+            yield from _outliers(split, facts)
             unseen = sorted(facts.counts.keys() - self.splits["train"].counts.keys())
             if unseen:
                 yield f"Only in {split}, so the model cannot learn them: {', '.join(unseen)}."
@@ -194,6 +196,18 @@ def shared_groups(splits: Splits) -> int:
 
 def _count(rows: int, what: str) -> str:
     return f"{rows:,} {what}{'' if rows == 1 else 's'}"
+
+
+def _outliers(split: str, facts: SplitFacts) -> Iterator[str]:
+    """The numeric targets with values far from nine tenths of their rows."""
+    for name, value in (facts.values or {}).items():
+        low, high = value["5 %"], value["95 %"]
+        far = max(value["highest"] - high, low - value["lowest"])
+        if far > FAR * (high - low):
+            yield (
+                f"{name} has outliers in {split}: 90 % of the rows lie between {low:.4g} and {high:.4g}, all between "
+                f"{value['lowest']:.4g} and {value['highest']:.4g}. Check them: they dominate a squared loss."
+            )
 
 
 def _targets(facts: SplitFacts) -> str:

@@ -184,5 +184,3 @@ def _epoch_line(state: TrainingState) -> str:
     ]
     best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
     return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"
-
-

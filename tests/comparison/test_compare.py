@@ -73,7 +73,10 @@ def test_a_pair_is_tested_on_the_answers_of_its_runs(finished):
     predictions = {cell: answers(cell) for cell in ("rnn", "gru")}
     targets = predictions["rnn"][0].targets
     first, second = (
-        score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]]), CLASSIFICATION_METRICS["accuracy"]) for cell in ("rnn", "gru")
+        score_seeds(
+            targets, np.stack([each.probabilities for each in predictions[cell]]), CLASSIFICATION_METRICS["accuracy"]
+        )
+        for cell in ("rnn", "gru")
     )
     expected = compare(first, second)
     assert pair["difference"] == pytest.approx(expected.difference)

@@ -119,10 +119,7 @@ def _target_rows(audit: SequenceAudit, names: Sequence[object]) -> list[tuple[st
         return [total]
     labels = list(map(str, names))
     return [
-        *(
-            (label, *(f"{facts.counts.get(label, 0):,}" for facts in audit.splits.values()))
-            for label in labels
-        ),
+        *((label, *(f"{facts.counts.get(label, 0):,}" for facts in audit.splits.values())) for label in labels),
         total,
     ]
 

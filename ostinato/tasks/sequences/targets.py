@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,14 @@ SplitRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # the rows of train, vali
 
 
 class TargetKind(ABC):
-    """The targets of one task."""
+    """The targets of one task.
+
+    Attributes:
+        keeps_conflicts: whether rows of one sequence with different targets are repeated measurements, which stay
+            together in one split; else they contradict each other, and are removed before splits are drawn.
+    """
+
+    keeps_conflicts: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> Any:
