@@ -120,7 +120,7 @@ def ablate_attention(
     encoded = encode_given(model, rows.sequences)[1]
     targets: Tensor = model.codec.encode(rows.targets, rows.sources)
     if targets.dim() != 1 or targets.is_floating_point():
-        raise ConfigError("Attention ablation measures accuracy, and this model does not predict one label per sequence.")
+        raise ConfigError("Attention ablation needs one label per sequence, which this model does not predict.")
     probabilities = _probabilities(model.network, encoded, permutations, seed)
     right = (probabilities.argmax(axis=2) == targets.numpy()).astype(float)  # (2 + permutations, n)
     distances = np.abs(probabilities - probabilities[0]).sum(axis=2) / 2

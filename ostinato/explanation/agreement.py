@@ -18,7 +18,7 @@ class Agreement(NamedTuple):
     Args:
         one, other: the methods.
         correlation: Spearman's rank correlation of a sequence's scores, averaged over the sequences; None if n is 0.
-        overlap: the share of the top 10 % of tokens that both methods have in common, about 0.1 by chance; None if n is 0.
+        overlap: the share of the top 10 % of tokens that both have in common, about 0.1 by chance; None if n is 0.
         n: sequences compared.
         left_out: sequences with fewer than 3 tokens, or with the same score for all tokens by one of the methods.
     """

@@ -82,7 +82,7 @@ def _seeds(codes: np.ndarray, num_letters: int) -> np.ndarray:
 
 
 def _place(windows: np.ndarray, log_odds: np.ndarray, share: float) -> Alignment:
-    """Each window's best offset on a matrix (M, A + 1); members have at least that share of the highest possible bits."""
+    """Each window's best offset on a matrix (M, A + 1); members have that share of the highest possible bits."""
     bits = np.zeros(windows.shape[:2])
     for position in np.flatnonzero(log_odds.any(axis=1)):
         bits += log_odds[position][windows[:, :, position]]
@@ -92,7 +92,7 @@ def _place(windows: np.ndarray, log_odds: np.ndarray, share: float) -> Alignment
 
 
 def _log_odds(windows: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Bits of evidence of each letter at each position for the windows' matrix; 0 for no letter. (n, M) -> (M, A + 1)."""
+    """Bits of evidence of each letter at each position for a matrix; 0 for no letter. (n, M) -> (M, A + 1)."""
     counts = count_letters(windows, len(frequencies))
     probabilities = (counts + frequencies) / (counts.sum(axis=1, keepdims=True) + 1)
     return np.pad(np.log2(probabilities / frequencies), ((0, 0), (0, 1)))

@@ -178,7 +178,7 @@ class Faithfulness:
         area: p of the whole sequence less `deletion`, averaged over all shares (trapezoids); its difference is the
             area between the two deletion curves. Higher is better.
 
-    Source: DeYoung et al. (2020), arXiv:1911.03429, section 4; the deletion curve: Samek et al. (2017), arXiv:1509.06321.
+    Source: DeYoung et al. (2020), arXiv:1911.03429, section 4; deletion curve: Samek et al. (2017), arXiv:1509.06321.
     """
 
     method: str
@@ -306,7 +306,8 @@ def measure(
             group = ("independent", row) if masked.group is None else masked.group
             groups[row] = numbers.setdefault(group, len(numbers))
             if len(masked.steps):
-                curves[row] = _curves(masked, len(explanation.scores), _rank(explanation.scores, masked, rankings, seed))
+                ranks = _rank(explanation.scores, masked, rankings, seed)
+                curves[row] = _curves(masked, len(explanation.scores), ranks)
     return _summarise(explanations[0], curves, groups)
 
 
@@ -318,7 +319,7 @@ def group_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def _rank(scores: np.ndarray, masked: MaskableInput, rankings: int, seed: int) -> np.ndarray:
-    """The rank of each maskable step, 0 the first: by score, then `rankings` times at random. Returns (1 + rankings, M)."""
+    """The rank of each maskable step, 0 the first: by score, then `rankings` times at random. (1 + rankings, M)."""
     rng = np.random.default_rng([seed, *masked.seed])
     chance = rng.random((1 + rankings, len(masked.steps)))
     first_to_last = np.lexsort((chance[0], -scores[masked.steps]))  # by score, equal ones at random

@@ -28,9 +28,7 @@ def gradient_x_input(network: SequenceNetwork, sequences: Ragged, targets: Tenso
         return np.concatenate(_StraightLine(network, sequences, targets).slopes(rows, np.ones(len(rows)))), None
 
 
-def integrated_gradients(
-    network: SequenceNetwork, sequences: Ragged, targets: Tensor
-) -> tuple[np.ndarray, np.ndarray]:
+def integrated_gradients(network: SequenceNetwork, sequences: Ragged, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """The mean gradient on the straight line from all steps neutral to the sequence, times the difference.
 
     The scores of a sequence add up to F(sequence) − F(all neutral), up to a gap that the quadrature leaves. The answer
@@ -60,7 +58,7 @@ class Path(Protocol):
 
 
 def integrate(path: Path, count: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Integrate the slopes of `count` rows over the whole path. Returns scores, `count` times (T,), and gaps (count,)."""
+    """Integrate the slopes of `count` rows over the path. Returns scores, `count` times (T,), and gaps (count,)."""
     rows = np.arange(count)
     starts, ends = path.values(rows, np.zeros(count)), path.values(rows, np.ones(count))
     differences = ends - starts

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The usual hues (bases as in most logos; residues by chemistry as in WebLogo: basic, acidic, amide, polar, hydrophobic),
-# all of medium lightness: visible on white and on dark.
+# The usual hues (bases as in most logos; residues by chemistry as in WebLogo: basic, acidic, amide, polar,
+# hydrophobic), all of medium lightness: visible on white and on dark.
 BASES = {"A": "#1f9d3a", "C": "#2f7be0", "G": "#e08e00", "T": "#dd3b3b"}
 CHEMISTRY = {"KRH": "#2f7be0", "DE": "#dd3b3b", "NQ": "#b457c9", "GSTYC": "#1f9d3a", "AVLIPWFM": "#858585"}
 RESIDUES = {letter: colour for group, colour in CHEMISTRY.items() for letter in group}

@@ -93,7 +93,8 @@ def find_motifs(
     """
     if both_strands and letters != "ACGT":
         raise ConfigError(
-            f"both_strands with the letters {letters}: only DNA and RNA (ACGT) have a reverse complement. Pass both_strands=False."
+            f"both_strands with the letters {letters}: only DNA and RNA (ACGT) have a reverse complement. Pass "
+            "both_strands=False."
         )
     _refuse_different_labels(explanations)
     if not explanations:

@@ -27,7 +27,7 @@ class LayerTrace:
         depth: 1 for the layer that reads the embedding.
         reverse: whether it reads from the end; its state at a step has then seen that step and all after it.
         hidden: (T, H) the state h after each step, in the order of the sequence; before residual and layer norm.
-        gates: (T, H) each, by the letters of the cell's equation: i, f, g, o of an LSTM, r, z, n of a GRU, none of an RNN.
+        gates: (T, H) each, by the letters of the cell's equation: i, f, g, o of an LSTM, r, z, n of a GRU.
     """
 
     depth: int
@@ -96,13 +96,13 @@ class Trace:
         """When the model decided, or how its prediction moved, in words; steps are counted from 1."""
         if self.decided is None:
             first, last = self.running[0, self.chosen[-1]], self.running[-1, self.chosen[-1]]
-            return f"The prediction of {self.label} is {first:.4g} after step 1 and {last:.4g} after {len(self.tokens)}."
+            return f"{self.label} is predicted as {first:.4g} after step 1, and as {last:.4g} after {len(self.tokens)}."
         token = self.tokens[self.decided]
         is_series = not isinstance(self.sequence, str | list) and " " in token  # its numbers mean little alone
         named = "" if is_series else f" ({reprlib.repr(token)})"
         step = f"step {self.decided + 1} of {len(self.tokens)}{named}"
         if len(self.steps) < len(self.tokens):
-            return f"Decided by {step}: the answer is {self.label!r} at each of the {len(self.steps)} steps tested from there."
+            return f"Decided by {step}: the answer is {self.label!r} at each of the {len(self.steps)} tested steps from there."
         return f"Decided at {step}: from there on the answer stays {self.label!r}."
 
     @property
@@ -140,7 +140,7 @@ def trace_sequence(model: SequenceModel, sequence: Any, *, prefixes: int = 256) 
     """
     model = fitted(model)
     if prefixes < 2:
-        raise ConfigError(f"prefixes {prefixes} is too few. Expected 2 or more: the first and the last step are required.")
+        raise ConfigError(f"prefixes {prefixes} is too few. Expected 2 or more: the first and last step are required.")
     reason = why_not_traced(model)
     if reason is not None:
         raise ConfigError(f"There is no state at each token to trace: {reason}. Use `ostinato explain` instead.")

@@ -8,6 +8,7 @@ over its values. The sentence keeps its length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,12 @@ from ostinato.nn import Layout
 from ostinato.nn.sequence_network import log_odds
 from ostinato.progress import Progress
 from ostinato.tasks.base import Model
+from ostinato.tasks.tagging.answers import answers_of
 from ostinato.tasks.tagging.codec import TagCodec
-from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.encoder import SentenceEncoder, refuse_unseen_features
 from ostinato.tasks.tagging.inputs import as_sentences
 from ostinato.tasks.tagging.network import Tagger, predict_marginals, predict_tags
-from ostinato.tasks.tagging.schemes import conlleval_entities, to_tags
+from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, to_tags
 from ostinato.tasks.tagging.sentences import Sentences
 
 NUMBERS_AT_A_TIME = 2**24  # that a backward pass stores, and of a CRF's transitions
@@ -68,7 +70,7 @@ def explain_tags(
     """
     if method in METHODS and method not in TAG_METHODS:
         raise ConfigError(
-            f"method {method!r} is not available for a tagger: {REASONS[method]}. Choose from: {', '.join(TAG_METHODS)}."
+            f"method {method!r} is not available for taggers: {REASONS[method]}. Choose from: {', '.join(TAG_METHODS)}."
         )
     look_up(TAG_METHODS, method, "method")
     given = as_sentences(sentences, "sentence")
@@ -92,6 +94,7 @@ def explain_rows(
     progress: Progress | None = None,
 ) -> ExplainedRows:
     """Explain tags of sentences that were read, and measure how faithful the explanations are; see `explain_tags`."""
+    refuse_unseen_features(model.encoder, rows)
     explanations = explain_tags(model, rows, method=method, label=label, tokens=tokens, progress=progress)
 
     def target_of(explanation: Explanation) -> str | None:
@@ -99,6 +102,18 @@ def explain_rows(
         return true_tag(model.codec, explanation.sentence, explanation.token)
 
     return measure_rows(model, explanations, [row.source for row in rows], target_of, progress=progress)
+
+
+def sentences_with_entities(model: Model, sentences: Sequence[Sentence], count: int) -> list[Sentence]:
+    """The first `count` sentences in which the tagger finds an entity.
+
+    The first of all if it finds none, or if the tags mark no entities.
+    """
+    if model.codec.scheme is None:
+        return list(sentences[:count])
+    answers = answers_of(model, sentences)
+    found = list(islice((answer.sentence for answer in answers if set(answer.tags) != {OUTSIDE}), count))
+    return found or list(sentences[:count])
 
 
 def true_tag(codec: TagCodec, sentence: Sentence, token: int) -> str | None:
@@ -183,7 +198,7 @@ class SentenceVectors:
 
 
 class _StraightLine:
-    """The straight line from all words neutral (share 0) to the sentence (share 1); a row is a word and one tag of it."""
+    """The straight line from all words neutral (share 0) to the sentence (share 1); a row is a word and a tag."""
 
     def __init__(self, sentence: SentenceVectors, tokens: np.ndarray, tags: np.ndarray) -> None:
         self.sentence = sentence
@@ -269,8 +284,8 @@ def _explain_sentence(
     for token, tag in zip(chosen, tags, strict=True):
         if probabilities[token, tag] == 0:
             raise ConfigError(
-                f"tag {names[tag]!r} has probability 0 at token {token} ({sentence.words[token]!r}), so there is nothing "
-                "to explain. Choose another tag."
+                f"tag {names[tag]!r} has probability 0 at token {token} ({sentence.words[token]!r}): nothing to "
+                "explain. Choose another tag."
             )
     scores, gaps = TAG_METHODS[method](SentenceVectors(model.network, encoded, neutral), chosen, tags)
     offsets = word_offsets(sentence.words)

@@ -15,7 +15,7 @@ from ostinato.tasks.tagging.explain import SentenceVectors, neutral_vector
 
 
 class SentenceMasking:
-    """Masks the other words of a sentence. Explanations of the same sentence are not independent: they are one group."""
+    """Masks the other words of a sentence; explanations of one sentence are a group, as they are not independent."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
