@@ -212,7 +212,10 @@ def score_of(recall, n):
 def metrics_of(accuracy, ends, n=1000, *, per_class=None, confusion=((1, 0), (0, 1)), **fields):
     defaults = {
         **dict.fromkeys(("balanced_accuracy", "macro_f1", "micro_f1", "auroc", "average_precision"), accuracy),
-        "mcc": 0.5, "log_loss": 0.3, "ece": 0.01, "temperature": 1.2,
+        "mcc": 0.5,
+        "log_loss": 0.3,
+        "ece": 0.01,
+        "temperature": 1.2,
     }
     return ClassificationMetrics(
         n=n,

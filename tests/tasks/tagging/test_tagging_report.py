@@ -158,7 +158,10 @@ def test_limits_follow_from_metrics_and_data(run):
     scores, audit = read_scores(run), read_audit(run)
     test = scores["test"].model_copy(
         update={
-            "f1": 0.5, "accuracy": 0.9, "accuracy_unknown": 0.4, "ece": 0.2,
+            "f1": 0.5,
+            "accuracy": 0.9,
+            "accuracy_unknown": 0.4,
+            "ece": 0.2,
             "intervals": {"f1": (0.4, 0.6), "accuracy": (0.8, 0.95)},
             "by_type": {"LOC": TypeScores(precision=0.3, recall=0.3, f1=0.3, support=7)},
         }
