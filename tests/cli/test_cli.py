@@ -1,0 +1,588 @@
+"""The command line: what it prints, and its one-line answers to every kind of bad input."""
+
+import errno
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from ostinato import cli, load
+from ostinato.cli import doctor
+from ostinato.data.examples import Record
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import PRESETS, parse_toml
+from ostinato.tasks.model_file import load_model
+from ostinato.tasks.sequences.task import ROWS_AT_A_TIME
+
+rng = random.Random(0)
+TEXTS = [
+    f"a {rng.choice(['great', 'fine'] if number % 2 else ['dull', 'weak'])} film, number {number}"
+    for number in range(40)
+]
+LABELS = [("neg", "pos")[number % 2] for number in range(40)]
+SERIES = [[[number % 2 + rng.random(), rng.random()] for _ in range(rng.randint(2, 5))] for number in range(40)]
+REVIEWS = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in zip(TEXTS, LABELS, strict=True))
+TINY = ("model.embedding_size=4", "model.hidden_size=4", "training.max_epochs=1")
+
+
+def run(*arguments, stdin=b""):
+    """Call the command line in this process; returns its exit status."""
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = ["ostinato", *map(str, arguments)], io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    try:
+        cli.main()
+    except SystemExit as finished:
+        return finished.code
+    finally:
+        sys.argv, sys.stdin = before
+    return 0
+
+
+def tiny(*settings):
+    return [part for setting in (*TINY, *settings) for part in ("--set", setting)]
+
+
+def jsonl(**columns):
+    return "".join(
+        json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in zip(*columns.values(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with two finished runs, of reviews and of series, and the files that they were trained on."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
+    (folder / "series.jsonl").write_text(jsonl(series=SERIES, label=LABELS), encoding="utf-8")
+    (folder / "reviews.toml").write_text('[data]\npath = "reviews.csv"\n', encoding="utf-8")
+    (folder / "series.toml").write_text('[data]\npath = "series.jsonl"\ntext_column = "series"\n', encoding="utf-8")
+    here = Path.cwd()
+    os.chdir(folder)
+    assert run("train", "reviews.toml", *tiny(), "--out", "run") == 0
+    assert run("train", "series.toml", *tiny(), "--out", "numeric") == 0
+    os.chdir(here)
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path, monkeypatch):
+    """A copy of `trained` as the working folder, to spoil."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# One's own file trains in two commands, and the run answers
+
+
+def fasta():
+    return "".join(
+        f">seq{number} {label}\n{''.join(rng.choices('ACGT', k=20))}\n" for number, label in enumerate(LABELS)
+    )
+
+
+def ts_file():
+    rows = (
+        ",".join(f"{step[0]:.4f}" for step in steps) + f":{label}\n"
+        for steps, label in zip(SERIES, LABELS, strict=True)
+    )
+    return "@problemName toy\n@timestamps false\n@univariate true\n@classLabel true neg pos\n@data\n" + "".join(rows)
+
+
+FILES = {
+    "a.csv": REVIEWS,
+    "windows.csv": "\ufeffId,Review Text,Class\r\n"
+    + "".join(f'{i},"{text}",{label}\r\n' for i, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))),
+    "a.tsv": "y\treview\n" + "".join(f"{number % 2}\t{text}\n" for number, text in enumerate(TEXTS)),
+    "words.jsonl": jsonl(events=[text.split() for text in TEXTS], outcome=LABELS),
+    "series.jsonl": jsonl(series=SERIES, target=[number % 2 for number in range(40)]),
+    "a.fasta": fasta(),
+    "a.ts": ts_file(),
+}
+
+
+@pytest.mark.parametrize("name", [*FILES, "a.parquet"])
+def test_own_file_trains_in_two_commands_and_is_predicted_row_by_row(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if name == "a.parquet":
+        pyarrow.parquet.write_table(pa.table({"walk": SERIES, "who": LABELS}), name)
+    else:
+        Path(name).write_text(FILES[name], encoding="utf-8", newline="")
+    assert run("init", name) == 0
+    Path("config.toml").write_text(capsys.readouterr().out, encoding="utf-8")
+    small = tiny("data.empty=refuse", "data.validation_size=8", "data.test_size=8")
+    assert run("train", "config.toml", *small) == 0
+    assert "runs/config" in capsys.readouterr().out
+    assert run("predict", "runs/config", name) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 40
+    assert all(row["label"] == max(row["probabilities"], key=row["probabilities"].get) for row in rows)
+
+
+def test_init_prints_a_preset_whole(capsys):
+    for name, preset in PRESETS.items():
+        assert run("init", name) == 0
+        assert parse_toml(capsys.readouterr().out, name) == preset()
+
+
+def test_init_comments_stay_comments_whatever_the_columns_are_called(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("odd.csv").write_text('"text\nof ""it""",label\n' + REVIEWS.partition("\n")[2], encoding="utf-8")
+    assert run("init", "odd.csv") == 0
+    assert parse_toml(capsys.readouterr().out, "odd").data.text_column == 'text\nof "it"'
+
+
+def test_schema_is_the_config_s(capsys):
+    assert run("schema") == 0
+    assert set(json.loads(capsys.readouterr().out)["discriminator"]["mapping"]) == set(TASKS)
+
+
+# Train, resume
+
+
+def test_train_says_the_model_beside_what_it_must_beat(folder, capsys):
+    assert run("train", "reviews.toml", *tiny()) == 0
+    headings, values = capsys.readouterr().out.splitlines()
+    assert headings.startswith("data")
+    assert all(heading in headings for heading in ("test accuracy", "95 % interval", "linear", "majority"))
+    figures = json.loads(Path("runs/reviews/metrics.json").read_text(encoding="utf-8"))
+    assert f"{figures['test']['accuracy']:.3f}" in values
+    assert f"{figures['baselines']['linear']['accuracy']:.3f}" in values
+    assert values.split()[-1] == "runs/reviews"
+
+
+def test_train_takes_the_next_free_folder(folder, capsys):
+    for expected in ("runs/reviews", "runs/reviews-2"):
+        assert run("train", "reviews.toml", *tiny(), "--json") == 0
+        assert json.loads(capsys.readouterr().out)["run"] == expected
+
+
+def test_training_drops_empty_sequences_with_a_count(folder, capsys):
+    Path("reviews.csv").write_text(REVIEWS + '"",pos\n" ",neg\n', encoding="utf-8")
+    assert run("train", "reviews.toml", *tiny()) == 0
+    assert "2 rows with an empty sequence dropped." in capsys.readouterr().err
+
+
+def test_resuming_a_finished_run_says_so(folder, capsys):
+    before = contents(folder)
+    assert run("train", "--resume", "run", "--json") == 0
+    told = capsys.readouterr()
+    assert told.err == "run is finished already: nothing to resume.\n"
+    assert json.loads(told.out)["test"] == json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
+    assert contents(folder) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process on Windows")
+def test_ctrl_c_keeps_a_checkpoint_and_prints_the_command_that_resumes(folder, capsys):
+    slow = tiny("training.max_epochs=3", "training.batch_size=1", "model.engine=reference")
+    command = [sys.executable, "-m", "ostinato", "train", "reviews.toml", *slow, "--out", "my run"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as training:
+        while not Path("my run/metrics.jsonl").exists():  # until the first epoch is over
+            assert training.poll() is None
+            time.sleep(0.01)
+        training.send_signal(signal.SIGINT)
+        told = training.communicate(timeout=30)[1]
+    assert training.returncode == 130
+    assert told.splitlines()[-1] == "Stopped; what was done is kept. Go on with: ostinato train --resume 'my run'"
+    assert not Path("my run/metrics.json").exists()
+    assert run("train", "--resume", "my run") == 0
+    epochs = [json.loads(line) for line in Path("my run/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [entry["epoch"] for entry in epochs] == [1, 2, 3]
+
+
+def test_full_disk_leaves_the_previous_checkpoint_to_resume_from(folder, monkeypatch, capsys):
+    replace = Path.replace
+
+    def full(self, target):
+        if Path(target).name == "last.safetensors" and Path(target).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert run("train", "reviews.toml", *tiny("training.max_epochs=2"), "--out", "full") == 2
+    assert "last.safetensors: cannot be written: No space left on device" in capsys.readouterr().err
+    assert sorted(path.name for path in Path("full/checkpoints").iterdir()) == ["best.safetensors", "last.safetensors"]
+    assert run("train", "--resume", "full", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["training"]["epochs"] == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_under_the_output_is_one_line(folder):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ostinato", "schema"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: the output: No space left on device. Make room, or choose another place.\n",
+    )
+
+
+# Evaluate, predict
+
+
+def test_evaluate_scores_a_file_and_the_test_split(folder, capsys):
+    assert run("evaluate", "run", "--json") == 0
+    figures = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
+    assert json.loads(capsys.readouterr().out)["accuracy"] == figures["test"]["accuracy"]
+    assert run("evaluate", "run", "reviews.csv", "--json") == 0
+    expected = sum(load("run").predict(TEXTS) == LABELS) / 40
+    assert json.loads(capsys.readouterr().out)["accuracy"] == pytest.approx(expected)
+
+
+def test_evaluate_prints_metrics_and_who_was_taken_for_whom(folder, capsys):
+    assert run("evaluate", "run", "reviews.csv") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["n", "40"] in lines
+    rows = [list(map(int, cells)) for name, *cells in lines if name in ("neg", "pos")]
+    assert [sum(row) for row in rows] == [20, 20]
+
+
+def test_labels_that_look_like_markup_are_printed_as_they_are(folder, capsys):
+    Path("reviews.csv").write_text(REVIEWS.replace(",neg\n", ",[/b]\n").replace(",pos\n", ",[red]\n"), encoding="utf-8")
+    assert run("train", "reviews.toml", *tiny(), "--out", "markup") == 0
+    assert run("evaluate", "markup") == 0
+    assert "true \\ predicted  [/b]  [red]" in capsys.readouterr().out
+
+
+def answers(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_predict_answers_alike_from_file_standard_input_and_text(folder, capsys):
+    expected = load("run").predict_proba(TEXTS)
+    assert run("predict", "run", "reviews.csv") == 0
+    from_file = answers(capsys)
+    assert [list(row["probabilities"].values()) for row in from_file] == [
+        pytest.approx(row, abs=1e-6) for row in expected.tolist()
+    ]
+    assert run("predict", "run", "-", stdin=b"\xef\xbb\xbf" + "\r\n".join(TEXTS).encode()) == 0
+    assert answers(capsys) == from_file
+    assert run("predict", "run/model.safetensors", *(part for text in TEXTS for part in ("--text", text))) == 0
+    assert answers(capsys) == from_file
+
+
+def test_predict_takes_series_and_events_as_json(folder, capsys):
+    assert run("predict", "numeric", "series.jsonl") == 0
+    from_file = answers(capsys)
+    assert run("predict", "numeric", "-", stdin="\n".join(map(json.dumps, SERIES)).encode()) == 0
+    assert answers(capsys) == from_file
+
+
+def test_predict_needs_no_labels_and_reads_other_columns_when_told(folder, capsys):
+    Path("new.tsv").write_text(
+        "id\treview\n" + "".join(f"{number}\t{text}\n" for number, text in enumerate(TEXTS)), encoding="utf-8"
+    )
+    assert run("predict", "run", "new.tsv", "--set", "data.text_column=review") == 0
+    from_other = answers(capsys)
+    assert run("predict", "run", "reviews.csv") == 0
+    assert answers(capsys) == from_other
+
+
+def test_evaluate_reads_other_columns_when_told(folder, capsys):
+    Path("new.csv").write_text(REVIEWS.replace("text,label", "review,verdict", 1), encoding="utf-8")
+    assert (
+        run(
+            "evaluate",
+            "run",
+            "new.csv",
+            "--set",
+            "data.text_column=review",
+            "--set",
+            "data.label_column=verdict",
+            "--json",
+        )
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["n"] == 40
+
+
+def test_predict_holds_a_few_hundred_rows_at_a_time(folder):
+    taken = []
+    records = (taken.append(number) or Record(TEXTS[0], None, None, None, f"row {number}") for number in range(10_000))
+    model = load_model(Path("run"))
+    next(model.task.answer(model, records, form="jsonl", strict=False))
+    assert len(taken) == ROWS_AT_A_TIME
+
+
+def test_output_is_utf_8_in_any_locale(folder, monkeypatch):
+    Path("reviews.csv").write_text(REVIEWS.replace(",neg\n", ",悪い\n"), encoding="utf-8")
+    assert run("train", "reviews.toml", *tiny(), "--out", "other") == 0
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    assert run("predict", "other", "--text", TEXTS[0]) == 0
+    assert set(json.loads(output.getvalue().decode("utf-8"))["probabilities"]) == {"pos", "悪い"}
+
+
+# Data, doctor, help
+
+
+def test_data_list_holds_every_named_set(capsys):
+    assert run("data", "list", "--json") == 0
+    names = [name for task in TASKS.values() for name in task.datasets]
+    assert list(json.loads(capsys.readouterr().out)) == names
+    assert run("data", "list") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["name", *names]
+
+
+def test_data_show_gives_whole_rows(capsys):
+    assert run("data", "show", "splice", "--rows", 3, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [len(row["sequence"]) for row in shown["rows"]] == [60, 60, 60]
+    assert run("data", "show", "splice", "--rows", 1) == 0
+    first = shown["rows"][0]
+    assert f"  {first['label']}\t{first['sequence']}" in capsys.readouterr().out
+
+
+def test_audit_of_a_file_says_its_guesses_and_what_training_would_say(folder, capsys):
+    assert run("data", "audit", "reviews.csv") == 0
+    told = capsys.readouterr()
+    assert "label_column = 'label': by its name" in told.err
+    assert "train: 28 rows (neg 14, pos 14)." in told.out
+    assert run("data", "audit", "reviews.toml", "--set", "data.test_size=0", "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)["splits"]) == {"train", "validation"}
+
+
+def test_audit_of_a_name_takes_the_preset_before_the_data_set(capsys):
+    assert run("data", "audit", "majority", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["test"]["rows"] == PRESETS["majority"]().data.test_size
+    assert run("data", "audit", "dna-motif", "--set", "data.test_size=7", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["test"]["rows"] == 7
+
+
+def test_doctor_tells_how_to_get_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "installed", lambda package: None if package == "dnaio" else "1.0")
+    assert run("doctor") == 0
+    assert "missing; get it with: pip install 'ostinato[dna]'" in capsys.readouterr().out
+    assert run("doctor", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["missing_extras"] == {"dna": "pip install 'ostinato[dna]'"}
+    assert {"packages", "engine", "threads", "device"} < set(facts)
+
+
+def test_doctor_shows_the_engine_of_each_layer_of_a_run(folder, capsys):
+    assert run("doctor", "--model", "run") == 0
+    assert "stack.layers.0" in capsys.readouterr().out
+    assert run("doctor", "--model", "run", "--json") == 0
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert "cell=lstm" in layer["what"] and layer["runs on"] == "native"
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, ostinato.cli as cli\n"
+        "sys.argv = ['ostinato', '--help']\n"
+        "try: cli.main()\n"
+        "finally: print(sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("train", "evaluate", "predict", "init", "schema", "doctor", "data"):
+        assert f"\n  {command} " in done.stdout
+    assert not {f"'{name}'" for name in ("torch", "numpy", "pydantic", "rich", "pyarrow")} & set(
+        done.stderr.strip("[]\n").split(", ")
+    )
+
+
+# Bad input: one line, exit status 2, nothing that was there is touched
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def cut(path):
+    Path(path).write_bytes(Path(path).read_bytes()[:2000])
+
+
+def alter(path):
+    changed = bytearray(Path(path).read_bytes())
+    changed[-5] ^= 1
+    Path(path).write_bytes(changed)
+
+
+def of_format_9(path):
+    content = Path(path).read_bytes()
+    newer = content.replace(b'\\"format\\": 2', b'\\"format\\": 9').replace(b'"format": 2', b'"format": 9')
+    assert newer != content
+    Path(path).write_bytes(newer)
+
+
+# What there is before, the command, and what the line names
+UNTRAINED = {
+    "missing config": ({}, "train none.toml", "none.toml"),
+    "missing run to resume": ({}, "train --resume none", "none"),
+    "missing file to infer from": ({}, "init none.csv", "none.csv"),
+    "empty label": ({"reviews.csv": REVIEWS + "good,\n"}, "train reviews.toml", "reviews.csv, row 42"),
+    "empty file": ({"reviews.csv": ""}, "train reviews.toml", "reviews.csv"),
+    "one class": ({"reviews.csv": REVIEWS.replace("neg", "pos")}, "train reviews.toml", "'pos'"),
+    "empty refused": (
+        {"reviews.csv": REVIEWS + '"",pos\n'},
+        "train reviews.toml --set data.empty=refuse",
+        "reviews.csv, row 42",
+    ),
+    "NaN": (
+        {"series.jsonl": '{"series": [1, NaN], "label": "a"}\n'},
+        "train series.toml",
+        "series.jsonl, row 1: the series holds nan",
+    ),
+    "unknown key": (
+        {"a.toml": '[data]\nname = "majority"\n[model]\ncel = "gru"\n'},
+        "train a.toml",
+        "a.toml: model.cel: unknown key. Did you mean 'cell'?",
+    ),
+    "not TOML": ({"a.toml": "model = gru\n"}, "train a.toml", "a.toml"),
+    "wrong type": ({}, "train majority --set model.hidden_size=big", 'model.hidden_size: "big"'),
+    "setting without a table": ({}, "train majority --set cell=gru", "--set cell=gru"),
+    "unknown preset": ({}, "train majorty", "'majorty'. Did you mean 'majority'?"),
+    "unknown data set": ({}, "data show splise", "'splise'. Did you mean 'splice'?"),
+    "unknown name": ({}, "data audit dna-motiv", "'dna-motiv'. Did you mean 'dna-motif'?"),
+    "unknown device": ({}, "train majority --set training.device=tpu", "'tpu'"),
+    "data file for a config": ({}, "train reviews.csv", "ostinato init reviews.csv"),
+    "nothing to train": ({}, "train", "--resume RUN"),
+    "resume with settings": ({}, "train --resume run --set model.cell=gru", "--resume"),
+    "run folder not empty": ({}, "train majority --out run", "run: is not empty"),
+    "run of a newer format": (
+        lambda: of_format_9("run/environment.json"),
+        "train --resume run",
+        "run/environment.json: format 9",
+    ),
+    "loss not finite": (
+        {},
+        "train majority --set training.lr=1e30 --set training.max_grad_norm=none",
+        "Epoch 1, batch",
+    ),
+}
+TRAINED = {
+    "missing run": ({}, "predict none -", "none"),
+    "missing file": ({}, "predict run none.csv", "none.csv"),
+    "unknown ending": ({"a.doc": ""}, "predict run a.doc", "'.doc'"),
+    "wrong encoding": ({"a.csv": b"text\ngood\nb\xe9d\n"}, "predict run a.csv", "a.csv, line 3: not UTF-8 (byte 0xe9)"),
+    "missing column": (
+        {"a.csv": "review,stars\ngood,5\n"},
+        "predict run a.csv",
+        "no column 'text'. Columns: review, stars",
+    ),
+    "missing label column": (
+        {"a.csv": "text,Label\ngood,5\n"},
+        "evaluate run a.csv",
+        "no column 'label'. Did you mean 'Label'? Columns: text, Label",
+    ),
+    "quote never closed": ({"a.csv": 'text\n"good\n'}, "predict run a.csv", "a.csv, row 2"),
+    "nothing to predict": ({}, "predict run", "--text SEQUENCE"),
+    "two things to predict": ({}, "predict run reviews.csv --text good", "--text SEQUENCE"),
+    "setting of the model": ({}, "predict run reviews.csv --set model.cell=gru", "--set model.cell=gru"),
+    "setting without a file to predict": ({}, "predict run --text film --set data.text_column=x", "data.text_column=x"),
+    "setting without a file to evaluate": ({}, "evaluate run --set data.text_column=x", "data.text_column=x"),
+    "unknown output format": ({}, "predict run --text film --format conll", "--format conll"),
+    "unavailable device": ({}, "predict run --text film --device tpu", "'tpu'"),
+    "unavailable device to evaluate": ({}, "evaluate run --device tpu", "'tpu'"),
+    "empty to evaluate": ({"a.csv": 'text,label\n"",pos\n'}, "evaluate run a.csv", "a.csv, row 2"),
+    "unseen label": ({"a.csv": "text,label\nfilm,maybe\n"}, "evaluate run a.csv", "a.csv, row 2: label 'maybe'"),
+    "unreadable row, strict": ({}, "predict run --strict --text film --text=", "--text 2"),
+    "unknown row, strict": ({}, "predict run --strict --text film --text=zzz", "--text 2"),
+    "truncated model": (lambda: cut("run/model.safetensors"), "predict run --text film", "run/model.safetensors"),
+    "altered model": (lambda: alter("run/model.safetensors"), "evaluate run", "run/model.safetensors"),
+    "newer model": (
+        lambda: of_format_9("run/model.safetensors"),
+        "predict run --text film",
+        "run/model.safetensors: format 9",
+    ),
+    "no model": ({}, "predict reviews.csv -", "reviews.csv"),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "expected"), [*UNTRAINED.values(), *TRAINED.values()], ids=[*UNTRAINED, *TRAINED]
+)
+def test_bad_input_is_answered_in_one_line(before, command, expected, folder, capsys):
+    if callable(before):
+        before()
+    else:
+        for name, content in before.items():
+            Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    files = contents(folder)
+    assert run(*command.split()) == 2
+    errors = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith(("Error", "Traceback", "  File"))
+    ]
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert files.items() <= contents(folder).items()
+
+
+# Rows that cannot be read, their sources, and what the error names
+UNREADABLE = {
+    "empty": ({"a.csv": 'text\nfilm\n""\n'}, "run a.csv", "a.csv, row 3", "empty"),
+    "empty typed": ({}, "run --text film --text=", "--text 2", "empty"),
+    "empty series typed": ({}, "numeric --text=[[1,2]] --text=", "--text 2", "empty"),
+    "infinity": (
+        {"a.jsonl": '{"series": [[1, 2]]}\n{"series": [[1, 2], [1, -Infinity]]}\n'},
+        "numeric a.jsonl",
+        "a.jsonl, row 2",
+        "-inf",
+    ),
+    "not JSON": ({"a.jsonl": '{"series": [[1, 2]]}\n{"series": \n'}, "numeric a.jsonl", "a.jsonl, row 2", "JSON"),
+    "missing key": ({"a.jsonl": '{"series": [[1, 2]]}\n{"x": 1}\n'}, "numeric a.jsonl", "a.jsonl, row 2", "'series'"),
+    "NaN typed": ({}, "numeric --text=[[1,2]] --text=[[1,NaN]]", "--text 2", "nan"),
+    "not an array": ({}, "numeric --text=[[1,2]] --text=1,2", "--text 2", "'1,2'"),
+    "other channels": ({}, "numeric --text=[[1,2]] --text=[1,2]", "--text 2", "1 channel"),
+    "a single row": ({}, "run --text=", "--text 1", "empty"),
+}
+
+
+@pytest.mark.parametrize(("files", "arguments", "source", "shown"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_row_that_cannot_be_read_is_answered_by_its_error(files, arguments, source, shown, folder, capsys):
+    for name, content in files.items():
+        Path(name).write_text(content, encoding="utf-8")
+    assert run("predict", *arguments.split()) == 1
+    *others, last = answers(capsys)
+    assert all("label" in each for each in others)
+    assert last.keys() == {"error", "source"}
+    assert last["source"] == source
+    assert last["error"].startswith(source)
+    assert shown in last["error"]
+
+
+def test_a_row_of_unknown_tokens_is_answered_with_a_warning(folder, capsys):
+    assert run("predict", "run", "--text", "film", "--text", "zzz") == 0
+    known, unknown = answers(capsys)
+    assert "warning" not in known
+    assert unknown["label"] in LABELS
+    assert "out of vocabulary" in unknown["warning"]
+
+
+def test_bad_byte_of_standard_input_is_named_with_its_line(folder, capsys):
+    assert run("predict", "run", "-", stdin=b"good film\nb\xe9d\n") == 2
+    assert capsys.readouterr().err.startswith("Error: standard input, line 2: not UTF-8 (byte 0xe9).")
+
+
+def test_all_faults_of_a_config_are_told_at_once(folder, capsys):
+    assert (
+        run("train", "majority", "--set", "model.cel=gru", "--set", "model.hidden_size=big", "--set", "training.lr=-1")
+        == 2
+    )
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    for key in ("model.cel: unknown key", "model.hidden_size", "training.lr"):
+        assert sum(key in line and line.startswith("Error: ") for line in told) == 1
+
+
+@pytest.mark.parametrize("command", ["trian", "train --sead 3", "evaluate", "data show"])
+def test_unknown_or_missing_words_point_to_help(command, capsys):
+    assert run(*command.split()) == 2
+    told = capsys.readouterr().err
+    assert "--help' for help" in told
+    assert told.splitlines()[-1].startswith("Error: ")
