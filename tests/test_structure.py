@@ -21,7 +21,7 @@ CLASSES = {
 OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if "tasks" not in path.relative_to(PACKAGE).parts[:1])
 LAZY_NAMES = PACKAGE / "__init__.py"  # its table of public names says where each task's estimator is
 MOST_AT_THE_ROOT = 20
-WITHOUT_A_KEY = {"random_state", "validation_fraction", "verbose"}
+WITHOUT_A_KEY = {"random_state", "validation_fraction", "verbose", "label_names"}  # label_names: of the columns of y
 NOT_ARGUMENTS = {"checkpoint_every_s"}  # of a run folder alone
 
 
@@ -59,7 +59,11 @@ def test_nothing_outside_tasks_branches_on_a_task(path):
         elif isinstance(node, ast.MatchValue):
             parts = [node.value]
         assert not any(map(is_name_of_a_task, parts)), f"line {node.lineno} names a task"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("isinstance", "issubclass")
+        ):
             kinds = {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)}
             kinds |= {part.attr for part in ast.walk(node.args[1]) if isinstance(part, ast.Attribute)}
             assert not kinds & CLASSES, f"line {node.lineno} asks for a class of a task"

@@ -11,6 +11,7 @@ from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, k
 from ostinato.data.examples import Record, Sequence
 
 SHOWN_CLASSES = 10
+FAR = 5  # times the distance between the 5 % and the 95 % quantile
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class SplitFacts:
         lengths: quantiles of the sequences' lengths.
         duplicates: rows that repeat an earlier one.
         conflicting: rows of sequences with two targets.
-        classes: rows of each class or label; None where targets are numbers.
-        values: quantiles of each numeric target; None where targets are classes or labels.
+        classes: rows of each class; None where targets are not classes.
+        values: quantiles of each numeric target; None where targets are not numbers.
+        labels: rows of each label, where a row can have several; else None.
     """
 
     rows: int
@@ -32,6 +34,12 @@ class SplitFacts:
     conflicting: int
     classes: dict[str, int] | None = None
     values: dict[str, dict[str, float]] | None = None
+    labels: dict[str, int] | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each class or label; empty where targets are numbers."""
+        return self.classes or self.labels or {}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class SequenceAudit:
         unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
         truncated: for each split, how many sequences were cut to `max_length`.
         vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.
+        remarks: what deserves attention in the targets, in sentences.
     """
 
     rows_read: int
@@ -59,6 +68,7 @@ class SequenceAudit:
     unknown_share: float | None = None
     truncated: dict[str, int] = field(default_factory=dict)
     vectors: dict[str, Any] | None = None
+    remarks: list[str] = field(default_factory=list)
 
     def with_encoding(
         self, unknown_share: float | None, truncated: dict[str, int], vectors: dict[str, Any] | None
@@ -77,11 +87,13 @@ class SequenceAudit:
     @property
     def findings(self) -> list[str]:
         """What was removed, and what deserves attention, in sentences."""
-        return [*self._removed(), *self._noted(), *self._encoded()]
+        return [*self._removed(), *self._noted(), *self.remarks, *self._encoded()]
 
     def _contents(self) -> Iterator[str]:
-        classes = list(dict.fromkeys(label for facts in self.splits.values() for label in facts.classes or ()))
-        yield f"{_count(self.rows_read, 'row')} read{f', {len(classes)} classes' if classes else ''}."
+        distinct = dict.fromkeys(label for facts in self.splits.values() for label in facts.counts)
+        what = "labels" if self.splits["train"].labels is not None else "classes"
+        found = f", {len(distinct)} {what}" if distinct else ""
+        yield f"{_count(self.rows_read, 'row')} read{found}."
         for split, facts in self.splits.items():
             yield f"{split}: {_count(facts.rows, 'row')} ({_targets(facts)})."
         quantiles = ", ".join(f"{name} {value:,.0f}" for name, value in self.splits["train"].lengths.items())
@@ -117,8 +129,9 @@ class SequenceAudit:
             if facts.duplicates:
                 yield f"{_count(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."
             if facts.conflicting:
-                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with two labels; kept."
-            unseen = sorted((facts.classes or {}).keys() - (self.splits["train"].classes or {}).keys())
+                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with different targets; kept."
+            yield from _outliers(split, facts)
+            unseen = sorted(facts.counts.keys() - self.splits["train"].counts.keys())
             if unseen:
                 yield f"Only in {split}, so the model cannot learn them: {', '.join(unseen)}."
         if self.shared_groups:
@@ -185,9 +198,21 @@ def _count(rows: int, what: str) -> str:
     return f"{rows:,} {what}{'' if rows == 1 else 's'}"
 
 
+def _outliers(split: str, facts: SplitFacts) -> Iterator[str]:
+    """The numeric targets with values far from nine tenths of their rows."""
+    for name, value in (facts.values or {}).items():
+        low, high = value["5 %"], value["95 %"]
+        far = max(value["highest"] - high, low - value["lowest"])
+        if far > FAR * (high - low):
+            yield (
+                f"{name} has outliers in {split}: 90 % of the rows lie between {low:.4g} and {high:.4g}, all between "
+                f"{value['lowest']:.4g} and {value['highest']:.4g}. Check them: they dominate a squared loss."
+            )
+
+
 def _targets(facts: SplitFacts) -> str:
-    if facts.classes is not None:
-        shown = [f"{label} {rows:,}" for label, rows in list(facts.classes.items())[:SHOWN_CLASSES]]
-        return ", ".join([*shown, *(["…"] if len(facts.classes) > SHOWN_CLASSES else [])])
+    if facts.counts:
+        shown = [f"{label} {rows:,}" for label, rows in list(facts.counts.items())[:SHOWN_CLASSES]]
+        return ", ".join([*shown, *(["…"] if len(facts.counts) > SHOWN_CLASSES else [])])
     values = [f"{name} {each['lowest']:.4g} to {each['highest']:.4g}" for name, each in (facts.values or {}).items()]
     return ", ".join(values)

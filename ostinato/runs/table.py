@@ -21,6 +21,8 @@ def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
 
 def _row(folder: Path, metrics: dict[str, Any], cells: dict[str, str], headings: Sequence[str]) -> tuple[str, ...]:
     model, seconds = metrics["model"], metrics["training"]["seconds"]
-    scores = [cells.get(heading, "") for heading in headings] if cells else ["no test split", *[""] * (len(headings) - 1)]
+    scores = (
+        [cells.get(heading, "") for heading in headings] if cells else ["no test split", *[""] * (len(headings) - 1)]
+    )
     described = f"{model['cell']}, {model['parameters']:,} weights"
     return (metrics["data"]["name"], described, *scores, f"{seconds:.1f}", str(folder))

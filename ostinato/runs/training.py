@@ -151,7 +151,7 @@ def _describe(config: Config, data: TaskData, model: Network, state: TrainingSta
 
 
 class Log:
-    """`training.log`: what was said, with the time. `say` shows a line to everyone, `note` only to who watches a terminal."""
+    """`training.log`: each message with its time. `say` also prints it; `note` prints it on a terminal only."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         self.path, self.progress = path, progress
@@ -184,5 +184,3 @@ def _epoch_line(state: TrainingState) -> str:
     ]
     best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
     return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"
-
-

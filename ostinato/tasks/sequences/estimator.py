@@ -34,7 +34,10 @@ class SequenceEstimator(Estimator):
     max_length: int | None = None
     truncate: str = "head"
 
-    def _fit(self, X: Iterable[Any], y: Iterable[Any], validation_data: Any, **replaced: Any) -> None:
+    def _fit(
+        self, X: Iterable[Any], y: Iterable[Any], validation_data: Any, *, codec: Any = None, **replaced: Any
+    ) -> None:
+        """Train; a `codec` replaces the one that is fitted to the training rows' targets."""
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
         rows = records_of(X, y, "sequence")
@@ -42,7 +45,7 @@ class SequenceEstimator(Estimator):
         train, held = validation if validation is not None else (rows, None)
         tokenizer = config.data.tokenizer or infer_tokenizer(train.sequences)  # type: ignore[attr-defined]
         encoder = fit_encoder(train, config.data, tokenizer)  # type: ignore[arg-type]
-        codec = task.fit_codec(config.data, train)  # type: ignore[arg-type]
+        codec = codec or task.fit_codec(config.data, train)  # type: ignore[arg-type]
         task.target_kind.refuse_unusable("y", train.targets)
         vectors = read_for(config.data, encoder.vocabulary, encoder.tokenizer)
         if vectors is not None:

@@ -48,7 +48,7 @@ def read_records(
             if row.error is not None:
                 raise row.error
             sequence = _to_sequence(value_of(row, text_column, "text_column"), row.source)
-            target = kind.read(row, config, column=label_column, needed=labelled and not may_lack_label)
+            target = _read_target(kind, row, config, label_column, labelled=labelled, needed=not may_lack_label)
             split = _optional(row, config.split_column, "split_column", labelled)
             group = _optional(row, config.group_column, "group_column", labelled)
             record = Record(sequence, target, split, group, row.source)
@@ -65,6 +65,18 @@ def read_records(
             yield error.at(row.source)
         else:
             yield record
+
+
+def _read_target(
+    kind: TargetKind, row: Row, config: SequenceData, column: str | None, *, labelled: bool, needed: bool
+) -> Any:
+    """The target of a row; None where there is none, or the rows are not labelled and it cannot be read."""
+    try:
+        return kind.read(row, config, column=column, needed=labelled and needed)
+    except DataError:
+        if labelled:
+            raise
+        return None  # `predict` does not need it
 
 
 def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[list[Record], int]:

@@ -118,10 +118,7 @@ def test_fasta_label_is_found_in_the_header(tmp_path, header):
     config, _ = infer_config(path)
     train = TASKS[config.task].prepare(config.data).rows["train"]
     assert set(train.targets) == {"neg", "pos"}
-    assert (
-        dict(zip(DNA, LABELS, strict=True)).items()
-        >= dict(zip(train.sequences, train.targets, strict=True)).items()
-    )
+    assert dict(zip(DNA, LABELS, strict=True)).items() >= dict(zip(train.sequences, train.targets, strict=True)).items()
 
 
 def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
