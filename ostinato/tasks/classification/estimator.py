@@ -12,6 +12,7 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.classification.codec import plain
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
+from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.estimator import estimator
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
@@ -79,6 +80,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
                     f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as "
                     "y.ravel() of a column."
                 )
+        refuse_numbers(labels)
         weights = self.class_weight
         if isinstance(weights, Mapping):  # a config's keys are text
             weights = {str(plain(label)): plain(weight) for label, weight in weights.items()}
