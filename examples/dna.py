@@ -5,10 +5,10 @@ by chance in negatives, pads with a real nucleotide, and lets attention look at 
 """
 
 import typer
+from ostinato.data.dataset import load_dataset
 
 from ostinato import SequenceClassifier
 from ostinato.config import DataConfig
-from ostinato.data.dataset import load_dataset
 
 
 def main(train_size: int = 4000, test_size: int = 1000, max_epochs: int = 30) -> float:

@@ -5,10 +5,10 @@ split, reads the state after the padding, picks the best epoch on test, and neve
 """
 
 import typer
+from ostinato.data.dataset import load_dataset
 
 from ostinato import SequenceClassifier
 from ostinato.config import DataConfig
-from ostinato.data.dataset import load_dataset
 
 
 def main(train_size: int = 2000, test_size: int = 5000, max_epochs: int = 12) -> float:

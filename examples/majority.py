@@ -5,10 +5,10 @@ memory, though counting needs no order. Here a tie is 0, all strings are distinc
 """
 
 import typer
+from ostinato.data.dataset import load_dataset
 
 from ostinato import SequenceClassifier
 from ostinato.config import DataConfig
-from ostinato.data.dataset import load_dataset
 
 
 def main(train_size: int = 2000, test_size: int = 500, max_epochs: int = 30) -> float:

@@ -18,15 +18,14 @@ _registered: dict[str, dict[str, object]] = {}
 
 
 def register(group: str, name: str, entry: object, builtin: Mapping[str, object]) -> None:
-    """Add an entry under a new name; an equal entry may be added again.
+    """Add an entry, or replace one that was added before, as when a notebook's cell runs again.
 
     Raises:
-        ConfigError: the name is taken by another entry.
+        ConfigError: the name is built in.
     """
-    known = {**builtin, **_registered.get(group, {})}
-    if known.get(name, entry) != entry:
+    if name in builtin:
         kind = group.rpartition(".")[2].removesuffix("s")
-        raise ConfigError(f"The {kind} {name!r} already exists. Register yours under another name.")
+        raise ConfigError(f"The {kind} {name!r} is built in and cannot be replaced. Choose another name.")
     _registered.setdefault(group, {})[name] = entry
 
 

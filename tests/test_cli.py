@@ -15,14 +15,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from ostinato.data.tagged import CORPORA
+from ostinato.estimators import load
+from ostinato.presets import PRESETS
 
 from ostinato import cli, doctor, prediction, summary
 from ostinato.config import parse_toml
 from ostinato.data.examples import Record
 from ostinato.data.named import NAMED
-from ostinato.data.tagged import CORPORA
-from ostinato.estimators import load
-from ostinato.presets import PRESETS
 
 rng = random.Random(0)
 TEXTS = [

@@ -5,6 +5,8 @@ import json
 from typing import get_args
 
 import pytest
+from ostinato.estimators import SequenceClassifier, SequenceTagger
+from ostinato.presets import PRESETS
 
 from ostinato.config import (
     OF_OTHER_TASKS,
@@ -22,9 +24,7 @@ from ostinato.config import (
     to_toml,
 )
 from ostinato.errors import ConfigError
-from ostinato.estimators import SequenceClassifier, SequenceTagger
 from ostinato.nn import CELLS, ENGINES, POOLINGS
-from ostinato.presets import PRESETS
 
 
 def config(**data):

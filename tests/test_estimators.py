@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ostinato.inputs import Rows
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
@@ -14,7 +15,6 @@ from sklearn.preprocessing import FunctionTransformer
 import ostinato
 from ostinato import SequenceClassifier
 from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
-from ostinato.inputs import Rows
 
 TINY = {
     "cell": "gru",

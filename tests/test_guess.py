@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from ostinato.data.dataset import load_dataset
+from ostinato.guess import guess_config
 
 from ostinato.config import parse_toml, to_toml
-from ostinato.data.dataset import load_dataset
 from ostinato.errors import DataError
-from ostinato.guess import guess_config
 
 rng = random.Random(0)
 TEXTS = [

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from ostinato.models import Classifier, build_classifier, few_threads, predict_logits
 
 from ostinato.config import ModelConfig
 from ostinato.data.encoder import Encoder
 from ostinato.data.ragged import Ragged
-from ostinato.models import Classifier, build_classifier, few_threads, predict_logits
 from ostinato.nn import Layout
 
 CONFIGS = {

@@ -135,12 +135,11 @@ def test_the_schema_lists_registered_names(registered):
     assert "pairs" in json.dumps(definitions["ClassificationData"]["properties"]["tokenizer"])
 
 
-def test_a_name_belongs_to_the_first_entry_registered_under_it():
+def test_registering_again_replaces_the_entry_and_a_built_in_name_is_refused():
     plugins.register(plugins.FORMATS, "mine", "first", {"csv": "built in"})
-    plugins.register(plugins.FORMATS, "mine", "first", {"csv": "built in"})
-    for name in ("mine", "csv"):
-        with pytest.raises(ConfigError, match=f"format '{name}'"):
-            plugins.register(plugins.FORMATS, name, "second", {"csv": "built in"})
-    assert plugins.find(plugins.FORMATS, "mine", {}, "format") == "first"
+    plugins.register(plugins.FORMATS, "mine", "second", {"csv": "built in"})
+    with pytest.raises(ConfigError, match="format 'csv' is built in"):
+        plugins.register(plugins.FORMATS, "csv", "third", {"csv": "built in"})
+    assert plugins.find(plugins.FORMATS, "mine", {}, "format") == "second"
     assert plugins.names(plugins.FORMATS) == ["mine"]
     assert plugins.names(plugins.CELLS) == []

@@ -12,13 +12,13 @@ import time
 import pyarrow.parquet as pq
 import pytest
 import torch
+from ostinato.estimators import load
+from ostinato.presets import PRESETS
 
 import ostinato
 from ostinato import runs, scoring
 from ostinato.config import override, parse_config, read_config, to_toml
 from ostinato.errors import ConfigError, RunError
-from ostinato.estimators import load
-from ostinato.presets import PRESETS
 from ostinato.storage import load_tensors
 
 TINY = {

@@ -7,14 +7,14 @@ from functools import partial
 
 import pytest
 import torch
+from ostinato.models import Classifier, predict_logits
+from ostinato.objectives import Classification, Labelled
 from torch.nn import functional as F
 
 from ostinato import training
 from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, RunError, TrainingError
-from ostinato.models import Classifier, predict_logits
-from ostinato.objectives import Classification, Labelled
 from ostinato.training import backward, choose_device, clip, make_optimizer, set_learning_rate, update_average
 
 train = partial(training.train, objective=Classification())

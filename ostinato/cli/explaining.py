@@ -1,18 +1,20 @@
 """explain, trace, report."""
 
 import json
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.arguments import FileSettings, Json
-from ostinato.errors import ConfigError
+from ostinato.cli.arguments import FileSettings, Json, load_on, rows_of
+from ostinato.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from ostinato.data.examples import Sentence
-    from ostinato.estimators import SequenceTagger
-    from ostinato.explanation.tag_records import ExplainedTags
+    from ostinato.tasks.base import Model
+
+DEFAULT_ROWS = 5  # of the test split
 
 
 def explain(
@@ -25,104 +27,44 @@ def explain(
     method: Annotated[
         str, typer.Option(help="Or gradient-x-input, occlusion, attention, in-silico-mutagenesis.")
     ] = "integrated-gradients",
-    label: Annotated[str | None, typer.Option(help="The class or tag to explain; by default the answer.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The class, label or tag to explain; by default the predicted one.")
+    ] = None,
     token: Annotated[
         list[int] | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Of a tagger, explain the Nth word of each sentence, not the entities found; repeatable.",
+            help="For taggers: explain the Nth word of each sentence instead of the entities found; repeatable.",
         ),
     ] = None,
     rows: Annotated[
-        int | None,
-        typer.Option(min=1, help="At most so many sequences; by default 5 of the test split, all of a file."),
+        int | None, typer.Option(min=1, help="At most N rows; by default 5 of the test split, and all of a file.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page, and pictures there.")
+        Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page and plots there.")
     ] = None,
     settings: FileSettings = None,
     as_json: Json = False,
 ) -> None:
-    """Show what drove the answers, token by token, and how far to believe it."""
+    """Show what drove the answers, token by token, and how faithful the explanations are."""
     if file is not None and text:
         raise ConfigError("Two things to explain. Give either a FILE (- for standard input) or --text SEQUENCE.")
-    from itertools import islice
-
-    from ostinato.estimators import SequenceTagger, load
     from ostinato.explanation import terminal
-    from ostinato.explanation.records import explain_records
     from ostinato.progress import Progress
 
-    model = load(run)
-    if isinstance(model, SequenceTagger):
-        chosen = _sentences(model, run, file, text, settings or [], rows)
-        _show_tags(_explained_tags(model, chosen, method, label, token), out, as_json)
-        return
-    if token:
-        raise ConfigError(
-            f"--token {token[0]}: is for taggers, and {run} is a classifier, which gives a sequence one label. Leave it away."
-        )
-    if file is None and not text:
-        from ostinato.runs import test_examples
-
-        records = test_examples(run).records()[: rows or 5]
-    else:
-        records = list(islice(records_of(model, run, file, text, settings or []), rows))
-    explained = explain_records(model, records, method=method, label=label, progress=Progress())
+    model = load_on(run, "auto")
+    chosen = _rows(model, run, file, text, settings or [], rows)
+    tokens = [number - 1 for number in token] if token else None
+    explained = model.task.explain_rows(model, chosen, method=method, label=label, tokens=tokens, progress=Progress())
     if out is not None:
         from ostinato.report.explanation_page import write_explanations
 
         write_explanations(out, explained)
     if as_json:
-        typer.echo(json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(explained.to_json(), ensure_ascii=False, allow_nan=False))
     else:
         terminal.print_explained(explained)
-    if out is not None:
-        typer.echo(f"Written: {out / 'explanations.html'}", err=True)
-
-
-def _sentences(
-    tagger: "SequenceTagger", run: Path, file: str | None, text: list[str] | None, settings: list[str], rows: int | None
-) -> "list[Sentence]":
-    """What a tagger is to be asked about; by default sentences of the test split in which it found an entity."""
-    from itertools import islice
-
-    if file is None and not text:
-        from ostinato.report.tagger_facts import sentences_to_explain
-
-        return sentences_to_explain(run, tagger.encoder_.scheme)[: rows or 5]
-    return list(islice(sentences_of(tagger, run, file, text, settings), rows))
-
-
-def _explained_tags(
-    tagger: "SequenceTagger", sentences: "list[Sentence]", method: str, tag: str | None, numbers: list[int] | None
-) -> "ExplainedTags":
-    """The explanations of the words of these numbers, counted from 1."""
-    from ostinato.explanation.tag_records import explain_sentences
-    from ostinato.progress import Progress
-
-    for sentence in sentences:
-        for number in numbers or []:
-            if number > len(sentence.words):
-                raise ConfigError(
-                    f"--token {number}: {sentence.place} has {len(sentence.words)} words. Choose from 1 to {len(sentence.words)}."
-                )
-    tokens = [number - 1 for number in numbers] if numbers else None
-    return explain_sentences(tagger, sentences, method=method, tag=tag, tokens=tokens, progress=Progress())
-
-
-def _show_tags(explained: "ExplainedTags", out: Path | None, as_json: bool) -> None:
-    from ostinato.explanation import terminal
-
-    if out is not None:
-        from ostinato.report.tagger_explained import write_explained_tags
-
-        write_explained_tags(out, explained)
-    if as_json:
-        typer.echo(json.dumps(explained.to_dict(), ensure_ascii=False, allow_nan=False))
-    else:
-        terminal.print_explained_tags(explained)
     if out is not None:
         typer.echo(f"Written: {out / 'explanations.html'}", err=True)
 
@@ -137,32 +79,46 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Follow a model through a sequence: state, gates and running answer at each step."""
-    from ostinato.estimators import load_classifier
     from ostinato.explanation import terminal
-    from ostinato.explanation.trace import trace
 
-    model = load_classifier(run)
-    if text is None:
-        from ostinato.runs import test_examples
-
-        sequence = test_examples(run).sequences[0]
-    else:
-        sequence = next(records_of(model, run, None, [text], [])).sequence
-    traced = trace(model, sequence)
+    model = load_on(run, "auto")
+    (row,) = _rows(model, run, None, None if text is None else [text], [], 1)
+    traced = model.task.trace(model, getattr(row, "sequence", row))
     if plot is not None:
         from ostinato.explanation.plot_trace import plot_trace
         from ostinato.report.gallery import save_figure
 
         save_figure(plot_trace(traced), plot)
     if as_json:
-        typer.echo(json.dumps(traced.to_dict(), ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(traced.to_json(), ensure_ascii=False, allow_nan=False))
     else:
         terminal.print_trace(traced)
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]) -> None:
-    """Write a run's report.html, its model card, and the pictures as files."""
+    """Write a run's report.html, its model card, and the plots as files."""
     from ostinato.progress import Progress
-    from ostinato.report.run_report import report_run
+    from ostinato.runs.report import report_run
 
     typer.echo(f"Written: {report_run(run, progress=Progress())}")
+
+
+def _rows(
+    model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str], count: int | None
+) -> Sequence[Any]:
+    """The rows to explain: of a file or of --text, otherwise of the run's own test split.
+
+    Raises:
+        DataError: there is no row, or one that cannot be read.
+    """
+    if file is None and text is None:
+        from ostinato.runs import test_rows
+
+        return model.task.rows_to_explain(model, test_rows(run), count or DEFAULT_ROWS)
+    rows = list(islice(rows_of(model, run, file, text, settings), count))
+    for row in rows:
+        if isinstance(row, DataError):
+            raise row
+    if not rows:
+        raise DataError("no row: there is nothing to explain. Give at least one.")
+    return rows

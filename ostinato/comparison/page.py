@@ -210,7 +210,7 @@ def _pairs(results: Results) -> "Markup":
     ]
     how = (
         f"Pairs that differ in one setting. Test: {pairs[0]['test']}. The p values are corrected by Holm for {counted(len(pairs), 'pair')}; "
-        f"intervals are not. Not told apart is not the same as equal: the interval says how large a difference these data leave open."
+        f"intervals are not. Not significantly different does not mean equal: the interval says how large a difference these data leave open."
     )
     headings = (
         "first",

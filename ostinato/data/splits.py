@@ -28,7 +28,7 @@ def stratified_split(
         ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
         DataError: a class has fewer than two rows, or a split would hold one class.
     """
-    wanted = _row_counts(len(labels), sizes)
+    wanted = row_counts(len(labels), sizes)
     classes, targets = np.unique(labels, return_inverse=True)
     totals = np.bincount(targets)
     if totals.min() < 2:
@@ -76,8 +76,12 @@ def _check_drawn(split: str, labels: list[str], wanted: int, groups: list[str] |
         refuse_one_class(split, labels)
 
 
-def _row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
-    """Rows of train, validation, test and of none of them."""
+def row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
+    """Rows of train, validation, test and of none of them (4,).
+
+    Raises:
+        ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
+    """
     rows = [None if size is None else int(size * total + 1e-9) if isinstance(size, float) else size for size in sizes]
     asked = sum(count for count in rows if count is not None)
     shown = ", ".join(

@@ -1,8 +1,9 @@
-"""What drove a prediction, how far that picture can be believed, and what the model knows as a whole."""
+"""What drove an answer, how faithful the explanation is, and what a model knows as a whole."""
 
 from ostinato.explanation.ablation import AttentionAblation, ablate_attention
 from ostinato.explanation.agreement import Agreement, agreement
-from ostinato.explanation.attribution import METHODS, Explanation, explain, methods_of
+from ostinato.explanation.attribution import METHODS, explain_sequences, letters_of, methods_of
+from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import Faithfulness, measure
 from ostinato.explanation.logos import plot_logo, plot_profile
 from ostinato.explanation.meme import write_meme
@@ -11,32 +12,25 @@ from ostinato.explanation.plot_explanation import plot_explanation
 from ostinato.explanation.plot_faithfulness import plot_deletion
 from ostinato.explanation.plot_trace import plot_trace
 from ostinato.explanation.strands import StrandAgreement, strand_agreement
-from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
-from ostinato.explanation.tagging import TAG_METHODS, TagExplanation, explain_tag, explain_tags
 from ostinato.explanation.top_tokens import TokenScore, top_tokens
-from ostinato.explanation.trace import Trace, trace
+from ostinato.explanation.trace import Trace, trace_sequence
 
 __all__ = [
     "METHODS",
-    "TAG_METHODS",
     "Agreement",
     "AttentionAblation",
     "Explanation",
     "Faithfulness",
     "Motif",
     "StrandAgreement",
-    "TagExplanation",
-    "TagFaithfulness",
     "TokenScore",
     "Trace",
     "ablate_attention",
     "agreement",
-    "explain",
-    "explain_tag",
-    "explain_tags",
+    "explain_sequences",
     "find_motifs",
+    "letters_of",
     "measure",
-    "measure_tags",
     "methods_of",
     "plot_deletion",
     "plot_explanation",
@@ -47,6 +41,6 @@ __all__ = [
     "recovery",
     "strand_agreement",
     "top_tokens",
-    "trace",
+    "trace_sequence",
     "write_meme",
 ]

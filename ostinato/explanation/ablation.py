@@ -1,4 +1,4 @@
-"""Whether a model needs its attention: its accuracy with the weights permuted, and with equal weights."""
+"""Whether a classifier depends on its attention: its accuracy with permuted weights, and with equal weights."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass
@@ -8,27 +8,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ostinato.data.inputs import records_of
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, DataError
-from ostinato.estimators import SequenceClassifier, encode, refuse_empty
+from ostinato.explanation.model import encode_given, fitted
 from ostinato.explanation.vectors import batches, opened
-from ostinato.inputs import Rows
-from ostinato.models import Classifier
-from ostinato.nn import AttentionPooling, Layout
+from ostinato.nn import AttentionPooling, Layout, SequenceNetwork
 
-HARDLY = 0.02  # accuracy: a loss that is below this with its whole interval
-Z = 1.959964  # 95 % of a normal distribution lie within ± Z deviations
+NEGLIGIBLE = 0.02  # accuracy: attention hardly matters if the whole interval of the loss is below this
+Z = 1.959964  # 95 % of a normal distribution are within ± Z standard deviations
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A model with other weights in the place of its attention.
+    """A model with other weights instead of its attention.
 
     Args:
         accuracy: with these weights; the mean over the permutations.
         lost: the accuracy with the model's own weights less this one.
         interval: 95 % interval of `lost`.
-        distance: total variation distance ½ Σ|p − q| of the probabilities from those with the own weights, the mean over sequences.
+        distance: the mean total variation distance ½ Σ|p − q| of the probabilities from those with the own weights.
     """
 
     accuracy: float
@@ -57,95 +56,99 @@ class AttentionAblation:
 
     @property
     def verdict(self) -> str:
-        """Attention hardly matters where neither ablation costs 2 points of accuracy, by the whole of its interval."""
-        if max(self.permuted.interval[1], self.uniform.interval[1]) < HARDLY:
+        """Attention hardly matters if the whole interval of both losses is below 2 points of accuracy."""
+        if max(self.permuted.interval[1], self.uniform.interval[1]) < NEGLIGIBLE:
             return "attention hardly matters to the answers here"
         if max(self.permuted.interval[0], self.uniform.interval[0]) > 0:
             return "the answers depend on the attention"
-        return "too few sequences to tell whether attention matters"
+        return "too few sequences to say whether attention matters"
 
     @property
     def sentence(self) -> str:
         """The figures and the verdict, in words."""
-        permuted, uniform = (
-            f"{100 * each.lost:.1f} points of accuracy (95 % interval {100 * each.interval[0]:.1f} to {100 * each.interval[1]:.1f})"
-            for each in (self.permuted, self.uniform)
+        return (
+            f"Permuting the attention weights costs {_points(self.permuted)}, equal weights cost "
+            f"{_points(self.uniform)}, {self.n} sequences: {self.verdict}."
         )
-        return f"Permuting the attention weights costs {permuted}, equal weights cost {uniform}, {self.n} sequences: {self.verdict}."
 
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-        return {**asdict(self), "sentence": self.sentence}
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        return {**asdict(self), "verdict": self.verdict, "sentence": self.sentence}
 
 
 def ablate_attention(
-    model: SequenceClassifier,
+    model: Any,
     sequences: Iterable[Any],
     labels: Iterable[Hashable],
     *,
     permutations: int = 10,
     seed: int = 0,
 ) -> AttentionAblation:
-    """Put permuted and equal weights in the place of a model's attention, and see what that costs.
+    """Replace a classifier's attention by permuted and by equal weights, and measure the loss of accuracy.
 
-    Only the pooling changes: the states that it weighs, and other poolings beside it, stay. The permutations follow
-    from the seed and the sequence alone. Intervals are Agresti and Min's for paired proportions, which do not shrink
-    to nothing where no answer changes.
+    Only the pooling changes: the states that it weighs, and other poolings beside it, stay the same. The permutations
+    depend on the seed and the sequence alone. Intervals are Agresti and Min's for paired proportions, which do not
+    shrink to zero if no answer changes.
 
     Args:
-        model: a fitted classifier with attention pooling.
-        sequences: labelled ones that training did not see.
-        labels: one a sequence.
+        model: a trained classifier with attention pooling, or its estimator.
+        sequences: labelled sequences that training did not see.
+        labels: one per sequence.
         permutations: of each sequence's weights.
-        seed: draws the permutations.
+        seed: of the permutations.
 
     Raises:
-        ConfigError: the model has no attention; `permutations` is below 1.
+        ConfigError: the model has no attention, or does not predict one label per sequence; `permutations` is below 1.
         DataError: no sequence, an empty one, or a label that training never saw.
+        NotFittedError: the estimator is not fitted yet.
 
-    Source: Jain & Wallace (2019), arXiv:1902.10186 (permuted); Wiegreffe & Pinter (2019), arXiv:1908.04626 (equal weights);
-    Agresti & Min (2005), Statistics in Medicine 24:729.
+    Source: Jain & Wallace (2019), arXiv:1902.10186 (permuted); Wiegreffe & Pinter (2019), arXiv:1908.04626 (equal
+    weights); Agresti & Min (2005), Statistics in Medicine 24:729.
     """
-    poolings = model.model_.pooling.poolings
+    model = fitted(model)
+    poolings = model.network.pooling.poolings
     if "attention" not in poolings:
         raise ConfigError(
-            f"The model pools by {', '.join(poolings)}: it has no attention to permute. Train one with pooling 'attention'."
+            f"The model pools by {', '.join(poolings)}: it has no attention to permute. Train one with pooling "
+            "'attention'."
         )
     if permutations < 1:
-        raise ConfigError(f"permutations {permutations} is not usable. Give at least 1.")
-    rows = Rows.of(sequences, labels, "sequence")
-    if not rows.sequences:
+        raise ConfigError(f"permutations {permutations} is too low. Give at least 1.")
+    rows = records_of(sequences, labels, "sequence")
+    if not len(rows):
         raise DataError("0 sequences: there is nothing to measure accuracy on. Give labelled sequences.")
-    data = encode(model.encoder_, *rows)
-    refuse_empty(data.sequences)
-    probabilities = _probabilities(model.model_, data.sequences, permutations, seed)
-    right = (probabilities.argmax(axis=2) == data.targets.numpy()).astype(float)  # (2 + permutations, n)
+    encoded = encode_given(model, rows.sequences)[1]
+    targets: Tensor = model.codec.encode(rows.targets, rows.sources)
+    if targets.dim() != 1 or targets.is_floating_point():
+        raise ConfigError("Attention ablation needs one label per sequence, which this model does not predict.")
+    probabilities = _probabilities(model.network, encoded, permutations, seed)
+    right = (probabilities.argmax(axis=2) == targets.numpy()).astype(float)  # (2 + permutations, n)
     distances = np.abs(probabilities - probabilities[0]).sum(axis=2) / 2
     uniform, permuted = (_compare(right[0], right[part], distances[part]) for part in (slice(1, 2), slice(2, None)))
-    return AttentionAblation(len(rows.sequences), permutations, float(right[0].mean()), permuted, uniform)
+    return AttentionAblation(len(rows), permutations, float(right[0].mean()), permuted, uniform)
 
 
 @torch.inference_mode()
-def _probabilities(model: Classifier, sequences: Ragged, permutations: int, seed: int) -> np.ndarray:
+def _probabilities(network: SequenceNetwork, sequences: Ragged, permutations: int, seed: int) -> np.ndarray:
     """By the model's own weights, by equal ones, and by each permutation. Returns (2 + permutations, n, C)."""
-    pooling = model.pooling.poolings["attention"]
+    pooling = network.pooling.poolings["attention"]
     assert isinstance(pooling, AttentionPooling)
-    answers = np.empty((2 + permutations, len(sequences), model.head.out_features))
-    with opened(model):
+    answers = np.empty((2 + permutations, len(sequences), network.head.out_features))
+    with opened(network):
         for indices, batch in batches(sequences):
-            values = batch.values.to(model.head.weight.device)
+            values = batch.values.to(network.device)
             layout = Layout(batch.lengths, values.device)
-            h, steps = model.states(values, layout)
+            h, steps = network.states(values, layout)
             own = pooling.weights(h, steps)
             uniform = (1 / steps.lengths.to(own.dtype))[steps.sequence]  # (B,) -> (M,)
             orders = _permute(batch, steps.lengths_on_cpu, permutations, seed).to(own.device)
             for row, weights in enumerate([own, uniform, *(own[order] for order in orders)]):
-                answers[row, indices.numpy()] = model.probabilities(model.classify(h, steps, weights)).cpu().numpy()
+                answers[row, indices.numpy()] = network.answers(network.outputs(h, steps, weights)).cpu().numpy()
     return answers
 
 
 def _permute(sequences: Ragged, lengths: Tensor, permutations: int, seed: int) -> Tensor:
-    """The places of all steps, `lengths` (B,) of them, in random order within each sequence. Returns (permutations, M)."""
+    """The indices of all steps, `lengths` (B,) of them, in random order within each sequence. (permutations, M)."""
     orders = []
     for row, (length, end) in enumerate(zip(lengths.tolist(), lengths.cumsum(0).tolist(), strict=True)):
         rng = np.random.default_rng([seed, int(sequences.select(np.array([row])).digest(), 16)])
@@ -154,16 +157,15 @@ def _permute(sequences: Ragged, lengths: Tensor, permutations: int, seed: int) -
 
 
 def _compare(own: np.ndarray, others: np.ndarray, distances: np.ndarray) -> Ablation:
-    """Right answers (1 or 0) with the own weights (n,) and others (P, n), and the distances (P, n) of the probabilities."""
+    """Right answers (1 or 0) with the own weights (n,) and others (P, n), and distances (P, n) of the probabilities."""
     lost = own - others.mean(axis=0)
-    n = (
-        len(lost) + 2
-    )  # two pairs more: half a pair for each outcome, of which the two that disagree add 1 to the squares
+    n = len(lost) + 2  # half a pair more for each of the four outcomes: the two that disagree add 1 to the squares
     middle = lost.sum() / n
     margin = Z * np.sqrt(((lost**2).sum() + 1) / n - middle**2) / np.sqrt(n)
-    return Ablation(
-        float(others.mean()),
-        float(lost.mean()),
-        (float(middle - margin), float(middle + margin)),
-        float(distances.mean()),
-    )
+    interval = (float(middle - margin), float(middle + margin))
+    return Ablation(float(others.mean()), float(lost.mean()), interval, float(distances.mean()))
+
+
+def _points(ablation: Ablation) -> str:
+    low, high = (f"{100 * end:.1f}" for end in ablation.interval)
+    return f"{100 * ablation.lost:.1f} points of accuracy (95 % interval {low} to {high})"

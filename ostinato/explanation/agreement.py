@@ -1,4 +1,4 @@
-"""How far the methods of explanation agree with each other on the same sequences."""
+"""How well attribution methods agree with each other on the same sequences."""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -6,21 +6,21 @@ from typing import NamedTuple
 import numpy as np
 
 from ostinato.errors import ConfigError
-from ostinato.explanation.attribution import Explanation
+from ostinato.explanation.explanation import Explanation
 
-FEWEST_TOKENS = 3  # of two tokens the correlation is always 1 or −1
+FEWEST_TOKENS = 3  # the correlation of two tokens is always 1 or −1
 TOP = 10  # percent of the tokens
 
 
 class Agreement(NamedTuple):
-    """How far two methods agree.
+    """How well two methods agree.
 
     Args:
         one, other: the methods.
-        correlation: Spearman's, of the scores of a sequence, the mean over the sequences; None where none is left.
-        overlap: of the 10 % of tokens with the largest scores, the share that both name; by chance about 0.1. None likewise.
+        correlation: Spearman's rank correlation of a sequence's scores, averaged over the sequences; None if n is 0.
+        overlap: the share of the top 10 % of tokens that both have in common, about 0.1 by chance; None if n is 0.
         n: sequences compared.
-        left_out: sequences of fewer than 3 tokens, or to all of whose tokens a method gives the same score.
+        left_out: sequences with fewer than 3 tokens, or with the same score for all tokens by one of the methods.
     """
 
     one: str
@@ -32,10 +32,10 @@ class Agreement(NamedTuple):
 
 
 def agreement(explanations: dict[str, list[Explanation]]) -> list[Agreement]:
-    """Compare each pair of methods; attention has no sign, so it is compared with the other's absolute scores.
+    """Compare each pair of methods; attention has no sign, so it is compared with absolute scores.
 
     Args:
-        explanations: of the same sequences and labels, by method.
+        explanations: by method; of the same sequences and labels.
 
     Raises:
         ConfigError: two methods explain different sequences or labels.
@@ -70,7 +70,7 @@ def _agree(one: str, other: str, ones: list[Explanation], others: list[Explanati
 
 
 def _top(scores: np.ndarray) -> np.ndarray:
-    """How far each token belongs to the top: 1, 0, or for those that tie for the last places, places per token."""
+    """Whether each token is in the top: 1, 0, or a share for tokens that tie for the last ranks."""
     size = -(-TOP * len(scores) // 100)
     last = np.partition(scores, -size)[-size]
     above, tied = scores > last, scores == last

@@ -1,4 +1,4 @@
-"""A figure of matplotlib's, outside pyplot's state, or which package is missing."""
+"""Matplotlib figures outside pyplot's global state."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of so many inches.
+    """An empty figure; width and height in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Sequence logos: letters stacked at each position, as high as what they say."""
+"""Sequence logos: letters stacked at each position, as high as their information or score."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The usual hues (bases as in most logos; residues by chemistry as in WebLogo: basic, acidic, amide, polar, hydrophobic),
-# all of middle lightness: seen on white and on dark.
+# The usual hues (bases as in most logos; residues by chemistry as in WebLogo: basic, acidic, amide, polar,
+# hydrophobic), all of medium lightness: visible on white and on dark.
 BASES = {"A": "#1f9d3a", "C": "#2f7be0", "G": "#e08e00", "T": "#dd3b3b"}
 CHEMISTRY = {"KRH": "#2f7be0", "DE": "#dd3b3b", "NQ": "#b457c9", "GSTYC": "#1f9d3a", "AVLIPWFM": "#858585"}
 RESIDUES = {letter: colour for group, colour in CHEMISTRY.items() for letter in group}
@@ -21,12 +21,12 @@ MARGIN_INCHES = 0.8
 
 
 def plot_logo(motif: Motif) -> "Figure":
-    """A motif's information logo: at each position its bits, shared by the letters' probabilities.
+    """A motif's information logo: the bits of each position, divided among the letters by their probabilities.
 
     Raises:
         MissingExtraError: logomaker or matplotlib is not installed.
 
-    Source: Schneider & Stephens (1990), without their correction for few sequences: the pseudocounts stand in for it.
+    Source: Schneider & Stephens (1990), without their small-sample correction, which the pseudocounts replace.
     """
     figure, axes = _draw(motif.probabilities * motif.information[:, None], motif.letters, start=1)
     axes.set_ylim(0, np.log2(len(motif.letters)))
@@ -36,10 +36,10 @@ def plot_logo(motif: Motif) -> "Figure":
 
 
 def plot_profile(profile: np.ndarray, letters: str, *, start: int = 0) -> "Figure":
-    """The logo of a `position_profile` (T, A): letters below the line speak against the label.
+    """The logo of a `position_profile` (T, A); letters below the line speak against the label.
 
     Args:
-        start: the first position's number; −30 puts 0 in the middle of 60.
+        start: the number of the first position; −30 puts 0 in the middle of 60.
 
     Raises:
         MissingExtraError: logomaker or matplotlib is not installed.
@@ -51,7 +51,7 @@ def plot_profile(profile: np.ndarray, letters: str, *, start: int = 0) -> "Figur
 
 
 def _draw(heights: np.ndarray, letters: str, *, start: int) -> tuple["Figure", "Axes"]:
-    """Letters of these heights (T, A) on a figure without ground."""
+    """Letters of these heights (T, A) on a figure with transparent background."""
     try:
         import logomaker  # type: ignore[import-not-found, import-untyped, unused-ignore]
         import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]

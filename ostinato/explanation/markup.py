@@ -1,49 +1,26 @@
-"""Explanations as coloured text: HTML for notebooks and reports, rich text for terminals. Everything of the user's is escaped."""
+"""Explanations as coloured text: HTML for notebooks and reports, rich text for terminals. All user text is escaped."""
 
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-# Orange speaks for the class, blue against it: told apart by the colour-blind, and seen on light and dark ground.
+    from ostinato.explanation.explanation import Explanation
+
+# Orange speaks for the answer, blue against it: distinct for colour-blind readers, visible on light and dark.
 FOR, AGAINST = "#e66101", "#2678dc"
-FAINT = 0.04  # of the strongest: below this a token stays uncoloured
+FAINT = 0.04  # of the largest score: tokens below this have no colour
 
 
-class Coloured(Protocol):
-    """What is shown of an explanation: see `Explanation`; `TagExplanation` has it too."""
+def segments(explanation: "Explanation") -> list[tuple[str, float | None]]:
+    """The sequence as given, split into tokens with their scores; None between tokens and for truncated text.
 
-    @property
-    def label(self) -> Any: ...
-    @property
-    def probability(self) -> float: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def gap(self) -> float | None: ...
-    @property
-    def tokens(self) -> list[str]: ...
-    @property
-    def steps(self) -> list[str]: ...
-    @property
-    def offsets(self) -> list[tuple[int, int]]: ...
-    @property
-    def scores(self) -> np.ndarray: ...
-    @property
-    def is_text(self) -> bool: ...
-    @property
-    def text(self) -> str: ...
-
-
-def segments(explanation: Coloured) -> list[tuple[str, float | None]]:
-    """The sequence as it was given, cut where the score changes; None between tokens and where it was truncated away.
-
-    Of a series with several numbers a step there are the steps' numbers, from 1. Where tokens overlap (k-mers), a character
-    has the mean of those that cover it.
+    For a series with several numbers a step, the text is the steps' numbers, from 1. If tokens overlap (k-mers), a
+    character has the mean score of the tokens that cover it.
     """
     if not explanation.is_text:
         pairs = [
@@ -63,24 +40,25 @@ def segments(explanation: Coloured) -> list[tuple[str, float | None]]:
 
 
 def strongest(scores: np.ndarray) -> float:
-    """The score that gets the full colour; 0 when there is none."""
+    """The largest absolute score, which gets the full colour; 0 without scores."""
     return float(np.abs(scores).max(initial=0.0))
 
 
-def explanation_html(explanation: Coloured) -> str:
-    """A paragraph: the answer, and below it the sequence with its tokens coloured. Needs no style sheet."""
+def explanation_html(explanation: "Explanation") -> str:
+    """The answer, and below it the sequence with coloured tokens; needs no style sheet."""
     scale = strongest(explanation.scores)
     body = "".join(_span(text, score, scale) for text, score in segments(explanation))
     gap = "" if explanation.gap is None else f", completeness gap {explanation.gap:.1%}"
-    head = f"<strong>{escape(str(explanation.label))}</strong> {explanation.probability:.3f} <small>({escape(explanation.method)}{gap})</small>"
-    font = (
-        ";font-family:ui-monospace,monospace" if all(len(token) == 1 for token in explanation.tokens) else ""
-    )  # letters stay below each other
-    return f'<div class="explanation"><div>{head}</div><div style="white-space:pre-wrap;overflow-wrap:anywhere{font}">{body}</div></div>'
+    answer = f"<strong>{escape(explanation.title)}</strong> {explanation.shown_value}"
+    head = f"{answer} <small>({escape(explanation.method)}{gap})</small>"
+    style = "white-space:pre-wrap;overflow-wrap:anywhere"
+    if all(len(token) == 1 for token in explanation.tokens):  # letters of different lines are aligned
+        style += ";font-family:ui-monospace,monospace"
+    return f'<div class="explanation"><div>{head}</div><div style="{style}">{body}</div></div>'
 
 
-def explanation_text(explanation: Coloured) -> "Text":
-    """The sequence with its tokens on coloured ground, for a terminal."""
+def explanation_text(explanation: "Explanation") -> "Text":
+    """The sequence with its tokens on coloured background, for a terminal."""
     from rich.text import Text
 
     scale = strongest(explanation.scores)
@@ -88,11 +66,11 @@ def explanation_text(explanation: Coloured) -> "Text":
     for part, score in segments(explanation):
         shown = "".join(character if character.isprintable() or character == "\n" else " " for character in part)
         strength = 0.0 if score is None or scale == 0 else score / scale
-        text.append(shown, style=ground(strength) if abs(strength) > FAINT else "")
+        text.append(shown, style=background(strength) if abs(strength) > FAINT else "")
     return text
 
 
-def _by_character(explanation: Coloured, text: str) -> list[tuple[str, float | None]]:
+def _by_character(explanation: "Explanation", text: str) -> list[tuple[str, float | None]]:
     total, covering = np.zeros(len(text) + 1), np.zeros(len(text) + 1)
     for (start, end), score in zip(explanation.offsets, explanation.scores, strict=True):
         total[start:end] += score
@@ -104,11 +82,12 @@ def _span(text: str, score: float | None, scale: float) -> str:
     if score is None or scale == 0 or abs(score) <= FAINT * scale:
         return escape(text)
     red, green, blue = _rgb(score)
-    return f'<span style="background:rgba({red},{green},{blue},{abs(score) / scale * 0.75:.2f})" title="{score:+.3g}">{escape(text)}</span>'
+    colour = f"rgba({red},{green},{blue},{abs(score) / scale * 0.75:.2f})"
+    return f'<span style="background:{colour}" title="{score:+.3g}">{escape(text)}</span>'
 
 
-def ground(strength: float) -> str:
-    """A rich style: the colour of a strength from −1 to 1, mixed with white, and black letters on it."""
+def background(strength: float) -> str:
+    """A rich style: black on the colour of a strength from −1 to 1, mixed with white."""
     share = abs(strength)
     red, green, blue = (round(255 + (part - 255) * share) for part in _rgb(strength))
     return f"black on #{red:02x}{green:02x}{blue:02x}"

@@ -1,4 +1,4 @@
-"""Deletion and keeping curves as a picture, against random rankings."""
+"""Deletion and keeping curves, beside those of random rankings."""
 
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ RANDOM = "#7f7f7f"
 
 
 def plot_deletion(faithfulness: Faithfulness) -> "Figure":
-    """The mean probability of the labels over the share of steps masked, and over the share kept alone.
+    """The mean answer over the share of steps masked, and over the share that is left.
 
-    The grey line is the mean of the random rankings, the band reaches from the lowest to the highest of them. A good
-    ranking lies below the grey line on the left, above it on the right.
+    The grey line is the mean of the random rankings; the band reaches from the lowest to the highest of them. A good
+    ranking is below the grey line on the left, and above it on the right.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -26,8 +26,8 @@ def plot_deletion(faithfulness: Faithfulness) -> "Figure":
 
     shares = faithfulness.shares
     panels = {
-        "first steps masked": (faithfulness.deletion, faithfulness.random_deletion),
-        "only first steps kept": (faithfulness.keeping, faithfulness.random_keeping),
+        "top-ranked steps masked": (faithfulness.deletion, faithfulness.random_deletion),
+        "all other steps masked": (faithfulness.keeping, faithfulness.random_keeping),
     }
     for axes, (name, (curve, random)) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
         axes.fill_between(shares, random.min(axis=0), random.max(axis=0), color=RANDOM, alpha=0.3, linewidth=0)
@@ -36,6 +36,6 @@ def plot_deletion(faithfulness: Faithfulness) -> "Figure":
         axes.set_xlabel(name)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("probability of the label")
+    figure.axes[0].set_ylabel(faithfulness.answer)
     figure.axes[0].legend(frameon=False, fontsize=9)
     return figure

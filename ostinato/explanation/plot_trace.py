@@ -1,4 +1,4 @@
-"""A trace as a picture: running probabilities, hidden states and gates over the steps."""
+"""A trace as a plot: running answers, hidden states and gates over the steps."""
 
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -22,9 +22,10 @@ CANDIDATES = ("g", "n")  # by tanh, in −1 … 1; the other gates are by sigmoi
 
 
 def plot_trace(trace: Trace) -> "Figure":
-    """The running probabilities, and below them each direction of the top layer: its hidden state and gates, units × steps.
+    """The running answers, and below them each direction of the top layer: its hidden state and gates, units × steps.
 
-    A line a label up to five labels, else the final one's alone. The dashed line stands where the model decided. Steps count from 1.
+    One line per label for up to five labels, otherwise only that of the predicted label. A dashed line marks the step
+    at which the model decided. Steps are counted from 1.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -40,40 +41,28 @@ def plot_trace(trace: Trace) -> "Figure":
     for axes, layer in zip(panels[:: len(panels) // len(trace.top)], trace.top, strict=True):
         axes.set_title(layer.name, fontsize=8, loc="left", pad=2)
     for axes in (running, *panels):
-        axes.axvline(trace.decided + 1, color=DECIDED, linestyle="--", linewidth=1.0)
+        if trace.decided is not None:
+            axes.axvline(trace.decided + 1, color=DECIDED, linestyle="--", linewidth=1.0)
         axes.tick_params(bottom=axes is panels[-1], labelsize=8)
     _name_steps(panels[-1], trace)
     return figure
 
 
 def _plot_running(axes: "Axes", trace: Trace) -> None:
-    final = trace.answers[-1]
+    final = trace.chosen[-1]
     shown = range(len(trace.labels)) if len(trace.labels) <= MOST_LINES else [final]
     others = iter((AGAINST, "#1b7837", "#762a83", "#7f7f7f"))
     marker = "." if len(trace.steps) <= NAMED_TOKENS else None
     for label in shown:
-        axes.plot(
-            trace.steps + 1,
-            trace.running[:, label],
-            color=FOR if label == final else next(others),
-            marker=marker,
-            linewidth=1.4,
-        )
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_ylabel("probability", fontsize=8)
+        colour = FOR if label == final else next(others)
+        axes.plot(trace.steps + 1, trace.running[:, label], color=colour, marker=marker, linewidth=1.4)
+    if trace.quantity == "probability":
+        axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel(trace.quantity, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    legend = axes.legend(
-        axes.lines,
-        [" "] * len(shown),
-        fontsize=8,
-        frameon=False,
-        ncols=MOST_LINES,
-        loc="lower left",
-        bbox_to_anchor=(0, 0.98),
-    )
-    for text, label in zip(
-        legend.get_texts(), shown, strict=True
-    ):  # given to `legend`, a name would be left out where it starts with _
+    corner = {"loc": "lower left", "bbox_to_anchor": (0, 0.98)}
+    legend = axes.legend(axes.lines, [" "] * len(shown), fontsize=8, frameon=False, ncols=MOST_LINES, **corner)
+    for text, label in zip(legend.get_texts(), shown, strict=True):  # `legend` itself ignores names that start with _
         text.set_parse_math(False)
         text.set_text(_short(trace.labels[label]))
 
@@ -86,18 +75,10 @@ def _plot_map(axes: "Axes", name: str, values: np.ndarray) -> None:
     high = (float(np.abs(values).max()) or 1.0) if signed else 1.0
     low = -high if signed else 0.0
     colours = LinearSegmentedColormap.from_list("signed", [AGAINST, "white", FOR]) if signed else "Greys"
-    sharp = (
-        "nearest" if len(values) <= NAMED_TOKENS else "auto"
-    )  # where many steps share a pixel, `nearest` would draw patterns
-    image = axes.imshow(
-        values.T,
-        aspect="auto",
-        cmap=colours,
-        vmin=low,
-        vmax=high,
-        extent=(0.5, len(values) + 0.5, 0, 1),
-        interpolation=sharp,
-    )
+    smoothing = "nearest" if len(values) <= NAMED_TOKENS else "auto"  # `nearest` aliases if steps share a pixel
+    extent = (0.5, len(values) + 0.5, 0, 1)
+    limits = {"vmin": low, "vmax": high}
+    image = axes.imshow(values.T, aspect="auto", cmap=colours, extent=extent, interpolation=smoothing, **limits)
     axes.set_yticks([])
     axes.set_ylabel(name, rotation=0, ha="right", va="center")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03, aspect=8, ticks=[low, high], format="%.2g")
@@ -105,14 +86,13 @@ def _plot_map(axes: "Axes", name: str, values: np.ndarray) -> None:
 
 
 def _name_steps(axes: "Axes", trace: Trace) -> None:
-    """The tokens below the last panel, where they fit."""
+    """The tokens below the last panel, if they fit."""
     if len(trace.tokens) > NAMED_TOKENS:
         axes.set_xlabel("step", fontsize=8)
         return
     names = [_short(token) for token in trace.tokens]
-    axes.set_xticks(
-        range(1, len(names) + 1), names, rotation=90 if max(map(len, names)) > 1 else 0, fontsize=8, parse_math=False
-    )
+    rotation = 90 if max(map(len, names)) > 1 else 0
+    axes.set_xticks(range(1, len(names) + 1), names, rotation=rotation, fontsize=8, parse_math=False)
 
 
 def _short(name: object) -> str:

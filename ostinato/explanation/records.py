@@ -1,69 +1,105 @@
-"""The records of a file, explained: each with its place, its true label where it is known, and what masking does to its answer."""
+"""Explained rows of a file: each with its source, its true target if known, and the effect of masking."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ostinato.data.examples import Record
-from ostinato.errors import ConfigError, DataError, suggest
-from ostinato.estimators import SequenceClassifier
-from ostinato.explanation.attribution import Explanation, explain
+from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import Faithfulness, measure
 from ostinato.progress import Progress
+from ostinato.storage import FORMAT
 
 
 @dataclass(frozen=True)
-class ExplainedRecords:
-    """Records, their explanations in the same order, and how far these can be believed."""
-
-    records: list[Record]
-    explanations: list[Explanation]
-    faithfulness: Faithfulness
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-        rows = []
-        for row, (record, explanation) in enumerate(zip(self.records, self.explanations, strict=True)):
-            true = {} if record.label is None else {"true_label": record.label}
-            measured = {
-                "comprehensiveness": self.faithfulness.comprehensiveness,
-                "sufficiency": self.faithfulness.sufficiency,
-            }
-            figures = {name: round(float(figure.each[row]), 6) for name, figure in measured.items()}
-            rows.append({"place": record.place, **true, **explanation.to_dict(), **figures})
-        return {"explanations": rows, "faithfulness": self.faithfulness.to_dict()}
-
-
-def explain_records(
-    model: SequenceClassifier,
-    records: Sequence[Record],
-    *,
-    method: str,
-    label: str | None = None,
-    progress: Progress | None = None,
-) -> ExplainedRecords:
-    """Explain records and mask what the explanations rank first.
+class ExplainedRow:
+    """One explanation of a row.
 
     Args:
-        label: the class to explain, as text; by default each record's answer.
+        source: where the row comes from, as `reviews.csv, row 17`.
+        target: the true class, tag or number, as text; None if not known.
+        masking: the effect of masking on the answer, in words.
+    """
+
+    source: str
+    target: str | None
+    explanation: Explanation
+    masking: str
+
+    @property
+    def truth(self) -> str:
+        """How the explained answer compares with the true target, in brackets; empty if the target is not known."""
+        if self.target is None:
+            return ""
+        if self.explanation.quantity == "prediction":
+            return f" (true value {self.target})"
+        return " (correct)" if self.target == str(self.explanation.label) else f" (it is {self.target})"
+
+
+@dataclass(frozen=True)
+class ExplainedRows:
+    """Explanations of the rows of a file.
+
+    Args:
+        rows: one for each explanation; a sentence may have several.
+        unexplained: the sources of rows without an explanation: sentences in which no entity was found.
+        faithfulness: how faithful the explanations are; None if there are none.
+    """
+
+    rows: list[ExplainedRow]
+    unexplained: list[str]
+    faithfulness: Faithfulness | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All rows and their faithfulness as JSON values: the content of explanations.json.
+
+        `format` is the format of Ostinato's files. Each row has its `source`; `true_label`, `true_tag` or `true_value`
+        if known; the explanation; and its `comprehensiveness` and `sufficiency`, if a step can be masked.
+        """
+        rows = [
+            {"source": each.source, **_target(each), **each.explanation.to_json(), **self._measured(row)}
+            for row, each in enumerate(self.rows)
+        ]
+        faithfulness = None if self.faithfulness is None else self.faithfulness.to_json()
+        return {"format": FORMAT, "explanations": rows, "unexplained": self.unexplained, "faithfulness": faithfulness}
+
+    def _measured(self, row: int) -> dict[str, float]:
+        assert self.faithfulness is not None
+        names = ("comprehensiveness", "sufficiency")
+        figures = {name: float(getattr(self.faithfulness, name).each[row]) for name in names}
+        return {name: round(figure, 6) for name, figure in figures.items() if figure == figure}  # NaN: nothing to mask
+
+
+def measure_rows(
+    model: Any,
+    explanations: Sequence[Explanation],
+    sources: Sequence[str],
+    target_of: Callable[[Explanation], str | None],
+    *,
+    progress: Progress | None = None,
+) -> ExplainedRows:
+    """Explanations with their sources and targets, and how faithful they are.
+
+    Args:
+        model: the trained model that was explained.
+        explanations: of one method.
+        sources: of each row that was given; an explanation's `row` is an index into it.
+        target_of: the true target of an explanation, as text; None if not known.
+        progress: where to show progress.
 
     Raises:
-        ConfigError: a method or label that the model does not have.
-        DataError: there is no record, or one that the model cannot read, named by its place.
+        DataError: an explanation is not one of this model.
     """
-    if not records:
-        raise DataError("There is no sequence: nothing to explain. Give at least one.")
-    labels = {str(each): each for each in model.encoder_.labels}
-    if label is not None and label not in labels:
-        raise ConfigError(
-            f"label {label!r} is none of the model's. {suggest(label, labels)}Choose from: {', '.join(labels)}."
-        )
-    explanations = explain(
-        model,
-        [record.sequence for record in records],
-        method=method,
-        label=None if label is None else labels[label],
-        places=[record.place for record in records],
-        progress=progress,
-    )
-    return ExplainedRecords(list(records), explanations, measure(model, explanations, progress=progress))
+    measured = measure(model, explanations, progress=progress) if explanations else None
+    rows = [
+        ExplainedRow(sources[each.row], target_of(each), each, "" if measured is None else measured.masking(number))
+        for number, each in enumerate(explanations)
+    ]
+    explained = {each.row for each in explanations}
+    return ExplainedRows(rows, [source for row, source in enumerate(sources) if row not in explained], measured)
+
+
+def _target(row: ExplainedRow) -> dict[str, str]:
+    if row.target is None:
+        return {}
+    kind = "tag" if row.explanation.token is not None else "label"
+    return {f"true_{'value' if row.explanation.quantity == 'prediction' else kind}": row.target}

@@ -1,4 +1,4 @@
-"""What a model of tokens knows as a whole: the tokens that speak most for a class."""
+"""The tokens that speak most for a label, over many sequences."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ostinato.explanation.attribution import Explanation
+from ostinato.explanation.explanation import Explanation
 
 
 class TokenScore(NamedTuple):
@@ -21,9 +21,9 @@ def top_tokens(explanations: Iterable[Explanation], *, least: int = 5, most: int
     """The tokens with the largest mean score, largest first.
 
     Args:
-        explanations: all of one label.
-        least: tokens that occur less often are left out: their mean is a matter of one sequence.
-        most: so many at most; only tokens that speak for the label.
+        explanations: all of the same label.
+        least: the fewest occurrences of a token; the mean of rarer ones depends on a single sequence.
+        most: the most tokens to return; only those with a mean above 0.
     """
     scores: defaultdict[str, list[float]] = defaultdict(list)
     for explanation in explanations:

@@ -1,4 +1,4 @@
-"""Step by step: hidden states, gates, and what the answer had been if the sequence had ended there."""
+"""A model step by step: hidden states, gates, and the answer if the sequence ended at each step."""
 
 import reprlib
 from collections.abc import Iterator
@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from ostinato.data.ragged import Ragged
-from ostinato.errors import ConfigError, NotFittedError
-from ostinato.estimators import SequenceClassifier, refuse_empty
-from ostinato.explanation.attribution import tokens_and_offsets
+from ostinato.errors import ConfigError
+from ostinato.explanation.model import SequenceModel, encode_given, fitted, tokens_and_offsets
 from ostinato.explanation.vectors import opened
-from ostinato.inputs import as_sequences
-from ostinato.models import Classifier
-from ostinato.nn import Layout
+from ostinato.nn import Layout, RecurrentStack, SequenceNetwork
+from ostinato.training.predict import predict_outputs
 
-STEPS_AT_A_TIME = 2**18  # of prefixes that lie in memory together
+STEPS_AT_A_TIME = 2**18  # of prefixes that are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +26,8 @@ class LayerTrace:
     Args:
         depth: 1 for the layer that reads the embedding.
         reverse: whether it reads from the end; its state at a step has then seen that step and all after it.
-        hidden: (T, H) the layer's state h after each step, in the order of the sequence; before residual and layer norm.
-        gates: (T, H) each, by the letters of the cell's equation: i, f, g, o of an LSTM, r, z, n of a GRU, none of an RNN.
+        hidden: (T, H) the state h after each step, in the order of the sequence; before residual and layer norm.
+        gates: (T, H) each, by the letters of the cell's equation: i, f, g, o of an LSTM, r, z, n of a GRU.
     """
 
     depth: int
@@ -41,12 +39,10 @@ class LayerTrace:
     def name(self) -> str:
         return f"layer {self.depth}, {'backwards' if self.reverse else 'forwards'}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON values of four digits; `means` are over the units, of the state's size |h| and of each gate."""
-        means = {
-            "|h|": np.abs(self.hidden).mean(axis=1),
-            **{name: gate.mean(axis=1) for name, gate in self.gates.items()},
-        }
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values of four digits; `means` over the units are of |h| and of each gate."""
+        means = {"|h|": np.abs(self.hidden).mean(axis=1)}
+        means |= {name: gate.mean(axis=1) for name, gate in self.gates.items()}
         return {
             "name": self.name,
             "means": {name: _four_digits(mean) for name, mean in means.items()},
@@ -61,13 +57,15 @@ class Trace:
 
     Args:
         sequence: as it was given.
-        tokens: (T,) as the model reads them.
-        offsets: where each token starts and ends, as in an `Explanation`.
-        layers: from the lowest up, forwards before backwards.
-        labels: (C,) of the model.
-        steps: (K,) the steps after which the model was asked, ascending; the first and the last are among them.
-        running: (K, C) its calibrated probabilities had the sequence ended after that step. The backward direction then
-            starts there, so that its states are not those in `layers`.
+        tokens: the T tokens that the model reads.
+        offsets: the start and end of each token, as in an `Explanation`.
+        layers: from the bottom up, forwards before backwards.
+        labels: the names of the C outputs.
+        steps: (K,) the steps with a running answer, ascending; the first and the last are among them.
+        running: (K, C) the model's answer if the sequence ended after that step: probabilities, or predictions. The
+            backward direction then starts there, so its states are not those in `layers`.
+        chosen: (K,) the index of the predicted label after each of `steps`.
+        quantity: what `running` is: "probability" or "prediction".
     """
 
     sequence: Any
@@ -77,130 +75,115 @@ class Trace:
     labels: list[Any]
     steps: np.ndarray
     running: np.ndarray
+    chosen: np.ndarray
+    quantity: str = "probability"
 
     @property
     def label(self) -> Any:
-        """The answer for the whole sequence."""
-        return self.labels[self.answers[-1]]
+        """The predicted label for the whole sequence, or the name of the predicted number."""
+        return self.labels[self.chosen[-1]]
 
     @property
-    def answers(self) -> np.ndarray:
-        """(K,) the index of the most probable label after each of `steps`."""
-        answers: np.ndarray = self.running.argmax(axis=1)
-        return answers
-
-    @property
-    def decided(self) -> int:
-        """The first of `steps` from which the answer stays what it is at the end."""
-        others = np.flatnonzero(self.answers != self.answers[-1])
+    def decided(self) -> int | None:
+        """The first of `steps` from which the predicted label no longer changes; None for predicted numbers."""
+        if self.quantity != "probability":
+            return None
+        others = np.flatnonzero(self.chosen != self.chosen[-1])
         return int(self.steps[others[-1] + 1 if len(others) else 0])
 
     @property
     def decision(self) -> str:
-        """When it decided, in words; steps counted from 1."""
+        """When the model decided, or how its prediction moved, in words; steps are counted from 1."""
+        if self.decided is None:
+            first, last = self.running[0, self.chosen[-1]], self.running[-1, self.chosen[-1]]
+            return f"{self.label} is predicted as {first:.4g} after step 1, and as {last:.4g} after {len(self.tokens)}."
         token = self.tokens[self.decided]
-        named = (
-            "" if not isinstance(self.sequence, str | list) and " " in token else f" ({reprlib.repr(token)})"
-        )  # several numbers tell nothing
-        told = f"step {self.decided + 1} of {len(self.tokens)}{named}"
+        is_series = not isinstance(self.sequence, str | list) and " " in token  # its numbers mean little alone
+        named = "" if is_series else f" ({reprlib.repr(token)})"
+        step = f"step {self.decided + 1} of {len(self.tokens)}{named}"
         if len(self.steps) < len(self.tokens):
-            return f"Decided by {told}: from there on the answer is {self.label!r} at each of the {len(self.steps)} steps asked."
-        return f"Decided at {told}: from there on the answer stays {self.label!r}."
+            return f"Decided by {step}: the answer is {self.label!r} at each of the {len(self.steps)} tested steps from there."
+        return f"Decided at {step}: from there on the answer stays {self.label!r}."
 
     @property
     def top(self) -> list[LayerTrace]:
-        """The directions of the uppermost layer, which the pooling reads."""
+        """The directions of the top layer, which the pooling reads."""
         return [layer for layer in self.layers if layer.depth == self.layers[-1].depth]
 
-    def to_dict(self) -> dict[str, Any]:
-        """All of it but the sequence, as JSON values."""
+    def to_json(self) -> dict[str, Any]:
+        """Everything except the sequence, as JSON values."""
         return {
             "tokens": self.tokens,
             "offsets": self.offsets,
             "labels": self.labels,
             "label": self.label,
+            "quantity": self.quantity,
             "decided": self.decided,
             "steps": self.steps.tolist(),
-            "running": [[round(float(probability), 6) for probability in row] for row in self.running],
-            "layers": [layer.to_dict() for layer in self.layers],
+            "running": [[round(float(answer), 6) for answer in row] for row in self.running],
+            "layers": [layer.to_json() for layer in self.layers],
         }
 
 
-def trace(model: SequenceClassifier, sequence: Any, *, prefixes: int = 256) -> Trace:
+def trace_sequence(model: SequenceModel, sequence: Any, *, prefixes: int = 256) -> Trace:
     """Follow a model through one sequence.
 
     Args:
-        model: a fitted classifier.
-        sequence: one, as for `predict`; a truncated one is followed as the model reads it.
-        prefixes: after how many steps at most the model is asked for its answer, spread evenly over longer sequences.
+        model: a trained model, or a fitted estimator.
+        sequence: one, as for `predict`; a truncated sequence is followed as the model reads it.
+        prefixes: the most steps with a running answer; in longer sequences they are spread evenly.
 
     Raises:
         ConfigError: fewer than two prefixes; the model has no state at each token.
-        DataError: the sequence is empty or cannot be used.
-        NotFittedError: before `fit`.
+        DataError: the sequence is empty or cannot be encoded.
+        NotFittedError: the estimator is not fitted yet.
     """
-    if not isinstance(model, SequenceClassifier):
-        raise ConfigError(
-            f"A {type(model).__name__} is not followed: trace is for a SequenceClassifier. Ask what drove a tag instead: ostinato.explain."
-        )
-    if not hasattr(model, "model_"):
-        raise NotFittedError(
-            "This SequenceClassifier is not fitted yet: there is nothing to trace. Call fit(X, y) first, or ostinato.load(path)."
-        )
+    model = fitted(model)
     if prefixes < 2:
-        raise ConfigError(
-            f"prefixes {prefixes} is too few. Expected 2 or more: the first and the last step are always among them."
-        )
+        raise ConfigError(f"prefixes {prefixes} is too few. Expected 2 or more: the first and last step are required.")
     reason = why_not_traced(model)
     if reason is not None:
-        raise ConfigError(
-            f"There is no state at each token to trace: {reason}. Ask what drove an answer instead: ostinato explain."
-        )
-    given = as_sequences([sequence])
-    encoded = model.encoder_.encode(given)
-    refuse_empty(encoded)
+        raise ConfigError(f"There is no state at each token to trace: {reason}. Use `ostinato explain` instead.")
+    (given,), encoded = encode_given(model, [sequence])
     last = len(encoded.values) - 1
     steps = np.linspace(0, last, min(prefixes, last + 1)).round().astype(int)
-    layers = list(_layers(model.model_, encoded))
+    outputs = _prefix_outputs(model.network, encoded.values, steps)
     return Trace(
-        given[0],
-        *tokens_and_offsets(model, given[0]),
-        layers,
-        list(model.encoder_.labels),
+        given,
+        *tokens_and_offsets(model.encoder, given),
+        list(_layers(model.network, encoded)),
+        list(model.codec.names),
         steps,
-        _running(model, encoded.values, steps),
+        model.network.answers(outputs).numpy(),
+        model.network.chosen(outputs).numpy(),
+        model.network.quantity,
     )
 
 
-def why_not_traced(model: SequenceClassifier) -> str | None:
-    """Why a model cannot be followed token by token; None when it can."""
-    config = model.model_config_
-    if config.cell == "cnn":
+def why_not_traced(model: SequenceModel) -> str | None:
+    """Why a model cannot be followed token by token; None if it can."""
+    network = fitted(model).network
+    if not isinstance(network.stack, RecurrentStack):
         return "cell cnn reads windows, and carries nothing from step to step"
-    if config.conv_pool > 1:
-        return f"conv_pool {config.conv_pool} makes one step of {config.conv_pool} tokens"
+    if network.conv_stem is not None and network.conv_stem.pool > 1:
+        return f"conv_pool {network.conv_stem.pool} makes one step of {network.conv_stem.pool} tokens"
     return None
 
 
 @torch.inference_mode()
-def _layers(model: Classifier, encoded: Ragged) -> Iterator[LayerTrace]:
-    with opened(model):
-        values = encoded.values.to(model.head.weight.device)
+def _layers(network: SequenceNetwork, encoded: Ragged) -> Iterator[LayerTrace]:
+    assert isinstance(network.stack, RecurrentStack)
+    with opened(network):
+        values = encoded.values.to(network.device)
         layout = Layout(encoded.lengths, values.device)
-        x, _ = model.stack_input(model.embed(values), layout)  # (T,) or (T, channels) -> (T, D)
-        for depth, (layer, inputs, hidden, _) in enumerate(model.stack.layer_by_layer(x, layout), start=1):
-            sides = layer.directions()
-            for reverse, (weights, h) in enumerate(
-                zip(sides, hidden.chunk(len(sides), dim=1), strict=True)
-            ):  # (T, 2·H) -> 2 × (T, H)
-                gates = (
-                    layer.cell.activations(inputs, _before(h, reverse=bool(reverse)), weights)
-                    if layer.cell.activations
-                    else {}
-                )
-                yield LayerTrace(
-                    depth, bool(reverse), _numbers(h), {name: _numbers(gate) for name, gate in gates.items()}
-                )
+        x, _ = network.stack_input(network.embed(values), layout)  # (T,) or (T, channels) -> (T, D)
+        for depth, (layer, inputs, hidden, _) in enumerate(network.stack.layer_by_layer(x, layout), start=1):
+            directions = layer.directions()
+            halves = hidden.chunk(len(directions), dim=1)  # (T, 2·H) -> 2 × (T, H)
+            for reverse, (weights, h) in zip((False, True), zip(directions, halves, strict=True), strict=False):
+                activations = layer.cell.activations
+                gates = activations(inputs, _before(h, reverse=reverse), weights) if activations else {}
+                yield LayerTrace(depth, reverse, _numbers(h), {name: _numbers(gate) for name, gate in gates.items()})
 
 
 def _before(h: Tensor, *, reverse: bool) -> Tensor:
@@ -209,14 +192,12 @@ def _before(h: Tensor, *, reverse: bool) -> Tensor:
     return torch.cat([h[1:], zero] if reverse else [zero, h[:-1]])
 
 
-def _running(model: SequenceClassifier, values: Tensor, steps: np.ndarray) -> np.ndarray:
-    """The probabilities of the prefixes that end after these steps. (K,) -> (K, C)."""
+def _prefix_outputs(network: SequenceNetwork, values: Tensor, steps: np.ndarray) -> Tensor:
+    """The outputs for the prefixes that end after these steps. (K,) -> (K, C)."""
     size = max(1, STEPS_AT_A_TIME // len(values))
     ends = [(steps[start : start + size] + 1).tolist() for start in range(0, len(steps), size)]
-    parts = [
-        model.predict_encoded(Ragged(torch.cat([values[:end] for end in part]), torch.tensor(part))) for part in ends
-    ]
-    return np.concatenate(parts)
+    prefixes = (Ragged(torch.cat([values[:end] for end in part]), torch.tensor(part)) for part in ends)
+    return torch.cat([predict_outputs(network, part) for part in prefixes])
 
 
 def _numbers(values: Tensor) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""A trace as coloured text, for terminals: a line a step, readable with the colours off too."""
+"""A trace as coloured text, for terminals: one line per step, readable without colours too."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ostinato.explanation.markup import AGAINST, FOR, ground
+from ostinato.explanation.markup import AGAINST, FOR, background
 from ostinato.explanation.trace import LayerTrace, Trace
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ SIGNS = "=-·+#"  # a cell from strongly below 0 to strongly above
 
 
 def trace_lines(trace: Trace, width: int = 100) -> "Text":
-    """A legend, a line for each step and, in words, when it decided.
+    """A legend, one line per step and, in words, when the model decided.
 
-    A line has the step's number (from 1), its token, the running probability of the final label and the running answer; then
-    for each direction of the top layer the mean of each gate and the hidden state.
+    A line has the step's number (from 1), its token, the running probability of the final label and the running answer
+    (or the running prediction); then for each direction of the top layer the mean of each gate and the hidden state.
 
     Args:
-        width: columns of the terminal; the cells of the hidden state take what the rest leaves. With two directions and
-            many gates lines may need more.
+        width: columns of the terminal; the hidden state takes those that the other columns leave. With two directions
+            and many gates, lines may be longer.
     """
     from rich.text import Text
 
@@ -41,15 +41,12 @@ def trace_lines(trace: Trace, width: int = 100) -> "Text":
 
 def _legend(trace: Trace, num_cells: int) -> str:
     size = trace.top[0].hidden.shape[1]
-    group = (
-        "one unit"
-        if size == num_cells
-        else f"the mean of {size // num_cells}" + (f" or {size // num_cells + 1}" if size % num_cells else "")
-    )
-    told = f"Layer {trace.top[0].depth}: h has {size} units a direction, shown as {num_cells} cells, each {group},"
-    return f"{told} from {SIGNS[0]} (below 0) over {SIGNS[2]} to {SIGNS[-1]} (above)." + (
-        " Gates: the mean of the units." if trace.top[0].gates else ""
-    )
+    group = "one unit"
+    if size != num_cells:
+        group = f"the mean of {size // num_cells}" + (f" or {size // num_cells + 1}" if size % num_cells else "")
+    shown = f"Layer {trace.top[0].depth}: h has {size} units a direction, shown as {num_cells} cells, each {group},"
+    gates = " Gates: the mean of the units." if trace.top[0].gates else ""
+    return f"{shown} from {SIGNS[0]} (below 0) over {SIGNS[2]} to {SIGNS[-1]} (above).{gates}"
 
 
 def _reading(trace: Trace) -> list[list["Text"]]:
@@ -62,10 +59,18 @@ def _reading(trace: Trace) -> list[list["Text"]]:
 
 
 def _answer(trace: Trace) -> list[list["Text"]]:
-    """The columns of the final label's running probability and of the running answer; empty where the model was not asked."""
-    final = trace.answers[-1]
+    """The running probability of the final label and the running answer, or the running prediction.
+
+    Empty at steps without a running answer.
+    """
+    final = trace.chosen[-1]
+    if trace.quantity != "probability":
+        numbers = [""] * len(trace.tokens)
+        for step, row in zip(trace.steps, trace.running, strict=True):
+            numbers[step] = f"{row[final]:.4g}"
+        return [_column(_cut(visible(trace.label), MOST_OF_LABEL), numbers, right=True)]
     bars, answers, styles = ([""] * len(trace.tokens) for _ in range(3))
-    for step, row, answer in zip(trace.steps, trace.running, trace.answers, strict=True):
+    for step, row, answer in zip(trace.steps, trace.running, trace.chosen, strict=True):
         bars[step] = f"{_bar(row[final])} {row[final]:.2f}"
         answers[step] = _cut(visible(trace.labels[answer]), MOST_OF_LABEL)
         styles[step] = FOR if answer == final else AGAINST
@@ -77,27 +82,26 @@ def _answer(trace: Trace) -> list[list["Text"]]:
 
 def _gates(layer: LayerTrace) -> list[list["Text"]]:
     """A column for each gate: its mean over the units."""
-    means = {name: gate.mean(axis=1).round(2) + 0.0 for name, gate in layer.gates.items()}  # + 0.0: there is no -0.00
+    means = {name: gate.mean(axis=1).round(2) + 0.0 for name, gate in layer.gates.items()}  # + 0.0: no -0.00
     return [
         _column(name, [f"{each:.2f}".replace("0.", ".") for each in mean], right=True) for name, mean in means.items()
     ]
 
 
 def _cells(layer: LayerTrace, num_cells: int) -> list["Text"]:
-    """The column of the hidden state, each cell coloured by its share of the strongest."""
+    """The column of the hidden state, each cell coloured by its share of the largest value."""
     from rich.text import Text
 
-    means = np.stack(
-        [group.mean(axis=1) for group in np.array_split(layer.hidden, num_cells, axis=1)], axis=1
-    )  # (T, H) -> (T, cells)
-    shares = (means / (np.abs(means).max() or 1.0)).round(1).tolist()  # tenths: as many colours as the eye tells apart
+    groups = np.array_split(layer.hidden, num_cells, axis=1)
+    means = np.stack([group.mean(axis=1) for group in groups], axis=1)  # (T, H) -> (T, cells)
+    shares = (means / (np.abs(means).max() or 1.0)).round(1).tolist()  # tenths: more colours look alike
     heading = _cut(f"h {'backwards' if layer.reverse else 'forwards'}", num_cells)
-    cells = [[(SIGNS[round(2 * share) + 2], ground(share)) for share in row] for row in shares]
+    cells = [[(SIGNS[round(2 * share) + 2], background(share)) for share in row] for row in shares]
     return [Text(heading.ljust(num_cells)), *(Text.assemble(*row) for row in cells)]
 
 
 def _column(heading: str, cells: list[str], styles: list[str] | None = None, *, right: bool = False) -> list["Text"]:
-    """The heading and the cells, all of one width."""
+    """The heading and the cells, all of the same width."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -117,14 +121,14 @@ def _bar(share: float) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    """The text in at most so many columns of a terminal."""
+    """The text, cut to at most `width` columns of a terminal."""
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def visible(name: Any) -> str:
-    """A token or label on one line; what has no glyph of its own, as a control character, by its escape."""
+    """A token or label on one line, with control characters and other invisible ones escaped."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in str(name)
     )

@@ -1,4 +1,7 @@
-"""Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings, conditional random fields. Knows tensors only; needs torch alone."""
+"""Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings, conditional random fields.
+
+Works on tensors only, and needs no package but torch.
+"""
 
 from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
 from ostinato.nn.cells import CELLS, Cell, Weights, find_cell, register_cell
@@ -53,8 +56,8 @@ __all__ = [
     "VariationalDropout",
     "Weights",
     "accelerate",
-    "few_threads",
     "decays",
+    "few_threads",
     "find_cell",
     "register_cell",
     "use_engine",

@@ -1,7 +1,7 @@
-"""`accelerate`: our engines inside a model that knows nothing of them.
+"""`accelerate`: our engines inside any PyTorch model.
 
-A layer is swapped by giving it the class of our drop-in. The object stays the same one, and with it its parameters,
-hooks, mode and every place of the model that uses it.
+A layer is swapped by changing its class to that of our drop-in. The object stays the same, and so do its parameters,
+hooks, mode and every reference to it.
 """
 
 import time
@@ -28,20 +28,21 @@ DROP_INS: dict[type[nn.Module], type[nn.Module]] = {
     nn.GRUCell: GRUCell,
 }
 
-BUDGET_S = 1.5  # of timing the whole, and again of timing all layers
+BUDGET_S = 1.5  # to time the whole model, and again to time all its layers
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What became of one layer.
+    """What `accelerate` did with one layer.
 
     Args:
-        name: where it stands in the model; empty when it is the model.
+        name: its name in the model; empty if it is the model itself.
         kind: its class.
-        engine: what runs it now, when nothing else is asked for: `native` or `torch`.
-        is_swapped: whether it has the class of our drop-in now, and had not before.
-        reason: why it was left alone, or why the engine is `torch`; else empty.
-        speed_up: time of `torch.nn` divided by that of the native engine, on the layer's input in the example; None when not measured.
+        engine: what runs it by default now: `native` or `torch`.
+        is_swapped: whether `accelerate` changed its class to our drop-in.
+        reason: why it was not swapped, or why the engine is `torch`; else empty.
+        speed_up: time with `torch.nn` divided by time with the native engine, on the layer's input in the example; None
+            if not measured.
     """
 
     name: str
@@ -54,13 +55,13 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Proof:
-    """How a model with our engines compared with itself before, on an example.
+    """The model with our engines compared with the original, on an example.
 
-    Errors are norm-relative, ‖ours − theirs‖ / ‖theirs‖, the worst tensor of each group; 0 where there is none.
+    Errors are relative, ‖ours − theirs‖ / ‖theirs‖, the worst tensor of each group; 0 for an empty group.
 
     Args:
         outputs, parameter_gradients, input_gradients: the errors.
-        speed_up: time before divided by time now.
+        speed_up: time before divided by time after.
         work: what was timed: `forward and backward` of a model in training mode, `forward` in eval mode.
     """
 
@@ -80,7 +81,7 @@ class Acceleration:
 
     def __str__(self) -> str:
         if not self.layers:
-            return "No recurrent layer of torch.nn found: nothing to accelerate."
+            return "No recurrent layer of torch.nn found: there is nothing to accelerate."
         rows = [("layer", "class", "engine", "speed-up", "note")]
         for layer in self.layers:
             speed_up = "" if layer.speed_up is None else f"{layer.speed_up:.2f}"
@@ -89,33 +90,35 @@ class Acceleration:
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         if self.proof is not None:
             p = self.proof
-            lines.append(f"whole, {p.work}: {p.speed_up:.2f} times the speed before")
+            lines.append(f"whole model, {p.work}: {p.speed_up:.2f} times as fast")
             lines.append(
-                f"worst error: outputs {p.outputs:.1e}, parameter gradients {p.parameter_gradients:.1e}, input gradients {p.input_gradients:.1e}"
+                f"worst error: outputs {p.outputs:.1e}, parameter gradients {p.parameter_gradients:.1e}, "
+                f"input gradients {p.input_gradients:.1e}"
             )
         return "\n".join(lines)
 
 
 def accelerate(module: nn.Module, example_inputs: Any = None, *, tolerance: float = 1e-3) -> Acceleration:
-    """Put every `nn.RNN`, `LSTM`, `GRU` and their cells inside `module` on our engines, in place.
+    """Run every `nn.RNN`, `LSTM`, `GRU` and their cells inside `module` on our engines, in place.
 
-    With an example also prove it: run the example forward and backward before and after, compare, time, and keep each layer
-    on its faster engine. Parameters, gradients, buffers, attributes and random states are left as they were.
+    With an example, also verify: run it forward and backward before and after, compare the results, time both, and keep
+    the faster engine for each layer. Parameters, gradients, buffers, attributes and random states do not change.
 
     Args:
-        module: any model; also a recurrent layer itself.
-        example_inputs: a batch: a tensor or `PackedSequence`, a tuple or list of positional arguments, or a dict of keyword arguments.
-        tolerance: the largest norm-relative error that passes.
+        module: any model, or a recurrent layer itself.
+        example_inputs: a batch: a tensor or `PackedSequence`, a tuple or list of positional arguments, or a dict of
+            keyword arguments.
+        tolerance: the largest relative error accepted.
 
     Raises:
-        OstinatoError: outputs or gradients of the example differ by more than the tolerance. All layers are what they were before.
+        OstinatoError: outputs or gradients of the example differ by more than the tolerance. All layers are restored.
     """
     found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.RNNBase, nn.RNNCellBase))]
     reports: dict[nn.Module, LayerReport] = {layer: _report(name, layer) for name, layer in found}
     swapped = _Swapped([layer for layer, report in reports.items() if report.is_swapped])
     with ExitStack() as undo:
-        undo.callback(swapped.turn, ours=False)
-        swapped.turn(ours=True)
+        undo.callback(swapped.switch, ours=False)
+        swapped.switch(ours=True)
         reports.update({layer: _engine_of(reports[layer], layer) for layer in swapped.kinds})
         proof = None
         if example_inputs is not None:
@@ -128,17 +131,17 @@ def accelerate(module: nn.Module, example_inputs: Any = None, *, tolerance: floa
     return Acceleration(tuple(reports.values()), proof)
 
 
-# ---- which layers, and the swap ------------------------------------------------------------------------------------
+# ---- choosing and swapping layers ------------------------------------------------------------------------------------
 
 
 def _report(name: str, layer: nn.Module) -> LayerReport:
     kind = parametrize.type_before_parametrizations(layer)
     if kind in DROP_INS.values():
-        return _engine_of(LayerReport(name, kind.__name__, "native", False, "a drop-in already"), layer)
+        return _engine_of(LayerReport(name, kind.__name__, "native", False, "already a drop-in"), layer)
     if kind not in DROP_INS:
-        return LayerReport(name, kind.__name__, "torch", False, "left alone: a subclass, whose forward may be its own")
+        return LayerReport(name, kind.__name__, "torch", False, "not swapped: a subclass may have its own forward")
     if "forward" in vars(layer):
-        return LayerReport(name, kind.__name__, "torch", False, "left alone: its forward was replaced on the object")
+        return LayerReport(name, kind.__name__, "torch", False, "not swapped: its forward was replaced on the object")
     return LayerReport(name, kind.__name__, "native", True)
 
 
@@ -148,17 +151,17 @@ def _engine_of(report: LayerReport, layer: Any) -> LayerReport:
 
 
 class _Swapped:
-    """Layers that can be turned to our class and back."""
+    """Layers that can switch to our class and back."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self.kinds = {layer: parametrize.type_before_parametrizations(layer) for layer in layers}
 
-    def turn(self, *, ours: bool) -> None:
+    def switch(self, *, ours: bool) -> None:
         for layer, kind in self.kinds.items():
             _become(layer, DROP_INS[kind] if ours else kind)
 
-    def take_back(self, layer: nn.Module) -> None:
-        """Leave a layer with its own class from now on."""
+    def restore(self, layer: nn.Module) -> None:
+        """Restore a layer's own class for good."""
         _become(layer, self.kinds.pop(layer))
 
     def only(self, layer: nn.Module) -> "_Swapped":
@@ -168,38 +171,45 @@ class _Swapped:
 
 
 def _become(layer: nn.Module, kind: type[nn.Module]) -> None:
-    """Give a layer another class. A parametrized one has a class made for it on top, which copies of it share: it gets a new one."""
+    """Change a layer's class.
+
+    A parametrized layer has a generated class on top of its own, shared with its copies, so it gets a new one.
+    """
     if parametrize.is_parametrized(layer):
         body = {key: value for key, value in vars(type(layer)).items() if key not in ("__dict__", "__weakref__")}
         kind = type(type(layer).__name__, (kind,), body)
     layer.__class__ = kind
 
 
-# ---- the same answers ----------------------------------------------------------------------------------------------
+# ---- comparing results -----------------------------------------------------------------------------------------------
 
 
 def _compare(call: Call, swapped: _Swapped, tolerance: float) -> tuple[float, float, float]:
     """The errors of outputs, parameter gradients and input gradients.
 
     Raises:
-        OstinatoError: one is over the tolerance, or not a number.
+        OstinatoError: an error is over the tolerance, or NaN.
     """
-    swapped.turn(ours=False)
+    swapped.switch(ours=False)
     theirs = call.outcome()
-    swapped.turn(ours=True)
+    swapped.switch(ours=True)
     errors = _errors(call.outcome(), theirs)
     if all(error <= tolerance for error in errors):
         return errors
-    swapped.turn(ours=False)
-    message = f"The model with our engines differs from torch.nn by {_worst(errors):.1e} on the example, and at most {tolerance:.0e} passes"
+    swapped.switch(ours=False)
+    message = (
+        f"On the example the model with our engines differs from torch.nn by {_worst(errors):.1e}; "
+        f"the tolerance is {tolerance:.0e}"
+    )
     own = _worst(_errors(call.outcome(), theirs))
     if own <= tolerance:
         raise OstinatoError(
-            f"{message}. All layers are torch.nn's again. Please report it, with the layer's sizes and the shape of its input."
+            f"{message}. All layers are torch.nn's again. "
+            "Please report this with the sizes of the layer and the shape of its input."
         )
     raise OstinatoError(
-        f"{message}; but without them it differs from run to run by {own:.1e}. All layers are torch.nn's again. "
-        "Make its forward repeatable under torch.manual_seed and random.seed, or leave the example out."
+        f"{message}. But torch.nn alone differs from run to run by {own:.1e}. All layers are torch.nn's again. "
+        "Make the model's forward repeatable under torch.manual_seed and random.seed, or omit the example."
     )
 
 
@@ -209,7 +219,10 @@ def _errors(ours: Sequence[list[Tensor]], theirs: Sequence[list[Tensor]]) -> tup
 
 
 def _error(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
-    """The worst ‖ours − theirs‖ / ‖theirs‖; what is nearly nothing beside the rest (zero but for rounding) is held against 1 % of the rest."""
+    """The worst ‖ours − theirs‖ / ‖theirs‖.
+
+    A tensor that is tiny compared with the group (zero except for rounding) is compared with 1 % of the group's norm.
+    """
     distances, norms = [], []
     for mine, other in zip(ours, theirs, strict=True):
         a, b = mine.detach().to("cpu", torch.float64), other.detach().to("cpu", torch.float64)
@@ -221,38 +234,38 @@ def _error(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
 
 
 def _worst(errors: Sequence[float]) -> float:
-    return float(torch.tensor([0.0, *errors], dtype=torch.float64).max())  # not a number where one is none
+    return float(torch.tensor([0.0, *errors], dtype=torch.float64).max())  # NaN if any is NaN
 
 
-# ---- and faster ----------------------------------------------------------------------------------------------------
+# ---- timing ----------------------------------------------------------------------------------------------------------
 
 
 def _time_layers(
     call: Call, swapped: _Swapped, reports: Mapping[nn.Module, LayerReport]
 ) -> dict[nn.Module, LayerReport]:
-    """Time each layer on the input it gets in the example, and take back those that are slower."""
+    """Time each layer on its input in the example, and restore those that are slower."""
     native = [layer for layer in swapped.kinds if reports[layer].engine == "native"]
     calls, timed = call.inputs_of(native), {}
     for layer in native:
         if layer not in calls:
-            timed[layer] = replace(reports[layer], reason="not reached by the example")
+            timed[layer] = replace(reports[layer], reason="the example does not reach it")
             continue
         speed_up = _speed_up(calls[layer], swapped.only(layer), BUDGET_S / len(native))
         timed[layer] = replace(reports[layer], speed_up=speed_up)
         if speed_up < 1:
-            swapped.take_back(layer)
+            swapped.restore(layer)
             timed[layer] = replace(
-                timed[layer], engine="torch", is_swapped=False, reason="taken back: slower on this example"
+                timed[layer], engine="torch", is_swapped=False, reason="restored: slower on this example"
             )
     return timed
 
 
 def _speed_up(call: Call, swapped: _Swapped, budget_s: float) -> float:
-    """Median time before divided by median time now; the two take turns. Ends with our classes."""
+    """Median time before divided by median time after, measured in alternation. Ends with our classes."""
     seconds: dict[bool, list[float]] = {False: [], True: []}
     end = time.perf_counter() + budget_s
     while not seconds[True] or (time.perf_counter() < end and len(seconds[True]) < 50):
         for ours in (False, True):
-            swapped.turn(ours=ours)
+            swapped.switch(ours=ours)
             seconds[ours].append(call.seconds())
     return median(seconds[False]) / median(seconds[True])

@@ -7,7 +7,6 @@ after the other, in the order that each cell's equation lists them.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 import torch
@@ -15,10 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato import plugins
-from ostinato.errors import ConfigError, look_up
+from ostinato.errors import ConfigError
 from ostinato.nn.over_time import Gates, OverTime, State, by_kernel, by_scan, by_steps, step_by_step
-
-ENTRY_POINTS = "ostinato.cells"  # the group in which installed packages offer cells
 
 
 class Weights(NamedTuple):
@@ -31,14 +28,14 @@ class Weights(NamedTuple):
 
 
 class ScanWeights(NamedTuple):
-    """The parameters of a cell whose gates know the input alone."""
+    """The parameters of a cell whose gates depend on the input alone."""
 
     weight_ih: Tensor  # (G·H, D)
     bias_ih: Tensor  # (G·H,)
 
 
 class NormWeights(NamedTuple):
-    """The parameters of a cell with layer norm; the norms of the sums share one bias, which is the gates'."""
+    """The parameters of a cell with layer norm; `bias_ih` is the one bias of both norms of the gates' sums."""
 
     weight_ih: Tensor  # (G·H, D)
     weight_hh: Tensor  # (G·H, H)
@@ -103,13 +100,16 @@ def field_names(weights: type[tuple[Tensor, ...]]) -> tuple[str, ...]:
 
 
 def rnn_tanh_step(x: Tensor, state: State, weights: Weights) -> State:
-    """Elman's: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Source: Elman (1990)."""
+    """Elman RNN: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Source: Elman (1990)."""
     (h,) = state
     return (torch.tanh(_rnn_sum(x, h, weights)),)
 
 
 def rnn_relu_step(x: Tensor, state: State, weights: Weights) -> State:
-    """Elman's, rectified: h' = relu(W_ih x + b_ih + W_hh h + b_hh). Source: Le, Jaitly & Hinton (2015), arXiv:1504.00941."""
+    """Elman RNN with relu: h' = relu(W_ih x + b_ih + W_hh h + b_hh).
+
+    Source: Le, Jaitly & Hinton (2015), arXiv:1504.00941.
+    """
     (h,) = state
     return (torch.relu(_rnn_sum(x, h, weights)),)
 
@@ -146,10 +146,10 @@ def gru_gates(x: Tensor, h: Tensor, weights: Weights) -> Gates:
 
 
 def gru_step(x: Tensor, state: State, weights: Weights) -> State:
-    """Gated recurrent unit: h' = (1 − z)·n + z·h, with gates r, z by sigmoid and n = tanh(W_in x + b_in + r·(W_hn h + b_hn)).
+    """Gated recurrent unit: h' = (1 − z)·n + z·h with n = tanh(W_in x + b_in + r·(W_hn h + b_hn)), r, z by sigmoid.
 
-    Source: Cho et al. (2014), arXiv:1406.1078. As in PyTorch and cuDNN, r acts after the recurrent product and
-    z keeps the old state; the paper has r before the product (ONNX: `linear_before_reset=0`).
+    Source: Cho et al. (2014), arXiv:1406.1078. As in PyTorch and cuDNN, r applies after the recurrent product and z
+    keeps the old state; the paper applies r before the product (ONNX: `linear_before_reset=0`).
     """
     (h,) = state
     _, z, n = gru_gates(x, h, weights).values()
@@ -157,7 +157,7 @@ def gru_step(x: Tensor, state: State, weights: Weights) -> State:
 
 
 def mingru_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
-    """The gate z by sigmoid and the candidate n by g; neither looks at h."""
+    """The gate z by sigmoid and the candidate n by g; neither depends on h."""
     z, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(2, dim=-1)  # (B, 2·H) -> 2 × (B, H)
     return {"z": torch.sigmoid(z), "n": positive(n)}
 
@@ -165,10 +165,10 @@ def mingru_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
 def mingru_step(x: Tensor, state: State, weights: ScanWeights) -> State:
     """Minimal gated recurrent unit: h' = (1 − z)·h + z·n, with z by sigmoid and n = g(W_n x + b_n).
 
-    Gates and candidate know the input alone, so the recurrence is linear in h and all steps can be done at once. With g
-    (`positive`) h stays above 0: there is no sign to flip, and parity cannot be learnt.
+    Gate and candidate depend on the input alone, so the recurrence is linear in h and all steps can be computed at
+    once. With g (`positive`) h stays positive, so it cannot flip a sign and cannot learn parity.
 
-    Source: Feng et al. (2024), arXiv:2410.01201, section 3.1 and appendix B; here from a state of zeros.
+    Source: Feng et al. (2024), arXiv:2410.01201, section 3.1 and appendix B; here the initial state is zero.
     """
     (h,) = state
     z, n = mingru_gates(x, h, weights).values()
@@ -182,16 +182,16 @@ def mingru_terms(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
 
 
 def minlstm_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
-    """The gates f and i by sigmoid, divided by their sum, and the candidate n by g; none looks at h."""
+    """The gates f and i by sigmoid, divided by their sum, and the candidate n by g; none depends on h."""
     f, i, n = F.linear(x, weights.weight_ih, weights.bias_ih).chunk(3, dim=-1)  # (B, 3·H) -> 3 × (B, H)
-    share = F.logsigmoid(f) - F.logsigmoid(i)  # σ(f) / (σ(f) + σ(i)) is the sigmoid of this, also where both vanish
+    share = F.logsigmoid(f) - F.logsigmoid(i)  # its sigmoid is σ(f) / (σ(f) + σ(i)), even when both underflow
     return {"f": torch.sigmoid(share), "i": torch.sigmoid(-share), "n": positive(n)}
 
 
 def minlstm_step(x: Tensor, state: State, weights: ScanWeights) -> State:
-    """Minimal long short-term memory: h' = f·h + i·n, with gates f and i that add up to one and n = g(W_n x + b_n).
+    """Minimal long short-term memory: h' = f·h + i·n, with gates f and i that sum to one and n = g(W_n x + b_n).
 
-    Source: Feng et al. (2024), arXiv:2410.01201, section 3.2 and appendix B; here from a state of zeros.
+    Source: Feng et al. (2024), arXiv:2410.01201, section 3.2 and appendix B; here the initial state is zero.
     """
     (h,) = state
     f, i, n = minlstm_gates(x, h, weights).values()
@@ -210,12 +210,12 @@ def positive(x: Tensor) -> Tensor:
 
 
 def lnlstm_inputs(x: Tensor, weights: NormWeights) -> Tensor:
-    """What the input adds to the gates' sums: normalised, with gain and bias. (…, D) -> (…, 4·H)."""
+    """The input's part of the gates' sums: normalised, with gain and bias. (…, D) -> (…, 4·H)."""
     return F.layer_norm(F.linear(x, weights.weight_ih), weights.bias_ih.shape, weights.gain_ih, weights.bias_ih)
 
 
 def lnlstm_gates_of(inputs: Tensor, h: Tensor, weights: NormWeights) -> Gates:
-    """The gates i, f, o by sigmoid and the candidate g by tanh, from `lnlstm_inputs` and the state before."""
+    """The gates i, f, o by sigmoid and the candidate g by tanh, from `lnlstm_inputs` and the previous h."""
     sums = inputs + F.layer_norm(F.linear(h, weights.weight_hh), weights.gain_hh.shape, weights.gain_hh)
     i, f, g, o = sums.chunk(4, dim=-1)  # (B, 4·H) -> 4 × (B, H)
     return {"i": torch.sigmoid(i), "f": torch.sigmoid(f), "g": torch.tanh(g), "o": torch.sigmoid(o)}
@@ -227,7 +227,7 @@ def lnlstm_gates(x: Tensor, h: Tensor, weights: NormWeights) -> Gates:
 
 
 def lnlstm_recur(inputs: Tensor, state: State, weights: NormWeights) -> State:
-    """A step from what the input adds."""
+    """One step, given `lnlstm_inputs`."""
     h, c = state
     i, f, g, o = lnlstm_gates_of(inputs, h, weights).values()
     c = f * c + i * g
@@ -238,7 +238,7 @@ def lnlstm_recur(inputs: Tensor, state: State, weights: NormWeights) -> State:
 def lnlstm_step(x: Tensor, state: State, weights: NormWeights) -> State:
     """LSTM with layer norm: gates from LN(W_ih x) + LN(W_hh h) + b; c' = f·c + i·g and h' = o·tanh(LN(c')).
 
-    Each norm is over all gates' sums together, as in the paper.
+    Each norm spans the sums of all four gates, as in the paper.
 
     Source: Ba, Kiros & Hinton (2016), arXiv:1607.06450, equations 20 to 22 of the supplement.
     """
@@ -301,19 +301,12 @@ def find_cell(name: str) -> Cell:
     Raises:
         ConfigError: `name` is unknown; or the entry point does not refer to a `Cell` of that name.
     """
-    if name in CELLS:
-        return CELLS[name]
-    offered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    choices: dict[str, EntryPoint | None] = {**dict.fromkeys(CELLS), **offered}
-    point = look_up(choices, name, "cell")
-    assert point is not None
-    cell = point.load()
+    cell = plugins.find(plugins.CELLS, name, CELLS, "cell")
     if not isinstance(cell, Cell):
         raise ConfigError(
-            f"Entry point {name!r} in {ENTRY_POINTS} is {cell!r}. Expected an ostinato.nn.Cell: correct {point.value} "
-            "or uninstall its package."
+            f"Entry point {name!r} in {plugins.CELLS} is {cell!r}. Expected an ostinato.nn.Cell: correct or uninstall "
+            "the package that offers it."
         )
-    register_cell(name, cell)
     return cell
 
 
@@ -321,8 +314,8 @@ def register_cell(name: str, cell: Cell) -> None:
     """Make a cell available by name: to `RecurrentLayer`, `RecurrentStack` and everything built on them.
 
     A cell must provide `step` and say how many gates and states it has; see `Cell` for the rest. It runs on the
-    `reference` and `torch` engines: forwards, backwards, in both directions, in stacks. Registering the same cell again
-    changes nothing.
+    `reference` and `torch` engines: forwards, backwards, in both directions, in stacks. Registering a name
+    again replaces the cell.
 
     Example, a leaky RNN:
 
@@ -335,18 +328,14 @@ def register_cell(name: str, cell: Cell) -> None:
         stack = ostinato.nn.RecurrentStack(8, 16, cell="leaky", num_layers=2, bidirectional=True)
 
     Raises:
-        ConfigError: another cell has this name; the cell's own name differs; or it claims a native kernel.
+        ConfigError: a built-in cell has this name; the cell's own name differs; or it claims a native kernel.
     """
     if cell.name != name:
         raise ConfigError(
             f"Cell {cell.name!r} cannot be registered as {name!r}. Expected one name: make them the same."
         )
-    if name in CELLS and CELLS[name] != cell:
-        raise ConfigError(f"The name {name!r} belongs to another cell. Expected a new name: rename yours.")
-    if name not in CELLS and cell.native is not None:
+    if cell.native is not None:
         raise ConfigError(
             f"Cell {name!r} has native={cell.native!r}. Expected None: only built-in cells have a kernel."
         )
-    if name not in CELLS:
-        plugins.register(plugins.CELLS, name, cell, CELLS)  # so that a config may name it
-    CELLS[name] = cell
+    plugins.register(plugins.CELLS, name, cell, {**CELLS, "rnn": None, "cnn": None})  # as configs call built-in layers

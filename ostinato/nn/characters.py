@@ -1,4 +1,4 @@
-"""Vectors of words from their characters, computed once for each distinct word of a batch."""
+"""Word vectors from characters, computed once for each distinct word of a batch."""
 
 import torch
 from torch import Tensor, nn
@@ -10,28 +10,28 @@ from ostinato.nn.layers import RecurrentLayer, VariationalDropout
 from ostinato.nn.layout import Layout
 from ostinato.nn.pooling import LastPooling, MaxPooling
 
-WINDOW = 3  # characters of a convolution's window
+WINDOW = 3  # characters in a convolution's window
 
 
 class CharacterFeatures(nn.Module):
-    """A vector for each token from the characters of its word: a text has many more words than distinct ones.
+    """A vector for each token from the characters of its word, computed once for each distinct word.
 
-    `lstm` reads a word in both directions and joins their final states; `cnn` takes the largest value over the word of a
-    convolution of three characters, zeros before and after it (here with a relu, as `Convolution` has it).
+    `lstm` reads a word in both directions and concatenates the final states; `cnn` takes the maximum over the word of a
+    convolution with a window of three characters, padded with zeros (here followed by relu, see `Convolution`).
 
     Args:
-        num_characters: rows of the table of characters.
-        embedding_size: of a character.
-        size: units of a direction for `lstm`, channels for `cnn`.
+        num_characters: size of the character vocabulary.
+        embedding_size: size of a character's vector.
+        size: units per direction for `lstm`, channels for `cnn`.
         kind: `lstm` or `cnn`.
-        dropout: of the characters' vectors, one mask a distinct word.
+        dropout: of the character vectors, with one mask per distinct word.
 
     Attributes:
         output_size: 2·`size` for `lstm`, `size` for `cnn`.
 
     Shapes:
-        values (M,), ids of the characters of U distinct words laid end to end, with their layout, and of each token the
-        number of its word, word (N,) from 0 to U − 1 -> (N, output_size). A word without characters has zeros.
+        values (M,), the character ids of U distinct words laid end to end, with their layout, and word (N,), the number
+        of each token's word from 0 to U − 1 -> (N, output_size). A word without characters gives zeros.
 
     Raises:
         ConfigError: `kind` is unknown.
@@ -49,7 +49,7 @@ class CharacterFeatures(nn.Module):
     def forward(self, values: Tensor, layout: Layout, word: Tensor) -> Tensor:
         characters = self.dropout(self.embedding(values), layout)  # (M,) -> (M, D)
         features = self.pooling(self.encoder(characters, layout), layout)  # (M, H) -> (U, H)
-        return torch.index_select(features, 0, word)  # (U, H) -> (N, H); backward adds up a word's occurrences
+        return torch.index_select(features, 0, word)  # (U, H) -> (N, H); backward sums over a word's tokens
 
 
 def _lstm(embedding_size: int, size: int) -> tuple[nn.Module, LastPooling | MaxPooling]:

@@ -1,4 +1,4 @@
-"""Convolutions over the steps of ragged batches: as a stack of their own, and as the front end of a recurrent one."""
+"""Convolutions over the steps of ragged batches: as a stack, and as the stem of a recurrent stack."""
 
 import torch
 from torch import Tensor, nn
@@ -7,40 +7,41 @@ from torch.nn import functional as F
 from ostinato.errors import ConfigError
 from ostinato.nn import kernel
 from ostinato.nn.layers import Stack
-from ostinato.nn.layout import Layout, place, take
-from ostinato.nn.linear import serves
+from ostinato.nn.layout import Layout, gather_rows, scatter_rows
+from ostinato.nn.linear import runs_native
 
-WINDOW_VALUES_AT_A_TIME = 2**24  # of windows that lie in memory together, in inference
+WINDOW_VALUES_AT_A_TIME = 2**24  # values of the windows that are in memory at once, in inference
 
 
 class Convolution(nn.Module):
-    """A linear map of each step's window, then relu: h_t = max(0, b + Σ_k W_k x_{t+k}), zeros before and after the sequence.
+    """A linear map of each step's window, then relu: h_t = max(0, b + Σ_k W_k x_{t+k}); zeros around the sequence.
 
-    The sequences lie end to end with zeros between them, so that no window reaches into another sequence, and one
-    convolution serves the batch. In inference on the CPU each window is summed on its own: its bits are the same in
+    The sequences lie end to end with zeros between them, so one convolution processes the whole batch and no window
+    reaches into another sequence. In inference on the CPU each window is summed by itself, so its bits are the same in
     any batch (see `Linear`).
 
     Args:
         input_size: D.
-        hidden_size: H, the channels that come out.
-        kernel_size: K, steps in a window.
-        centred: the window has the step in its middle; else it ends with it, and nothing later is seen.
+        hidden_size: H, output channels.
+        kernel_size: K, steps per window.
+        centred: the window is centred on its step; else it ends with its step and sees nothing later.
 
     Attributes:
-        weight: (H, D, K), as `torch.nn.Conv1d` has it.
+        weight: (H, D, K), as in `torch.nn.Conv1d`.
 
     Shapes:
         values (N, D) with a layout of N steps -> (N, H).
 
     Raises:
-        ConfigError: a centred window of an even number of steps.
+        ConfigError: `centred` with an even `kernel_size`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, kernel_size: int, centred: bool) -> None:
         super().__init__()
         if centred and kernel_size % 2 == 0:
             raise ConfigError(
-                f"kernel_size {kernel_size} has no step in its middle. Expected an odd number for centred windows, as {kernel_size + 1}."
+                f"kernel_size {kernel_size} has no middle step. "
+                f"Expected an odd number for centred windows, for example {kernel_size + 1}."
             )
         self.kernel_size, self.centred = kernel_size, centred
         self.weight = nn.Parameter(torch.empty(hidden_size, input_size, kernel_size))
@@ -48,28 +49,35 @@ class Convolution(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weights that keep the values' size through relu, zero biases. Source: He et al. (2015), arXiv:1502.01852, section 2.2."""
+        """Weights that preserve the variance through relu; biases of 0.
+
+        Source: He et al. (2015), arXiv:1502.01852, section 2.2.
+        """
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
         nn.init.zeros_(self.bias)
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
-        before = self.kernel_size // 2 if self.centred else self.kernel_size - 1  # steps of the window before its own
+        before = (
+            self.kernel_size // 2 if self.centred else self.kernel_size - 1
+        )  # steps of a window before its own step
         rows = torch.arange(len(values), device=values.device) + before * (layout.sequence + 1)
-        # as many zeros after each sequence are never fewer than its windows need; K more make a window even where no step is
-        block = place(values, rows, len(values) + before * layout.batch_size + self.kernel_size)  # (N, D) -> (M, D)
+        # `before` zeros around each sequence suffice for its windows; K more rows make a window even in an empty batch
+        block = scatter_rows(
+            values, rows, len(values) + before * layout.batch_size + self.kernel_size
+        )  # (N, D) -> (M, D)
         starts = rows - before
-        if torch.is_grad_enabled() or not serves(values, self.weight):
-            h = take(
+        if torch.is_grad_enabled() or not runs_native(values, self.weight):
+            h = gather_rows(
                 F.conv1d(block.t().unsqueeze(0), self.weight, self.bias).squeeze(0).t(), starts
             )  # (M, D) -> (1, H, M − K + 1) -> (N, H)
         else:
-            h = self._each_on_its_own(
+            h = self._sum_separately(
                 block.unfold(0, self.kernel_size, 1), starts
             )  # (M, D) -> (M − K + 1, D, K) -> (N, H)
         return torch.relu(h)
 
-    def _each_on_its_own(self, windows: Tensor, starts: Tensor) -> Tensor:
-        """The sums of the windows at these places, each in the same order whatever the others. (M, D, K), (N,) -> (N, H)."""
+    def _sum_separately(self, windows: Tensor, starts: Tensor) -> Tensor:
+        """The linear map of the windows at `starts`, each summed by itself. (M, D, K), (N,) -> (N, H)."""
         weight = self.weight.flatten(1)  # (H, D, K) -> (H, D·K)
         parts = torch.split(starts, max(1, WINDOW_VALUES_AT_A_TIME // weight.shape[1]))
         return torch.cat([kernel.linear(windows[part].flatten(1), weight, self.bias) for part in parts])
@@ -83,7 +91,7 @@ class ConvolutionStack(Stack):
     """Convolutions on top of each other; see `Convolution` and `Stack` for the arguments.
 
     Shapes:
-        values (N, D) -> (N, H), whether the windows are centred or not.
+        values (N, D) -> (N, H).
     """
 
     def __init__(
@@ -104,10 +112,10 @@ class ConvolutionStack(Stack):
 
 
 class ConvStem(nn.Module):
-    """A convolution, then the largest of each `pool` steps: what DanQ has before its recurrent layer.
+    """A convolution, then the maximum of every `pool` steps, as before the recurrent layer of DanQ.
 
-    A sequence of T steps becomes one of T / `pool`, rounded up: the last step may stand for fewer, and no sequence
-    vanishes. See `Convolution` for the other arguments.
+    A sequence of T steps becomes one of T / `pool` steps, rounded up; its last step may cover fewer than `pool`. See
+    `Convolution` for the other arguments.
 
     Shapes:
         values (N, D) and their layout -> (M, H) and the layout of M steps.
@@ -131,7 +139,7 @@ class ConvStem(nn.Module):
         ), pooled  # (N, H) -> (M, H)
 
     def spread(self, weights: Tensor, layout: Layout) -> Tensor:
-        """What each pooled step weighs, shared evenly among the steps that it stands for. (M,) -> (N,)."""
+        """The weight of each pooled step, divided evenly among the steps it covers. (M,) -> (N,)."""
         pooled = self._pooled(layout)
         step = pooled.starts[layout.sequence] + layout.time // self.pool  # (N,)
         return (weights / self._widths(layout, pooled))[step]
@@ -140,7 +148,7 @@ class ConvStem(nn.Module):
         return Layout((layout.lengths_on_cpu + self.pool - 1) // self.pool, layout.lengths.device)
 
     def _widths(self, layout: Layout, pooled: Layout) -> Tensor:
-        """How many steps each pooled step stands for. (M,)."""
+        """How many steps each pooled step covers. (M,)."""
         return (layout.lengths[pooled.sequence] - pooled.time * self.pool).clamp(max=self.pool)
 
     def extra_repr(self) -> str:

@@ -1,8 +1,8 @@
 """Drop-ins for `torch.nn`'s recurrent layers and cells, on our engines.
 
-They are subclasses of `torch.nn`'s with the same constructors, parameters, inputs and outputs; the layers take `lengths=`
-besides. What the native engine lacks runs as `torch.nn` runs it, and what `torch.nn` refuses is handed to it, so that the
-error is its own.
+They are subclasses of `torch.nn`'s with the same constructors, parameters, inputs and outputs; the layers also take
+`lengths=`. Calls that the native engine cannot run go to `torch.nn`, and so do invalid calls, so that the error message
+is torch's own.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from ostinato.errors import ConfigError
 from ostinato.nn.cells import CELLS, Cell, Weights
 from ostinato.nn.engines import choose_engine, forced_engine, why_not_native
 from ostinato.nn.kernel import Spec, recurrent
-from ostinato.nn.layout import Layout, place, take
+from ostinato.nn.layout import Layout, gather_rows, scatter_rows
 from ostinato.nn.over_time import State
 
 # (spec, x (rows, D), lengths, states (L · directions, B, H), weights) -> y (rows, directions · H), final states
@@ -25,21 +25,19 @@ Runner = Callable[[Spec, Tensor, Tensor | None, State, Sequence[Tensor]], tuple[
 
 
 class _Layer(nn.RNNBase):
-    """The forward that `RNN`, `LSTM` and `GRU` share; the next class in line is `torch.nn`'s own."""
+    """The forward of `RNN`, `LSTM` and `GRU`; the next class in the method resolution order is `torch.nn`'s."""
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Tensor | Sequence[int] | None = None) -> Any:
         packed = isinstance(input, PackedSequence)
         values: Tensor = input.data if packed else input
         if lengths is not None and (packed or values.dim() != 3):
             kind = "a PackedSequence" if packed else f"an input of {values.dim()} dimensions"
-            raise ConfigError(
-                f"lengths= was given with {kind}. It goes with a padded batch of 3 dimensions; leave it out here."
-            )
+            raise ConfigError(f"lengths= was given with {kind}. Expected a padded batch of 3 dimensions: omit lengths.")
         states: State = (
             () if hx is None else tuple(hx) if self.mode == "LSTM" and isinstance(hx, (tuple, list)) else (hx,)
         )
         if not self._fits(values, input.batch_sizes if packed else None, lengths is not None, states):
-            return self._as_torch(input, hx)  # which says what is wrong
+            return self._as_torch(input, hx)  # raises torch's own error
         if lengths is not None:
             lengths = _checked(lengths, *(values.shape[:2] if self.batch_first else values.shape[1::-1]))
         weights = [getattr(self, name) for name in self._flat_weights_names]
@@ -52,22 +50,22 @@ class _Layer(nn.RNNBase):
         )
 
     def why_torch(self) -> str | None:
-        """Why this layer, with the weights it has now, runs as `torch.nn` runs it unless told otherwise; None when it does not."""
+        """Why this layer, with its current weights, runs on `torch.nn` by default; None when it runs on our kernel."""
         weights = [getattr(self, name) for name in self._flat_weights_names]
         return self._lacks() or why_not_native(weights[0], weights)
 
     def _lacks(self) -> str | None:
-        return f"it has no projections, and proj_size is {self.proj_size}" if self.proj_size else None
+        return f"it does not support projections, but proj_size is {self.proj_size}" if self.proj_size else None
 
     def _as_torch(self, input: Any, hx: Any) -> Any:
         return super().forward(input, hx)
 
     def _fits(self, values: Tensor, batch_sizes: Tensor | None, ragged: bool, states: State) -> bool:
-        """Whether the shapes are right."""
+        """Whether the shapes are valid."""
         if values.dim() not in ((2,) if batch_sizes is not None else (2, 3)) or values.shape[-1] != self.input_size:
             return False
         batched = batch_sizes is not None or values.dim() == 3
-        if batch_sizes is None and not ragged and 0 in values.shape[:-1]:  # no step, or no sequence
+        if batch_sizes is None and not ragged and 0 in values.shape[:-1]:  # no steps, or no sequences
             return False
         if not states:
             return True
@@ -83,11 +81,11 @@ class _Layer(nn.RNNBase):
         self, run: Runner, values: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]
     ) -> Any:
         batched = values.dim() == 3
-        # dropout draws its numbers time first, as torch.nn does: the same seed gives the same mask
-        turned = batched and self.batch_first and self._drops()
-        if turned:
+        # draw dropout time first, as torch.nn does, so that the same seed gives the same mask
+        transposed = batched and self.batch_first and self._drops()
+        if transposed:
             values = values.transpose(0, 1)  # (B, T, D) -> (T, B, D)
-        time_first = turned or not (batched and self.batch_first)
+        time_first = transposed or not (batched and self.batch_first)
         block = values if batched else values.unsqueeze(1)  # (T, D) -> (T, 1, D)
         steps, batch_size = block.shape[:2] if time_first else block.shape[1::-1]
         spec = self._spec("time_first" if time_first else "batch_first", batch_size, steps)
@@ -102,7 +100,7 @@ class _Layer(nn.RNNBase):
         if not batched:
             return y, self._hidden(tuple(part.squeeze(1) for part in final))
         y = y.view(*block.shape[:2], y.shape[1])
-        return y.transpose(0, 1) if turned else y, self._hidden(final)
+        return y.transpose(0, 1) if transposed else y, self._hidden(final)
 
     def _packed(self, run: Runner, packed: PackedSequence, states: State, weights: Sequence[Tensor]) -> Any:
         rows, lengths = _ragged_rows(packed.batch_sizes)
@@ -113,13 +111,15 @@ class _Layer(nn.RNNBase):
         spec = self._spec("ragged", len(lengths), 0)
 
         def drop(y: Tensor) -> Tensor:
-            return take(F.dropout(take(y, back), self.dropout), rows)  # in torch.nn's order, for the same mask
+            return gather_rows(
+                F.dropout(gather_rows(y, back), self.dropout), rows
+            )  # in torch.nn's order, to draw the same mask
 
-        y, final = self._stack(run, spec, take(packed.data, rows), lengths, states, weights, drop)
+        y, final = self._stack(run, spec, gather_rows(packed.data, rows), lengths, states, weights, drop)
         if packed.unsorted_indices is not None:
             final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)
         return PackedSequence(
-            take(y, back), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
+            gather_rows(y, back), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
         ), self._hidden(final)
 
     def _stack(
@@ -132,7 +132,7 @@ class _Layer(nn.RNNBase):
         weights: Sequence[Tensor],
         drop: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, State]:
-        """All layers in one call of the kernel; one by one with dropout between them, and in the reference."""
+        """All layers in one call of the kernel; one by one in the reference, or with dropout between them."""
         if run is _native and not self._drops():
             return run(spec, x, lengths, states, weights)
         directions, group = 2 if self.bidirectional else 1, len(weights) // self.num_layers
@@ -146,7 +146,7 @@ class _Layer(nn.RNNBase):
         return x, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
 
     def _by_packing(self, input: Tensor, states: State, lengths: Tensor) -> Any:
-        """`lengths=` by means of torch: a packed batch of the sequences that are not empty."""
+        """`lengths=` on torch: a packed batch of the sequences that are not empty."""
         batch_dim, steps = (0, input.shape[1]) if self.batch_first else (1, input.shape[0])
         batch_size, rows = input.shape[batch_dim], self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if self.mode == "LSTM" else 1]
@@ -183,7 +183,7 @@ class _Layer(nn.RNNBase):
         return self.training and self.dropout > 0 and self.num_layers > 1
 
     def _hidden(self, states: State) -> Any:
-        """The states as `torch.nn` gives and takes them: a pair for LSTM, else one tensor."""
+        """The states in the form of `torch.nn`: a pair for LSTM, else one tensor."""
         return states if self.mode == "LSTM" else states[0]
 
 
@@ -191,15 +191,16 @@ class RNN(_Layer, nn.RNN):
     """`torch.nn.RNN` on our engines, with `lengths=` for padded batches.
 
     Args:
-        lengths: of `forward`: (B,) steps of each sequence of a padded batch, in any order, zero allowed; a tensor of any
-            integer dtype on any device, or a list. Outputs past a length are zero, the input there is never read, and each
-            direction's final state is its sequence's own (the initial one where there is no step).
+        lengths: argument of `forward`: (B,) number of steps of each sequence of a padded batch, in any order, zero
+            allowed; a tensor of any integer dtype on any device, or a list. Outputs past a length are zero and the
+            input there is ignored. Each direction's final state is that of the sequence (the initial state without
+            steps).
 
     Shapes:
         as in `torch.nn.RNN`.
 
     Raises:
-        ConfigError: `lengths` do not fit the input; `use_engine` names an engine that cannot serve the layer.
+        ConfigError: `lengths` do not fit the input; the engine of `use_engine` cannot run the layer.
     """
 
 
@@ -212,7 +213,7 @@ class GRU(_Layer, nn.GRU):
 
 
 class _Cell(nn.RNNCellBase):
-    """The forward that `RNNCell`, `LSTMCell` and `GRUCell` share."""
+    """The forward of `RNNCell`, `LSTMCell` and `GRUCell`."""
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         name = self._name()
@@ -221,7 +222,7 @@ class _Cell(nn.RNNCellBase):
         shape = (*input.shape[:-1], self.hidden_size)
         fits = input.dim() in (1, 2) and 0 not in input.shape and input.shape[-1] == self.input_size and name in CELLS
         if not fits or (states and (len(states) != num_states or any(state.shape != shape for state in states))):
-            return super().forward(input, hx)  # which says what is wrong
+            return super().forward(input, hx)  # raises torch's own error
         weights = self._weights()
         engine = _choose(input, [*weights, *states], None, self._is_slower())
         if engine == "torch":
@@ -234,7 +235,7 @@ class _Cell(nn.RNNCellBase):
         return tuple(new) if num_states == 2 else new[0]
 
     def why_torch(self) -> str | None:
-        """Why this cell, with the weights it has now, runs as `torch.nn` runs it unless told otherwise; None when it does not."""
+        """Why this cell, with its current weights, runs on `torch.nn` by default; None when it runs on our kernel."""
         weights = self._weights()
         return (
             "a single step of this size is faster in torch"
@@ -243,8 +244,9 @@ class _Cell(nn.RNNCellBase):
         )
 
     def _is_slower(self) -> bool:
-        # The kernel packs the weights at each call, which one step does not pay back: against torch.nn it ran at 0.9-1.5 times
-        # the speed for LSTM and GRU of H 16, and at 0.25-0.9 times for RNN and for wider cells (batches of 1 to 128, PyTorch 2.13).
+        # The kernel packs the weights at each call, which rarely pays off for one step. Relative to torch.nn it ran at
+        # 0.9-1.5 times the speed for LSTM and GRU of H 16, and at 0.25-0.9 times for RNN and for wider cells (batches
+        # of 1 to 128, PyTorch 2.13).
         return self._name().startswith("rnn") or self.hidden_size > 32
 
     def _weights(self) -> list[Tensor]:
@@ -276,11 +278,11 @@ class GRUCell(_Cell, nn.GRUCell):
 
 
 def _choose(values: Tensor, tensors: Sequence[Tensor], lacks: str | None, is_slower: bool = False) -> str:
-    """The engine of a call, given also what our engines lack for it and whether the native one is the slower one."""
+    """The engine of a call. `lacks`: why our engines cannot run it; `is_slower`: whether the native one is slower."""
     wanted = forced_engine() or "auto"
     if lacks is not None and wanted in ("native", "reference"):
         raise ConfigError(
-            f"The {wanted} engine cannot serve this layer: {lacks}. Run it with use_engine('auto') or 'torch'."
+            f"The {wanted} engine cannot run this layer: {lacks}. Run it with use_engine('auto') or 'torch'."
         )
     if wanted == "auto" and (lacks is not None or is_slower):
         return "torch"
@@ -294,17 +296,19 @@ def _checked(lengths: Tensor | Sequence[int], batch_size: int, steps: int) -> Te
     )
     if given.shape != (batch_size,) or given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
         kind = f"{str(given.dtype).removeprefix('torch.')} of shape {tuple(given.shape)}"
-        raise ConfigError(f"lengths are {kind}. Give one whole number for each of the {batch_size} sequences.")
+        raise ConfigError(f"lengths are {kind}. Expected one integer for each of the {batch_size} sequences.")
     counts = given.to("cpu", torch.int64).contiguous()
     if not torch.compiler.is_compiling() and batch_size and not 0 <= int(counts.min()) <= int(counts.max()) <= steps:
         wrong = int(((counts < 0) | (counts > steps)).nonzero()[0])
-        raise ConfigError(f"lengths[{wrong}] is {int(counts[wrong])}. The input has {steps} steps: give 0 to {steps}.")
+        raise ConfigError(
+            f"lengths[{wrong}] is {int(counts[wrong])}. Expected 0 to {steps}, the number of steps in the input."
+        )
     return counts
 
 
 def _ragged_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor]:
-    """Of a packed batch: the row of each step, sequence after sequence (N,), and the lengths (B,)."""
-    time = torch.repeat_interleave(batch_sizes)  # the step that each row belongs to
+    """Of a packed batch: the row of each step, sequence by sequence (N,), and the lengths (B,)."""
+    time = torch.repeat_interleave(batch_sizes)  # the step of each row
     sequence = torch.arange(len(time)) - (batch_sizes.cumsum(0) - batch_sizes)[time]
     lengths = torch.bincount(sequence)
     starts = lengths.cumsum(0) - lengths
@@ -324,41 +328,47 @@ def _reference(
 ) -> tuple[Tensor, State]:
     """One layer, step by step: any dtype and device."""
     cell, group = CELLS[spec.cell], 4 if spec.bias else 2
-    cells, counts = _cells_of_rows(spec, lengths)
-    steps, cells = spec.padded_length if spec.order != "ragged" else int(counts.max()), cells.to(x.device)
-    alive = (torch.arange(steps).unsqueeze(1) < counts).unsqueeze(2).to(x.device)  # (T, B, 1)
-    block = place(x, cells, steps * len(counts)).view(steps, len(counts), x.shape[1])  # (rows, D) -> (T, B, D)
-    block = block.masked_fill(~alive, 0)  # what padding holds reaches no gradient
+    positions, counts = _positions_of_rows(spec, lengths)
+    steps, positions = spec.padded_length if spec.order != "ragged" else int(counts.max()), positions.to(x.device)
+    mask = (torch.arange(steps).unsqueeze(1) < counts).unsqueeze(2).to(x.device)  # (T, B, 1)
+    block = scatter_rows(x, positions, steps * len(counts)).view(
+        steps, len(counts), x.shape[1]
+    )  # (rows, D) -> (T, B, D)
+    block = block.masked_fill(~mask, 0)  # values in padding must not reach a gradient
     start = states or (x.new_zeros(len(weights) // group, len(counts), spec.hidden_size),) * cell.states
     outputs, finals = [], []
     for side in range(len(weights) // group):
         own = list(weights[side * group : (side + 1) * group])
         own += [x.new_zeros(len(own[0]))] * (4 - group)
-        h, final = _loop(cell, block, alive, tuple(state[side] for state in start), Weights(*own), reverse=side == 1)
+        h, final = _loop(cell, block, mask, tuple(state[side] for state in start), Weights(*own), reverse=side == 1)
         outputs.append(h)
         finals.append(final)
-    y = take(torch.cat(outputs, dim=2).flatten(0, 1), cells)  # (T, B, directions · H) -> (rows, directions · H)
+    y = gather_rows(
+        torch.cat(outputs, dim=2).flatten(0, 1), positions
+    )  # (T, B, directions · H) -> (rows, directions · H)
     return y, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
 
-def _cells_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The cell t·B + b of a (T, B) block in which each row goes, and the lengths (B,)."""
+def _positions_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The position t·B + b of each row in a (T, B) block, and the lengths (B,)."""
     if spec.order == "ragged":
         assert lengths is not None
         layout = Layout(lengths)
         return layout.time * spec.batch_size + layout.sequence, lengths
-    cells = torch.arange(spec.padded_length * spec.batch_size)
+    positions = torch.arange(spec.padded_length * spec.batch_size)
     counts = torch.full((spec.batch_size,), spec.padded_length) if lengths is None else lengths
-    return cells if spec.order == "time_first" else cells.view(spec.padded_length, spec.batch_size).T.flatten(), counts
+    return positions if spec.order == "time_first" else positions.view(
+        spec.padded_length, spec.batch_size
+    ).T.flatten(), counts
 
 
 def _loop(
-    cell: Cell, x: Tensor, alive: Tensor, state: State, weights: Weights, *, reverse: bool
+    cell: Cell, x: Tensor, mask: Tensor, state: State, weights: Weights, *, reverse: bool
 ) -> tuple[Tensor, State]:
-    """A direction; a sequence's state stands still where it has no step."""
+    """One direction. A sequence's state does not change where it has no step."""
     outputs = [x.new_zeros(0)] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         new = cell.step(x[t], state, weights)
-        state = tuple(torch.where(alive[t], after, before) for after, before in zip(new, state, strict=True))
-        outputs[t] = torch.where(alive[t], state[0], 0)
+        state = tuple(torch.where(mask[t], after, before) for after, before in zip(new, state, strict=True))
+        outputs[t] = torch.where(mask[t], state[0], 0)
     return torch.stack(outputs) if outputs else x.new_zeros(0, *state[0].shape), state

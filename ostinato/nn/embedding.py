@@ -1,4 +1,4 @@
-"""From tokens or channels to vectors, with the step's position added where it matters."""
+"""Token vectors and position embeddings."""
 
 import math
 
@@ -9,12 +9,12 @@ from ostinato.nn.layout import Layout
 
 
 class PositionEmbedding(nn.Module):
-    """Adds a vector that depends on the step's place in its sequence; for windows aligned on a site.
+    """Adds a vector for the step's position in its sequence; useful for windows aligned on a site.
 
     Args:
         size: D.
         kind: `learned` (a table), or `sinusoidal` (fixed, any length; Vaswani et al. 2017, section 3.5).
-        num_positions: rows of the learned table; later steps share the last row.
+        num_positions: rows of the learned table; later positions share the last row.
 
     Shapes:
         values (N, D) -> (N, D).
@@ -39,17 +39,17 @@ class PositionEmbedding(nn.Module):
         angles = layout.time.unsqueeze(1) * self.frequencies  # (N,) -> (N, D/2)
         waves = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[
             :, : self.size
-        ]  # sin and cos in turn -> (N, D)
+        ]  # sin and cos alternate -> (N, D)
         return values + waves.to(values.dtype)
 
 
 class TokenEmbedding(nn.Embedding):
-    """A table of token vectors, small at the start so that the recurrence begins near its linear range.
+    """A table of token vectors, initially small so that the recurrence starts in its linear range.
 
     Args:
         num_tokens: V.
         size: D.
-        num_extra: tokens with the ids from V on, whose vectors are given and stay as they are.
+        num_extra: further tokens with ids from V on, whose vectors are not trained; fill the buffer `extra`.
 
     Shapes:
         ids (N,) -> (N, D).

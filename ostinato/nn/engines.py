@@ -1,9 +1,9 @@
-"""How a recurrent layer is executed. All engines mean the same, forward and backward.
+"""How a recurrent layer is executed. All engines compute the same function, forward and backward.
 
 `reference`: a Python loop over the cell's equation; slow, readable, any dtype.
-`torch`: PyTorch's own kernels (oneDNN on CPU, cuDNN on GPU) over padded length buckets; never the packed path,
-whose backward on CPU costs a full-size gradient at every step (pytorch/pytorch#149194).
-`native`: our C++ kernel, for float32 on the CPU; pads nothing.
+`torch`: PyTorch's own kernels (oneDNN on CPU, cuDNN on GPU) over padded length buckets. It never packs sequences: on
+    the CPU the packed backward allocates a full-size gradient at every step (pytorch/pytorch#149194).
+`native`: our C++ kernel, for float32 on the CPU; without padding.
 """
 
 import os
@@ -17,44 +17,45 @@ from torch import Tensor
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
 from ostinato.nn.kernel import Spec, is_traced, recurrent, scan, why_unavailable
-from ostinato.nn.layout import Layout, take
+from ostinato.nn.layout import Layout, gather_rows
 from ostinato.nn.over_time import OverTime, step_by_step
 
-# oneDNN keeps a megabyte or so for each new shape of the last 1,024; every batch here has a new one. Without this, 3,000
-# batches of random lengths grew by 950 MiB (PyTorch 2.13); with it by 50, at the same speed. Read at oneDNN's first use.
+# oneDNN caches about a megabyte for each of the last 1,024 shapes, and here every batch has a new shape. Without this
+# limit memory grew by 950 MiB over 3,000 batches of random lengths (PyTorch 2.13), with it by 50 MiB, at the same
+# speed. oneDNN reads the variable when it is first used.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
-Sides = Sequence[tuple[Tensor, ...]]  # the cell's weights, of each direction
+Directions = Sequence[tuple[Tensor, ...]]  # the cell's weights of each direction
 
-# (cell, values (N, D), layout, sides) -> (N, directions · H)
-Engine = Callable[[Cell, Tensor, Layout, Sides], Tensor]
-
-
-def run_reference(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
-    """Step by step, the sequences of a bucket side by side; steps past a sequence's end are never read."""
-    return _each_direction(step_by_step(cell.step), cell, values, layout, sides)
+# (cell, values (N, D), layout, directions) -> (N, directions · H)
+Engine = Callable[[Cell, Tensor, Layout, Directions], Tensor]
 
 
-def run_torch(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
-    """The cell's own way over time, a bucket at a time; what it computes past a sequence's end is never read."""
-    return _each_direction(cell.run_over_time, cell, values, layout, sides)
+def run_reference(cell: Cell, values: Tensor, layout: Layout, directions: Directions) -> Tensor:
+    """Step by step, the sequences of a bucket side by side. Results past the end of a sequence are ignored."""
+    return _each_direction(step_by_step(cell.step), cell, values, layout, directions)
 
 
-def run_native(cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
+def run_torch(cell: Cell, values: Tensor, layout: Layout, directions: Directions) -> Tensor:
+    """The cell's fastest torch operations, one bucket at a time. Results past the end of a sequence are ignored."""
+    return _each_direction(cell.run_over_time, cell, values, layout, directions)
+
+
+def run_native(cell: Cell, values: Tensor, layout: Layout, directions: Directions) -> Tensor:
     """One call of our kernel."""
     if cell.native == "scan":
-        return scan(cell.name, values, layout.lengths_on_cpu, [weight for side in sides for weight in side])
-    return run_native_stack(cell, values, layout, [sides])
+        return scan(cell.name, values, layout.lengths_on_cpu, [weight for side in directions for weight in side])
+    return run_native_stack(cell, values, layout, [directions])
 
 
 def run_native_stack(
-    cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Sides], table: Tensor | None = None
+    cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Directions], table: Tensor | None = None
 ) -> Tensor:
-    """One call of our kernel for layers that stand directly on each other; with a `table` (V, D) `values` are its rows' numbers (N,)."""
+    """One call of our kernel for a stack of layers; with a `table` (V, D) of vectors, `values` are token ids (N,)."""
     spec = Spec(
         cell.name, hidden_size(cell, layers[0]), len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0
     )
-    weights = [weight for sides in layers for side in sides for weight in side]
+    weights = [weight for directions in layers for side in directions for weight in side]
     x, ids = (values, None) if table is None else (table, values.long().contiguous())
     return recurrent(spec, x, ids, layout.lengths_on_cpu, None, None, weights)[0]
 
@@ -66,10 +67,12 @@ _forced: ContextVar[str | None] = ContextVar("engine", default=None)
 
 @contextmanager
 def use_engine(engine: str) -> Iterator[None]:
-    """Run every recurrent layer inside the block with `engine`, whatever it was built with: `reference`, `torch`, `native` or `auto`.
+    """Run every recurrent layer inside the block on this engine: `reference`, `torch`, `native` or `auto`.
+
+    Overrides the engine that a layer was built with.
 
     Raises:
-        ConfigError: the name is unknown; or, when a layer runs, the native engine cannot serve it.
+        ConfigError: the name is unknown; or, when a layer runs, the native engine cannot run it.
     """
     if engine != "auto":
         look_up(ENGINES, engine, "engine")
@@ -81,23 +84,24 @@ def use_engine(engine: str) -> Iterator[None]:
 
 
 def forced_engine() -> str | None:
-    """What the `use_engine` around us says, if there is one. A compiled function keeps what it was compiled under."""
+    """The engine of the enclosing `use_engine`, if any. A compiled function keeps the engine it was compiled under."""
     return _forced.get()
 
 
-forced_engine._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+# what torch.compiler.assume_constant_result does, without its slow import
+forced_engine._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def hidden_size(cell: Cell, sides: Sides) -> int:
+def hidden_size(cell: Cell, directions: Directions) -> int:
     """H, from a direction's first weight (G·H, D)."""
-    return sides[0][0].shape[0] // cell.gates
+    return directions[0][0].shape[0] // cell.gates
 
 
 def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor], cell: Cell | None = None) -> str:
-    """The engine that serves a call: what `use_engine` says, else `engine`; `auto` is native where that works.
+    """The engine for a call: that of `use_engine`, else `engine`. `auto` is `native` if it can run, else `torch`.
 
     Raises:
-        ConfigError: `native` was asked for and cannot serve the call.
+        ConfigError: the engine is `native` and cannot run the call.
     """
     wanted = forced_engine() or engine
     if wanted not in ("auto", "native"):
@@ -106,39 +110,39 @@ def choose_engine(engine: str, values: Tensor, weights: Sequence[Tensor], cell: 
     if reason is None:
         return "native"
     if wanted == "native":
-        raise ConfigError(f"The native engine cannot serve this layer: {reason}. Set engine='auto' or 'torch'.")
+        raise ConfigError(f"The native engine cannot run this layer: {reason}. Set engine='auto' or 'torch'.")
     return "torch"
 
 
 def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None = None) -> str | None:
-    """Why the kernel cannot serve a call; None when it can. It takes float32 on the CPU."""
+    """Why the kernel cannot run a call; None when it can."""
     if cell is not None and cell.native is None:
         return f"it has no kernel for {cell.name}"
     if cell is not None and cell.native == "scan" and is_traced(values, *weights):
-        return f"its kernel for {cell.name} is not for tracers"
+        return f"its kernel for {cell.name} cannot be traced"
     unavailable = why_unavailable()
     if unavailable is not None:
         return unavailable
     for tensor in (values, *weights):
         if tensor.dtype is not torch.float32:
-            return f"it computes in float32, and this is {str(tensor.dtype).removeprefix('torch.')}"
+            return f"it computes in float32, but a tensor is {str(tensor.dtype).removeprefix('torch.')}"
         if not tensor.is_cpu:
-            return f"it runs on the CPU, and this is on {tensor.device}"
+            return f"it runs on the CPU, but a tensor is on {tensor.device}"
     if torch.is_autocast_enabled("cpu"):
-        return f"autocast asks for {torch.get_autocast_dtype('cpu')}".replace("torch.", "")
+        return f"autocast computes in {torch.get_autocast_dtype('cpu')}".replace("torch.", "")
     if torch._C._are_functorch_transforms_active():
-        return "it has no rules for torch.func's transforms"
+        return "it does not support torch.func transforms"
     if torch.autograd.forward_ad._current_level >= 0:
         return "it has no forward-mode derivative"
     if torch._C._get_tracing_state() is not None:
-        return "torch.jit.trace would not see it"
+        return "torch.jit.trace cannot record it"
     return None
 
 
-def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, sides: Sides) -> Tensor:
+def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, directions: Directions) -> Tensor:
     outputs = [
         _in_buckets(over_time, cell, values, layout, weights, reverse)
-        for weights, reverse in zip(sides, (False, True), strict=False)
+        for weights, reverse in zip(directions, (False, True), strict=False)
     ]
     return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
 
@@ -159,4 +163,4 @@ def _in_buckets(
     if len(outputs) == 1 and steps[0] is None:
         return outputs[0]
     order = torch.cat([part for part in steps if part is not None]).argsort()
-    return take(torch.cat(outputs), order)
+    return gather_rows(torch.cat(outputs), order)

@@ -1,4 +1,4 @@
-"""Recurrent layers (a cell run over time) and stacks of them."""
+"""Recurrent layers (a cell run over time) and stacks of layers."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,14 +16,14 @@ from ostinato.nn.layout import Layout
 class RecurrentLayer(nn.Module):
     """A cell run over every sequence of a ragged batch, forwards or in both directions, from a zero state.
 
-    Parameters are named and shaped as in `torch.nn` (`weight_ih_l0`, …, `bias_hh_l0_reverse`), so the state dicts
-    of `torch.nn.RNN`, `LSTM` and `GRU` of one layer fit; those of other cells as the cell's `weights` say.
+    Parameters have the names and shapes of `torch.nn` (`weight_ih_l0`, …, `bias_hh_l0_reverse`), so it loads the state
+    dict of a one-layer `torch.nn.RNN`, `LSTM` or `GRU`. For other cells, `Cell.weights` names the parameters.
 
     Args:
         input_size: D.
-        hidden_size: H, a direction.
+        hidden_size: H, of each direction.
         cell: one of `CELLS`, or a cell of yours (see `register_cell`).
-        bidirectional: also read each sequence from its own end.
+        bidirectional: also read each sequence backwards, from its own last step.
         engine: `auto`, `reference`, `torch` or `native`; `auto` chooses at each call.
 
     Shapes:
@@ -52,9 +52,10 @@ class RecurrentLayer(nn.Module):
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights, gains of one, zero biases, gates that keep the state at first.
+        """Glorot input weights, orthogonal recurrent weights, gains of 1, biases of 0 except the cell's `initial_bias`.
 
-        Source: Glorot & Bengio (2010); Saxe et al. (2014); Jozefowicz et al. (2015), section 2.2, for the forget bias of 1.
+        Source: Glorot & Bengio (2010); Saxe et al. (2014); for the LSTM's forget bias of 1, Jozefowicz et al. (2015),
+        section 2.2.
         """
         H, names = self.hidden_size, field_names(self.cell.weights)
         with torch.no_grad():
@@ -65,12 +66,12 @@ class RecurrentLayer(nn.Module):
                         continue
                     for gate in weight.split(H):
                         nn.init.xavier_uniform_(gate) if name == "weight_ih" else nn.init.orthogonal_(gate)
-                if self.cell.initial_bias is not None:  # b_ih and b_hh add up: it stands in one of them only
+                if self.cell.initial_bias is not None:  # in b_ih only, because b_ih and b_hh are added
                     gate, bias = self.cell.initial_bias
                     weights.bias_ih[gate * H : (gate + 1) * H].fill_(bias)
 
     def directions(self) -> list[Any]:
-        """The weights of the forward direction, then of the reverse one, as the cell's `weights`."""
+        """The weights of the forward direction, then of the reverse one, each as a `Cell.weights`."""
         return [
             self.cell.weights(*(getattr(self, name + suffix) for name in field_names(self.cell.weights)))
             for suffix in self._suffixes()
@@ -78,7 +79,7 @@ class RecurrentLayer(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for weights in self.directions():  # cuDNN wants each call's weights in one block of memory
+        for weights in self.directions():  # cuDNN wants the weights of a call in one block of memory
             if self.cell.native == "recurrent" and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
                 mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.cell.name.upper())  # type: ignore[no-untyped-call]
                 with torch.no_grad():
@@ -91,18 +92,19 @@ class RecurrentLayer(nn.Module):
         return ENGINES[self.engine_for(values)](self.cell, values, layout, self.directions())
 
     def engine_for(self, values: Tensor) -> str:
-        """The engine that would serve these values now."""
+        """The engine that runs these values now."""
         return choose_engine(self.engine, values, [weight for side in self.directions() for weight in side], self.cell)
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
+        sizes = f"{self.input_size}, {self.hidden_size}"
+        return f"{sizes}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
 
     def _suffixes(self) -> list[str]:
         return ["_l0", "_l0_reverse"] if self.bidirectional else ["_l0"]
 
 
 class VariationalDropout(nn.Module):
-    """Dropout with one mask a sequence, the same at every step. Nothing is dropped in eval mode.
+    """Dropout with one mask per sequence, the same at every step. Does nothing in eval mode.
 
     Shapes:
         values (N, D) -> (N, D).
@@ -117,22 +119,22 @@ class VariationalDropout(nn.Module):
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
         if not self.training or self.p == 0:
             return values
-        kept = values.new_empty(layout.batch_size, values.shape[-1]).bernoulli_(1 - self.p) / (1 - self.p)
-        return values * kept[layout.sequence]  # (B, D) -> (N, D)
+        mask = values.new_empty(layout.batch_size, values.shape[-1]).bernoulli_(1 - self.p) / (1 - self.p)
+        return values * mask[layout.sequence]  # (B, D) -> (N, D)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
 class Stack(nn.Module):
-    """Layers on top of each other, with dropout before each, residuals and layer norm after.
+    """Layers on top of each other, with dropout before each layer, and a residual connection and layer norm after it.
 
     Args:
         layers: each maps values (N, D) and a layout to (N, `output_size`).
-        output_size: H, of every layer.
-        residual: from the second layer on, add the layer's input to its output (the sizes agree there).
-        layer_norm: normalise each layer's output, the residual included (Ba et al. 2016).
-        dropout: of the variational dropout before each layer, the first included.
+        output_size: H of every layer.
+        residual: from the second layer on, add the layer's input to its output.
+        layer_norm: normalise each layer's output, after the residual (Ba et al. 2016).
+        dropout: probability of the variational dropout before each layer, including the first.
 
     Shapes:
         values (N, D) -> (N, H).
@@ -154,7 +156,7 @@ class Stack(nn.Module):
         return values
 
     def layer_by_layer(self, values: Tensor, layout: Layout) -> Iterator[tuple[Any, Tensor, Tensor, Tensor]]:
-        """Each layer, what it reads, its hidden states, and what these become by residual and norm: the next one's input."""
+        """Each layer, its input, its hidden states, and its output after residual and norm: the next layer's input."""
         for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             inputs = self.dropout(values, layout)
             hidden = layer(inputs, layout)
@@ -166,7 +168,7 @@ class RecurrentStack(Stack):
     """Recurrent layers on top of each other; see `RecurrentLayer` and `Stack` for the arguments.
 
     Shapes:
-        values (N, D), or token ids (N,) with their table (V, D) -> (N, H), or (N, 2·H) for both directions.
+        values (N, D), or token ids (N,) with a table (V, D) of vectors -> (N, H), or (N, 2·H) for both directions.
     """
 
     def __init__(
@@ -197,18 +199,19 @@ class RecurrentStack(Stack):
             and self._is_plain()
             and self.engine_for(values if table is None else table) == "native"
         ):
-            return run_native_stack(first.cell, values, layout, [layer.directions() for layer in self.layers], table)  # type: ignore[operator]
+            directions = [layer.directions() for layer in self.layers]  # type: ignore[operator]
+            return run_native_stack(first.cell, values, layout, directions, table)
         if table is not None:
             values = nn.functional.embedding(values, table)  # (N,) -> (N, D)
         return super().forward(values, layout)
 
     def engine_for(self, values: Tensor) -> str:
-        """The engine that would serve these values (N, D) now."""
+        """The engine that runs these values (N, D) now."""
         first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
         return choose_engine(first.engine, values, first.directions()[0], first.cell)
 
     def _is_plain(self) -> bool:
-        """Whether nothing stands between the layers at the moment, so that one call can run them all."""
+        """Whether there is nothing between the layers in the current mode, so that one call can run them all."""
         dropping = self.training and self.dropout.p > 0
         return (
             not dropping

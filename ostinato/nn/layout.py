@@ -1,7 +1,7 @@
-"""Where each step of a ragged batch lies, and how steps move between ragged and padded.
+"""The position of each step in a ragged batch, and moving steps between ragged and padded form.
 
-A ragged batch is its sequences end to end: `values (N, …)` with `lengths (B,)`. A `Layout` is made once a batch
-and shared by all layers and poolings; everything in it follows from the lengths.
+A ragged batch is its sequences end to end: `values (N, …)` with `lengths (B,)`. Make one `Layout` per batch and share
+it between all layers and poolings; everything in it follows from the lengths.
 """
 
 from dataclasses import dataclass
@@ -11,27 +11,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PADDING_LIMIT = 2.0  # a padded bucket has at most this many times as many cells as real steps
+PADDING_LIMIT = 2.0  # a padded bucket has at most this many times as many positions as real steps
 
 
 class Layout:
-    """The places of N steps in B sequences.
+    """The positions of N steps in B sequences.
 
     Args:
-        lengths: (B,) steps of each sequence, zero allowed; any integer dtype, any device.
-        device: where the values are; the lengths' own device by default.
+        lengths: (B,) number of steps of each sequence, zero allowed; any integer dtype, any device.
+        device: the device of the values; by default that of the lengths.
 
     Raises:
-        ValueError: `lengths` is not a vector of whole numbers ≥ 0.
+        ValueError: `lengths` is not a vector of integers ≥ 0.
     """
 
     def __init__(self, lengths: Tensor, device: torch.device | None = None) -> None:
         self.lengths_on_cpu = lengths.to("cpu", torch.int64).contiguous()
         self._lengths_here: list[int] = self.lengths_on_cpu.tolist()
-        if lengths.dim() != 1 or lengths.is_floating_point() or min(self._lengths_here, default=0) < 0:
+        if lengths.dim() != 1 or lengths.is_floating_point():
             raise ValueError(
-                f"lengths of shape {tuple(lengths.shape)} and dtype {lengths.dtype} cannot be used: give a vector of whole numbers, 0 or more"
+                f"lengths have shape {tuple(lengths.shape)} and dtype {lengths.dtype}. Expected a vector of integers."
             )
+        shortest = min(self._lengths_here, default=0)
+        if shortest < 0:
+            raise ValueError(f"lengths[{self._lengths_here.index(shortest)}] is {shortest}. Expected 0 or more.")
         self.lengths = self.lengths_on_cpu.to(device or lengths.device)
 
     @property
@@ -40,17 +43,17 @@ class Layout:
 
     @cached_property
     def ends(self) -> Tensor:
-        """(B,) one past the last step of each sequence."""
+        """(B,) the row after the last step of each sequence."""
         return self.lengths.cumsum(0)
 
     @cached_property
     def starts(self) -> Tensor:
-        """(B,) the first step of each sequence."""
+        """(B,) the row of the first step of each sequence."""
         return self.ends - self.lengths
 
     @cached_property
     def has_empty(self) -> bool:
-        """Whether a sequence has no step."""
+        """Whether any sequence has no steps."""
         return 0 in self._lengths_here
 
     @cached_property
@@ -66,12 +69,12 @@ class Layout:
 
     @cached_property
     def time(self) -> Tensor:
-        """(N,) the place of each step in its sequence, from 0."""
+        """(N,) the position of each step in its sequence, from 0."""
         return torch.arange(self.num_steps, device=self.lengths.device) - self.starts[self.sequence]
 
     @cached_property
     def buckets(self) -> list["Bucket"]:
-        """Groups of sequences of similar length, longest first, so that little is padded in each."""
+        """Groups of sequences of similar length, longest first, so that each needs little padding."""
         order = sorted(
             (b for b in range(self.batch_size) if self._lengths_here[b]),
             key=self._lengths_here.__getitem__,
@@ -92,7 +95,7 @@ class Layout:
     def _bucket(self, group: list[int]) -> "Bucket":
         device = self.lengths.device
         longest, width = self._lengths_here[group[0]], len(group)
-        if width == self.batch_size:  # nothing to pick: keep the batch's own order
+        if width == self.batch_size:  # the whole batch, in its own order
             steps, column = None, self.sequence
         else:
             chosen = torch.full((self.batch_size,), -1, device=device)
@@ -107,14 +110,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A group of sequences, and the cells of a padded (T, B, …) block in which their steps go.
+    """A group of sequences, and the positions of their steps in a padded (T, B, …) block.
 
     Args:
         longest: T, steps in the block.
         width: B, sequences in the block.
-        steps: (n,) the group's steps in the batch; None when it is the whole batch, in order.
-        forwards: (n,) the cell t·B + b of each step.
-        backwards: (n,) the same with each sequence reversed within its own length.
+        steps: (n,) the rows of the group's steps in the batch; None for the whole batch, in order.
+        forwards: (n,) the position t·B + b of each step.
+        backwards: (n,) the same, with each sequence reversed within its own length.
     """
 
     longest: int
@@ -125,28 +128,30 @@ class Bucket:
 
     def pad(self, values: Tensor, *, reverse: bool) -> Tensor:
         """(N, D) -> (T, B, D), zeros past each length."""
-        mine = values if self.steps is None else take(values, self.steps)
-        cells = self.backwards if reverse else self.forwards
-        return place(mine, cells, self.longest * self.width).view(self.longest, self.width, *values.shape[1:])
+        mine = values if self.steps is None else gather_rows(values, self.steps)
+        positions = self.backwards if reverse else self.forwards
+        return scatter_rows(mine, positions, self.longest * self.width).view(
+            self.longest, self.width, *values.shape[1:]
+        )
 
     def unpad(self, padded: Tensor, *, reverse: bool) -> Tensor:
         """(T, B, H) -> (n, H), real steps only."""
-        return take(padded.flatten(0, 1), self.backwards if reverse else self.forwards)
+        return gather_rows(padded.flatten(0, 1), self.backwards if reverse else self.forwards)
 
 
-def take(values: Tensor, rows: Tensor) -> Tensor:
-    """`values[rows]` for rows without repeats, so that the backward is a copy and not a sum. (M, D) -> (n, D)."""
-    taken: Tensor = _Take.apply(values, rows)  # type: ignore[no-untyped-call]
-    return taken
+def gather_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]` for distinct rows, so that backward copies instead of adding. (M, D) -> (n, D)."""
+    gathered: Tensor = _GatherRows.apply(values, rows)  # type: ignore[no-untyped-call]
+    return gathered
 
 
-def place(values: Tensor, rows: Tensor, size: int) -> Tensor:
-    """The inverse of `take`: `values` at `rows` of a block of `size` rows, zeros elsewhere. (n, D) -> (size, D)."""
-    placed: Tensor = _Place.apply(values, rows, size)  # type: ignore[no-untyped-call]
-    return placed
+def scatter_rows(values: Tensor, rows: Tensor, size: int) -> Tensor:
+    """The inverse of `gather_rows`: `values` at `rows` of `size` rows, zeros elsewhere. (n, D) -> (size, D)."""
+    scattered: Tensor = _ScatterRows.apply(values, rows, size)  # type: ignore[no-untyped-call]
+    return scattered
 
 
-class _Take(torch.autograd.Function):
+class _GatherRows(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
@@ -162,14 +167,14 @@ class _Take(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return place(grad, ctx.saved_tensors[0], ctx.size), None
+        return scatter_rows(grad, ctx.saved_tensors[0], ctx.size), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
         return tangent.index_select(0, ctx.saved_tensors[0])
 
 
-class _Place(torch.autograd.Function):
+class _ScatterRows(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
@@ -184,7 +189,7 @@ class _Place(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return take(grad, ctx.saved_tensors[0]), None, None
+        return gather_rows(grad, ctx.saved_tensors[0]), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A linear layer whose answer for one row does not depend on the others."""
+"""A linear layer whose output for one row does not depend on the other rows."""
 
 import torch
 from torch import Tensor, nn
@@ -8,18 +8,18 @@ from ostinato.nn.engines import choose_engine
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`, whose rows in inference on the CPU have the same bits in any batch. (N, D) -> (N, H).
+    """`torch.nn.Linear` that, in inference on the CPU, gives a row the same bits in any batch. (N, D) -> (N, H).
 
-    A BLAS picks its order of summation by the size of the whole product, so that a row's last bits change with the
-    rows beside it. Where no gradient is asked for and the native engine is in force, each row is summed on its own.
+    A BLAS picks its order of summation by the size of the whole product, so the last bits of a row change with the
+    number of rows. With gradients disabled and the native engine in use, each row is summed by itself.
     """
 
     def forward(self, values: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not serves(values, self.weight):
+        if torch.is_grad_enabled() or not runs_native(values, self.weight):
             return super().forward(values)
         return kernel.linear(values, self.weight, self.bias)
 
 
-def serves(values: Tensor, weight: Tensor) -> bool:
-    """Whether a module outside the layers goes through the kernel, which sums each row on its own."""
+def runs_native(values: Tensor, weight: Tensor) -> bool:
+    """Whether a module other than a recurrent layer uses the kernel, which sums each row by itself."""
     return not kernel.is_traced(values, weight) and choose_engine("auto", values, (weight,)) == "native"

@@ -1,4 +1,4 @@
-"""A cell over the steps of a padded batch, each in the quickest way that torch's operations allow."""
+"""Running a cell over the steps of a padded batch, as fast as torch's operations allow."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,17 +8,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 State = tuple[Tensor, ...]  # (h,) or (h, c), each (B, H)
-Gates = dict[str, Tensor]  # by the letters of the equation, each (B, H)
+Gates = dict[str, Tensor]  # keyed by the letters of the equation, each (B, H)
 OverTime = Callable[[Tensor, State, Any], Tensor]  # (x (T, B, D), state, weights) -> h of every step (T, B, H)
 
-CHUNK = 16  # steps of a scan that follow each other; those of all chunks are taken at once
+CHUNK = 16  # steps of a scan that run one after the other; all chunks run at once
 
 
 def by_kernel(kernel: Callable[..., tuple[Tensor, ...]]) -> OverTime:
     """PyTorch's own function for the cell: oneDNN on the CPU, cuDNN on a GPU."""
 
     def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
-        # train=True whenever a gradient may be asked for: cuDNN refuses the backward of a call made with train=False
+        # train=True whenever gradients are enabled: cuDNN refuses the backward of a call with train=False
         num_layers, dropout, train, bidirectional, batch_first = 1, 0.0, torch.is_grad_enabled(), False, False
         start = [part.unsqueeze(0) for part in state]  # (B, H) -> (L=1, B, H)
         return kernel(
@@ -50,7 +50,7 @@ def step_by_step(step: Callable[[Tensor, State, Any], State]) -> OverTime:
 
 
 def by_steps(inputs: Callable[[Tensor, Any], Tensor], recur: Callable[[Tensor, State, Any], State]) -> OverTime:
-    """What the inputs add for all steps at once, then step by step."""
+    """`inputs` for all steps at once, then `recur` step by step."""
 
     def over_time(x: Tensor, state: State, weights: Any) -> Tensor:
         outputs = []
@@ -77,14 +77,15 @@ def by_scan(terms: Callable[[Tensor, Any], tuple[Tensor, Tensor]]) -> OverTime:
 
 
 def scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-    """Every state of h' = a·h + b: all chunks side by side from zero, then from where the scan over their ends begins them.
+    """Every state of h' = a·h + b: all chunks at once from zero, then corrected for the state at each chunk's start.
 
-    The states of chunks differ from those from zero by the product of the chunk's a so far, times the state before it. With
-    0 ≤ a ≤ 1 that product only shrinks: it vanishes where it no longer counts. Sums of logarithms, by which the papers of
-    these cells scan (Heinsen 2023, arXiv:2311.06281), lose float32's digits where a gate is shut.
+    The correction is the product of the chunk's a so far, times the state before the chunk, which a scan over the
+    chunks' last states gives. With 0 ≤ a ≤ 1 the product only shrinks, so it underflows only when it no longer matters.
+    The papers of these cells scan sums of logarithms instead (Heinsen 2023, arXiv:2311.06281), which lose precision in
+    float32 when a gate is closed.
 
     Shapes:
-        a, b (T, B, H) and the state before, h (B, H) -> (T, B, H). A step's bits do not depend on the steps after it.
+        a, b (T, B, H) and the initial state h (B, H) -> (T, B, H). The bits of a step do not depend on later steps.
 
     Source: Blelloch (1990), Prefix sums and their applications, section 1.4; Martin & Cundy (2018), arXiv:1709.04057.
     """

@@ -1,4 +1,4 @@
-"""Poolings: from the steps of each sequence to one vector, without padding.
+"""Poolings: from the steps of each sequence to one vector, ignoring padding.
 
 Every pooling maps `h (N, H)` and a layout of B sequences to `(B, output_size)`; an empty sequence gives zeros.
 """
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from ostinato.errors import look_up
 from ostinato.nn import kernel
 from ostinato.nn.layout import Layout
-from ostinato.nn.linear import Linear, serves
+from ostinato.nn.linear import Linear, runs_native
 
 
 class LastPooling(nn.Module):
-    """Each direction's own final state: the last step forwards, the first step of the reverse direction.
+    """The final state of each direction: of the forward one the last step, of the reverse one the first step.
 
     Shapes:
-        h (N, H) -> (B, H); with both directions H is the two joined.
+        h (N, H) -> (B, H); for both directions H is the two concatenated.
     """
 
     def __init__(self, hidden_size: int, *, bidirectional: bool = False) -> None:
@@ -28,9 +28,8 @@ class LastPooling(nn.Module):
 
     def forward(self, h: Tensor, layout: Layout) -> Tensor:
         if layout.num_steps == 0:
-            return h.new_zeros(layout.batch_size, self.output_size) + h.sum(
-                0
-            )  # no state to take; the graph stays whole
+            # there is no state to take; adding the sum keeps the graph connected
+            return h.new_zeros(layout.batch_size, self.output_size) + h.sum(0)
         last = h.index_select(0, (layout.ends - 1).clamp(min=0))  # (N, H) -> (B, H)
         if self.bidirectional:
             first = h.index_select(0, layout.starts.clamp(max=layout.num_steps - 1))
@@ -40,7 +39,7 @@ class LastPooling(nn.Module):
 
 
 class MeanPooling(nn.Module):
-    """The mean over a sequence's own steps. Shapes: h (N, H) -> (B, H)."""
+    """The mean over the steps of a sequence. Shapes: h (N, H) -> (B, H)."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
@@ -51,7 +50,7 @@ class MeanPooling(nn.Module):
 
 
 class MaxPooling(nn.Module):
-    """The largest value of each unit over a sequence's own steps. Shapes: h (N, H) -> (B, H)."""
+    """The maximum of each unit over the steps of a sequence. Shapes: h (N, H) -> (B, H)."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class AttentionPooling(nn.Module):
     """Additive attention: the mean of the steps, weighted by a = softmax(v · tanh(W h + b)) within each sequence.
 
     Shapes:
-        h (N, H) -> (B, H); `weights`: h (N, H) -> (N,), adding up to 1 in each sequence.
+        h (N, H) -> (B, H); `weights`: h (N, H) -> (N,), which sum to 1 in each sequence.
 
     Source: Bahdanau, Cho & Bengio (2015), arXiv:1409.0473, with a learned query; Yang et al. (2016), section 2.2.
     """
@@ -79,7 +78,7 @@ class AttentionPooling(nn.Module):
 
     def weights(self, h: Tensor, layout: Layout) -> Tensor:
         scores = self.score(torch.tanh(self.project(h))).squeeze(-1)  # (N, H) -> (N,)
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a softmax in bfloat16 is too coarse
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # softmax in bfloat16 is too imprecise
         largest = scores.new_full((layout.batch_size,), -torch.inf).scatter_reduce(
             0, layout.sequence, scores.detach(), "amax"
         )
@@ -87,20 +86,20 @@ class AttentionPooling(nn.Module):
         return powers / _sum(powers, layout)[layout.sequence]
 
     def forward(self, h: Tensor, layout: Layout, weights: Tensor | None = None) -> Tensor:
-        """Pool by the module's own weights, or by others (N,)."""
-        if weights is None and serves(h, self.project.weight):
+        """Pool by the module's own attention weights, or by the given ones (N,)."""
+        if weights is None and runs_native(h, self.project.weight):
             return kernel.attend(h, layout.lengths_on_cpu, self.project.weight, self.project.bias, self.score.weight)
         weights = self.weights(h, layout) if weights is None else weights
         return _sum(weights.unsqueeze(1) * h, layout)
 
 
 class Pooling(nn.Module):
-    """One or several poolings, their vectors joined in the order given.
+    """One or several poolings, their vectors concatenated in the given order.
 
     Args:
-        names: of `last`, `mean`, `max`, `attention`.
+        names: any of `last`, `mean`, `max`, `attention`.
         hidden_size: H, both directions together.
-        bidirectional: whether H is two directions joined.
+        bidirectional: whether H is two concatenated directions.
 
     Raises:
         ConfigError: a name is unknown.
@@ -119,7 +118,7 @@ class Pooling(nn.Module):
             )
 
     def forward(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
-        """Pool; `attention` (N,) takes the place of the weights that attention pooling would give."""
+        """Pool; `attention` (N,) replaces the weights that attention pooling would compute."""
         given = {"attention": (attention,)} if attention is not None else {}
         return torch.cat([pooling(h, layout, *given.get(name, ())) for name, pooling in self.poolings.items()], dim=1)
 
@@ -133,7 +132,7 @@ POOLINGS: dict[str, type[LastPooling | MeanPooling | MaxPooling | AttentionPooli
 
 
 def _sum(values: Tensor, layout: Layout) -> Tensor:
-    """(N, …) -> (B, …), each sequence's own steps added up in order."""
+    """The sum over the steps of each sequence, in order. (N, …) -> (B, …)."""
     return values.new_zeros(layout.batch_size, *values.shape[1:]).index_add(0, layout.sequence, values)
 
 

@@ -1,4 +1,4 @@
-"""A module run on an example, once or many times, leaving no trace in it."""
+"""Running a module on an example without changing the module's state."""
 
 import random
 import time
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 @dataclass(frozen=True)
 class Call:
-    """A module and the arguments of a call; `with_backward` says what is timed."""
+    """A module and the arguments of a call. `with_backward`: whether timing includes backward."""
 
     module: nn.Module
     args: tuple[Any, ...]
@@ -22,7 +22,10 @@ class Call:
     with_backward: bool
 
     def outcome(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Floating outputs, and the gradients of parameters and inputs of the outputs times fixed random numbers, summed."""
+        """Floating-point outputs, gradients of parameters, gradients of inputs.
+
+        The gradients are those of the sum of the outputs times fixed random numbers.
+        """
         leaves: list[Tensor] = []
 
         def leaf(tensor: Tensor) -> Tensor:
@@ -30,11 +33,11 @@ class Call:
             if not copy.is_floating_point():
                 return copy
             leaves.append(copy.requires_grad_())
-            return copy.clone()  # the model may write into its input, which a leaf forbids
+            return copy.clone()  # a copy, because the model may write into its input and a leaf forbids that
 
         # cuDNN has no backward in eval mode
         with (
-            _traceless(self.module),
+            _preserved_state(self.module),
             torch.inference_mode(False),
             torch.enable_grad(),
             torch.backends.cudnn.flags(enabled=self.module.training),
@@ -45,8 +48,8 @@ class Call:
         return [output.detach() for output in outputs], gradients[: len(parameters)], gradients[len(parameters) :]
 
     def seconds(self) -> float:
-        """Time of a forward, with backward if so."""
-        with _traceless(self.module), torch.inference_mode(False), torch.set_grad_enabled(self.with_backward):
+        """Time of one forward, plus backward if `with_backward`."""
+        with _preserved_state(self.module), torch.inference_mode(False), torch.set_grad_enabled(self.with_backward):
             args, kwargs = _map(self.args, _copy), _map(self.kwargs, _copy)
             leaves = [t for t in (*self.module.parameters(), *_floats((args, kwargs))) if t.requires_grad]
             _synchronize()
@@ -58,7 +61,7 @@ class Call:
             return time.perf_counter() - start
 
     def inputs_of(self, layers: Sequence[nn.Module]) -> dict[nn.Module, "Call"]:
-        """The first call that each layer gets in this one."""
+        """The first call of each layer during this call."""
         calls: dict[nn.Module, Call] = {}
 
         def record(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -75,8 +78,8 @@ class Call:
 
 
 @contextmanager
-def _traceless(module: nn.Module) -> Iterator[None]:
-    """Seeded alike each time; afterwards random states, buffers and attributes are as before."""
+def _preserved_state(module: nn.Module) -> Iterator[None]:
+    """Seed the generators; afterwards restore random states, buffers and attributes."""
     attributes = [
         (part, dict(vars(part)), dict(part._buffers))
         for part in module.modules()
@@ -111,7 +114,7 @@ def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _map(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same nest of tuples, lists and dicts with each tensor changed."""
+    """A nest of tuples, lists and dicts with `change` applied to each tensor."""
     if isinstance(tree, Tensor):
         return change(tree)
     if isinstance(tree, PackedSequence):
@@ -128,7 +131,7 @@ def _copy(tensor: Tensor) -> Tensor:
 
 
 def _floats(tree: Any) -> list[Tensor]:
-    """The floating tensors in a nest, in order."""
+    """The floating-point tensors of a nest, in order."""
     if isinstance(tree, Tensor):
         return [tree] if tree.is_floating_point() else []
     parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, (tuple, list)) else ()
@@ -136,7 +139,7 @@ def _floats(tree: Any) -> list[Tensor]:
 
 
 def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tensor]:
-    """Of the outputs times fixed random numbers, summed; nothing flows from what is infinite, such as masked scores."""
+    """Gradients of the sum of the outputs times fixed random numbers, ignoring infinite outputs (masked scores)."""
     generator = torch.Generator().manual_seed(0)
     factors = [
         torch.randn(output.shape, generator=generator).to(output).masked_fill(~output.detach().isfinite(), 0)

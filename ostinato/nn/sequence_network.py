@@ -1,6 +1,7 @@
-"""A network with one vector of outputs for each sequence: embedding, convolution, recurrent stack, pooling, output layer."""
+"""A network with one vector of outputs for each sequence: embedding, convolution, stack, pooling, output layer."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +27,14 @@ class SequenceNetwork(Network):
         num_outputs: C.
         dropout: on the pooled vector.
 
+    Attributes:
+        quantity: what `answers` are: "probability" or "prediction".
+
     Shapes:
         values (N,) token ids or (N, channels), lengths (B,) -> outputs (B, C).
     """
+
+    quantity: ClassVar[str] = "probability"
 
     def __init__(
         self,
@@ -66,7 +72,7 @@ class SequenceNetwork(Network):
         return self.outputs(*self.states(values, Layout(lengths, values.device)))
 
     def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
-        """The stack's output at every step, and the layout of these steps: fewer than `layout` has where the stem pools.
+        """The stack's output at every step, and the layout of these steps: fewer than `layout` where the stem pools.
 
         Shapes: (N,) or (N, channels) -> (M, H).
         """

@@ -1,4 +1,4 @@
-"""Pictures of a run as matplotlib figures, each small enough for a phone: larger ones stand side by side in the page."""
+"""Plots of a run as matplotlib figures, each narrow enough for a phone; a wide page shows them side by side."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#2678dc", "#e66101", "#808080"  # told apart by the colour-blind, and seen on white and on black
-STRONGEST = 0.55  # opacity of a cell, so that numbers can be read on it
+BLUE, ORANGE, GREY = "#2678dc", "#e66101", "#808080"  # safe for colour-blind readers, visible on white and on black
+STRONGEST = 0.55  # highest opacity of a cell: numbers on it stay readable
 LONGEST_LABEL = 24  # characters
-INCHES_A_CHARACTER = 0.075  # at an axis
+INCHES_PER_CHARACTER = 0.075  # of an axis label
 SMALL = (3.5, 2.5)  # inches
 
 
 def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epoch: int) -> "Figure":
-    """`loss`, `accuracy` or `macro_f1` over the epochs, of train and validation where the history has it; the best epoch is marked."""
+    """A metric over the epochs, for the splits whose history has it, with the best epoch marked."""
     figure, axes = new_axes(*SMALL)
     axes.locator_params(axis="x", integer=True)
     epochs = [entry["epoch"] for entry in history]
@@ -30,29 +30,29 @@ def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epo
             axes.plot(
                 epochs, values, color=colour, linestyle=line, marker="o" if len(epochs) < 3 else None, label=split
             )
-    axes.axvline(best_epoch, color=GREY, linewidth=1, linestyle=":", label=f"epoch {best_epoch}, kept")
+    axes.axvline(best_epoch, color=GREY, linewidth=1, linestyle=":", label=f"epoch {best_epoch}, used")
     axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
     axes.legend(frameon=False, fontsize=8)
     return figure
 
 
 def plot_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> "Figure":
-    """The rows of each true class by predicted class, shaded by their share of the true class."""
+    """Counts of each true class (row) by predicted class (column), shaded by their share of the true class."""
     counts = np.asarray(confusion)
     C = len(labels)
     names = [shorten(label) for label in labels]
-    widest, cell = INCHES_A_CHARACTER * max(map(len, names)), 0.4 if counts.max() < 1000 else 0.5
-    turned = widest > cell
-    figure, axes = new_axes(cell * C + widest + 0.6, cell * C + (widest if turned else 0.2) + 0.4)
+    widest, cell = INCHES_PER_CHARACTER * max(map(len, names)), 0.4 if counts.max() < 1000 else 0.5
+    rotated = widest > cell
+    figure, axes = new_axes(cell * C + widest + 0.6, cell * C + (widest if rotated else 0.2) + 0.4)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cells = np.broadcast_to(np.array([*_rgb(BLUE), 0.0]), (C, C, 4)).copy()
     cells[..., 3] = shares * STRONGEST
     axes.pcolormesh(cells, edgecolor=(*_rgb(GREY), 0.35), linewidth=0.5)
     for row, column in np.ndindex(C, C):
         axes.text(column + 0.5, row + 0.5, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8)
-    places = np.arange(C) + 0.5
-    axes.set_xticks(places, names, rotation=90 if turned else 0, parse_math=False)
-    axes.set_yticks(places, names, parse_math=False)
+    centres = np.arange(C) + 0.5
+    axes.set_xticks(centres, names, rotation=90 if rotated else 0, parse_math=False)
+    axes.set_yticks(centres, names, parse_math=False)
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -61,7 +61,7 @@ def plot_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
 
 
 def plot_reliability(groups: Sequence[Group]) -> "Figure":
-    """Accuracy against confidence, with 95 % intervals; points of a calibrated model lie on the diagonal."""
+    """Accuracy against confidence, with 95 % intervals; a calibrated model lies on the diagonal."""
     figure, axes = new_axes(*SMALL)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     _plot_groups(axes, [group.mean for group in groups], groups)
@@ -73,46 +73,45 @@ def plot_reliability(groups: Sequence[Group]) -> "Figure":
 
 
 def plot_confidence(groups: Sequence[Group]) -> "Figure":
-    """How many answers are given with which confidence."""
+    """The number of predictions in each bin of confidence."""
     figure, axes = new_axes(*SMALL)
-    places = range(len(groups))
-    axes.bar(places, [group.n for group in groups], color=BLUE, width=0.8)
-    axes.set_xticks(places, [f"{group.mean:.2f}" for group in groups], rotation=90)
-    axes.set(xlabel="mean confidence of the bin", ylabel="answers")
+    positions = range(len(groups))
+    axes.bar(positions, [group.n for group in groups], color=BLUE, width=0.8)
+    axes.set_xticks(positions, [f"{group.mean:.2f}" for group in groups], rotation=90)
+    axes.set(xlabel="mean confidence of the bin", ylabel="predictions")
     return figure
 
 
-def plot_accuracy_by_length(groups: Sequence[Group], unit: str) -> "Figure":
-    """Accuracy of each group of lengths, with 95 % intervals."""
+def plot_by_length(groups: Sequence[Group], unit: str, metric: str) -> "Figure":
+    """The mean score of each group of lengths, with 95 % intervals."""
     figure, axes = new_axes(*SMALL)
-    places = list(range(len(groups)))
-    _plot_groups(axes, places, groups)
+    positions = list(range(len(groups)))
+    _plot_groups(axes, positions, groups)
     names = [span(group) for group in groups]
-    axes.set_xticks(places, names, rotation=30 if sum(map(len, names)) > 30 else 0)
-    axes.set(xlabel=f"length in {unit}", ylabel="accuracy", xlim=(-0.5, len(groups) - 0.5))
+    axes.set_xticks(positions, names, rotation=30 if sum(map(len, names)) > 30 else 0)
+    axes.set(xlabel=f"length in {unit}", ylabel=metric, xlim=(-0.5, len(groups) - 0.5))
     return figure
 
 
 def span(group: Group) -> str:
     """The lengths of a group, as `12–15`."""
-    return (
-        f"{group.smallest:,.0f}" if group.smallest == group.largest else f"{group.smallest:,.0f}–{group.largest:,.0f}"
-    )
+    first, last = f"{group.smallest:,.0f}", f"{group.largest:,.0f}"
+    return first if first == last else f"{first}–{last}"
 
 
 def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
-    """A label on one line, short enough to stand at an axis."""
+    """A label on one line, cut to the length that fits an axis."""
     line = " ".join(label.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group]) -> None:
-    accuracy = np.array([group.accuracy for group in groups])
+def _plot_groups(axes: "Axes", positions: Sequence[float], groups: Sequence[Group]) -> None:
+    scores = np.array([group.score for group in groups])
     low, high = np.array([group.interval for group in groups]).T
     axes.errorbar(
-        places,
-        accuracy,
-        yerr=np.maximum([accuracy - low, high - accuracy], 0),
+        positions,
+        scores,
+        yerr=np.maximum([scores - low, high - scores], 0),
         fmt="o",
         color=BLUE,
         markersize=4,
@@ -122,7 +121,7 @@ def _plot_groups(axes: "Axes", places: Sequence[float], groups: Sequence[Group])
 
 
 def new_axes(width: float, height: float) -> "tuple[Figure, Axes]":
-    """An empty figure, of a size in inches, with one plot."""
+    """An empty figure with one plot; sizes in inches."""
     figure = new_figure(width, height)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

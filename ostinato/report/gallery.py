@@ -1,4 +1,4 @@
-"""The pictures of a page, kept to be written as files of their own."""
+"""The plots of a page, which are also saved as files."""
 
 import io
 import re
@@ -18,13 +18,13 @@ DOTS_PER_INCH = 150
 
 
 class Gallery:
-    """Figures by name, in the order in which they were shown."""
+    """Figures by name, in the order of the page."""
 
     def __init__(self) -> None:
         self.figures: dict[str, Figure] = {}
 
     def show(self, figure: "Figure", title: str) -> "Markup":
-        """The figure as SVG for a page, and kept; its name comes from the title."""
+        """Draw the figure as SVG for a page, and remember it for `save`; its name comes from the title."""
         base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "picture"
         name, number = base, 1
         while name in self.figures:
@@ -32,7 +32,7 @@ class Gallery:
             name = f"{base}-{number}"
         self.figures[name] = figure
         drawn = inline_svg(figure, title)
-        figure.set_layout_engine("none")  # its parts have their places: drawn to files, it need not seek them again
+        figure.set_layout_engine("none")  # the parts are laid out: `save` need not do it again
         return drawn
 
     def save(self, folder: Path) -> None:
@@ -48,36 +48,31 @@ class Gallery:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder where there is none.
+    """Create a folder, unless it exists.
 
     Raises:
-        RunError: it cannot be made.
+        RunError: it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another place.") from None
+        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another folder.") from None
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure on white ground, in the format that the file's ending names.
+    """Write a figure on a white background, in the format of the file's ending.
 
     Raises:
-        ConfigError: matplotlib has no such format.
+        ConfigError: matplotlib does not support the format.
         RunError: the file cannot be written.
     """
     kind = path.suffix.removeprefix(".").lower()
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
-        raise ConfigError(
-            f"{path}: pictures of the kind {kind!r} cannot be written. Choose from: {', '.join(sorted(kinds))}."
-        )
+        raise ConfigError(f"{path}: unknown image format {kind!r}. Choose from: {', '.join(sorted(kinds))}.")
     drawn = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing from font"
-        )  # drawn as boxes: the text itself is in the page
-        figure.savefig(
-            drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=NO_METADATA if kind == "svg" else None
-        )
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as boxes; the page shows the text
+        metadata = NO_METADATA if kind == "svg" else None
+        figure.savefig(drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=metadata)
     write_atomically(path, drawn.getvalue())

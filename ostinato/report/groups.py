@@ -1,4 +1,4 @@
-"""Accuracy within groups of test examples: of like confidence, of like length."""
+"""Scores within groups of test examples: of similar confidence, of similar length."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,25 @@ LENGTH_GROUPS = 6
 
 
 class Group(NamedTuple):
-    """Examples taken together: the smallest, mean and largest value of what they were grouped by, and how many are right.
+    """Some examples of a split.
 
-    `interval` is Wilson's, 95 %.
+    Args:
+        smallest, mean, largest: of the value that they are grouped by.
+        n: examples.
+        score: the mean of their scores: the accuracy, where a score is whether an example is right.
+        interval: 95 % interval of the score.
     """
 
     smallest: float
     mean: float
     largest: float
     n: int
-    accuracy: float
+    score: float
     interval: tuple[float, float]
 
 
 def by_confidence(targets: np.ndarray, probabilities: np.ndarray) -> list[Group]:
-    """The bins of the calibration error (ECE) that hold an example.
+    """The non-empty bins of the calibration error (ECE).
 
     Args:
         targets: (B,) class indices.
@@ -34,15 +38,15 @@ def by_confidence(targets: np.ndarray, probabilities: np.ndarray) -> list[Group]
     return _groups(confidence, probabilities.argmax(axis=1) == targets, np.ceil(confidence * CALIBRATION_BINS))
 
 
-def by_length(lengths: np.ndarray, correct: np.ndarray) -> list[Group]:
-    """At most six groups, as equal in number as lengths that occur often let them be; equal lengths stay together.
+def by_length(lengths: np.ndarray, scores: np.ndarray) -> list[Group]:
+    """At most six groups of about equal size; examples of equal length stay together.
 
     Args:
         lengths: (B,).
-        correct: (B,) whether each example is right.
+        scores: (B,) whether each example is right, or a number, as its absolute error.
     """
     edges = np.unique(np.quantile(lengths, np.arange(1, LENGTH_GROUPS) / LENGTH_GROUPS))
-    return _groups(lengths, correct, np.searchsorted(edges, lengths, side="left"))
+    return _groups(lengths, scores, np.searchsorted(edges, lengths, side="left"))
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
@@ -53,18 +57,21 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _groups(values: np.ndarray, correct: np.ndarray, group_of: np.ndarray) -> list[Group]:
+def mean_interval(scores: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a mean: Wilson's of booleans, Student's t of numbers; a single number has no width."""
+    from scipy.stats import t
+
+    if scores.dtype == bool:
+        return wilson_interval(int(scores.sum()), len(scores))
+    mean, n = float(scores.mean()), len(scores)
+    margin = float(t.ppf(0.975, n - 1) * scores.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return mean - margin, mean + margin
+
+
+def _groups(values: np.ndarray, scores: np.ndarray, group_of: np.ndarray) -> list[Group]:
     groups = []
     for group in np.unique(group_of):
-        own, right = values[group_of == group], int(correct[group_of == group].sum())
-        groups.append(
-            Group(
-                float(own.min()),
-                float(own.mean()),
-                float(own.max()),
-                len(own),
-                right / len(own),
-                wilson_interval(right, len(own)),
-            )
-        )
+        own, score = values[group_of == group], scores[group_of == group]
+        extent = float(own.min()), float(own.mean()), float(own.max())
+        groups.append(Group(*extent, len(own), float(score.mean()), mean_interval(score)))
     return groups

@@ -1,6 +1,6 @@
-"""A report's page: building blocks of trusted markup made from text that is not, and the frame around them.
+"""A report's page: building blocks that turn untrusted text into safe markup, and the frame around them.
 
-Whatever is given to a block as a `str` is escaped; only `Markup`, which blocks return, is taken as it is. `+` joins blocks.
+Blocks escape every `str` and insert `Markup`, which blocks return, unchanged. `+` joins blocks.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Section(NamedTuple):
-    """A part of the page; `id` is unique on it, and what links point to."""
+    """A part of the page; `id`, which links point to, is unique."""
 
     title: str
     id: str
@@ -23,7 +23,7 @@ class Section(NamedTuple):
 
 
 def render(title: str, sections: Sequence[Section]) -> str:
-    """The whole page as HTML: one file that asks for nothing else and runs no script.
+    """The whole page as HTML: one file that loads nothing else and runs no script.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -42,12 +42,12 @@ def heading(text: str) -> "Markup":
 
 
 def bullets(lines: Iterable["str | Markup"]) -> "Markup":
-    """A list, a point a line."""
+    """A bulleted list."""
     return _block("bullets", list(lines))
 
 
 def join(blocks: "Iterable[Markup]") -> "Markup":
-    """Blocks one after the other."""
+    """Blocks in a row."""
     from markupsafe import Markup
 
     return Markup("").join(blocks)
@@ -57,19 +57,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numeric: Co
     """A table that scrolls in its own box where it is too wide.
 
     Args:
-        rows: as many cells each as there are headings.
-        numeric: the columns of numbers, counted from 0: right-aligned.
+        rows: each with one cell per heading.
+        numeric: columns of numbers, counted from 0, which are right-aligned.
     """
     return _block("table", headings, list(rows), numeric)
 
 
 def figure(svg: "Markup", caption: str) -> "Markup":
-    """One or several pictures that a `Gallery` shows, side by side where there is room, and what is seen in them."""
+    """One or several plots from a `Gallery`, side by side where there is room, with a caption."""
     return _block("figure", svg, caption)
 
 
 def code(text: str) -> "Markup":
-    """Lines of a file or of commands, as they are."""
+    """Lines of a file or of commands, verbatim."""
     return _block("code", text)
 
 

@@ -1,16 +1,21 @@
-"""What a finished run's folder says of itself, and what a task's part of its report is."""
+"""A finished run as it was recorded, and a task's part of its report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from ostinato.config import Config
 from ostinato.report.card import CardSection
 from ostinato.report.page import Section
+from ostinato.storage import unusable
 
 if TYPE_CHECKING:
     from ostinato.report.gallery import Gallery
+
+Audit = TypeVar("Audit")
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,22 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """The folder's own name, whatever its parents are called."""
+        """The folder's name, without its parents."""
         return self.folder.resolve().name
+
+    def read_audit(self, kind: type[Audit], content: dict[str, Any]) -> Audit:
+        """The run's audit as a dataclass.
+
+        Args:
+            content: `audit`, with the keys of earlier versions renamed.
+
+        Raises:
+            RunError: a field is missing or has the wrong type.
+        """
+        try:
+            return TypeAdapter(kind).validate_python(content)
+        except ValidationError:
+            raise unusable(self.folder / "audit.json") from None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG within a page: its text is text, black is the page's ink and white its ground."""
+"""A matplotlib figure as SVG within a page: text stays text, black and white become the page's own colours."""
 
 import hashlib
 import io
@@ -21,10 +21,11 @@ SMALLEST = 0.7  # of its natural width; on a narrower page it scrolls
 
 
 def inline_svg(figure: "Figure", title: str) -> "Markup":
-    """Draw a figure as an `<svg>` element for a page, at most its natural size, the same bytes each time.
+    """Draw a figure as an `<svg>` element for a page, at most at its natural size; same figure, same bytes.
 
     Args:
-        title: what the picture is, for those who hear the page. Pictures of one page differ in title or content: from both come their ids.
+        title: what the plot shows, for screen readers. Ids are derived from title and content, so that those of two
+            plots on a page differ.
 
     Raises:
         MissingExtraError: markupsafe is not installed.
@@ -37,7 +38,7 @@ def inline_svg(figure: "Figure", title: str) -> "Markup":
     root = ElementTree.fromstring(source)
     prefix = hashlib.sha256(f"{title}\n{source}".encode()).hexdigest()[:8]
     for element in root.iter():
-        element.tag = element.tag.partition("}")[2]  # HTML knows SVG's names without their namespace
+        element.tag = element.tag.partition("}")[2]  # HTML uses SVG's names without their namespace
         element.attrib = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
         _take_page_colours(element)
     _keep_referenced_ids(root, prefix)
@@ -56,7 +57,7 @@ def _draw(figure: "Figure") -> str:
 
 
 def _take_page_colours(element: ElementTree.Element) -> None:
-    """Black becomes the page's ink, white its ground, and text is in the page's font."""
+    """Black becomes the page's text colour, white its background, and text uses the page's font."""
     if "style" not in element.attrib:
         return
     rules = dict(rule.split(": ", 1) for rule in element.attrib["style"].split("; "))
@@ -65,7 +66,7 @@ def _take_page_colours(element: ElementTree.Element) -> None:
 
 
 def _keep_referenced_ids(root: ElementTree.Element, prefix: str) -> None:
-    """Ids that something points to get the picture's own prefix; the others go."""
+    """Give the ids that are referenced a prefix of the plot's own; remove the others."""
     referenced = {
         first or second
         for element in root.iter()
@@ -83,16 +84,15 @@ def _keep_referenced_ids(root: ElementTree.Element, prefix: str) -> None:
 
 
 def _frame(root: ElementTree.Element, title: str) -> None:
-    """The root's own attributes: a name, and a size in the page's points."""
+    """Set the root's attributes: a name, and a size in points."""
     width = float(root.attrib["viewBox"].split()[2])
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
         "role": "img",
         "aria-label": title,
         "fill": "currentColor",
-        "style": f"width: 100%; max-width: {width:g}pt; min-width: {SMALLEST * width:g}pt; stroke-linejoin: round; stroke-linecap: butt",
+        "style": f"width: 100%; max-width: {width:g}pt; min-width: {SMALLEST * width:g}pt; "
+        "stroke-linejoin: round; stroke-linecap: butt",
     }
     for definitions in [child for child in root if child.tag == "defs" and child.find("style") is not None]:
-        root.remove(
-            definitions
-        )  # matplotlib's only style rule, which would hold for the whole page: the root has it now
+        root.remove(definitions)  # matplotlib's only style rule would apply to the whole page: the root has it now

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ostinato.evaluation.results import Metric, Metrics
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
+    from ostinato.explanation.faithfulness import Masking
+    from ostinato.explanation.records import ExplainedRows
     from ostinato.explanation.trace import Trace
     from ostinato.nn.network import Network
     from ostinato.progress import Progress
@@ -345,6 +347,37 @@ class Task(ABC):
     @abstractmethod
     def explain(self, model: Model, sequences: Iterable[Any], **options: Any) -> "list[Explanation]":
         """What drove the answers; options as `ostinato.explain` documents them."""
+
+    @abstractmethod
+    def explain_rows(
+        self,
+        model: Model,
+        rows: Sequence[Any],
+        *,
+        method: str,
+        label: str | None = None,
+        tokens: Sequence[int] | None = None,
+        progress: "Progress | None" = None,
+    ) -> "ExplainedRows":
+        """Explain the answers for rows that were read, and measure how faithful the explanations are.
+
+        Args:
+            rows: as `rows_of_file` and `rows_of_texts` yield them.
+            label: the name of the output to explain, as text; by default the predicted one.
+            tokens: of a task that answers for each token, the tokens to explain, counted from 0.
+
+        Raises:
+            ConfigError: a method, label or token that the model or a row does not have.
+            DataError: a row that the model cannot read; names its source.
+        """
+
+    @abstractmethod
+    def rows_to_explain(self, model: Model, rows: Any, count: int) -> Sequence[Any]:
+        """The rows of a test split that are explained unless others are named: at most `count`."""
+
+    @abstractmethod
+    def masking(self, model: Model) -> "Masking":
+        """How the inputs of explanations are masked, to measure their faithfulness."""
 
     def trace(self, model: Model, sequence: Any, *, prefixes: int = 256) -> "Trace":
         """State, gates and running answer at each step.

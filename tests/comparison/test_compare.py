@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 import pytest
+from ostinato.presets import PRESETS
+from ostinato.scoring import read_predictions
 
 from ostinato.comparison import compare as comparing
 from ostinato.comparison.compare import run_comparison
@@ -18,9 +20,8 @@ from ostinato.comparison.plan import make_plan, read_plan
 from ostinato.comparison.workers import train_all
 from ostinato.config import override
 from ostinato.errors import RunError
+from ostinato.evaluation.metrics import CLASSIFICATION_METRICS
 from ostinato.evaluation.statistics import compare, holm, score_seeds
-from ostinato.presets import PRESETS
-from ostinato.scoring import read_predictions
 
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=2"]
 MAJORITY = override(PRESETS["majority"](), SMALL)
@@ -72,7 +73,10 @@ def test_a_pair_is_tested_on_the_answers_of_its_runs(finished):
     predictions = {cell: answers(cell) for cell in ("rnn", "gru")}
     targets = predictions["rnn"][0].targets
     first, second = (
-        score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]])) for cell in ("rnn", "gru")
+        score_seeds(
+            targets, np.stack([each.probabilities for each in predictions[cell]]), CLASSIFICATION_METRICS["accuracy"]
+        )
+        for cell in ("rnn", "gru")
     )
     expected = compare(first, second)
     assert pair["difference"] == pytest.approx(expected.difference)

@@ -105,7 +105,10 @@ def test_one_hot_is_not_tried_where_lengths_differ():
 
 
 def test_symbols_keep_their_case():
-    strings, targets = ["ac", "AC", "aca", "ACA"] * 10, np.tile([0, 1], 20)  # of two lengths, so told apart by k-mers
+    strings, targets = (
+        ["ac", "AC", "aca", "ACA"] * 10,
+        np.tile([0, 1], 20),
+    )  # of two lengths, so only k-mers distinguish them
     model = linear_baseline(strings, targets, strings, targets, kind="symbols", seed=0)
     assert model.predict(["ac", "AC"]).argmax(axis=1).tolist() == [0, 1]
 

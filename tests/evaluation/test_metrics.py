@@ -138,9 +138,9 @@ def test_a_weight_of_two_counts_an_example_twice():
 
 def test_a_weight_of_zero_leaves_an_example_out():
     targets, probabilities = random_predictions(40, 3, seed=3, decimals=1)
-    kept = np.arange(40) % 2 == 0
-    weighted = weighted_scores(targets, probabilities, kept[None].astype(float))
-    left = weighted_scores(targets[kept], probabilities[kept], np.ones((1, 20)))
+    included = np.arange(40) % 2 == 0
+    weighted = weighted_scores(targets, probabilities, included[None].astype(float))
+    left = weighted_scores(targets[included], probabilities[included], np.ones((1, 20)))
     assert {name: score[0] for name, score in weighted.items()} == pytest.approx(
         {name: score[0] for name, score in left.items()}, abs=1e-12
     )

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from ostinato.report.evidence import collect_evidence
+from ostinato.scoring import Predictions
 
 from ostinato import SequenceClassifier
 from ostinato.data.examples import Examples
@@ -11,10 +13,8 @@ from ostinato.explanation import ablate_attention, explain, methods_of
 from ostinato.explanation.trace import trace
 from ostinato.nn import Layout
 from ostinato.progress import Progress
-from ostinato.report.evidence import collect_evidence
 from ostinato.report.explained import explained_sections
 from ostinato.report.gallery import Gallery
-from ostinato.scoring import Predictions
 
 TEXTS = ["ACGTTGCA", "A", "AAATC"]
 SHAPES = {

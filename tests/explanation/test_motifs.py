@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from ostinato.data.dataset import load_dataset
+from ostinato.presets import PRESETS
 
 import ostinato
 from ostinato import runs
 from ostinato.config import DataConfig, override
-from ostinato.data.dataset import load_dataset
 from ostinato.data.generated import MOTIF, PLANTED
 from ostinato.data.named import NAMED
 from ostinato.data.tokenizers import make_tokenizer
@@ -14,7 +15,6 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.explanation import Explanation, explain
 from ostinato.explanation.motifs import Motif, Place, find_motifs, letter_frequencies, position_profile, recovery
 from ostinato.explanation.strands import reverse_complement
-from ostinato.presets import PRESETS
 
 DNA, PROTEIN = "ACGT", "ACDEFGHIKLMNPQRSTVWY"
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
-from ostinato import SequenceClassifier, SequenceTagger, explain
-from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.estimators.tagger import as_sentences
 from ostinato.explanation.tag_faithfulness import measure_tags
 from ostinato.explanation.tagging import TAG_METHODS, explain_tag, neutral_vector
+
+from ostinato import SequenceClassifier, SequenceTagger, explain
+from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.nn import Layout
 
 WORDS = [

@@ -1,4 +1,4 @@
-"""accelerate: what it swaps and what stays, its proof, and that it leaves no trace."""
+"""accelerate: which layers it swaps, its verification, and that it leaves the model unchanged."""
 
 import copy
 import pickle
@@ -17,11 +17,11 @@ from ostinato import nn as ours
 from ostinato.errors import OstinatoError
 from ostinato.nn import accelerate as swap
 
-MODULE = import_module("ostinato.nn.accelerate")  # its name in the package is the function's
+MODULE = import_module("ostinato.nn.accelerate")  # in the package, its name refers to the function
 
 
 class Tagger(nn.Module):
-    """All that a swap must leave alone: dropout, batch statistics, sharing, a carried state, a cell in a loop."""
+    """Everything a swap must preserve: dropout, batch statistics, sharing, a carried state, a cell in a loop."""
 
     def __init__(self):
         super().__init__()
@@ -55,7 +55,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def level(quick, monkeypatch):
-    """Every layer comes out as fast as before, so that nothing is taken back."""
+    """Every layer measures as fast as before, so that none is restored."""
     monkeypatch.setattr(MODULE, "_speed_up", lambda *_: 1.0)
 
 
@@ -128,29 +128,29 @@ def test_parametrized_layers_keep_their_parametrization_and_copies_their_class()
     assert type(layer) is ours.GRU
 
 
-def test_what_is_not_plainly_torch_nns_is_left_alone_with_the_reason():
-    class Stranger(nn.LSTM):
+def test_other_classes_than_torch_nns_are_not_swapped_and_the_report_says_why():
+    class Subclass(nn.LSTM):
         pass
 
     patched = nn.GRU(3, 4)
     patched.forward = lambda x: x
     model = nn.ModuleList(
-        [Stranger(3, 4), patched, ours.LSTM(3, 4), nn.LSTM(3, 4, proj_size=2), nn.GRU(3, 4).double(), nn.RNNCell(3, 4)]
+        [Subclass(3, 4), patched, ours.LSTM(3, 4), nn.LSTM(3, 4, proj_size=2), nn.GRU(3, 4).double(), nn.RNNCell(3, 4)]
     )
-    stranger, replaced, already, projected, double, cell = swap(model).layers
-    assert (type(model[0]), type(patched)) == (Stranger, nn.GRU)
-    assert "subclass" in stranger.reason and "replaced on the object" in replaced.reason and "already" in already.reason
-    assert not stranger.is_swapped and not replaced.is_swapped and not already.is_swapped
+    subclass, replaced, already, projected, double, cell = swap(model).layers
+    assert (type(model[0]), type(patched)) == (Subclass, nn.GRU)
+    assert "subclass" in subclass.reason and "replaced on the object" in replaced.reason and "already" in already.reason
+    assert not subclass.is_swapped and not replaced.is_swapped and not already.is_swapped
     assert (projected.engine, double.engine, cell.engine) == ("torch", "torch", "torch")
     assert "proj_size is 2" in projected.reason and "float64" in double.reason and "single step" in cell.reason
 
 
-def test_a_model_without_recurrent_layers_is_said_to_have_none():
+def test_a_model_without_recurrent_layers_is_reported_as_such():
     assert "No recurrent layer" in str(swap(nn.Linear(2, 2)))
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_proof_finds_the_same_answers_and_leaves_no_trace(training, quick):
+def test_the_proof_finds_equal_results_and_leaves_the_model_unchanged(training, quick):
     model = Tagger().train(training)
     model.head.weight.grad = torch.ones(3, 4)
     state, python, torch_state = copy.deepcopy(model.state_dict()), random.getstate(), torch.get_rng_state()
@@ -177,12 +177,14 @@ def test_each_layer_keeps_its_faster_engine(monkeypatch):
         ("torch", False, 0.5),
     ]
     assert (type(model["fast"]), type(model["slow"])) == (ours.GRU, nn.GRU)
-    assert "taken back" in report.layers[1].reason and report.proof.speed_up == 2.0
+    assert "slower" in report.layers[1].reason and report.proof.speed_up == 2.0
 
 
-def test_layers_that_the_example_does_not_reach_say_so(level):
+def test_layers_that_the_example_does_not_reach_are_reported(level):
     model = Tagger()
-    assert {layer.name: layer.reason for layer in swap(model, ids()).layers}["unused"] == "not reached by the example"
+    assert {layer.name: layer.reason for layer in swap(model, ids()).layers}[
+        "unused"
+    ] == "the example does not reach it"
 
 
 @pytest.mark.parametrize(
@@ -195,22 +197,20 @@ def test_layers_that_the_example_does_not_reach_say_so(level):
     ],
     ids=["tensor", "arguments", "keywords", "packed"],
 )
-def test_examples_come_in_every_form(example, level):
+def test_examples_are_accepted_in_every_form(example, level):
     layer = nn.GRU(4, 5)
     assert 0 <= swap(layer, example).proof.outputs < 1e-5
     assert type(layer) is ours.GRU
 
 
-def test_a_wrong_answer_is_refused_and_everything_put_back(monkeypatch, quick):
+def test_a_wrong_output_is_refused_and_every_layer_restored(monkeypatch, quick):
     def wrong(self, *args, **kwargs):
         output, final = nn.GRU.forward(self, *args, **kwargs)
         return output * 1.01, final
 
     monkeypatch.setattr(ours.GRU, "forward", wrong)
     model = Tagger()
-    with pytest.raises(
-        OstinatoError, match=r"differs from torch.nn by .* at most 1e-03 passes. All layers are torch.nn's again"
-    ):
+    with pytest.raises(OstinatoError, match="1e-03"):
         swap(model, ids())
     assert (type(model.encoder), type(model.decoder), type(model.unused)) == (nn.LSTM, nn.GRU, nn.RNN)
     with pytest.raises(OstinatoError, match="differs"):
@@ -234,7 +234,7 @@ def test_a_wrong_gradient_alone_is_refused(monkeypatch, quick):
     assert type(layer) is nn.GRU
 
 
-def test_a_model_that_never_repeats_itself_is_told_from_a_wrong_one(quick):
+def test_a_model_that_is_not_repeatable_is_reported_as_such(quick):
     class Drifting(nn.Module):
         def __init__(self):
             super().__init__()
@@ -245,13 +245,13 @@ def test_a_model_that_never_repeats_itself_is_told_from_a_wrong_one(quick):
             self.seen.append(0)
             return self.layer(x)[0] * len(self.seen)
 
-    with pytest.raises(OstinatoError, match="differs from run to run"):
+    with pytest.raises(OstinatoError, match="from run to run"):
         swap(Drifting(), torch.randn(6, 3, 4))
 
 
-def test_an_error_on_the_way_puts_everything_back(monkeypatch, quick):
+def test_an_error_on_the_way_restores_every_layer(monkeypatch, quick):
     layer = nn.LSTM(4, 5)
-    with pytest.raises(RuntimeError, match="must be equal to input_size"):
+    with pytest.raises(RuntimeError, match="input_size"):
         swap(layer, torch.randn(6, 3, 7))
     assert type(layer) is nn.LSTM
 
@@ -264,7 +264,7 @@ def test_an_error_on_the_way_puts_everything_back(monkeypatch, quick):
     assert type(layer) is nn.LSTM
 
 
-def test_frozen_models_masked_scores_and_input_written_into_are_compared(quick):
+def test_frozen_models_masked_scores_and_inplace_writes_to_the_input_are_compared(quick):
     class Odd(nn.Module):
         def __init__(self):
             super().__init__()
@@ -285,12 +285,13 @@ def test_frozen_models_masked_scores_and_input_written_into_are_compared(quick):
 def test_it_needs_torch_alone():
     code = """
 import sys
-class Torchs:
+class OnlyTorch:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in BLOCKED:
             raise ModuleNotFoundError(name)
-BLOCKED = {"numpy", "pydantic", "sklearn", "scipy", "pyarrow", "tokenizers", "pandas", "safetensors", "rich", "typer", "tomli_w"}
-sys.meta_path.insert(0, Torchs())
+BLOCKED = {"numpy", "pydantic", "sklearn", "scipy", "pyarrow", "tokenizers", "pandas", "safetensors", "rich", "typer",
+           "tomli_w"}
+sys.meta_path.insert(0, OnlyTorch())
 import warnings
 warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 import torch, ostinato, ostinato.nn

@@ -1,4 +1,4 @@
-"""Features of words from characters: each occurrence of a word by itself, through torch.nn."""
+"""Word vectors from characters, compared with torch.nn on each word by itself."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def by_torch(features, word):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tokens_have_the_features_of_their_words_forward_and_backward(kind):
+def test_tokens_get_the_features_of_their_words_forward_and_backward(kind):
     features = CharacterFeatures(10, 5, 7, kind=kind)
     outputs = features(*batch(WORDS), torch.tensor(OCCURRENCES))
     expected = torch.stack([by_torch(features, WORDS[word]) for word in OCCURRENCES])
@@ -47,7 +47,7 @@ def test_tokens_have_the_features_of_their_words_forward_and_backward(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_word_s_features_do_not_depend_on_the_others(kind):
+def test_the_features_of_a_word_do_not_depend_on_other_words(kind):
     features = CharacterFeatures(10, 5, 7, kind=kind)
     with torch.inference_mode():
         together = features(*batch(WORDS), torch.arange(len(WORDS)))
@@ -56,7 +56,7 @@ def test_a_word_s_features_do_not_depend_on_the_others(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_word_without_characters_has_zeros(kind):
+def test_a_word_without_characters_gives_zeros(kind):
     features = CharacterFeatures(10, 5, 7, kind=kind)
     outputs = features(*batch([[], [1, 2]]), torch.tensor([1, 0, 1]))
     assert not outputs[1].any() and outputs[0].any() and torch.equal(outputs[0], outputs[2])
@@ -64,7 +64,7 @@ def test_a_word_without_characters_has_zeros(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_dropout_is_for_training_and_the_same_for_all_occurrences(kind):
+def test_dropout_acts_in_training_only_and_equally_on_all_occurrences_of_a_word(kind):
     features = CharacterFeatures(10, 50, 7, kind=kind, dropout=0.5)
     first, second = (features(*batch(WORDS), torch.tensor([0, 2, 0])) for _ in range(2))
     assert torch.equal(first[0], first[2]) and not torch.equal(first, second)
@@ -73,5 +73,5 @@ def test_dropout_is_for_training_and_the_same_for_all_occurrences(kind):
 
 
 def test_unknown_kind_is_refused():
-    with pytest.raises(ConfigError, match="Unknown kind of character features 'lstn'. Did you mean 'lstm'"):
+    with pytest.raises(ConfigError, match="'lstn'.*'lstm'"):
         CharacterFeatures(10, 5, 7, kind="lstn")

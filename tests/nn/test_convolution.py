@@ -1,4 +1,4 @@
-"""Convolutions on ragged batches: torch.nn.functional.conv1d a sequence, and nothing that reaches from one to another."""
+"""Convolutions on ragged batches equal conv1d on each sequence, and nothing leaks between sequences."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ LENGTHS = [7, 0, 1, 30, 2, 12]
 
 
 def by_conv1d(layer, sequence):
-    """One sequence by itself, padded on the sides that its windows reach over. (T, D) -> (T, H)."""
+    """One sequence by itself, padded where its windows reach over its ends. (T, D) -> (T, H)."""
     reach = layer.kernel_size - 1
     sides = (reach // 2, reach // 2) if layer.centred else (reach, 0)
     return F.conv1d(F.pad(sequence.T.unsqueeze(0), sides), layer.weight, layer.bias).squeeze(0).T.relu()
@@ -50,7 +50,7 @@ def test_convolution_equals_conv1d_of_each_sequence_forward_and_backward(
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_a_window_by_hand():
+def test_windows_equal_sums_worked_out_by_hand():
     layer = Convolution(1, 1, kernel_size=3, centred=True)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[[1.0, 10.0, 100.0]]]))  # the step before, the step, the step after
@@ -89,7 +89,7 @@ def test_a_step_sees_nothing_later_unless_windows_are_centred():
 def test_gradcheck(centred, kernel_size):
     stack = ConvolutionStack(2, 3, kernel_size=kernel_size, centred=centred, num_layers=2, residual=True).double()
     for layer in stack.layers:
-        nn.init.normal_(layer.bias)  # zeros would put dead windows on the corner of the relu
+        nn.init.normal_(layer.bias)  # with zero biases, empty windows would lie on the kink of relu
     layout = Layout(torch.tensor([3, 0, 6, 1]))
     values = torch.randn(10, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, *_: stack(x, layout), (values, *stack.parameters()))
@@ -119,17 +119,17 @@ def test_inference_equals_training_up_to_rounding():
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 @pytest.mark.parametrize("gradient", [True, False])
-def test_batches_without_a_step_pass(lengths, gradient):
-    front = ConvStem(3, 4, kernel_size=5, centred=False, pool=2)
+def test_batches_without_steps_are_accepted(lengths, gradient):
+    stem = ConvStem(3, 4, kernel_size=5, centred=False, pool=2)
     with torch.set_grad_enabled(gradient):
-        h, steps = front(torch.empty(0, 3), Layout(torch.tensor(lengths, dtype=torch.int64)))
+        h, steps = stem(torch.empty(0, 3), Layout(torch.tensor(lengths, dtype=torch.int64)))
     assert h.shape == (0, 4) and steps.lengths.tolist() == lengths
     if gradient:
         h.sum().backward()
-        assert not front.convolution.weight.grad.any()
+        assert not stem.convolution.weight.grad.any()
 
 
-def test_weights_keep_the_size_of_values_through_relu():
+def test_initial_weights_preserve_the_variance_through_relu():
     layer = Convolution(64, 128, kernel_size=9, centred=True)
     assert not layer.bias.any()
     assert layer.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.01)  # of 73,728 draws
@@ -146,7 +146,7 @@ def test_residual_adds_the_input_from_the_second_layer_on():
     torch.testing.assert_close(residual(values, layout), plain(values, layout) + first)
 
 
-def test_dropout_and_layer_norm_stand_where_they_do_in_recurrent_stacks():
+def test_dropout_and_layer_norm_apply_as_in_recurrent_stacks():
     stack = ConvolutionStack(4, 8, kernel_size=3, centred=True, num_layers=2, layer_norm=True, dropout=0.5)
     values, layout = torch.randn(sum(LENGTHS), 4), Layout(torch.tensor(LENGTHS))
     assert not torch.equal(stack(values, layout), stack(values, layout))
@@ -157,21 +157,21 @@ def test_dropout_and_layer_norm_stand_where_they_do_in_recurrent_stacks():
     torch.testing.assert_close(stack(values, layout), expected)
 
 
-def test_an_even_window_has_no_middle():
-    with pytest.raises(ConfigError, match="kernel_size 4 has no step in its middle.*odd.*5"):
+def test_centred_windows_of_an_even_size_are_refused():
+    with pytest.raises(ConfigError, match="kernel_size 4.*5"):
         Convolution(3, 4, kernel_size=4, centred=True)
     assert Convolution(3, 4, kernel_size=4, centred=False)(torch.randn(2, 3), Layout(torch.tensor([2]))).shape == (2, 4)
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 100])
-def test_front_end_keeps_the_largest_of_each_pool_steps(pool):
-    front = ConvStem(3, 4, kernel_size=3, centred=True, pool=pool)
+def test_conv_stem_takes_the_maximum_of_every_pool_steps(pool):
+    stem = ConvStem(3, 4, kernel_size=3, centred=True, pool=pool)
     layout = Layout(torch.tensor(LENGTHS))
     values = torch.randn(sum(LENGTHS), 3, requires_grad=True)
-    pooled, steps = front(values, layout)
+    pooled, steps = stem(values, layout)
     parts = [
         part.amax(0)
-        for each in front.convolution(values, layout).split(LENGTHS)
+        for each in stem.convolution(values, layout).split(LENGTHS)
         if len(each)
         for part in each.split(pool)
     ]
@@ -184,10 +184,10 @@ def test_front_end_keeps_the_largest_of_each_pool_steps(pool):
     torch.testing.assert_close(ours, theirs)
 
 
-def test_weights_of_pooled_steps_are_shared_evenly():
-    front, layout = ConvStem(3, 4, kernel_size=3, centred=True, pool=2), Layout(torch.tensor([5, 0, 2]))
-    weights = torch.tensor([0.5, 0.25, 0.25, 1.0])  # of steps of 2, 2 and 1 tokens, and of 2
-    assert front.spread(weights, layout).tolist() == [0.25, 0.25, 0.125, 0.125, 0.25, 0.5, 0.5]
+def test_weights_of_pooled_steps_are_divided_evenly():
+    stem, layout = ConvStem(3, 4, kernel_size=3, centred=True, pool=2), Layout(torch.tensor([5, 0, 2]))
+    weights = torch.tensor([0.5, 0.25, 0.25, 1.0])  # of pooled steps that cover 2, 2 and 1 steps, and 2
+    assert stem.spread(weights, layout).tolist() == [0.25, 0.25, 0.125, 0.125, 0.25, 0.5, 0.5]
     unpooled = ConvStem(3, 4, kernel_size=3, centred=True)
     assert torch.equal(unpooled.spread(torch.arange(7.0), layout), torch.arange(7.0))
 
@@ -197,11 +197,11 @@ def test_weights_of_pooled_steps_are_shared_evenly():
 def test_gpu_equals_cpu_forward_and_backward(centred):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    front = ConvStem(5, 6, kernel_size=5, centred=centred, pool=2)
+    stem = ConvStem(5, 6, kernel_size=5, centred=centred, pool=2)
     values, device = torch.randn(sum(LENGTHS), 5), torch.device("cuda")
-    expected, _ = front(values, Layout(torch.tensor(LENGTHS)))
+    expected, _ = stem(values, Layout(torch.tensor(LENGTHS)))
     on_gpu = values.to(device).requires_grad_()
-    outputs, _ = front.to(device)(on_gpu, Layout(torch.tensor(LENGTHS), device))
+    outputs, _ = stem.to(device)(on_gpu, Layout(torch.tensor(LENGTHS), device))
     torch.testing.assert_close(outputs.cpu(), expected, rtol=1e-3, atol=1e-3)
     outputs.sum().backward()
     assert torch.isfinite(on_gpu.grad).all()

@@ -1,4 +1,4 @@
-"""Drop-ins against torch.nn, forward and backward, and against each sequence alone where lengths are given."""
+"""Drop-ins against torch.nn, forward and backward; with lengths, against each sequence alone."""
 
 import copy
 import io
@@ -66,7 +66,7 @@ def results(module, x, hx, arrange=lambda x: x, **options):
     leaves = [x, *leaves, *module.parameters()]
     loss = (
         sum((output * torch.randn(output.shape)).sum() for output in outputs) + sum(leaf.sum() for leaf in leaves) * 0
-    )  # no gradient is zero
+    )  # so that every leaf has a gradient
     return [*outputs, *torch.autograd.grad(loss, leaves)]
 
 
@@ -113,7 +113,7 @@ def test_layers_equal_torch_nn_forward_and_backward(kind, options, form, with_hx
     st.booleans(),
     st.sampled_from(ENGINES),
 )
-def test_lengths_mean_each_sequence_alone(kind, options, lengths, with_hx, engine):
+def test_lengths_give_the_results_of_each_sequence_alone(kind, options, lengths, with_hx, engine):
     peer, layer = pair(kind, D, H, **{**options, "dropout": 0.0})
     batch_dim = 0 if layer.batch_first else 1
     x = torch.randn(len(lengths), T, D)
@@ -145,7 +145,7 @@ def test_lengths_mean_each_sequence_alone(kind, options, lengths, with_hx, engin
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", LAYERS)
-def test_what_padding_holds_is_never_read(kind, engine):
+def test_values_in_padding_are_ignored(kind, engine):
     layer = getattr(ours, kind)(D, H, num_layers=2, bidirectional=True)
     x = torch.randn(T, 3, D)
     broken = x.clone()
@@ -158,7 +158,7 @@ def test_what_padding_holds_is_never_read(kind, engine):
     "lengths",
     [[3, 0, 6], torch.tensor([3, 0, 6], dtype=torch.int32), torch.tensor([3, 0, 6], dtype=torch.uint8), (3, 0, 6)],
 )
-def test_lengths_are_taken_in_any_integer_form(lengths):
+def test_lengths_are_accepted_in_any_integer_form(lengths):
     layer, x = ours.GRU(D, H, batch_first=True), torch.randn(3, T, D)
     assert torch.equal(layer(x, lengths=lengths)[0], layer(x, lengths=torch.tensor([3, 0, 6]))[0])
 
@@ -166,29 +166,29 @@ def test_lengths_are_taken_in_any_integer_form(lengths):
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([7, 0, 0], r"lengths\[0\] is 7. The input has 6 steps"),
+        ([7, 0, 0], r"lengths\[0\] is 7.* 6"),
         ([0, 0, -1], r"lengths\[2\] is -1"),
-        ([1, 2], r"int64 of shape \(2,\). Give one whole number for each of the 3 sequences"),
+        ([1, 2], r"\(2,\).* 3 "),
         ([1.5, 2.0, 3.0], "float32"),
         (torch.tensor([True, True, False]), "bool"),
     ],
 )
 @pytest.mark.parametrize("engine", ENGINES)
-def test_lengths_that_do_not_fit_are_refused(lengths, message, engine):
+def test_mismatched_lengths_are_refused(lengths, message, engine):
     with use_engine(engine), pytest.raises(ConfigError, match=message):
         ours.LSTM(D, H, batch_first=True)(torch.randn(3, T, D), lengths=lengths)
 
 
-def test_lengths_without_padding_are_refused():
+def test_lengths_without_a_padded_batch_are_refused():
     layer = ours.LSTM(D, H)
-    with pytest.raises(ConfigError, match="input of 2 dimensions"):
+    with pytest.raises(ConfigError, match="2 dimensions"):
         layer(torch.randn(T, D), lengths=[T])
     with pytest.raises(ConfigError, match="PackedSequence"):
         layer(pack_padded_sequence(torch.randn(T, 2, D), [T, T]), lengths=[T, T])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_batches_without_a_sequence_or_a_step_keep_their_shapes(engine):
+def test_batches_without_sequences_or_steps_keep_their_shapes(engine):
     layer, hx = ours.GRU(D, H, batch_first=True), torch.randn(1, 3, H)
     with use_engine(engine):
         assert layer(torch.randn(0, T, D))[0].shape == (0, T, H)
@@ -233,7 +233,7 @@ def calls_without_hx():
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_torch_nn_says_itself_what_is_wrong_with_a_call(kind):
+def test_invalid_calls_raise_the_error_of_torch_nn(kind):
     peer, layer = pair(kind, D, H, num_layers=2)
     wrong = [(x,) for x in calls_without_hx()]
     wrong += [
@@ -254,7 +254,7 @@ def test_torch_nn_says_itself_what_is_wrong_with_a_call(kind):
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_torch_nn_says_itself_what_is_wrong_with_a_cell(kind):
+def test_invalid_calls_of_a_cell_raise_the_error_of_torch_nn(kind):
     peer, cell = pair(kind, D, H)
     for call in [
         (torch.randn(1, B, D),),
@@ -280,7 +280,7 @@ def test_state_dicts_fit_both_ways(kind):
 
 
 @pytest.mark.parametrize("kind", [*LAYERS, *CELLS])
-def test_copies_pickles_and_saved_modules_answer_alike(kind):
+def test_copies_pickles_and_saved_modules_give_the_same_outputs(kind):
     layer, x = getattr(ours, kind)(D, H), torch.randn(B, D)
     stored = io.BytesIO()
     torch.save(layer, stored)
@@ -321,7 +321,7 @@ def test_weights_are_read_at_each_call():
     torch.testing.assert_close(layer(x)[0], peer(x)[0])
 
 
-def test_non_contiguous_input_is_read_right():
+def test_non_contiguous_input_gives_the_same_outputs():
     peer, layer = pair("GRU", D, H, batch_first=True)
     x = torch.randn(D, T, B).permute(2, 1, 0)
     hx = torch.randn(B, H, 1).permute(2, 0, 1)
@@ -329,7 +329,7 @@ def test_non_contiguous_input_is_read_right():
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_layers_answer_alike_without_gradients(mode):
+def test_layers_give_the_same_outputs_without_gradients(mode):
     layer, x = ours.LSTM(D, H, num_layers=2), torch.randn(T, B, D)
     with mode():
         outputs = layer(x)[0]
@@ -371,7 +371,7 @@ def test_double_precision_takes_lengths_and_agrees_with_float32():
     single = results(layer, x, None, lengths=[2, 0, T])
     double = results(layer.double(), x.double(), None, lengths=[2, 0, T])
     assert double[0].dtype is torch.float64
-    # the random factors of the loss are the same numbers only at the same precision, so gradients are left to the other tests
+    # the loss draws other random factors in float64, so this compares outputs only
     torch.testing.assert_close(single[0].double(), double[0], rtol=1e-5, atol=1e-6)
 
 
@@ -380,7 +380,7 @@ def test_autocast_runs_as_torch_nn():
     x = torch.randn(T, B, D)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(layer(x)[0], peer(x)[0])
-        with use_engine("native"), pytest.raises(ConfigError, match="autocast asks for bfloat16"):
+        with use_engine("native"), pytest.raises(ConfigError, match="autocast.*bfloat16"):
             layer(x)
 
 
@@ -392,7 +392,7 @@ def test_traced_layer_runs_at_other_lengths():
     torch.testing.assert_close(traced(other)[0], layer(other)[0])
 
 
-def test_gradients_by_torch_func_are_right():
+def test_gradients_by_torch_func_equal_those_by_backward():
     layer, x = ours.GRU(D, H), torch.randn(T, B, D)
     parameters = dict(layer.named_parameters())
     gradients = torch.func.grad(lambda p: torch.func.functional_call(layer, p, x)[0].sum())(parameters)
@@ -401,19 +401,19 @@ def test_gradients_by_torch_func_are_right():
         torch.testing.assert_close(gradients[name].detach(), parameter.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_native_where_it_cannot_serve_is_a_clear_error():
+def test_forcing_native_where_it_cannot_run_is_an_error():
     x = torch.randn(T, B, D)
     with use_engine("native"):
-        with pytest.raises(ConfigError, match="computes in float32, and this is float64"):
+        with pytest.raises(ConfigError, match="float64"):
             ours.LSTM(D, H).double()(x.double())
-        with pytest.raises(ConfigError, match="no projections, and proj_size is 3"):
+        with pytest.raises(ConfigError, match="proj_size is 3"):
             ours.LSTM(D, H, proj_size=3)(x)
         with pytest.raises(ConfigError, match="float64"):
             ours.GRUCell(D, H).double()(x[0].double())
 
 
 @pytest.mark.parametrize("engine", ["auto", "reference"])
-def test_layers_work_where_the_kernel_was_not_built(engine, monkeypatch):
+def test_layers_work_without_a_built_kernel(engine, monkeypatch):
     monkeypatch.setattr("ostinato.nn.engines.why_unavailable", lambda: "it was not compiled")
     peer, layer = pair("LSTM", D, H, bidirectional=True)
     x = torch.randn(T, B, D)
@@ -431,7 +431,7 @@ def test_the_reference_differentiates_twice():
         assert torch.autograd.gradgradcheck(lambda x: layer(x, lengths=[4, 2])[0], x)
 
 
-def test_compiled_layers_answer_alike():
+def test_compiled_layers_give_the_same_outputs():
     layer, x = ours.LSTM(D, H, num_layers=2), torch.randn(T, B, D)
     compiled = torch.compile(layer, backend="eager")
     for options in ({}, {"lengths": torch.tensor([3, 0, T, 1])}):

@@ -1,4 +1,4 @@
-"""Layers and stacks: every engine against torch.nn forward and backward, and what must not matter."""
+"""Layers and stacks: every engine against torch.nn forward and backward, and their invariances."""
 
 import warnings
 
@@ -29,7 +29,7 @@ def ragged(lengths, size, dtype=torch.float32):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_layer_equals_torch_nn_forward_and_backward(cell, bidirectional, engine, dtype):
     if engine == "native" and dtype is not torch.float32:
-        engine = "auto"  # which takes another then
+        engine = "auto"  # native cannot run float64
     peer = PEERS[cell](5, 6, batch_first=True, bidirectional=bidirectional).to(dtype)
     layer = RecurrentLayer(5, 6, cell=cell, bidirectional=bidirectional, engine=engine).to(dtype)
     layer.load_state_dict(peer.state_dict())
@@ -49,7 +49,7 @@ def test_layer_equals_torch_nn_forward_and_backward(cell, bidirectional, engine,
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_answer_depends_on_the_sequence_alone(engine):
+def test_outputs_depend_on_the_sequence_alone(engine):
     stack = RecurrentStack(
         4, 8, cell="gru", num_layers=2, bidirectional=True, residual=True, layer_norm=True, engine=engine
     )
@@ -61,7 +61,7 @@ def test_answer_depends_on_the_sequence_alone(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_empty_sequences_and_empty_batches_pass(engine):
+def test_empty_sequences_and_empty_batches_are_accepted(engine):
     layer = RecurrentLayer(3, 4, cell="lstm", bidirectional=True, engine=engine)
     values = torch.randn(5, 3)
     torch.testing.assert_close(
@@ -71,16 +71,14 @@ def test_empty_sequences_and_empty_batches_pass(engine):
     assert layer(values[:0], Layout(torch.tensor([], dtype=torch.int64))).shape == (0, 8)
 
 
-def test_native_engine_says_what_it_cannot_serve():
+def test_forcing_native_names_the_dtype_it_cannot_run():
     layer = RecurrentLayer(3, 4, cell="lstm", engine="native").double()
-    with pytest.raises(
-        ConfigError, match="cannot serve this layer: it computes in float32, and this is float64.*engine='auto'"
-    ):
+    with pytest.raises(ConfigError, match="float64"):
         layer(*ragged(LENGTHS, 3, torch.float64))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_use_engine_overrides_what_the_layer_was_built_with(engine, monkeypatch):
+def test_use_engine_overrides_the_engine_of_the_layer(engine, monkeypatch):
     called = []
     for name, run in ENGINES.items():
         monkeypatch.setitem(ENGINES, name, lambda *given, name=name, run=run: called.append(name) or run(*given))
@@ -128,7 +126,7 @@ def test_padding_is_bounded_by_twice_the_real_steps():
 def test_nothing_computed_in_padding_reaches_a_gradient():
     layer = RecurrentLayer(3, 4, cell="lstm", bidirectional=True)
     values, layout = ragged(torch.tensor([2, 5]), 3)
-    values[:2] = torch.nan  # the short sequence is broken; the long one must not notice
+    values[:2] = torch.nan  # NaN in the short sequence must not reach the long one
     values.requires_grad_()
     layer(values, layout)[2:].sum().backward()
     assert torch.isfinite(values.grad[2:]).all()
@@ -179,20 +177,27 @@ def test_residual_adds_the_input_from_the_second_layer_on():
 
 
 def test_unknown_cell_and_engine_are_refused_with_the_nearest_name():
-    with pytest.raises(ConfigError, match="Unknown cell 'lstn'. Did you mean 'lstm'"):
+    with pytest.raises(ConfigError, match="'lstn'.*'lstm'"):
         RecurrentLayer(3, 4, cell="lstn")
-    with pytest.raises(ConfigError, match="Unknown engine 'torhc'. Did you mean 'torch'"):
+    with pytest.raises(ConfigError, match="'torhc'.*'torch'"):
         RecurrentLayer(3, 4, cell="lstm", engine="torhc")
 
 
-@pytest.mark.parametrize("lengths", [torch.tensor([2.0, 3.0]), torch.tensor([3, -1]), torch.tensor([[2, 3]])])
-def test_lengths_that_are_not_counts_are_refused(lengths):
-    with pytest.raises(ValueError, match="whole numbers, 0 or more"):
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (torch.tensor([2.0, 3.0]), "float32"),
+        (torch.tensor([3, -1]), r"lengths\[1\] is -1"),
+        (torch.tensor([[2, 3]]), r"\(1, 2\)"),
+    ],
+)
+def test_lengths_that_are_not_counts_are_refused(lengths, message):
+    with pytest.raises(ValueError, match=message):
         Layout(lengths)
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
-def test_lengths_of_any_integer_dtype_are_taken(dtype):
+def test_lengths_of_any_integer_dtype_are_accepted(dtype):
     assert Layout(torch.tensor([2, 0, 3], dtype=dtype)).sequence.tolist() == [0, 0, 2, 2, 2]
 
 
@@ -222,7 +227,7 @@ def test_gpu_equals_cpu_without_warnings_and_backward_in_eval_mode(cell):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own, in make_dual
-def test_forward_mode_derivative_is_not_lost():
+def test_forward_mode_derivative_equals_a_finite_difference():
     layer, layout = RecurrentLayer(3, 4, cell="gru"), Layout(torch.tensor([2, 3]))
     values, tangent = torch.randn(5, 3), torch.randn(5, 3)
     with torch.no_grad(), forward_ad.dual_level():
@@ -231,7 +236,7 @@ def test_forward_mode_derivative_is_not_lost():
     torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
 
 
-def test_autocast_is_obeyed_by_the_torch_engine():
+def test_autocast_selects_the_torch_engine():
     layer = RecurrentLayer(3, 4, cell="gru")
     with torch.autocast("cpu", torch.bfloat16):
         assert layer.engine_for(torch.randn(5, 3)) == "torch"
@@ -311,15 +316,14 @@ def test_further_cells_start_by_keeping_their_state(cell):
         assert layer.gain_hh_l0.tolist() == [1.0] * 16
 
 
-def test_a_cell_without_a_kernel_says_so():
-    with pytest.raises(ConfigError, match="it has no kernel for lnlstm"):
+def test_forcing_native_for_a_cell_without_a_kernel_is_an_error():
+    with pytest.raises(ConfigError, match="lnlstm"):
         RecurrentLayer(2, 4, cell="lnlstm", engine="native")(*ragged(LENGTHS, 2))
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*should not be instantiated:DeprecationWarning"
-)  # said by torch's compiler to itself (PyTorch 2.13),
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # as is this
+# warnings of torch's compiler about itself (PyTorch 2.13)
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.parametrize("cell", MORE)
 def test_further_cells_stack_and_compile(cell):
     stack = RecurrentStack(4, 6, cell=cell, num_layers=2, bidirectional=True, residual=True, layer_norm=True)

@@ -1,4 +1,4 @@
-"""The linear layer: torch's answer, and each row on its own."""
+"""The linear layer equals torch.nn's, and sums each row by itself."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from ostinato.nn import Linear, use_engine
     bias=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_linear_equals_torch_nn_and_each_row_is_summed_on_its_own(rows, size, out, bias, seed):
+def test_linear_equals_torch_nn_and_rows_do_not_depend_on_each_other(rows, size, out, bias, seed):
     torch.manual_seed(seed)
     layer, peer = Linear(size, out, bias=bias), nn.Linear(size, out, bias=bias).double()
     peer.load_state_dict(layer.state_dict())
@@ -36,7 +36,7 @@ def test_gradients_are_those_of_torch_nn():
 
 
 @pytest.mark.parametrize("layer", [Linear(5, 3).double(), Linear(5, 3)], ids=["float64", "torch engine"])
-def test_what_the_kernel_lacks_is_left_to_torch(layer):
+def test_calls_that_the_kernel_cannot_run_go_to_torch(layer):
     values = torch.randn(7, 5, dtype=layer.weight.dtype)
     with torch.no_grad(), use_engine("torch"):
         assert torch.equal(layer(values), nn.functional.linear(values, layer.weight, layer.bias))

@@ -17,7 +17,7 @@ from ostinato.nn import (
 )
 
 
-def test_mean_divides_by_the_sequence_s_own_length():
+def test_mean_divides_by_the_length_of_the_sequence():
     h = torch.tensor([[2.0], [4.0], [9.0]])
     assert MeanPooling(1)(h, Layout(torch.tensor([2, 1]))).tolist() == [[3.0], [9.0]]
 
@@ -27,7 +27,7 @@ def test_max_of_negative_values_is_negative():
     assert MaxPooling(1)(h, Layout(torch.tensor([2, 1]))).tolist() == [[-2.0], [-9.0]]
 
 
-def test_last_takes_each_direction_s_own_final_state():
+def test_last_takes_the_final_state_of_each_direction():
     layer = RecurrentLayer(3, 4, cell="gru", bidirectional=True)
     peer = torch.nn.GRU(3, 4, bidirectional=True, batch_first=True)
     peer.load_state_dict(layer.state_dict())
@@ -83,7 +83,7 @@ def test_pooling_passes_gradcheck(name):
     assert torch.autograd.gradcheck(lambda h: pooling(h, layout), h)
 
 
-def test_several_poolings_are_joined_in_the_order_given():
+def test_several_poolings_are_concatenated_in_the_given_order():
     h, layout = torch.randn(10, 4), Layout(torch.tensor([4, 6]))
     joined = Pooling(["max", "last", "mean"], 4)(h, layout)
     expected = torch.cat([MaxPooling(4)(h, layout), LastPooling(4)(h, layout), MeanPooling(4)(h, layout)], dim=1)
@@ -91,12 +91,12 @@ def test_several_poolings_are_joined_in_the_order_given():
 
 
 def test_unknown_pooling_is_refused():
-    with pytest.raises(ConfigError, match="Unknown pooling 'lst'. Did you mean 'last'"):
+    with pytest.raises(ConfigError, match="'lst'.*'last'"):
         Pooling(["lst"], 4)
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 33, 100])
-def test_attention_of_the_kernel_equals_torch_s_and_gives_each_sequence_its_own_bits(size):
+def test_attention_in_the_kernel_equals_torch_and_its_bits_do_not_depend_on_the_batch(size):
     pooling, lengths = AttentionPooling(size), torch.tensor([3, 0, 70, 1, 16, 17])
     h, layout = torch.randn(107, size) * 5, Layout(lengths)
     with torch.inference_mode():
@@ -107,7 +107,7 @@ def test_attention_of_the_kernel_equals_torch_s_and_gives_each_sequence_its_own_
             assert torch.equal(pooling(sequence, Layout(lengths[row : row + 1])), pooled[row : row + 1])
 
 
-def test_attention_of_the_kernel_does_not_overflow():
+def test_attention_in_the_kernel_does_not_overflow():
     pooling = AttentionPooling(2)
     with torch.inference_mode():
         pooling.score.weight.fill_(500.0)
@@ -126,9 +126,8 @@ def test_gradients_of_attention_in_the_kernel_equal_those_in_float64(size):
     (pooled * weight).sum().backward(retain_graph=True)
     first = h.grad.clone()
     h.grad.zero_()
-    pooled.backward(
-        torch.cat([weight, weight], dim=1)[:, :size]
-    )  # not dense; and what the first backward overwrote is made again
+    # not contiguous; and the second backward needs again what the first has overwritten
+    pooled.backward(torch.cat([weight, weight], dim=1)[:, :size])
     assert torch.equal(h.grad, first)
     (theirs(exact, Layout(lengths)) * weight).sum().backward()
     for (name, mine), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
@@ -144,5 +143,5 @@ def test_attention_in_the_kernel_refuses_a_second_derivative(upstream_knows_the_
     (gradient,) = torch.autograd.grad(
         (pooled * pooled if upstream_knows_the_input else pooled).sum(), h, create_graph=True
     )
-    with pytest.raises(RuntimeError, match="no second derivative"):
+    with pytest.raises(RuntimeError, match="second derivative"):
         (gradient.square().sum() + pooled.sum()).backward()

@@ -11,7 +11,7 @@ from ostinato.errors import MissingExtraError
 from ostinato.report.figures import (
     BLUE,
     STRONGEST,
-    plot_accuracy_by_length,
+    plot_by_length,
     plot_confidence,
     plot_confusion_matrix,
     plot_learning_curve,
@@ -37,11 +37,11 @@ def lines_of(figure):
     return {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
 
 
-def test_learning_curve_has_both_splits_and_the_kept_epoch():
+def test_learning_curve_has_both_splits_and_the_best_epoch():
     lines = lines_of(plot_learning_curve(HISTORY, "loss", 2))
     assert lines["train"] == [[1, 0.9], [2, 0.5], [3, 0.3]]
     assert lines["validation"] == [[1, 0.8], [2, 0.4], [3, 0.6]]
-    assert lines["epoch 2, kept"] == [[2, 0], [2, 1]]
+    assert lines["epoch 2, used"] == [[2, 0], [2, 1]]
     assert "train" not in lines_of(plot_learning_curve(HISTORY, "accuracy", 2))
 
 
@@ -72,22 +72,25 @@ def test_confusion_matrix_has_room_for_a_class_that_no_test_row_has():
     assert len(plot_confusion_matrix([[2, 0], [0, 0]], ["a", "b"]).axes[0].texts) == 4
 
 
-def test_dollars_in_labels_are_no_formula():
+def test_dollars_in_labels_are_not_math():
     figure = plot_confusion_matrix([[1, 0], [0, 1]], ["$\\frac$", "$"])
     figure.savefig(io.BytesIO(), format="png")  # a formula of that kind could not be drawn
     assert not any(label.get_parse_math() for label in figure.axes[0].get_xticklabels())
 
 
 def test_reliability_and_length_plots_show_accuracy_with_its_interval():
-    for figure, places in ((plot_reliability(GROUPS), [6.5, 9.0]), (plot_accuracy_by_length(GROUPS, "tokens"), [0, 1])):
+    for figure, positions in (
+        (plot_reliability(GROUPS), [6.5, 9.0]),
+        (plot_by_length(GROUPS, "tokens", "accuracy"), [0, 1]),
+    ):
         container = figure.axes[0].containers[0]
-        assert container[0].get_xydata().tolist() == [[places[0], 0.5], [places[1], 1.0]]
+        assert container[0].get_xydata().tolist() == [[positions[0], 0.5], [positions[1], 1.0]]
         bars = np.array([segment[:, 1] for segment in container[2][0].get_segments()])
         np.testing.assert_allclose(bars, [[0.24, 0.76], [0.51, 1.0]])
 
 
-def test_lengths_and_numbers_of_answers_stand_at_their_groups():
-    assert [label.get_text() for label in plot_accuracy_by_length(GROUPS, "steps").axes[0].get_xticklabels()] == [
+def test_groups_are_labelled_by_length_and_counted():
+    assert [label.get_text() for label in plot_by_length(GROUPS, "steps", "accuracy").axes[0].get_xticklabels()] == [
         "5–8",
         "9",
     ]

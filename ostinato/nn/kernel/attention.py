@@ -1,4 +1,4 @@
-"""Attention pooling in the kernel: one call forward and one backward, where torch needs some thirty small operations."""
+"""Attention pooling in the kernel: one call forward and one backward instead of about thirty small torch operations."""
 
 import ctypes
 from typing import Any
@@ -21,10 +21,10 @@ def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Ten
         score: (1, H).
 
     Returns:
-        (B, H), zeros without steps; the bits of a sequence do not depend on the others.
+        (B, H), zeros for a sequence without steps; a sequence's bits do not depend on the other sequences.
 
     Raises:
-        ValueError: lengths are negative or do not add up.
+        ValueError: a length is negative, or their sum is not the number of steps.
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (h, project, bias, score)):
         pooled: Tensor = _Attend.apply(h, lengths, project, bias, score)  # type: ignore[no-untyped-call]
@@ -35,7 +35,7 @@ def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Ten
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
-        ctx.a, ctx.u = _kept(h)
+        ctx.a, ctx.u = _new_saved(h)
         out = _forward(
             h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), ctx.a, ctx.u
         )
@@ -47,8 +47,8 @@ class _Attend(torch.autograd.Function):
         given, lengths, *weights, out = ctx.saved_tensors
         h, project, bias, score = (tensor.contiguous() for tensor in (given, *weights))
         (a, u), ctx.a, ctx.u = (ctx.a, ctx.u), None, None
-        if u is None:  # a second backward of a retained graph: the first has overwritten what was kept
-            a, u = _kept(h)
+        if u is None:  # the second backward of a retained graph: the first has overwritten them
+            a, u = _new_saved(h)
             _forward(h, lengths, project, bias, score, a, u)
         gradient = gradient.contiguous()
         dh, dproject, dbias, dscore = (torch.empty_like(tensor) for tensor in (h, project, bias, score))
@@ -58,12 +58,12 @@ class _Attend(torch.autograd.Function):
         binding.check(
             library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads())
         )
-        found, *others = first_order_only([dh, dproject, dbias, dscore], [gradient, given, *weights])
-        return found, None, *others
+        input_gradient, *others = first_order_only([dh, dproject, dbias, dscore], [gradient, given, *weights])
+        return input_gradient, None, *others
 
 
-def _kept(h: Tensor) -> tuple[Tensor, Tensor]:
-    """Room for the weights (N,) and for tanh(project · h + bias), its rows rounded up to whole vectors."""
+def _new_saved(h: Tensor) -> tuple[Tensor, Tensor]:
+    """Empty tensors for the weights (N,) and for tanh(project · h + bias), with rows rounded up to whole vectors."""
     return h.new_empty(len(h)), h.new_empty(len(h), (h.shape[1] + 15) // 16 * 16)
 
 

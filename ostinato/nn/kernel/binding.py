@@ -12,20 +12,21 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
-# OSTINATO_LIBRARY names another build: `make sanitize`
+# OSTINATO_LIBRARY selects another build, for `make sanitize`
 LIBRARY = Path(
     os.environ.get("OSTINATO_LIBRARY")
     or Path(__file__).with_name("libostinato" + (".dylib" if sys.platform == "darwin" else ".so"))
 )
 
-CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru")  # in the order of the library's enumeration, as are these:
+# in the order of the library's enumerations
+CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 ORDERS = ("ragged", "batch_first", "time_first")
 SCANS = ("mingru", "minlstm")
 STATUS = (
     "",
-    "not enough memory for the recurrent layer: make the batch smaller",
+    "not enough memory for the recurrent layer: reduce the batch size",
     "a token id is outside the embedding table",
-    "lengths do not fit the values: they must be 0 or more, at most the padded length, and add up to the number of steps",
+    "lengths do not match the values: expected 0 to the padded length, with a sum equal to the number of steps",
 )
 
 _int, _long, _pointer = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
@@ -162,7 +163,7 @@ def _mismatch(loaded: ctypes.CDLL) -> str | None:
 
 
 def _interface() -> Iterator[str]:
-    """Every structure with its size, every field with its offset and size, every enumerator: as `ostinato_interface`."""
+    """The lines of `ostinato_interface`: the size of each structure, size and offset of each field, each enumerator."""
     for structure in STRUCTURES:
         name = f"Ostinato{structure.__name__}"
         yield f"{name}: {ctypes.sizeof(structure)} bytes"
@@ -178,10 +179,10 @@ library()  # load it at once: from then on it notices forks
 
 
 def check(status: int) -> None:
-    """Raise what the library reports.
+    """Raise the error that the library reports.
 
     Raises:
-        MemoryError: there is not enough.
+        MemoryError: out of memory.
         IndexError: a token id is out of range.
         ValueError: the lengths do not fit.
     """

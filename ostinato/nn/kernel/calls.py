@@ -15,15 +15,15 @@ Result = tuple[Tensor, Tensor, Tensor | None]
 
 
 class Spec(NamedTuple):
-    """What a call is, apart from its tensors.
+    """A call apart from its tensors.
 
     Args:
         cell: `rnn_tanh`, `rnn_relu`, `lstm` or `gru`.
         hidden_size: H.
         num_layers: L.
-        bidirectional: two directions a layer.
+        bidirectional: whether each layer has two directions.
         bias: whether each direction has `bias_ih` and `bias_hh` after its two weights.
-        order: `ragged` (rows are the steps, sequence after sequence), `batch_first` (rows b·T + t of a padded block)
+        order: `ragged` (rows are the steps, sequence by sequence), `batch_first` (rows b·T + t of a padded block)
             or `time_first` (rows t·B + b).
         batch_size: B.
         padded_length: T of a padded block; 0 for `ragged`.
@@ -41,7 +41,7 @@ class Spec(NamedTuple):
 
 @lru_cache(maxsize=256)
 def floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
-    """Of 16 steps, for which the library's roundings vanish."""
+    """Floats that training saves per step, computed for 16 steps, where the library rounds nothing up."""
     stack = Stack(
         cell=CELLS.index(cell), num_layers=num_layers, num_directions=directions, num_steps=16, hidden_size=hidden_size
     )
@@ -49,7 +49,7 @@ def floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: in
 
 
 def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None) -> int:
-    """Size of what a training forward keeps; for a padded block an upper bound that does not look at the lengths."""
+    """Floats that a training forward saves; for a padded block an upper bound that ignores the lengths."""
     rows = (x if ids is None else ids).shape[0]
     return (
         (rows + 15)
@@ -69,7 +69,7 @@ def run_forward(
     weights: Sequence[Tensor],
     saved: Tensor | None,
 ) -> Result:
-    """Run the kernel forward; fills `saved` for a backward when given."""
+    """Run the kernel forward. Writes what backward needs to `saved` if given."""
     directions = 2 if spec.bidirectional else 1
     rows = (x if ids is None else ids).shape[0]
     x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
@@ -98,16 +98,19 @@ def run_backward(
     dc_n: Tensor | None,
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Run the kernel backward, overwriting `saved`. Returns the gradients of x, h0, c0 and the weights, None where not `wanted`."""
+    """Run the kernel backward, which overwrites `saved`.
+
+    Returns:
+        The gradients of x, h0, c0 and the weights, None where not `wanted`.
+    """
     x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
     weights = [weight.contiguous() for weight in weights]
     dy, dh_n, dc_n = dense(dy), dense(dh_n), dense(dc_n)
     stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, None, None, saved)
     dx = None
     if wanted[0]:
-        has_gaps = (lengths is not None and spec.padded_length > 0) or (
-            ids is not None and not len(ids)
-        )  # rows that the kernel leaves alone
+        # the kernel does not write the rows of padding, nor a table that no step reads
+        has_gaps = (lengths is not None and spec.padded_length > 0) or (ids is not None and not len(ids))
         dx = torch.zeros_like(x) if has_gaps else torch.empty_like(x)
     dh0 = torch.empty_like(h0) if h0 is not None and wanted[1] else None
     dc0 = torch.empty_like(c0) if c0 is not None and wanted[2] else None
@@ -133,7 +136,7 @@ def _stack(
     c_n: Tensor | None,
     saved: Tensor | None,
 ) -> tuple[Stack, Any]:
-    """The library's view of a call, and the array that has to stay alive with it."""
+    """The C structure of a call, and the array of pointers that must stay alive with it."""
     steps = (x if ids is None else ids).shape[0]
     if spec.padded_length and lengths is not None:
         steps = int(lengths.sum())
@@ -181,7 +184,10 @@ def dense(tensor: Tensor | None) -> Tensor | None:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Map rows as x · weightᵀ + bias, without gradient; the bits of a row do not depend on the other rows, as they do with a BLAS. (N, D) -> (N, H)."""
+    """Compute x · weightᵀ + bias without gradient. (N, D) -> (N, H).
+
+    Unlike with a BLAS, the bits of a row do not depend on the other rows.
+    """
     x, weight, bias = x.contiguous(), weight.contiguous(), dense(bias)
     out = x.new_empty(x.shape[0], weight.shape[0])
     library = binding.built_library()

@@ -30,18 +30,18 @@ def recurrent(
 
     Args:
         x: (rows, D) values, or with `ids` a table (V, D) of which each step reads one row.
-        ids: (N,) int64 rows of the table, for `ragged`.
+        ids: (N,) int64 rows of the table; for `ragged` only.
         lengths: (B,) int64 on the CPU; None when every sequence has T steps.
         h0: (L · directions, B, H) initial states; None for zeros.
         c0: the same for the cell states of `lstm`.
-        weights: of each layer and direction `weight_ih`, `weight_hh` and, with `bias`, `bias_ih`, `bias_hh`.
+        weights: for each layer and direction `weight_ih`, `weight_hh` and, with `bias`, `bias_ih`, `bias_hh`.
 
     Returns:
-        y (rows, directions · H), zeros where a row holds no step; h_n and, for `lstm`, c_n (L · directions, B, H).
+        y (rows, directions · H), zeros in rows without a step; h_n and, for `lstm`, c_n (L · directions, B, H).
 
     Raises:
         IndexError: an id is outside the table.
-        ValueError: lengths are negative or do not add up.
+        ValueError: a length is negative, or their sum is not the number of steps.
     """
     if tracing.is_traced(x, ids, lengths, h0, c0, *weights):
         return tracing.recurrent(spec, x, ids, lengths, h0, c0, weights)
@@ -53,7 +53,7 @@ def recurrent(
 
 def _is_differentiated(*tensors: Tensor | None) -> bool:
     if torch.autograd.forward_ad._current_level >= 0:
-        return True  # by the function, which says that it has no forward-mode derivative
+        return True  # the autograd function then raises: it has no forward-mode derivative
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
@@ -69,8 +69,8 @@ class _Recurrent(torch.autograd.Function):
         c0: Tensor | None,
         *weights: Tensor,
     ) -> Result:
-        ctx.kept = take_buffer(saved_floats(spec, x, ids, lengths))
-        y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, ctx.kept.tensor)
+        ctx.buffer = take_buffer(saved_floats(spec, x, ids, lengths))
+        y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, ctx.buffer.tensor)
         ctx.spec = spec
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, x, ids, lengths, h0, c0, *weights)
@@ -79,12 +79,12 @@ class _Recurrent(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None = None) -> tuple[Any, ...]:
         y, x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
-        kept, ctx.kept = ctx.kept, None
-        if kept is None:  # a second backward of a retained graph: the first has overwritten what was kept
-            kept = take_buffer(saved_floats(ctx.spec, x, ids, lengths))
-            run_forward(ctx.spec, x, ids, lengths, h0, c0, weights, kept.tensor)
+        buffer, ctx.buffer = ctx.buffer, None
+        if buffer is None:  # the second backward of a retained graph: the first has overwritten the buffer
+            buffer = take_buffer(saved_floats(ctx.spec, x, ids, lengths))
+            run_forward(ctx.spec, x, ids, lengths, h0, c0, weights, buffer.tensor)
         wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[4], ctx.needs_input_grad[5], *ctx.needs_input_grad[6:])
-        gradients = run_backward(ctx.spec, y, x, ids, lengths, h0, c0, weights, kept.tensor, dy, dh_n, dc_n, wanted)
+        gradients = run_backward(ctx.spec, y, x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
         gradients = first_order_only(
             gradients, [source for source in (dy, dh_n, dc_n, x, h0, c0, *weights) if source is not None]
         )

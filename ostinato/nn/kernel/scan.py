@@ -1,4 +1,4 @@
-"""Linear recurrences in the kernel: product with the input, gates and recurrence in one pass, forward and backward."""
+"""Linear recurrences in the kernel: input projection, gates and recurrence in one pass, forward and backward."""
 
 import ctypes
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Te
     Args:
         x: (N, D), the steps of each sequence end to end.
         lengths: (B,) int64 on the CPU.
-        weights: of each direction `weight_ih` (G·H, D) and `bias_ih` (G·H,).
+        weights: for each direction `weight_ih` (G·H, D) and `bias_ih` (G·H,).
 
     Returns:
-        (N, directions · H); the bits of a sequence do not depend on the others.
+        (N, directions · H); a sequence's bits do not depend on the other sequences.
 
     Raises:
-        ValueError: lengths are negative or do not add up.
+        ValueError: a length is negative, or their sum is not the number of steps.
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *weights)):
         y: Tensor = _Scan.apply(cell, x, lengths, *weights)  # type: ignore[no-untyped-call]
@@ -36,8 +36,8 @@ def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Te
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cell: str, x: Tensor, lengths: Tensor, *weights: Tensor) -> Tensor:
-        ctx.kept = _room(x, weights)
-        y = _forward(cell, x, lengths, weights, ctx.kept.tensor)
+        ctx.buffer = _new_buffer(x, weights)
+        y = _forward(cell, x, lengths, weights, ctx.buffer.tensor)
         ctx.cell = cell
         ctx.save_for_backward(y, x, lengths, *weights)
         return y
@@ -45,10 +45,10 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         y, x, lengths, *weights = ctx.saved_tensors
-        kept, ctx.kept = ctx.kept, None
-        if kept is None:  # a second backward of a retained graph: the first has overwritten what was kept
-            kept = _room(x, weights)
-            _forward(ctx.cell, x, lengths, weights, kept.tensor)
+        buffer, ctx.buffer = ctx.buffer, None
+        if buffer is None:  # the second backward of a retained graph: the first has overwritten the buffer
+            buffer = _new_buffer(x, weights)
+            _forward(ctx.cell, x, lengths, weights, buffer.tensor)
         x, dy = x.contiguous(), dy.contiguous()
         dx = torch.empty_like(x) if ctx.needs_input_grad[1] else None
         weights = [weight.contiguous() for weight in weights]
@@ -56,7 +56,7 @@ class _Scan(torch.autograd.Function):
             torch.empty_like(weight) if wanted else None
             for weight, wanted in zip(weights, ctx.needs_input_grad[3:], strict=True)
         ]
-        call, _alive = _call(ctx.cell, x, lengths, weights, y, kept.tensor)
+        call, _alive = _call(ctx.cell, x, lengths, weights, y, buffer.tensor)
         pointers = _pointers(dweights)
         gradients = ScanGradients(dy.data_ptr(), None if dx is None else dx.data_ptr(), ctypes.addressof(pointers))
         binding.check(
@@ -68,8 +68,8 @@ class _Scan(torch.autograd.Function):
         return None, dx, None, *dweights
 
 
-def _room(x: Tensor, weights: Sequence[Tensor]) -> Buffer:
-    """For the sums of all gates, each gate's units rounded up to whole vectors."""
+def _new_buffer(x: Tensor, weights: Sequence[Tensor]) -> Buffer:
+    """A buffer for the sums of all gates, with each gate's units rounded up to whole vectors."""
     gates = sum(
         -(-len(bias) // 16) * 16 + 48 for bias in weights[1::2]
     )  # up to 3 gates, each rounded up by less than 16
@@ -87,10 +87,10 @@ def _forward(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], s
 def _call(
     cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], y: Tensor, sums: Tensor | None
 ) -> tuple[Scan, Any]:
-    """The library's view of a call, and the array that has to stay alive with it."""
+    """The C structure of a call, and the array of pointers that must stay alive with it."""
     pointers, directions = _pointers(weights), len(weights) // 2
     sizes = (len(lengths), *x.shape, y.shape[1] // directions)
-    kept = None if sums is None else sums.data_ptr()
+    saved = None if sums is None else sums.data_ptr()
     return Scan(
         SCANS.index(cell),
         directions,
@@ -99,7 +99,7 @@ def _call(
         x.data_ptr(),
         ctypes.addressof(pointers),
         y.data_ptr(),
-        kept,
+        saved,
     ), pointers
 
 

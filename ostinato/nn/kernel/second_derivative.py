@@ -15,15 +15,18 @@ class NoSecondDerivative(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> Any:
         raise RuntimeError(
-            "The native engine has no second derivative. Run the forward inside: with ostinato.nn.use_engine('reference')."
+            "The native engine has no second derivative. "
+            "Run the forward inside: with ostinato.nn.use_engine('reference')."
         )
 
 
 def first_order_only(gradients: Sequence[Tensor | None], sources: Sequence[Tensor]) -> list[Tensor | None]:
-    """The gradients, which say that they know none themselves where `create_graph=True` asks for it.
+    """The gradients, which raise an error when differentiated again (after `create_graph=True`).
 
-    torch's `once_differentiable` says so only where the incoming gradient needs one; elsewhere the second derivative is lost without a word.
+    torch's `once_differentiable` raises only if the incoming gradient requires one; otherwise it silently drops the
+    second derivative.
     """
     if not torch.is_grad_enabled():
         return list(gradients)
-    return [None if gradient is None else NoSecondDerivative.apply(gradient, *sources) for gradient in gradients]  # type: ignore[no-untyped-call]
+    refuse: Any = NoSecondDerivative.apply
+    return [None if gradient is None else refuse(gradient, *sources) for gradient in gradients]

@@ -1,7 +1,7 @@
-"""The native engine as operators of torch, for what records operations instead of running them: compilers, exporters, dispatch modes.
+"""The native engine as registered torch operators, for compilers, exporters and dispatch modes.
 
-Importing this registers `ostinato::recurrent` and `ostinato::recurrent_backward`: their schemas, the CPU's
-implementation, the sizes of the results for fake tensors (where batch and time may be symbols), and the derivative.
+Importing this module registers `ostinato::recurrent` and `ostinato::recurrent_backward`: their schemas, CPU
+implementations, output sizes for fake tensors (where batch and time may be symbols), and derivatives.
 """
 
 import ctypes
@@ -29,14 +29,14 @@ def recurrent(
     c0: Tensor | None,
     weights: Sequence[Tensor],
 ) -> Result:
-    """As `kernel.recurrent`, as one operator in whatever is being recorded."""
-    # an exported program keeps nothing for a backward that few ask of it; one that is trained after all runs each forward twice
+    """`kernel.recurrent` as one operator in the recorded graph."""
+    # An exported program saves nothing for backward, because it is rarely trained; if it is, each forward runs twice.
     training = (
         not _is_exporting()
         and torch.is_grad_enabled()
         and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
     )
-    num_layers, hidden_size = index(spec.num_layers), index(spec.hidden_size)  # constants of the graph, not symbols
+    num_layers, hidden_size = index(spec.num_layers), index(spec.hidden_size)  # constants in the graph, not symbols
     kept = (
         constant_floats_per_step(spec.cell, num_layers, 2 if spec.bidirectional else 1, hidden_size) if training else 0
     )
@@ -45,9 +45,9 @@ def recurrent(
 
 
 def is_traced(*tensors: Tensor | None) -> bool:
-    """Whether something other than eager mode is looking: a compiler, an exporter, a mode that sees every operation.
+    """Whether a compiler, an exporter or a dispatch mode records the operations.
 
-    So is a tensor of a subclass: it may have no memory of its own.
+    True also for tensor subclasses, which may not have memory.
     """
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
         return True
@@ -55,22 +55,23 @@ def is_traced(*tensors: Tensor | None) -> bool:
 
 
 def _is_exporting() -> bool:
-    return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()  # PyTorch 2.6 does not say
+    return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()  # PyTorch 2.6 does not have it
 
 
 def constant_floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
-    """What a forward keeps for its backward.
+    """Floats per step that forward saves for backward, as a constant in the graph.
 
-    It stands in the graph as a number: compiled code is cached on disk, and may be run where the library's tiles are wider
-    than they were where it was compiled.
+    Compiled code is cached on disk and may run on a machine where the library needs more than where it was compiled, so
+    the operators compare it with the current need.
     """
     return floats_per_step(cell, num_layers, directions, hidden_size)
 
 
-constant_floats_per_step._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, without its slow import
+# what torch.compiler.assume_constant_result does, without its slow import
+constant_floats_per_step._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-# ---- forward: y, h_n, c_n (empty where the cell has none), and `kept` floats a step for a backward -------------------
+# ---- forward: y, h_n, c_n (empty if the cell has none), and `kept` floats per step saved for backward ----------------
 
 
 def _forward(
@@ -93,12 +94,12 @@ def _forward(
 
 
 def _whole_tiles(x: Tensor, ids: Tensor | None) -> int:
-    """Steps, at most, as `saved_floats` counts them."""
+    """The number of steps or more, rounded as in `saved_floats`."""
     return ((x if ids is None else ids).shape[0] + 15) // 16 * 16
 
 
 def _lend(floats: int) -> Tensor:
-    """A buffer from the store, to which it returns with the last tensor on its memory."""
+    """A tensor in a buffer from the store; the buffer returns when the last tensor on its memory is gone."""
     if not floats:
         return torch.empty(0)
     buffer = take_buffer(floats)
@@ -125,7 +126,7 @@ def _forward_sizes(
     return y, h_n, c_n, x.new_empty(_whole_tiles(x, ids) * kept)
 
 
-# ---- backward: the gradients of x, h0, c0 and the weights, those that are wanted -------------------------------------
+# ---- backward: the wanted gradients among those of x, h0, c0 and the weights -----------------------------------------
 
 
 def _backward(
@@ -147,12 +148,11 @@ def _backward(
     ids, lengths = dense(ids), dense(lengths)
     _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_outputs(spec, x, ids, y, dy, dh_n, dc_n)))
     floats = saved_floats(spec, x, ids, lengths)
-    buffer = take_buffer(
-        floats
-    )  # for a copy, because the library overwrites it and an operator leaves its inputs as they are
+    # a copy, because the library overwrites it and an operator must not change its inputs
+    buffer = take_buffer(floats)
     if saved.numel() >= floats:
         buffer.tensor[:floats].copy_(saved[:floats])
-    else:  # the forward kept nothing, or too little
+    else:  # forward saved nothing, or too little
         y = run_forward(spec, x, ids, lengths, h0, c0, weights, buffer.tensor)[0]
     gradients = run_backward(
         spec, y.contiguous(), x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted
@@ -205,24 +205,24 @@ def _differentiate(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tenso
     return dx, None, None, dh0, dc0, dweights, *(None for _ in others)
 
 
-# ---- a graph may come from a file, and be run on other inputs than it was made with ----------------------------------
+# ---- checks: a graph may come from a file and run on other inputs than those it was recorded with --------------------
 
-Claim = tuple[str, Tensor | None, torch.dtype, tuple[int, ...]]  # a tensor, what its dtype and its shape must be
+Claim = tuple[str, Tensor | None, torch.dtype, tuple[int, ...]]  # name, tensor, and its required dtype and shape
 
 
 def _check(claims: Iterable[Claim]) -> None:
-    """Refuse tensors that the library would read or write out of bounds.
+    """Refuse tensors for which the library would read or write out of bounds.
 
     Raises:
-        ConfigError: a dtype or shape is not what the specification asks for.
+        ConfigError: a dtype or shape does not match the specification.
     """
-    faults = [
-        f"{name} is {_kind(tensor.dtype, tuple(tensor.shape))}; it must be {_kind(dtype, shape)}."
+    problems = [
+        f"{name} is {_kind(tensor.dtype, tuple(tensor.shape))}. Expected {_kind(dtype, shape)}."
         for name, tensor, dtype, shape in claims
         if tensor is not None and (tensor.dtype is not dtype or tensor.shape != shape)
     ]
-    if faults:
-        raise ConfigError("ostinato::recurrent cannot run: " + "\n".join(faults))
+    if problems:
+        raise ConfigError("ostinato::recurrent cannot run: " + "\n".join(problems))
 
 
 def _kind(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
@@ -240,7 +240,8 @@ def _inputs(
 ) -> Iterator[Claim]:
     if spec.order == "ragged" and (lengths is None or spec.padded_length):
         raise ConfigError(
-            f"ostinato::recurrent cannot run: ragged order, padded_length {spec.padded_length}; it must have lengths, and padded_length 0."
+            f"ostinato::recurrent cannot run: order 'ragged' with padded_length {spec.padded_length} and "
+            f"lengths {'missing' if lengths is None else 'given'}. Expected padded_length 0 and lengths."
         )
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
     size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
@@ -255,9 +256,7 @@ def _inputs(
         direction = [(gates, below), (gates, spec.hidden_size), *[(gates,)] * (2 if spec.bias else 0)]
         shapes += direction * (2 if spec.bidirectional else 1)
     if len(weights) != len(shapes):
-        raise ConfigError(
-            f"ostinato::recurrent cannot run: it is given {len(weights)} weights; it must have {len(shapes)}."
-        )
+        raise ConfigError(f"ostinato::recurrent cannot run: {len(weights)} weights were given. Expected {len(shapes)}.")
     for k, shape in enumerate(shapes):
         yield f"weights[{k}]", weights[k], torch.float32, shape
 
@@ -279,13 +278,18 @@ def _state_shape(spec: Spec) -> tuple[int, int, int]:
 # ---- registration ----------------------------------------------------------------------------------------------------
 
 _INPUTS = "Tensor x, Tensor? ids, Tensor? lengths, Tensor? h0, Tensor? c0, Tensor[] weights"
-_SPEC = "str cell, int hidden_size, int num_layers, bool bidirectional, bool bias, str order, SymInt batch_size, SymInt padded_length"
+_SPEC = (
+    "str cell, int hidden_size, int num_layers, bool bidirectional, bool bias, str order, "
+    "SymInt batch_size, SymInt padded_length"
+)
 _SCHEMAS = (
     f"recurrent({_INPUTS}, {_SPEC}, int kept) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
-    f"recurrent_backward(Tensor y, Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, {_INPUTS}, {_SPEC}, bool[] wanted) -> Tensor[]",
+    "recurrent_backward(Tensor y, Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, "
+    f"{_INPUTS}, {_SPEC}, bool[] wanted) -> Tensor[]",
 )
 
-_operators = torch.library.Library("ostinato", "DEF")  # type: ignore[no-untyped-call]  # what is registered lives as long as this
+# the registrations live as long as this object
+_operators = torch.library.Library("ostinato", "DEF")  # type: ignore[no-untyped-call]
 for _schema in _SCHEMAS:
     _operators.define(_schema, tags=torch.Tag.pt2_compliant_tag)  # type: ignore[no-untyped-call]
 _operators.impl("recurrent", _forward, "CPU")  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """What tasks with one target for each sequence do alike; each says what a target is and how its outputs are read."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from ostinato.data.encoder import SequenceEncoder
     from ostinato.data.examples import Record, Records
     from ostinato.explanation.explanation import Explanation
+    from ostinato.explanation.faithfulness import SequenceMasking
+    from ostinato.explanation.records import ExplainedRows
     from ostinato.explanation.trace import Trace
     from ostinato.nn import SequenceNetwork
+    from ostinato.progress import Progress
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -145,6 +148,28 @@ class SequenceTask(Task):
         from ostinato.explanation.attribution import explain_sequences
 
         return explain_sequences(model, sequences, **options)
+
+    def explain_rows(
+        self,
+        model: Model,
+        rows: "Sequence[Record]",
+        *,
+        method: str,
+        label: str | None = None,
+        tokens: Sequence[int] | None = None,
+        progress: "Progress | None" = None,
+    ) -> "ExplainedRows":
+        from ostinato.tasks.sequences.explain import explain_rows
+
+        return explain_rows(model, rows, method=method, label=label, tokens=tokens, progress=progress)
+
+    def rows_to_explain(self, model: Model, rows: "Records", count: int) -> "Sequence[Record]":
+        return list(islice(rows, count))
+
+    def masking(self, model: Model) -> "SequenceMasking":
+        from ostinato.explanation.faithfulness import SequenceMasking
+
+        return SequenceMasking(model)
 
     def trace(self, model: Model, sequence: Any, *, prefixes: int = 256) -> "Trace":
         from ostinato.explanation.trace import trace_sequence

@@ -24,7 +24,7 @@ from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
 from ostinato.tasks.tagging.rows import to_sentence
-from ostinato.tasks.tagging.schemes import entities, violations, infer_scheme
+from ostinato.tasks.tagging.schemes import entities, infer_scheme, violations
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]

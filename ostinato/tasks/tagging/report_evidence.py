@@ -1,107 +1,112 @@
-"""What a tagger's run shows of itself on its test split: explained tags, how far to believe them, confident mistakes, confusions in their sentences."""
+"""A tagger's behaviour on its test split: explained tags, their faithfulness, confident mistakes, confusions."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ostinato.estimators import SequenceTagger
-from ostinato.explanation.tag_faithfulness import TagFaithfulness, measure_tags
-from ostinato.explanation.tag_records import ExplainedTag, true_tag
-from ostinato.explanation.tagging import TAG_METHODS, explain_tag, explain_tags
+from ostinato.data.examples import Sentence
+from ostinato.explanation.faithfulness import Faithfulness, measure
 from ostinato.progress import Progress
-from ostinato.report.evidence import spread
-from ostinato.report.tagger_facts import Answered
-from ostinato.tag_prediction import Answer, answers
-from ostinato.tasks.tagging.schemes import conlleval_entities
+from ostinato.report.explained import Shown, spread, truth_of
+from ostinato.tasks.base import Model
+from ostinato.tasks.tagging.answers import Answer, answers_of
+from ostinato.tasks.tagging.explain import TAG_METHODS, explain_tags
+from ostinato.tasks.tagging.schemes import conlleval_entities, to_tags
+from ostinato.tasks.tagging.scoring import Predictions
 
-MEASURED = 40  # test sentences whose explanations are measured
+METHOD = "integrated-gradients"
+MEASURED = 40  # test sentences for the faithfulness of explanations
 KINDS_SHOWN, MISTAKES_SHOWN = 4, 6
 CONFUSIONS_SHOWN, SENTENCES_SHOWN = 10, 3
 
 
 @dataclass(frozen=True)
 class TagEvidence:
-    """All that the explaining sections of a tagger's report show."""
+    """The content of a report's explaining sections."""
 
-    examples: list[ExplainedTag]
-    mistakes: list[ExplainedTag]
-    faithfulness: list[TagFaithfulness]
+    examples: list[Shown]
+    mistakes: list[Shown]
+    faithfulness: list[Faithfulness]
 
 
 class Confusion(NamedTuple):
-    """A true tag, the other that was given, how often, and where: sentences and a word of each."""
+    """A true tag, the wrong one that was predicted, how often, and where: some rows, with a token of each."""
 
     true: str
-    given: str
+    predicted: str
     times: int
-    places: list[tuple[Answered, int]]
+    found: list[tuple[int, int]]
 
 
-class _Found(NamedTuple):
-    """A word that bears an answer: of an entity the least certain one."""
+class Found(NamedTuple):
+    """One token of an answer: of an entity the least certain one.
+
+    Args:
+        kind: the entity's type, or the tag.
+        is_right: whether the whole entity is right.
+    """
 
     row: int
     token: int
     kind: str
     probability: float
-    right: bool
+    is_right: bool
 
 
-def collect_tag_evidence(tagger: SequenceTagger, answered: Sequence[Answered], *, progress: Progress) -> TagEvidence:
-    """Explain a run's tagger on its test split, whose sentences are all in what the run kept."""
-    given = list(answers(tagger, (each.sentence for each in answered)))
-    found = [each for row, answer in enumerate(given) for each in _found(row, answer, answered[row].tags)]
+def collect_tag_evidence(model: Model, predictions: Predictions, *, progress: Progress) -> TagEvidence:
+    """Explain a tagger on its test split."""
+    sentences = test_sentences(predictions)
+    answers = list(answers_of(model, sentences))
+    found = [each for row, answer in enumerate(answers) for each in _found(row, answer, predictions.tags[row])]
     rows = sorted({each.row for each in found})
-    some = [answered[rows[place]].sentence for place in spread(len(rows), MEASURED)]
-    measured = []
-    for method in TAG_METHODS:
-        explained = [
-            each for of_sentence in explain_tags(tagger, some, method=method, progress=progress) for each in of_sentence
-        ]
-        measured += [measure_tags(tagger, explained, progress=progress)] if explained else []
+    some = [sentences[rows[index]] for index in spread(len(rows), MEASURED)]
+    by_method = [explain_tags(model, some, method=method, progress=progress) for method in TAG_METHODS]
     return TagEvidence(
-        _explain(tagger, answered, _typical_and_unsure(found)),
-        _explain(tagger, answered, _worst_mistakes(given, answered)),
-        measured,
+        _show(model, sentences, typical_and_unsure(found)),
+        _show(model, sentences, worst_mistakes(answers, predictions)),
+        [measure(model, each, progress=progress) for each in by_method if each],
     )
 
 
-def collect_confusions(answered: Sequence[Answered], tags: Sequence[Sequence[object]]) -> list[Confusion]:
-    """The most frequent confusions, `tags` as the metrics list them, with sentences from all over the split."""
+def test_sentences(predictions: Predictions) -> list[Sentence]:
+    """The sentences of the test split, with their true tags."""
+    columns = zip(predictions.tokens, predictions.tags, predictions.sources, predictions.features, strict=True)
+    return [Sentence(words, tags, source, features=features) for words, tags, source, features in columns]
+
+
+def collect_confusions(predictions: Predictions, pairs: Sequence[tuple[str, str, int]]) -> list[Confusion]:
+    """The most frequent confusions, each with some evenly spaced occurrences.
+
+    Args:
+        pairs: true tag, predicted tag and count, as `TaggingMetrics.confusion` has them.
+    """
     shown = []
-    for true, given, count in tags[:CONFUSIONS_SHOWN]:
-        places = [
-            (each, token)
-            for each in answered
-            for token, pair in enumerate(zip(each.tags, each.predicted, strict=True))
-            if pair == (true, given)
+    for true, predicted, count in pairs[:CONFUSIONS_SHOWN]:
+        found = [
+            (row, token)
+            for row, both in enumerate(zip(predictions.tags, predictions.predicted, strict=True))
+            for token, pair in enumerate(zip(*both, strict=True))
+            if pair == (true, predicted)
         ]
-        shown.append(
-            Confusion(
-                str(true),
-                str(given),
-                int(str(count)),
-                [places[place] for place in spread(len(places), SENTENCES_SHOWN)],
-            )
-        )
+        shown.append(Confusion(true, predicted, count, [found[index] for index in spread(len(found), SENTENCES_SHOWN)]))
     return shown
 
 
-def _found(row: int, answer: Answer, true: Sequence[str]) -> Iterator[_Found]:
+def _found(row: int, answer: Answer, true: Sequence[str]) -> Iterator[Found]:
     if answer.entities is not None:
         right = set(conlleval_entities(true))
         for entity in answer.entities:
-            sure = answer.probabilities[entity.start : entity.end]
-            yield _Found(row, entity.start + sure.index(min(sure)), entity.type, min(sure), entity in right)
+            own = answer.probabilities[entity.start : entity.end]
+            yield Found(row, entity.start + own.index(min(own)), entity.type, min(own), entity in right)
     else:
         for token, (tag, probability) in enumerate(zip(answer.tags, answer.probabilities, strict=True)):
-            yield _Found(row, token, tag, probability, tag == true[token])
+            yield Found(row, token, tag, probability, tag == true[token])
 
 
-def _typical_and_unsure(found: Sequence[_Found]) -> list[tuple[int, int]]:
-    """Of the commonest kinds the right answer of median probability, and the one least sure."""
-    right = [each for each in found if each.right]
+def typical_and_unsure(found: Sequence[Found]) -> list[tuple[int, int]]:
+    """Of each frequent kind, the right answer of median probability, then the least certain one: rows and tokens."""
+    right = [each for each in found if each.is_right]
     shown: list[tuple[int, int]] = []
     for kind, _ in Counter(each.kind for each in right).most_common(KINDS_SHOWN):
         own = sorted((each for each in right if each.kind == kind), key=lambda each: each.probability)
@@ -109,28 +114,40 @@ def _typical_and_unsure(found: Sequence[_Found]) -> list[tuple[int, int]]:
     return list(dict.fromkeys(shown))
 
 
-def _worst_mistakes(given: Sequence[Answer], answered: Sequence[Answered]) -> list[tuple[int, int]]:
-    """The wrong tags of the highest probability, one of each sentence, however often it occurs."""
+def worst_mistakes(answers: Sequence[Answer], predictions: Predictions) -> list[tuple[int, int]]:
+    """The most confident wrong tags, one per distinct sentence: rows and tokens."""
     worst: dict[tuple[str, ...], tuple[float, int, int]] = {}
-    for row, (answer, each) in enumerate(zip(given, answered, strict=True)):
-        wrong = [token for token, tag in enumerate(answer.tags) if tag != each.tags[token]]
+    for row, (answer, tags) in enumerate(zip(answers, predictions.tags, strict=True)):
+        wrong = [token for token, tag in enumerate(answer.tags) if tag != tags[token]]
         if wrong:
-            token = max(wrong, key=lambda token: answer.probabilities[token])
-            worst.setdefault(tuple(each.tokens), (answer.probabilities[token], row, token))
-    surest_first = sorted(worst.values(), key=lambda found: -found[0])
+            token = max(wrong, key=answer.probabilities.__getitem__)
+            worst.setdefault(tuple(predictions.tokens[row]), (answer.probabilities[token], row, token))
+    surest_first = sorted(worst.values(), key=lambda mistake: -mistake[0])
     return [(row, token) for _, row, token in surest_first[:MISTAKES_SHOWN]]
 
 
-def _explain(
-    tagger: SequenceTagger, answered: Sequence[Answered], places: Sequence[tuple[int, int]]
-) -> list[ExplainedTag]:
-    if not places:
+def _show(model: Model, sentences: Sequence[Sentence], chosen: Sequence[tuple[int, int]]) -> list[Shown]:
+    if not chosen:
         return []
-    explanations = [explain_tag(tagger, answered[row].sentence, token=token) for row, token in places]
-    measured = measure_tags(tagger, explanations)
-    return [
-        ExplainedTag(
-            answered[row].place, true_tag(tagger, answered[row].sentence, token), explanation, measured.masking(number)
-        )
-        for number, ((row, token), explanation) in enumerate(zip(places, explanations, strict=True))
+    explanations = [
+        explanation
+        for row, token in chosen
+        for explanation in explain_tags(model, [sentences[row]], method=METHOD, tokens=[token])
     ]
+    measured = measure(model, explanations)
+    return [
+        Shown(
+            sentences[row].source,
+            truth_of(_learnt_tags(model, sentences[row])[token], explanation.label),
+            [explanation],
+            measured.masking(number),
+        )
+        for number, ((row, token), explanation) in enumerate(zip(chosen, explanations, strict=True))
+    ]
+
+
+def _learnt_tags(model: Model, sentence: Sentence) -> list[str]:
+    """The true tags in the scheme that the model learns."""
+    tags = sentence.tags or []
+    scheme, target = model.codec.scheme, model.codec.target_scheme
+    return list(tags) if scheme == target else to_tags(conlleval_entities(tags), len(tags), target)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
+    from ostinato.explanation.records import ExplainedRows
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.tagging.codec import TagCodec
     from ostinato.tasks.tagging.encoder import SentenceEncoder
     from ostinato.tasks.tagging.estimator import SequenceTagger
     from ostinato.tasks.tagging.examples import Tagged, TaggedRows
+    from ostinato.tasks.tagging.faithfulness import SentenceMasking
     from ostinato.tasks.tagging.metrics import TaggingMetrics
     from ostinato.tasks.tagging.network import CertainTags, Tagger
     from ostinato.tasks.tagging.objective import TagLikelihood
@@ -209,6 +211,30 @@ class Tagging(Task):
         from ostinato.tasks.tagging.explain import explain_tags
 
         return explain_tags(model, sequences, **options)
+
+    def explain_rows(
+        self,
+        model: Model,
+        rows: "Sequence[Sentence]",
+        *,
+        method: str,
+        label: str | None = None,
+        tokens: Sequence[int] | None = None,
+        progress: "Progress | None" = None,
+    ) -> "ExplainedRows":
+        from ostinato.tasks.tagging.explain import explain_rows
+
+        return explain_rows(model, rows, method=method, label=label, tokens=tokens, progress=progress)
+
+    def rows_to_explain(self, model: Model, rows: "TaggedRows", count: int) -> "Sequence[Sentence]":
+        from ostinato.tasks.tagging.explain import sentences_with_entities
+
+        return sentences_with_entities(model, rows.sentences, count)
+
+    def masking(self, model: Model) -> "SentenceMasking":
+        from ostinato.tasks.tagging.faithfulness import SentenceMasking
+
+        return SentenceMasking(model)
 
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
         from ostinato.tasks.tagging.report import report

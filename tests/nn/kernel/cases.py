@@ -1,4 +1,4 @@
-"""What the kernel's tests share: cases, the kernel's answer to one, and torch.nn's, sequence by sequence."""
+"""Shared by the kernel's tests: cases, and their results by the kernel and by torch.nn, sequence by sequence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PEERS: dict[str, Callable[..., nn.RNNBase]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A stack and a batch for it; `padding` steps more than the longest sequence in a padded block."""
+    """A stack and a batch; a padded block has `padding` more steps than the longest sequence."""
 
     cell: str = "lstm"
     input_size: int = 5
@@ -32,8 +32,8 @@ class Case:
     lengths: tuple[int, ...] = (4, 2)
     order: str = "ragged"
     padding: int = 0
-    states: bool = False  # h0 and c0 are given
-    table_rows: int = 0  # steps are ids of a table of so many rows
+    states: bool = False  # whether h0 and c0 are given
+    table_rows: int = 0  # if positive, steps are ids of a table with this many rows
     seed: int = 0
 
     @property
@@ -71,11 +71,11 @@ class Case:
 
 WIDE = Case(
     input_size=24, hidden_size=40, num_layers=2, bidirectional=True, lengths=(31, 64, 5, 0, 90, 17, 1, 64), states=True
-)  # worth several threads
+)  # enough work for several threads
 
 
 class Inputs(NamedTuple):
-    """Of one case. `x` holds the steps, sequence after sequence, (N, D), or is the table (V, D) of `ids`."""
+    """Inputs of one case. `x` holds the steps, sequence after sequence, (N, D), or is the table (V, D) of `ids`."""
 
     x: Tensor
     ids: Tensor | None
@@ -120,7 +120,10 @@ class Answer(NamedTuple):
 
 
 def draw(case: Case) -> Inputs:
-    """Standard normal values and states; weights too small to saturate a unit: where h nears 1, float32 forgets 1 - h², in torch.nn as well."""
+    """Standard normal values and states; weights too small to saturate a unit.
+
+    When h approaches 1, 1 - h² loses its precision in float32, in torch.nn too.
+    """
     generator = torch.Generator().manual_seed(case.seed)
     H, G, B, N = case.hidden_size, GATES[case.cell], len(case.lengths), sum(case.lengths)
 
@@ -140,9 +143,9 @@ def draw(case: Case) -> Inputs:
 
 
 def forward(case: Case, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The kernel's y, h_n and c_n, with y's steps in the order of the sequences; checks that nothing else is written."""
+    """The kernel's y, h_n and c_n, with the steps of y in the order of the sequences; checks that other rows stay 0."""
     rows, x, lengths = case.rows, inputs.x, torch.tensor(case.lengths, dtype=torch.int64)
-    if case.order != "ragged":  # NaN where no step is: it must not be read
+    if case.order != "ragged":  # NaN in padding, which must not be read
         x = inputs.x.new_full((len(case.lengths) * case.padded_length, case.input_size), torch.nan).index_copy(
             0, rows, inputs.x
         )
@@ -153,19 +156,19 @@ def forward(case: Case, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
 
 
 def native(case: Case, inputs: Inputs) -> Answer:
-    """The kernel's answer."""
+    """The kernel's results."""
     inputs = inputs.to(torch.float32)
     return _answer(inputs, *forward(case, inputs))
 
 
 @lru_cache(maxsize=1000)
 def peer_of(case: Case, dtype: torch.dtype) -> Answer:
-    """torch.nn's answer to the case as drawn; kept, because every variant is compared with it."""
+    """The results of torch.nn for the case as drawn, cached because every variant is compared with them."""
     return peer(case, draw(case), dtype)
 
 
 def peer(case: Case, inputs: Inputs, dtype: torch.dtype) -> Answer:
-    """torch.nn's answer, each sequence by itself."""
+    """The results of torch.nn, each sequence by itself."""
     inputs = inputs.to(dtype)
     options = {"num_layers": case.num_layers, "bidirectional": case.bidirectional, "bias": case.bias}
     module = PEERS[case.cell](case.input_size, case.hidden_size, **options).to(dtype)
@@ -195,18 +198,18 @@ def _answer(inputs: Inputs, y: Tensor, h_n: Tensor, c_n: Tensor | None) -> Answe
     )
     if loss.requires_grad:
         gradients = torch.autograd.grad(loss, inputs.leaves, allow_unused=True, materialize_grads=True)
-    else:  # no step at all
+    else:  # no steps at all
         gradients = tuple(torch.zeros_like(leaf) for leaf in inputs.leaves)
     return Answer(y.detach(), h_n.detach(), None if c_n is None else c_n.detach(), list(gradients))
 
 
 def relative_error(ours: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
-    """‖ours - exact‖ / ‖exact‖ in the Euclidean norm, all tensors of each laid end to end."""
+    """‖ours - exact‖ / ‖exact‖ in the Euclidean norm, all tensors of each concatenated."""
     a, b = (torch.cat([tensor.flatten().double() for tensor in tensors]) for tensors in (ours, exact))
     return float((a - b).norm() / b.norm().clamp_min(1e-30))
 
 
 def assert_same_bits(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
-    """Equal bit by bit, -0 apart from 0."""
+    """Bit-identical; -0 differs from 0."""
     for a, b in zip(ours, theirs, strict=True):
         assert a.shape == b.shape and torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))

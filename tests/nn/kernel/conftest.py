@@ -20,7 +20,7 @@ def threads():
 
 @pytest.fixture(scope="module", params=["avx512", "avx2", "portable"])
 def variant(request, tmp_path_factory):
-    """Once with each variant: a copy of the library, which chooses its variant when it is first called."""
+    """Each variant in turn: a copy of the library, which picks its variant at the first call."""
     copy = Path(shutil.copy(binding.LIBRARY, tmp_path_factory.mktemp(request.param)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OSTINATO_KERNEL", request.param)

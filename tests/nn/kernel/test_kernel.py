@@ -1,4 +1,4 @@
-"""The kernel in each of its instruction sets: against torch.nn in float64, and all that must not matter."""
+"""The kernel in each instruction set, against torch.nn in float64, and its invariances."""
 
 import math
 import os
@@ -21,7 +21,7 @@ LENGTHS = (7, 1, 30, 0, 12, 3, 29, 30, 2)
 TINY = torch.finfo(torch.float32).tiny
 
 
-# ---- against torch.nn ----------------------------------------------------------------------------------------------
+# ---- against torch.nn ------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -44,7 +44,10 @@ def cases(draw_from):
 
 
 def assert_agrees(case, inputs=None):
-    """Outputs, and all gradients joined, err at most 5e-5 of their norm, and twice what torch.nn errs in float32 or that and a few roundings."""
+    """The errors of outputs, and of all gradients together, are at most 5e-5, and twice that of torch.nn in float32.
+
+    Errors are relative to the norm; twice torch.nn's may be exceeded by a few rounding errors.
+    """
     exact, theirs = (
         peer_of(case, dtype) if inputs is None else peer(case, inputs, dtype)
         for dtype in (torch.float64, torch.float32)
@@ -53,7 +56,9 @@ def assert_agrees(case, inputs=None):
     for part in (slice(0, len(exact.outputs)), slice(len(exact.outputs), None)):
         bound = 2 * relative_error(theirs.tensors[part], exact.tensors[part]) + 16 * torch.finfo(torch.float32).eps
         assert relative_error(ours.tensors[part], exact.tensors[part]) <= min(bound, 5e-5)
-    for mine, right in zip(ours.gradients, exact.gradients, strict=True):  # none is lost among larger ones
+    for mine, right in zip(
+        ours.gradients, exact.gradients, strict=True
+    ):  # a small gradient is not hidden by larger ones
         assert relative_error([mine], [right]) <= 5e-5
 
 
@@ -64,7 +69,7 @@ def test_outputs_and_gradients_agree_with_float64(case):
 
 
 @pytest.mark.parametrize("cell", GATES)
-def test_gradients_err_at_most_twice_as_much_as_those_of_torch_nn(cell):
+def test_gradient_errors_are_at_most_twice_those_of_torch_nn(cell):
     ours, theirs = [], []
     for seed in range(12):
         case = Case(
@@ -112,7 +117,7 @@ def test_sequences_without_steps_keep_their_state_and_pass_its_gradient_on(cell,
 @pytest.mark.parametrize("states", [False, True])
 @pytest.mark.parametrize("table_rows", [0, 4])
 @pytest.mark.parametrize("lengths", [(), (0,), (0, 0)])
-def test_without_steps_every_weight_has_gradient_zero(lengths, table_rows, states):
+def test_without_steps_every_weight_has_a_zero_gradient(lengths, table_rows, states):
     answer = native(
         case := Case(lengths=lengths, table_rows=table_rows, states=states, bidirectional=True, num_layers=2),
         inputs := draw(case),
@@ -127,7 +132,7 @@ def test_without_steps_every_weight_has_gradient_zero(lengths, table_rows, state
 
 
 @pytest.mark.parametrize("cell", GATES)
-def test_100_000_steps_equal_a_hundred_runs_of_1000_that_hand_the_state_on(cell):
+def test_100_000_steps_equal_a_hundred_runs_of_1000_with_carried_state(cell):
     case = Case(cell=cell, input_size=2, hidden_size=3, lengths=(100_000,), states=True)
     inputs = draw(case)
     whole = native(case, inputs)
@@ -170,7 +175,7 @@ def test_inputs_need_not_be_contiguous():
     assert_same_bits([*outputs, *torch.autograd.grad(outputs, leaves, odd.upstream)], expected.tensors)
 
 
-def test_frozen_inputs_and_weights_leave_the_other_gradients_as_they_are():
+def test_frozen_inputs_and_weights_do_not_change_the_other_gradients():
     case = Case(num_layers=2, bidirectional=True, states=True)
     inputs, expected = draw(case), native(case, draw(case)).gradients
     for k in range(len(inputs.leaves)):  # one leaf alone wants a gradient
@@ -180,7 +185,7 @@ def test_frozen_inputs_and_weights_leave_the_other_gradients_as_they_are():
         leaf.requires_grad_(False)
 
 
-# ---- what must not change a bit ------------------------------------------------------------------------------------
+# ---- bit-identical results -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -204,7 +209,7 @@ def test_reused_buffers_change_no_bit():
 
 
 @pytest.mark.parametrize("cell", GATES)
-def test_inference_answer_depends_on_the_sequence_alone(cell, threads):
+def test_inference_depends_on_the_sequence_alone(cell, threads):
     case = Case(
         cell=cell, input_size=19, hidden_size=37, num_layers=2, bidirectional=True, lengths=LENGTHS, states=True
     )
@@ -248,7 +253,7 @@ def test_inference_has_the_bits_of_training(cell, order):
         )
 
 
-# ---- numbers at the edge -------------------------------------------------------------------------------------------
+# ---- extreme values --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -293,7 +298,7 @@ def test_infinity_saturates_the_gates_as_in_torch_nn(cell, value):
     torch.testing.assert_close(native(case, inputs).y, peer(case, inputs, torch.float32).y, equal_nan=True)
 
 
-# ---- autograd ------------------------------------------------------------------------------------------------------
+# ---- autograd --------------------------------------------------------------------------------------------------------
 
 
 def test_backward_of_a_retained_graph_gives_the_same_gradients_again():
@@ -306,7 +311,7 @@ def test_backward_of_a_retained_graph_gives_the_same_gradients_again():
     assert_same_bits(third, first)
 
 
-def test_outputs_that_nobody_uses_count_as_zero_gradients():
+def test_unused_outputs_count_as_zero_gradients():
     case, inputs = (
         Case(num_layers=2, bidirectional=True),
         draw(Case(num_layers=2, bidirectional=True)).to(torch.float32),
@@ -324,7 +329,7 @@ def test_second_derivative_is_refused(upstream_knows_the_input):
     case, inputs = Case(), draw(Case()).to(torch.float32)
     y = forward(case, inputs)[0]
     (gradient,) = torch.autograd.grad((y * y if upstream_knows_the_input else y).sum(), inputs.x, create_graph=True)
-    with pytest.raises(RuntimeError, match="no second derivative"):
+    with pytest.raises(RuntimeError, match="second derivative"):
         (gradient.square().sum() + y.sum()).backward()  # a penalty on the gradient beside an ordinary loss
 
 
@@ -375,11 +380,11 @@ def test_changing_an_input_before_the_backward_is_refused():
     x = inputs.x * 1
     y = forward(case, inputs._replace(x=x))[0]
     x.add_(1)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+    with pytest.raises(RuntimeError, match="inplace"):
         y.sum().backward()
 
 
-# ---- refusals ------------------------------------------------------------------------------------------------------
+# ---- invalid input ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrong", [-1, 9, 2**40])
@@ -388,7 +393,7 @@ def test_ids_outside_the_table_are_refused(wrong, training):
     case = Case(table_rows=9)
     inputs = draw(case)
     inputs.ids[3] = wrong
-    with torch.set_grad_enabled(training), pytest.raises(IndexError, match="outside the embedding table"):
+    with torch.set_grad_enabled(training), pytest.raises(IndexError, match="table"):
         forward(case, inputs.to(torch.float32))
 
 
@@ -403,15 +408,15 @@ def test_ids_outside_the_table_are_refused(wrong, training):
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
-def test_lengths_that_do_not_fit_are_refused(order, lengths, padded_length, training):
+def test_mismatched_lengths_are_refused(order, lengths, padded_length, training):
     case = Case()  # of six steps
     inputs = draw(case).to(torch.float32)
     spec = case.spec._replace(order=order, batch_size=len(lengths), padded_length=padded_length)
-    with torch.set_grad_enabled(training), pytest.raises(ValueError, match="lengths do not fit"):
+    with torch.set_grad_enabled(training), pytest.raises(ValueError, match="lengths"):
         kernel.recurrent(spec, inputs.x, None, torch.tensor(lengths), None, None, inputs.weights)
 
 
-# ---- the linear map whose rows do not know each other --------------------------------------------------------------
+# ---- the linear map with independent rows ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bias", [False, True])

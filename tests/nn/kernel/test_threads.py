@@ -1,4 +1,4 @@
-"""The kernel among threads and processes. What runs here is the same for every instruction set."""
+"""The kernel with threads and processes; the same for every instruction set."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ if not kernel.is_built():
     pytest.skip("the kernel was not compiled", allow_module_level=True)
 
 
-def test_python_threads_do_not_disturb_each_other(threads):
+def test_concurrent_python_threads_get_correct_results(threads):
     threads(2)
     work = [replace(WIDE, cell=cell, seed=seed) for seed in range(3) for cell in GATES]
     expected = [native(case, draw(case)).tensors for case in work]
@@ -51,14 +51,14 @@ def run_program(*lines):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_forked_child_has_the_parents_bits_with_threads_of_its_own():
+def test_a_forked_child_gets_the_bits_of_the_parent_on_its_own_threads():
     printed = run_program(
         "def run_in_child(expected=None):",
         "    child = os.fork()",
         "    if child == 0:",
         "        signal.alarm(30)  # ends a child that hangs",
         "        got = run()",
-        "        torch.set_num_threads(1)  # torch's own operations would wait for threads that the child has not got",
+        "        torch.set_num_threads(1)  # torch's operations would wait for threads that the child does not have",
         "        assert_same_bits(got, expected or got)",
         "        print(kernel.pool(), flush=True)",
         "        os._exit(0)",
@@ -75,7 +75,7 @@ def test_forked_child_has_the_parents_bits_with_threads_of_its_own():
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be confined to a core here")
-def test_threads_confined_to_one_core_have_the_same_bits():
+def test_threads_on_a_single_core_give_the_same_bits():
     run_program(
         "torch.set_num_threads(1)",
         "expected = run()",

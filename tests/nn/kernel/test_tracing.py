@@ -1,4 +1,4 @@
-"""The registered operators: torch's own check of them, and compiled, exported and watched calls against eager ones."""
+"""The registered operators: torch's own checks, and compiled, exported and intercepted calls against eager ones."""
 
 import io
 import subprocess
@@ -33,7 +33,7 @@ def _nothing_compiled_before():
 
 
 class Stack(nn.Module):
-    """The kernel behind padded tensors, with nothing of ours in between."""
+    """The kernel on padded tensors, without our layers."""
 
     def __init__(self, cell, input_size=5, hidden_size=6, num_layers=2, bidirectional=True, bias=True):
         super().__init__()
@@ -54,7 +54,7 @@ def make_weights(cell, input_size, hidden_size, num_layers, bidirectional, bias)
 
 
 def run(function, stack, *inputs):
-    """Outputs, and the gradients of all parameters and all inputs that can have one, of a sum that is linear in nothing."""
+    """Outputs, and the gradients of parameters and floating-point inputs for a nonlinear function of the outputs."""
     stack.zero_grad()
     inputs = [
         t.clone().requires_grad_() if isinstance(t, torch.Tensor) and t.is_floating_point() else t for t in inputs
@@ -75,7 +75,7 @@ def operators_of(graph):
 
 # ---- the operators by themselves -------------------------------------------------------------------------------------
 
-# 16 steps fill what is saved; otherwise its last part is not written, and differs from call to call
+# 16 steps fill the saved buffer; with fewer its tail is not written and differs from call to call
 CASES = {
     "lstm, padded": (Spec("lstm", 6, 1, True, True, "batch_first", 2, 8), None, None, True, True),
     "gru, ragged, by ids": (
@@ -130,8 +130,8 @@ def test_backward_operator_passes_torchs_own_check(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("kept", [0, 1, 10_000])  # nothing, too little and more than enough
-def test_operator_equals_the_eager_door(case, kept):
+@pytest.mark.parametrize("kept", [0, 1, 10_000])  # none, too few and more than enough
+def test_operator_equals_the_eager_call(case, kept):
     x, ids, lengths, h0, c0, weights, *fields, _ = make_call(case)
     spec, leaves = Spec(*fields), [t for t in (x, h0, c0, *weights) if t is not None]
 
@@ -171,51 +171,51 @@ def test_retained_graph_gives_the_same_gradients_again():
 def test_second_derivative_is_refused():
     x, *rest = make_call("lstm, padded")
     (gradient,) = torch.autograd.grad(torch.ops.ostinato.recurrent(x, *rest)[0].sin().sum(), [x], create_graph=True)
-    with pytest.raises(RuntimeError, match="no second derivative"):
+    with pytest.raises(RuntimeError, match="second derivative"):
         gradient.sum().backward()
 
 
-def test_what_was_saved_outlives_the_call_and_is_used_again():
+def test_the_saved_buffer_outlives_the_call_and_is_reused():
     x, *rest = make_call("lstm, padded")
     view = torch.ops.ostinato.recurrent(x, *rest)[3].detach()[:100]
-    before, place = view.clone(), view.data_ptr()
+    before, address = view.clone(), view.data_ptr()
     other = torch.ops.ostinato.recurrent(x, *rest)[3]  # takes another buffer while this one is in use
-    assert other.data_ptr() != place
+    assert other.data_ptr() != address
     assert_same(view, before)
     del view
-    assert torch.ops.ostinato.recurrent(x, *rest)[3].data_ptr() == place
+    assert torch.ops.ostinato.recurrent(x, *rest)[3].data_ptr() == address
 
 
 @pytest.mark.parametrize(
     ("position", "value", "message"),
     [
-        (0, torch.zeros(15, 3), r"x is float32 of shape \(15, 3\); it must be float32 of shape \(16, 3\)"),
-        (0, torch.zeros(16, 3, dtype=torch.float64), r"x is float64 of shape"),
-        (2, torch.tensor([8]), r"lengths is int64 of shape \(1,\); it must be int64 of shape \(2,\)"),
-        (2, torch.tensor([8, 8], dtype=torch.int32), r"lengths is int32"),
-        (3, torch.zeros(2, 2, 5), r"h0 is float32 of shape \(2, 2, 5\); it must be float32 of shape \(2, 2, 6\)"),
-        (5, [torch.zeros(24, 3)], r"it is given 1 weights; it must have 8"),
+        (0, torch.zeros(15, 3), r"x .*\(15, 3\).*\(16, 3\)"),
+        (0, torch.zeros(16, 3, dtype=torch.float64), "x .*float64.*float32"),
+        (2, torch.tensor([8]), r"lengths .*\(1,\).*\(2,\)"),
+        (2, torch.tensor([8, 8], dtype=torch.int32), "lengths .*int32.*int64"),
+        (3, torch.zeros(2, 2, 5), r"h0 .*\(2, 2, 5\).*\(2, 2, 6\)"),
+        (5, [torch.zeros(24, 3)], "1 weights.* 8"),
         (
             5,
             [torch.zeros(24, 3)] * 8,
-            r"weights\[1\] is float32 of shape \(24, 3\); it must be float32 of shape \(24, 6\)",
+            r"weights\[1\].*\(24, 3\).*\(24, 6\)",
         ),
-        (6, "lstmm", r"Unknown cell 'lstmm'"),
-        (11, "ragged", r"ragged order, padded_length 8"),
+        (6, "lstmm", "'lstmm'.*'lstm'"),
+        (11, "ragged", "ragged.* 8"),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(position, value, message):
+def test_mismatched_tensors_are_refused(position, value, message):
     call = list(make_call("lstm, padded"))
     call[position] = value
     with pytest.raises(ConfigError, match=message):
         torch.ops.ostinato.recurrent(*call)
 
 
-def test_gradients_that_do_not_fit_are_refused():
+def test_mismatched_gradients_are_refused():
     *call, kept = make_call("lstm, padded")
     y, _, _, saved = torch.ops.ostinato.recurrent(*call, kept)
     wanted = [True] * (3 + len(call[5]))
-    with pytest.raises(ConfigError, match=r"dy is float32 of shape \(15, 12\); it must be float32 of shape \(16, 12\)"):
+    with pytest.raises(ConfigError, match=r"dy .*\(15, 12\).*\(16, 12\)"):
         torch.ops.ostinato.recurrent_backward(y, saved, y[1:], None, None, *call, wanted)
 
 
@@ -227,7 +227,7 @@ def test_one_compiled_graph_serves_any_batch_and_length(cell, backend):
     stack = Stack(cell)
     counter = torch._dynamo.testing.CompileCounterWithBackend(backend)
     compiled = torch.compile(stack, fullgraph=True, dynamic=True, backend=counter)
-    for batch_size, steps in SIZES[:4]:  # a size of 1 has a graph of its own in every compiled program
+    for batch_size, steps in SIZES[:4]:  # torch.compile makes a separate graph for a size of 1
         x, lengths = torch.randn(batch_size, steps, 5), torch.randint(0, steps + 1, (batch_size,))
         assert_same(run(compiled, stack, x, lengths), run(stack, stack, x, lengths))
     assert counter.frame_count == 1
@@ -244,7 +244,7 @@ def test_marked_dimensions_stay_dynamic():
         torch._dynamo.mark_dynamic(tensor, dimension)
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(stack, fullgraph=True, backend=counter)
-    compiled(x, None, h0)  # raises where a marked size is made a constant
+    compiled(x, None, h0)  # raises if a marked size becomes a constant
     for batch_size, steps in SIZES[:4]:
         x, h0 = torch.randn(batch_size, steps, 5), torch.randn(4, batch_size, 6)
         assert_same(compiled(x, None, h0), stack(x, None, h0))
@@ -269,7 +269,7 @@ def test_compiled_table_gradient_equals_eager():
         assert_same(ours, expected)
 
 
-def test_no_grad_and_inference_mode_keep_nothing():
+def test_no_grad_and_inference_mode_save_nothing():
     stack, x = Stack("lstm"), torch.randn(2, 4, 5)
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(stack, fullgraph=True, backend=counter)
@@ -296,7 +296,7 @@ def test_checkpointed_and_compiled_equals_eager():
     "ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"
 )  # inductor's own, PyTorch 2.13
 def test_inductor_equals_eager():
-    stack = Stack("gru")  # and nothing around it, for which inductor would start a C++ compiler
+    stack = Stack("gru")  # alone, because for other operations inductor would start a C++ compiler
     compiled = torch.compile(stack, fullgraph=True, dynamic=True)
     for batch_size, steps in SIZES[:2]:
         x = torch.randn(batch_size, steps, 5)
@@ -328,7 +328,7 @@ def test_exported_and_loaded_equals_eager_at_sizes_never_traced(with_lengths, st
         assert_same(program.module()(x, lengths), stack(x, lengths))
 
 
-def test_exported_program_keeps_nothing_and_can_be_trained():
+def test_exported_program_saves_nothing_and_can_be_trained():
     stack, x = Stack("gru"), torch.randn(3, 7, 5)
     program = export(stack, (x,), None, False)
     (node,) = (node for node in program.graph.nodes if "ostinato" in str(node.target))
@@ -387,11 +387,9 @@ def test_exported_drop_in_equals_eager(strict):
         assert_same(program.module()(x, lengths), model(x, lengths))
 
 
-def test_compiled_drop_in_is_one_graph_where_dynamo_is_told_to_look_into_recurrent_layers():
+def test_compiled_drop_in_is_one_graph_when_dynamo_allows_recurrent_layers():
     model, counter = Tagger(GRU(5, 6, batch_first=True)), torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
-    with torch._dynamo.config.patch(
-        allow_rnn=True
-    ):  # it refuses every subclass of torch.nn.GRU otherwise, as it does torch's own
+    with torch._dynamo.config.patch(allow_rnn=True):  # otherwise it refuses torch.nn.GRU and every subclass
         compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
         for batch_size, steps in SIZES[:3]:
             x, lengths = torch.randn(batch_size, steps, 5), torch.randint(0, steps + 1, (batch_size,))
@@ -399,11 +397,11 @@ def test_compiled_drop_in_is_one_graph_where_dynamo_is_told_to_look_into_recurre
         assert [len(operators_of(graph.graph)) for graph in counter.graphs if len(graph.graph.nodes)] == [2]
 
 
-# ---- other observers -------------------------------------------------------------------------------------------------
+# ---- dispatch modes and tensor subclasses ----------------------------------------------------------------------------
 
 
-class Watch(TorchDispatchMode):
-    """Names of our operators that ran under it, and how many results each gave."""
+class Recorder(TorchDispatchMode):
+    """Records the names of our operators that run under it, and their numbers of results."""
 
     def __init__(self):
         super().__init__()
@@ -419,27 +417,27 @@ class Watch(TorchDispatchMode):
 def test_a_dispatch_mode_sees_forward_and_backward():
     stack, x = Stack("lstm"), torch.randn(3, 7, 5)
     expected = run(stack, stack, x)
-    with Watch() as watch:
+    with Recorder() as recorder:
         ours = run(stack, stack, x)
     assert_same(ours, expected)
-    assert watch.seen == [
+    assert recorder.seen == [
         ("ostinato.recurrent.default", 4),
         ("ostinato.recurrent_backward.default", 1 + len(stack.weights)),
     ]
 
 
-def test_gradients_that_nobody_wants_are_not_computed():
+def test_unneeded_gradients_are_not_computed():
     stack = Stack("gru", num_layers=1, bidirectional=False)
     stack.weights[0].requires_grad_(False)
-    with Watch() as watch:
+    with Recorder() as recorder:
         stack(torch.randn(3, 7, 5))[0].sum().backward()
-    assert watch.seen[-1] == (
+    assert recorder.seen[-1] == (
         "ostinato.recurrent_backward.default",
         3,
     )  # weight_hh and the biases; neither x nor weight_ih
 
 
-def test_tensors_without_memory_of_their_own_are_not_read():
+def test_tensors_without_memory_are_not_read():
     layer = LSTM(5, 6, batch_first=True)
     fake = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(torch.randn(3, 4, 5))
     assert isinstance(layer(fake)[0], FakeTensor) and layer(fake)[0].shape == (3, 4, 6)  # outside of its mode

@@ -20,7 +20,7 @@ struct AttentionPlan {
   }
 };
 
-// u and s of some steps; u is kept only for a backward.
+// u and s of some steps; u is saved only for backward.
 struct ScoreJob {
   const AttentionPlan &plan;
   Linear map;
@@ -48,7 +48,7 @@ struct ScoreJob {
   }
 };
 
-// a and out of one sequence; out is zero without steps. The scores become a.
+// a and out of one sequence; out is zero without steps. Overwrites the scores with a.
 struct PoolJob {
   const AttentionPlan &plan;
   float *scores;
@@ -58,7 +58,8 @@ struct PoolJob {
     const float *h = plan.a.h + plan.offsets[sequence] * H;
     float *weights = scores + plan.offsets[sequence], largest = steps ? weights[0] : 0, total = 0;
     for (int64_t t = 1; t < steps; t++) largest = weights[t] > largest ? weights[t] : largest;
-    for (int64_t t = 0; t < steps; t += W) store_up_to(weights + t, exp(load_up_to(weights + t, steps - t) - all(largest)), steps - t);
+    for (int64_t t = 0; t < steps; t += W)
+      store_up_to(weights + t, exp(load_up_to(weights + t, steps - t) - all(largest)), steps - t);
     for (int64_t t = 0; t < steps; t++) total += weights[t];
     for (int64_t t = 0; t < steps; t++) weights[t] /= total;
     for (int64_t unit = 0; unit < H; unit += W) {
@@ -73,7 +74,8 @@ void attend(const OstinatoAttention &attention, int threads) {
   Arena arena;
   const AttentionPlan plan(attention, arena, threads);
   float *scores = attention.a ? attention.a : arena.take<float>(plan.N);
-  const Linear map{attention.h, Linear::pack(attention.project, plan.H, 1, attention.bias, plan.H, plan.H, arena), plan.H, plan.H};
+  const Linear map{
+      attention.h, Linear::pack(attention.project, plan.H, 1, attention.bias, plan.H, plan.H, arena), plan.H, plan.H};
   const ScoreJob score{plan, map, scores};
   const PoolJob pool{plan, scores};
   Stage stages[2] = {stage_of(score, row_tasks(plan.N)), stage_of(pool, attention.batch_size)};
@@ -81,12 +83,12 @@ void attend(const OstinatoAttention &attention, int threads) {
   run_stages(stages, 2, plan.threads);
 }
 
-// ds = a·(da - Σ a·da) with da = dout · h, and dz = ds·v·(1 - u²) in the place of u; this sequence's share of dv.
+// ds = a·(da - Σ a·da) with da = dout · h; overwrites u with dz = ds·v·(1 - u²); this sequence's share of dv.
 struct ScoreBackwardJob {
   const AttentionPlan &plan;
   const float *dout;
   float *dv_shares;         // (B, padded)
-  const float **dout_rows;  // (N,) of each step its sequence's
+  const float **dout_rows;  // (N,) for each step, the row of its sequence
 
   void run(int64_t sequence) const {
     const int64_t steps = plan.a.lengths[sequence], first = plan.offsets[sequence], H = plan.H;
@@ -132,14 +134,15 @@ struct StepBackwardJob {
         const Vec weight = all(plan.a.a[row + r]);
         for (int k = 0; k < V; k++) {
           const int64_t unit = (vector + k) * W, left = plan.H - unit;
-          store_up_to(dh + (row + r) * plan.H + unit, fma(weight, load_up_to(dout_rows[row + r] + unit, left), tile[r][k]), left);
+          store_up_to(dh + (row + r) * plan.H + unit,
+              fma(weight, load_up_to(dout_rows[row + r] + unit, left), tile[r][k]), left);
         }
       }
     });
   }
 };
 
-// dW = dzᵀ · h and db = Σ dz: four vectors of units against some columns; then dv = Σ over sequences.
+// dW = dzᵀ · h and db = Σ dz for four vectors of units and some columns; then dv = Σ over sequences.
 struct WeightBackwardJob {
   const AttentionPlan &plan;
   const float *const *h_rows;
@@ -167,7 +170,8 @@ struct WeightBackwardJob {
     if (first == 0) sum_steps<V>(dz, plan.padded, plan.N, bias);
     for (int64_t lane = 0; lane < std::min(int64_t(V * W), plan.H - vector * W); lane++) {
       const int64_t unit = vector * W + lane;
-      for (int64_t column = 0; column < columns; column++) to.project[unit * plan.H + first + column] = total[column * V * W + lane];
+      for (int64_t column = 0; column < columns; column++)
+        to.project[unit * plan.H + first + column] = total[column * V * W + lane];
       if (first > 0) continue;
       to.bias[unit] = bias[lane];
       to.score[unit] = 0;
@@ -183,10 +187,12 @@ void attend_backward(const OstinatoAttention &attention, const OstinatoAttention
   const float **dout_rows = arena.take<const float *>(plan.N), **h_rows = arena.take<const float *>(plan.N);
   for (int64_t n = 0; n < plan.N; n++) h_rows[n] = attention.h + n * plan.H;
   const ScoreBackwardJob scores{plan, gradients.out, dv_shares, dout_rows};
-  const Linear map{attention.u, Linear::pack(attention.project, 1, plan.H, nullptr, plan.H, plan.H, arena), plan.H, plan.H, plan.padded};
+  const Linear map{attention.u, Linear::pack(attention.project, 1, plan.H, nullptr, plan.H, plan.H, arena), plan.H,
+      plan.H, plan.padded};
   const StepBackwardJob steps{plan, map, dout_rows, gradients.h};
   const WeightBackwardJob weights{plan, h_rows, dv_shares, gradients};
-  Stage stages[3] = {stage_of(scores, attention.batch_size), stage_of(steps, row_tasks(plan.N)), stage_of(weights, weights.tasks())};
+  Stage stages[3] = {
+      stage_of(scores, attention.batch_size), stage_of(steps, row_tasks(plan.N)), stage_of(weights, weights.tasks())};
   stages[1].need(&stages[0]);
   stages[2].need(&stages[0]);
   run_stages(stages, 3, plan.threads);

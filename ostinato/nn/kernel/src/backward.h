@@ -1,13 +1,13 @@
-// Backward, from the top layer down: the recurrence turns the kept gates into their gradients, group by group; then the
-// gradient of the layer's input, block of steps by block; and the weights' gradients, each tile of them by one worker
-// over all steps in their flat order, so that the bits do not depend on the number of workers.
+// Backward, from the top layer down. The recurrence turns the saved gates into their gradients, group by group. Then
+// come the gradient of the layer's input, one block of steps at a time, and the gradients of the weights. One worker
+// sums a tile of a weight's gradient over all steps in flat order, so its bits do not depend on the number of workers.
 // Included inside a variant's namespace.
 
 template <class Cell> class Backpropagation {
   using P = Panels<Cell>;
   static constexpr int kIn = Cell::kInputVectors, kHid = Cell::kHiddenVectors;
-  static constexpr int64_t kStepsOfABlock = 192;  // of the input's gradient
-  static constexpr int64_t kShards = 8;  // of the table whose rows were read by id
+  static constexpr int64_t kStepsOfABlock = 192;  // in the gradient of the input
+  static constexpr int64_t kShards = 8;  // parts of an embedding table's gradient
 
  public:
   Backpropagation(const OstinatoStack &stack, const OstinatoGradients &gradients, Arena &arena)
@@ -28,7 +28,7 @@ template <class Cell> class Backpropagation {
     auto add = [&](int64_t tasks, const Layer *layer, void (*run)(const void *, int64_t)) {
       Stage *stage = new (stages + count++) Stage;
       stage->tasks = tasks;
-      stage->what = layer;
+      stage->job = layer;
       stage->run = run;
       return stage;
     };
@@ -36,34 +36,38 @@ template <class Cell> class Backpropagation {
     const Stage **recurrences = arena_.take<const Stage *>(layers);
     for (int k = layers; k-- > 0;) {
       const Layer *layer = &layers_[k];
-      const Stage *pack = add(plan_.directions * panels_.count, layer, [](const void *what, int64_t task) { static_cast<const Layer *>(what)->pack(task); });
+      const Stage *pack = add(plan_.directions * panels_.count, layer,
+          [](const void *job, int64_t task) { static_cast<const Layer *>(job)->pack(task); });
       Stage *recurrence = add(plan_.directions * plan_.num_groups, layer,
-                              [](const void *what, int64_t task) { static_cast<const Layer *>(what)->recur(task); });
+                              [](const void *job, int64_t task) { static_cast<const Layer *>(job)->recur(task); });
       recurrence->need(pack);
       if (above) recurrence->need(above);
       recurrences[k] = recurrence;
       if (!layer->input_gradient.data) continue;
       Stage *input = add((plan_.N + kStepsOfABlock - 1) / kStepsOfABlock, layer,
-                         [](const void *what, int64_t task) { static_cast<const Layer *>(what)->differentiate_input(task); });
+          [](const void *job, int64_t task) { static_cast<const Layer *>(job)->differentiate_input(task); });
       input->need(recurrence);
       above = input;
       if (layer->is_table()) {
-        add(kShards, layer, [](const void *what, int64_t task) { static_cast<const Layer *>(what)->gather_rows(task); })->need(input);
+        add(kShards, layer, [](const void *job, int64_t task) {
+          static_cast<const Layer *>(job)->gather_rows(task);
+        })->need(input);
       }
     }
-    for (int k = layers; k-- > 0;) {  // last in the queue: they fill the time in which a recurrence keeps one worker busy
+    for (int k = layers; k-- > 0;) {  // last in the queue: they fill the time while a recurrence occupies one worker
       const Layer *layer = &layers_[k];
-      add(layer->sums(), layer, [](const void *what, int64_t task) { static_cast<const Layer *>(what)->differentiate_weights(task); })
-          ->need(recurrences[k]);
+      add(layer->sums(), layer, [](const void *job, int64_t task) {
+        static_cast<const Layer *>(job)->differentiate_weights(task);
+      })->need(recurrences[k]);
     }
     run_stages(stages, count, plan_.threads);
   }
 
  private:
   struct Side {  // one direction of one layer
-    float *gates, *cells;            // as kept by forward; gates become their gradients
+    float *gates, *cells;            // saved by forward; gates become their gradients
     float *input_rows, *hidden_rows; // weights packed by rows
-    const float **x, **h_prev;       // (N,) of each flat step
+    const float **x, **h_prev;       // (N,) for each flat step
   };
 
   struct Layer {
@@ -72,8 +76,8 @@ template <class Cell> class Backpropagation {
     int64_t D;
     Side sides[2];
     Rows<const float> input, output;
-    Rows<const float> output_gradient;  // data null: none
-    Rows<float> input_gradient;         // data null: not wanted
+    Rows<const float> output_gradient;  // data may be null: no gradient
+    Rows<float> input_gradient;         // data may be null: not wanted
 
     const Plan &plan() const { return owner->plan_; }
     const P &panels() const { return owner->panels_; }
@@ -84,15 +88,16 @@ template <class Cell> class Backpropagation {
       const int64_t panel = task % panels().count;
       const float *const *weights = plan().weights(number, direction);
       pack_rows<Cell, kHid>(panels(), panel, Cell::kHidden, weights[1], plan().H, sides[direction].hidden_rows);
-      if (input_gradient.data) pack_rows<Cell, kIn>(panels(), panel, Cell::kInput, weights[0], D, sides[direction].input_rows);
+      if (input_gradient.data)
+        pack_rows<Cell, kIn>(panels(), panel, Cell::kInput, weights[0], D, sides[direction].input_rows);
     }
 
     // ---- the recurrence ---------------------------------------------------------------------------------------
 
-    struct States {  // of a group's sequences
-      float *dh, *dc, *c0;  // gradients of h and c, and c's start (row, padded)
-      int64_t *steps;       // the flat steps of the moment,
-      float **rows;         // and the rows of dh
+    struct States {  // of one group's sequences
+      float *dh, *dc, *c0;  // gradients of h and c, and the initial c (row, padded)
+      int64_t *steps;       // the current flat steps,
+      float **rows;         // and their rows of dh
     };
 
     void recur(int64_t task) const {
@@ -103,20 +108,22 @@ template <class Cell> class Backpropagation {
       const OstinatoGradients &given = owner->gradients_;
       int64_t rows = 0;
       for (int64_t t = group.size ? plan().length(group.sequences[0]) - 1 : -1; t >= 0; t--) {
-        for (; rows < group.size && plan().length(group.sequences[rows]) > t; rows++) {  // these end here
+        for (; rows < group.size && plan().length(group.sequences[rows]) > t; rows++) {  // their last step is t
           const int64_t sequence = group.sequences[rows];
           copy_state(plan().initial(given.hn, number, direction, sequence), states.dh + rows * padded, H, padded);
           if (!Cell::kCellState) continue;
           copy_state(plan().initial(given.cn, number, direction, sequence), states.dc + rows * padded, H, padded);
-          copy_state(plan().initial(plan().stack.c0, number, direction, sequence), states.c0 + rows * padded, H, padded);
+          copy_state(
+              plan().initial(plan().stack.c0, number, direction, sequence), states.c0 + rows * padded, H, padded);
         }
         for (int64_t r = 0; r < rows; r++) step_back(direction, group.sequences[r], t, r, states);
         multiply_back(direction, group, t, rows, states);
       }
-      for (int64_t r = 0; r < group.size; r++) keep_initial(direction, group.sequences[r], r, r < rows, states);
+      for (int64_t r = 0; r < group.size; r++)
+        write_initial_gradient(direction, group.sequences[r], r, r < rows, states);
     }
 
-    // The cell's own backward at step t of one sequence.
+    // The cell's backward at step t of one sequence.
     void step_back(int direction, int64_t sequence, int64_t t, int64_t r, const States &states) const {
       const Side &side = sides[direction];
       const int64_t padded = panels().padded, H = plan().H, panel_stride = plan().N * P::kFloats;
@@ -138,8 +145,8 @@ template <class Cell> class Backpropagation {
       }
       for (int64_t panel = 0; panel < panels().count; panel++) {
         const int64_t unit = panel * P::kUnits;
-        Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit, dh + unit, dc + unit,
-                        int(std::min(H - unit, int64_t(W)))});
+        Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit,
+            dh + unit, dc + unit, int(std::min(H - unit, int64_t(W)))});
       }
     }
 
@@ -156,20 +163,21 @@ template <class Cell> class Backpropagation {
 
     PanelShape shape(int64_t vectors) const { return {panels().count, plan().N * P::kFloats, P::kFloats, vectors * W}; }
 
-    // What is left after the first step is the gradient of the initial state; it is that of the final one without steps.
-    void keep_initial(int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
+    // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
+    void write_initial_gradient(
+        int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
       const OstinatoGradients &given = owner->gradients_;
       const int64_t padded = panels().padded, H = plan().H;
       const int64_t at = ((number * plan().directions + direction) * plan().B + sequence) * H;
       const size_t bytes = sizeof(float) * size_t(H);
-      auto keep = [&](float *to, const float *final_gradient, const float *left) {
+      auto write = [&](float *to, const float *final_gradient, const float *left) {
         if (!to) return;
         if (has_steps) std::memcpy(to + at, left + r * padded, bytes);
         else if (final_gradient) std::memcpy(to + at, final_gradient + at, bytes);
         else std::memset(to + at, 0, bytes);
       };
-      keep(given.h0, given.hn, states.dh);
-      if (Cell::kCellState) keep(given.c0, given.cn, states.dc);
+      write(given.h0, given.hn, states.dh);
+      if (Cell::kCellState) write(given.c0, given.cn, states.dc);
     }
 
     // ---- the input --------------------------------------------------------------------------------------------
@@ -190,16 +198,18 @@ template <class Cell> class Backpropagation {
       multiply_panels<false>(factors, plan().directions, shape(kIn), steps, count, rows, D);
     }
 
-    // Adds the gradients of the steps up in the rows of the table that they read; a shard owns every kShards-th row.
+    // Adds each step's gradient to the row of the table that the step read; a shard owns every kShards-th row.
     void gather_rows(int64_t shard) const {
       float *table = owner->gradients_.x;
       const int64_t *ids = plan().stack.ids;
-      for (int64_t row = shard; row < plan().stack.table_rows; row += kShards) std::memset(table + row * D, 0, sizeof(float) * size_t(D));
+      for (int64_t row = shard; row < plan().stack.table_rows; row += kShards)
+        std::memset(table + row * D, 0, sizeof(float) * size_t(D));
       for (int64_t step = 0; step < plan().N; step++) {
         if (ids[step] % kShards != shard) continue;
         float *to = table + ids[step] * D;
         const float *from = input_gradient(step);
-        for (int64_t d = 0; d < D; d += W) store_up_to(to + d, load_up_to(to + d, D - d) + load_up_to(from + d, D - d), D - d);
+        for (int64_t d = 0; d < D; d += W)
+          store_up_to(to + d, load_up_to(to + d, D - d) + load_up_to(from + d, D - d), D - d);
       }
     }
 
@@ -225,14 +235,16 @@ template <class Cell> class Backpropagation {
       }
     }
 
-    template <int V> void sum(int64_t panel, const float *gates, int from, const float *const *rows, int64_t block, int64_t columns, float *to) const {
+    template <int V> void sum(int64_t panel, const float *gates, int from, const float *const *rows, int64_t block,
+        int64_t columns, float *to) const {
       if (!to) return;
       const int64_t N = plan().N, first = block * kColumnsOfASum, count = std::min(kColumnsOfASum, columns - first);
       alignas(64) float total[kColumnsOfASum * V * W];
       sum_outer<V>(rows, first, count, gates + panel * N * P::kFloats + from * W, P::kFloats, N, total);
       for (int lane = 0; lane < V * W; lane++) {
         const int64_t row = panels().row(panel, from + lane / W, lane % W);
-        for (int64_t column = 0; row >= 0 && column < count; column++) to[row * columns + first + column] = total[column * V * W + lane];
+        for (int64_t column = 0; row >= 0 && column < count; column++)
+          to[row * columns + first + column] = total[column * V * W + lane];
       }
     }
 
@@ -255,11 +267,13 @@ template <class Cell> class Backpropagation {
     layer.owner = this;
     layer.number = number;
     layer.D = plan_.input_size(number);
-    layer.input = number == 0 ? Rows<const float>{stack.x, layer.D, plan_.x_index} : Rows<const float>{saved_.output(number - 1), layer.D, nullptr};
-    layer.output = top ? Rows<const float>{stack.y, width, plan_.y_index} : Rows<const float>{saved_.output(number), width, nullptr};
+    layer.input = number == 0 ? Rows<const float>{stack.x, layer.D, plan_.x_index}
+                              : Rows<const float>{saved_.output(number - 1), layer.D, nullptr};
+    layer.output = top ? Rows<const float>{stack.y, width, plan_.y_index}
+                       : Rows<const float>{saved_.output(number), width, nullptr};
     if (top) {
       layer.output_gradient = {gradients_.y, width, plan_.y_index};
-    } else {  // what the layer above finds for its input
+    } else {  // the gradient of the input of the layer above
       float *between = arena_.take<float>(N * width);
       layer.output_gradient = {between, width, nullptr};
       layers_[number + 1].input_gradient = {between, width, nullptr};
@@ -283,7 +297,8 @@ template <class Cell> class Backpropagation {
       states_ = arena_.take<typename Layer::States>(plan_.directions * plan_.num_groups);
       for (int k = 0; k < plan_.directions * plan_.num_groups; k++) {
         const int64_t rows = plan_.groups[k % plan_.num_groups].size, size = rows * panels_.padded;
-        states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size), arena_.take<int64_t>(rows), arena_.take<float *>(rows)};
+        states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size),
+            arena_.take<int64_t>(rows), arena_.take<float *>(rows)};
       }
     }
   }

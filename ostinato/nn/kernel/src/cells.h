@@ -2,15 +2,15 @@
 // Included inside a variant's namespace.
 //
 // Weights are cut into panels of units, so that a unit's gates are finished while they are still in registers. A step
-// keeps `kVectors` vectors a panel: first what the input projects to, then the gates, then, after the backward, the
-// gradients of the gates before their nonlinearity. The input fills (and its weights' gradient reads) the vectors
+// has `kVectors` vectors per panel. They hold first the input projection, then the gates and, after backward, the
+// gradients of the gates before their nonlinearity. The input writes (and its weights' gradient reads) the vectors
 // [kInput, kInput + kInputVectors), the previous state [kHidden, kHidden + kHiddenVectors).
 
-struct Backward {       // what one step's backward reads and writes, at the panel's units
-  float *gates;         // gates in, their gradients out
-  const float *h_prev;  // (the last vector of a row may be shorter: `count` floats)
+struct Backward {       // what backward of one step reads and writes, at the panel's units
+  float *gates;         // in: gates; out: their gradients
+  const float *h_prev;  // (the last vector of a row may have fewer floats: `count`)
   const float *c, *c_prev;
-  float *dh, *dc;       // gradients of the step's h and c in, what reaches the previous ones directly out
+  float *dh, *dc;       // in: gradients of this step's h and c; out: what flows directly to the previous ones
   int count;
 };
 
@@ -20,19 +20,21 @@ struct Lstm {
   static constexpr bool kCellState = true, kSeparateHiddenBias = false;
   static int gate(int vector) { return vector; }  // torch's order: i f g o
 
-  template <bool kTraining> ALWAYS_INLINE static void finish(const Vec (&sum)[4], float *gates, const float *, float *c, float *kept_c, Vec (&h)[1]) {
+  template <bool kTraining> ALWAYS_INLINE static void finish(
+      const Vec (&sum)[4], float *gates, const float *, float *c, float *saved_c, Vec (&h)[1]) {
     const Vec i = sigmoid(sum[0]), f = sigmoid(sum[1]), g = tanh(sum[2]), o = sigmoid(sum[3]);
     const Vec next = fma(f, load(c), i * g);
     h[0] = o * tanh(next);
     store(c, next);
     if constexpr (kTraining) {
-      store(kept_c, next);
+      store(saved_c, next);
       store(gates, i), store(gates + W, f), store(gates + 2 * W, g), store(gates + 3 * W, o);
     }
   }
 
   ALWAYS_INLINE static void backward(const Backward &s) {
-    const Vec one = all(1.0f), i = load(s.gates), f = load(s.gates + W), g = load(s.gates + 2 * W), o = load(s.gates + 3 * W);
+    const Vec one = all(1.0f), i = load(s.gates), f = load(s.gates + W), g = load(s.gates + 2 * W),
+              o = load(s.gates + 3 * W);
     const Vec dh = load(s.dh), tanh_c = tanh(load(s.c));
     const Vec dc = fma(dh * o, fnma(tanh_c, tanh_c, one), load(s.dc));
     store(s.gates, dc * g * (i * (one - i)));
@@ -44,13 +46,14 @@ struct Lstm {
   }
 };
 
-// r, z = sigmoid; n = tanh(x_n + r·h_n); h' = (1 - z)·n + z·h. Kept: n (its input part at first), r, z, h_n.
+// r, z = sigmoid; n = tanh(x_n + r·h_n); h' = (1 - z)·n + z·h. Saved: n (at first its input part), r, z, h_n.
 struct Gru {
   static constexpr int kVectors = 4, kInput = 0, kInputVectors = 3, kHidden = 1, kHiddenVectors = 3, kUnitVectors = 1;
-  static constexpr bool kCellState = false, kSeparateHiddenBias = true;  // r acts on h_n with its bias
+  static constexpr bool kCellState = false, kSeparateHiddenBias = true;  // r multiplies h_n including its bias
   static int gate(int vector) { return vector == 0 ? 2 : vector - 1; }   // torch's order: r z n
 
-  template <bool kTraining> ALWAYS_INLINE static void finish(const Vec (&sum)[3], float *gates, const float *h_prev, float *, float *, Vec (&h)[1]) {
+  template <bool kTraining> ALWAYS_INLINE static void finish(
+      const Vec (&sum)[3], float *gates, const float *h_prev, float *, float *, Vec (&h)[1]) {
     const Vec r = sigmoid(sum[0]), z = sigmoid(sum[1]), n = tanh(fma(r, sum[2], load(gates)));
     h[0] = fma(z, load(h_prev) - n, n);
     if constexpr (kTraining) {
@@ -59,7 +62,8 @@ struct Gru {
   }
 
   ALWAYS_INLINE static void backward(const Backward &s) {
-    const Vec one = all(1.0f), n = load(s.gates), r = load(s.gates + W), z = load(s.gates + 2 * W), h_n = load(s.gates + 3 * W);
+    const Vec one = all(1.0f), n = load(s.gates), r = load(s.gates + W), z = load(s.gates + 2 * W),
+              h_n = load(s.gates + 3 * W);
     const Vec dh = load(s.dh), h_prev = s.count >= W ? load(s.h_prev) : load_first(s.h_prev, s.count);
     const Vec dn = dh * (one - z) * fnma(n, n, one);
     store(s.gates, dn);
@@ -80,13 +84,15 @@ struct Relu {
   ALWAYS_INLINE static Vec backward(Vec h, Vec dh) { return where_greater(h, all(0.0f), dh, all(0.0f)); }
 };
 
-// h' = tanh(sum) or relu(sum). Kept: h. With one gate a panel can be several vectors of units wide.
+// h' = tanh(sum) or relu(sum). Saved: h. With one gate, a panel can be several vectors of units wide.
 template <class Nonlinearity, int kWidth> struct Rnn {
-  static constexpr int kVectors = kWidth, kInput = 0, kInputVectors = kWidth, kHidden = 0, kHiddenVectors = kWidth, kUnitVectors = kWidth;
+  static constexpr int kVectors = kWidth, kInput = 0, kInputVectors = kWidth, kHidden = 0, kHiddenVectors = kWidth,
+                       kUnitVectors = kWidth;
   static constexpr bool kCellState = false, kSeparateHiddenBias = false;
   static int gate(int) { return 0; }
 
-  template <bool kTraining> ALWAYS_INLINE static void finish(const Vec (&sum)[kWidth], float *gates, const float *, float *, float *, Vec (&h)[kWidth]) {
+  template <bool kTraining> ALWAYS_INLINE static void finish(
+      const Vec (&sum)[kWidth], float *gates, const float *, float *, float *, Vec (&h)[kWidth]) {
     UNROLL for (int u = 0; u < kWidth; u++) {
       h[u] = Nonlinearity::value(sum[u]);
       if constexpr (kTraining) store(gates + u * W, h[u]);

@@ -1,13 +1,14 @@
 // Linear-chain conditional random fields, each sequence by itself. With emissions e and transitions T, step by step:
-//   l_t(j) = log Σ_i exp(a_{t-1}(i) + T_ij),   a_t(j) = l_t(j) + e_t(j) less the largest of them; those add up to log Z.
-// With E_ij = exp(T_ij - m_j), m_j the largest of column j, that is a product: r_t(j) = Σ_i exp(a_{t-1}(i)) E_ij, l = log r + m.
-// Where scores lie so far apart that float32 cannot hold the terms that count, the step sums logarithms: it is `apart`.
+//   l_t(j) = log Σ_i exp(a_{t-1}(i) + T_ij),   a_t(j) = l_t(j) + e_t(j) minus their largest; the largest sum to log Z.
+// With E_ij = exp(T_ij - m_j), m_j the largest of column j, this is a product: r_t(j) = Σ_i exp(a_{t-1}(i)) E_ij and
+// l = log r + m.
+// When scores lie so far apart that the terms that matter underflow in float32, a step works in logarithms (`in_logs`).
 // Backward from p_T: p_{t-1}(i) = Σ_j p_t(j) · exp(a_{t-1}(i) + T_ij - l_t(j)), a mixture of distributions; the term of
-// i and j is the probability of the pair. Scores may be -inf. Included inside a variant's namespace.
+// i and j is the probability of that pair of tags. Scores may be -inf. Included inside a variant's namespace.
 
 constexpr float kInfinity = __builtin_inff();
-constexpr float kLowest = -3.0e38f;      // stands for -inf where it would be taken from itself
-constexpr float kLeast = 1e-28f;         // a sum that is larger has lost less than a rounding: terms vanish below 1e-38
+constexpr float kLowest = -3.0e38f;      // replaces -inf where -inf - (-inf) would be NaN
+constexpr float kLeast = 1e-28f;         // larger sums lost less than a rounding error: terms underflow below 1e-38
 constexpr float kVanishing = 1e-37f;
 
 inline Vec exp_or_zero(Vec x) { return where_greater(all(-87.0f), x, all(0.0f), exp(x)); }
@@ -47,15 +48,15 @@ inline float largest_of(Vec v) {
   return largest;
 }
 
-// Rows of `padded` floats, of which the last hold what leaves sums and maxima as they are.
+// Rows have `padded` floats; the values after the last tag do not change sums and maxima.
 struct CrfPlan {
   const OstinatoCrf &crf;
   int64_t B, N, C, padded;
   int64_t *offsets;                      // (B,)
-  const float *start, *end, *mask;       // (padded,), -inf after the tags; the mask is 0 before
+  const float *start, *end, *mask;       // (padded,), -inf after the last tag; the mask is 0 before
   float *from, *to;                      // (C, padded): T by rows i, and by rows j
-  float *powers_from, *powers_to;        // E likewise; none for decoding
-  float *columns, *least;                // (padded,): m, and what r must reach, none where all of a column is forbidden
+  float *powers_from, *powers_to;        // E likewise; not for decoding
+  float *columns, *least;                // (padded,): m, and the least exact r, -1 for a forbidden column
   int threads;
 
   CrfPlan(const OstinatoCrf &call, Arena &arena, int most_threads, bool sums)
@@ -83,7 +84,8 @@ struct CrfPlan {
     powers_from = arena.take<float>(C * padded);
     for (int64_t i = 0; i < C; i++) {
       for (int64_t k = 0; k < padded; k += W) {
-        store(powers_from + i * padded + k, exp_or_zero(load(from + i * padded + k) - max(all(kLowest), load(columns + k))));
+        store(powers_from + i * padded + k,
+            exp_or_zero(load(from + i * padded + k) - max(all(kLowest), load(columns + k))));
       }
     }
     to = transposed(from, -kInfinity, arena), powers_to = transposed(powers_from, 0.0f, arena);
@@ -109,13 +111,15 @@ struct CrfPlan {
     return turned;
   }
 
-  Vec emission(int64_t step, int64_t k) const { return load_up_to(crf.emissions + step * C + k, C - k) + load(mask + k); }
+  Vec emission(int64_t step, int64_t k) const {
+    return load_up_to(crf.emissions + step * C + k, C - k) + load(mask + k);
+  }
 
   // x · M, for M of C rows.
   void multiply_row(const float *x, const float *matrix, float *out) const {
     for_vectors(padded / W, [&](auto width, int64_t vector) {
       constexpr int V = decltype(width)::value;
-      Vec even[V], odd[V];  // two chains of sums, for one would wait on itself
+      Vec even[V], odd[V];  // two chains of sums: a single one would wait for itself
       UNROLL for (int v = 0; v < V; v++) even[v] = odd[v] = all(0.0f);
       const float *row = matrix + vector * W;
       int64_t i = 0;
@@ -129,16 +133,19 @@ struct CrfPlan {
   }
 };
 
-// What forward leaves for backward; `kept` holds N · (2 · padded + 1) floats.
-struct CrfKept {
-  float *a;      // (N, padded)
-  float *sums;   // (N, padded), none of the first steps of sequences: r, or l of a step that is apart
-  float *apart;  // (N,), 1 where it is
+// What forward saves for backward: N · (2 · padded + 1) floats.
+struct CrfSaved {
+  float *a;        // (N, padded)
+  float *sums;     // (N, padded), not for first steps: r, or l of a step in logarithms
+  float *in_logs;  // (N,), 1 for a step in logarithms
 
-  CrfKept(float *kept, int64_t N, int64_t padded) : a(kept), sums(kept + N * padded), apart(kept + 2 * N * padded) {}
+  CrfSaved(float *saved, int64_t N, int64_t padded)
+      : a(saved),
+        sums(saved + N * padded),
+        in_logs(saved + 2 * N * padded) {}
 };
 
-// How a sequence ends: p_T(i) = exp(a_T(i) + end_i - largest) / total.
+// The end of a sequence: p_T(i) = exp(a_T(i) + end_i - largest) / total.
 struct CrfEnd {
   float largest;
   double total = 0;
@@ -155,14 +162,15 @@ struct CrfEnd {
   }
 
   void probabilities(const CrfPlan &plan, const float *a, float *p) const {
-    for (int64_t k = 0; k < plan.padded; k += W) store(p + k, exp_or_zero(load(a + k) + load(plan.end + k) - all(largest)) / all(float(total)));
+    for (int64_t k = 0; k < plan.padded; k += W)
+      store(p + k, exp_or_zero(load(a + k) + load(plan.end + k) - all(largest)) / all(float(total)));
   }
 };
 
 struct CrfForwardJob {
   const CrfPlan &plan;
-  CrfKept kept;
-  bool keeps;             // else a sequence has two rows of a, one of sums
+  CrfSaved saved;
+  bool saves;             // false: a sequence has two rows of a and one of sums
   float *scratch;         // (B, padded)
   float *log_likelihood;  // * (B,)
 
@@ -175,26 +183,28 @@ struct CrfForwardJob {
     float *powers = scratch + sequence * padded;
     double log_z = 0;
     for (int64_t t = 0; t < steps; t++) {
-      const int64_t here = keeps ? first + t : 2 * sequence + t % 2, before = keeps ? here - 1 : 2 * sequence + (t + 1) % 2;
-      float *a = kept.a + here * padded, *sums = kept.sums + (keeps ? here : sequence) * padded;
-      const float *l = t ? step(kept.a + before * padded, powers, sums, a, keeps ? kept.apart + here : nullptr) : plan.start;
+      const int64_t here = saves ? first + t : 2 * sequence + t % 2,
+                    before = saves ? here - 1 : 2 * sequence + (t + 1) % 2;
+      float *a = saved.a + here * padded, *sums = saved.sums + (saves ? here : sequence) * padded;
+      const float *l =
+          t ? step(saved.a + before * padded, powers, sums, a, saves ? saved.in_logs + here : nullptr) : plan.start;
       log_z += advance(l, first + t, a);
     }
     if (!log_likelihood) return;
-    const CrfEnd end(plan, kept.a + (keeps ? first + steps - 1 : 2 * sequence + (steps + 1) % 2) * padded);
+    const CrfEnd end(plan, saved.a + (saves ? first + steps - 1 : 2 * sequence + (steps + 1) % 2) * padded);
     log_likelihood[sequence] = float(score(first, steps) - (log_z + double(end.largest) + std::log(end.total)));
   }
 
-  // l of a step, from a before it; in the place of a to come, or of the sums.
-  const float *step(const float *before, float *powers, float *sums, float *l, float *apart) const {
+  // l of a step, from the a before it; stored in `l`, or in `sums` for a step in logarithms.
+  const float *step(const float *before, float *powers, float *sums, float *l, float *in_logs) const {
     const int64_t padded = plan.padded;
     for (int64_t k = 0; k < padded; k += W) store(powers + k, exp_or_zero(load(before + k)));
     plan.multiply_row(powers, plan.powers_from, sums);
     Vec missing = all(-1.0f);
     for (int64_t k = 0; k < padded; k += W) missing = max(load(plan.least + k) - load(sums + k), missing);
-    const bool is_apart = largest_of(missing) > 0;
-    if (apart) *apart = is_apart ? 1.0f : 0.0f;
-    if (is_apart) {
+    const bool uses_logs = largest_of(missing) > 0;
+    if (in_logs) *in_logs = uses_logs ? 1.0f : 0.0f;
+    if (uses_logs) {
       add_logarithms(before, sums);
       return sums;
     }
@@ -207,12 +217,13 @@ struct CrfForwardJob {
       const float *column = plan.from + k;
       Vec largest = all(kLowest), total = all(0.0f);
       for (int64_t i = 0; i < plan.C; i++) largest = max(all(before[i]) + load(column + i * plan.padded), largest);
-      for (int64_t i = 0; i < plan.C; i++) total = total + exp_or_zero(all(before[i]) + load(column + i * plan.padded) - largest);
+      for (int64_t i = 0; i < plan.C; i++)
+        total = total + exp_or_zero(all(before[i]) + load(column + i * plan.padded) - largest);
       store(l + k, log(total) + largest);
     }
   }
 
-  // a = l + e less the largest, which is returned. The emissions' largest goes first: what is left of them is small, and exact.
+  // a = l + e minus the largest, which is returned. Subtracts the largest emission first: the rest is small and exact.
   double advance(const float *l, int64_t n, float *a) const {
     Vec most = all(kLowest);
     for (int64_t k = 0; k < plan.padded; k += W) most = max(plan.emission(n, k), most);
@@ -241,44 +252,45 @@ struct CrfForwardJob {
 void crf_forward(const OstinatoCrf &crf, float *log_likelihood, int threads) {
   Arena arena;
   const CrfPlan plan(crf, arena, threads, true);
-  float *kept = crf.saved ? crf.saved : arena.take<float>(3 * plan.B * plan.padded);
-  CrfKept parts(kept, plan.N, plan.padded);
-  if (!crf.saved) parts.sums = kept + 2 * plan.B * plan.padded;
+  float *saved = crf.saved ? crf.saved : arena.take<float>(3 * plan.B * plan.padded);
+  CrfSaved parts(saved, plan.N, plan.padded);
+  if (!crf.saved) parts.sums = saved + 2 * plan.B * plan.padded;
   const CrfForwardJob job{plan, parts, crf.saved != nullptr, arena.take<float>(plan.B * plan.padded), log_likelihood};
   Stage stage = stage_of(job, plan.B);
   run_stages(&stage, 1, plan.threads);
 }
 
-// From the last step of a sequence to its first: p; with a gradient g of the log-likelihood de = g·(1[y] - p), and what the
-// transitions' gradient needs: E_ij · Σ exp(a_i) · w_j of all steps, w = g·p / r, and the terms of those that are apart.
+// From the last step of a sequence to its first: p. With a gradient g of the log-likelihood also de = g·(1[y] - p) and
+// the inputs of the transitions' gradient: exp(a_i) and w = g·p / r of all steps for E_ij · Σ exp(a_i) · w_j, and the
+// terms of steps in logarithms.
 struct CrfBackwardJob {
   const CrfPlan &plan;
-  CrfKept kept;
+  CrfSaved saved;
   float *out;              // (N, C): de, or p without a gradient
   const float *gradient;   // * (B,)
   float *scratch;          // (B, 3, padded)
-  const float **a_rows;    // * (N,) exp(a) of the step before, zeros where none is or the step is apart
+  const float **a_rows;    // * (N,) exp(a) of the step before; zeros for first steps and steps in logarithms
   const float *zeros;      // (C,)
-  const int64_t *place;    // * (N,) of steps that are apart: their place in `far`
-  float *far;              // * (…, 2, padded): l and w of terms exp(a_i + T_ij - l_j) · w_j, zeros where p is
+  const int64_t *log_index;    // * (N,) for steps in logarithms, their index in `log_terms`
+  float *log_terms;              // * (…, 2, padded): l and w of terms exp(a_i + T_ij - l_j) · w_j, zeros where p is 0
 
   void run(int64_t sequence) const {
     const int64_t first = plan.offsets[sequence], steps = plan.crf.lengths[sequence], padded = plan.padded;
     if (steps == 0) return;
     const float g = gradient ? gradient[sequence] : 1;
     float *p = scratch + 3 * sequence * padded, *w = p + padded, *mixed = w + padded;
-    const float *last = kept.a + (first + steps - 1) * padded;
+    const float *last = saved.a + (first + steps - 1) * padded;
     CrfEnd(plan, last).probabilities(plan, last, p);
     for (int64_t n = first + steps - 1;; n--) {
       write(n, p, g);
       if (n == first) break;
-      float *a = kept.a + (n - 1) * padded, *sums = kept.sums + n * padded;
-      kept.apart[n] != 0 ? step_apart(n, a, sums, p, w, mixed, g) : step(n, a, sums, p, w, mixed, g);
+      float *a = saved.a + (n - 1) * padded, *sums = saved.sums + n * padded;
+      saved.in_logs[n] != 0 ? step_in_logs(n, a, sums, p, w, mixed, g) : step(n, a, sums, p, w, mixed, g);
       normalise(mixed, p);
     }
     if (!a_rows) return;
     a_rows[first] = zeros;
-    std::memset(kept.sums + first * padded, 0, sizeof(float) * size_t(padded));
+    std::memset(saved.sums + first * padded, 0, sizeof(float) * size_t(padded));
   }
 
   void write(int64_t n, const float *p, float g) const {
@@ -307,10 +319,11 @@ struct CrfBackwardJob {
     if (a_rows) a_rows[n] = a;
   }
 
-  void step_apart(int64_t n, const float *a, float *l, const float *p, float *terms, float *mixed, float g) const {
+  void step_in_logs(int64_t n, const float *a, float *l, const float *p, float *terms, float *mixed, float g) const {
     const int64_t padded = plan.padded;
-    float *l_kept = a_rows ? far + 2 * place[n] * padded : nullptr, *w_kept = a_rows ? l_kept + padded : nullptr;
-    if (a_rows) std::memset(l_kept, 0, 2 * sizeof(float) * size_t(padded));
+    float *l_saved = a_rows ? log_terms + 2 * log_index[n] * padded : nullptr,
+          *w_saved = a_rows ? l_saved + padded : nullptr;
+    if (a_rows) std::memset(l_saved, 0, 2 * sizeof(float) * size_t(padded));
     std::memset(mixed, 0, sizeof(float) * size_t(padded));
     for (int64_t j = 0; j < plan.C; j++) {
       if (p[j] == 0) continue;
@@ -321,16 +334,16 @@ struct CrfBackwardJob {
         store(terms + k, term);
         sum = sum + term;
       }
-      const float weight = p[j] / sum_of(sum);  // a logarithm of hundreds is less exact than its terms: they are made to add up
+      const float weight = p[j] / sum_of(sum);  // a large logarithm is less exact than its terms: rescale them
       for (int64_t k = 0; k < padded; k += W) store(mixed + k, fma(all(weight), load(terms + k), load(mixed + k)));
-      if (a_rows) l_kept[j] = l[j], w_kept[j] = g * weight;
+      if (a_rows) l_saved[j] = l[j], w_saved[j] = g * weight;
     }
     if (!a_rows) return;
     a_rows[n] = zeros;
     std::memset(l, 0, sizeof(float) * size_t(padded));
   }
 
-  // p adds up to 1 again, so that roundings do not add up over the steps.
+  // Makes p sum to 1 again, so that rounding errors do not accumulate over the steps.
   void normalise(const float *mixed, float *p) const {
     Vec sum = all(0.0f);
     for (int64_t k = 0; k < plan.padded; k += W) sum = sum + load(mixed + k);
@@ -346,14 +359,14 @@ struct CrfBackwardJob {
   }
 };
 
-// dT = what was expected, negative: four vectors of tags j against some tags i; the steps in order.
+// dT = -expected, for four vectors of tags j and some tags i; the steps in order.
 struct CrfTransitionsJob {
   const CrfPlan &plan;
-  CrfKept kept;
+  CrfSaved saved;
   const float *const *a_rows;
-  const int64_t *far_steps;  // of each place in `far`, its step
-  int64_t num_far;
-  const float *far;
+  const int64_t *log_steps;  // the step of each index in `log_terms`
+  int64_t num_log_steps;
+  const float *log_terms;
   float *to;                 // (C, C)
 
   int64_t blocks() const { return (plan.C + kColumnsOfASum - 1) / kColumnsOfASum; }
@@ -372,14 +385,14 @@ struct CrfTransitionsJob {
   template <int V> void sum(int64_t vector, int64_t first) const {
     const int64_t padded = plan.padded, count = std::min(kColumnsOfASum, plan.C - first);
     alignas(64) float total[kColumnsOfASum * V * W];
-    sum_outer<V>(a_rows, first, count, kept.sums + vector * W, padded, plan.N, total);
+    sum_outer<V>(a_rows, first, count, saved.sums + vector * W, padded, plan.N, total);
     for (int64_t i = 0; i < count; i++) {
       for (int v = 0; v < V; v++) {
         const int64_t at = (first + i) * padded + (vector + v) * W, left = plan.C - (vector + v) * W;
         Vec expected = load(total + (i * V + v) * W) * load(plan.powers_from + at);
-        for (int64_t k = 0; k < num_far; k++) {
-          const float *l = far + 2 * k * padded + (vector + v) * W;
-          const Vec before = all(kept.a[(far_steps[k] - 1) * padded + first + i]);
+        for (int64_t k = 0; k < num_log_steps; k++) {
+          const float *l = log_terms + 2 * k * padded + (vector + v) * W;
+          const Vec before = all(saved.a[(log_steps[k] - 1) * padded + first + i]);
           expected = fma(exp_or_zero(before + load(plan.from + at) - load(l)), load(l + padded), expected);
         }
         store_up_to(to + (first + i) * plan.C + (vector + v) * W, all(0.0f) - expected, left);
@@ -388,7 +401,7 @@ struct CrfTransitionsJob {
   }
 };
 
-// What was observed, and the gradients of start and end: sums over sequences and steps in order.
+// Adds the observed transitions, and computes the gradients of start and end, over sequences and steps in order.
 struct CrfObservedJob {
   const CrfPlan &plan;
   const OstinatoCrfGradients &gradients;
@@ -411,17 +424,19 @@ struct CrfObservedJob {
 void crf_backward(const OstinatoCrf &crf, const OstinatoCrfGradients &gradients, int threads) {
   Arena arena;
   const CrfPlan plan(crf, arena, threads, true);
-  const CrfKept kept(crf.saved, plan.N, plan.padded);
-  int64_t num_far = 0, *place = arena.take<int64_t>(plan.N), *far_steps = arena.take<int64_t>(plan.N);
+  const CrfSaved saved(crf.saved, plan.N, plan.padded);
+  int64_t num_log_steps = 0, *log_index = arena.take<int64_t>(plan.N), *log_steps = arena.take<int64_t>(plan.N);
   for (int64_t b = 0; b < plan.B; b++) {
     for (int64_t n = plan.offsets[b] + 1; n < plan.offsets[b] + crf.lengths[b]; n++) {
-      if (kept.apart[n] != 0) place[n] = num_far, far_steps[num_far++] = n;
+      if (saved.in_logs[n] != 0) log_index[n] = num_log_steps, log_steps[num_log_steps++] = n;
     }
   }
-  float *far = arena.take<float>(num_far * 2 * plan.padded), *scratch = arena.take<float>(3 * plan.B * plan.padded);
+  float *log_terms = arena.take<float>(num_log_steps * 2 * plan.padded),
+        *scratch = arena.take<float>(3 * plan.B * plan.padded);
   const float **a_rows = arena.take<const float *>(plan.N), *zeros = arena.take_zeroed<float>(plan.C);
-  const CrfBackwardJob steps{plan, kept, gradients.emissions, gradients.log_likelihood, scratch, a_rows, zeros, place, far};
-  const CrfTransitionsJob transitions{plan, kept, a_rows, far_steps, num_far, far, gradients.transitions};
+  const CrfBackwardJob steps{
+      plan, saved, gradients.emissions, gradients.log_likelihood, scratch, a_rows, zeros, log_index, log_terms};
+  const CrfTransitionsJob transitions{plan, saved, a_rows, log_steps, num_log_steps, log_terms, gradients.transitions};
   const CrfObservedJob observed{plan, gradients};
   Stage stages[3] = {stage_of(steps, plan.B), stage_of(transitions, transitions.tasks()), stage_of(observed, 1)};
   stages[1].need(&stages[0]);
@@ -432,16 +447,17 @@ void crf_backward(const OstinatoCrf &crf, const OstinatoCrfGradients &gradients,
 void crf_marginals(const OstinatoCrf &crf, float *out, int threads) {
   Arena arena;
   const CrfPlan plan(crf, arena, threads, true);
-  const CrfKept kept(arena.take<float>(plan.N * (2 * plan.padded + 1)), plan.N, plan.padded);
+  const CrfSaved saved(arena.take<float>(plan.N * (2 * plan.padded + 1)), plan.N, plan.padded);
   float *scratch = arena.take<float>(3 * plan.B * plan.padded);
-  const CrfForwardJob forward{plan, kept, true, scratch, nullptr};
-  const CrfBackwardJob backward{plan, kept, out, nullptr, scratch, nullptr, nullptr, nullptr, nullptr};
+  const CrfForwardJob forward{plan, saved, true, scratch, nullptr};
+  const CrfBackwardJob backward{plan, saved, out, nullptr, scratch, nullptr, nullptr, nullptr, nullptr};
   Stage stages[2] = {stage_of(forward, plan.B), stage_of(backward, plan.B)};
   stages[1].need(&stages[0]);
   run_stages(stages, 2, plan.threads);
 }
 
-// Viterbi: v_t(j) = max_i (v_{t-1}(i) + T_ij) + e_t(j), less the largest; of equals the lowest i. Tags are numbers that a float holds.
+// Viterbi: v_t(j) = max_i (v_{t-1}(i) + T_ij) + e_t(j), minus the largest; ties go to the lowest i. Tags are stored as
+// floats.
 struct CrfDecodeJob {
   const CrfPlan &plan;
   float *pointers;  // (N, padded)
@@ -453,7 +469,8 @@ struct CrfDecodeJob {
     if (steps == 0) return;
     float *value = scratch + 2 * sequence * padded, *next = value + padded;
     for (int64_t t = 0; t < steps; t++) {
-      t ? step(value, pointers + (first + t) * padded, next) : void(std::memcpy(next, plan.start, sizeof(float) * size_t(padded)));
+      t ? step(value, pointers + (first + t) * padded, next)
+        : void(std::memcpy(next, plan.start, sizeof(float) * size_t(padded)));
       Vec most = all(kLowest);
       for (int64_t k = 0; k < padded; k += W) {
         const Vec sum = load(next + k) + plan.emission(first + t, k);
@@ -477,7 +494,8 @@ struct CrfDecodeJob {
     for_vectors(plan.padded / W, [&](auto width, int64_t vector) {
       constexpr int V = decltype(width)::value;
       Vec best[V], from[V];
-      UNROLL for (int v = 0; v < V; v++) best[v] = all(value[0]) + load(plan.from + (vector + v) * W), from[v] = all(0.0f);
+      UNROLL for (int v = 0; v < V; v++)
+        best[v] = all(value[0]) + load(plan.from + (vector + v) * W), from[v] = all(0.0f);
       for (int64_t i = 1; i < plan.C; i++) {
         const Vec before = all(value[i]), number = all(float(i));
         UNROLL for (int v = 0; v < V; v++) {
@@ -486,7 +504,8 @@ struct CrfDecodeJob {
           best[v] = max(sum, best[v]);
         }
       }
-      UNROLL for (int v = 0; v < V; v++) store(next + (vector + v) * W, best[v]), store(pointer + (vector + v) * W, from[v]);
+      UNROLL for (int v = 0; v < V; v++)
+        store(next + (vector + v) * W, best[v]), store(pointer + (vector + v) * W, from[v]);
     });
   }
 };
@@ -494,7 +513,8 @@ struct CrfDecodeJob {
 void crf_decode(const OstinatoCrf &crf, int64_t *out, int threads) {
   Arena arena;
   const CrfPlan plan(crf, arena, threads, false);
-  const CrfDecodeJob job{plan, arena.take<float>(plan.N * plan.padded), arena.take<float>(2 * plan.B * plan.padded), out};
+  const CrfDecodeJob job{
+      plan, arena.take<float>(plan.N * plan.padded), arena.take<float>(2 * plan.B * plan.padded), out};
   Stage stage = stage_of(job, plan.B);
   run_stages(&stage, 1, plan.threads);
 }

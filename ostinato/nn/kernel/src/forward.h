@@ -1,5 +1,5 @@
 // Forward: lanes walk through time in chunks. A chunk is the input projection of some steps and then, while that is in
-// cache, their recurrence. A layer's lane follows the lane below it chunk by chunk where it reads in the same direction.
+// cache, their recurrence. A lane follows the lane below it chunk by chunk if both read in the same direction.
 // Included inside a variant's namespace.
 
 template <class Cell> struct ForwardWeights {
@@ -13,7 +13,11 @@ template <class Cell> class Forward {
 
  public:
   Forward(const OstinatoStack &stack, Arena &arena)
-      : plan_(stack, arena, estimate(stack)), panels_(stack.hidden_size), saved_(stack, stack.saved), training_(stack.training), arena_(arena) {
+      : plan_(stack, arena, estimate(stack)),
+        panels_(stack.hidden_size),
+        saved_(stack, stack.saved),
+        training_(stack.training),
+        arena_(arena) {
     const int layers = plan_.layers, directions = plan_.directions, groups = plan_.num_groups;
     weights_ = arena.take<ForwardWeights<Cell>>(layers * directions);
     outputs_ = arena.take<Rows<float>>(layers);
@@ -28,8 +32,8 @@ template <class Cell> class Forward {
     for (int side = 0; side < sides; side++) {
       Stage *pack = new (stages + side) Stage;
       pack->tasks = panels_.count;
-      pack->what = packs_ + side;
-      pack->run = [](const void *what, int64_t panel) { static_cast<const Pack *>(what)->run(panel); };
+      pack->job = packs_ + side;
+      pack->run = [](const void *job, int64_t panel) { static_cast<const Pack *>(job)->run(panel); };
     }
     Stage *lanes = stages + sides;
     for (int k = 0; k < sides * groups; k++) {
@@ -37,12 +41,13 @@ template <class Cell> class Forward {
       Stage *stage = new (lanes + k) Stage;
       stage->tasks = lane.chunks();
       stage->in_order = true;
-      stage->what = &lane;
-      stage->run = [](const void *what, int64_t chunk) { static_cast<const Lane *>(what)->run(chunk); };
+      stage->job = &lane;
+      stage->run = [](const void *job, int64_t chunk) { static_cast<const Lane *>(job)->run(chunk); };
       stage->need(stages + k / groups);
       if (lane.layer > 0) {  // the same sequences, one layer below
         const int below = (lane.layer - 1) * plan_.directions * groups + k % groups;
-        for (int direction = 0; direction < plan_.directions; direction++) stage->need(lanes + below + direction * groups, plan_.directions == 1);
+        for (int direction = 0; direction < plan_.directions; direction++)
+          stage->need(lanes + below + direction * groups, plan_.directions == 1);
       }
     }
     run_stages(stages, sides * (1 + groups), plan_.threads);
@@ -51,8 +56,10 @@ template <class Cell> class Forward {
   static double estimate(const OstinatoStack &s) {  // microseconds
     const double width = double(s.num_directions) * double(s.hidden_size);
     double terms = 0;
-    for (int layer = 0; layer < s.num_layers; layer++) terms += (layer == 0 ? double(s.input_size) : width) + double(s.hidden_size);
-    return double(s.num_steps) * (terms * Cell::kHiddenVectors / Cell::kUnitVectors * width / 50e3 + 0.001 * width * s.num_layers);
+    for (int layer = 0; layer < s.num_layers; layer++)
+      terms += (layer == 0 ? double(s.input_size) : width) + double(s.hidden_size);
+    return double(s.num_steps) *
+           (terms * Cell::kHiddenVectors / Cell::kUnitVectors * width / 50e3 + 0.001 * width * s.num_layers);
   }
 
  private:
@@ -69,7 +76,7 @@ template <class Cell> class Forward {
       pack_columns<Cell, kHid>(panels, panel, Cell::kHidden, from[1], H, to.hidden + panel * H * kHid * W);
       float *input_bias = to.input_bias + panel * Cell::kVectors * W;
       add_bias<Cell, kIn>(panels, panel, Cell::kInput, from[2], input_bias + Cell::kInput * W);
-      if constexpr (Cell::kSeparateHiddenBias) {  // the last gate's stays apart
+      if constexpr (Cell::kSeparateHiddenBias) {  // the last gate's bias stays separate
         add_bias<Cell, kHid - 1>(panels, panel, Cell::kHidden, from[3], input_bias + Cell::kHidden * W);
         add_bias<Cell, 1>(panels, panel, Cell::kHidden + kHid - 1, from[3], to.hidden_bias + panel * W);
       } else {
@@ -84,11 +91,11 @@ template <class Cell> class Forward {
     int layer, direction;
     Group group;
     Rows<const float> input;
-    float *h[2], *c;        // states (row, padded): of the step before and of this one by turns
-    float *gates;           // of step 0 when they are kept, else of this chunk
-    float *cells;           // kept cell states (step, padded)
+    float *h[2], *c;        // states (row, padded): of this step and the one before, alternating
+    float *gates;           // when saved: of step 0; else: of this chunk
+    float *cells;           // saved cell states (step, padded)
     int64_t panel_stride, chunk_steps;
-    Place *places;          // of the chunk's steps, as the recurrence meets them
+    StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
 
     int64_t longest() const { return group.size ? forward->plan_.length(group.sequences[0]) : 0; }
     int64_t chunks() const { return (longest() + chunk_steps - 1) / chunk_steps; }
@@ -106,17 +113,18 @@ template <class Cell> class Forward {
       const int64_t padded = forward->panels_.padded, H = plan.H;
       for (int64_t r = 0; r < group.size; r++) {
         copy_state(plan.initial(plan.stack.h0, layer, direction, group.sequences[r]), h[0] + r * padded, H, padded);
-        if (Cell::kCellState) copy_state(plan.initial(plan.stack.c0, layer, direction, group.sequences[r]), c + r * padded, H, padded);
+        if (Cell::kCellState)
+          copy_state(plan.initial(plan.stack.c0, layer, direction, group.sequences[r]), c + r * padded, H, padded);
       }
     }
 
-    // Sequences that have a step t, given those that had an earlier one.
+    // The number of sequences that have a step t, given the number that had an earlier step.
     int64_t active(int64_t t, int64_t before) const {
       while (before > 0 && forward->plan_.length(group.sequences[before - 1]) <= t) before--;
       return before;
     }
 
-    // gates = W_ih x + b for all steps of the chunk at once
+    // gates = W_ih x + b for all steps of the chunk
     void project(int64_t first, int64_t last) const {
       const Plan &plan = forward->plan_;
       const ForwardWeights<Cell> &weights = forward->weights_[layer * plan.directions + direction];
@@ -126,20 +134,22 @@ template <class Cell> class Forward {
         rows = active(t, rows);
         for (int64_t r = 0; r < rows; r++, steps++) {
           const int64_t step = plan.step(group.sequences[r], t, direction);
-          places[steps] = {input(step), gates + (forward->training_ ? step : steps) * P::kFloats,
-                           cells ? cells + step * forward->panels_.padded : nullptr, forward->outputs_[layer](step) + direction * plan.H};
+          step_rows[steps] = {input(step), gates + (forward->training_ ? step : steps) * P::kFloats,
+              cells ? cells + step * forward->panels_.padded : nullptr,
+              forward->outputs_[layer](step) + direction * plan.H};
         }
       }
       for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
         const float *bias = weights.input_bias + panel * P::kFloats + Cell::kInput * W;
-        project_panel<kIn>(places, steps, bias, weights.input + panel * D * kIn * W, D, panel * panel_stride + Cell::kInput * W);
+        project_panel<kIn>(
+            step_rows, steps, bias, weights.input + panel * D * kIn * W, D, panel * panel_stride + Cell::kInput * W);
       }
     }
 
-    // gates += W_hh h, then the cell's equation, step after step
+    // gates += W_hh h, then the cell's equation, step by step
     template <bool kTraining> void recur(int64_t first, int64_t last) const {
       const int64_t padded = forward->panels_.padded;
-      const Place *place = places;
+      const StepRow *step_row = step_rows;
       int64_t rows = active(first, group.size);
       for (int64_t t = first; t < last; t++) {
         const float *h_prev = h[t % 2];
@@ -148,29 +158,30 @@ template <class Cell> class Forward {
           for_tiles<kRows<kHid>>(rows, [&](auto height, int64_t row) {
             constexpr int R = decltype(height)::value;
             alignas(64) float sums[R][kHid * W];
-            add_hidden<R>(panel, place + row, h_prev + row * padded, sums);
-            for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, place[row + r], sums[r], h_prev, h_next);
+            add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
+            for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
           });
         }
-        place += rows;
-        const int64_t going_on = active(t + 1, rows);
-        for (int64_t r = going_on; r < rows; r++) keep_final(group.sequences[r], h_next + r * padded, c + r * padded);
-        rows = going_on;
+        step_row += rows;
+        const int64_t remaining = active(t + 1, rows);
+        for (int64_t r = remaining; r < rows; r++) write_final(group.sequences[r], h_next + r * padded, c + r * padded);
+        rows = remaining;
       }
     }
 
-    // One panel's sums of R sequences: what the input gave and W_hh h.
-    template <int R> ALWAYS_INLINE void add_hidden(int64_t panel, const Place *place, const float *h_prev, float (&sums)[R][kHid * W]) const {
+    // One panel's sums of R sequences: the input projection plus W_hh h.
+    template <int R> ALWAYS_INLINE void add_hidden(
+        int64_t panel, const StepRow *step_row, const float *h_prev, float (&sums)[R][kHid * W]) const {
       const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
       const int64_t H = forward->plan_.H;
       Tile<R, kHid> tile;
       const float *rows[R];
       UNROLL for (int r = 0; r < R; r++) {
         rows[r] = h_prev + r * forward->panels_.padded;
-        const float *input_part = place[r].gates + panel * panel_stride + Cell::kHidden * W;
+        const float *input_part = step_row[r].gates + panel * panel_stride + Cell::kHidden * W;
         UNROLL for (int v = 0; v < kHid; v++) {
-          const bool apart = Cell::kSeparateHiddenBias && v == kHid - 1;
-          tile[r][v] = load(apart ? weights.hidden_bias + panel * W : input_part + v * W);
+          const bool is_separate = Cell::kSeparateHiddenBias && v == kHid - 1;
+          tile[r][v] = load(is_separate ? weights.hidden_bias + panel * W : input_part + v * W);
         }
       }
       multiply<R, kHid>(rows, weights.hidden + panel * H * kHid * W, H, tile);
@@ -178,19 +189,20 @@ template <class Cell> class Forward {
     }
 
     // The cell's equation for one panel's units of one sequence.
-    template <bool kTraining>
-    ALWAYS_INLINE void finish(int64_t panel, int64_t row, const Place &place, const float *sums, const float *h_prev, float *h_next) const {
+    template <bool kTraining> ALWAYS_INLINE void finish(int64_t panel, int64_t row, const StepRow &step_row,
+        const float *sums, const float *h_prev, float *h_next) const {
       const int64_t H = forward->plan_.H, unit = panel * P::kUnits, state = row * forward->panels_.padded + unit;
       Vec sum[kHid], next[Cell::kUnitVectors];
       UNROLL for (int v = 0; v < kHid; v++) sum[v] = load(sums + v * W);
-      Cell::template finish<kTraining>(sum, place.gates + panel * panel_stride, h_prev + state, c + state, kTraining && place.c ? place.c + unit : nullptr, next);
+      Cell::template finish<kTraining>(sum, step_row.gates + panel * panel_stride, h_prev + state, c + state,
+          kTraining && step_row.c ? step_row.c + unit : nullptr, next);
       UNROLL for (int u = 0; u < Cell::kUnitVectors; u++) {
         store(h_next + state + u * W, next[u]);
-        store_up_to(place.y + unit + u * W, next[u], H - unit - u * W);
+        store_up_to(step_row.y + unit + u * W, next[u], H - unit - u * W);
       }
     }
 
-    void keep_final(int64_t sequence, const float *last_h, const float *last_c) const {
+    void write_final(int64_t sequence, const float *last_h, const float *last_c) const {
       const Plan &plan = forward->plan_;
       const int64_t at = ((layer * plan.directions + direction) * plan.B + sequence) * plan.H;
       if (plan.stack.hn) std::memcpy(plan.stack.hn + at, last_h, sizeof(float) * size_t(plan.H));
@@ -218,30 +230,32 @@ template <class Cell> class Forward {
         lane.forward = this;
         lane.layer = layer, lane.direction = direction;
         lane.group = group;
-        lane.input = layer == 0 ? Rows<const float>{stack.x, D, plan_.x_index} : Rows<const float>{outputs_[layer - 1].data, D, nullptr};
-        lane.chunk_steps = std::max(std::min(kStepsOfAChunk / std::max(group.size, int64_t(1)), int64_t(16)), int64_t(1));
+        lane.input = layer == 0 ? Rows<const float>{stack.x, D, plan_.x_index}
+                                : Rows<const float>{outputs_[layer - 1].data, D, nullptr};
+        lane.chunk_steps =
+            std::max(std::min(kStepsOfAChunk / std::max(group.size, int64_t(1)), int64_t(16)), int64_t(1));
         const int64_t most = lane.chunk_steps * group.size;
-        lane.places = arena_.take<Place>(most);
+        lane.step_rows = arena_.take<StepRow>(most);
         lane.h[0] = arena_.take<float>(group.size * padded);
         lane.h[1] = arena_.take<float>(group.size * padded);
         lane.c = arena_.take<float>(group.size * padded);
         lane.panel_stride = (training_ ? plan_.N : most) * P::kFloats;
         lane.gates = training_ ? saved_.gates(layer, direction) : arena_.take<float>(panels_.count * lane.panel_stride);
         lane.cells = training_ && Cell::kCellState ? saved_.cells(layer, direction) : nullptr;
-        keep_states_of_empty(lane);
+        copy_states_of_empty(lane);
       }
     }
   }
 
-  // A sequence without steps ends in the state it began with.
-  void keep_states_of_empty(const Lane &lane) {
+  // The final state of a sequence without steps is its initial state.
+  void copy_states_of_empty(const Lane &lane) {
     const int64_t padded = panels_.padded;
     for (int64_t r = 0; r < lane.group.size; r++) {
       const int64_t sequence = lane.group.sequences[r];
       if (plan_.length(sequence) > 0) continue;
       copy_state(plan_.initial(plan_.stack.h0, lane.layer, lane.direction, sequence), lane.h[0], plan_.H, padded);
       copy_state(plan_.initial(plan_.stack.c0, lane.layer, lane.direction, sequence), lane.c, plan_.H, padded);
-      lane.keep_final(sequence, lane.h[0], lane.c);
+      lane.write_final(sequence, lane.h[0], lane.c);
     }
   }
 

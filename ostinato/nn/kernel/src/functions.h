@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh of a vector, to about two units in the last place; NaN stays NaN.
+// exp, sigmoid and tanh of a vector, accurate to about two units in the last place; NaN stays NaN.
 // Included inside a variant's namespace.
 
 // x = n·ln 2 + r with |r| ≤ ln 2 / 2, and e^r - 1. Source: Cephes, expf.
@@ -26,7 +26,8 @@ inline Vec exp(Vec x) {
 
 inline Vec sigmoid(Vec x) { return all(1.0f) / (all(1.0f) + exp(all(0.0f) - x)); }
 
-// With E = e²ˣ - 1 = 2ⁿ·(eʳ - 1) + (2ⁿ - 1): tanh x = E / (E + 2), accurate near zero, or 1 - 2 / (E + 2), accurate near one.
+// With E = e²ˣ - 1 = 2ⁿ·(eʳ - 1) + (2ⁿ - 1): tanh x = E / (E + 2), accurate near 0, or
+// 1 - 2 / (E + 2), accurate near 1.
 inline Vec tanh(Vec x) {
   const Vec one = all(1.0f), two = all(2.0f), size = absolute(x), limit = all(0.6f);
   const Reduced e = reduce(min(all(20.0f), size + size));  // the second operand wins when it is NaN

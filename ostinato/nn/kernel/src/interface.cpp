@@ -1,4 +1,4 @@
-// The C interface: checks what would lead out of bounds, picks the variant, turns exceptions into a status.
+// The C interface: refuses what would read out of bounds, picks the variant, turns exceptions into a status.
 #include "interface.h"
 
 #include <cstddef>
@@ -57,8 +57,9 @@ int check(const OstinatoCrf &crf) {
 }
 
 #define STRUCTURE(name) #name ": " + std::to_string(sizeof(name)) + " bytes\n"
-#define FIELD(structure, name) \
-  #structure "." #name ": " + std::to_string(sizeof(structure::name)) + " bytes at " + std::to_string(offsetof(structure, name)) + "\n"
+#define FIELD(structure, name)                                                         \
+  #structure "." #name ": " + std::to_string(sizeof(structure::name)) + " bytes at " + \
+      std::to_string(offsetof(structure, name)) + "\n"
 #define ENUMERATOR(kind, name, value) kind " " name ": " + std::to_string(int(value)) + "\n"
 
 std::string describe_interface() {
@@ -137,17 +138,21 @@ int ostinato_backward(const OstinatoStack *stack, const OstinatoGradients *gradi
   return guarded([&] { variant().backward(*stack, *gradients); });
 }
 
-int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int32_t threads) {
+int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in,
+    int64_t out_size, int32_t threads) {
   return guarded([&] { variant().linear(x, weight, bias, out, rows, in, out_size, threads); });
 }
 
 int ostinato_attend(const OstinatoAttention *attention, int32_t threads) {
-  if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps)) return status;
+  if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps))
+    return status;
   return guarded([&] { variant().attend(*attention, threads); });
 }
 
-int ostinato_attend_backward(const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads) {
-  if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps)) return status;
+int ostinato_attend_backward(
+    const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads) {
+  if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps))
+    return status;
   return guarded([&] { variant().attend_backward(*attention, *gradients, threads); });
 }
 

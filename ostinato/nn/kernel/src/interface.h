@@ -1,7 +1,7 @@
-// What Python calls: plain C, pointers and sizes, no torch. Matrices are row-major float32.
+// The interface to Python: plain C, pointers and sizes, no torch. Matrices are row-major float32.
 //
-// A ragged batch is B sequences of lengths[b] steps. Its N steps are numbered sequence by sequence ("flat"); in the
-// caller's matrices step t of sequence b is the row that `order` says.
+// A ragged batch is B sequences of lengths[b] steps. Its N steps are numbered sequence by sequence ("flat"); `order`
+// says which row of the caller's matrices holds step t of sequence b.
 #pragma once
 #include <cstdint>
 
@@ -22,25 +22,25 @@ enum OstinatoStatus { OSTINATO_OK, OSTINATO_NO_MEMORY, OSTINATO_ID_OUT_OF_RANGE,
 // A stack of recurrent layers over a ragged batch. Pointers marked * may be null. Sizes are counted in floats.
 struct OstinatoStack {
   int32_t cell, num_layers, num_directions, order;
-  int32_t threads;    // at most
-  int32_t training;   // keep in `saved` what backward needs
+  int32_t threads;    // at most this many
+  int32_t training;   // nonzero: write to `saved` what backward needs
   int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
   int64_t input_size, hidden_size, table_rows;   // D, H, V
-  const int64_t *lengths;        // * (B,); without them every sequence has T steps
-  const int64_t *ids;            // * (N,) rows of `x` to read, for token ids and their table
+  const int64_t *lengths;        // * (B,); null: every sequence has T steps
+  const int64_t *ids;            // * (N,) token ids: the rows of `x` to read
   const float *x;                // (rows, D); with ids the table (V, D)
   const float *const *weights;   // L · directions · {weight_ih (G·H, D), weight_hh (G·H, H), bias_ih *, bias_hh *}
   const float *h0, *c0;          // * (L · directions, B, H)
-  float *y;                      // (rows, directions · H); rows that hold no step are not written
+  float *y;                      // (rows, directions · H); rows without a step are not written
   float *hn, *cn;                // * (L · directions, B, H)
   float *saved;                  // * ostinato_saved_floats() floats, at a multiple of 64 bytes
 };
 
-// Gradients of a forward call made with `training`. Overwrites `saved`: it serves one backward.
+// Gradients of a forward call made with `training`. Overwrites `saved`, so it serves one backward.
 struct OstinatoGradients {
   const float *y;          // * (rows, directions · H) gradient of the output
   const float *hn, *cn;    // * (L · directions, B, H)
-  float *x;                // * (rows, D); with ids the table's (V, D), all of it written
+  float *x;                // * (rows, D); with ids that of the table (V, D), every row written
   float *const *weights;   // as `weights`, each *
   float *h0, *c0;          // * (L · directions, B, H)
 };
@@ -49,21 +49,22 @@ OSTINATO_API int64_t ostinato_saved_floats(const OstinatoStack *stack);
 OSTINATO_API int ostinato_forward(const OstinatoStack *stack);
 OSTINATO_API int ostinato_backward(const OstinatoStack *stack, const OstinatoGradients *gradients);
 
-// out = x · weightᵀ + bias, row by row: a row's bits do not depend on the others. x (rows, D) -> out (rows, H).
-OSTINATO_API int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int32_t threads);
+// out = x · weightᵀ + bias, each row by itself: its bits do not depend on the other rows. x (rows, D) -> out (rows, H).
+OSTINATO_API int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows,
+    int64_t in, int64_t out_size, int32_t threads);
 
-// Additive attention over the steps of each sequence: out = Σ a·h, a = softmax(score · tanh(project · h + bias)), and zeros
-// without steps; a sequence's bits do not depend on the others.
+// Additive attention over the steps of each sequence: out = Σ a·h with a = softmax(score · tanh(project · h + bias)),
+// zeros for a sequence without steps. A sequence's bits do not depend on the other sequences.
 struct OstinatoAttention {
   int64_t batch_size, num_steps, hidden_size;
   const int64_t *lengths;               // (B,)
   const float *h;                       // (N, H), the steps of each sequence end to end
   const float *project, *bias, *score;  // (H, H), (H,), (H,)
   float *out;                           // (B, H)
-  float *a, *u;                         // * kept for a backward: (N,) and (N, H rounded up to a multiple of 16)
+  float *a, *u;                         // * saved for backward: (N,) and (N, H rounded up to a multiple of 16)
 };
 
-// Overwrites u: it serves one backward.
+// Overwrites `u`, so it serves one backward.
 struct OstinatoAttentionGradients {
   const float *out;               // (B, H)
   float *h;                       // (N, H)
@@ -71,9 +72,10 @@ struct OstinatoAttentionGradients {
 };
 
 OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t threads);
-OSTINATO_API int ostinato_attend_backward(const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
+OSTINATO_API int ostinato_attend_backward(
+    const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
 
-// Layers whose gates know the input alone: h' = keep·h + (1 - keep)·candidate over each sequence, from zeros.
+// Layers whose gates depend on the input alone: h' = keep·h + (1 - keep)·candidate over each sequence, from zeros.
 enum OstinatoScanCell { OSTINATO_MIN_GRU, OSTINATO_MIN_LSTM };  // of 2 and 3 gates
 
 struct OstinatoScan {
@@ -83,10 +85,10 @@ struct OstinatoScan {
   const float *x;               // (N, D), the steps of each sequence end to end
   const float *const *weights;  // directions · {weight_ih (G·H, D), bias_ih (G·H,)}
   float *y;                     // (N, directions · H)
-  float *sums;                  // * kept for a backward: (N, directions · G · H rounded up to a multiple of 16)
+  float *sums;                  // * saved for backward: (N, directions · G · H rounded up to a multiple of 16)
 };
 
-// Overwrites sums: it serves one backward.
+// Overwrites `sums`, so it serves one backward.
 struct OstinatoScanGradients {
   const float *y;         // (N, directions · H)
   float *x;               // * (N, D)
@@ -94,20 +96,21 @@ struct OstinatoScanGradients {
 };
 
 OSTINATO_API int ostinato_scan(const OstinatoScan *scan, int32_t threads);
-OSTINATO_API int ostinato_scan_backward(const OstinatoScan *scan, const OstinatoScanGradients *gradients, int32_t threads);
+OSTINATO_API int ostinato_scan_backward(
+    const OstinatoScan *scan, const OstinatoScanGradients *gradients, int32_t threads);
 
-// Linear-chain conditional random fields over the steps of each sequence; scores may be -inf. A sequence's bits do not depend on
-// the others.
+// Linear-chain conditional random fields over the steps of each sequence; scores may be -inf. A sequence's bits do not
+// depend on the other sequences.
 struct OstinatoCrf {
   int64_t batch_size, num_steps, num_tags;  // B, N, C
   const int64_t *lengths;                   // (B,)
   const float *emissions;                   // (N, C), the steps of each sequence end to end
   const float *start, *transitions, *end;   // (C,), (C, C) from row to column, (C,)
   const int64_t *tags;                      // * (N,), for the log-likelihood and its backward
-  float *saved;                             // * for a backward: N · (2 · C rounded up to a multiple of 16 + 1) floats
+  float *saved;                             // * for backward: N · (2 · C rounded up to a multiple of 16 + 1) floats
 };
 
-// Overwrites `saved`: it serves one backward.
+// Overwrites `saved`, so it serves one backward.
 struct OstinatoCrfGradients {
   const float *log_likelihood;              // (B,)
   float *emissions;                         // (N, C)
@@ -117,9 +120,9 @@ struct OstinatoCrfGradients {
 OSTINATO_API int ostinato_crf(const OstinatoCrf *crf, float *log_likelihood, int32_t threads);  // (B,), 0 without steps
 OSTINATO_API int ostinato_crf_backward(const OstinatoCrf *crf, const OstinatoCrfGradients *gradients, int32_t threads);
 OSTINATO_API int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads);   // (N, C)
-OSTINATO_API int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads);    // (N,) the best tags; of equals the lowest
+OSTINATO_API int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads);    // (N,) ties: lowest tag
 
-// This interface, so that a caller can tell whether it was written for it; a line for each structure, field and enumerator:
+// Describes this interface, so that a caller can check that it matches; one line for each structure, field, enumerator:
 //   OstinatoStack: 152 bytes
 //   OstinatoStack.cell: 4 bytes at 0
 //   cell lstm: 2

@@ -1,4 +1,4 @@
-// Linear maps in a model whose answers must not depend on the batch: each row by itself. Forward only.
+// Linear maps for models whose output must not depend on the batch: each row by itself. Forward only.
 // Included inside a variant's namespace.
 
 constexpr int64_t kRowsOfATask = 96;
@@ -6,15 +6,16 @@ constexpr int64_t kRowsOfATask = 96;
 template <class T> constexpr int kHeight = int(std::extent_v<std::remove_reference_t<T>, 0>);
 template <class T> constexpr int kWidth = int(std::extent_v<std::remove_reference_t<T>, 1>);
 
-// x · Wᵀ + b, in tiles.
+// x · Wᵀ + b in tiles.
 struct Linear {
   const float *x;
-  const float *packed;  // for each group of columns a row of biases, then the columns of Wᵀ
+  const float *packed;  // for each group of columns: a row of biases, then the columns of Wᵀ
   int64_t in, out;
   int64_t stride = in;  // floats from one row of x to the next
 
   // `across` and `down`: floats of the weight from one column of Wᵀ to the next, and from one row to the next.
-  static const float *pack(const float *weight, int64_t across, int64_t down, const float *bias, int64_t in, int64_t out, Arena &arena) {
+  static const float *pack(
+      const float *weight, int64_t across, int64_t down, const float *bias, int64_t in, int64_t out, Arena &arena) {
     const int64_t vectors = (out + W - 1) / W;
     float *packed = arena.take_zeroed<float>(vectors * W * (in + 1));
     for_vectors(vectors, [&](auto width, int64_t vector) {
@@ -22,7 +23,8 @@ struct Linear {
       float *to = packed + vector * W * (in + 1);
       for (int64_t column = 0; column < std::min(kColumns, out - vector * W); column++) {
         if (bias) to[column] = bias[vector * W + column];
-        for (int64_t k = 0; k < in; k++) to[(k + 1) * kColumns + column] = weight[(vector * W + column) * across + k * down];
+        for (int64_t k = 0; k < in; k++)
+          to[(k + 1) * kColumns + column] = weight[(vector * W + column) * across + k * down];
       }
     });
     return packed;
@@ -53,8 +55,8 @@ int64_t row_tasks(int64_t rows) { return (rows + kRowsOfATask - 1) / kRowsOfATas
 template <class Job> Stage stage_of(const Job &job, int64_t tasks) {
   Stage stage;
   stage.tasks = tasks;
-  stage.what = &job;
-  stage.run = [](const void *what, int64_t task) { static_cast<const Job *>(what)->run(task); };
+  stage.job = &job;
+  stage.run = [](const void *job, int64_t task) { static_cast<const Job *>(job)->run(task); };
   return stage;
 }
 
@@ -68,13 +70,15 @@ struct LinearJob {
     map.tiles(first, std::min(kRowsOfATask, rows - first), [&](const auto &tile, int64_t row, int64_t vector) {
       constexpr int R = kHeight<decltype(tile)>, V = kWidth<decltype(tile)>;
       for (int r = 0; r < R; r++) {
-        for (int v = 0; v < V; v++) store_up_to(out + (row + r) * map.out + (vector + v) * W, tile[r][v], map.out - (vector + v) * W);
+        for (int v = 0; v < V; v++)
+          store_up_to(out + (row + r) * map.out + (vector + v) * W, tile[r][v], map.out - (vector + v) * W);
       }
     });
   }
 };
 
-void linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads) {
+void linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in,
+    int64_t out_size, int threads) {
   Arena arena;
   const LinearJob job{{x, Linear::pack(weight, in, 1, bias, in, out_size, arena), in, out_size}, out, rows};
   Stage stage = stage_of(job, row_tasks(rows));

@@ -1,8 +1,9 @@
-// Weights from torch's layout to the one the tiles read.
+// Packs weights from torch's layout into the one that the tiles read.
 // Included inside a variant's namespace.
 
 // Vectors [first, first + V) of a panel, for the products x · Wᵀ: packed[k][v] of weight (rows, K).
-template <class Cell, int V> void pack_columns(const Panels<Cell> &panels, int64_t panel, int first, const float *weight, int64_t K, float *packed) {
+template <class Cell, int V>
+void pack_columns(const Panels<Cell> &panels, int64_t panel, int first, const float *weight, int64_t K, float *packed) {
   constexpr int64_t kBlock = 16;
   float block[V * W][kBlock];
   for (int64_t k0 = 0; k0 < K; k0 += kBlock) {
@@ -17,7 +18,7 @@ template <class Cell, int V> void pack_columns(const Panels<Cell> &panels, int64
   }
 }
 
-// The same rows for the products dG · W: groups of up to 4 vectors of W's columns, each (panel, row of the panel, columns).
+// The same rows for the products dG · W, in groups of up to 4 vectors of columns: each (panel, row in panel, column).
 template <class Cell, int V>
 void pack_rows(const Panels<Cell> &panels, int64_t panel, int first, const float *weight, int64_t K, float *packed) {
   const int64_t rows = panels.count * V * W;
@@ -33,8 +34,9 @@ void pack_rows(const Panels<Cell> &panels, int64_t panel, int first, const float
   });
 }
 
-// Adds a bias to vectors [first, first + V) of a panel; nothing where there is none.
-template <class Cell, int V> void add_bias(const Panels<Cell> &panels, int64_t panel, int first, const float *bias, float *packed) {
+// Adds a bias to vectors [first, first + V) of a panel; does nothing if `bias` is null.
+template <class Cell, int V>
+void add_bias(const Panels<Cell> &panels, int64_t panel, int first, const float *bias, float *packed) {
   if (!bias) return;
   for (int column = 0; column < V * W; column++) {
     const int64_t row = panels.row(panel, first + column / W, column % W);

@@ -1,7 +1,7 @@
-// What forward and backward both derive from a stack: sizes, where steps lie, who works on which sequences.
+// What forward and backward both need from a stack: sizes, the rows of steps, and which worker gets which sequences.
 // Included inside a variant's namespace.
 
-// Memory for one call, given back at its end.
+// Memory for one call, released at its end.
 class Arena {
  public:
   Arena() = default;
@@ -45,7 +45,7 @@ class Arena {
   size_t left_ = 0;
 };
 
-// Where the rows of a matrix are that hold the flat steps 0 .. N - 1.
+// The rows of a matrix that hold the flat steps 0 .. N - 1.
 template <class Float> struct Rows {
   Float *data;
   int64_t stride;
@@ -53,12 +53,12 @@ template <class Float> struct Rows {
   Float *operator()(int64_t step) const { return data + (index ? index[step] : step) * stride; }
 };
 
-struct Group {  // sequences that one worker takes through time side by side, longest first
+struct Group {  // sequences that one worker runs through time side by side, longest first
   const int64_t *sequences;
   int64_t size;
 };
 
-constexpr int64_t kRowsOfAGroup = 64;  // more would push the states out of the first cache
+constexpr int64_t kRowsOfAGroup = 64;  // more rows would push the states out of the L1 cache
 
 struct Plan {
   const OstinatoStack &stack;
@@ -71,8 +71,14 @@ struct Plan {
   int num_groups;
 
   Plan(const OstinatoStack &s, Arena &arena, double microseconds)
-      : stack(s), B(s.batch_size), N(s.num_steps), D(s.input_size), H(s.hidden_size), layers(s.num_layers), directions(s.num_directions) {
-    threads = microseconds < kWorthAThread ? 1 : s.threads;
+      : stack(s),
+        B(s.batch_size),
+        N(s.num_steps),
+        D(s.input_size),
+        H(s.hidden_size),
+        layers(s.num_layers),
+        directions(s.num_directions) {
+    threads = microseconds < kMicrosecondsWorthThreads ? 1 : s.threads;
     lengths = s.lengths ? s.lengths : equal_lengths(arena);
     offsets = arena.take<int64_t>(B);
     int64_t steps = 0;
@@ -84,9 +90,11 @@ struct Plan {
 
   int64_t length(int64_t sequence) const { return lengths[sequence]; }
   int64_t input_size(int layer) const { return layer == 0 ? D : directions * H; }
-  const float *const *weights(int layer, int direction) const { return stack.weights + (layer * directions + direction) * 4; }
+  const float *const *weights(int layer, int direction) const {
+    return stack.weights + (layer * directions + direction) * 4;
+  }
 
-  // The flat step that is the t-th in the direction of reading.
+  // The flat step that is read t-th in this direction.
   int64_t step(int64_t sequence, int64_t t, int direction) const {
     return offsets[sequence] + (direction == 0 ? t : length(sequence) - 1 - t);
   }
@@ -96,7 +104,8 @@ struct Plan {
   }
 
  private:
-  static constexpr double kWorthAThread = 200;  // microseconds of work: a thread that another program keeps from its core costs milliseconds
+  // Below this much work threads do not pay: one whose core is taken by another program costs milliseconds.
+  static constexpr double kMicrosecondsWorthThreads = 200;
 
   const int64_t *equal_lengths(Arena &arena) const {
     int64_t *equal = arena.take<int64_t>(B);
@@ -114,11 +123,13 @@ struct Plan {
     return index;
   }
 
-  // Sequences sorted by length, dealt to the groups to and fro, so that all groups take about as long.
+  // Sorts sequences by length and deals them to the groups back and forth, so that all groups take about equally long.
   void deal(Arena &arena) {
     int64_t *sorted = arena.take<int64_t>(B);
     for (int64_t b = 0; b < B; b++) sorted[b] = b;
-    std::sort(sorted, sorted + B, [lengths = lengths](int64_t a, int64_t b) { return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b; });
+    std::sort(sorted, sorted + B, [lengths = lengths](int64_t a, int64_t b) {
+      return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;
+    });
     const int64_t wanted = (threads + directions - 1) / directions, needed = (B + kRowsOfAGroup - 1) / kRowsOfAGroup;
     const int64_t count = std::min(std::max(std::max(wanted, needed), int64_t(1)), std::max(B, int64_t(1)));
     num_groups = int(count);
@@ -134,23 +145,26 @@ struct Plan {
   }
 };
 
-// Sizes of a cell's panels.
+// The sizes of a cell's panels.
 template <class Cell> struct Panels {
-  static constexpr int64_t kUnits = Cell::kUnitVectors * W;  // of a panel
-  static constexpr int64_t kFloats = Cell::kVectors * W;     // kept of a step in a panel
-  int64_t H, count, padded;                                  // padded: all panels' units, H rounded up
+  static constexpr int64_t kUnits = Cell::kUnitVectors * W;  // units in a panel
+  static constexpr int64_t kFloats = Cell::kVectors * W;     // saved for a step in a panel
+  int64_t H, count, padded;                                  // padded: units of all panels, H rounded up
 
-  explicit Panels(int64_t hidden_size) : H(hidden_size), count((hidden_size + kUnits - 1) / kUnits), padded(count * kUnits) {}
+  explicit Panels(int64_t hidden_size)
+      : H(hidden_size),
+        count((hidden_size + kUnits - 1) / kUnits),
+        padded(count * kUnits) {}
 
-  // The row of torch's weights that vector v, lane j of a panel stands for; -1 past the last unit.
+  // The row of torch's weights behind vector v, lane j of a panel; -1 past the last unit.
   int64_t row(int64_t panel, int v, int j) const {
     const int64_t unit = panel * kUnits + (Cell::kUnitVectors > 1 ? v * W : 0) + j;
     return unit < H ? Cell::gate(v) * H + unit : -1;
   }
 };
 
-// What training keeps: of each layer and direction the gates (panel, step, kFloats) and the cell states (step, padded);
-// of each layer but the last its output (step, directions · H).
+// What training saves: for each layer and direction the gates (panel, step, kFloats) and cell states (step, padded);
+// for each layer but the last its output (step, directions · H).
 template <class Cell> struct Saved {
   static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
@@ -166,7 +180,11 @@ template <class Cell> struct Saved {
   }
 
   int64_t floats() const { return layers * directions * (gates_size + cells_size) + (layers - 1) * output_size; }
-  float *gates(int layer, int direction) const { return start + (layer * directions + direction) * (gates_size + cells_size); }
+  float *gates(int layer, int direction) const {
+    return start + (layer * directions + direction) * (gates_size + cells_size);
+  }
   float *cells(int layer, int direction) const { return gates(layer, direction) + gates_size; }
-  float *output(int layer) const { return start + layers * directions * (gates_size + cells_size) + layer * output_size; }
+  float *output(int layer) const {
+    return start + layers * directions * (gates_size + cells_size) + layer * output_size;
+  }
 };

@@ -1,45 +1,46 @@
-// The matrix products of a layer, made of tiles. None knows a cell: a panel is some vectors of each step.
+// The matrix products of a layer, built from tiles. They do not depend on the cell: a panel is some vectors per step.
 // Included inside a variant's namespace.
 
-// Where a step's numbers are while a chunk goes forward.
-struct Place {
+// The memory of one step in the forward pass.
+struct StepRow {
   const float *x;
-  float *gates;  // of its first panel
-  float *c;      // kept cell state, if any
+  float *gates;  // of the first panel
+  float *c;      // saved cell state; may be null
   float *y;
 };
 
-// One panel of gates = bias + W x, for all `places`: V vectors at gates + offset.
-template <int V> void project_panel(const Place *places, int64_t count, const float *bias, const float *packed, int64_t K, int64_t offset) {
+// gates = bias + W x for one panel of all `step_rows`: V vectors at gates + offset.
+template <int V> void project_panel(
+    const StepRow *step_rows, int64_t count, const float *bias, const float *packed, int64_t K, int64_t offset) {
   for_tiles<kRows<V>>(count, [&](auto height, int64_t i) {
     constexpr int R = decltype(height)::value;
     Tile<R, V> tile;
     const float *x[R];
     UNROLL for (int r = 0; r < R; r++) {
-      x[r] = places[i + r].x;
+      x[r] = step_rows[i + r].x;
       UNROLL for (int v = 0; v < V; v++) tile[r][v] = load(bias + v * W);
     }
     multiply<R, V>(x, packed, K, tile);
     UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < V; v++) store(places[i + r].gates + offset + v * W, tile[r][v]);
+      UNROLL for (int v = 0; v < V; v++) store(step_rows[i + r].gates + offset + v * W, tile[r][v]);
     }
   });
 }
 
-// What a gradient of gates is multiplied by: K floats of each step in each panel against weights packed by rows.
+// One product of the gates' gradients: K floats of each step in each panel times weights packed by rows.
 struct PanelFactor {
   const float *gates;   // of step 0 in the first panel
   const float *packed;
 };
 
 struct PanelShape {
-  int64_t panels, panel_stride;  // floats from a step in one panel to the same in the next
+  int64_t panels, panel_stride;  // floats from a step in one panel to the same step in the next
   int64_t step_floats, K;
 };
 
 // out[r] (+)= Σ over factors and panels of gates[steps[r]] · W, for `columns` columns.
-template <bool kAdd>
-void multiply_panels(const PanelFactor *factors, int num_factors, const PanelShape &shape, const int64_t *steps, int64_t rows, float *const *out, int64_t columns) {
+template <bool kAdd> void multiply_panels(const PanelFactor *factors, int num_factors, const PanelShape &shape,
+    const int64_t *steps, int64_t rows, float *const *out, int64_t columns) {
   for_vectors((columns + W - 1) / W, [&](auto width, int64_t vector) {
     constexpr int V = decltype(width)::value;
     for_tiles<kRows<V>>(rows, [&](auto height, int64_t i) {
@@ -66,18 +67,21 @@ void multiply_panels(const PanelFactor *factors, int num_factors, const PanelSha
   });
 }
 
-constexpr int64_t kStepsOfASum = 256;  // added up before they join the total: fewer roundings
+constexpr int64_t kStepsOfASum = 256;  // summed before they are added to the total: fewer rounding errors
 constexpr int64_t kColumnsOfASum = 48;
 
-// total[column] = Σ over steps of rows[step][first + column] · gradients[step], V vectors each; columns ≤ kColumnsOfASum.
-template <int V> void sum_outer(const float *const *rows, int64_t first, int64_t columns, const float *gradients, int64_t stride, int64_t steps, float *total) {
+// total[column] = Σ over steps of rows[step][first + column] · gradients[step], V vectors each, for at most
+// kColumnsOfASum columns.
+template <int V> void sum_outer(const float *const *rows, int64_t first, int64_t columns, const float *gradients,
+    int64_t stride, int64_t steps, float *total) {
   std::memset(total, 0, sizeof(float) * size_t(columns * V * W));
   for (int64_t n = 0; n < steps; n += kStepsOfASum) {
     for_tiles<kRows<V>>(columns, [&](auto height, int64_t column) {
       constexpr int R = decltype(height)::value;
       Tile<R, V> tile;
       clear<R, V>(tile);
-      multiply_outer<R, V>(rows + n, first + column, gradients + n * stride, stride, std::min(kStepsOfASum, steps - n), tile);
+      multiply_outer<R, V>(
+          rows + n, first + column, gradients + n * stride, stride, std::min(kStepsOfASum, steps - n), tile);
       UNROLL for (int r = 0; r < R; r++) {
         UNROLL for (int v = 0; v < V; v++) {
           float *sum = total + ((column + r) * V + v) * W;

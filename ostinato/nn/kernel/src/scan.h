@@ -1,11 +1,12 @@
-// Layers whose gates know the input alone, so that the state is a linear recurrence, each unit by itself:
+// Layers whose gates depend on the input alone, so that the state is a linear recurrence, each unit by itself:
 //   h' = keep·h + (1 - keep)·candidate
-// One pass a direction, a group of units and a sequence: the input's product, the gates and the recurrence while the
-// steps are in cache; backward the same in reverse, then dx and dW. Included inside a variant's namespace.
+// One pass per direction, group of units and sequence computes the input projection, the gates and the recurrence while
+// the steps are in cache. Backward does the same in reverse, then dx and dW. Included inside a variant's namespace.
 
 constexpr int64_t kStepsOfAChunk = 64;
 
-// g(s) = s + 0.5 for s ≥ 0, else sigmoid(s): positive, continuous, and unbounded above. Source: Feng et al. 2024, appendix B.
+// g(s) = s + 0.5 for s ≥ 0, else sigmoid(s): positive, continuous, and unbounded above.
+// Source: Feng et al. 2024, appendix B.
 inline Vec positive(Vec s) { return where_greater(all(0.0f), s, sigmoid(s), s + all(0.5f)); }
 inline Vec positive_slope(Vec s) {
   const Vec squashed = sigmoid(s);
@@ -25,8 +26,8 @@ struct MinGru {
 };
 
 // keep = f / (f + i) with f = sigmoid(s₀), i = sigmoid(s₁), candidate = g(s₂). With F = e^-s₀, I = e^-s₁ that is
-// (1 + I) / ((1 + I) + (1 + F)). Below -40 a sigmoid is e^s to float32's last digit, and the share is a matter of s₀ - s₁
-// alone: both sums are moved up to where F and I can be told.
+// (1 + I) / ((1 + I) + (1 + F)). Below -40 a sigmoid equals e^s in float32, and `keep` depends only on s₀ - s₁: both
+// sums are shifted up to where F and I are finite.
 struct MinLstm {
   static constexpr int kGates = 3;
 
@@ -47,14 +48,22 @@ template <class Cell> struct ScanPlan {
   static constexpr int kGates = Cell::kGates;
   const OstinatoScan &scan;
   int64_t D, H, N, B, directions, vectors, groups;
-  int64_t width;      // floats of a gate in `sums`: H rounded up to whole vectors
-  int64_t row;        // floats of a step in `sums`: all directions' gates
+  int64_t width;      // floats per gate in `sums`: H rounded up to whole vectors
+  int64_t row;        // floats per step in `sums`: the gates of all directions
   int64_t *offsets;   // (B,)
   int threads;
 
   ScanPlan(const OstinatoScan &call, Arena &arena, int most_threads)
-      : scan(call), D(call.input_size), H(call.hidden_size), N(call.num_steps), B(call.batch_size), directions(call.num_directions),
-        vectors((H + W - 1) / W), groups((vectors + 3) / 4), width(vectors * W), row(directions * kGates * width) {
+      : scan(call),
+        D(call.input_size),
+        H(call.hidden_size),
+        N(call.num_steps),
+        B(call.batch_size),
+        directions(call.num_directions),
+        vectors((H + W - 1) / W),
+        groups((vectors + 3) / 4),
+        width(vectors * W),
+        row(directions * kGates * width) {
     threads = double(N) * double(D + 8) * double(row) < 2e6 ? 1 : most_threads;
     offsets = arena.take<int64_t>(B);
     int64_t steps = 0;
@@ -64,7 +73,7 @@ template <class Cell> struct ScanPlan {
   int64_t tasks() const { return directions * groups * B; }
 };
 
-// What a task works on: one direction, one group of units, one sequence; its steps are counted in the direction read.
+// What a task computes: one direction, group of units and sequence; steps are counted in the direction of reading.
 template <class Cell> struct ScanTask {
   int64_t direction, vector, first, steps;
   bool reverse;
@@ -76,7 +85,7 @@ template <class Cell> struct ScanTask {
     reverse = direction == 1;
   }
 
-  int64_t place(int64_t step) const { return first + (reverse ? steps - 1 - step : step); }
+  int64_t flat_step(int64_t step) const { return first + (reverse ? steps - 1 - step : step); }
 
   template <class F> static void with_width(int64_t vectors, F f) {
     switch (vectors) {
@@ -91,11 +100,12 @@ template <class Cell> struct ScanTask {
 template <class Cell> struct ScanJob {
   static constexpr int kGates = Cell::kGates;
   const ScanPlan<Cell> &plan;
-  const float *packed[2][kGates];  // of each direction and gate, as Linear::pack has them
+  const float *packed[2][kGates];  // for each direction and gate, packed by Linear::pack
 
   void run(int64_t task) const {
     const ScanTask<Cell> at(plan, task);
-    ScanTask<Cell>::with_width(std::min(plan.vectors - at.vector, int64_t(4)), [&](auto width) { pass<decltype(width)::value>(at); });
+    ScanTask<Cell>::with_width(
+        std::min(plan.vectors - at.vector, int64_t(4)), [&](auto width) { pass<decltype(width)::value>(at); });
   }
 
   template <int V> void pass(const ScanTask<Cell> &at) const {
@@ -103,12 +113,16 @@ template <class Cell> struct ScanJob {
     Vec h[V];
     UNROLL for (int v = 0; v < V; v++) h[v] = all(0.0f);
     for (int64_t from = 0; from < at.steps; from += kStepsOfAChunk) {
-      const int64_t count = std::min(kStepsOfAChunk, at.steps - from), lowest = at.reverse ? at.place(from + count - 1) : at.place(from);
-      float *sums = plan.scan.sums ? plan.scan.sums + lowest * plan.row + (at.direction * kGates * plan.width) + at.vector * W : local;
+      const int64_t count = std::min(kStepsOfAChunk, at.steps - from),
+                    lowest = at.reverse ? at.flat_step(from + count - 1) : at.flat_step(from);
+      float *sums = plan.scan.sums
+                        ? plan.scan.sums + lowest * plan.row + (at.direction * kGates * plan.width) + at.vector * W
+                        : local;
       const int64_t step = plan.scan.sums ? plan.row : kGates * V * W, gate = plan.scan.sums ? plan.width : V * W;
-      for (int g = 0; g < kGates; g++) product<V>(packed[at.direction][g] + at.vector * W * (plan.D + 1), lowest, count, sums + g * gate, step);
+      for (int g = 0; g < kGates; g++)
+        product<V>(packed[at.direction][g] + at.vector * W * (plan.D + 1), lowest, count, sums + g * gate, step);
       for (int64_t k = 0; k < count; k++) {
-        const int64_t n = at.place(from + k);
+        const int64_t n = at.flat_step(from + k);
         const float *s = sums + (n - lowest) * step;
         float *y = plan.scan.y + n * plan.directions * plan.H + at.direction * plan.H;
         UNROLL for (int v = 0; v < V; v++) {
@@ -132,7 +146,8 @@ template <class Cell> struct ScanJob {
         UNROLL for (int v = 0; v < V; v++) tile[r][v] = load(columns + v * W);
       }
       multiply<R, V>(x, columns + V * W, plan.D, tile);
-      UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < V; v++) store(to + (i + r) * stride + v * W, tile[r][v]);
+      UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++) store(to + (i + r) * stride + v * W, tile[r][v]);
     });
   }
 };
@@ -144,14 +159,15 @@ template <class Cell> void scan_with(const OstinatoScan &scan, int threads) {
   for (int64_t direction = 0; direction < plan.directions; direction++) {
     const float *weight = scan.weights[2 * direction], *bias = scan.weights[2 * direction + 1];
     for (int g = 0; g < Cell::kGates; g++) {
-      job.packed[direction][g] = Linear::pack(weight + g * plan.H * plan.D, plan.D, 1, bias + g * plan.H, plan.D, plan.H, arena);
+      job.packed[direction][g] =
+          Linear::pack(weight + g * plan.H * plan.D, plan.D, 1, bias + g * plan.H, plan.D, plan.H, arena);
     }
   }
   Stage stage = stage_of(job, plan.tasks());
   run_stages(&stage, 1, plan.threads);
 }
 
-// The gates' gradients in the place of their sums, from the last step read to the first: dh passes on as keep·dh.
+// Overwrites the gates' sums with their gradients, from the last step read to the first; dh flows on as keep·dh.
 template <class Cell> struct ScanBackwardJob {
   static constexpr int kGates = Cell::kGates;
   const ScanPlan<Cell> &plan;
@@ -159,7 +175,8 @@ template <class Cell> struct ScanBackwardJob {
 
   void run(int64_t task) const {
     const ScanTask<Cell> at(plan, task);
-    ScanTask<Cell>::with_width(std::min(plan.vectors - at.vector, int64_t(4)), [&](auto width) { pass<decltype(width)::value>(at); });
+    ScanTask<Cell>::with_width(
+        std::min(plan.vectors - at.vector, int64_t(4)), [&](auto width) { pass<decltype(width)::value>(at); });
   }
 
   template <int V> void pass(const ScanTask<Cell> &at) const {
@@ -167,14 +184,16 @@ template <class Cell> struct ScanBackwardJob {
     Vec dh[V];
     UNROLL for (int v = 0; v < V; v++) dh[v] = all(0.0f);
     for (int64_t k = at.steps - 1; k >= 0; k--) {
-      const int64_t n = at.place(k);
+      const int64_t n = at.flat_step(k);
       float *s = plan.scan.sums + n * plan.row + at.direction * kGates * plan.width + at.vector * W;
-      const int64_t here = n * wide + at.direction * plan.H, before = k ? at.place(k - 1) * wide + at.direction * plan.H : 0;
+      const int64_t here = n * wide + at.direction * plan.H,
+                    before = k ? at.flat_step(k - 1) * wide + at.direction * plan.H : 0;
       UNROLL for (int v = 0; v < V; v++) {
         const int64_t unit = (at.vector + v) * W, left = plan.H - unit;
         Vec gates[kGates], gradients[kGates];
         UNROLL for (int g = 0; g < kGates; g++) gates[g] = load(s + g * plan.width + v * W);
-        const Vec gradient = dh[v] + load_up_to(dy + here + unit, left), h = k ? load_up_to(plan.scan.y + before + unit, left) : all(0.0f);
+        const Vec gradient = dh[v] + load_up_to(dy + here + unit, left),
+                  h = k ? load_up_to(plan.scan.y + before + unit, left) : all(0.0f);
         const Vec keep = Cell::keep(gates), candidate = positive(gates[kGates - 1]);
         Cell::keep_backward(gates, keep, gradient * (h - candidate), gradients);
         gradients[kGates - 1] = gradient * (all(1.0f) - keep) * positive_slope(gates[kGates - 1]);
@@ -196,13 +215,14 @@ template <class Cell> struct ScanInputJob {
     map.tiles(first, std::min(kRowsOfATask, plan.N - first), [&](const auto &tile, int64_t row, int64_t vector) {
       constexpr int R = kHeight<decltype(tile)>, V = kWidth<decltype(tile)>;
       for (int r = 0; r < R; r++) {
-        for (int v = 0; v < V; v++) store_up_to(dx + (row + r) * plan.D + (vector + v) * W, tile[r][v], plan.D - (vector + v) * W);
+        for (int v = 0; v < V; v++)
+          store_up_to(dx + (row + r) * plan.D + (vector + v) * W, tile[r][v], plan.D - (vector + v) * W);
       }
     });
   }
 };
 
-// dW = dsᵀ · x and db = Σ ds, of one direction's gate: four vectors of units against some columns of x.
+// dW = dsᵀ · x and db = Σ ds for one direction's gate: four vectors of units and some columns of x.
 template <class Cell> struct ScanWeightJob {
   static constexpr int kGates = Cell::kGates;
   const ScanPlan<Cell> &plan;
@@ -215,7 +235,8 @@ template <class Cell> struct ScanWeightJob {
   void run(int64_t task) const {
     const int64_t first = task % column_blocks() * kColumnsOfASum, block = task / column_blocks();
     const int64_t vector = block % plan.groups * 4, gate = block / plan.groups;
-    ScanTask<Cell>::with_width(std::min(plan.vectors - vector, int64_t(4)), [&](auto width) { sum<decltype(width)::value>(gate, vector, first); });
+    ScanTask<Cell>::with_width(std::min(plan.vectors - vector, int64_t(4)),
+        [&](auto width) { sum<decltype(width)::value>(gate, vector, first); });
   }
 
   template <int V> void sum(int64_t gate, int64_t vector, int64_t first) const {
@@ -227,29 +248,35 @@ template <class Cell> struct ScanWeightJob {
     if (bias && first == 0) sum_steps<V>(ds, plan.row, plan.N, steps);
     for (int64_t lane = 0; lane < std::min(int64_t(V * W), plan.H - vector * W); lane++) {
       const int64_t unit = top + vector * W + lane;
-      for (int64_t column = 0; weight && column < columns; column++) weight[unit * plan.D + first + column] = total[column * V * W + lane];
+      for (int64_t column = 0; weight && column < columns; column++)
+        weight[unit * plan.D + first + column] = total[column * V * W + lane];
       if (bias && first == 0) bias[unit] = steps[lane];
     }
   }
 };
 
-template <class Cell> void scan_backward_with(const OstinatoScan &scan, const OstinatoScanGradients &gradients, int threads) {
+template <class Cell>
+void scan_backward_with(const OstinatoScan &scan, const OstinatoScanGradients &gradients, int threads) {
   constexpr int kGates = Cell::kGates;
   Arena arena;
   const ScanPlan<Cell> plan(scan, arena, threads);
   const float **x_rows = arena.take<const float *>(plan.N);
   for (int64_t n = 0; n < plan.N; n++) x_rows[n] = scan.x + n * plan.D;
-  float *stacked = arena.take_zeroed<float>(plan.row * plan.D);  // the weights' rows in the order of a step's sums
+  float *stacked =
+      arena.take_zeroed<float>(plan.row * plan.D);  // the rows of the weights in the order of a step's sums
   for (int64_t direction = 0; direction < plan.directions; direction++) {
     for (int g = 0; g < kGates; g++) {
-      std::memcpy(stacked + (direction * kGates + g) * plan.width * plan.D, scan.weights[2 * direction] + g * plan.H * plan.D, sizeof(float) * size_t(plan.H * plan.D));
+      std::memcpy(stacked + (direction * kGates + g) * plan.width * plan.D,
+          scan.weights[2 * direction] + g * plan.H * plan.D, sizeof(float) * size_t(plan.H * plan.D));
     }
   }
   const ScanBackwardJob<Cell> gates{plan, gradients.y};
-  const Linear map{scan.sums, gradients.x ? Linear::pack(stacked, 1, plan.D, nullptr, plan.row, plan.D, arena) : nullptr, plan.row, plan.D};
+  const Linear map{scan.sums,
+      gradients.x ? Linear::pack(stacked, 1, plan.D, nullptr, plan.row, plan.D, arena) : nullptr, plan.row, plan.D};
   const ScanInputJob<Cell> inputs{plan, map, gradients.x};
   const ScanWeightJob<Cell> weights{plan, x_rows, gradients.weights};
-  Stage stages[3] = {stage_of(gates, plan.tasks()), stage_of(weights, weights.tasks()), stage_of(inputs, row_tasks(plan.N))};
+  Stage stages[3] = {
+      stage_of(gates, plan.tasks()), stage_of(weights, weights.tasks()), stage_of(inputs, row_tasks(plan.N))};
   stages[1].need(&stages[0]);
   stages[2].need(&stages[0]);
   run_stages(stages, gradients.x ? 3 : 2, plan.threads);
@@ -260,5 +287,6 @@ void scan(const OstinatoScan &call, int threads) {
 }
 
 void scan_backward(const OstinatoScan &call, const OstinatoScanGradients &gradients, int threads) {
-  call.cell == OSTINATO_MIN_GRU ? scan_backward_with<MinGru>(call, gradients, threads) : scan_backward_with<MinLstm>(call, gradients, threads);
+  call.cell == OSTINATO_MIN_GRU ? scan_backward_with<MinGru>(call, gradients, threads)
+                                : scan_backward_with<MinLstm>(call, gradients, threads);
 }

@@ -1,4 +1,4 @@
-// The workers: torch's own OpenMP pool where there is one, else threads of our own.
+// The workers: torch's OpenMP pool if there is one, else our own threads.
 #include "schedule.h"
 
 #include <atomic>
@@ -44,7 +44,7 @@ int find_openmp(dl_phdr_info *info, size_t, void *found) {
 }
 #endif
 
-std::atomic<bool> forked{false};  // an OpenMP pool does not survive fork: libgomp hangs in the child
+std::atomic<bool> forked{false};  // an OpenMP pool does not survive a fork: libgomp hangs in the child
 
 std::mutex &store_mutex() {
   static std::mutex *mutex = new std::mutex;  // never destroyed: threads may outlive static objects
@@ -73,7 +73,7 @@ Region openmp_region() {
 #endif
 }
 
-// Runs worker() on this thread and on up to threads - 1 others; returns when all that started have ended.
+// Runs worker() on this thread and up to threads - 1 others; returns when all that started are done.
 template <class Worker> void parallel(int threads, Worker &worker) {
   if (threads <= 1) return worker();
   if (Region region = openmp_region()) {
@@ -85,7 +85,7 @@ template <class Worker> void parallel(int threads, Worker &worker) {
   try {
     for (int k = 1; k < threads; k++) others.emplace_back([&worker] { worker(); });
   } catch (const std::system_error &) {
-    // no more threads to be had: those that started do the work
+    // the system has no more threads: those that started do the work
   }
   worker();
   for (std::thread &other : others) other.join();
@@ -115,7 +115,7 @@ class Schedule {
       }
       int64_t task = stage->next++;
       lock.unlock();
-      stage->run(stage->what, task);
+      stage->run(stage->job, task);
       lock.lock();
       stage->done++;
       left_--;
@@ -142,7 +142,7 @@ class Schedule {
     return true;
   }
 
-  // Look a while before sleeping: a task takes tens of microseconds, waking a sleeper as much.
+  // Spin briefly before sleeping: a task takes tens of microseconds, and so does waking a sleeper.
   void wait(std::unique_lock<std::mutex> &lock) {
     const int64_t seen = changes_.load(std::memory_order_relaxed);
     lock.unlock();
@@ -163,9 +163,9 @@ class Schedule {
 
 // ---- the store of blocks --------------------------------------------------------------------------------------
 
-constexpr size_t kHeader = 64, kKept = 8, kLargestKept = size_t(64) << 20;
+constexpr size_t kHeader = 64, kMostStored = 8, kLargestStored = size_t(64) << 20;
 
-std::vector<void *> &kept_blocks() {  // their starts; a header holds the size
+std::vector<void *> &stored_blocks() {  // where each starts: at a header that holds its size
   static auto *blocks = new std::vector<void *>;
   return *blocks;
 }
@@ -184,7 +184,7 @@ const char *pool_name() { return openmp_region() ? "openmp" : "threads"; }
 void *take_block(std::size_t bytes) {
   if (!kSanitized) {
     std::lock_guard<std::mutex> lock(store_mutex());
-    std::vector<void *> &blocks = kept_blocks();
+    std::vector<void *> &blocks = stored_blocks();
     for (size_t k = blocks.size(); k-- > 0;) {
       if (size_of(blocks[k]) >= bytes && size_of(blocks[k]) / 4 <= bytes + 65536) {
         void *start = blocks[k];
@@ -193,7 +193,7 @@ void *take_block(std::size_t bytes) {
       }
     }
   }
-  const size_t size = kSanitized ? bytes : bytes + bytes / 8;  // some room, so that the next batch fits too
+  const size_t size = kSanitized ? bytes : bytes + bytes / 8;  // some spare room, so that the next batch also fits
   void *start = nullptr;
   if (posix_memalign(&start, 64, size + kHeader)) return nullptr;
   size_of(start) = size;
@@ -204,9 +204,9 @@ void give_block(void *block) {
   if (!block) return;
   void *start = static_cast<char *>(block) - kHeader;
   std::lock_guard<std::mutex> lock(store_mutex());
-  std::vector<void *> &blocks = kept_blocks();
-  if (kSanitized || size_of(start) > kLargestKept) return std::free(start);
-  if (blocks.size() == kKept) {
+  std::vector<void *> &blocks = stored_blocks();
+  if (kSanitized || size_of(start) > kLargestStored) return std::free(start);
+  if (blocks.size() == kMostStored) {
     std::free(blocks.front());
     blocks.erase(blocks.begin());
   }

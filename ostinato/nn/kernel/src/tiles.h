@@ -1,12 +1,13 @@
-// Small matrix products held in registers. Every output has one accumulator and adds its terms in ascending order by
-// one fused multiply-add each, so its bits do not depend on the tile that it happens to be in.
+// Small matrix products in registers. Every output has one accumulator and adds its terms in ascending order, one fused
+// multiply-add each, so its bits do not depend on the tile that computes it.
 // Included inside a variant's namespace.
 
 template <int R, int V> using Tile = Vec[R][V];
 
-template <int V> constexpr int kRows = kAccumulators / V < 8 ? kAccumulators / V : 8;  // of the largest tile V vectors wide
+// Rows of the largest tile that is V vectors wide.
+template <int V> constexpr int kRows = kAccumulators / V < 8 ? kAccumulators / V : 8;
 
-// Calls f(R, first) for rows [0, count) cut into tiles of nearly equal heights of at most kMost rows.
+// Calls f(R, first) for rows [0, count), cut into tiles of nearly equal heights, at most kMost rows each.
 template <int kMost, class F> ALWAYS_INLINE void for_tiles(int64_t count, F f) {
   const int64_t tiles = (count + kMost - 1) / kMost;
   for (int64_t tile = 0, first = 0; tile < tiles; tile++) {
@@ -38,7 +39,8 @@ template <class F> ALWAYS_INLINE void for_vectors(int64_t count, F f) {
 }
 
 // tile[r][v] += Σ_k a[r][k] · b[k][v], for b (K, V) vectors end to end.
-template <int R, int V> ALWAYS_INLINE void multiply(const float *const (&a)[R], const float *b, int64_t K, Tile<R, V> &tile) {
+template <int R, int V>
+ALWAYS_INLINE void multiply(const float *const (&a)[R], const float *b, int64_t K, Tile<R, V> &tile) {
   for (int64_t k = 0; k < K; k++, b += V * W) {
     Vec column[V];
     UNROLL for (int v = 0; v < V; v++) column[v] = load(b + v * W);
@@ -50,8 +52,8 @@ template <int R, int V> ALWAYS_INLINE void multiply(const float *const (&a)[R], 
 }
 
 // tile[r][v] += Σ_k rows[k][first + r] · b[k][v], for b with `stride` floats from k to k + 1.
-template <int R, int V>
-ALWAYS_INLINE void multiply_outer(const float *const *rows, int64_t first, const float *b, int64_t stride, int64_t K, Tile<R, V> &tile) {
+template <int R, int V> ALWAYS_INLINE void multiply_outer(
+    const float *const *rows, int64_t first, const float *b, int64_t stride, int64_t K, Tile<R, V> &tile) {
   for (int64_t k = 0; k < K; k++, b += stride) {
     const float *a = rows[k] + first;
     Vec column[V];

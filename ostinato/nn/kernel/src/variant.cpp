@@ -1,5 +1,5 @@
-// One variant of the kernel. Compiled once for each instruction set, with OSTINATO_VARIANT its name; everything that is
-// compiled with its flags is in its own namespace, so that the linker never hands it to a machine that lacks them.
+// One variant of the kernel. Compiled once for each instruction set, with OSTINATO_VARIANT set to its name. All code
+// compiled with its flags is in its own namespace, so that the linker never uses it on a machine that lacks them.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -38,14 +38,14 @@
 namespace ostinato::OSTINATO_VARIANT {
 namespace {
 
-ALWAYS_INLINE void store_up_to(float *p, Vec v, int64_t count) {  // count: floats of p that are left, at least one
+ALWAYS_INLINE void store_up_to(float *p, Vec v, int64_t count) {  // count: floats left in p
   if (count >= W) store(p, v);
   else if (count > 0) store_first(p, v, int(count));
 }
 
 ALWAYS_INLINE Vec load_up_to(const float *p, int64_t count) { return count >= W ? load(p) : load_first(p, int(count)); }
 
-void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // zeros where there is none, and past H
+void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // zeros if `from` is null, and past H
   if (from) std::memcpy(to, from, sizeof(float) * size_t(H));
   std::memset(from ? to + H : to, 0, sizeof(float) * size_t(from ? padded - H : padded));
 }

@@ -1,4 +1,4 @@
-// What a variant of the kernel offers; one for each instruction set, chosen when the library is first used.
+// The functions of one variant of the kernel. There is one for each instruction set, chosen at first use.
 #pragma once
 #include "interface.h"
 
@@ -11,7 +11,8 @@ struct Variant {
   int64_t (*saved_floats)(const OstinatoStack &);
   void (*forward)(const OstinatoStack &);
   void (*backward)(const OstinatoStack &, const OstinatoGradients &);
-  void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in, int64_t out_size, int threads);
+  void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in,
+      int64_t out_size, int threads);
   void (*attend)(const OstinatoAttention &, int threads);
   void (*attend_backward)(const OstinatoAttention &, const OstinatoAttentionGradients &, int threads);
   void (*scan)(const OstinatoScan &, int threads);

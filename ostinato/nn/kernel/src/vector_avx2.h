@@ -4,7 +4,7 @@
 namespace ostinato::avx2 {
 
 constexpr int W = 8;  // floats in a vector
-constexpr int kAccumulators = 12;  // of the 16 registers, those that a tile may fill
+constexpr int kAccumulators = 12;  // of the 16 registers, those a tile may use
 using Vec = __m256;
 
 inline __m256i first(int count) {
@@ -12,7 +12,7 @@ inline __m256i first(int count) {
 }
 inline Vec load(const float *p) { return _mm256_loadu_ps(p); }
 inline void store(float *p, Vec v) { _mm256_storeu_ps(p, v); }
-inline Vec load_first(const float *p, int count) { return _mm256_maskload_ps(p, first(count)); }  // zeros after them
+inline Vec load_first(const float *p, int count) { return _mm256_maskload_ps(p, first(count)); }  // zeros after `count`
 inline void store_first(float *p, Vec v, int count) { _mm256_maskstore_ps(p, first(count), v); }
 inline Vec all(float x) { return _mm256_set1_ps(x); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }    // a·b + c
@@ -28,6 +28,8 @@ inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
   return _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
 }
 inline Vec absolute(Vec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
-inline Vec with_sign_of(Vec sign, Vec v) { return _mm256_or_ps(v, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f))); }  // of v ≥ 0
+inline Vec with_sign_of(Vec sign, Vec v) {
+  return _mm256_or_ps(v, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+}  // of v ≥ 0
 
 }  // namespace ostinato::avx2

@@ -6,13 +6,15 @@
 namespace ostinato::avx512 {
 
 constexpr int W = 16;  // floats in a vector
-constexpr int kAccumulators = 24;  // of the 32 registers, those that a tile may fill
+constexpr int kAccumulators = 24;  // of the 32 registers, those a tile may use
 using Vec = __m512;
 
 inline __mmask16 first(int count) { return __mmask16((1u << count) - 1); }
 inline Vec load(const float *p) { return _mm512_loadu_ps(p); }
 inline void store(float *p, Vec v) { _mm512_storeu_ps(p, v); }
-inline Vec load_first(const float *p, int count) { return _mm512_maskz_loadu_ps(first(count), p); }  // zeros after them
+inline Vec load_first(const float *p, int count) {
+  return _mm512_maskz_loadu_ps(first(count), p);
+}  // zeros after `count`
 inline void store_first(float *p, Vec v, int count) { _mm512_mask_storeu_ps(p, first(count), v); }
 inline Vec all(float x) { return _mm512_set1_ps(x); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }    // a·b + c

@@ -1,4 +1,4 @@
-// Vectors of 4 floats, as every compiler with GNU vector extensions has them (SSE2, NEON, or plain code).
+// Vectors of 4 floats by GNU vector extensions: SSE2, NEON, or plain code.
 #include <cstdint>
 #include <cstring>
 
@@ -15,7 +15,7 @@ inline Vec load(const float *p) {
   return v;
 }
 inline void store(float *p, Vec v) { std::memcpy(p, &v, sizeof v); }
-inline Vec load_first(const float *p, int count) {  // zeros after them
+inline Vec load_first(const float *p, int count) {  // zeros after `count`
   Vec v = {};
   for (int j = 0; j < count; j++) v[j] = p[j];
   return v;
@@ -35,12 +35,12 @@ inline Vec from_bits(Ints b) {
 }
 inline Vec all(float x) { return Vec{x, x, x, x}; }
 #if defined(__aarch64__)
-inline Vec fma(Vec a, Vec b, Vec c) {  // one instruction there
+inline Vec fma(Vec a, Vec b, Vec c) {  // one instruction on this architecture
   for (int j = 0; j < W; j++) c[j] = __builtin_fmaf(a[j], b[j], c[j]);
   return c;
 }
 #else
-inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }  // two roundings; compiled without contraction, so always two
+inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }  // always two roundings: compiled without contraction
 #endif
 inline Vec fnma(Vec a, Vec b, Vec c) { return fma(-a, b, c); }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }  // b where one is NaN

@@ -1,0 +1,38 @@
+"""Explained rows of tasks with one target for each sequence."""
+
+from collections.abc import Sequence
+
+from ostinato.data.examples import Record
+from ostinato.explanation.attribution import explain_sequences
+from ostinato.explanation.explanation import Explanation
+from ostinato.explanation.records import ExplainedRows, measure_rows
+from ostinato.progress import Progress
+from ostinato.tasks.base import Model
+
+
+def explain_rows(
+    model: Model,
+    rows: Sequence[Record],
+    *,
+    method: str,
+    label: str | None = None,
+    tokens: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> ExplainedRows:
+    """Explain the answers for records, and measure how faithful the explanations are; see `Task.explain_rows`."""
+    sources = [row.source for row in rows]
+    explanations = explain_sequences(
+        model,
+        [row.sequence for row in rows],
+        method=method,
+        label={str(name): name for name in model.codec.names}.get(str(label), label),
+        sources=sources,
+        progress=progress,
+        tokens=tokens,
+    )
+
+    def target_of(explanation: Explanation) -> str | None:
+        target = rows[explanation.row].target
+        return None if target is None else str(target)
+
+    return measure_rows(model, explanations, sources, target_of, progress=progress)

@@ -1,0 +1,240 @@
+"""What the reports of all tasks with one target for each sequence share; each task adds its results.
+
+A task's `report` reads the audit, adds its own result and metrics sections to `data_section`, `length_section` and
+`explained_sections`, and fills `sequence_card`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.audit import SequenceAudit
+from ostinato.errors import RunError
+from ostinato.evaluation.results import Metric
+from ostinato.explanation.meme import meme_text
+from ostinato.report.card import NOTABLE, CardSection, data_source, model_card
+from ostinato.report.figures import plot_by_length, span
+from ostinato.report.gallery import Gallery
+from ostinato.report.groups import Group, by_length
+from ostinato.report.page import Section, figure, paragraph, table
+from ostinato.report.record import RunRecord
+from ostinato.report.sections import data_origin, findings_block
+from ostinato.report.wording import counted, describe_layers, enumerate_labels, metric_interval, metric_value, percent
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.sequences.report_evidence import Evidence
+
+UNEVEN = 3.0  # rows of the most frequent class for each row of the rarest
+
+
+def read_audit(run: RunRecord) -> SequenceAudit:
+    """The run's audit, also one written by version 0.1.
+
+    Raises:
+        RunError: audit.json is damaged.
+    """
+    audit = dict(run.audit)
+    if isinstance(audit.get("vectors"), dict):  # 0.1 wrote the coverage as numbers
+        audit["vectors"] = _coverage(audit["vectors"], str(run.config.data.vectors))
+    return run.read_audit(SequenceAudit, audit)
+
+
+def _coverage(coverage: dict[str, Any], source: str) -> str:
+    found = coverage.get("exact_share", 0) + coverage.get("lower_cased_share", 0)
+    return f"Vectors of {source}: {found:.1%} of the vocabulary found."
+
+
+def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> None:
+    """Refuse data whose test split has other rows than when it was scored.
+
+    Args:
+        sources: of the scored rows.
+
+    Raises:
+        RunError: names both numbers of rows.
+    """
+    found = len(data.rows["test"])
+    if found != len(sources):
+        raise RunError(
+            f"{run.folder}: the test split has {found:,} sequences, but {len(sources):,} were scored. Restore the "
+            "data, or train again."
+        )
+
+
+def describe_model(run: RunRecord) -> str:
+    """The layers, in a sentence."""
+    model = run.config.model
+    if model.cell == "cnn":
+        layers, channels = counted(model.num_layers, "layer"), counted(model.hidden_size, "channel")
+        stack = f"CNN, {layers} of {channels}, kernel size {model.kernel_size}"  # type: ignore[attr-defined]
+    else:
+        stack = describe_layers(model)
+    return (
+        f"{_describe_stem(model)}{stack}; embeddings of size {model.embedding_size}; {', '.join(model.pooling)} "  # type: ignore[attr-defined]
+        f"pooling; {counted(run.metrics['model']['parameters'], 'parameter')}."
+    )
+
+
+def _describe_stem(model: Any) -> str:
+    if model.conv_size is None:
+        return ""
+    pooled = f", max-pooled over {model.conv_pool} steps" if model.conv_pool > 1 else ""
+    return f"Convolution of {counted(model.conv_size, 'channel')}, kernel size {model.kernel_size}{pooled}, then "
+
+
+def describe_input(model: Model) -> str:
+    """What the model reads, as `sequences of words`."""
+    return "numeric series" if model.encoder.is_numeric else f"sequences of {model.encoder.tokenizer}"
+
+
+def data_section(run: RunRecord, audit: SequenceAudit, names: Sequence[object], *, how: str = "") -> Section:
+    """Where the data come from, targets and lengths in each split, and what the audit found.
+
+    Args:
+        names: the classes or labels, in the model's order.
+        how: how splits are drawn, as `, stratified by label`.
+    """
+    splits = list(audit.splits)
+    numeric = range(1, len(splits) + 1)
+    body = paragraph(f"{data_origin(run, audit.drawn, how)} {counted(audit.rows_read, 'row')} read.")
+    body += table(("rows", *splits), _target_rows(audit, names), numeric)
+    for target, quantiles in (audit.splits["train"].values or {}).items():
+        rows = [
+            (name, *(f"{(facts.values or {})[target][name]:,.4g}" for facts in audit.splits.values()))
+            for name in quantiles
+        ]
+        body += table((f"values of {target}", *splits), rows, numeric)
+    lengths = [
+        (name, *(f"{facts.lengths[name]:,.0f}" for facts in audit.splits.values()))
+        for name in audit.splits["train"].lengths
+    ]
+    body += table((f"length in {audit.unit}", *splits), lengths, numeric)
+    nothing = "The audit found no duplicates, no overlap between splits and no truncated sequences."
+    return Section("Data", "data", body + findings_block(audit.findings, nothing))
+
+
+def _target_rows(audit: SequenceAudit, names: Sequence[object]) -> list[tuple[str, ...]]:
+    total = ("all", *(f"{facts.rows:,}" for facts in audit.splits.values()))
+    if audit.splits["train"].classes is None:
+        return [total]
+    labels = list(map(str, names))
+    return [
+        *(
+            (label, *(f"{(facts.classes or {}).get(label, 0):,}" for facts in audit.splits.values()))
+            for label in labels
+        ),
+        total,
+    ]
+
+
+def length_section(data: TaskData, scores: np.ndarray, metric: Metric, gallery: Gallery) -> Section:
+    """A metric by the length of the test sequences.
+
+    Args:
+        scores: (B,) of each test row, in order: whether it is right, or a number whose mean is the metric.
+    """
+    unit, name = "steps" if data.encoder.is_numeric else "tokens", metric.name.replace("_", " ")
+    groups = by_length(data.splits["test"].sequences.lengths.numpy(), scores)
+    title = f"{name.capitalize()} by length"
+    if len(groups) == 1:
+        body = paragraph(f"All test sequences have a similar length ({span(groups[0])} {unit}): nothing to compare.")
+        return Section(title, "lengths", body)
+    rows = [
+        (span(group), f"{group.n:,}", metric_value(group.score, metric), metric_interval(group.interval, metric))
+        for group in groups
+    ]
+    picture = gallery.show(plot_by_length(groups, unit, name), title)
+    body = figure(picture, _lengths_in_words(groups, unit, metric, title))
+    headings = (f"length in {unit}", "test rows", name, "95\u00a0% interval")
+    return Section(title, "lengths", body + table(headings, rows, numeric=range(4)))
+
+
+def _lengths_in_words(groups: Sequence[Group], unit: str, metric: Metric, title: str) -> str:
+    high, low = max(groups, key=lambda group: group.score), min(groups, key=lambda group: group.score)
+    intro = f"{title}, with 95\u00a0% intervals"
+    if high.score == low.score:
+        return f"{intro}: {metric_value(high.score, metric)} at every length."
+    apart = low.interval[1] < high.interval[0]
+    verdict = "do not overlap: length matters" if apart else "overlap: length may not matter"
+    return (
+        f"{intro}: highest, {metric_value(high.score, metric)}, at {span(high)} {unit}; lowest, "
+        f"{metric_value(low.score, metric)}, at {span(low)}. Their intervals {verdict}."
+    )
+
+
+def sequence_card(
+    run: RunRecord,
+    audit: SequenceAudit,
+    model: Model,
+    *,
+    task: str,
+    loading: str,
+    metrics: Iterable[str],
+    results: Iterable[str],
+    limits: Iterable[str],
+    how: str = "",
+) -> list[CardSection]:
+    """The model card; see `ostinato.report.card.model_card`.
+
+    Args:
+        limits: of the task's own metrics and answers; those of the data are added.
+        how: how splits are drawn, as `, stratified by label`.
+    """
+    drawn = f"Drawn from the same data{how}, with data.seed {run.config.data.seed}."
+    size = [_size(audit, "test")] if "test" in audit.splits else []
+    return model_card(
+        run,
+        model=describe_model(run),
+        task=task,
+        loading=loading,
+        examples="sequences",
+        factors="Groups, instruments or conditions",
+        metrics=metrics,
+        training_data=[data_source(run, model.task.datasets), _size(audit, "train"), *audit.findings],
+        test_data=[*size, drawn if "test" in audit.drawn else "Given with the data."],
+        results=results,
+        limits=[*limits, *data_limits(run, audit)],
+    )
+
+
+def _size(audit: SequenceAudit, split: str) -> str:
+    facts = audit.splits[split]
+    classes = enumerate_labels([f"{label} {rows:,}" for label, rows in (facts.classes or {}).items()])
+    return f"{counted(facts.rows, 'sequence')}{f': {classes}' if classes else ''}."
+
+
+def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:
+    """Where not to trust a model because of its data."""
+    classes, cleaning = audit.splits["train"].classes, audit.cleaning
+    if classes:
+        most, least = max(classes, key=classes.__getitem__), min(classes, key=classes.__getitem__)
+        if classes[most] >= UNEVEN * classes[least]:
+            yield (
+                f"The training classes are imbalanced: {most} has {counted(classes[most], 'row')}, {least} "
+                f"{classes[least]:,}."
+            )
+    for split, rows in audit.truncated.items():
+        share = rows / audit.splits[split].rows
+        if share > NOTABLE:
+            length = run.config.data.max_length  # type: ignore[attr-defined]
+            yield f"{percent(share)} of the {split} sequences were cut to {length:,} tokens; the rest was not read."
+    if (audit.unknown_share or 0) > NOTABLE:
+        yield f"{percent(audit.unknown_share or 0)} of the validation tokens are out of vocabulary."
+    if cleaning.duplicates_dropped:
+        yield (
+            f"The data contained {counted(cleaning.duplicates_dropped, 'exact duplicate')}, which were removed; near "
+            "duplicates were not searched for."
+        )
+    if any(cleaning.overlap.values()) and not cleaning.overlap_dropped:
+        yield "The splits, as the data set defines them, share sequences: the scores may be too high."
+    longest = audit.splits["train"].lengths["longest"]
+    yield f"Trained on sequences of up to {longest:,.0f} {audit.unit}; untested on longer ones."
+
+
+def motif_file(evidence: Evidence) -> dict[str, str]:
+    """`motifs.meme` with all motifs; nothing for models of other sequences than DNA, RNA and protein."""
+    known = evidence.letters
+    if known is None:
+        return {}
+    motifs = [motif for each in known.motifs.values() for motif in each]
+    return {"motifs.meme": meme_text(motifs, known.letters, known.background)}
