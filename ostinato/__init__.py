@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from ostinato.nn.accelerate import accelerate
     from ostinato.tasks.classification.estimator import SequenceClassifier
     from ostinato.tasks.loading import explain, load, trace
+    from ostinato.tasks.multilabel.estimator import SequenceMultilabelClassifier
+    from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.tagging.estimator import SequenceTagger
     from ostinato.versions import __version__
 
 _HOME = {
     "OstinatoError": "errors",
     "SequenceClassifier": "tasks.classification.estimator",
+    "SequenceMultilabelClassifier": "tasks.multilabel.estimator",
+    "SequenceRegressor": "tasks.regression.estimator",
     "SequenceTagger": "tasks.tagging.estimator",
     "__version__": "versions",
     "accelerate": "nn.accelerate",
@@ -30,6 +34,8 @@ _SUBPACKAGES = ("data", "evaluation", "explanation", "nn")
 __all__ = [
     "OstinatoError",
     "SequenceClassifier",
+    "SequenceMultilabelClassifier",
+    "SequenceRegressor",
     "SequenceTagger",
     "__version__",
     "accelerate",

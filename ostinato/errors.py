@@ -27,7 +27,18 @@ class ConfigError(OstinatoError, ValueError):
 
 
 class DataError(OstinatoError, ValueError):
-    """A data file or a sequence that cannot be used; names the file and row."""
+    """A data file or a sequence that cannot be used; names the file and row.
+
+    Attributes:
+        source: the file and row, where a single row is the problem and reading can go on after it.
+    """
+
+    source: str = ""
+
+    def at(self, source: str) -> "DataError":
+        """This error, as the problem of the row at `source`."""
+        self.source = source
+        return self
 
 
 class RunError(OstinatoError):

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ostinato.estimators import load
 
 from ostinato import cli, runs
-from ostinato.config import override, parse_config
+from ostinato.tasks.config import override, parse_config
+from ostinato.estimators import load
 
 rng = random.Random(0)
 ROWS = [

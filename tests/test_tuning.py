@@ -8,13 +8,13 @@ import sys
 import time
 
 import pytest
-from ostinato.presets import PRESETS
 from typer.testing import CliRunner
 
 from ostinato import tuning
 from ostinato.cli import app
 from ostinato.config import Range, override, parse_config
 from ostinato.errors import ConfigError, RunError, TrainingError
+from ostinato.tasks.config import PRESETS
 from ostinato.tasks.classification import PreparedClassification
 from ostinato.tuning import best_config, make_search, read_search, tune
 
@@ -124,7 +124,7 @@ def test_a_killed_search_goes_on_and_asks_for_the_cut_trial_again(tmp_path):
 
 def test_a_trial_that_fails_is_told_and_the_others_go_on(tmp_path):
     found = tune(
-        make_search(override(config(**{"training.lr": [1e30, 5e-3]}), ["training.clip_norm=none"]), trials=6),
+        make_search(override(config(**{"training.lr": [1e30, 5e-3]}), ["training.max_grad_norm=none"]), trials=6),
         tmp_path / "lr",
     )
     states = {trial["state"] for trial in found["trials"]}

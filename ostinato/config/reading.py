@@ -36,7 +36,7 @@ def parse(union: Union, values: Mapping[str, Any], source: str, *, needs_data: b
         ConfigError: an unknown task or key, a value of a wrong type or out of range; every problem at once.
     """
     task = values.get("task", DEFAULT_TASK)
-    if task not in union:
+    if not isinstance(task, str) or task not in union:
         hint = suggest(task, union) if isinstance(task, str) else ""
         raise ConfigError(f"{source}: task: unknown value {task!r}. {hint}Choose from: {', '.join(sorted(union))}.")
     try:
@@ -159,7 +159,8 @@ def _sentence(where: list[str], problem: ErrorDetails, problems: list[ErrorDetai
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(where, union, task)
-    if kind == "literal_error":
+    same_key = [each for each in problems if each["loc"][:2] == problem["loc"][:2]]
+    if kind == "literal_error" and (isinstance(value, str) or len(same_key) == 1):
         choices = re.findall(r"'([^']*)'", context["expected"])
         hint = suggest(value, choices) if isinstance(value, str) else ""
         return f"unknown value {value!r}. {hint}Choose from: {', '.join(sorted(choices))}."
@@ -167,9 +168,7 @@ def _sentence(where: list[str], problem: ErrorDetails, problems: list[ErrorDetai
         return "missing. Add this table: it says where the sequences come from."
     if kind == "value_error":
         return f"{context['error']}."
-    expected = [
-        str(each["msg"]).removeprefix("Input should be ") for each in problems if each["loc"][:2] == problem["loc"][:2]
-    ]
+    expected = [str(each["msg"]).removeprefix("Input should be ") for each in same_key]
     shown = "nan" if isinstance(value, float) and math.isnan(value) else json.dumps(value, default=str)
     return f"{shown} is not valid. Expected: {' or '.join(dict.fromkeys(expected))}."
 

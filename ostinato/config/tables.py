@@ -114,6 +114,8 @@ class ModelConfig(Table):
 class TrainingConfig(Table):
     """How the weights are trained."""
 
+    LOWER_IS_BETTER: ClassVar[tuple[str, ...]] = ("loss",)  # of the metrics that `monitor` can name
+
     max_epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1, description="sequences in a batch")
     max_tokens: int | None = Field(None, ge=1, description="batches of about this many tokens, not of batch_size rows")
@@ -135,6 +137,11 @@ class TrainingConfig(Table):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="draws weights, batch order and dropout, not the splits")
+
+    @property
+    def minimises(self) -> bool:
+        """Whether a lower value of the metric that `monitor` names is better."""
+        return self.monitor in self.LOWER_IS_BETTER
 
     @field_validator("freeze_vectors")
     @classmethod

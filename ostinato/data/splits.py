@@ -28,24 +28,50 @@ def stratified_split(
         ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
         DataError: a class has fewer than two rows, or a split would hold one class.
     """
-    wanted = row_counts(len(labels), sizes)
     classes, targets = np.unique(labels, return_inverse=True)
     totals = np.bincount(targets)
+    row_counts(len(labels), sizes)  # sizes that cannot be drawn are the first thing to correct
     if totals.min() < 2:
         rare = int(totals.argmin())
         raise DataError(
             f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: add rows, or remove the class."
         )
+    drawn = draw_rows(targets, groups, sizes, seed)
+    for name, indices, size in zip(SPLITS, drawn, sizes, strict=True):
+        if size != 0:
+            refuse_one_class(name, [labels[i] for i in indices])
+    return drawn
+
+
+def draw_rows(
+    strata: np.ndarray, groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the rows of train, validation and test, each in random order, with the strata's shares kept.
+
+    Args:
+        strata: (N,) the stratum of each row, from 0; every number up to the largest occurs.
+        groups, sizes: as for `stratified_split`.
+
+    Raises:
+        ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
+    """
+    wanted = row_counts(len(strata), sizes)
+    totals = np.bincount(strata)
     rng = np.random.default_rng(seed)
-    quotas = totals[:, None] * wanted / len(labels)  # (C, 4): the last column is for rows not used
+    quotas = totals[:, None] * wanted / len(strata)  # (C, 4): the last column is for rows not used
     split_of = (
-        _place_rows(targets, _round(totals, wanted), rng)
+        _place_rows(strata, _round(totals, wanted), rng)
         if groups is None
-        else _place_groups(targets, groups, quotas, rng)
+        else _place_groups(strata, groups, quotas, rng)
     )
     drawn = [rng.permutation(np.flatnonzero(split_of == split)) for split in range(3)]
     for name, indices, size in zip(SPLITS, drawn, wanted, strict=False):
-        _check_drawn(name, [labels[i] for i in indices], int(size), groups)
+        if size and not len(indices):
+            assert groups is not None
+            raise ConfigError(
+                f"{name} would be empty: {len(set(groups))} groups are too few or too large for it. "
+                "Make it larger, or switch group_column off."
+            )
     return drawn[0], drawn[1], drawn[2]
 
 
@@ -64,16 +90,6 @@ def refuse_one_class(split: str, labels: list[Any]) -> None:
         raise DataError(
             f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger."
         )
-
-
-def _check_drawn(split: str, labels: list[str], wanted: int, groups: list[str] | None) -> None:
-    if wanted and not labels:
-        assert groups is not None
-        raise ConfigError(
-            f"{split} would be empty: {len(set(groups))} groups are too few or too large for it. Make it larger, or switch group_column off."
-        )
-    if wanted:
-        refuse_one_class(split, labels)
 
 
 def row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:

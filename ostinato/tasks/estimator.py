@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 
 from ostinato.config import Config
 from ostinato.config.reading import parse
@@ -36,6 +37,10 @@ def estimator(cls: Kind) -> Kind:
 
     setattr(made, "__init__", init)  # noqa: B010, since mypy forbids the assignment
     return made
+
+
+class UnfittedError(NotFittedError, SklearnNotFittedError):
+    """The error of an estimator before `fit`, as both Ostinato and scikit-learn know it."""
 
 
 class NoAudit:
@@ -136,6 +141,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         values: dict[str, Any] = {}
         for table in (config.data, config.training, config.model):
             values |= table.model_dump()
+        held_out = config.data.validation_size
+        if held_out == 0 or isinstance(held_out, float):  # a number of rows is not a share
+            values["validation_fraction"] = held_out or None
         values |= {
             "seed": config.training.seed,
             "device": "auto",
@@ -155,7 +163,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             NotFittedError: before `fit`.
         """
         if not hasattr(self, "fitted_"):
-            raise NotFittedError(
+            raise UnfittedError(
                 f"This {type(self).__name__} is not fitted yet. {consequence}Call fit(X, y) first, or "
                 "ostinato.load(path)."
             )
@@ -174,7 +182,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         for table in Config.TABLES:
             fields = self.task.config.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
             values[table] = {key: given[key] for key in fields if key in given}
-        fraction = self.validation_fraction
+        fraction = given["validation_fraction"]
         if fraction is not None and not (isinstance(fraction, float) and 0 < fraction < 1):
             raise ConfigError(
                 f"validation_fraction {fraction!r} is not between 0 and 1. To hold out no rows, pass None."
@@ -186,11 +194,12 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """`seed`, or what scikit-learn's `random_state` stands for."""
         state = self.random_state
         if state is None:
-            return int(self.seed)
+            seed: int = _plain(self.seed)
+            return seed
         if isinstance(state, np.random.RandomState | np.random.Generator):
             draw = state.integers if isinstance(state, np.random.Generator) else state.randint
             return int(draw(MOST_SEED, dtype=np.int64))
-        if isinstance(state, int | np.integer) and state >= 0:
+        if isinstance(state, int | np.integer) and not isinstance(state, bool) and state >= 0:
             return int(state)
         raise ConfigError(
             f"random_state {state!r} is not usable. Expected None, a whole number of 0 or more, or a generator."

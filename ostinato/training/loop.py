@@ -179,7 +179,7 @@ def end_epoch(
     if validation is not None:
         figures = objective.metrics(model, validation)
         entry |= {f"validation_{name}": value for name, value in figures.items()}
-        score = -figures["loss"] if config.monitor == "loss" else figures[config.monitor]
+        score = -figures[config.monitor] if config.minimises else figures[config.monitor]
     state.history.append(entry | {"seconds": round(state.seconds, 3)})
     if state.best is None or score > state.best:
         state.best, state.best_epoch = score, state.epoch

@@ -1,11 +1,11 @@
 """A comparison in which every combination is tuned first."""
 
 import pytest
-from ostinato.presets import PRESETS
 
 from ostinato.comparison.compare import run_comparison
 from ostinato.comparison.plan import make_plan
 from ostinato.config import override, read_config
+from ostinato.tasks.config import PRESETS
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 

@@ -1,10 +1,10 @@
 import pytest
-from ostinato.presets import PRESETS
 
 from ostinato.comparison.matching import count_parameters, match_parameters
 from ostinato.comparison.plan import make_plan
-from ostinato.config import override
+from ostinato.tasks.config import override
 from ostinato.errors import ConfigError
+from ostinato.tasks.config import PRESETS
 from ostinato.tasks import prepare
 
 MAJORITY = override(PRESETS["majority"](), ["data.train_size=60", "data.validation_size=30", "data.test_size=40"])

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from ostinato.data.examples import Records
+from ostinato.data.inputs import as_targets
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.classification.codec import plain
@@ -71,7 +72,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             ConfigError: arguments that cannot be used, all at once.
             DataError: a sequence that cannot be used, with its row; fewer than two classes.
         """
-        labels = list(y)
+        labels = as_targets(y)
         for row, label in enumerate(labels):
             if not isinstance(label, Hashable):
                 raise DataError(

@@ -1,7 +1,7 @@
 """What the target of a classification is: one label, as text."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any
@@ -13,6 +13,7 @@ from ostinato.data.rows import Row, value_of
 from ostinato.data.splits import Size, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError
 from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.sequences.label_sets import find_separator
 from ostinato.tasks.sequences.reading import to_text
 from ostinato.tasks.sequences.targets import SplitRows, TargetKind
 
@@ -56,6 +57,16 @@ class LabelTarget(TargetKind):
 
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
         return {"classes": dict(sorted(Counter(map(str, targets)).items()))}
+
+    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
+        separator = find_separator(str(label) for labels in targets.values() for label in labels)
+        if separator is None:
+            return []
+        example = next(label for labels in targets.values() for label in map(str, labels) if separator in label)
+        return [
+            f"The classes look like several labels in one text, such as {example!r}. If a row can have several labels, "
+            f'set task = "multilabel" and data.label_separator = {separator!r}.'
+        ]
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         runs = 1 + sum(before != after for before, after in pairwise(targets))

@@ -34,15 +34,18 @@ class SequenceEstimator(Estimator):
     max_length: int | None = None
     truncate: str = "head"
 
-    def _fit(self, X: Iterable[Any], y: Iterable[Any], validation_data: Any, **replaced: Any) -> None:
+    def _fit(
+        self, X: Iterable[Any], y: Iterable[Any], validation_data: Any, *, codec: Any = None, **replaced: Any
+    ) -> None:
+        """Train; a `codec` replaces the one that is fitted to the training rows' targets."""
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
         rows = records_of(X, y, "sequence")
-        validation = self._validation(rows, validation_data)
+        validation = self._validation(rows, validation_data, config.training.seed)
         train, held = validation if validation is not None else (rows, None)
         tokenizer = config.data.tokenizer or infer_tokenizer(train.sequences)  # type: ignore[attr-defined]
         encoder = fit_encoder(train, config.data, tokenizer)  # type: ignore[arg-type]
-        codec = task.fit_codec(config.data, train)  # type: ignore[arg-type]
+        codec = codec or task.fit_codec(config.data, train)  # type: ignore[arg-type]
         task.target_kind.refuse_unusable("y", train.targets)
         vectors = read_for(config.data, encoder.vocabulary, encoder.tokenizer)
         if vectors is not None:
@@ -55,14 +58,14 @@ class SequenceEstimator(Estimator):
         trained = self._train(config, data)
         self._take(Model(task, config, encoder, codec, trained.network), trained)
 
-    def _validation(self, rows: Records, given: Any) -> tuple[Records, Records] | None:
+    def _validation(self, rows: Records, given: Any, seed: int) -> tuple[Records, Records] | None:
         """Rows to train on and rows to validate on; None: train on everything."""
         if given is not None:
             X, y = given
             return rows, records_of(X, y, "validation sequence")
-        return None if self.validation_fraction is None else self._hold_out(rows)
+        return None if self.validation_fraction is None else self._hold_out(rows, seed)
 
-    def _hold_out(self, rows: Records) -> tuple[Records, Records]:
+    def _hold_out(self, rows: Records, seed: int) -> tuple[Records, Records]:
         """A random part for validation; copies of a sequence stay together."""
         task: SequenceTask = self.task  # type: ignore[assignment]
         copies: dict[Hashable, str] = {}
@@ -70,7 +73,7 @@ class SequenceEstimator(Estimator):
         distinct = groups if len(copies) < len(groups) else None
         sizes = (None, float(self.validation_fraction or 0), 0)
         try:
-            kept, held, _ = task.target_kind.split(self._strata(rows), distinct, sizes, self._seed())
+            kept, held, _ = task.target_kind.split(self._strata(rows), distinct, sizes, seed)
         except (ConfigError, DataError) as error:
             raise DataError(
                 f"No rows can be held out for validation: {error} Or pass validation_fraction=None, or validation_data."

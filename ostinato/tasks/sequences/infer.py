@@ -59,7 +59,8 @@ class Peek:
 
     def values(self, column: str) -> list[Any]:
         """What a column holds, without its empty cells."""
-        return [row[column] for row in self.rows if row.get(column) is not None and row[column] != ""]
+        found = (row.get(column) for row in self.rows)
+        return [value for value in found if not (value is None or (isinstance(value, str) and value == ""))]
 
 
 def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def write_columns(path: Path, sources: Sequence[str], columns: Mapping[str, Any]
 def read_columns(
     path: Path, names: Sequence[str], known: Collection[str] | None = None
 ) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The sources, and these columns (B,).
+    """The sources, and these columns (B,); a column of lists is an array of lists.
 
     Args:
         known: the values that the first column may have; None: any.
@@ -47,9 +47,17 @@ def read_columns(
     try:
         table = parquet.read_table(path)
         sources = table["source" if "source" in table.column_names else "place"].to_pylist()  # 0.1 called it place
-        columns = {name: np.array(table[name].to_pylist()) for name in names}
+        columns = {name: _array(table[name].to_pylist()) for name in names}
     except (OSError, ArrowException, KeyError):
         raise unusable(path) from None
     if known is not None and not set(columns[names[0]].tolist()) <= set(known):
         raise unusable(path)
     return sources, columns
+
+
+def _array(values: list[Any]) -> np.ndarray:
+    if not values or not isinstance(values[0], list):
+        return np.array(values)
+    lists = np.empty(len(values), dtype=object)
+    lists[:] = values
+    return lists

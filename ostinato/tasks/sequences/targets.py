@@ -1,8 +1,8 @@
 """What a target is: how it is read from a row, what splits it allows, and what an audit says of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,14 @@ SplitRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # the rows of train, vali
 
 
 class TargetKind(ABC):
-    """The targets of one task."""
+    """The targets of one task.
+
+    Attributes:
+        keeps_conflicts: whether rows of one sequence with different targets are repeated measurements, which stay
+            together in one split; else they contradict each other, and are removed before splits are drawn.
+    """
+
+    keeps_conflicts: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> Any:
@@ -56,7 +63,11 @@ class TargetKind(ABC):
 
     @abstractmethod
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
-        """What an audit says of a split's targets: `classes`, the rows of each, or `values`, quantiles of numbers."""
+        """What an audit says of a split's targets: `classes` or `labels`, the rows of each, or `values`, quantiles of numbers."""
+
+    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
+        """What deserves attention in the targets of each split, in sentences for the audit."""
+        return []
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         """Whether the rows are sorted by target."""

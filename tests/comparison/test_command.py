@@ -42,7 +42,7 @@ def test_what_has_no_pair_says_so(run):
 
 
 def test_a_failed_run_shows_in_the_exit_status(run):
-    done = run("--vary", "training.lr=0.005,1e30", "--set", "training.clip_norm=none", "--seeds", "1", "--json")
+    done = run("--vary", "training.lr=0.005,1e30", "--set", "training.max_grad_norm=none", "--seeds", "1", "--json")
     assert done.exit_code == 1, done.stderr
     answer = json.loads(done.stdout)
     assert [each["status"] for each in answer["runs"]] == ["finished", "failed"]

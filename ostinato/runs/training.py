@@ -1,0 +1,186 @@
+"""Training in a run folder: from a config to scores, resumable at any moment."""
+
+import json
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ostinato.config import Config
+from ostinato.nn.network import Network
+from ostinato.progress import Progress
+from ostinato.runs.folder import (
+    create_run,
+    finished_metrics,
+    now,
+    refuse_occupied,
+    with_absolute_paths,
+    write_json,
+)
+from ostinato.storage import write_atomically
+from ostinato.tasks import TASKS
+from ostinato.tasks.base import Model, TaskData, Trained
+from ostinato.tasks.config import read_run_config
+from ostinato.tasks.model_file import save_model
+from ostinato.training import TrainingState
+
+
+def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Make a run folder and train in it; see `resume_run`. Nothing is made when config or data are at fault.
+
+    Raises:
+        RunError: there is something at that place already, or it cannot be written.
+        KeyboardInterrupt, OstinatoError: as in `resume_run`.
+    """
+    refuse_occupied(folder)
+    config = with_absolute_paths(config)
+    task = TASKS[config.task]
+    data = task.prepare(config.data)
+    task.check(config, data)
+    create_run(config, folder)
+    return _train(folder, config, data, progress or Progress(quiet=True))
+
+
+def resume_run(folder: Path, *, data: TaskData | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Train, evaluate and keep what the folder's config describes, from wherever it stands. Returns the figures.
+
+    Args:
+        data: its prepared data, where the caller has them already.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
+        OstinatoError: whatever the config, the data, the training or the disk has at fault.
+    """
+    done = finished_metrics(folder)
+    if done is not None:
+        return done
+    config = read_run_config(folder / "config.toml")
+    return _train(folder, config, data or TASKS[config.task].prepare(config.data), progress or Progress(quiet=True))
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a question to ask between steps; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> dict[str, Any]:
+    task = TASKS[config.task]
+    log = Log(folder / "training.log", progress)
+    for line in data.audit.lines():
+        log.say(line)
+    write_json(folder / "audit.json", data.audit.to_json())
+    write_json(folder / "vocabulary.json", {"encoder": data.encoder.to_json(), "codec": data.codec.to_json()})
+
+    def save_history(state: TrainingState) -> None:
+        _write_history(folder, state)
+        log.note(_epoch_line(state))
+
+    with stop_signals() as stop_requested:
+        trained = task.fit(
+            config,
+            data,
+            folder=folder / "checkpoints",
+            progress=progress,
+            on_epoch=save_history,
+            stop_requested=stop_requested,
+        )
+        if stop_requested():
+            raise KeyboardInterrupt
+    _write_history(folder, trained.state)  # a kill between the last checkpoint and its line leaves it out
+    model = Model(task, config, data.encoder, data.codec, trained.network)
+    save_model(folder / "model.safetensors", model)
+    if "test" in data.splits:
+        log.say("Scoring the test split once, with its baselines.")
+    metrics = {**_describe(config, data, trained.network, trained.state), **_score(folder, model, data, trained)}
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def _score(folder: Path, model: Model, data: TaskData, trained: Trained) -> dict[str, Any]:
+    """Metrics of validation and test, each scored once, with the baselines; writes the answers to the test split."""
+    task, found = model.task, {}
+    outputs = {"validation": trained.validation}
+    if "test" in data.splits:
+        outputs["test"] = task.outputs(trained.network, data.splits["test"])
+    for name in ("validation", "test"):
+        if name in data.splits:
+            found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
+    if "test" in data.splits:
+        found["baselines"] = {name: each.to_json() for name, each in task.score_baselines(data).items()}
+        task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs["test"])
+    return found
+
+
+def _describe(config: Config, data: TaskData, model: Network, state: TrainingState) -> dict[str, Any]:
+    """What was trained on what, and how long it took."""
+    return {
+        "task": config.task,
+        "data": {"name": data.name, "source": data.source},
+        "model": {
+            "cell": config.model.cell,
+            "engine": model.engine,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        },
+        "training": {
+            "seconds": round(state.seconds, 3),
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch + 1,
+            "seconds_per_epoch": round(state.seconds / max(state.epoch, 1), 3),
+        },
+    }
+
+
+class Log:
+    """`training.log`: what was said, with the time. `say` shows a line to everyone, `note` only to who watches a terminal."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.path, self.progress = path, progress
+        self._write(f"$ {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+
+    def say(self, line: str) -> None:
+        self.progress.say(line)
+        self._write(line)
+
+    def note(self, line: str) -> None:
+        self.progress.note(line)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        with self.path.open("a", encoding="utf-8") as log:
+            log.write(f"{now()} {line}\n")
+
+
+def _write_history(folder: Path, state: TrainingState) -> None:
+    write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
+
+
+def _epoch_line(state: TrainingState) -> str:
+    entry = state.history[-1]
+    told = [f"train loss {entry['train_loss']:.4f}"]
+    told += [
+        f"{name.replace('_', ' ')} {entry[name]:.4f}"
+        for name in ("validation_loss", "validation_accuracy", "validation_f1")
+        if name in entry
+    ]
+    best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
+    return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"

@@ -1,0 +1,136 @@
+"""The multilabel classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+
+from ostinato.errors import DataError
+from ostinato.tasks.base import Model, Trained
+from ostinato.tasks.estimator import estimator
+from ostinato.tasks.multilabel.codec import LabelSetCodec
+from ostinato.tasks.multilabel.label_sets import LabelSets, label_sets_of
+from ostinato.tasks.multilabel.task import Multilabel
+from ostinato.tasks.sequences.estimator import SequenceEstimator
+
+
+@estimator
+class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
+    """A recurrent or convolutional classifier that gives each sequence any number of labels.
+
+    The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
+    describes, and:
+
+    Args:
+        label_names: what the columns of an indicator matrix are called; by default a data frame's columns, else 0 to
+            L - 1.
+        label_weight: None, or "balanced": rows with a label weigh as much in its loss as rows without it. Probabilities
+            are then higher than frequencies.
+        calibrate: fit a temperature for each label on the validation rows.
+        thresholds: "f1": predict a label from the probability on that has the highest F1 on the validation rows (0.5
+            for a label that fewer than 10 of them have); "half": from 0.5 on.
+        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric`
+            for arrays and lists of numbers (give events that are numbers as strings).
+        patience: epochs without improvement on the validation rows before training stops; None: train to the end.
+        validation_fraction: share of the rows held out for validation, stratified by label, when `fit` gets no
+            `validation_data`; None: train on all rows, without early stopping, calibration and thresholds.
+        seed: draws the held-out rows, weights, batch order and dropout.
+        random_state: scikit-learn's name for it; where given, it replaces `seed`.
+        verbose: show progress on a terminal.
+
+    Attributes:
+        classes_: (L,) the labels; columns of `predict_proba`.
+        thresholds_: (L,) the probability from which each label is predicted.
+        model_: the trained `torch.nn.Module`.
+        history_: one entry an epoch.
+
+    Example:
+        >>> from ostinato import SequenceMultilabelClassifier
+        >>> model = SequenceMultilabelClassifier(cell="gru", hidden_size=8, tokenizer="characters", max_epochs=60,
+        ...                                      lr=0.03, pooling="max", validation_fraction=None)
+        >>> model = model.fit(["axx", "xbx", "xab", "xxx"] * 4, [["a"], ["b"], ["a", "b"], []] * 4)
+        >>> model.predict(["xxa", "xxx"])
+        [('a',), ()]
+    """
+
+    task: ClassVar[Multilabel] = Multilabel()
+
+    label_names: Sequence[Any] | None = None
+    label_smoothing: float = 0.0
+    label_weight: str | None = None
+    calibrate: bool = True
+    thresholds: str = "f1"
+
+    def fit(
+        self, X: Iterable[Any], y: Any, validation_data: tuple[Iterable[Any], Any] | None = None
+    ) -> "SequenceMultilabelClassifier":
+        """Train on sequences and their labels.
+
+        Args:
+            X: strings, lists of tokens, or arrays (T,) or (T, channels); a list, pandas Series or array of them.
+            y: an indicator matrix (n, L) of 0 and 1, dense or sparse; or a list, tuple or set of labels for each
+                sequence, which may be empty.
+            validation_data: (X, y) to validate on, instead of held-out rows.
+
+        Raises:
+            ConfigError: arguments that cannot be used, all at once.
+            DataError: a sequence or a row of y that cannot be used; all rows have the same labels.
+        """
+        given = label_sets_of(y, self.label_names)
+        if validation_data is not None:
+            X_validation, y_validation = validation_data
+            validation_data = X_validation, given.read_more(y_validation).rows
+        codec = None if given.columns is None else LabelSetCodec(given.columns, is_indicator=True)
+        self._fit(X, given.rows, validation_data, codec=codec)
+        return self
+
+    def predict(self, X: Iterable[Any]) -> Any:
+        """The labels of each sequence: those whose probability reaches its threshold.
+
+        Returns:
+            What y was in `fit`: an indicator matrix (n, L) of 0 and 1, always dense; or a list of tuples of labels, in
+            the order of `classes_`.
+        """
+        predicted = self._predicted(X)
+        codec: LabelSetCodec = self.codec_
+        return predicted.astype(np.int64) if codec.is_indicator else codec.decode(predicted)
+
+    def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
+        """Calibrated probabilities. Returns (n, L), columns as in `classes_`.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: a sequence is empty or of another kind than in training; names its row.
+        """
+        return self._answers(X)
+
+    def score(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> float:
+        """Subset accuracy, the share of sequences with exactly the right labels, as scikit-learn's classifiers give it.
+
+        A row with a label that training never saw counts as wrong.
+        """
+        codec: LabelSetCodec = self.codec_
+        fitted = LabelSets([], codec.labels if codec.is_indicator else None)
+        targets = fitted.read_more(y).rows
+        decoded = codec.decode(self._predicted(X))
+        if len(decoded) != len(targets):
+            raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row a sequence.")
+        right = [set(labels) == set(true) for labels, true in zip(decoded, targets, strict=True)]
+        return float(np.average(right, weights=sample_weight))
+
+    def _predicted(self, X: Iterable[Any]) -> np.ndarray:
+        """Whether each label is predicted. Returns (n, L) booleans."""
+        answers = torch.from_numpy(self._answers(X))
+        predicted: np.ndarray = self._fitted("").network.decisions(answers).cpu().numpy()
+        return predicted
+
+    def _take(self, model: Model, trained: Trained | None = None) -> None:
+        super()._take(model, trained)
+        labels = model.codec.labels
+        self.classes_ = np.empty(len(labels), dtype=object)
+        self.classes_[:] = labels
+        if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
+            self.classes_ = np.array(labels)
+        self.thresholds_ = model.network.thresholds.cpu().numpy()

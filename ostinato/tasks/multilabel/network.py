@@ -1,0 +1,39 @@
+"""The multilabel classifier as a module."""
+
+import torch
+from torch import Tensor
+
+from ostinato.nn.sequence_network import SequenceNetwork
+
+
+class MultilabelClassifier(SequenceNetwork):
+    """A sequence network whose outputs are the logits of L labels, each decided by itself.
+
+    Attributes:
+        temperatures: (L,) what each label's logit is divided by; calibration fits them.
+        thresholds: (L,) the probability from which a label is predicted.
+    """
+
+    temperatures: Tensor
+    thresholds: Tensor
+
+    def __init__(self, *, num_outputs: int, **parts: object) -> None:
+        super().__init__(num_outputs=num_outputs, **parts)  # type: ignore[arg-type]
+        self.register_buffer("temperatures", torch.ones(num_outputs))
+        self.register_buffer("thresholds", torch.full((num_outputs,), 0.5))
+
+    def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The label's logit, its log-odds: log p − log(1 − p)."""
+        return outputs.gather(1, targets.unsqueeze(1)).squeeze(1)  # (B, L) -> (B,)
+
+    def chosen(self, outputs: Tensor) -> Tensor:
+        """The most probable label."""
+        return self.answers(outputs).argmax(dim=1)
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Calibrated probabilities: the sigmoid of each logit over its temperature. (B, L) -> (B, L)."""
+        return torch.sigmoid(outputs.float() / self.temperatures.to(outputs.device))
+
+    def decisions(self, answers: Tensor) -> Tensor:
+        """Which labels are predicted: those whose probability reaches its threshold. (..., L) -> (..., L) booleans."""
+        return answers >= self.thresholds.to(answers.device)

@@ -1,0 +1,84 @@
+"""The binary cross-entropy of the labels, and the calibration of a trained network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ostinato.config import TrainingConfig
+from ostinato.tasks.multilabel.config import MultilabelTraining
+from ostinato.tasks.multilabel.metrics import choose_thresholds, fit_temperatures
+from ostinato.tasks.multilabel.network import MultilabelClassifier
+from ostinato.training import predict_outputs
+from ostinato.training.device import autocast
+from ostinato.training.objective import Labelled
+
+FEWEST_POSITIVES = 10  # rows with a label from which a threshold is chosen for it
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """The binary cross-entropy of each sequence's labels, summed over the labels.
+
+    Args:
+        label_weight: (L,) weight in the loss of the rows that have a label.
+    """
+
+    label_weight: Tensor | None = None
+
+    def weight(self, batch: Labelled) -> float:
+        return len(batch.targets)
+
+    def loss(self, model: MultilabelClassifier, batch: Labelled, config: TrainingConfig) -> Tensor:
+        assert isinstance(config, MultilabelTraining)
+        with autocast(batch.sequences.values.device, config.precision):
+            logits = model(batch.sequences.values, batch.sequences.lengths)
+        weight = None if self.label_weight is None else self.label_weight.to(logits.device)
+        targets = batch.targets * (1 - config.label_smoothing) + config.label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="sum")
+
+    def metrics(self, model: MultilabelClassifier, data: Labelled) -> dict[str, float]:
+        return epoch_metrics(data.targets, predict_outputs(model, data.sequences))
+
+
+def epoch_metrics(targets: Tensor, logits: Tensor) -> dict[str, float]:
+    """Score logits (B, L) after an epoch: `loss`, summed over the labels, and F1 scores at thresholds of 0.5.
+
+    A label that no row has and that is not predicted does not count in `macro_f1`; both scores are 0 without any other.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(targets)
+    is_true, is_predicted = targets == 1, logits >= 0
+    right = (is_true & is_predicted).sum(dim=0)
+    total = is_true.sum(dim=0) + is_predicted.sum(dim=0)
+    counted = total > 0
+    micro = 2 * right.sum() / total.sum().clamp(min=1)
+    macro = (2 * right[counted] / total[counted]).sum() / counted.sum().clamp(min=1)
+    return {"loss": float(loss), "micro_f1": float(micro), "macro_f1": float(macro)}
+
+
+def label_weights(setting: str | None, targets: Tensor) -> Tensor | None:
+    """The weight of rows with each label (L,), from targets (B, L): `balanced` gives rows without it / rows with it.
+
+    A label that all rows have or lack has weight 1.
+    """
+    if setting is None:
+        return None
+    positive = targets.sum(dim=0)
+    negative = len(targets) - positive
+    return torch.where((positive > 0) & (negative > 0), negative / positive, torch.ones(()))
+
+
+def calibrate(network: MultilabelClassifier, logits: Tensor, targets: Tensor, config: MultilabelTraining) -> None:
+    """Fit each label's temperature and choose its threshold on the validation split; (B, L) and (B, L).
+
+    The threshold of a label that fewer than 10 rows have would say more about these rows than about the label: it
+    stays 0.5.
+    """
+    if config.calibrate:
+        network.temperatures.copy_(torch.from_numpy(fit_temperatures(logits.numpy(), targets.numpy())))
+    if config.thresholds == "f1":
+        chosen = choose_thresholds(targets.numpy(), network.answers(logits).cpu().numpy())
+        is_frequent = targets.numpy().sum(axis=0) >= FEWEST_POSITIVES
+        network.thresholds.copy_(torch.from_numpy(np.where(is_frequent, chosen, 0.5)))

@@ -1,0 +1,374 @@
+"""A multilabel classifier's report: who wins, the metrics of each label, calibration, and the model card."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ostinato.evaluation.metrics import binary_log_losses
+from ostinato.evaluation.results import Metric
+from ostinato.progress import Progress
+from ostinato.report.card import MISCALIBRATED, WIDE, CardSection
+from ostinato.report.figures import plot_confusion_matrix, plot_reliability
+from ostinato.report.gallery import Gallery
+from ostinato.report.groups import by_confidence
+from ostinato.report.page import Section, figure, heading, paragraph, table
+from ostinato.report.record import Report, RunRecord
+from ostinato.report.sections import training_section
+from ostinato.report.wording import (
+    compare_to_baseline,
+    counted,
+    decimals,
+    enumerate_labels,
+    interval,
+    percent,
+    range_of,
+)
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.multilabel.metrics import MULTILABEL_METRICS, MultilabelMetrics, multilabel_metrics
+from ostinato.tasks.multilabel.scoring import Predictions
+from ostinato.tasks.sequences.report import (
+    data_section,
+    describe_input,
+    describe_model,
+    length_section,
+    motif_file,
+    read_audit,
+    refuse_changed,
+    sequence_card,
+)
+from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
+from ostinato.tasks.sequences.report_explained import explained_sections
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from ostinato.data.audit import SequenceAudit
+
+LABELS_EXPLAINED, MISTAKES_SHOWN = 4, 6
+MAX_LABELS = 20  # in a table of labels that occur together
+STRATIFIED = ", stratified by every label"
+METRICS = {
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "sample_f1": "F1 per sequence",
+    "subset_accuracy": "all labels right (subset accuracy)",
+    "hamming_loss": "wrong decisions (Hamming loss, lower is better)",
+    "coverage_error": "ranked labels needed (coverage error, lower is better)",
+    "macro_average_precision": "average precision, mean over labels",
+    "macro_auroc": "AUROC, mean over labels",
+    "log_loss": "log-loss (lower is better)",
+    "ece": "calibration error (lower is better)",
+}
+MISTAKES = "The rows with the most wrong labels; the most probable label of each is explained."
+LOADING = """import ostinato
+
+model = ostinato.load("model.safetensors")
+model.predict(sequences)  # the labels of each sequence
+model.predict_proba(sequences)  # (n, L), columns as in model.classes_"""
+
+Scores = dict[str, MultilabelMetrics]
+
+
+def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
+    """A multilabel classifier's sections and model card; see `Task.report`.
+
+    Args:
+        data: None where the run has no test split.
+
+    Raises:
+        RunError: audit.json is damaged, or the test split has changed since it was scored.
+    """
+    audit, scores, gallery = read_audit(run), read_scores(run), Gallery()
+    description = f"{describe_model(run)} {describe_task(model)}"
+    sections = [
+        Section("Result", "result", _result(run, scores)),
+        data_section(run, audit, model.codec.names, how=STRATIFIED),
+        training_section(run, gallery, description=description, metric=_watched(run)),
+    ]
+    files = {}
+    if data is not None:
+        predictions: Predictions = run.predictions
+        refuse_changed(run, data, predictions.sources)
+        whole = (predictions.predicted == predictions.targets).all(axis=1)
+        sections += [
+            Section("Test metrics", "metrics", _metrics(scores)),
+            Section("Labels", "labels", _labels(scores["test"], predictions, gallery)),
+            Section("Calibration", "calibration", _calibration(scores, predictions, model, gallery)),
+            length_section(data, whole, MULTILABEL_METRICS["subset_accuracy"], gallery),
+        ]
+        chosen = choose(predictions, model)
+        evidence = collect_evidence(
+            model, data.rows["test"], chosen, labels=None, data=run.config.data.name, progress=progress
+        )
+        sections += explained_sections(evidence, gallery, label="label", mistakes=MISTAKES)
+        files = motif_file(evidence)
+    return Report(sections, multilabel_card(run, audit, model, scores), gallery, files)
+
+
+def read_scores(run: RunRecord) -> Scores:
+    """The metrics of the splits and of the baselines, by `validation`, `test`, `linear` and `frequency`.
+
+    Raises:
+        RunError: metrics.json is damaged.
+    """
+    splits = {name: run.metrics[name] for name in ("validation", "test") if name in run.metrics}
+    return {
+        name: MultilabelMetrics.from_json(values)
+        for name, values in (splits | run.metrics.get("baselines", {})).items()
+    }
+
+
+def choose(predictions: Predictions, model: Model) -> Choice:
+    """The rows to explain: for frequent labels a typical row that is right; the rows with the most wrong labels."""
+    decode = model.codec.decode
+    pairs = zip(decode(predictions.targets), decode(predictions.predicted), strict=True)
+    truths = [describe_row(true, predicted) for true, predicted in pairs]
+    return Choice(typical_rows(predictions), worst_rows(predictions), truths)
+
+
+def describe_row(true: Sequence[object], predicted: Sequence[object]) -> str:
+    """The labels of a row next to the predicted ones, as `it is a, b; predicted: a`."""
+    found = ", ".join(map(str, true)) or "without labels"
+    return f"it is {found}" + ("" if true == predicted else f"; predicted: {', '.join(map(str, predicted)) or 'none'}")
+
+
+def typical_rows(predictions: Predictions) -> list[int]:
+    """For each frequent label, of the right rows in which it is the most probable one that of median probability."""
+    right = (predictions.predicted == predictions.targets).all(axis=1)
+    top = predictions.probabilities.argmax(axis=1)
+    rows: list[int] = []
+    for label in np.argsort(-predictions.targets.sum(axis=0), kind="stable")[:LABELS_EXPLAINED]:
+        own = np.flatnonzero(right & (top == label) & (predictions.targets[:, label] == 1))
+        order = predictions.probabilities[own, label].argsort(kind="stable")
+        rows += own[order][len(own) // 2 : len(own) // 2 + 1].tolist()
+    return rows
+
+
+def worst_rows(predictions: Predictions) -> list[int]:
+    """The rows with the most wrong labels; of equally many, those of the highest log-loss first."""
+    wrong = (predictions.predicted != predictions.targets).sum(axis=1)
+    loss = binary_log_losses(predictions.targets, predictions.probabilities).sum(axis=1)
+    order = np.lexsort((-loss, -wrong))
+    return [int(row) for row in order[:MISTAKES_SHOWN] if wrong[row]]
+
+
+# In words
+
+
+def describe_task(model: Model) -> str:
+    """What the model reads and predicts."""
+    labels = list(map(str, model.codec.names))
+    return f"It reads {describe_input(model)} and predicts any of {len(labels)} labels: {enumerate_labels(labels)}."
+
+
+def verdict(cell: str, scores: Scores) -> list[str]:
+    """The test F1 next to its baselines, in sentences."""
+    if "test" not in scores:
+        sentence = "The run has no test split: nothing here shows how well the model does on unseen sequences."
+        validation = scores.get("validation")
+        if validation is None or validation.micro_f1 is None:
+            return [sentence]
+        return [
+            sentence,
+            f"Micro F1 on validation is {percent(validation.micro_f1)}, which is optimistic, because that split picked "
+            "the epoch and the thresholds.",
+        ]
+    test, linear, frequency = scores["test"], scores["linear"], scores["frequency"]
+    if test.micro_f1 is None or linear.micro_f1 is None:
+        return ["Micro F1 is undefined: no label occurs in the test split, and none is predicted."]
+    ends, linear_ends = test.intervals["micro_f1"], linear.intervals["micro_f1"]
+    return [
+        f"The {cell.upper()} has a micro F1 of {percent(test.micro_f1)} on {counted(test.n, 'test sequence')} "
+        f"(95\u00a0% interval {interval(ends)}), the linear baseline {percent(linear.micro_f1)} "
+        f"({interval(linear_ends)}), the label frequencies {decimals_in_percent(frequency.micro_f1)}.",
+        compare_to_baseline(
+            test.micro_f1, ends, linear.micro_f1, linear_ends, model="the model", rival="the linear baseline"
+        ),
+    ]
+
+
+def decimals_in_percent(value: float | None) -> str:
+    """A share as `97.0 %`; a dash where it is undefined."""
+    return "–" if value is None else percent(value)
+
+
+def _watched(run: RunRecord) -> Metric:
+    """The metric whose curve is shown."""
+    monitor = run.config.training.monitor
+    return MULTILABEL_METRICS[monitor if monitor in MULTILABEL_METRICS else "micro_f1"]
+
+
+# Sections
+
+
+def _result(run: RunRecord, scores: Scores) -> "Markup":
+    cell = run.config.model.cell.upper()
+    body = paragraph(" ".join(verdict(cell, scores)))
+    if "test" not in scores:
+        return body
+    names = {"test": cell, "linear": "linear baseline", "frequency": "label frequencies"}
+    rows = []
+    for key, name in names.items():
+        ends = scores[key].intervals.get("micro_f1")
+        rows.append((name, decimals_in_percent(scores[key].micro_f1), "" if ends is None else interval(ends)))
+    note = (
+        f"The linear baseline is {scores['linear'].description}, on the same training split; the label frequencies are "
+        "those of the training split. The thresholds of all three were chosen on the validation split, where there is "
+        "one."
+    )
+    return body + table(("", "test micro F1", "95\u00a0% interval"), rows, numeric=(1, 2)) + paragraph(note)
+
+
+def _metrics(scores: Scores) -> "Markup":
+    test, compared = scores["test"], [scores["linear"], scores["frequency"]]
+    rows = [
+        (
+            name,
+            decimals(getattr(test, key)),
+            range_of(test.intervals.get(key)),
+            *(decimals(getattr(each, key)) for each in compared),
+        )
+        for key, name in METRICS.items()
+    ]
+    intro = (
+        f"On {counted(test.n, 'test sequence')}, scored once. The intervals show how much a score could differ on "
+        "another test split of the same size."
+    )
+    headings = ("metric", "model", "95\u00a0% interval", "linear", "label frequencies")
+    return paragraph(intro) + table(headings, rows, numeric=range(1, 5))
+
+
+def _labels(test: MultilabelMetrics, predictions: Predictions, gallery: Gallery) -> "Markup":
+    rows = [
+        (
+            label,
+            decimals(each.threshold),
+            decimals(each.precision),
+            decimals(each.recall),
+            decimals(each.f1),
+            decimals(each.average_precision),
+            decimals(each.auroc),
+            f"{each.support:,}",
+        )
+        for label, each in test.per_label.items()
+    ]
+    headings = ("label", "threshold", "precision", "recall", "F1", "average precision", "AUROC", "test rows")
+    body = table(headings, rows, numeric=range(1, 8))
+    if len(rows) > MAX_LABELS:
+        return body
+    counts = predictions.targets.astype(np.int64).T @ predictions.predicted.astype(np.int64)  # (L, B) @ (B, L)
+    plot = plot_confusion_matrix(counts.tolist(), list(test.per_label))
+    caption = (
+        "The rows that have a label (row) and for which a label is predicted (column). On the diagonal the label is "
+        "found; off the diagonal, labels that occur together or are confused."
+    )
+    return body + heading("Labels together") + figure(gallery.show(plot, "True and predicted labels"), caption)
+
+
+def _calibration(scores: Scores, predictions: Predictions, model: Model, gallery: Gallery) -> "Markup":
+    targets, probabilities = predictions.targets, predictions.probabilities
+    flat = probabilities.ravel()
+    groups = by_confidence(targets.ravel().astype(np.int64), np.stack([1 - flat, flat], axis=1))
+    caption = (
+        "Accuracy against confidence, over all pairs of row and label: a label of probability 0.1 is absent with a "
+        "confidence of 0.9. On the dashed line, such pairs are right 9 times in 10."
+    )
+    temperatures = model.network.temperatures.tolist()
+    rows = []
+    for index, label in enumerate(map(str, model.codec.names)):
+        column = targets[:, [index]], probabilities[:, [index]]
+        error = multilabel_metrics(*column, predictions.thresholds[[index]], [label], resamples=0).ece
+        mean = f"{column[1].mean():.3f}", f"{column[0].mean():.3f}"
+        rows.append((label, decimals(temperatures[index]), *mean, decimals(error)))
+    headings = ("label", "temperature", "mean probability", "share of rows", "calibration error")
+    body = figure(gallery.show(plot_reliability(groups), "Accuracy against confidence"), caption)
+    return body + table(headings, rows, numeric=range(1, 5)) + paragraph(_calibration_in_words(scores))
+
+
+def _calibration_in_words(scores: Scores) -> str:
+    test = scores["test"]
+    if "validation" not in scores or test.ece_before_scaling is None:
+        return f"Without a validation split, the probabilities are not calibrated: calibration error {test.ece:.3f}."
+    change = "lower" if test.ece < test.ece_before_scaling else "not lower"
+    return (
+        f"The mean calibration error is {test.ece:.3f}, {change} than the {test.ece_before_scaling:.3f} before each "
+        "label's logits were divided by its temperature, which was fitted on validation."
+    )
+
+
+# Model card
+
+
+def multilabel_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores: Scores) -> list[CardSection]:
+    """The model card of a multilabel classifier."""
+    fitted = " Temperatures and thresholds were fitted on validation." if "validation" in scores else ""
+    return sequence_card(
+        run,
+        audit,
+        model,
+        task=describe_task(model),
+        loading=LOADING,
+        metrics=[
+            "Micro F1, next to a linear model of each label and the label frequencies; macro F1; subset accuracy; "
+            "precision, recall, average precision and AUROC of each label; expected calibration error.",
+            "Intervals are 95\u00a0%, by bootstrap over the test sequences; that of subset accuracy is Wilson's.",
+            f"A label is predicted where its probability reaches its threshold.{fitted}",
+        ],
+        results=_results(run, scores),
+        limits=limits(run, scores),
+        how=STRATIFIED,
+    )
+
+
+def _results(run: RunRecord, scores: Scores) -> list[str]:
+    results = verdict(run.config.model.cell, scores)
+    test = scores.get("test")
+    if test is not None:
+        for key in ("macro_f1", "subset_accuracy", "macro_average_precision", "ece"):
+            value = getattr(test, key)
+            if value is not None:
+                results.append(f"{METRICS[key]}: {value:.3f} (95\u00a0% interval {range_of(test.intervals.get(key))}).")
+    return results
+
+
+def limits(run: RunRecord, scores: Scores) -> Iterator[str]:
+    """Where not to trust the model, according to its metrics."""
+    if "test" in scores:
+        yield from _test_limits(scores["test"], scores["linear"])
+    validation = scores.get("validation")
+    if validation is None:
+        yield "Its probabilities are not calibrated and its thresholds are 0.5: there was no validation split."
+    elif scores.get("test", validation).ece > MISCALIBRATED:
+        error = percent(scores.get("test", validation).ece)
+        yield f"Its probabilities are off by {error} on average (expected calibration error)."
+    if run.config.training.label_weight is not None:  # type: ignore[attr-defined]
+        yield "Its loss gives rows with a label a higher weight, so probabilities are higher than frequencies."
+    yield "It knows only its own labels: a sequence unlike anything in the training data may get any of them, or none."
+
+
+def _test_limits(test: MultilabelMetrics, linear: MultilabelMetrics) -> Iterator[str]:
+    if test.micro_f1 is None or linear.micro_f1 is None:
+        return
+    low, high = test.intervals["micro_f1"]
+    if high - low > WIDE:
+        yield (
+            f"The test split is small: with {counted(test.n, 'sequence')}, micro F1 is only known to lie between "
+            f"{percent(low)} and {percent(high)}."
+        )
+    if test.micro_f1 <= linear.micro_f1:
+        yield (
+            f"It does not beat a linear model ({linear.description}): micro F1 {percent(test.micro_f1)} against "
+            f"{percent(linear.micro_f1)}."
+        )
+    found = {label: each for label, each in test.per_label.items() if each.support and each.f1 is not None}
+    if found:
+        label, weakest = min(found.items(), key=lambda each: each[1].f1 or 0.0)
+        if (weakest.f1 or 0.0) < test.micro_f1:
+            yield (
+                f"Its weakest label is {label}, with an F1 of {percent(weakest.f1 or 0.0)} on "
+                f"{counted(weakest.support, 'test row')} that have it."
+            )
+    untested = [label for label, each in test.per_label.items() if not each.support]
+    if untested:
+        yield f"No test row has these labels, so their scores are unknown: {enumerate_labels(untested)}."

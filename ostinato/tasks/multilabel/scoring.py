@@ -1,0 +1,114 @@
+"""The metrics of a multilabel classifier on a split, its baselines, and its answers on disk."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ostinato.data.examples import Records
+from ostinato.errors import DataError
+from ostinato.evaluation.baselines import label_frequencies, linear_multilabel_baseline
+from ostinato.storage import unusable
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.multilabel.codec import LabelSetCodec
+from ostinato.tasks.multilabel.metrics import MultilabelMetrics, choose_thresholds, multilabel_metrics
+from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.predictions import read_columns, write_columns
+
+
+class Predictions(NamedTuple):
+    """A split row by row.
+
+    Args:
+        sources: where each row comes from.
+        targets: (B, L), 0 or 1.
+        probabilities: (B, L), calibrated.
+        thresholds: (L,), the probability from which each label is predicted.
+    """
+
+    sources: list[str]
+    targets: np.ndarray
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(B, L), whether each label is predicted."""
+        return np.asarray(self.probabilities >= self.thresholds)
+
+
+def score(model: Model, targets: Tensor, logits: Tensor) -> MultilabelMetrics:
+    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
+    network, labels = model.network, model.codec.labels
+    thresholds = network.thresholds.cpu().numpy()
+    found = multilabel_metrics(targets.numpy(), network.answers(logits).cpu().numpy(), thresholds, labels)
+    uncalibrated = multilabel_metrics(targets.numpy(), logits.sigmoid().numpy(), thresholds, labels, resamples=0)
+    return found.model_copy(update={"ece_before_scaling": uncalibrated.ece})
+
+
+def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
+    """What a model must beat on the test split: linear models of the training split, and the labels' frequencies there.
+
+    Their thresholds have the highest F1 on the validation split; without one they are 0.5.
+    """
+    rows = data.rows
+    targets = {name: split.targets.numpy() for name, split in data.splits.items()}
+    validation = rows.get("validation")
+    linear = linear_multilabel_baseline(
+        rows["train"].sequences,
+        targets["train"],
+        None if validation is None else validation.sequences,
+        targets.get("validation"),
+        kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
+        seed=data.config.seed,
+    )
+    predict = {
+        "linear": linear.predict,
+        "frequency": lambda sequences: label_frequencies(targets["train"], len(sequences)),
+    }
+    found = {}
+    for name, model in predict.items():
+        thresholds = np.full(len(data.codec.labels), 0.5)
+        if validation is not None:
+            thresholds = choose_thresholds(targets["validation"], model(validation.sequences))
+        answers = model(rows["test"].sequences)
+        found[name] = multilabel_metrics(targets["test"], answers, thresholds, data.codec.labels)
+    found["linear"] = found["linear"].model_copy(update={"description": linear.description})
+    return found
+
+
+def write_predictions(path: Path, rows: Records, model: Model, probabilities: np.ndarray) -> None:
+    """Write where each row came from, its labels, those predicted, and the probabilities (B, L), as Parquet.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    predicted = probabilities >= model.network.thresholds.cpu().numpy()
+    columns: dict[str, Any] = {
+        "labels": [list(map(str, labels)) for labels in rows.targets],
+        "predicted": [list(map(str, labels)) for labels in model.codec.decode(predicted)],
+    }
+    names = map(str, model.codec.labels)
+    columns |= {f"probability_{name}": probabilities[:, index] for index, name in enumerate(names)}
+    write_columns(path, rows.sources, columns)
+
+
+def read_predictions(path: Path, per_label: Mapping[str, Mapping[str, Any]]) -> Predictions:
+    """What `write_predictions` wrote.
+
+    Args:
+        per_label: the run's test scores by label, in the model's order.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    labels: Sequence[str] = list(per_label)
+    sources, columns = read_columns(path, ["labels", *(f"probability_{label}" for label in labels)])
+    try:
+        targets = LabelSetCodec(tuple(labels)).encode(columns["labels"], sources).numpy()
+    except DataError:  # a label that the model does not have
+        raise unusable(path) from None
+    probabilities = np.stack([columns[f"probability_{label}"] for label in labels], axis=1).astype(np.float64)
+    return Predictions(sources, targets, probabilities, np.array([each["threshold"] for each in per_label.values()]))

@@ -1,0 +1,150 @@
+"""Any number of labels for each sequence."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ostinato.tasks.base import Inferred, Model, TaskData
+from ostinato.tasks.multilabel.config import MultilabelConfig
+from ostinato.tasks.multilabel.presets import PRESETS
+from ostinato.tasks.sequences.task import SequenceTask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ostinato.config import Config, SequenceData
+    from ostinato.data.examples import Records
+    from ostinato.data.named import NamedSet
+    from ostinato.evaluation.results import Metric
+    from ostinato.evaluation.statistics import Scored
+    from ostinato.progress import Progress
+    from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.multilabel.codec import LabelSetCodec
+    from ostinato.tasks.multilabel.estimator import SequenceMultilabelClassifier
+    from ostinato.tasks.multilabel.metrics import MultilabelMetrics
+    from ostinato.tasks.multilabel.network import MultilabelClassifier
+    from ostinato.tasks.multilabel.objective import BinaryCrossEntropy
+    from ostinato.tasks.multilabel.scoring import Predictions
+    from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.training.objective import Labelled
+
+
+class Multilabel(SequenceTask):
+    """Each sequence gets every label whose probability reaches its threshold."""
+
+    name: ClassVar[str] = "multilabel"
+    config = MultilabelConfig
+    presets = PRESETS
+    baselines: ClassVar[Mapping[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
+    rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
+
+    @property
+    def datasets(self) -> "Mapping[str, NamedSet]":
+        from ostinato.tasks.multilabel.datasets import DATASETS
+
+        return DATASETS
+
+    @property
+    def metrics(self) -> "Mapping[str, Metric]":
+        from ostinato.tasks.multilabel.metrics import MULTILABEL_METRICS
+
+        return MULTILABEL_METRICS
+
+    @property
+    def estimator(self) -> "type[SequenceMultilabelClassifier]":
+        from ostinato.tasks.multilabel.estimator import SequenceMultilabelClassifier
+
+        return SequenceMultilabelClassifier
+
+    @property
+    def target_kind(self) -> "TargetKind":
+        from ostinato.tasks.multilabel.target import LabelSetTarget
+
+        return LabelSetTarget()
+
+    @property
+    def network_type(self) -> "type[MultilabelClassifier]":
+        from ostinato.tasks.multilabel.network import MultilabelClassifier
+
+        return MultilabelClassifier
+
+    def infer(self, path: Path) -> Inferred | None:
+        from ostinato.tasks.multilabel.infer import infer_config
+
+        return infer_config(path)
+
+    def fit_codec(self, config: "SequenceData", records: "Records") -> "LabelSetCodec":
+        """With label columns, a label for each, whether it occurs or not."""
+        from ostinato.tasks.multilabel.codec import LabelSetCodec
+
+        columns = config.label_columns  # type: ignore[attr-defined]
+        return LabelSetCodec.fit(records.targets) if columns is None else LabelSetCodec(tuple(columns))
+
+    def codec_from_json(self, fields: dict[str, Any]) -> "LabelSetCodec":
+        from ostinato.tasks.multilabel.codec import LabelSetCodec
+
+        return LabelSetCodec.from_json(fields)
+
+    def objective(self, config: "Config", data: TaskData) -> "BinaryCrossEntropy":
+        from ostinato.tasks.multilabel.objective import BinaryCrossEntropy, label_weights
+
+        setting = config.training.label_weight  # type: ignore[attr-defined]
+        return BinaryCrossEntropy(label_weights(setting, data.splits["train"].targets))
+
+    def calibrate(
+        self, config: "Config", network: "MultilabelClassifier", outputs: "Tensor", examples: "Labelled"
+    ) -> None:
+        from ostinato.tasks.multilabel.objective import calibrate
+
+        calibrate(network, outputs, examples.targets, config.training)  # type: ignore[arg-type]
+
+    def score(self, model: Model, rows: "Records", examples: "Labelled", outputs: "Tensor") -> "MultilabelMetrics":
+        from ostinato.tasks.multilabel.scoring import score
+
+        return score(model, examples.targets, outputs)
+
+    def score_baselines(self, data: TaskData) -> "Mapping[str, MultilabelMetrics]":
+        from ostinato.tasks.multilabel.scoring import score_baselines
+
+        return score_baselines(data)
+
+    def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
+        test, baselines = metrics["test"], metrics["baselines"]
+        ends = test["intervals"].get("micro_f1")
+        return {
+            "test micro F1": _three_digits(test["micro_f1"]),
+            "95 % interval": "–" if ends is None else f"{ends[0]:.3f} – {ends[1]:.3f}",
+            **{heading: _three_digits(baselines[name]["micro_f1"]) for name, heading in self.baselines.items()},
+        }
+
+    def write_predictions(self, path: Path, model: Model, rows: "Records", outputs: "Tensor") -> None:
+        from ostinato.tasks.multilabel.scoring import write_predictions
+
+        write_predictions(path, rows, model, model.network.answers(outputs).cpu().numpy())
+
+    def read_predictions(self, path: Path, test: Mapping[str, Any]) -> "Predictions":
+        from ostinato.tasks.multilabel.scoring import read_predictions
+
+        return read_predictions(path, test["per_label"])
+
+    def compared(
+        self, seeds: "Sequence[Sequence[Predictions]]", metric: str, test: Mapping[str, Any]
+    ) -> "tuple[Scored, list[str], tuple[float, float]]":
+        from ostinato.tasks.multilabel.comparing import compared
+
+        return compared(seeds, self.metrics[metric])
+
+    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+        labels = model.codec.labels
+        probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, answers, strict=True)}
+        decoded = model.codec.decode(model.network.decisions(answers.unsqueeze(0)).cpu().numpy())[0]
+        return {"labels": list(decoded), "probabilities": probabilities}
+
+    def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
+        from ostinato.tasks.multilabel.report import report
+
+        return report(run, data, model, progress)
+
+
+def _three_digits(score: float | None) -> str:
+    return "–" if score is None else f"{score:.3f}"
