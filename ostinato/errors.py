@@ -36,7 +36,7 @@ class DataError(OstinatoError, ValueError):
     source: str = ""
 
     def at(self, source: str) -> "DataError":
-        """This error, as the problem of the row at `source`."""
+        """The same error, naming the row at `source`."""
         self.source = source
         return self
 
@@ -58,7 +58,8 @@ class MissingExtraError(OstinatoError, ImportError):
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         super().__init__(
-            f"{needed_for} needs the package {package!r}, which is not installed. Install it with: pip install 'ostinato[{extra}]'"
+            f"{needed_for} needs the package {package!r}, which is not installed. Install it with: "
+            f"pip install 'ostinato[{extra}]'"
         )
 
 

@@ -97,7 +97,7 @@ def is_data_file(what: str) -> bool:
 
 
 def reading(run: Path, file: Path, settings: list[str], model: "Model") -> "DataConfig":
-    """How to read `file`: as the run's own data file, but for the settings, and for the format that its ending names."""
+    """How to read `file`: like the run's own data file, except for the settings and the format its ending names."""
     from ostinato.config import Config
     from ostinato.data.files import ending_of
     from ostinato.data.formats import endings
@@ -156,7 +156,8 @@ def _lines(stream: "Iterable[bytes]") -> "Iterator[tuple[str, str]]":
             yield source, line.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{source}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8"
+                f"{source}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: "
+                "iconv -f latin1 -t utf-8"
             ) from None
 
 

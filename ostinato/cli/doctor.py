@@ -36,7 +36,10 @@ def engine_choice(device: str = "cpu") -> str:
     if reason is not None:
         return f"engine auto: torch, because the native engine cannot run: {reason}."
     others = ", ".join(name for name, cell in CELLS.items() if cell.native is None)
-    return f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch for {others}, other dtypes and GPUs."
+    return (
+        f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch "
+        f"for {others}, other dtypes and GPUs."
+    )
 
 
 def examine_model(path: Path) -> list[dict[str, str]]:

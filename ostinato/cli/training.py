@@ -98,7 +98,8 @@ def evaluate(
     """Score a run on a labelled file, or on its test split."""
     if settings and file is None:
         raise ConfigError(
-            f"--set {settings[0]}: says how a file is read, and the run's own test split has its own config. Remove it, "
+            f"--set {settings[0]}: says how a file is read, and the run's own test split has its own config. "
+            "Remove it, "
             "or name a file."
         )
     from ostinato.report.terminal import print_metrics
@@ -125,7 +126,7 @@ def predict(
         str | None,
         typer.Option(
             "--format",
-            help="jsonl; taggers also: conll (columns), or text, in colours. By default text on a terminal, else jsonl.",
+            help="jsonl; taggers also conll (columns) or text (coloured). Default: text on a terminal, else jsonl.",
         ),
     ] = None,
     strict: Annotated[

@@ -52,7 +52,8 @@ def refuse_occupied(folder: Path) -> None:
     """Refuse a place where something is already."""
     if (folder / "config.toml").exists():
         raise RunError(
-            f"{folder}: is not empty, it holds a run. Choose another --out, or go on with it: ostinato train --resume {folder}"
+            f"{folder}: is not empty, it holds a run. Choose another --out, or go on with it: "
+            f"ostinato train --resume {folder}"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
@@ -75,7 +76,8 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
     """
     if not (folder / "config.toml").exists():
         raise RunError(
-            f"{folder}: is not a run folder: it holds no config.toml. Start one with: ostinato train PRESET --out {folder}"
+            f"{folder}: is not a run folder: it holds no config.toml. Start one with: "
+            f"ostinato train PRESET --out {folder}"
         )
     environment_file, metrics_file = folder / "environment.json", folder / "metrics.json"
     if environment_file.exists():

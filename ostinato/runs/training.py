@@ -151,7 +151,7 @@ def _describe(config: Config, data: TaskData, model: Network, state: TrainingSta
 
 
 class Log:
-    """`training.log`: what was said, with the time. `say` shows a line to everyone, `note` only to who watches a terminal."""
+    """`training.log`: each message with its time. `say` also prints it; `note` prints it on a terminal only."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         self.path, self.progress = path, progress

@@ -53,7 +53,7 @@ class Checkpointer:
         self.best: dict[str, Tensor] = {}
 
     def save_last(self, state: TrainingState) -> None:
-        """Write `last.safetensors`: weights, optimizer, average, random generators and how far the training has come."""
+        """Write `last.safetensors`: weights, optimizer, averaged weights, random generators and progress."""
         if self.folder is None:
             return
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}

@@ -44,7 +44,7 @@ def train(
         objective: the task's loss, and what an epoch is judged by.
         folder: where `last.safetensors` and `best.safetensors` are kept; training goes on from what is there.
         on_epoch: called after each epoch.
-        stop_requested: asked after each step and each epoch; when true, a checkpoint is written and KeyboardInterrupt raised.
+        stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
 
     Raises:
         TrainingError: the loss or the gradient is not finite; names epoch and batch.
@@ -157,7 +157,8 @@ def refuse_infinite(loss: float, norm: float, state: TrainingState, config: Trai
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
             f"Epoch {state.epoch + 1}, batch {state.batch + 1}: the loss is {loss:g} and the gradient's norm {norm:g}. "
-            f"Lower training.lr (now {config.lr:g}), or set training.max_grad_norm (now {config.max_grad_norm or 'none'})."
+            f"Lower training.lr (now {config.lr:g}), or set training.max_grad_norm (now "
+            f"{config.max_grad_norm or 'none'})."
         )
 
 
