@@ -1,6 +1,6 @@
 """What Ostinato raises, and how a misspelt name is answered.
 
-    OstinatoError            every error of ours; the command line prints its message and exits 2
+    OstinatoError            base of all Ostinato errors; the command line prints its message and exits with 2
     ├── ConfigError          a config file, a --set, an argument (also a ValueError)
     ├── DataError            a data file or a sequence, named with its row (also a ValueError)
     ├── RunError             a run folder, a checkpoint or a model file
@@ -23,7 +23,7 @@ class OstinatoError(Exception):
 
 
 class ConfigError(OstinatoError, ValueError):
-    """A key, value or argument that cannot be used; all faults at once, one a line."""
+    """A key, value or argument that cannot be used; all problems at once, one per line."""
 
 
 class DataError(OstinatoError, ValueError):
