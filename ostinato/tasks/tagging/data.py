@@ -59,7 +59,7 @@ class TagAudit:
     repeated: dict[str, int]
     unlearnt: dict[str, list[str]]
     overlap_dropped: bool = False
-    vectors: dict[str, Any] | None = None
+    vectors: dict[str, Any] | str | None = None
     unknown: dict[str, float] | None = None
     features: dict[str, int] | None = None
     unseen_values: dict[str, dict[str, float]] | None = None
