@@ -86,7 +86,7 @@ def write_predictions(path: Path, names: Sequence[str], found: Predictions) -> N
     Raises:
         RunError: the file cannot be written.
     """
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for k, name in enumerate(names):
         columns |= dict(
             zip(
