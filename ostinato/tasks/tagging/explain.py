@@ -141,7 +141,7 @@ def neutral_vector(network: Tagger, encoder: SentenceEncoder) -> Tensor:
 
 
 class SentenceVectors:
-    """A sentence as the stack reads it, and the tagger's answers for other vectors in its place.
+    """A sentence as the stack reads it, and the tagger's answers for other vectors.
 
     Attributes:
         x: (T, D).
