@@ -7,10 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from ostinato.errors import DataError, RunError, suggest
+from ostinato.data.stored import StoredFields
+from ostinato.errors import DataError, suggest
 
 SHOWN_LABELS = 20
+
+
+class StoredCodec(StoredFields):
+    """What `ClassCodec.to_json` writes."""
+
+    labels: list[str | bool | int | float] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,7 @@ class ClassCodec:
         Raises:
             RunError: the labels are missing, or are not strings, numbers or booleans.
         """
-        labels = fields.get("labels")
-        if not isinstance(labels, list) or not all(isinstance(label, str | int | float) for label in labels):
-            raise RunError(f"codec: labels {labels!r} are not a list of strings, numbers or booleans.")
-        return cls(tuple(labels))
+        return cls(tuple(StoredCodec.read(fields, "codec").labels))
 
     @cached_property
     def _indices(self) -> dict[Hashable, int]:
