@@ -31,8 +31,10 @@ def explain_rows(
         tokens=tokens,
     )
 
+    kind = model.task.target_kind  # type: ignore[attr-defined]
+
     def target_of(explanation: Explanation) -> str | None:
         target = rows[explanation.row].target
-        return None if target is None else str(target)
+        return None if target is None else kind.as_text(target)
 
     return measure_rows(model, explanations, sources, target_of, progress=progress)

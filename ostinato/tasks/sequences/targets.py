@@ -58,6 +58,10 @@ class TargetKind(ABC):
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
         """What an audit says of a split's targets: `classes` or `labels`, the rows of each, or `values`, quantiles of numbers."""
 
+    def as_text(self, target: Any) -> str:
+        """A target as people read it."""
+        return str(target)
+
     def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
         """What deserves attention in the targets of each split, in sentences for the audit."""
         return []
