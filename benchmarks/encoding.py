@@ -6,9 +6,9 @@ python benchmarks/encoding.py
 import time
 
 import typer
+from ostinato.data.dataset import load_dataset
 
 from ostinato.config import DataConfig
-from ostinato.data.dataset import load_dataset
 from ostinato.data.encoder import Encoder
 
 

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from ostinato.presets import imdb
 
 from ostinato import SequenceClassifier, load, runs, summary
 from ostinato.config import override
 from ostinato.explanation import explain, methods_of
-from ostinato.presets import imdb
 
 
 def main(run: Annotated[Path | None, typer.Argument()] = None, reviews: int = 200) -> None:

@@ -8,11 +8,11 @@ The longer strings are drawn anew, with another seed; one training a row.
 from pathlib import Path
 
 import typer
+from ostinato.data.dataset import load_dataset
+from ostinato.presets import PRESETS
 
 from ostinato import load, runs, summary
 from ostinato.config import DataConfig, override
-from ostinato.data.dataset import load_dataset
-from ostinato.presets import PRESETS
 from ostinato.progress import Progress
 
 LENGTHS = (20, 50, 200, 1000)

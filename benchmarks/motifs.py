@@ -15,17 +15,17 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from ostinato.data.dataset import load_dataset
+from ostinato.presets import PRESETS
 
 import ostinato
 from ostinato import runs, summary
 from ostinato.config import override, read_config
-from ostinato.data.dataset import load_dataset
 from ostinato.data.generated import PLANTED
 from ostinato.errors import look_up
 from ostinato.explanation import Explanation, explain
 from ostinato.explanation.attribution import letters_of
 from ostinato.explanation.motifs import Motif, find_motifs, position_profile, recovery
-from ostinato.presets import PRESETS
 from ostinato.progress import Progress
 
 SEEDS = {"dna": 5, "dna-order": 2, "splice": 1}

@@ -16,11 +16,11 @@ from statistics import mean
 from typing import Annotated
 
 import typer
+from ostinato.presets import PRESETS
 
 from ostinato import runs, summary
 from ostinato.config import override, to_toml
 from ostinato.errors import look_up
-from ostinato.presets import PRESETS
 from ostinato.progress import Progress
 from ostinato.versions import environment
 

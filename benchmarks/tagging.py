@@ -14,6 +14,10 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from ostinato.data.tag_encoder import TagEncoder
+from ostinato.estimators import encode_tagged
+from ostinato.models import Tagger, build_tagger, few_threads, predict_tags
+from ostinato.objectives import Tagged, Tagging
 
 from ostinato import training
 from ostinato.benchmark.record import save
@@ -21,11 +25,7 @@ from ostinato.benchmark.timing import FULL, QUICK, Bench, Goal, Side
 from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.examples import Sentence
 from ostinato.data.sampler import BucketSampler
-from ostinato.data.tag_encoder import TagEncoder
-from ostinato.estimators import encode_tagged
-from ostinato.models import Tagger, build_tagger, few_threads, predict_tags
 from ostinato.nn import Layout
-from ostinato.objectives import Tagged, Tagging
 
 SENTENCES, MEAN_LENGTH, VOCABULARY = 2_000, 14.5, 20_000
 BATCH, STEPS = 32, 10

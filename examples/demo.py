@@ -4,13 +4,14 @@ from pathlib import Path
 
 import typer
 
-from ostinato import load, runs, summary
-from ostinato.presets import PRESETS
+from ostinato import load, runs
 from ostinato.progress import Progress
-from ostinato.report.run_report import report_run
+from ostinato.runs.report import report_run
+from ostinato.runs.table import print_results
+from ostinato.tasks.config import PRESETS
 
-TASKS = ("majority", "imdb", "dna", "dna-order", "splice")
-ASKED = {
+NAMES = ("majority", "imdb", "dna", "dna-order", "splice")
+QUERIES = {
     "majority": ["11101000111011011010", "00010100100010000111"],
     "imdb": [
         "Wonderful: funny, warm and beautifully acted.",
@@ -21,22 +22,22 @@ ASKED = {
 
 
 def main(out: Path | None = None) -> None:
-    """Train every task in a folder of its own, use the models, and show each beside what it must beat."""
+    """Train each preset in a folder of its own, use the models, and show every score next to its baselines."""
     results = []
-    for task in TASKS:
-        print(f"\n{task}: {(PRESETS[task].__doc__ or '').strip()}")
-        folder = out / task if out else runs.free_folder(task)
-        results.append((folder, runs.start_run(PRESETS[task](), folder, progress=Progress(label=task))))
+    for name in NAMES:
+        print(f"\n{name}: {(PRESETS[name].__doc__ or '').strip()}")
+        folder = out / name if out else runs.free_folder(name)
+        results.append((folder, runs.start_run(PRESETS[name](), folder, progress=Progress(label=name))))
     print("\nUsing them:")
-    for task, (folder, _) in zip(TASKS, results, strict=True):
+    for name, (folder, _) in zip(NAMES, results, strict=True):
         model = load(folder)
-        for text in ASKED.get(task, []):
-            print(f"{task}: {text!r} -> {model.predict([text])[0]} ({model.predict_proba([text]).max():.2f})")
-    print("\nThe models beside what they must beat:")
-    summary.print_results(results)
-    print("\nWhat each has learnt, and how far its explanations can be believed:")
-    for task, (folder, _) in zip(TASKS, results, strict=True):
-        print(report_run(folder, progress=Progress(label=task)))
+        for text in QUERIES.get(name, []):
+            print(f"{name}: {text!r} -> {model.predict([text])[0]} ({model.predict_proba([text]).max():.2f})")
+    print("\nThe models next to their baselines:")
+    print_results(results)
+    print("\nWhat each model learned, and how far to trust its explanations:")
+    for name, (folder, _) in zip(NAMES, results, strict=True):
+        print(report_run(folder, progress=Progress(label=name)))
 
 
 if __name__ == "__main__":

@@ -7,27 +7,18 @@ by chance in negatives, pads with a real nucleotide, and lets attention look at 
 import typer
 
 from ostinato import SequenceClassifier
-from ostinato.config import DataConfig
-from ostinato.data.dataset import load_dataset
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.classification.task import Classification
 
 
 def main(train_size: int = 4000, test_size: int = 1000, max_epochs: int = 30) -> float:
-    data = load_dataset(DataConfig(name="dna-motif", train_size=train_size, validation_size=500, test_size=test_size))
-    model = SequenceClassifier(
-        cell="gru",
-        embedding_size=16,
-        hidden_size=32,
-        bidirectional=True,
-        pooling="attention",
-        tokenizer="nucleotides",
-        batch_size=64,
-        lr=5e-3,
-        max_epochs=max_epochs,
-    )
-    model.fit(
-        data.train.sequences, data.train.labels, validation_data=(data.validation.sequences, data.validation.labels)
-    )
-    accuracy = model.score(data.test.sequences, data.test.labels)
+    settings = {"cell": "gru", "embedding_size": 16, "hidden_size": 32, "bidirectional": True, "pooling": "attention"}
+    model = SequenceClassifier(**settings, tokenizer="nucleotides", batch_size=64, lr=5e-3, max_epochs=max_epochs)
+    sizes = {"train_size": train_size, "validation_size": 500, "test_size": test_size}
+    rows = Classification().prepare(ClassificationData(name="dna-motif", **sizes)).rows
+    train, validation, test = rows["train"], rows["validation"], rows["test"]
+    model.fit(train.sequences, train.targets, validation_data=(validation.sequences, validation.targets))
+    accuracy = model.score(test.sequences, test.targets)
     print(f"test accuracy {accuracy:.3f}")
     return accuracy
 

@@ -7,30 +7,19 @@ split, reads the state after the padding, picks the best epoch on test, and neve
 import typer
 
 from ostinato import SequenceClassifier
-from ostinato.config import DataConfig
-from ostinato.data.dataset import load_dataset
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.classification.task import Classification
 
 
 def main(train_size: int = 2000, test_size: int = 5000, max_epochs: int = 12) -> float:
-    data = load_dataset(
-        DataConfig(name="imdb", train_size=train_size, validation_size=train_size // 4, test_size=test_size)
-    )
-    model = SequenceClassifier(
-        cell="lstm",
-        bidirectional=True,
-        pooling=["mean", "max"],
-        dropout=0.5,
-        min_count=2,
-        max_length=400,
-        truncate="both",
-        lr=2e-3,
-        max_epochs=max_epochs,
-    )
-    model.fit(
-        data.train.sequences, data.train.labels, validation_data=(data.validation.sequences, data.validation.labels)
-    )
-    accuracy = model.score(data.test.sequences, data.test.labels)
-    print(f"test accuracy {accuracy:.3f} on {len(data.test)} reviews from {data.source}")
+    settings = {"cell": "lstm", "bidirectional": True, "pooling": ["mean", "max"], "dropout": 0.5, "min_count": 2}
+    model = SequenceClassifier(**settings, max_length=400, truncate="both", lr=2e-3, max_epochs=max_epochs)
+    sizes = {"train_size": train_size, "validation_size": train_size // 4, "test_size": test_size}
+    data = Classification().prepare(ClassificationData(name="imdb", **sizes))
+    train, validation, test = data.rows["train"], data.rows["validation"], data.rows["test"]
+    model.fit(train.sequences, train.targets, validation_data=(validation.sequences, validation.targets))
+    accuracy = model.score(test.sequences, test.targets)
+    print(f"test accuracy {accuracy:.3f} on {len(test)} reviews from {data.source}")
     return accuracy
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.classification.estimator import SequenceClassifier
     from ostinato.tasks.loading import explain, load, trace
     from ostinato.tasks.multilabel.estimator import SequenceMultilabelClassifier
+    from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.tagging.estimator import SequenceTagger
     from ostinato.versions import __version__
 
@@ -20,6 +21,7 @@ _HOME = {
     "OstinatoError": "errors",
     "SequenceClassifier": "tasks.classification.estimator",
     "SequenceMultilabelClassifier": "tasks.multilabel.estimator",
+    "SequenceRegressor": "tasks.regression.estimator",
     "SequenceTagger": "tasks.tagging.estimator",
     "__version__": "versions",
     "accelerate": "nn.accelerate",
@@ -33,6 +35,7 @@ __all__ = [
     "OstinatoError",
     "SequenceClassifier",
     "SequenceMultilabelClassifier",
+    "SequenceRegressor",
     "SequenceTagger",
     "__version__",
     "accelerate",

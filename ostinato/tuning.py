@@ -228,7 +228,7 @@ def _train(config: Config, data: TaskData, trial: "optuna.Trial") -> float:
 
     state = TASKS[config.task].fit(config, data, on_epoch=judge).state
     scores = [entry[metric] for entry in state.history]
-    return float(min(scores) if config.training.monitor == "loss" else max(scores))
+    return float(min(scores) if config.training.minimises else max(scores))
 
 
 def _keep_plan(search: Search, folder: Path) -> None:
@@ -258,7 +258,7 @@ def _study(search: Search, folder: Path) -> "optuna.Study":
     """The folder's study; a trial that was cut off is put up again with the same values."""
     optuna = _optuna()
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL)))
-    direction = "minimize" if search.config.training.monitor == "loss" else "maximize"
+    direction = "minimize" if search.config.training.minimises else "maximize"
     pruner = optuna.pruners.MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=EPOCHS_BEFORE_PRUNING)
     study = optuna.create_study(
         study_name="ostinato", storage=storage, direction=direction, pruner=pruner, load_if_exists=True

@@ -1,4 +1,4 @@
-"""The error tree, and the answer to a misspelt name."""
+"""The error tree, and the suggestion for a misspelt name."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_every_error_shares_one_base():
     assert all(issubclass(kind, errors.OstinatoError) for kind in kinds)
 
 
-def test_unknown_name_is_answered_with_the_nearest_and_all():
+def test_an_unknown_name_is_refused_with_the_nearest_one_and_the_whole_list():
     with pytest.raises(errors.ConfigError) as caught:
         errors.look_up({"lstm": 1, "gru": 2, "rnn": 3}, "lsmt", "cell")
     assert str(caught.value) == "Unknown cell 'lsmt'. Did you mean 'lstm'? Choose from: gru, lstm, rnn."

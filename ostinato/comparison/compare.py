@@ -125,7 +125,8 @@ def _finished(job: Job, plan: Plan, folder: Path) -> dict[str, Any] | None:
 def _told(outcome: Outcome, metric: str) -> str:
     if outcome.figures is None:
         return f"failed: {outcome.reason}"
-    return f"{metric.replace('_', ' ')} {outcome.figures['test'][metric]:.3f}, {outcome.figures['training']['seconds']:.1f} s"
+    value = TASKS[outcome.job.config.task].metrics[metric].text(outcome.figures["test"][metric])
+    return f"{metric.replace('_', ' ')} {value}, {outcome.figures['training']['seconds']:.1f} s"
 
 
 def _costs(

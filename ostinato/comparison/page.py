@@ -99,7 +99,10 @@ def _result(results: Results) -> "Markup":
     held = [(row, baseline) for row in results["summary"] if (baseline := main_baseline(row)) is not None]
     below = [(row, baseline) for row, baseline in held if _is_worse(row["mean"], baseline, metric_of(results))]
     if below:
-        names = "; ".join(f"{row['name']} ({row['mean']:.3f}, that model {baseline:.3f})" for row, baseline in below)
+        text = metric_of(results).text
+        names = "; ".join(
+            f"{row['name']} ({text(row['mean'])}, that model {text(baseline)})" for row, baseline in below
+        )
         simple = TASKS[results["task"]].rival
         body += paragraph(f"Behind {simple} on the same rows, by the mean: {names}.")
     if failed:
@@ -128,7 +131,9 @@ def _table(results: Results) -> "Markup":
         "on the first seed's model. Memory is the predicting process's peak, libraries and data included."
     )
     return paragraph(told + measured) + table(
-        headings, [comparison_row(row) for row in results["summary"]], numeric=range(settings, len(headings))
+        headings,
+        [comparison_row(row, metric_of(results)) for row in results["summary"]],
+        numeric=range(settings, len(headings)),
     )
 
 
@@ -195,13 +200,13 @@ def _pairs(results: Results) -> "Markup":
     if not pairs:
         return paragraph(told_apart(results))
     metric = metric_of(results)
-    scale, unit = metric.scale, metric.unit
+    shown = metric.difference_text
     rows = [
         (
             pair["first"],
             pair["second"],
-            f"{scale * pair['difference']:+.2f}",
-            f"{scale * pair['interval'][0]:+.2f} to {scale * pair['interval'][1]:+.2f}",
+            shown(pair["difference"]),
+            f"{shown(pair['interval'][0])} to {shown(pair['interval'][1])}",
             f"{pair['p']:.3g}",
             "" if pair["effect"] is None else f"{pair['effect']:+.2f}",
             pair["verdict"],
@@ -210,12 +215,12 @@ def _pairs(results: Results) -> "Markup":
     ]
     how = (
         f"Pairs that differ in one setting. Test: {pairs[0]['test']}. The p values are corrected by Holm for {counted(len(pairs), 'pair')}; "
-        f"intervals are not. Not told apart is not the same as equal: the interval says how large a difference these data leave open."
+        f"intervals are not. Not significantly different does not mean equal: the interval says how large a difference these data leave open."
     )
     headings = (
         "first",
         "second",
-        f"difference in {unit}",
+        f"difference in {metric.unit or 'the unit of the targets'}",
         "95 % interval",
         "p",
         pairs[0]["effect_name"],
@@ -235,7 +240,7 @@ def _runs(results: Results) -> "Markup":
         (
             run["folder"],
             run["status"],
-            f"{run['test'][metric]:.4f}" if "test" in run else run["reason"],
+            f"{run['test'][metric]:{'.4f' if metric_of(results).unit else '.5g'}}" if "test" in run else run["reason"],
             run.get("epochs", ""),
             run.get("seconds", ""),
         )

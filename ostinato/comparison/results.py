@@ -107,7 +107,7 @@ def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         return row
     names, training = list(TASKS[plan.base.task].metrics), figures["training"]
     row |= {"parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"]}
-    row["test"] = {name: figures["test"][name] for name in names if name in figures["test"]}
+    row["test"] = {name: figures["test"][name] for name in names if figures["test"].get(name) is not None}
     if plan.lengths:
         row["lengths"] = {length: {name: each[name] for name in names} for length, each in figures["lengths"].items()}
     return row

@@ -49,7 +49,7 @@ def main_baseline(row: dict[str, Any]) -> float | None:
     return next(iter(row["baselines"].values()), None)
 
 
-def comparison_row(row: dict[str, Any]) -> list[str]:
+def comparison_row(row: dict[str, Any], metric: Metric) -> list[str]:
     """One combination."""
     low, high = row["interval"]
     cost = row["cost"]
@@ -64,11 +64,11 @@ def comparison_row(row: dict[str, Any]) -> list[str]:
         )
         measured = [*rates, f"{cost['sequences_per_s']:,.0f}", memory, f"{cost['file_bytes'] / 1024:,.0f}"]
     baseline = main_baseline(row)
-    told = "" if baseline is None else f"{baseline:.3f}"
+    told = "" if baseline is None else metric.text(baseline)
     return [
         *row["settings"].values(),
-        f"{row['mean']:.3f}",
-        f"{low:.3f} – {high:.3f}",
+        metric.text(row["mean"]),
+        f"{metric.text(low)} – {metric.text(high)}",
         told,
         f"{row['parameters']:,}",
         f"{row['training_s']:.1f}",
@@ -91,7 +91,9 @@ def told_apart(results: dict[str, Any]) -> str:
 def print_comparison(results: dict[str, Any]) -> None:
     """The table, what failed, and a sentence for each pair."""
     if results["summary"]:
-        print_table(comparison_headings(results), [comparison_row(row) for row in results["summary"]])
+        print_table(
+            comparison_headings(results), [comparison_row(row, metric_of(results)) for row in results["summary"]]
+        )
     for run in results["runs"]:
         if run["status"] == "failed":
             print(f"failed: {run['folder']}: {run['reason']}")

@@ -1,11 +1,13 @@
-"""From files and named sets to ragged batches.
+"""From files and named sets to ragged batches; nothing here knows what a target is.
 
-dataset       load_dataset: from a config to clean, audited splits
-readers       files as streams of records: CSV, TSV, JSONL, Parquet, FASTA, .ts
-named         the named data sets; generated holds those that are drawn
-splits        stratified, seeded, groups kept together; cleaning and audit say what was done
-tokenizers    text, DNA, protein and events as tokens; vocabulary gives them ids
-encoder       all that is fitted on train: vocabulary or scale, and the label map
-ragged        sequences end to end, without padding
-sampler       batches of similar lengths: seeded, rank-aware, resumable
+formats        one table of file formats, each a stream of rows: CSV, TSV, JSONL, Parquet, FASTA, .ts, CoNLL, CoNLL-U
+examples       records (a sequence with its target) and sentences (words with their tags)
+named          what a named data set is; generated holds those that are drawn at random
+splits         stratified, seeded, groups kept together
+cleaning       empty rows, duplicates, conflicts, overlap of splits; audit reports them
+tokenizers     text, DNA, protein and events as tokens; vocabulary gives them ids
+vectors        pretrained vectors of tokens
+encoder        everything fitted on train that encodes sequences: vocabulary or scale, and the cut
+ragged         sequences end to end, without padding
+sampler        batches of similar lengths: seeded, rank-aware, resumable
 """

@@ -11,6 +11,7 @@ from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, k
 from ostinato.data.examples import Record, Sequence
 
 SHOWN_CLASSES = 10
+FAR = 5  # times the distance between the 5 % and the 95 % quantile
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class SequenceAudit:
         unused: rows left over by the sizes asked for.
         unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
         truncated: for each split, how many sequences were cut to `max_length`.
-        vectors: how many of the vocabulary's tokens have a pretrained vector, in a sentence.
+        vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.
         remarks: what deserves attention in the targets, in sentences.
     """
 
@@ -66,11 +67,11 @@ class SequenceAudit:
     unused: int
     unknown_share: float | None = None
     truncated: dict[str, int] = field(default_factory=dict)
-    vectors: str | None = None
+    vectors: dict[str, Any] | None = None
     remarks: list[str] = field(default_factory=list)
 
     def with_encoding(
-        self, unknown_share: float | None, truncated: dict[str, int], vectors: str | None
+        self, unknown_share: float | None, truncated: dict[str, int], vectors: dict[str, Any] | None
     ) -> "SequenceAudit":
         """The same audit with what only the encoder knows."""
         return replace(self, unknown_share=unknown_share, truncated=dict(truncated), vectors=vectors)
@@ -128,7 +129,8 @@ class SequenceAudit:
             if facts.duplicates:
                 yield f"{_count(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."
             if facts.conflicting:
-                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with two labels; kept."
+                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with different targets; kept."
+            yield from _outliers(split, facts)
             unseen = sorted(facts.counts.keys() - self.splits["train"].counts.keys())
             if unseen:
                 yield f"Only in {split}, so the model cannot learn them: {', '.join(unseen)}."
@@ -144,7 +146,7 @@ class SequenceAudit:
             if rows:
                 yield f"{_count(rows, 'sequence')} of {split} cut to max_length."
         if self.vectors is not None:
-            yield self.vectors
+            yield describe_vectors(self.vectors)
 
 
 def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any]) -> SplitFacts:
@@ -160,6 +162,16 @@ def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any
         duplicates=len(records) - len(keys_of(records, tokenizer)),
         conflicting=sum(key_of(record.sequence, tokenizer) in conflicts for record in records) if conflicts else 0,
         **targets,
+    )
+
+
+def describe_vectors(facts: dict[str, Any]) -> str:
+    """How many of a vocabulary's tokens have a pretrained vector, in a sentence."""
+    lower = f", {facts['lower_cased_share']:.1%} more in lower case" if facts["lower_cased"] else ""
+    skipped = f" {_count(facts['skipped'], 'malformed line')} skipped." if facts["skipped"] else ""
+    return (
+        f"Vectors of {facts['source']}: {facts['exact_share']:.1%} of the vocabulary found{lower}, "
+        f"{facts['missing_share']:.1%} missing; {_count(facts['extra_words'], 'extra word')}.{skipped}"
     )
 
 
@@ -184,6 +196,18 @@ def shared_groups(splits: Splits) -> int:
 
 def _count(rows: int, what: str) -> str:
     return f"{rows:,} {what}{'' if rows == 1 else 's'}"
+
+
+def _outliers(split: str, facts: SplitFacts) -> Iterator[str]:
+    """The numeric targets with values far from nine tenths of their rows."""
+    for name, value in (facts.values or {}).items():
+        low, high = value["5 %"], value["95 %"]
+        far = max(value["highest"] - high, low - value["lowest"])
+        if far > FAR * (high - low):
+            yield (
+                f"{name} has outliers in {split}: 90 % of the rows lie between {low:.4g} and {high:.4g}, all between "
+                f"{value['lowest']:.4g} and {value['highest']:.4g}. Check them: they dominate a squared loss."
+            )
 
 
 def _targets(facts: SplitFacts) -> str:

@@ -22,8 +22,8 @@ Splits = dict[str, list[Record]]  # train, validation, test, in this order; trai
 class Cleaning:
     """Rows left out and why.
 
-    `overlap` maps `train/test` to the rows of train whose sequence is also in test; `reverse_complements` to the rows of
-    train whose reverse complement is: those are kept, since the strand may matter to the label.
+    `overlap` maps `train/test` to the number of rows of train whose sequence is also in test. `reverse_complements`
+    maps it to the rows of train whose reverse complement is in test; they remain, since labels may depend on the strand.
     """
 
     empty_dropped: int
@@ -35,7 +35,13 @@ class Cleaning:
 
 
 def clean(
-    given: Splits, *, tokenizer: str, refuse_empty: bool, drops_overlap: bool, draws: bool
+    given: Splits,
+    *,
+    tokenizer: str,
+    refuse_empty: bool,
+    drops_overlap: bool,
+    draws: bool,
+    keeps_conflicts: bool = False,
 ) -> tuple[Splits, Cleaning]:
     """Remove rows that would bias a score.
 
@@ -44,6 +50,7 @@ def clean(
         refuse_empty: an empty sequence is an error; else it is dropped.
         drops_overlap: a row that is also in a later split is removed from the earlier one; else it is only counted.
         draws: splits are about to be drawn from train, so its conflicting rows and its duplicates go first.
+        keeps_conflicts: rows of one sequence with different targets stay: repeated measurements.
 
     Raises:
         DataError: a sequence is empty, and `refuse_empty`.
@@ -55,8 +62,10 @@ def clean(
     }
     splits = _without_overlap(filled, tokenizer) if drops_overlap else dict(filled)
     train = splits["train"]
-    agreeing = _without(train, conflicting_keys(train, tokenizer), tokenizer) if draws else train
-    splits["train"] = _first_copies(agreeing, tokenizer) if draws else train
+    conflicts = conflicting_keys(train, tokenizer) if draws else set()
+    agreeing = train if keeps_conflicts else _without(train, conflicts, tokenizer)
+    if draws:
+        splits["train"] = _first_copies(agreeing, tokenizer)
     return splits, Cleaning(
         empty_dropped=sum(len(given[split]) - len(filled[split]) for split in given),
         conflicting_dropped=len(train) - len(agreeing),
@@ -130,10 +139,15 @@ def _without(records: list[Record], keys: set[Hashable], tokenizer: str) -> list
 
 
 def _first_copies(records: list[Record], tokenizer: str) -> list[Record]:
-    first: dict[Hashable, Record] = {}
+    """The first of all rows with the same sequence and target."""
+    targets: dict[Hashable, list[Any]] = defaultdict(list)
+    first = []
     for record in records:
-        first.setdefault(key_of(record.sequence, tokenizer), record)
-    return list(first.values())
+        found = targets[key_of(record.sequence, tokenizer)]
+        if record.target not in found:
+            found.append(record.target)
+            first.append(record)
+    return first
 
 
 def _is_empty(sequence: Sequence) -> bool:

@@ -55,7 +55,8 @@ def conllu_rows(path: Path) -> Iterator[Row]:
     Multiword ranges (1-2) and empty nodes (1.1) are skipped; the words of a range are read.
 
     Raises:
-        DataError: the file is missing or not UTF-8; a line does not have ten columns.
+        DataError: the file is missing or not UTF-8. A sentence with a line that does not have ten columns is a row
+            that carries its error.
 
     Source: https://universaldependencies.org/format.html
     """
@@ -178,12 +179,13 @@ def _rows(lines: Iterable[Line], width: int, names: Sequence[str], path: Path, *
             numbers, tokens, error = [], [], None
         elif tokens or not _is_comment(line, width):
             fields = _split(line)
-            if len(fields) != width:
+            fits = len(fields) == width
+            if not fits:
                 error = error or DataError(
                     f"{path}, line {number}: {len(fields)} columns, expected {width}. "
                     "Give every token the same columns, with the same separator."
                 )
-            if not (has_ranges and ("-" in fields[0] or "." in fields[0])):
+            if not (fits and has_ranges and ("-" in fields[0] or "." in fields[0])):
                 numbers.append(number)
                 tokens.append(fields)
     if tokens:

@@ -29,7 +29,6 @@ from ostinato.errors import ConfigError, DataError
 __all__ = ["FORMATS", "Format", "Row", "endings", "find_format", "format_of", "read_rows", "register_format"]
 
 
-
 @dataclass(frozen=True)
 class Format:
     """How to read a file.
@@ -55,6 +54,7 @@ FORMATS: dict[str, Format] = {
     "conll": Format(conll_rows, (".conll", ".bio", ".iob")),
     "conllu": Format(conllu_rows, (".conllu",)),
 }
+BUILTIN_ENDINGS = {ending: name for name, each in FORMATS.items() for ending in each.endings}
 
 
 def register_format(name: str, read: Callable[[Path], Iterator[Row]], *, endings: tuple[str, ...] = ()) -> None:
@@ -81,9 +81,15 @@ def find_format(name: str) -> Format:
     """The format of that name: built in, registered, or offered by an installed package.
 
     Raises:
-        ConfigError: there is no such format.
+        ConfigError: there is no such format, or an installed package offers something else under that name.
     """
-    return plugins.find(plugins.FORMATS, name, FORMATS, "format")
+    found = plugins.find(plugins.FORMATS, name, FORMATS, "format")
+    if not isinstance(found, Format):
+        raise ConfigError(
+            f"Entry point {name!r} of {plugins.FORMATS} is {found!r}. Expected an ostinato.data.formats.Format. "
+            "Correct or uninstall the package that offers it."
+        )
+    return found
 
 
 def endings() -> dict[str, str]:
@@ -101,7 +107,8 @@ def format_of(path: Path, name: str | None = None) -> str:
     if name is not None:
         find_format(name)
         return name
-    ending, known = ending_of(path), endings()
+    ending = ending_of(path)
+    known = BUILTIN_ENDINGS if ending in BUILTIN_ENDINGS else endings()  # a built-in format loads no plugins
     if ending not in known:
         raise DataError(
             f"{path}: unknown file ending {ending!r}. Expected one of: {', '.join(known)}. "

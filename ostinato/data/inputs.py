@@ -15,23 +15,44 @@ def records_of(X: Iterable[Any], y: Iterable[Any], name: str) -> Records:
     Raises:
         DataError: they differ in number, or X is not a list of sequences.
     """
-    sequences, targets = as_sequences(X), list(y)
+    sequences, targets = as_sequences(X), as_targets(y)
     if len(sequences) != len(targets):
         raise DataError(f"X has {len(sequences)} sequences and y has {len(targets)} labels: give one label a sequence.")
     return Records(sequences, targets, [f"{name} {row}" for row in range(len(sequences))])
 
 
-def as_sequences(X: Iterable[Any]) -> list[Any]:
+def as_targets(y: Any) -> list[Any]:
+    """A target for each sequence.
+
+    Raises:
+        DataError: y is None, or not a sequence of targets.
+    """
+    if y is None:
+        raise DataError("fit requires y to be passed, but the target y is None. Pass one target for each sequence.")
+    return list(_iterable(y, "y"))
+
+
+def as_sequences(X: Any) -> list[Any]:
     """A list of strings, of lists of strings, and of arrays.
 
     Raises:
-        DataError: X is one string, or a table.
+        DataError: X is one string, a table, a sparse matrix, or not a collection.
     """
     if isinstance(X, str):
         raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
+    if hasattr(X, "tocsr"):
+        raise DataError(f"X is a {type(X).__name__}: sparse input is not supported. Pass X.toarray().")
     if isinstance(X, Mapping) or hasattr(X, "columns"):
         raise DataError(f"X is a {type(X).__name__}: give one column of it, as X['text'].")
-    return [_as_sequence(each) for each in X]
+    return [_as_sequence(each) for each in _iterable(X, "X")]
+
+
+def _iterable(given: Any, name: str) -> Iterable[Any]:
+    if isinstance(given, Iterable):
+        return given
+    if hasattr(given, "__array__"):
+        return np.asarray(given)
+    raise DataError(f"{name} is {given!r}. Expected a list, an array or a pandas Series.")
 
 
 def _as_sequence(given: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ostinato.config import SequenceData
 from ostinato.data.examples import Record
-from ostinato.data.generated import Generated, Length
+from ostinato.data.generated import Length
 from ostinato.data.splits import Size
 
 Sizes = tuple[Size, Size, Size]
@@ -48,7 +48,9 @@ def sizes_of(config: SequenceData) -> Sizes:
     return config.train_size, config.validation_size, config.test_size
 
 
-def load_generated(config: SequenceData, *, generator: Callable[..., Generated], length: Length) -> Loaded:
+def load_generated(
+    config: SequenceData, *, generator: Callable[..., tuple[list[str], list[Any]]], length: Length
+) -> Loaded:
     """Draw as many rows as the config's sizes ask for: whole numbers as they are, shares of 2,500, none as 2,000.
 
     Raises:

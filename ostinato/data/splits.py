@@ -22,30 +22,57 @@ def stratified_split(
     Args:
         labels: the label of each row.
         groups: rows of one group stay in one split; None: each row on its own.
-        sizes: of train, validation and test: a whole number of rows, a share (rounded down), or None for all that is left.
+        sizes: of train, validation and test: a whole number of rows, a share (rounded down), or None for the rest.
 
     Raises:
         ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
         DataError: a class has fewer than two rows, or a split would hold one class.
     """
-    wanted = _row_counts(len(labels), sizes)
     classes, targets = np.unique(labels, return_inverse=True)
     totals = np.bincount(targets)
+    row_counts(len(labels), sizes)  # sizes that cannot be drawn are the first thing to correct
     if totals.min() < 2:
         rare = int(totals.argmin())
         raise DataError(
-            f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: add rows, or remove the class."
+            f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: "
+            "add rows, or remove the class."
         )
+    drawn = draw_rows(targets, groups, sizes, seed)
+    for name, indices, size in zip(SPLITS, drawn, sizes, strict=True):
+        if size != 0:
+            refuse_one_class(name, [labels[i] for i in indices])
+    return drawn
+
+
+def draw_rows(
+    strata: np.ndarray, groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the rows of train, validation and test, each in random order, with the strata's shares kept.
+
+    Args:
+        strata: (N,) the stratum of each row, from 0; every number up to the largest occurs.
+        groups, sizes: as for `stratified_split`.
+
+    Raises:
+        ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
+    """
+    wanted = row_counts(len(strata), sizes)
+    totals = np.bincount(strata)
     rng = np.random.default_rng(seed)
-    quotas = totals[:, None] * wanted / len(labels)  # (C, 4): the last column is for rows not used
+    quotas = totals[:, None] * wanted / len(strata)  # (C, 4): the last column is for rows not used
     split_of = (
-        _place_rows(targets, _round(totals, wanted), rng)
+        _place_rows(strata, _round(totals, wanted), rng)
         if groups is None
-        else _place_groups(targets, groups, quotas, rng)
+        else _place_groups(strata, groups, quotas, rng)
     )
     drawn = [rng.permutation(np.flatnonzero(split_of == split)) for split in range(3)]
     for name, indices, size in zip(SPLITS, drawn, wanted, strict=False):
-        _check_drawn(name, [labels[i] for i in indices], int(size), groups)
+        if size and not len(indices):
+            assert groups is not None
+            raise ConfigError(
+                f"{name} would be empty: {len(set(groups))} groups are too few or too large for it. "
+                "Make it larger, or switch group_column off."
+            )
     return drawn[0], drawn[1], drawn[2]
 
 
@@ -62,22 +89,17 @@ def refuse_one_class(split: str, labels: list[Any]) -> None:
             else "no row that is neither empty nor also in a later split"
         )
         raise DataError(
-            f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger."
+            f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: "
+            "add rows, or make the split larger."
         )
 
 
-def _check_drawn(split: str, labels: list[str], wanted: int, groups: list[str] | None) -> None:
-    if wanted and not labels:
-        assert groups is not None
-        raise ConfigError(
-            f"{split} would be empty: {len(set(groups))} groups are too few or too large for it. Make it larger, or switch group_column off."
-        )
-    if wanted:
-        refuse_one_class(split, labels)
+def row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
+    """Rows of train, validation, test and of none of them (4,).
 
-
-def _row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
-    """Rows of train, validation, test and of none of them."""
+    Raises:
+        ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
+    """
     rows = [None if size is None else int(size * total + 1e-9) if isinstance(size, float) else size for size in sizes]
     asked = sum(count for count in rows if count is not None)
     shown = ", ".join(
@@ -95,7 +117,7 @@ def _row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
 
 
 def _round(totals: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Whole rows for each class and split, (C,) and (4,) -> (C, 4), with these sums and each within one row of its quota.
+    """Whole rows of each class in each split, (C,) and (4,) -> (C, 4): exact sums, each within one row of its quota.
 
     Every cell is rounded down; then each class gives its missing rows to the splits that miss most,
     the larger remainder first: the greedy of Gale and Ryser, which finds a table whenever there is one.

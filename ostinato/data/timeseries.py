@@ -48,7 +48,7 @@ def ts_rows(path: Path) -> Iterator[Row]:
 
     Raises:
         DataError: see `reading`; values are missing or not finite, channels differ in length, or the file has time
-            stamps or a numeric target.
+            stamps.
 
     Source:
         The format as aeon documents it, https://www.aeon-toolkit.org/en/stable/api_reference/file_specifications/ts.html
@@ -71,13 +71,12 @@ def _header_has_label(path: Path, lines: Iterator[tuple[int, str]]) -> bool:
         key, _, value = line.strip().lower().partition(" ")
         if key == "@data":
             return has_label
-        if (key == "@timestamps" and value != "false") or (key == "@targetlabel" and value != "false"):
+        if key == "@timestamps" and value != "false":
             raise DataError(
-                f"{path}, row {number}: {line.strip()!r} is not supported. "
-                "Expected series without time stamps and with class labels."
+                f"{path}, row {number}: {line.strip()!r} is not supported. Expected series without time stamps."
             )
-        if key == "@classlabel":
-            has_label = value.startswith("true")
+        if key in ("@classlabel", "@targetlabel"):
+            has_label = has_label or value.startswith("true")
         elif line.strip() and not line.startswith(("@", "#", "%")):
             raise DataError(
                 f"{path}, row {number}: {line.strip()[:40]!r} before @data. "

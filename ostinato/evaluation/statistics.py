@@ -120,7 +120,8 @@ def score_seeds(targets: np.ndarray, predictions: np.ndarray, metric: Metric) ->
         return score_right(metric, right)
 
     def scores(weights: np.ndarray) -> np.ndarray:
-        return np.array([weighted_scores(targets, each, weights)[metric.name] for _, each in checked]).T
+        by_seed = np.array([weighted_scores(targets, each, weights)[metric.name] for _, each in checked])
+        return np.transpose(by_seed)
 
     return score_resampled(metric, scores, len(targets), right=right)
 

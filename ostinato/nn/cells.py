@@ -77,6 +77,10 @@ class Cell:
     activations: Callable[[Tensor, Tensor, Any], Gates] | None = None
     native: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles refer to a cell by its name."""
+        return find_cell, (self.name,)
+
     def run_over_time(self, x: Tensor, state: State, weights: Any) -> Tensor:
         """Every step's h. x (T, B, D) -> (T, B, H)."""
         return (self.over_time or step_by_step(self.step))(x, state, weights)

@@ -1,4 +1,4 @@
-"""Finished runs as a table in a terminal: each model beside what it must beat."""
+"""Finished runs as a table in the terminal, each model beside its baselines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from ostinato.tasks import TASKS
 
 
 def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
-    """One line a run; a table for each task."""
+    """Print one line per run, in one table per task."""
     for name, task in TASKS.items():
         chosen = [(folder, metrics) for folder, metrics in results if metrics["task"] == name]
         cells = [task.result_cells(metrics) if "test" in metrics else {} for _, metrics in chosen]
@@ -21,6 +21,8 @@ def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
 
 def _row(folder: Path, metrics: dict[str, Any], cells: dict[str, str], headings: Sequence[str]) -> tuple[str, ...]:
     model, seconds = metrics["model"], metrics["training"]["seconds"]
-    scores = [cells.get(heading, "") for heading in headings] if cells else ["no test split", *[""] * (len(headings) - 1)]
+    scores = (
+        [cells.get(heading, "") for heading in headings] if cells else ["no test split", *[""] * (len(headings) - 1)]
+    )
     described = f"{model['cell']}, {model['parameters']:,} weights"
     return (metrics["data"]["name"], described, *scores, f"{seconds:.1f}", str(folder))

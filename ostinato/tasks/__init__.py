@@ -7,6 +7,7 @@
     sequences       what tasks with one target for each sequence share
     classification  one label for each sequence
     multilabel      any number of labels for each sequence
+    regression      one or more numbers for each sequence
     tagging         one tag for each token
 
 A new task is a folder here and a line in `TASKS`.
@@ -17,11 +18,13 @@ from collections.abc import Mapping
 from ostinato.tasks.base import Task
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.multilabel.task import Multilabel
+from ostinato.tasks.regression.task import Regression
 from ostinato.tasks.tagging.task import Tagging
 
 TASKS: Mapping[str, Task] = {
     "classification": Classification(),
     "multilabel": Multilabel(),
+    "regression": Regression(),
     "tagging": Tagging(),
 }
 

@@ -1,4 +1,4 @@
-"""What all estimators share: arguments declared once as fields, fit, save, and scikit-learn's conventions.
+"""What all estimators share: arguments declared once as fields, training, saving, and scikit-learn's conventions.
 
 An estimator's arguments are keys of its task's config, under the same names and with the same defaults.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 
 from ostinato.config import Config
 from ostinato.config.reading import parse
@@ -21,21 +22,24 @@ from ostinato.tasks.base import Model, Task, TaskData, Trained
 if TYPE_CHECKING:
     from ostinato.nn.network import Network
 
-Kind = TypeVar("Kind", bound=type[Any])
+Class = TypeVar("Class")
 MOST_SEED = 2**32
 
 
-def estimator(cls: Kind) -> Kind:
-    """Make a class of annotated fields an estimator: one keyword argument a field, also under its name in 0.1."""
-    made: Kind = dataclass(kw_only=True, eq=False, repr=False)(cls)
-    given_init: Any = made.__init__
+def accept_old_names(cls: type[Class]) -> type[Class]:
+    """Let an estimator take arguments by their names in 0.1 as well, with a FutureWarning."""
+    given_init: Any = cls.__init__
 
     @functools.wraps(given_init)
     def init(self: Any, **arguments: Any) -> None:
         given_init(self, **present_names(arguments))
 
-    setattr(made, "__init__", init)  # noqa: B010, since mypy forbids the assignment
-    return made
+    setattr(cls, "__init__", init)  # noqa: B010, since mypy forbids the assignment
+    return cls
+
+
+class UnfittedError(NotFittedError, SklearnNotFittedError):
+    """The error of an estimator before `fit`, as both Ostinato and scikit-learn know it."""
 
 
 class NoAudit:
@@ -136,6 +140,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         values: dict[str, Any] = {}
         for table in (config.data, config.training, config.model):
             values |= table.model_dump()
+        held_out = config.data.validation_size
+        if held_out == 0 or isinstance(held_out, float):  # a number of rows is not a share
+            values["validation_fraction"] = held_out or None
         values |= {
             "seed": config.training.seed,
             "device": "auto",
@@ -155,7 +162,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             NotFittedError: before `fit`.
         """
         if not hasattr(self, "fitted_"):
-            raise NotFittedError(
+            raise UnfittedError(
                 f"This {type(self).__name__} is not fitted yet. {consequence}Call fit(X, y) first, or "
                 "ostinato.load(path)."
             )
@@ -174,7 +181,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         for table in Config.TABLES:
             fields = self.task.config.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
             values[table] = {key: given[key] for key in fields if key in given}
-        fraction = self.validation_fraction
+        fraction = given["validation_fraction"]
         if fraction is not None and not (isinstance(fraction, float) and 0 < fraction < 1):
             raise ConfigError(
                 f"validation_fraction {fraction!r} is not between 0 and 1. To hold out no rows, pass None."
@@ -186,11 +193,12 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """`seed`, or what scikit-learn's `random_state` stands for."""
         state = self.random_state
         if state is None:
-            return int(self.seed)
+            seed: int = _plain(self.seed)
+            return seed
         if isinstance(state, np.random.RandomState | np.random.Generator):
             draw = state.integers if isinstance(state, np.random.Generator) else state.randint
             return int(draw(MOST_SEED, dtype=np.int64))
-        if isinstance(state, int | np.integer) and state >= 0:
+        if isinstance(state, int | np.integer) and not isinstance(state, bool) and state >= 0:
             return int(state)
         raise ConfigError(
             f"random_state {state!r} is not usable. Expected None, a whole number of 0 or more, or a generator."

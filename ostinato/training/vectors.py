@@ -1,6 +1,6 @@
-"""Pretrained vectors in a network: read for its vocabulary, copied into its embedding."""
+"""Pretrained vectors: read for a vocabulary, and copied into an embedding."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,15 +31,9 @@ class PretrainedVectors(NamedTuple):
     skipped: int
     coverage: dict[str, float]
 
-    def line(self, source: str) -> str:
-        """The coverage in a sentence."""
-        exact, lower, missing = (self.coverage[f"{how}_share"] for how in ("exact", "lower_cased", "missing"))
-        more = f", {lower:.1%} more in lower case" if lower else ""
-        skipped = f" {self.skipped:,} malformed lines skipped." if self.skipped else ""
-        return (
-            f"Vectors of {source}: {exact:.1%} of the vocabulary found{more}, {missing:.1%} missing; "
-            f"{len(self.extra_words):,} extra words.{skipped}"
-        )
+    def facts(self, source: str | None) -> dict[str, Any]:
+        """The coverage as JSON values, for the audit of the data that `source` was read for."""
+        return {"source": source, **self.coverage, "extra_words": len(self.extra_words), "skipped": self.skipped}
 
 
 def read_for(config: DataConfig, vocabulary: Vocabulary | None, tokenizer: str = "words") -> PretrainedVectors | None:
@@ -77,7 +71,7 @@ def check_size(vectors: PretrainedVectors | None, config: Config) -> None:
 
 
 def fill(embed: nn.Module, vectors: PretrainedVectors) -> None:
-    """Copy the vectors into an embedding; tokens without one keep theirs, scaled to the vectors' standard deviation."""
+    """Copy the vectors into an embedding; other tokens keep their own, scaled to the same standard deviation."""
     assert isinstance(embed, TokenEmbedding)
     with torch.no_grad():
         known = vectors.matrix[vectors.found]

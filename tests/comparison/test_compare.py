@@ -16,11 +16,11 @@ from ostinato.comparison import compare as comparing
 from ostinato.comparison.compare import run_comparison
 from ostinato.comparison.plan import make_plan, read_plan
 from ostinato.comparison.workers import train_all
-from ostinato.config import override
 from ostinato.errors import RunError
 from ostinato.evaluation.statistics import compare, holm, score_seeds
-from ostinato.presets import PRESETS
-from ostinato.scoring import read_predictions
+from ostinato.tasks import TASKS
+from ostinato.tasks.classification.scoring import read_predictions
+from ostinato.tasks.config import PRESETS, override
 
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=2"]
 MAJORITY = override(PRESETS["majority"](), SMALL)
@@ -69,10 +69,12 @@ def test_a_pair_is_tested_on_the_answers_of_its_runs(finished):
             for seed in (0, 1)
         ]
 
+    metric = TASKS[MAJORITY.task].metrics["accuracy"]
     predictions = {cell: answers(cell) for cell in ("rnn", "gru")}
     targets = predictions["rnn"][0].targets
     first, second = (
-        score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]])) for cell in ("rnn", "gru")
+        score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]]), metric)
+        for cell in ("rnn", "gru")
     )
     expected = compare(first, second)
     assert pair["difference"] == pytest.approx(expected.difference)
@@ -131,7 +133,7 @@ def test_two_processes_find_what_one_finds(finished, one_worker, tmp_path):
 
 
 def test_a_run_that_fails_is_told_with_its_reason_and_the_others_go_on(one_worker, tmp_path):
-    base = override(MAJORITY, ["training.clip_norm=none"])
+    base = override(MAJORITY, ["training.max_grad_norm=none"])
     results = run_comparison(plan_of("training.lr=0.005,1e30", base=base, seeds="1"), tmp_path / "lr")
     good, bad = results["runs"]
     assert (good["status"], bad["status"]) == ("finished", "failed")

@@ -1,37 +1,44 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 
-from ostinato.data.audit import Audit, describe_split, is_sorted_by_label, shared_groups
+from ostinato.data.audit import SequenceAudit, describe_split, shared_groups
 from ostinato.data.cleaning import Cleaning
 from ostinato.data.examples import Record
+from ostinato.tasks.classification.target import LabelTarget
 
 
 def rows(*pairs, group=None):
     return [Record(sequence, label, None, group, "") for sequence, label in pairs]
 
 
+def facts_of(records):
+    """A split's facts, its targets being labels."""
+    return describe_split(records, "characters", LabelTarget().describe([record.target for record in records]))
+
+
 def audit_of(**splits):
-    return Audit(
+    return SequenceAudit(
         rows_read=sum(map(len, splits.values())),
         unit="characters",
         sorted_by_label=False,
         unlabelled_skipped=0,
         cleaning=Cleaning(0, 0, 0, {}, True),
         drawn=[],
-        splits={split: describe_split(records, "characters") for split, records in splits.items()},
+        splits={split: facts_of(records) for split, records in splits.items()},
         shared_groups=0,
         unused=0,
     )
 
 
 def test_a_split_is_counted_by_hand():
-    facts = describe_split(rows(("a", "x"), ("bb", "y"), ("bb", "x"), ("ccc", "y"), ("ccc", "y")), "characters")
+    facts = facts_of(rows(("a", "x"), ("bb", "y"), ("bb", "x"), ("ccc", "y"), ("ccc", "y")))
     assert (facts.rows, facts.classes, facts.duplicates, facts.conflicting) == (5, {"x": 2, "y": 3}, 2, 2)
     assert facts.lengths == {"shortest": 1, "5 %": 1.2, "median": 2, "95 %": 3, "longest": 3}
 
 
-def test_a_clean_set_is_told_in_rows_classes_and_lengths_alone():
+def test_the_audit_of_clean_data_reports_rows_classes_and_lengths_alone():
     audit = audit_of(train=rows(("ab", "x"), ("abcd", "y")), test=rows(("abc", "x"), ("b", "y")))
     assert audit.lines() == [
         "4 rows read, 2 classes.",
@@ -41,37 +48,40 @@ def test_a_clean_set_is_told_in_rows_classes_and_lengths_alone():
     ]
 
 
-def test_copies_conflicts_and_classes_never_learnt_are_said():
-    lines = audit_of(train=rows(("a", "x"), ("b", "y")), test=rows(("c", "z"), ("c", "x"), ("d", "x"))).lines()
-    assert "1 row of test repeat an earlier one; kept." in lines
-    assert "2 rows of test are of sequences with two labels; kept." in lines
-    assert "Only in test, so never learnt: z." in lines
+def test_copies_conflicts_and_classes_missing_from_train_are_findings():
+    repeated, conflicting, unseen = audit_of(
+        train=rows(("a", "x"), ("b", "y")), test=rows(("c", "z"), ("c", "x"), ("d", "x"))
+    ).findings
+    assert repeated.startswith("1 row of test repeat")
+    assert conflicting.startswith("2 rows of test")
+    assert unseen.startswith("Only in test") and unseen.endswith(": z.")
 
 
-def test_the_encoder_adds_unknown_and_cut_tokens_to_a_new_audit():
+def test_targets_that_are_numbers_are_described_by_their_quantiles():
+    values = {"age": {"lowest": 1.5, "5 %": 1.5, "median": 40.75, "95 %": 80.0, "highest": 80.0}}
+    facts = describe_split(rows(("a", 1.5), ("b", 80.0)), "characters", {"values": values})
+    assert (facts.classes, facts.values) == (None, values)
+    audit = replace(audit_of(train=rows(("a", 1.5), ("b", 80.0))), splits={"train": facts})
+    assert audit.lines()[:2] == ["2 rows read.", "train: 2 rows (age 1.5 to 80)."]
+
+
+def test_encoding_adds_unknown_and_cut_tokens_to_a_new_audit():
     audit = audit_of(train=rows(("a", "x"), ("b", "y")))
-    full = audit.with_encoding(0.0123, {"train": 0, "test": 7})
-    assert full.lines() == [
-        *audit.lines(),
-        "1.2% of validation's tokens are not in the vocabulary.",
+    full = audit.with_encoding(0.0123, {"train": 0, "test": 7}, None)
+    assert full.findings == [
+        *audit.findings,
+        "1.2% of validation's tokens are out of vocabulary.",
         "7 sequences of test cut to max_length.",
     ]
-    assert audit.unknown_share is None
+    assert (audit.unknown_share, audit.truncated) == (None, {})
 
 
 def test_an_audit_survives_json():
     audit = audit_of(train=rows((np.zeros((3, 2), np.float32), "x"), (np.ones((4, 2), np.float32), "y"))).with_encoding(
-        None, {}
+        None, {}, None
     )
-    assert json.loads(json.dumps(audit.to_dict())) == audit.to_dict()
-    assert audit.to_dict()["splits"]["train"]["lengths"]["longest"] == 4
-
-
-def test_sorted_labels_are_seen():
-    assert is_sorted_by_label(rows(("a", "y"), ("b", "y"), ("c", "x")))
-    assert not is_sorted_by_label(rows(("a", "y"), ("b", "x"), ("c", "y")))
-    assert not is_sorted_by_label(rows(("a", "y"), ("b", "y")))
-    assert not is_sorted_by_label(rows(("a", "y"), ("b", "x")))
+    assert json.loads(json.dumps(audit.to_json())) == audit.to_json()
+    assert audit.to_json()["splits"]["train"]["lengths"]["longest"] == 4
 
 
 def test_groups_in_two_splits_are_counted_once():

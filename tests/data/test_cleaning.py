@@ -13,7 +13,7 @@ def rows(*pairs):
 
 
 def contents(records):
-    return [(record.sequence, record.label) for record in records]
+    return [(record.sequence, record.target) for record in records]
 
 
 def test_before_a_draw_conflicts_lose_all_copies_and_duplicates_all_but_the_first():

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.config import DataConfig
 from ostinato.data.columns import conll_rows, conllu_rows, count_columns, looks_like_columns, write_columns
 from ostinato.data.examples import Sentence
 from ostinato.data.rows import Row
-from ostinato.data.tagged import read_sentences
 from ostinato.errors import DataError
+from ostinato.tasks.tagging.config import TaggingData
+from ostinato.tasks.tagging.data import read_sentences
 
 NER = """-DOCSTART- -X- -X- O
 
@@ -43,7 +43,13 @@ def write(path, text, encoding="utf-8"):
 
 
 def read(path, *, labelled=True, **settings):
-    return list(read_sentences(path, DataConfig(path=str(path), **settings), labelled=labelled))
+    """All sentences of a file; the first that cannot be read is raised."""
+    sentences = []
+    for sentence in read_sentences(path, TaggingData(path=str(path), **settings), labelled=labelled):
+        if isinstance(sentence, DataError):
+            raise sentence
+        sentences.append(sentence)
+    return sentences
 
 
 def pairs(sentences):
@@ -86,7 +92,7 @@ def test_columns_are_chosen_by_name_from_a_header(tmp_path, text):
         assert pairs(read(path)) == expected
 
 
-def test_ranges_and_empty_nodes_of_conllu_plus_are_left_out(tmp_path):
+def test_ranges_and_empty_nodes_of_conllu_plus_are_skipped(tmp_path):
     path = write(tmp_path / "a.conllup", "# global.columns = ID FORM NE\n1-2\tal\t_\n1\ta\tO\n2\tel\tB-X\n2.1\tx\tO\n")
     assert (read(path, word_column="FORM", tag_column="NE")) == [
         Sentence(["a", "el"], ["O", "B-X"], f"{path}, line 3", lines=[3, 4])
@@ -205,7 +211,7 @@ def test_reading_holds_little_of_a_large_file(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     sentence = '{"tokens": ["word", "word"], "tags": ["O", "O"]}\n' if ending == "jsonl" else "word O\nword O\n\n"
     write(path, sentence * 20_000)  # would take more than 10 MB as sentences
-    config = DataConfig(path=str(path))
+    config = TaggingData(path=str(path))
     tracemalloc.start()
     assert sum(1 for _ in read_sentences(path, config)) == 20_000
     _, peak = tracemalloc.get_traced_memory()
@@ -267,3 +273,11 @@ def test_columns_are_counted(tmp_path):
     assert count_columns(write(tmp_path / "a.conll", NER)) == 4
     with pytest.raises(DataError, match=r"b.conll: .* no rows"):
         count_columns(write(tmp_path / "b.conll", "\n"))
+
+
+def test_a_range_with_too_few_columns_is_an_error(tmp_path):
+    path = write(tmp_path / "a.conllu", "1-2\tal\n\n" + CONLLU)
+    broken, *others = conllu_rows(path)
+    assert (broken.source, broken.values) == (f"{path}, line 1", {})
+    assert str(broken.error).startswith(f"{path}, line 1: 2 columns, expected 10")
+    assert [row.error for row in others] == [None, None]

@@ -9,20 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.data import encoder as encoder_module
-from ostinato.data.encoder import Encoder
+from ostinato.data.encoder import SequenceEncoder
 from ostinato.errors import ConfigError, DataError, RunError
 
 TEXTS = ["Good, good film<br />really", "bad film", "good"]
-LABELS = ["pos", "neg", "pos"]
 SERIES = [np.array([[1.0, 7.0], [3.0, 7.0]], np.float32), np.array([[5.0, 7.0]], np.float32)]
 
 
 def words(**options):
-    return Encoder.fit(TEXTS, LABELS, tokenizer="words", **options)
+    return SequenceEncoder.fit(TEXTS, tokenizer="words", **options)
 
 
 def numeric(**options):
-    return Encoder.fit(SERIES, ["a", "b"], tokenizer="numeric", **options)
+    return SequenceEncoder.fit(SERIES, tokenizer="numeric", **options)
 
 
 def parts(sequences):
@@ -48,7 +47,7 @@ def test_vocabulary_is_bounded_by_count_and_size():
     [("head", ["abc", "abcd"[:3], "ab", ""]), ("tail", ["cde", "bcd", "ab", ""]), ("both", ["abe", "abd", "ab", ""])],
 )
 def test_truncation_keeps_the_named_part(truncate, expected):
-    encoder = Encoder.fit(["abcde"], [0], tokenizer="characters", max_length=3, truncate=truncate)
+    encoder = SequenceEncoder.fit(["abcde"], tokenizer="characters", max_length=3, truncate=truncate)
     encoded = encoder.encode(["abcde", "abcd", "ab", ""])
     assert ["".join(encoder.vocabulary.tokens[number] for number in part) for part in parts(encoded)] == expected
     assert (encoded.truncated, encoder.longest) == (2, 3)
@@ -62,7 +61,7 @@ def test_truncation_keeps_the_named_part(truncate, expected):
 @settings(max_examples=50, deadline=None)
 def test_truncation_equals_slicing(sequences, most, truncate):
     heads = {"head": most, "tail": 0, "both": (most + 1) // 2}[truncate]
-    encoder = Encoder.fit(["abc"], [0], tokenizer="characters", max_length=most, truncate=truncate)
+    encoder = SequenceEncoder.fit(["abc"], tokenizer="characters", max_length=most, truncate=truncate)
     cut = [s if len(s) <= most else s[:heads] + s[len(s) - most + heads :] for s in sequences]
     assert parts(encoder.encode(sequences)) == [["abc".index(letter) + 1 for letter in s] for s in cut]
 
@@ -85,12 +84,12 @@ def test_longest_is_that_of_the_encoded_training_sequences():
 
 
 def test_fixed_alphabet_is_not_fitted():
-    encoder = Encoder.fit(["AAAA", "AC"], ["x", "y"], tokenizer="nucleotides", min_count=2, max_size=1)
+    encoder = SequenceEncoder.fit(["AAAA", "AC"], tokenizer="nucleotides", min_count=2, max_size=1)
     assert parts(encoder.encode(["acgun?"])) == [[1, 2, 3, 4, 5, 0]]
 
 
 def test_events_may_be_lists_or_strings():
-    encoder = Encoder.fit([["log in", "out"], "out"], [0, 1], tokenizer="events")
+    encoder = SequenceEncoder.fit([["log in", "out"], "out"], tokenizer="events")
     assert parts(encoder.encode([["out", "log in", "?"], "out out"])) == [[1, 2, 0], [1, 1]]
 
 
@@ -111,11 +110,11 @@ def test_series_are_standardized_by_channel_and_a_constant_channel_keeps_its_uni
 
 @pytest.mark.parametrize("channel", [np.full(70, 0.1), np.array([1e-200, 2e-200])])
 def test_constant_channel_has_std_1_in_spite_of_rounding(channel):
-    assert Encoder.fit([channel], [0], tokenizer="numeric").std == (1.0,)
+    assert SequenceEncoder.fit([channel], tokenizer="numeric").std == (1.0,)
 
 
 def test_vector_is_a_series_of_one_channel():
-    encoder = Encoder.fit([np.array([1.0, 3.0]), []], [0, 1], tokenizer="numeric")
+    encoder = SequenceEncoder.fit([np.array([1.0, 3.0]), []], tokenizer="numeric")
     assert encoder.encode([np.array([2, 3]), [[1.0]]]).values.tolist() == [[0.0], [1.0], [-1.0]]
 
 
@@ -126,50 +125,7 @@ def test_nothing_encodes_to_nothing():
 
 
 @pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        (["b", "a", "b"], ("a", "b")),
-        ([2, 10, 1], (1, 2, 10)),
-        (np.array([3, 1, 3]), (1, 3)),
-        ([True, False, True], (False, True)),
-        ([1, "a", "B"], (1, "B", "a")),
-        ([("x", 1), ("a", 2), ("x", 1)], (("a", 2), ("x", 1))),
-    ],
-)
-def test_labels_are_sorted_and_numbered(labels, expected):
-    encoder = Encoder.fit(["x"] * 3, labels, tokenizer="words")
-    assert encoder.labels == expected
-    assert [type(label) for label in encoder.labels] == [type(label) for label in expected]
-    assert encoder.num_labels == len(expected)
-    assert [encoder.labels[index] for index in encoder.encode_labels(labels)] == list(labels)
-
-
-def test_label_never_seen_in_training_is_refused():
-    with pytest.raises(
-        DataError,
-        match=r"test.csv, row 9: label 'post' does not occur .* Did you mean 'pos'\? Known labels: 'neg', 'pos'\. Correct",
-    ):
-        words().encode_labels(["pos", "post"], ["test.csv, row 8", "test.csv, row 9"])
-    with pytest.raises(DataError, match=r"sequence 0: label 7 "):
-        words().encode_labels(np.array([7]))
-    with pytest.raises(DataError, match=r"sequence 0: label \['pos'\] "):
-        words().encode_labels([["pos"]])
-
-
-def test_many_known_labels_are_not_all_listed():
-    encoder = Encoder.fit(["x"] * 30, range(30), tokenizer="words")
-    with pytest.raises(DataError, match=r"18, 19 and 10 more\."):
-        encoder.encode_labels([-1])
-
-
-@pytest.mark.parametrize("label", [float("nan"), ["a"], np.array([1, 0])])
-def test_label_that_is_not_one_value_is_refused(label):
-    with pytest.raises(DataError, match=r"^sequence 1: .*(nan|a|1, 0).* cannot be a label"):
-        Encoder.fit(["x", "y"], ["a", label], tokenizer="words")
-
-
-@pytest.mark.parametrize(
-    ("sequence", "tokenizer", "fault"),
+    ("sequence", "tokenizer", "problem"),
     [
         (float("nan"), "words", r"nan \(float\) is not what tokenizer 'words' reads\. Expected a string\."),
         (["a"], "words", r"\['a'\] \(list\) is not what tokenizer 'words' reads"),
@@ -178,15 +134,15 @@ def test_label_that_is_not_one_value_is_refused(label):
         ("x\ud83d", "characters", r"character 1 is '\\ud83d', half of a surrogate pair"),
     ],
 )
-def test_sequence_of_a_wrong_type_is_refused_with_its_place(sequence, tokenizer, fault):
-    with pytest.raises(DataError, match=f"^sequence 1: {fault}"):
-        Encoder.fit(["a", sequence], [0, 1], tokenizer=tokenizer)
-    with pytest.raises(DataError, match=f"^a.csv, row 2: {fault}"):
-        Encoder.fit(["a"], [0], tokenizer=tokenizer).encode([sequence], ["a.csv, row 2"])
+def test_sequence_of_a_wrong_type_is_refused_with_its_source(sequence, tokenizer, problem):
+    with pytest.raises(DataError, match=f"^sequence 1: {problem}"):
+        SequenceEncoder.fit(["a", sequence], tokenizer=tokenizer)
+    with pytest.raises(DataError, match=f"^a.csv, row 2: {problem}"):
+        SequenceEncoder.fit(["a"], tokenizer=tokenizer).encode([sequence], ["a.csv, row 2"])
 
 
 @pytest.mark.parametrize(
-    ("series", "fault"),
+    ("series", "problem"),
     [
         ([[1.0, 2.0], [3.0, np.nan]], r"step 1, channel 1 is nan\."),
         ([[-np.inf, 2.0]], r"step 0, channel 0 is -inf\."),
@@ -199,27 +155,25 @@ def test_sequence_of_a_wrong_type_is_refused_with_its_place(sequence, tokenizer,
         (None, r"None \(NoneType\) is not a numeric series"),
     ],
 )
-def test_series_that_cannot_be_used_is_refused_with_its_place(series, fault):
-    with pytest.raises(DataError, match=f"^sequence 1: {fault}"):
-        Encoder.fit([SERIES[0], series], [0, 1], tokenizer="numeric")
-    with pytest.raises(DataError, match=f"^a.ts, row 2: {fault}"):
+def test_series_that_cannot_be_used_is_refused_with_its_source(series, problem):
+    with pytest.raises(DataError, match=f"^sequence 1: {problem}"):
+        SequenceEncoder.fit([SERIES[0], series], tokenizer="numeric")
+    with pytest.raises(DataError, match=f"^a.ts, row 2: {problem}"):
         numeric().encode([series], ["a.ts, row 2"])
 
 
 def test_empty_training_data_is_refused():
-    with pytest.raises(DataError, match="0 sequences with 0 labels"):
-        Encoder.fit([], [], tokenizer="words")
-    with pytest.raises(DataError, match="1 sequences with 2 labels"):
-        Encoder.fit(["a"], [0, 1], tokenizer="words")
+    with pytest.raises(DataError, match="no sequence"):
+        SequenceEncoder.fit([], tokenizer="words")
     with pytest.raises(DataError, match="all 1 series have length 0"):
-        Encoder.fit([[]], [0], tokenizer="numeric")
+        SequenceEncoder.fit([[]], tokenizer="numeric")
 
 
 def test_misspelt_names_are_refused():
     with pytest.raises(ConfigError, match="Unknown truncate 'heads'. Did you mean 'head'"):
         words(truncate="heads")
     with pytest.raises(ConfigError, match="Unknown tokenizer 'word'. Did you mean 'words'"):
-        Encoder.fit(["a"], [0], tokenizer="word")
+        SequenceEncoder.fit(["a"], tokenizer="word")
 
 
 @pytest.mark.parametrize(
@@ -227,41 +181,33 @@ def test_misspelt_names_are_refused():
     [
         lambda: words(max_length=2, truncate="both"),
         numeric,
-        lambda: Encoder.fit([np.array([0.1, 0.2, 1e-300])], [0.1], tokenizer="numeric"),
-        lambda: Encoder.fit(["é\u2028", "😀"] * 2, [1, "1", 1.5, False], tokenizer="characters"),
+        lambda: SequenceEncoder.fit([np.array([0.1, 0.2, 1e-300])], tokenizer="numeric"),
+        lambda: SequenceEncoder.fit(["é\u2028", "😀"] * 2, tokenizer="characters"),
     ],
 )
 def test_json_round_trip_is_exact(make):
     encoder = make()
-    restored = Encoder.from_json(json.loads(json.dumps(encoder.to_json())))
-    assert restored == encoder
-    assert [type(label) for label in restored.labels] == [type(label) for label in encoder.labels]
+    assert SequenceEncoder.from_json(json.loads(json.dumps(encoder.to_json()))) == encoder
 
 
-def test_json_is_for_people_to_read():
+def test_json_is_readable():
     assert words(max_length=9).to_json() == {
         "tokenizer": "words",
-        "labels": ["neg", "pos"],
         "mean": None,
         "std": None,
         "max_length": 9,
         "truncate": "head",
         "longest": 5,
         "tokens": ["<unk>", "good", "film", ",", "bad", "really"],
-        "beyond": [],
+        "extra": [],
     }
-
-
-def test_label_that_json_cannot_hold_is_refused():
-    with pytest.raises(DataError, match=r"label \('a', 1\) of type tuple cannot be saved"):
-        Encoder.fit(["x"], [("a", 1)], tokenizer="words").to_json()
 
 
 def test_json_of_another_version_is_refused():
     fields = words().to_json()
     del fields["longest"]
     with pytest.raises(RunError, match=r"found the fields .* expected .*'longest'"):
-        Encoder.from_json(fields)
+        SequenceEncoder.from_json(fields)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda encoder: pickle.loads(pickle.dumps(encoder))])

@@ -1,6 +1,7 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow
@@ -9,18 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.config import DataConfig
-from ostinato.data import formats
+from ostinato import plugins
 from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
 from ostinato.data.formats import FORMATS, Format, Row, endings, find_format, format_of, read_rows, register_format
-from ostinato.data.readers import read_records
 from ostinato.errors import ConfigError, DataError
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.classification.target import LabelTarget
+from ostinato.tasks.sequences.reading import read_records
 
 
 @pytest.fixture(autouse=True)
 def no_registered_formats(monkeypatch):
-    monkeypatch.setattr(formats, "_registered", {})
+    monkeypatch.setattr(plugins, "_registered", {})
 
 
 def pipes(path):
@@ -120,6 +122,43 @@ def test_ts_series_survive_writing_and_reading(tmp_path_factory, series):
         assert row.values["label"] == "x"
 
 
+FIELDS = st.text("abc 1", min_size=1, max_size=4)
+GOOD_AND_BAD = {  # for each format: the line of two values, the lines between rows, and lines that are not rows
+    "csv": ("{},{}\n", "", ["one\n", "a,b,c\n", ",,\n"]),
+    "jsonl": ('{{"text": "{}", "label": "{}"}}\n', "", ["{\n", "[1]\n", "3\n", "not JSON\n", '{"text": "a"\n']),
+    "conll": ("{}\t{}\n", "\n", ["one\n", "a\tb\tc\n", "a\tb\nalone\n"]),
+}
+
+
+@pytest.mark.parametrize("name", GOOD_AND_BAD)
+@settings(deadline=None, max_examples=60)
+@given(
+    good=st.lists(st.tuples(FIELDS, FIELDS), min_size=1, max_size=6),
+    bad=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 10)), min_size=1, max_size=4),
+)
+def test_a_reader_goes_on_after_a_row_that_cannot_be_read(name, tmp_path_factory, good, bad):
+    line, between, wrong = GOOD_AND_BAD[name]
+    good = [(first.strip() or "x", second.strip() or "y") for first, second in good]
+    lines = [line.format(*values) for values in good]
+    first = 1 if name == "conll" else 0  # the first line of a CoNLL file says how many columns there are
+    for at, choice in bad:
+        lines.insert(max(at, first), wrong[choice % len(wrong)])
+    path = tmp_path_factory.mktemp("rows") / f"a.{name}"
+    path.write_text(("text,label\n" if name == "csv" else "") + between.join(lines))
+    rows = list(read_rows(path, keep_errors=True))
+    read = [row for row in rows if row.error is None]
+    keys = ("0", "1") if name == "conll" else ("text", "label")
+    values = [tuple(row.values[key] for key in keys) for row in read]
+    assert values == [([first], [second]) if name == "conll" else (first, second) for first, second in good]
+    refused = [row for row in rows if row.error is not None]
+    assert len(refused) == len(bad)
+    for row in refused:
+        assert row.values == {} and str(row.error).startswith(str(path))
+    with pytest.raises(DataError) as raised:
+        list(read_rows(path))
+    assert str(raised.value) == str(refused[0].error)
+
+
 def test_the_ending_selects_the_format_unless_it_is_named(tmp_path):
     assert {name: format_of(tmp_path / f"A{each.endings[0].upper()}.gz") for name, each in FORMATS.items()} == {
         name: name for name in FORMATS
@@ -136,16 +175,16 @@ def test_a_registered_format_is_read_by_its_ending_or_name(tmp_path):
     path, other = tmp_path / "a.psv", tmp_path / "a.txt"
     for each in (path, other):
         each.write_text("good|pos\nbad|neg\n")
-    records = read_records(path, DataConfig(path=str(path)))
-    assert [(record.sequence, record.label) for record in records] == [("good", "pos"), ("bad", "neg")]
+    records = read_records(path, ClassificationData(path=str(path)), LabelTarget())
+    assert [(record.sequence, record.target) for record in records] == [("good", "pos"), ("bad", "neg")]
     assert [row.source for row in read_rows(other, "pipes")] == [f"{other}, row 1", f"{other}, row 2"]
 
 
-def test_a_format_may_be_registered_again_but_built_in_ones_stay():
-    register_format("pipes", pipes, endings=(".psv",))
+def test_the_same_format_may_be_registered_again_but_no_other_under_its_name_or_ending():
     register_format("pipes", pipes, endings=(".pipes",))
-    assert ".psv" not in endings() and endings()[".pipes"] == "pipes"
+    register_format("pipes", pipes, endings=(".pipes",))
     for name, ending, message in (
+        ("pipes", ".psv", "'pipes'"),
         ("csv", ".x", "'csv'"),
         ("mine", ".csv", "'.csv'.*'csv'"),
         ("mine", ".pipes", "'.pipes'.*'pipes'"),
@@ -153,7 +192,8 @@ def test_a_format_may_be_registered_again_but_built_in_ones_stay():
     ):
         with pytest.raises(ConfigError, match=message):
             register_format(name, pipes, endings=(ending,))
-    assert "mine" not in formats._registered
+    assert plugins.names(plugins.FORMATS) == ["pipes"]
+    assert endings()[".pipes"] == "pipes" and ".psv" not in endings()
 
 
 def install(folder, monkeypatch, target):
@@ -171,7 +211,7 @@ def install(folder, monkeypatch, target):
 def test_an_installed_package_offers_a_format(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "PIPES")
     assert find_format("pipes") == Format(iter, (".psv",))
-    monkeypatch.setattr(formats, "_registered", {})
+    monkeypatch.setattr(plugins, "_registered", {})
     assert format_of(tmp_path / "a.psv") == "pipes"
 
 
@@ -182,5 +222,6 @@ def test_an_entry_point_that_is_not_a_format_is_named(tmp_path, monkeypatch):
 
 
 def test_a_built_in_format_loads_no_plugins(monkeypatch):
-    monkeypatch.setattr(formats, "load_plugins", lambda *_: pytest.fail("looked for plugins"))
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: pytest.fail("looked for plugins"))
     assert find_format("csv") is FORMATS["csv"]
+    assert format_of(Path("a.csv")) == "csv"

@@ -7,10 +7,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ostinato.config import DataConfig
 from ostinato.data import imdb
-from ostinato.data.dataset import load_dataset
 from ostinato.errors import DataError
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.classification.datasets import DATASETS
+from ostinato.tasks.classification.target import LabelTarget
+from ostinato.tasks.sequences.dataset import load_dataset
 
 REVIEWS = [
     (f"{'good' if label == 'pos' else 'bad'} film {number}", label) for label in ("neg", "pos") for number in range(50)
@@ -28,7 +30,8 @@ def nothing_found(tmp_path, monkeypatch):
 
 
 def load():
-    return load_dataset(DataConfig(name="imdb", train_size=40, validation_size=20, test_size=20))
+    config = ClassificationData(name="imdb", train_size=40, validation_size=20, test_size=20)
+    return load_dataset(config, LabelTarget(), DATASETS)
 
 
 def put_folder(folder: Path) -> None:
@@ -73,10 +76,10 @@ def test_every_source_and_order_gives_the_same_splits(tmp_path, monkeypatch):
         "aclImdb",
     ]
     for split in ("train", "validation", "test"):
-        parts = [getattr(data, split) for data in (from_hub, from_package, from_folder)]
+        parts = [data.splits[split] for data in (from_hub, from_package, from_folder)]
         assert parts[0].sequences == parts[1].sequences == parts[2].sequences
-        assert parts[0].labels == parts[1].labels == parts[2].labels
-    assert set(zip(from_hub.train.sequences, from_hub.train.labels, strict=True)) <= set(REVIEWS)
+        assert parts[0].targets == parts[1].targets == parts[2].targets
+    assert {(record.sequence, record.target) for record in from_hub.splits["train"]} <= set(REVIEWS)
 
 
 def test_the_environment_names_the_folder(tmp_path, monkeypatch):

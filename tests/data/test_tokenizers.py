@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ostinato.data import tokenizers
-from ostinato.data.encoder import Encoder
+from ostinato import plugins
+from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.tokenizers import Characters, Events, Kmers, Words, make_tokenizer, register_tokenizer
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import ConfigError
@@ -228,12 +228,12 @@ class Codons:
 
 @pytest.fixture
 def no_registered_tokenizers(monkeypatch):
-    monkeypatch.setattr(tokenizers, "_registered", {})
+    monkeypatch.setattr(plugins, "_registered", {})
 
 
 def test_a_registered_tokenizer_encodes(no_registered_tokenizers):
     register_tokenizer("codons", Codons)
-    encoder = Encoder.fit(["ATGATGTAA", "TAA"], ["x", "y"], tokenizer="codons")
+    encoder = SequenceEncoder.fit(["ATGATGTAA", "TAA"], tokenizer="codons")
     encoded = encoder.encode(["TAAATGC", "CCC"])
     assert encoder.vocabulary.tokens == ("<unk>", "ATG", "TAA")
     assert (encoded.values.tolist(), encoded.lengths.tolist()) == ([2, 1, 0], [2, 1])
@@ -253,6 +253,14 @@ def test_an_installed_package_offers_a_tokenizer(no_registered_tokenizers, tmp_p
 def test_a_built_in_tokenizer_cannot_be_replaced(no_registered_tokenizers, name):
     with pytest.raises(ConfigError, match=re.escape(f"'{name}'")):
         register_tokenizer(name, Codons)
+
+
+def test_a_registered_name_is_taken_for_another_tokenizer_but_not_for_the_same(no_registered_tokenizers):
+    register_tokenizer("codons", Codons)
+    register_tokenizer("codons", Codons)
+    with pytest.raises(ConfigError, match="'codons'"):
+        register_tokenizer("codons", Events)
+    assert isinstance(make_tokenizer("codons"), Codons)
 
 
 def test_a_tokenizer_is_registered_as_a_class_or_function(no_registered_tokenizers):

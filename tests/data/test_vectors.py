@@ -208,7 +208,7 @@ MALFORMED = {
 def test_a_line_that_cannot_be_used_is_named_or_skipped_and_counted(problem, tmp_path):
     text, message = MALFORMED[problem]
     path = write(tmp_path / "a.txt", text)
-    with pytest.raises(DataError, match=f"a.txt, {message}.*data.vectors_on_fault = .skip."):
+    with pytest.raises(DataError, match=f"a.txt, {message}.*data.vectors_on_error = .skip."):
         read(path)
     vectors = read(path, on_error="skip")
     assert (vectors.found.tolist(), vectors.skipped) == ([1, 0], 1)

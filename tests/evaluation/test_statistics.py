@@ -3,30 +3,35 @@ import pytest
 from scipy import stats
 
 from ostinato.errors import ConfigError
+from ostinato.evaluation.metrics import CLASSIFICATION_METRICS
+from ostinato.evaluation.results import Metric
 from ostinato.evaluation.statistics import (
-    Scored,
+    NO_DIFFERENCE,
     cohen_h,
     compare,
     hedges_g,
     holm,
     mcnemar,
+    score_resampled,
+    score_right,
     score_seeds,
     seed_interval,
     sentence,
     verdict,
 )
 
+ACCURACY, LOG_LOSS = CLASSIFICATION_METRICS["accuracy"], CLASSIFICATION_METRICS["log_loss"]
+
 
 def answers(right):
-    """Two-class predictions (S, n, 2) that are right where they are told to be, all targets being class 0."""
+    """Two-class predictions (S, n, 2) that are right where `right` is True; all targets are class 0."""
     right = np.asarray(right)
     return np.stack([np.where(right, 0.9, 0.1), np.where(right, 0.1, 0.9)], axis=-1)
 
 
 def scored(right):
-    """What `score_seeds` says of accuracy, without the detour over probabilities."""
-    right = np.atleast_2d(right)
-    return Scored("accuracy", right.mean(axis=1), right, None)
+    """The accuracy of right answers, without going through probabilities."""
+    return score_right(ACCURACY, np.atleast_2d(right))
 
 
 def draw(rng, n, seeds, accuracy, *, difficulty=1.5, seed_effect=0.0):
@@ -84,14 +89,14 @@ def test_holm_of_nothing_is_nothing():
 def test_seed_interval_is_the_t_interval_of_scipy():
     scores = [0.81, 0.84, 0.80, 0.83, 0.85]
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=stats.sem(scores))
-    assert seed_interval(scores) == pytest.approx(expected)
-    assert seed_interval([0.8]) is None
+    assert seed_interval(scores, ACCURACY) == pytest.approx(expected)
+    assert seed_interval([0.8], ACCURACY) is None
 
 
 def test_intervals_stay_within_the_metrics_bounds():
-    assert seed_interval([0.3, 0.6]) == (0, 1)
-    assert seed_interval([0.3, 0.6], "mcc") == (-1, 1)
-    low, high = seed_interval([0.3, 0.6], "log_loss")
+    assert seed_interval([0.3, 0.6], ACCURACY) == (0, 1)
+    assert seed_interval([0.3, 0.6], CLASSIFICATION_METRICS["mcc"]) == (-1, 1)
+    low, high = seed_interval([0.3, 0.6], LOG_LOSS)
     assert low == 0
     assert high == pytest.approx(stats.t.interval(0.95, 1, 0.45, 0.15)[1])
     few = [scored(np.arange(60) < 60 * np.array(shares)[:, None]) for shares in ([0.2, 0.9], [0.9, 0.2])]
@@ -132,10 +137,10 @@ def test_many_examples_give_welchs_test_over_seeds():
     ("seeds", "n", "seed_effect"),
     [(1, 200, 0.0), (1, 1000, 0.0), (3, 1000, 0.0), (5, 200, 0.0), (5, 1000, 0.15), (3, 2000, 0.3)],
 )
-def test_identical_models_are_not_told_apart_in_930_of_1000_comparisons(seeds, n, seed_effect):
+def test_identical_models_do_not_differ_in_930_of_1000_comparisons(seeds, n, seed_effect):
     pairs = (pair(number, n, seeds, 0.85, 0.85, seed_effect=seed_effect) for number in range(1000))
-    told = [verdict(found, found.p) for found in (compare(*models) for models in pairs)]
-    assert told.count("not told apart") >= 930
+    verdicts = [verdict(found, found.p) for found in (compare(*models) for models in pairs)]
+    assert verdicts.count(NO_DIFFERENCE) >= 930
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
@@ -155,8 +160,8 @@ def test_intervals_hold_the_true_difference_in_930_of_1000_comparisons():
 
 
 @pytest.mark.slow
-def test_identical_models_are_not_told_apart_by_the_bootstrap():
-    told = []
+def test_identical_models_do_not_differ_by_the_bootstrap():
+    verdicts = []
     for number in range(300):
         rng = np.random.default_rng(number)
         targets = rng.integers(2, size=300)
@@ -167,9 +172,9 @@ def test_identical_models_are_not_told_apart_by_the_bootstrap():
             positive = 1 / (1 + np.exp(-(shared + luck + rng.normal(size=(3, 300)))))
             return np.stack([1 - positive, positive], axis=-1)
 
-        found = compare(*(score_seeds(targets, model(), "log_loss") for _ in range(2)))
-        told.append(verdict(found, found.p))
-    assert told.count("not told apart") >= 275  # 930 of 1,000 less two standard errors of 300 draws
+        found = compare(*(score_seeds(targets, model(), LOG_LOSS) for _ in range(2)))
+        verdicts.append(verdict(found, found.p))
+    assert verdicts.count(NO_DIFFERENCE) >= 275  # 930 of 1,000 less two standard errors of 300 draws
 
 
 def test_the_bootstrap_finds_a_better_model():
@@ -178,7 +183,7 @@ def test_the_bootstrap_finds_a_better_model():
     good, poor = (np.exp(rng.normal(size=(3, 400, 3)) + strength * np.eye(3)[targets]) for strength in (2.5, 1.5))
     good, poor = (each / each.sum(axis=-1, keepdims=True) for each in (good, poor))
     for metric in ("macro_f1", "auroc", "log_loss"):
-        found = compare(score_seeds(targets, good, metric), score_seeds(targets, poor, metric))
+        found = compare(*(score_seeds(targets, each, CLASSIFICATION_METRICS[metric]) for each in (good, poor)))
         assert verdict(found, found.p) == "better"
         assert (found.difference > 0) == (metric != "log_loss")
         assert found.interval[0] <= found.difference <= found.interval[1]
@@ -188,7 +193,7 @@ def test_the_bootstraps_standard_error_of_a_mean_is_the_textbooks():
     rng = np.random.default_rng(2)
     targets, confidence = np.zeros(500, int), rng.uniform(0.3, 0.9, size=(2, 1, 500))
     first, second = (np.stack([each, 1 - each], axis=-1) for each in confidence)
-    low, high = compare(score_seeds(targets, first, "log_loss"), score_seeds(targets, second, "log_loss")).interval
+    low, high = compare(*(score_seeds(targets, each, LOG_LOSS) for each in (first, second))).interval
     losses = -np.log(confidence[0, 0]) + np.log(confidence[1, 0])
     assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 499) * stats.sem(losses), rel=0.06)
 
@@ -199,10 +204,10 @@ def test_the_same_answers_do_not_differ(metric, seeds):
     rng = np.random.default_rng(0)
     targets = np.tile([0, 1], 20)
     same = np.tile(rng.dirichlet([1, 1], size=40), (seeds, 1, 1))
-    found = compare(score_seeds(targets, same, metric), score_seeds(targets, same, metric))
+    found = compare(*(score_seeds(targets, same, CLASSIFICATION_METRICS[metric]) for _ in range(2)))
     assert (found.difference, found.p) == (0, 1)
     assert found.interval[0] <= 0 <= found.interval[1]
-    assert verdict(found, found.p) == "not told apart"
+    assert verdict(found, found.p) == NO_DIFFERENCE
 
 
 def test_accuracy_of_all_right_answers_is_not_certain():
@@ -212,9 +217,32 @@ def test_accuracy_of_all_right_answers_is_not_certain():
 
 def test_scores_of_probabilities_are_those_of_the_answers():
     right = np.random.default_rng(0).random((2, 30)) < 0.7
-    found = score_seeds(np.zeros(30, int), answers(right))
+    found = score_seeds(np.zeros(30, int), answers(right), ACCURACY)
     assert found.scores == pytest.approx(right.mean(axis=1))
     assert (found.right == right).all()
+
+
+def test_resampled_scores_are_those_of_repeated_examples():
+    values = np.random.default_rng(0).random((2, 50))  # two seeds
+    mean = Metric("mean")
+    found = score_resampled(mean, lambda weights: weights @ values.T / weights.sum(axis=1, keepdims=True), 50)
+    assert found.scores == pytest.approx(values.mean(axis=1))
+    assert (found.n, found.resampled.shape, found.right) == (50, (2000, 2), None)
+    drawn = np.random.default_rng(0).integers(50, size=(2000, 50))  # the resamples' own generator
+    assert found.resampled == pytest.approx(values[:, drawn].mean(axis=2).T)
+
+
+def test_a_metric_without_unit_shows_three_significant_digits():
+    error = Metric("mae", higher_is_better=False, scale=1, unit="", bounds=(0.0, np.inf))
+    errors = np.random.default_rng(0).random((2, 400)) * 0.01
+    first, second = (
+        score_resampled(error, lambda weights, e=e: weights @ e[:, None] / 400, 400)
+        for e in (errors[0], errors[1] + 0.01)
+    )
+    found = compare(first, second)
+    assert verdict(found, found.p) == "better"
+    shift = f"mae −{second.scores[0] - first.scores[0]:.3g} (95"
+    assert shift in sentence("gru", "rnn", found, found.p)
 
 
 def test_the_sentence_names_a_winner_only_outside_the_noise():
@@ -222,13 +250,13 @@ def test_the_sentence_names_a_winner_only_outside_the_noise():
     assert sentence("gru", "rnn", better, better.p).startswith("gru is better than rnn: accuracy +")
     worse = compare(*reversed(pair(0, 5000, 1, 0.9, 0.8)))
     assert sentence("rnn", "gru", worse, worse.p).startswith("rnn is worse than gru: accuracy −")
-    assert sentence("gru", "rnn", better, 0.05).startswith("gru and rnn are not told apart by this data")
+    assert sentence("gru", "rnn", better, 0.05).startswith(f"gru and rnn are {NO_DIFFERENCE}:")
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ConfigError, match="acuracy.*Did you mean 'accuracy'"):
-        score_seeds(np.zeros(3, int), answers(np.ones((1, 3))), "acuracy")
+    with pytest.raises(ConfigError, match="'acuracy'.*'accuracy'"):
+        score_seeds(np.zeros(3, int), answers(np.ones((1, 3))), Metric("acuracy"))
     with pytest.raises(ConfigError, match=r"\(3, 2\)"):
-        score_seeds(np.zeros(3, int), answers(np.ones(3)))
-    with pytest.raises(ConfigError, match="4 examples and accuracy on 5"):
+        score_seeds(np.zeros(3, int), answers(np.ones(3)), ACCURACY)
+    with pytest.raises(ConfigError, match="4 .* 5"):
         compare(scored(np.ones((1, 4), bool)), scored(np.ones((1, 5), bool)))

@@ -100,7 +100,7 @@ def test_the_page_tells_who_differs_what_failed_and_how_to_do_it_again(tmp_path)
 
 
 def test_nothing_is_said_to_win_where_nothing_is_told_apart(tmp_path):
-    assert "none is told apart" in told_apart(results(verdict="not told apart"))
+    assert "none is told apart" in told_apart(results(verdict="not significantly different"))
     assert "no pair of combinations" in told_apart({**results(), "pairs": []})
 
 

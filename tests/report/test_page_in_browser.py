@@ -6,10 +6,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from ostinato.runs.report import report_run
 
 from ostinato import runs
 from ostinato.report.page import Section, bullets, code, paragraph, table
+from ostinato.runs.report import report_run
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.config import parse_config
 

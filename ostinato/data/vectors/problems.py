@@ -38,7 +38,7 @@ class Problems:
             DataError: `on_error` is `refuse`.
         """
         if self.on_error != "skip":
-            raise DataError(f'{problem}. Correct it, or set data.vectors_on_fault = "skip" to skip malformed lines.')
+            raise DataError(f'{problem}. Correct it, or set data.vectors_on_error = "skip" to skip malformed lines.')
         self.skipped += 1
 
     def is_finite(self, vector: np.ndarray, source: str) -> bool:

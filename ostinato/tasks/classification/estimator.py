@@ -1,22 +1,26 @@
 """The classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
 from ostinato.data.examples import Records
+from ostinato.data.inputs import as_targets
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.classification.codec import plain
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
+from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
-from ostinato.tasks.estimator import estimator
+from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
 
 
-@estimator
+@accept_old_names
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """A recurrent or convolutional classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
@@ -71,13 +75,14 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             ConfigError: arguments that cannot be used, all at once.
             DataError: a sequence that cannot be used, with its row; fewer than two classes.
         """
-        labels = list(y)
+        labels = as_targets(y)
         for row, label in enumerate(labels):
             if not isinstance(label, Hashable):
                 raise DataError(
                     f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as "
                     "y.ravel() of a column."
                 )
+        refuse_numbers(labels)
         weights = self.class_weight
         if isinstance(weights, Mapping):  # a config's keys are text
             weights = {str(plain(label)): plain(weight) for label, weight in weights.items()}

@@ -1,12 +1,14 @@
 """From a config to clean, audited splits: the one entry to all data that trains or tests a model of sequences."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ostinato.config import SequenceData
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
-from ostinato.data.cleaning import Splits, clean, count_reverse_complements
+from ostinato.data.cleaning import Splits, clean, count_reverse_complements, key_of
 from ostinato.data.examples import Record, Records
 from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
@@ -54,10 +56,11 @@ class Loaded:
 def load_dataset(config: SequenceData, kind: TargetKind, named: Mapping[str, NamedSet]) -> Dataset:
     """Load a named set or the config's files, clean them, draw the splits that are not given, and audit the result.
 
-    Splits drawn at random: sequences with two targets lose all their rows, exact duplicates all but the first, before
-    the draw. Splits given by the user: rows of train that are also in validation or test are removed from train, and
-    rows of validation that are also in test from validation. Splits that a named set defines stay as they are. The
-    audit reports all of it. A split that is not given is drawn from train; a size of 0 leaves it out.
+    Splits drawn at random: exact duplicates lose all but their first row before the draw. Of sequences with two targets
+    all rows go; where targets are measurements they stay, in one split. Splits given by the user: rows of train that
+    are also in validation or test are removed from train, and rows of validation that are also in test from validation.
+    Splits that a named set defines stay as they are. The audit reports all of it. A split that is not given is drawn
+    from train; a size of 0 leaves it out.
 
     Raises:
         ConfigError: the config contradicts itself, or its sizes the rows there are.
@@ -136,8 +139,10 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: Loaded) -> tuple[d
         refuse_empty=config.empty == "refuse",
         drops_overlap=not loaded.owns_splits,
         draws=bool(drawn),
+        keeps_conflicts=kind.keeps_conflicts,
     )
-    splits = _draw(cleaned, drawn, loaded.sizes, config, kind)
+    groups = _groups(cleaned["train"], config.group_column is not None, kind, tokenizer)
+    splits = _draw(cleaned, drawn, loaded.sizes, config, kind, groups)
     if config.train_fraction is not None:
         train = splits["train"]
         rows = kind.fraction(_targets(train), config.train_fraction, config.seed)
@@ -163,9 +168,14 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: Loaded) -> tuple[d
 
 
 def _draw(
-    cleaned: Splits, drawn: list[str], sizes: tuple[Size, Size, Size], config: SequenceData, kind: TargetKind
+    cleaned: Splits,
+    drawn: list[str],
+    sizes: tuple[Size, Size, Size],
+    config: SequenceData,
+    kind: TargetKind,
+    groups: list[str] | None,
 ) -> Splits:
-    """The splits that are given, and those drawn from train."""
+    """The splits that are given, and those drawn from train; `groups` are those of its rows."""
     train = cleaned["train"]
     if config.folds is not None:
         if "test" not in drawn:
@@ -173,16 +183,17 @@ def _draw(
                 f"folds {config.folds}: the data define a test split, or test_size is 0, and each fold is a test "
                 "split. Remove folds."
             )
-        folds = kind.folds(_targets(train), _groups(train, config), config.folds, config.seed)
+        folds = kind.folds(_targets(train), groups, config.folds, config.seed)
         held = set(folds[config.fold].tolist())
         test = [record for row, record in enumerate(train) if row in held]
         train = [record for row, record in enumerate(train) if row not in held]
+        groups = None if groups is None else [group for row, group in enumerate(groups) if row not in held]
         cleaned = {**cleaned, "train": train, "test": test}
         drawn = [split for split in drawn if split != "test"]
     if not drawn and sizes[0] is None:
         return cleaned
     validation, test_size = (size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True))
-    indices = kind.split(_targets(train), _groups(train, config), (sizes[0], validation, test_size), config.seed)
+    indices = kind.split(_targets(train), groups, (sizes[0], validation, test_size), config.seed)
     parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
     return {
         split: parts[split] if split in ("train", *drawn) else cleaned[split]
@@ -195,8 +206,25 @@ def _targets(records: list[Record]) -> list[object]:
     return [record.target for record in records]
 
 
-def _groups(records: list[Record], config: SequenceData) -> list[str] | None:
-    return None if config.group_column is None else [str(record.group) for record in records]
+def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer: str) -> list[str] | None:
+    """The rows that stay in one split: those of a group, and where targets may differ also those of a sequence."""
+    groups = [str(record.group) for record in records] if has_column else None
+    if not kind.keeps_conflicts:
+        return groups
+    numbers: dict[Hashable, int] = {}
+    sequence_of = [numbers.setdefault(key_of(record.sequence, tokenizer), len(numbers)) for record in records]
+    if len(numbers) == len(records):
+        return groups
+    if groups is None:
+        return list(map(str, sequence_of))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names, group_of = np.unique(groups, return_inverse=True)
+    size = len(numbers) + len(names)
+    edges = coo_array((np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size))
+    component = connected_components(edges, directed=False)[1]  # sequences and groups that rows connect
+    return [str(component[sequence]) for sequence in sequence_of]
 
 
 def _rows(splits: Splits) -> int:

@@ -41,7 +41,7 @@ class SequenceEstimator(Estimator):
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
         rows = records_of(X, y, "sequence")
-        validation = self._validation(rows, validation_data)
+        validation = self._validation(rows, validation_data, config.training.seed)
         train, held = validation if validation is not None else (rows, None)
         tokenizer = config.data.tokenizer or infer_tokenizer(train.sequences)  # type: ignore[attr-defined]
         encoder = fit_encoder(train, config.data, tokenizer)  # type: ignore[arg-type]
@@ -58,14 +58,14 @@ class SequenceEstimator(Estimator):
         trained = self._train(config, data)
         self._take(Model(task, config, encoder, codec, trained.network), trained)
 
-    def _validation(self, rows: Records, given: Any) -> tuple[Records, Records] | None:
+    def _validation(self, rows: Records, given: Any, seed: int) -> tuple[Records, Records] | None:
         """Rows to train on and rows to validate on; None: train on everything."""
         if given is not None:
             X, y = given
             return rows, records_of(X, y, "validation sequence")
-        return None if self.validation_fraction is None else self._hold_out(rows)
+        return None if self.validation_fraction is None else self._hold_out(rows, seed)
 
-    def _hold_out(self, rows: Records) -> tuple[Records, Records]:
+    def _hold_out(self, rows: Records, seed: int) -> tuple[Records, Records]:
         """A random part for validation; copies of a sequence stay together."""
         task: SequenceTask = self.task  # type: ignore[assignment]
         copies: dict[Hashable, str] = {}
@@ -73,7 +73,7 @@ class SequenceEstimator(Estimator):
         distinct = groups if len(copies) < len(groups) else None
         sizes = (None, float(self.validation_fraction or 0), 0)
         try:
-            kept, held, _ = task.target_kind.split(self._strata(rows), distinct, sizes, self._seed())
+            kept, held, _ = task.target_kind.split(self._strata(rows), distinct, sizes, seed)
         except (ConfigError, DataError) as error:
             raise DataError(
                 f"No rows can be held out for validation: {error} Or pass validation_fraction=None, or validation_data."

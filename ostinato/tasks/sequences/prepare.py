@@ -35,8 +35,8 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     if not encoder.is_numeric and "validation" in splits:
         unknown = encoder.unknown_share(splits["validation"].sequences)
     truncated = {name: split.sequences.truncated for name, split in splits.items()}
-    line = None if vectors is None else vectors.line(str(config.vectors))
-    audit = data.audit.with_encoding(unknown, truncated, line)
+    coverage = None if vectors is None else vectors.facts(config.vectors)
+    audit = data.audit.with_encoding(unknown, truncated, coverage)
     return TaskData(config, data.name, data.source, data.splits, splits, encoder, codec, audit, vectors)
 
 

@@ -17,6 +17,8 @@ from ostinato.data.timeseries import to_series
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.sequences.targets import TargetKind
 
+WITH_HEADER = ("csv", "tsv", "parquet")  # all rows have the same columns
+
 
 def read_records(
     path: Path, config: SequenceData, kind: TargetKind, *, labelled: bool = True
@@ -30,7 +32,7 @@ def read_records(
         labelled: False: targets, splits and groups may be missing, as in a file to predict.
 
     Raises:
-        DataError: the file as a whole cannot be read.
+        DataError: the file as a whole cannot be read, or does not have the sequences' column.
         ConfigError: `split_column` or `group_column` with a format that has no columns.
         MissingExtraError: the format needs a package that is not installed.
     """
@@ -46,7 +48,7 @@ def read_records(
             if row.error is not None:
                 raise row.error
             sequence = _to_sequence(value_of(row, text_column, "text_column"), row.source)
-            target = kind.read(row, config, column=label_column, needed=labelled and not may_lack_label)
+            target = _read_target(kind, row, config, label_column, labelled=labelled, needed=not may_lack_label)
             split = _optional(row, config.split_column, "split_column", labelled)
             group = _optional(row, config.group_column, "group_column", labelled)
             record = Record(sequence, target, split, group, row.source)
@@ -58,9 +60,23 @@ def read_records(
                     "Give all rows the same kind of sequence."
                 )
         except DataError as error:
-            yield error
+            if row.error is None and form in WITH_HEADER and text_column not in row.values:
+                raise  # every row lacks the column
+            yield error.at(row.source)
         else:
             yield record
+
+
+def _read_target(
+    kind: TargetKind, row: Row, config: SequenceData, column: str | None, *, labelled: bool, needed: bool
+) -> Any:
+    """The target of a row; None where there is none, or the rows are not labelled and it cannot be read."""
+    try:
+        return kind.read(row, config, column=column, needed=labelled and needed)
+    except DataError:
+        if labelled:
+            raise
+        return None  # `predict` does not need it
 
 
 def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[list[Record], int]:
@@ -153,6 +169,6 @@ def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record |
                 reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
                 yield DataError(
                     f"{source}: {reprlib.repr(text)} is not a JSON array ({reason}). Write for example: {example}"
-                )
+                ).at(source)
                 continue
         yield Record(sequence, None, None, None, source)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,14 @@ SplitRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # the rows of train, vali
 
 
 class TargetKind(ABC):
-    """The targets of one task."""
+    """The targets of one task.
+
+    Attributes:
+        keeps_conflicts: whether rows of one sequence with different targets are repeated measurements, which stay
+            together in one split; else they contradict each other, and are removed before splits are drawn.
+    """
+
+    keeps_conflicts: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> Any:
@@ -44,7 +51,7 @@ class TargetKind(ABC):
 
     @abstractmethod
     def fraction(self, targets: Sequence[Any], share: float, seed: int) -> list[int]:
-        """This share of the rows, in order; a smaller share is part of a larger one."""
+        """A share of the rows, in order; a smaller share is part of a larger one."""
 
     @abstractmethod
     def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
@@ -56,7 +63,7 @@ class TargetKind(ABC):
 
     @abstractmethod
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
-        """What an audit says of a split's targets: `classes` or `labels`, the rows of each, or `values`, quantiles of numbers."""
+        """Facts of a split's targets for the audit: `classes` or `labels` (rows of each), or `values` (quantiles)."""
 
     def as_text(self, target: Any) -> str:
         """A target as people read it."""

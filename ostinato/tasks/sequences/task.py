@@ -46,6 +46,10 @@ class SequenceTask(Task):
     def fit_codec(self, config: "SequenceData", records: "Records") -> Any:
         """What turns targets into numbers, from the training split."""
 
+    def num_outputs(self, config: "Config", codec: Any) -> int:
+        """C, how many outputs the network has for each sequence."""
+        return len(codec.names)
+
     @abstractmethod
     def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
         """A row's answer as `predict` prints it, from the network's answers (C,)."""
@@ -88,7 +92,8 @@ class SequenceTask(Task):
     def build(self, config: "Config", encoder: "SequenceEncoder", codec: Any) -> "SequenceNetwork":
         from ostinato.tasks.sequences.network import build_network
 
-        network = build_network(self.network_type, config.model, encoder, len(codec.names))  # type: ignore[arg-type]
+        num_outputs = self.num_outputs(config, codec)
+        network = build_network(self.network_type, config.model, encoder, num_outputs)  # type: ignore[arg-type]
         data = config.data
         network.has_trained_unknown = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
         return network
@@ -118,11 +123,10 @@ class SequenceTask(Task):
         unknown = set(rows_without_known_tokens(model.encoder, encoded).tolist())
         number = 0
         for row, error in zip(batch, errors, strict=True):
-            if isinstance(row, DataError) or error is not None:
-                problem = row if isinstance(row, DataError) else error
-                if strict and problem is not None:
-                    raise problem
-                yield Answered("" if isinstance(row, DataError) else row.source, None, str(problem))
+            if error is not None:
+                if strict:
+                    raise error
+                yield Answered(row.source, None, str(error))
                 continue
             warning = ALL_UNKNOWN if number in unknown else None
             number += 1

@@ -44,7 +44,7 @@ def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence | DataErro
         if sentence.words:
             yield sentence
         else:
-            yield DataError(f"{source}: the sentence is empty. Fill it in, or remove it.")
+            yield DataError(f"{source}: the sentence is empty. Fill it in, or remove it.").at(source)
 
 
 def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, strict: bool) -> Iterator[Answered]:
@@ -66,7 +66,7 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
             if error is not None:
                 if strict:
                     raise error
-                yield Answered(row.source if isinstance(row, Sentence) else "", None, str(error))
+                yield Answered(row.source, None, str(error))
                 continue
             found = next(answers)
             warning = None if model.encoder.knows(found.sentence.words).any() else ALL_UNKNOWN

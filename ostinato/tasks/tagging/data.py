@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import DataConfig
+from ostinato.data.audit import describe_vectors
 from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
@@ -24,7 +25,7 @@ from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
 from ostinato.tasks.tagging.rows import to_sentence
-from ostinato.tasks.tagging.schemes import entities, violations, infer_scheme
+from ostinato.tasks.tagging.schemes import entities, infer_scheme, violations
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]
@@ -45,7 +46,7 @@ class TagAudit:
         repeated: sentences of one given split that are also in a later one.
         overlap_dropped: whether these were removed from the earlier split.
         unlearnt: for each split but train, the tags that train does not have.
-        vectors: how many of the words have a pretrained vector, in a sentence.
+        vectors: the source of pretrained vectors, and how many of the words it has; None: no vectors.
         unknown: for each split but train, the share of out-of-vocabulary tokens.
         features: for each feature column, how many values train has.
         unseen_values: for each split but train and each feature column, the share of tokens whose value train lacks.
@@ -58,7 +59,7 @@ class TagAudit:
     repeated: dict[str, int]
     unlearnt: dict[str, list[str]]
     overlap_dropped: bool = False
-    vectors: str | None = None
+    vectors: dict[str, Any] | None = None
     unknown: dict[str, float] | None = None
     features: dict[str, int] | None = None
     unseen_values: dict[str, dict[str, float]] | None = None
@@ -103,7 +104,7 @@ class TagAudit:
             if share:
                 yield f"{share:.1%} of {split}'s tokens are out of vocabulary."
         if self.vectors is not None:
-            yield self.vectors
+            yield describe_vectors(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def prepare(config: DataConfig) -> TaskData:
     columns = config.feature_columns or ()
     audit = replace(
         data.audit,
-        vectors=None if vectors is None else vectors.line(str(config.vectors)),
+        vectors=None if vectors is None else vectors.facts(config.vectors),
         unknown=unknown,
         features={column: len(values) - 1 for column, values in zip(columns, encoder.features, strict=True)},
         unseen_values=_unseen_values(splits, columns),
@@ -246,7 +247,7 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
                 labelled=labelled,
             )
         except DataError as error:
-            yield error
+            yield error.at(row.source)
         else:
             yield sentence
 
@@ -296,7 +297,7 @@ def _without_overlap(given: Splits, source: str) -> Splits:
 
 
 def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
-    """All splits, those that are not given drawn from train, and the names of these; copies of a sentence stay together."""
+    """All splits, with missing ones drawn from train, and the names of those; copies of a sentence stay together."""
     sizes = {"validation": config.validation_size, "test": config.test_size}
     train = given["train"]
     drawn = [split for split, size in sizes.items() if split not in given and size != 0]
@@ -309,7 +310,8 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
         if count < 1:
             asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
             raise ConfigError(
-                f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences."
+                f"{asked} of {len(groups)} different sentences leave none for {split}. "
+                "Change the sizes, or add sentences."
             )
     splits, start = dict(given), 0
     left = np.ones(len(train), dtype=bool)

@@ -8,10 +8,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ostinato.config import DataConfig
-from ostinato.data.examples import Examples
-from ostinato.data.readers import peek, read_labelled, read_records
+from ostinato.data.examples import Record, Records
 from ostinato.errors import ConfigError, DataError
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.classification.target import LabelTarget
+from ostinato.tasks.sequences.infer import Peek
+from ostinato.tasks.sequences.reading import read_labelled, read_records, typed
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -19,24 +21,30 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-def read(path: Path, *, labelled: bool = True, **settings):
-    return list(read_records(path, DataConfig(path=str(path), **settings), labelled=labelled))
+def read(path: Path, *, labelled: bool = True, **settings) -> list[Record]:
+    """All records of a file; the first row that cannot be read is raised."""
+    config = ClassificationData(path=str(path), **settings)
+    if labelled:
+        return read_labelled(path, config, LabelTarget())[0]
+    records = list(read_records(path, config, LabelTarget(), labelled=False))
+    assert all(isinstance(record, Record) for record in records)
+    return records
 
 
 def pairs(path: Path, **settings):
-    return [(record.sequence, record.label) for record in read(path, **settings)]
+    return [(record.sequence, record.target) for record in read(path, **settings)]
 
 
 def test_csv_keeps_quoted_newlines_and_labels_as_written(tmp_path):
     path = write(tmp_path / "a.csv", 'text,label\n"two\nlines, ""quoted""",01\nplain, 1 \n')
     records = read(path)
-    assert [(r.sequence, r.label) for r in records] == [('two\nlines, "quoted"', "01"), ("plain", "1")]
-    assert [r.place for r in records] == [f"{path}, row 2", f"{path}, row 3"]
+    assert [(r.sequence, r.target) for r in records] == [('two\nlines, "quoted"', "01"), ("plain", "1")]
+    assert [r.source for r in records] == [f"{path}, row 2", f"{path}, row 3"]
 
 
 def test_csv_counts_blank_lines_and_leaves_them_out(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\n\na,x\n\n")
-    assert [(r.sequence, r.place) for r in read(path)] == [("a", f"{path}, row 3")]
+    assert [(r.sequence, r.source) for r in read(path)] == [("a", f"{path}, row 3")]
 
 
 def test_byte_order_mark_and_gzip_change_nothing(tmp_path):
@@ -68,8 +76,8 @@ def test_parquet_reads_texts_events_and_series_of_any_batch(tmp_path):
         path = tmp_path / "a.parquet"
         pyarrow.parquet.write_table(pyarrow.table({"text": values, "label": list(range(2500))}), path)
         records = read(path)
-        assert [r.label for r in records] == [str(i) for i in range(2500)]
-        assert records[-1].place == f"{path}, row 2500"
+        assert [r.target for r in records] == [str(i) for i in range(2500)]
+        assert records[-1].source == f"{path}, row 2500"
         np.testing.assert_array_equal(records[-1].sequence, values[-1])
 
 
@@ -86,11 +94,11 @@ def test_ts_reads_channels_of_unequal_lengths(tmp_path):
     records = read(path)
     np.testing.assert_array_equal(records[0].sequence, [[1, 4], [2, 5], [3, 6]])
     np.testing.assert_array_equal(records[1].sequence, [[7, 8]])
-    assert [r.label for r in records] == ["a", "b"]
-    assert records[1].place.endswith("row 7")
+    assert [r.target for r in records] == ["a", "b"]
+    assert records[1].source.endswith("row 7")
 
 
-def test_prediction_needs_no_labels_but_gives_those_there_are(tmp_path):
+def test_prediction_needs_no_labels_but_reads_those_there_are(tmp_path):
     assert pairs(write(tmp_path / "a.csv", "text\nhello\n"), labelled=False, split_column="split") == [("hello", None)]
     assert pairs(write(tmp_path / "b.csv", "text,label\nhello,\nbye,x\n"), labelled=False) == [
         ("hello", None),
@@ -98,10 +106,10 @@ def test_prediction_needs_no_labels_but_gives_those_there_are(tmp_path):
     ]
 
 
-def test_skip_unlabelled_leaves_rows_out_and_counts_them(tmp_path):
+def test_skip_unlabelled_skips_rows_and_counts_them(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\na,x\nb,\nc, \nd,y\n")
     assert pairs(path, skip_unlabelled=True) == [("a", "x"), ("d", "y")]
-    records, skipped = read_labelled(path, DataConfig(path=str(path), skip_unlabelled=True))
+    records, skipped = read_labelled(path, ClassificationData(path=str(path), skip_unlabelled=True), LabelTarget())
     assert ([r.sequence for r in records], skipped) == (["a", "d"], 2)
 
 
@@ -117,19 +125,21 @@ def test_reading_holds_little_of_a_large_file(tmp_path):
         file.write("text,label\n")
         file.writelines(f"{'word ' * 1000},{i % 2}\n" for i in range(2000))  # 10 MB
     tracemalloc.start()
-    assert sum(1 for _ in read_records(path, DataConfig(path=str(path)))) == 2000
+    assert sum(1 for _ in read_records(path, ClassificationData(path=str(path)), LabelTarget())) == 2000
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
 
 
 def test_peek_shows_columns_and_first_rows(tmp_path):
-    assert peek(write(tmp_path / "a.csv", "id,body\n1,x\n2,y\n"), rows=1) == (
-        ["id", "body"],
-        [{"id": "1", "body": "x"}],
+    peek = Peek.of(write(tmp_path / "a.csv", "id,body\n1,x\n2,y\n"), rows=1)
+    assert (peek.form, peek.columns, peek.rows) == ("csv", ["id", "body"], [{"id": "1", "body": "x"}])
+    assert Peek.of(write(tmp_path / "a.jsonl", '{"a": 1}\n{"b": 2}\n')).columns == ["a", "b"]
+    fasta = Peek.of(write(tmp_path / "a.fasta", ">s1 x\nAC\n"))
+    assert (fasta.rows, fasta.fixed_columns) == (
+        [{"id": "s1", "header": "s1 x", "sequence": "AC"}],
+        ("sequence", "label"),
     )
-    assert peek(write(tmp_path / "a.jsonl", '{"a": 1}\n{"b": 2}\n'))[0] == ["a", "b"]
-    assert peek(write(tmp_path / "a.fasta", ">s1 x\nAC\n"))[1] == [{"id": "s1", "header": "s1 x", "sequence": "AC"}]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +196,7 @@ def test_a_malformed_file_is_named_with_its_row(tmp_path, name, text, message):
 
 def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\nfine,x\nnaïve,y\n", "latin1")
-    with pytest.raises(DataError, match=r"a\.csv, line 3: not UTF-8 \(byte 0xef\).*iconv -f latin1"):
+    with pytest.raises(DataError, match=r"a\.csv, line 3: .*0xef.*iconv -f latin1"):
         read(path)
 
 
@@ -225,6 +235,27 @@ def test_fasta_settings_that_cannot_work_are_refused(tmp_path):
         read(path, label_table=str(tmp_path / "labels.csv"))
 
 
-def test_select_keeps_sequence_label_and_place_together():
-    examples = Examples(["a", "b", "c"], ["x", "y", "z"], ["r1", "r2", "r3"])
-    assert examples.select(np.array([2, 0])) == Examples(["c", "a"], ["z", "x"], ["r3", "r1"])
+def test_select_keeps_sequence_target_and_source_together():
+    records = Records(["a", "b", "c"], ["x", "y", "z"], ["r1", "r2", "r3"])
+    assert records.select(np.array([2, 0])) == Records(["c", "a"], ["z", "x"], ["r3", "r1"])
+
+
+def test_a_row_that_cannot_be_read_is_an_error_in_its_place(tmp_path):
+    path = write(
+        tmp_path / "a.jsonl", '{"text": "a"}\n{"text": 5}\nnot JSON\n{"text": ["b"]}\n{"txt": "c"}\n{"text": "d"}\n'
+    )
+    rows = list(read_records(path, ClassificationData(path=str(path)), LabelTarget(), labelled=False))
+    assert [row.sequence for row in rows if isinstance(row, Record)] == ["a", "d"]
+    errors = [str(row) for row in rows if isinstance(row, DataError)]
+    assert [isinstance(row, DataError) for row in rows] == [False, True, True, True, True, False]
+    for number, (error, value) in enumerate(zip(errors, ("5", "JSON", "list of events", "'text'"), strict=True), 2):
+        assert error.startswith(f"{path}, row {number}: ") and value in error
+
+
+def test_typed_series_and_events_are_json_and_texts_are_themselves():
+    assert list(typed([("1", "[1, 2]")], "words")) == [Record("[1, 2]", None, None, None, "1")]
+    assert [row.sequence for row in typed([("1", "[[1, 2]]"), ("2", "")], "numeric")] == [[[1, 2]], []]
+    assert [row.sequence for row in typed([("1", '["a b"]'), ("2", "a b")], "events")] == [["a b"], "a b"]
+    wrong, right = typed([("--text 1", "1 2"), ("--text 2", "[1]")], "numeric")
+    assert isinstance(wrong, DataError) and str(wrong).startswith("--text 1: '1 2'")
+    assert right.sequence == [1]

@@ -1,9 +1,9 @@
 import pytest
 
-from ostinato.data import corpora
-from ostinato.tasks.tagging.corpora import brown, conll2003, count_repeated
 from ostinato.data.examples import Sentence
 from ostinato.errors import ConfigError, DataError
+from ostinato.tasks.tagging import corpora
+from ostinato.tasks.tagging.corpora import brown, conll2003, count_repeated
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ def tagger():
     return SequenceTagger(**SMALL, **features, target_scheme="bioes", constrained=True).fit(X, y)
 
 
-def test_it_learns_who_is_told_by_the_words_around(tagger):
+def test_it_learns_entities_from_the_words_around_them(tagger):
     X, y = sentences(40, seed=1)
     assert tagger.score(X, y) > 0.9
     assert tagger.predict([["Ada", "left", "Oslo", "."]]) == [["B-PER", "O", "B-LOC", "O"]]
@@ -104,7 +104,7 @@ def test_tags_without_entities_are_tagged_one_by_one():
     assert model.score(X, y) == 1
 
 
-def test_tags_that_training_never_met_are_never_right_and_stop_nothing():
+def test_tags_unseen_in_training_count_as_wrong_and_do_not_stop_training():
     X, y = sentences(40)
     other = ([["Ada", "left", "Mars", "."]], [["B-PER", "O", "B-PLANET", "O"]])
     for head in ("crf", "softmax"):
@@ -123,7 +123,7 @@ def test_entities_without_a_type_are_learnt():
         assert model.score(X, y) == 1
 
 
-def test_held_out_tags_keep_to_the_scheme():
+def test_held_out_tags_must_follow_the_scheme():
     X, y = sentences(10)
     model = SequenceTagger(**{**SMALL, "max_epochs": 1})
     with pytest.raises(DataError, match="validation sentence 0, token 1: .*iob2.*Q-X"):
@@ -139,7 +139,7 @@ FEATURED = [
 ]
 
 
-def test_features_say_what_the_words_do_not(tmp_path):
+def test_features_decide_where_the_words_do_not(tmp_path):
     y = [["P" if token[1] in "ax" else "Q" for token in sentence] for sentence in FEATURED]
     model = SequenceTagger(**{**SMALL, "validation_fraction": None, "max_epochs": 40}, feature_size=3).fit(
         FEATURED * 4, y * 4
@@ -202,7 +202,7 @@ def test_a_training_sentence_without_the_others_features_is_named(fraction):
         SequenceTagger(**SMALL).fit(X, [["O"]] * 20, validation_data=([["it"]], [["O"]]))
 
 
-def test_each_of_several_features_has_its_own_values_and_place():
+def test_each_of_several_features_has_its_own_vocabulary():
     X = [[("it", left, right)] for left in "ab" for right in "ab"]
     y = [[left + right] for left in "ab" for right in "ab"]
     model = SequenceTagger(**{**SMALL, "validation_fraction": None, "max_epochs": 60}, head="softmax").fit(X * 4, y * 4)
@@ -214,14 +214,14 @@ def test_each_of_several_features_has_its_own_values_and_place():
     assert encoded.digest() != model.encoder_.encode(plain([("it", "a", "b"), ("it", "a", "a")])).digest()
 
 
-def test_a_value_that_training_never_met_has_the_vector_zero():
+def test_a_feature_value_unseen_in_training_has_a_zero_vector():
     X, y = [[("it", "a"), ("is", "b")]] * 8, [["P", "Q"]] * 8
     model = SequenceTagger(**{**SMALL, "validation_fraction": None, "max_epochs": 3}, feature_size=4).fit(X, y).model_
     assert not model.features[0].weight[0].any()
     assert model.features[0].weight[1:].any(dim=1).all()
 
 
-def test_a_file_whose_features_training_never_met_is_refused():
+def test_a_file_whose_feature_values_are_all_unseen_is_refused():
     encoder = SentenceEncoder.fit(plain(*FEATURED))
     for some_known in ([("it", "NN"), ("is", "a")], [("it", "NN"), ("is", "NN")], ["it"]):  # one value says little
         refuse_unseen_features(encoder, plain(some_known))
@@ -232,11 +232,11 @@ def test_a_file_whose_features_training_never_met_is_refused():
         refuse_unseen_features(encoder, plain([("it", "NN"), ("is", "VB")]))
 
 
-def test_nothing_is_answered_to_nothing(tagger):
+def test_no_sentences_give_no_answers(tagger):
     assert (tagger.predict([]), tagger.predict_proba([])) == ([], [])
 
 
-def test_words_are_looked_up_in_lower_case_where_asked():
+def test_words_are_looked_up_in_lower_case_with_lowercase():
     encoder = SentenceEncoder.fit(plain(["The", "Cat"]), lowercase=True)
     encoded = encoder.encode(plain(["the", "CAT", "dog"]))
     assert encoded.words.values.tolist() == [encoder.words.id("the"), encoder.words.id("cat"), 0]
@@ -255,7 +255,7 @@ def test_each_distinct_form_is_spelt_once():
     )
 
 
-def test_words_are_found_as_their_vectors_are():
+def test_extra_words_are_found_as_written_and_in_lower_case():
     encoder = SentenceEncoder.fit(plain(["Oslo", "the"]))
     assert encoder.encode(plain(["The", "OSLO"])).words.values.tolist() == [
         0,
@@ -327,12 +327,12 @@ def test_arguments_that_cannot_be_used_are_named(settings, message):
         SequenceTagger(validation_fraction=None, **settings).fit([["a"]], [["O"]])
 
 
-def test_before_fit_it_says_so():
+def test_predict_before_fit_is_refused():
     with pytest.raises(NotFittedError, match="not fitted yet"):
         SequenceTagger().predict([["a"]])
 
 
-def test_certainty_is_the_marginal_of_the_best_tag(tagger):
+def test_the_probability_of_an_answer_is_the_marginal_of_its_tag(tagger):
     encoded = tagger.encoder_.encode(plain(*sentences(30, seed=5)[0]))
     tags, certainty = predict_certain_tags(tagger.model_, encoded)
     assert torch.equal(tags, predict_tags(tagger.model_, encoded)[0])

@@ -4,12 +4,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ostinato.config import DataConfig
 from ostinato.data.examples import Sentence
 from ostinato.data.rows import Row
-from ostinato.tasks.tagging.rows import from_text, to_sentence
-from ostinato.data.tagged import read_sentences
 from ostinato.errors import ConfigError, DataError
+from ostinato.tasks.tagging.config import TaggingData
+from ostinato.tasks.tagging.data import read_labelled, read_sentences
+from ostinato.tasks.tagging.rows import from_text, to_sentence
 
 COLUMNS = {"word_column": "tokens", "tag_column": "tags"}
 NUMBERED = {"word_column": "0", "tag_column": "-1"}
@@ -33,7 +33,8 @@ def write_json(path, *rows):
 
 
 def read(path, *, labelled=True, **settings):
-    return list(read_sentences(path, DataConfig(path=str(path), **settings), labelled=labelled))
+    config = TaggingData(path=str(path), **settings)
+    return read_labelled(path, config) if labelled else list(read_sentences(path, config, labelled=False))
 
 
 def test_lists_become_words_tags_and_features():
@@ -177,6 +178,6 @@ def test_a_file_that_is_not_jsonl_is_refused(tmp_path):
 
 
 def test_an_unknown_format_is_named(tmp_path):
-    config = DataConfig(path="a").model_copy(update={"format": "conlu"})
-    with pytest.raises(ConfigError, match="'conlu'.*Did you mean 'conllu'"):
+    config = TaggingData(path="a").model_copy(update={"format": "conlu"})
+    with pytest.raises(ConfigError, match="'conlu'.*'conllu'"):
         next(read_sentences(tmp_path / "a", config))

@@ -1,4 +1,4 @@
-"""A tagger from the command line: trained, resumed, scored, its answers in every form; and one-line answers to bad input."""
+"""A tagger from the command line: trained, resumed, scored, its answers in every form; bad input is one line."""
 
 import gzip
 import io
@@ -69,27 +69,27 @@ def folder(trained, monkeypatch):
     return trained
 
 
-def test_a_run_s_figures_are_those_of_its_answers(folder):
-    figures = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
+def test_the_metrics_of_a_run_are_those_of_its_predictions(folder):
+    metrics = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
     rows = [json.loads(line) for line in Path("run/predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     pairs = [pair for row in rows for pair in zip(row["tags"], row["predicted"], strict=True)]
-    assert figures["test"]["accuracy"] == pytest.approx(np.mean([given == found for given, found in pairs]))
-    assert 0.8 < figures["test"]["f1"] <= 1
-    assert figures["test"]["scheme"] == "iob2"
-    low, high = figures["test"]["intervals"]["f1"]
-    assert low <= figures["test"]["f1"] <= high
-    assert figures["baselines"]["commonest"]["f1"] <= 1
+    assert metrics["test"]["accuracy"] == pytest.approx(np.mean([given == found for given, found in pairs]))
+    assert 0.8 < metrics["test"]["f1"] <= 1
+    assert metrics["test"]["scheme"] == "iob2"
+    low, high = metrics["test"]["intervals"]["f1"]
+    assert low <= metrics["test"]["f1"] <= high
+    assert metrics["baselines"]["commonest"]["f1"] <= 1
     assert rows[0]["source"].endswith("test.conll, line 1")
 
 
-def test_evaluating_again_gives_the_same_figures(folder, capsys):
+def test_evaluating_again_gives_the_same_metrics(folder, capsys):
     own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
     for arguments in (("run",), ("run", "test.conll")):
         assert run("evaluate", *arguments, "--json") == 0
         assert json.loads(capsys.readouterr().out) == own
 
 
-def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(folder, tmp_path, monkeypatch):
+def test_a_resumed_run_has_the_weights_of_an_uninterrupted_one_bit_for_bit(folder, tmp_path, monkeypatch):
     from ostinato.runs import training as runs
 
     config = read_config(Path("config.toml"))
@@ -163,7 +163,7 @@ def test_conllu_is_read_by_its_ending_or_as_the_run_s_own(folder, tmp_path, caps
     assert capsys.readouterr().out.splitlines()[0].split("\t")[0] == sentences(30)[0][0][0]
 
 
-def test_tags_that_mark_no_entities_are_shown_but_for_o(folder, tmp_path, capsys):
+def test_words_tagged_anything_but_o_are_shown_where_tags_mark_no_entities(folder, tmp_path, capsys):
     words, tags = sentences(60)
     plain = [[tag[2:] or "O" for tag in row] for row in tags]
     (tmp_path / "plain.conll").write_text(columns(words, plain), encoding="utf-8")
@@ -239,7 +239,7 @@ def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys)
     assert set(json.loads(capsys.readouterr().out.splitlines()[0])["features"][0]) == {"upper", "lower"}
 
 
-def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsys, tmp_path):
+def test_without_its_features_a_run_names_the_missing_setting(featured, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(featured)
     assert run("predict", "run", "--text", "Ada left Oslo.") == 1
     (row,) = map(json.loads, capsys.readouterr().out.splitlines())
@@ -259,7 +259,9 @@ def test_without_its_features_a_run_says_what_to_do(featured, monkeypatch, capsy
         assert "feature 1 is " in capsys.readouterr().err
 
 
-def test_values_that_training_never_met_are_told_and_a_run_answers_its_own_split(featured, monkeypatch, tmp_path):
+def test_feature_values_unseen_in_training_are_reported_and_the_run_scores_its_own_split(
+    featured, monkeypatch, tmp_path
+):
     monkeypatch.chdir(featured)
     (tmp_path / "swapped.conll").write_text("upper Ada B-PER\nlower left O\n\n", encoding="utf-8")
     assert (
@@ -311,7 +313,7 @@ def test_features_are_read_from_every_format(folder, tmp_path, ending):
     assert len(load(tmp_path / "run").encoder_.features) == 1
 
 
-def test_init_tells_of_columns_between_word_and_tag(featured, capsys):
+def test_init_reports_columns_between_word_and_tag(featured, capsys):
     assert run("init", featured / "train.conll") == 0
     assert "feature_columns: none; [1]" in capsys.readouterr().out
 
@@ -359,20 +361,20 @@ def test_bad_input_is_answered_in_one_line(folder, capsys, tmp_path, content, co
     if words[0] == "train":
         words[1:1] = ["config.toml", "--out", str(tmp_path / "run"), "--set", f"data.path={bad}"]
     assert run(*words) == 2
-    told = capsys.readouterr().err
-    assert message in told.replace("\n", " ")
+    shown = capsys.readouterr().err
+    assert message in shown.replace("\n", " ")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["new.conll", "new.txt", "new.tsv", "new.jsonl"])
-def test_init_guesses_a_config_that_trains(folder, tmp_path, capsys, name):
+def test_init_infers_a_config_that_trains(folder, tmp_path, capsys, name):
     words, tags = sentences(60)
     rows = (json.dumps({"tokens": sentence, "tags": given}) + "\n" for sentence, given in zip(words, tags, strict=True))
     (tmp_path / name).write_text("".join(rows) if name.endswith("jsonl") else columns(words, tags), encoding="utf-8")
     assert run("init", tmp_path / name) == 0
-    told = capsys.readouterr().out
-    assert "iob2" in told
-    (tmp_path / "config.toml").write_text(told, encoding="utf-8")
+    shown = capsys.readouterr().out
+    assert "iob2" in shown
+    (tmp_path / "config.toml").write_text(shown, encoding="utf-8")
     assert (
         run(
             "train",

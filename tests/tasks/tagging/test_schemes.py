@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.tagging.schemes import (
     SCHEMES,
     Entity,
@@ -16,7 +17,6 @@ from ostinato.tasks.tagging.schemes import (
     transitions,
     violations,
 )
-from ostinato.errors import ConfigError, DataError
 
 WRITTEN = {  # Mark Watney visits Mars Paris France
     "iob1": ["I-PER", "I-PER", "O", "I-LOC", "B-LOC", "B-LOC"],

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostinato.errors import DataError
 from ostinato.tasks.tagging.schemes import SCHEMES
 from ostinato.tasks.tagging.spans import spans_to_tags, tags_to_spans, tokenize_text
-from ostinato.errors import DataError
 
 TEXT = "Ada Lovelace met C. Babbage in London."
 

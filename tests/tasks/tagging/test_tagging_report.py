@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ostinato.runs.report import read_run, report_run
 
 from ostinato import runs
 from ostinato.data.examples import Sentence
 from ostinato.errors import RunError
+from ostinato.runs.report import read_run, report_run
 from ostinato.tasks.config import override, parse_config
 from ostinato.tasks.tagging import report as reporting
 from ostinato.tasks.tagging.answers import Answer
@@ -158,13 +158,16 @@ def test_limits_follow_from_metrics_and_data(run):
     scores, audit = read_scores(run), read_audit(run)
     test = scores["test"].model_copy(
         update={
-            "f1": 0.5, "accuracy": 0.9, "accuracy_unknown": 0.4, "ece": 0.2,
+            "f1": 0.5,
+            "accuracy": 0.9,
+            "accuracy_unknown": 0.4,
+            "ece": 0.2,
             "intervals": {"f1": (0.4, 0.6), "accuracy": (0.8, 0.95)},
             "by_type": {"LOC": TypeScores(precision=0.3, recall=0.3, f1=0.3, support=7)},
         }
     )
     baseline = scores["commonest"].model_copy(update={"f1": 0.6, "intervals": {"f1": (0.5, 0.7)}})
-    audit = replace(audit, unlearnt={"test": ["B-ORG"]}, repeated={"train/test": 2})
+    audit = replace(audit, unlearnt={"test": ["B-ORG"]}, repeated={"train/test": 2}, overlap_dropped=False)
     found = [line.replace("\u00a0", " ") for line in limits(audit, {"test": test, "commonest": baseline})]
     assert len(found) == 8
     for line, part in zip(

@@ -1,4 +1,4 @@
-"""Sentences about people and places, written for the tests: who is told by the word before."""
+"""Sentences about people and places, written for the tests: the words around a name give its type."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Pretrained vectors in a model: where they stand, whether they are trained, and words that training never met."""
+"""Pretrained vectors in a model: whether they are trained, and words outside the training vocabulary."""
 
 import json
 
@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ostinato import SequenceClassifier, SequenceTagger, load, runs
-from ostinato.config import parse_config
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn import TokenEmbedding
+from ostinato.tasks.config import parse_config
 
 TEXTS = ["good film", "bad film", "good end", "bad end"] * 6
 LABELS = ["pos", "neg"] * 12
@@ -27,7 +27,7 @@ SMALL = {
     "embedding_size": 3,
     "max_epochs": 4,
     "lr": 2e-2,
-    "patience": None,
+    "validation_fraction": None,
     "device": "cpu",
 }
 
@@ -56,10 +56,10 @@ def test_vectors_are_trained_after_the_epochs_in_which_they_are_frozen(source):
     trained = table_of(SequenceClassifier(**short, vectors=source, freeze_vectors=1).fit(TEXTS, LABELS))
     assert frozen == VECTORS
     assert trained["good"] != VECTORS["good"]
-    assert trained["zebra"] == VECTORS["zebra"]  # beyond the vocabulary
+    assert trained["zebra"] == VECTORS["zebra"]  # not in the vocabulary
 
 
-def test_words_that_training_never_met_are_known_by_their_vectors(source, tmp_path):
+def test_words_outside_the_training_data_are_known_by_their_vectors(source, tmp_path):
     model = SequenceClassifier(**{**SMALL, "max_epochs": 30}, vectors=source, freeze_vectors="always").fit(
         TEXTS, LABELS
     )
@@ -71,29 +71,29 @@ def test_words_that_training_never_met_are_known_by_their_vectors(source, tmp_pa
     )
 
 
-def test_so_many_words_beyond_the_vocabulary_are_kept(source):
-    model = SequenceClassifier(**SMALL, vectors=source, vectors_beyond=1).fit(TEXTS, LABELS)
-    assert model.encoder_.vocabulary.extra == ("great",)  # the file's first that is no token
-    assert SequenceClassifier(**SMALL, vectors=source, vectors_beyond=0).fit(TEXTS, LABELS).model_.embed.beyond is None
+def test_extra_vectors_limits_the_words_outside_the_vocabulary(source):
+    model = SequenceClassifier(**SMALL, vectors=source, extra_vectors=1).fit(TEXTS, LABELS)
+    assert model.encoder_.vocabulary.extra == ("great",)  # the first in the file that is not a token
+    assert SequenceClassifier(**SMALL, vectors=source, extra_vectors=0).fit(TEXTS, LABELS).model_.embed.extra is None
 
 
-def test_a_row_beyond_the_table_has_no_gradient():
-    embed = TokenEmbedding(3, 2, num_beyond=2)
-    embed.beyond.copy_(torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
+def test_an_extra_vector_has_no_gradient():
+    embed = TokenEmbedding(3, 2, num_extra=2)
+    embed.extra.copy_(torch.tensor([[5.0, 6.0], [7.0, 8.0]]))
     out = embed(torch.tensor([1, 4, 3, 1]))
     assert out[1:3].tolist() == [[7, 8], [5, 6]]
     out.sum().backward()
     assert embed.weight.grad.tolist() == [[0, 0], [2, 2], [0, 0]]
 
 
-def test_a_tagger_takes_them_too(source):
+def test_a_tagger_uses_them_too(source):
     X, y = [["good", "film"], ["bad", "film"]] * 8, [["A", "N"], ["B", "N"]] * 8
     settings = {
         "embedding_size": 3,
         "hidden_size": 6,
         "max_epochs": 30,
         "lr": 3e-2,
-        "patience": None,
+        "validation_fraction": None,
         "device": "cpu",
         "head": "softmax",
     }
@@ -101,7 +101,7 @@ def test_a_tagger_takes_them_too(source):
     assert tagger.predict([["great", "film"], ["awful", "film"]]) == [["A", "N"], ["B", "N"]]
 
 
-def test_a_run_tells_the_coverage(source, tmp_path):
+def test_a_run_reports_the_coverage(source, tmp_path):
     rows = "".join(f"{text} {number},{label}\n" for number, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True)))
     (tmp_path / "data.csv").write_text("text,label\n" + rows, encoding="utf-8")
     data = {"path": str(tmp_path / "data.csv"), "vectors": source, "validation_size": 2, "test_size": 2}
@@ -123,14 +123,14 @@ def test_a_run_tells_the_coverage(source, tmp_path):
         (
             {"embedding_size": 8},
             ConfigError,
-            "embedding_size is 8, and the vectors of .* have 3 numbers. Set embedding_size to 3",
+            "embedding_size is 8.* 3 dimensions",
         ),
-        ({"tokenizer": "characters"}, ConfigError, "tokenizer characters has no words to look up"),
-        ({"vectors": "glove-51d"}, DataError, "Unknown vectors 'glove-51d'. Did you mean 'glove-50d'"),
-        ({"freeze_vectors": -1}, ConfigError, "freeze_vectors: -1 is no number of epochs"),
-        ({"vectors": None, "freeze_vectors": "always"}, ConfigError, "there are no vectors to freeze"),
+        ({"tokenizer": "characters"}, ConfigError, "tokenizer characters"),
+        ({"vectors": "glove-51d"}, DataError, "'glove-51d'.*'glove-50d'"),
+        ({"freeze_vectors": -1}, ConfigError, "freeze_vectors: -1"),
+        ({"vectors": None, "freeze_vectors": "always"}, ConfigError, "freeze_vectors always"),
     ],
 )
-def test_what_cannot_be_is_refused(source, settings, error, message):
+def test_settings_that_contradict_the_vectors_are_refused(source, settings, error, message):
     with pytest.raises(error, match=message):
         SequenceClassifier(**{**SMALL, "vectors": source, **settings}).fit(TEXTS, LABELS)

@@ -1,33 +1,51 @@
-"""The classifier: from config to layers, and an answer that depends on the sequence alone."""
+"""Networks of whole sequences: from config to layers, and an answer that depends on the sequence alone."""
 
 import pytest
 import torch
 
-from ostinato.config import ModelConfig
-from ostinato.data.encoder import Encoder
+from ostinato.config import SequenceModel
+from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.ragged import Ragged
-from ostinato.models import Classifier, build_classifier, few_threads, predict_logits
 from ostinato.nn import Layout
+from ostinato.nn.network import few_threads
+from ostinato.tasks.classification.network import Classifier
+from ostinato.tasks.sequences.network import build_network
+from ostinato.training import predict_outputs
 
+MANY = {"num_layers": 3, "bidirectional": True, "residual": True, "layer_norm": True, "dropout": 0.4}
 CONFIGS = {
-    "plain": ModelConfig(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
-    "all": ModelConfig(
-        cell="gru", hidden_size=5, embedding_size=6, num_layers=3, bidirectional=True, residual=True, layer_norm=True, dropout=0.4,
-        position="sinusoidal", pooling=["attention", "last", "max", "mean"],
+    "plain": SequenceModel(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
+    "all": SequenceModel(
+        **MANY,
+        cell="gru",
+        hidden_size=5,
+        embedding_size=6,
+        position="sinusoidal",
+        pooling=["attention", "last", "max", "mean"],
     ),
-    "cnn": ModelConfig(
-        cell="cnn", hidden_size=7, embedding_size=6, num_layers=3, bidirectional=True, residual=True, layer_norm=True, dropout=0.4,
-        kernel_size=3, pooling=["attention", "last", "max"],
+    "cnn": SequenceModel(
+        **MANY, cell="cnn", hidden_size=7, embedding_size=6, kernel_size=3, pooling=["attention", "last", "max"]
     ),
-    "convolution, then lstm": ModelConfig(
-        cell="lstm", hidden_size=5, embedding_size=6, bidirectional=True, conv_size=8, kernel_size=5, conv_pool=3, dropout=0.2,
-        position="learned", pooling=["last", "attention"],
+    "convolution, then lstm": SequenceModel(
+        cell="lstm",
+        hidden_size=5,
+        embedding_size=6,
+        bidirectional=True,
+        conv_size=8,
+        kernel_size=5,
+        conv_pool=3,
+        dropout=0.2,
+        position="learned",
+        pooling=["last", "attention"],
     ),
-}  # fmt: skip
+}
 
 
-def classifier(config, **inputs):
-    return Classifier(config, num_classes=3, **({"num_tokens": 9, "channels": None, "num_positions": 12} | inputs))
+TEXT = SequenceEncoder.fit(["abcdefghabcd"], tokenizer="characters")  # 9 ids, at most 12 steps
+
+
+def classifier(config):
+    return build_network(Classifier, config, TEXT, num_outputs=3)
 
 
 def batch(lengths):
@@ -40,8 +58,8 @@ def test_answer_does_not_depend_on_batch_mates_order_or_size(config):
     lengths = [5, 1, 40, 17, 2]
     values, _ = batch(lengths)
     sequences = Ragged(values, torch.tensor(lengths))
-    together = predict_logits(model, sequences)
-    backwards = predict_logits(model, sequences.select(torch.arange(4, -1, -1)))
+    together = predict_outputs(model, sequences)
+    backwards = predict_outputs(model, sequences.select(torch.arange(4, -1, -1)))
     assert torch.equal(backwards.flip(0), together)
     with torch.inference_mode():
         for row, sequence in enumerate(values.split(lengths)):
@@ -49,7 +67,7 @@ def test_answer_does_not_depend_on_batch_mates_order_or_size(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_answer_of_the_torch_engine_does_not_depend_on_batch_mates_beyond_rounding(config):
+def test_the_torch_engine_depends_on_batch_mates_only_by_rounding(config):
     model = classifier(config.model_copy(update={"engine": "torch"})).eval()
     values, lengths = batch([5, 1, 40, 17, 2])
     together = model(values, lengths)
@@ -79,14 +97,14 @@ def test_engines_agree_forward_and_backward():
             torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_a_front_end_stands_between_vectors_and_stack():
+def test_the_convolution_stem_stands_between_vectors_and_stack():
     model = classifier(CONFIGS["convolution, then lstm"]).eval()
     values, lengths = batch([7, 1, 3])
     layout = Layout(lengths)
     h, steps = model.states(values, layout)
     assert steps.lengths.tolist() == [3, 1, 1]
-    x = model.position(model.embed(values), layout)
-    torch.testing.assert_close(h, model.stack(*model.front(x, layout)))
+    positioned = model.position(model.embed(values), layout)
+    torch.testing.assert_close(h, model.stack(*model.conv_stem(positioned, layout)))
     torch.testing.assert_close(model.from_vectors(model.embed(values), lengths), model(values, lengths))
 
 
@@ -97,22 +115,22 @@ def test_last_pooling_of_a_cnn_is_its_last_step():
     assert torch.equal(model.pooling(h, steps), h[[3, 9]])
 
 
-@pytest.mark.parametrize("front", [{}, {"conv_size": 6}])
-def test_only_recurrent_layers_run_on_an_engine_of_choice(front):
-    assert classifier(ModelConfig(engine="reference", **front)).engine == "reference"
+@pytest.mark.parametrize("stem", [{}, {"conv_size": 6}])
+def test_only_recurrent_layers_run_on_an_engine_of_choice(stem):
+    assert classifier(SequenceModel(engine="reference", **stem)).engine == "reference"
     assert classifier(CONFIGS["cnn"]).engine == "torch"
 
 
 def test_predicting_leaves_the_mode_and_drops_nothing():
     model = classifier(CONFIGS["all"]).train()
     sequences = Ragged(*batch([3, 7]))
-    assert torch.equal(predict_logits(model, sequences), predict_logits(model, sequences))
+    assert torch.equal(predict_outputs(model, sequences), predict_outputs(model, sequences))
     assert model.training
 
 
 def test_series_are_projected_and_positions_follow_the_longest_training_sequence():
-    encoder = Encoder.fit([[[1.0, 2.0]] * 4, [[3.0, 1.0]] * 7], ["a", "b"], tokenizer="numeric")
-    model = build_classifier(ModelConfig(position="learned", embedding_size=5), encoder)
+    encoder = SequenceEncoder.fit([[[1.0, 2.0]] * 4, [[3.0, 1.0]] * 7], tokenizer="numeric")
+    model = build_network(Classifier, SequenceModel(position="learned", embedding_size=5), encoder, num_outputs=2)
     assert model.embed.weight.shape == (5, 2)
     assert model.position.table.shape == (7, 5)
 
@@ -120,15 +138,15 @@ def test_series_are_projected_and_positions_follow_the_longest_training_sequence
 def test_probabilities_are_softened_by_the_temperature():
     model = classifier(CONFIGS["plain"])
     logits = torch.tensor([[2.0, 0.0, -1.0]])
-    torch.testing.assert_close(model.probabilities(logits), logits.softmax(1))
+    torch.testing.assert_close(model.answers(logits), logits.softmax(1))
     model.temperature.fill_(2.0)
-    torch.testing.assert_close(model.probabilities(logits), (logits / 2).softmax(1))
+    torch.testing.assert_close(model.answers(logits), (logits / 2).softmax(1))
 
 
 @pytest.mark.parametrize(("hidden_size", "engine", "inside"), [(64, "torch", 1), (65, "torch", 2), (64, "native", 2)])
 def test_narrow_layers_of_the_torch_engine_run_on_one_thread_and_the_number_is_restored(hidden_size, engine, inside):
     torch.set_num_threads(2)
-    with few_threads(classifier(ModelConfig(hidden_size=hidden_size, engine=engine))):
+    with few_threads(classifier(SequenceModel(hidden_size=hidden_size, engine=engine))):
         assert torch.get_num_threads() == inside
     assert torch.get_num_threads() == 2
     with few_threads(classifier(CONFIGS["cnn"])):  # nothing waits at every time step

@@ -1,4 +1,4 @@
-"""What is guessed of a data file, and what is refused instead of guessed wrongly."""
+"""What is inferred from a data file, and what is refused instead of inferred wrongly."""
 
 import json
 import random
@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from ostinato.config import parse_toml, to_toml
-from ostinato.data.dataset import load_dataset
+from ostinato.config import to_toml
 from ostinato.errors import DataError
-from ostinato.guess import guess_config
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import parse_toml
+from ostinato.tasks.infer import infer_config
 
 rng = random.Random(0)
 TEXTS = [
@@ -44,14 +45,14 @@ def write_fasta(folder, headers, sequences=DNA):
     return path
 
 
-def test_columns_are_known_by_their_names_in_any_case(write):
-    config, reasons = guess_config(write("a.csv", id=range(60), Text=TEXTS, stars=[1, 2] * 30, Sentiment=LABELS))
+def test_columns_are_recognised_by_their_names_in_any_case(write):
+    config, reasons = infer_config(write("a.csv", id=range(60), Text=TEXTS, stars=[1, 2] * 30, Sentiment=LABELS))
     assert (config.data.text_column, config.data.label_column, config.data.split_column) == ("Text", "Sentiment", None)
     assert "label_column = 'Sentiment': by its name, here neg, pos" in reasons
 
 
-def test_unnamed_label_has_few_values_and_stands_last_and_its_rivals_are_said(write):
-    config, reasons = guess_config(write("a.tsv", country=["uk", "us"] * 30, review=TEXTS, spam=LABELS, user=range(60)))
+def test_an_unnamed_label_is_the_last_column_of_few_values_and_the_others_are_reported(write):
+    config, reasons = infer_config(write("a.tsv", country=["uk", "us"] * 30, review=TEXTS, spam=LABELS, user=range(60)))
     assert (config.data.text_column, config.data.label_column) == ("review", "spam")
     assert any("or is it 'country'?" in reason for reason in reasons)
 
@@ -60,18 +61,18 @@ def test_unnamed_text_is_the_column_of_lists_before_a_longer_one(tmp_path):
     path = tmp_path / "a.jsonl"
     rows = [{"uuid": f"{number:0100d}", "walk": [1.0, float(number)], "who": LABELS[number]} for number in range(60)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    config, _ = guess_config(path)
+    config, _ = infer_config(path)
     assert (config.data.text_column, config.data.tokenizer) == ("walk", "numeric")
 
 
-def test_split_column_is_known_by_its_values(write):
-    config, reasons = guess_config(write("a.csv", text=TEXTS, label=LABELS, part=["train", "train", "test"] * 20))
+def test_the_split_column_is_recognised_by_its_values(write):
+    config, reasons = infer_config(write("a.csv", text=TEXTS, label=LABELS, part=["train", "train", "test"] * 20))
     assert config.data.split_column == "part"
     assert not any("drawn at random" in reason for reason in reasons)
 
 
-def test_split_column_with_other_names_is_not_used_but_said(write):
-    config, reasons = guess_config(write("a.csv", text=TEXTS, label=LABELS, split=["train", "val", "test"] * 20))
+def test_a_split_column_with_other_values_is_reported_and_not_used(write):
+    config, reasons = infer_config(write("a.csv", text=TEXTS, label=LABELS, split=["train", "val", "test"] * 20))
     assert config.data.split_column is None
     assert any("'split' is not used, as its values are test, train, val" in reason for reason in reasons)
     assert any("drawn at random" in reason for reason in reasons)
@@ -91,20 +92,20 @@ def test_split_column_with_other_names_is_not_used_but_said(write):
     ],
     ids=["text", "dna", "lower-case dna", "ambiguous dna", "protein", "names", "bits", "japanese"],
 )
-def test_tokenizer_is_told_by_the_characters(write, sequences, tokenizer):
-    assert guess_config(write("a.csv", text=sequences, label=LABELS))[0].data.tokenizer == tokenizer
+def test_the_tokenizer_follows_the_characters(write, sequences, tokenizer):
+    assert infer_config(write("a.csv", text=sequences, label=LABELS))[0].data.tokenizer == tokenizer
 
 
-def test_tokenizer_is_told_by_the_kind_of_list(tmp_path):
+def test_the_tokenizer_follows_the_kind_of_list(tmp_path):
     path = tmp_path / "a.parquet"
     pyarrow.parquet.write_table(pa.table({"trace": [["open", "read"], []] * 30, "label": [0, 1] * 30}), path)
-    assert guess_config(path)[0].data.tokenizer == "events"
+    assert infer_config(path)[0].data.tokenizer == "events"
 
 
 def test_series_file_is_numeric(tmp_path):
     path = tmp_path / "a.ts"
     path.write_text("@classLabel true a b\n@data\n" + "1.0,2.0:a\n3.0,4.0,5.0:b\n" * 30, encoding="utf-8")
-    assert guess_config(path)[0].data.tokenizer == "numeric"
+    assert infer_config(path)[0].data.tokenizer == "numeric"
 
 
 @pytest.mark.parametrize(
@@ -114,23 +115,20 @@ def test_series_file_is_numeric(tmp_path):
 )
 def test_fasta_label_is_found_in_the_header(tmp_path, header):
     path = write_fasta(tmp_path, [header.format(number, label) for number, label in enumerate(LABELS)])
-    config, _ = guess_config(path)
-    data = load_dataset(config.data)
-    assert set(data.train.labels) == {"neg", "pos"}
-    assert (
-        dict(zip(DNA, LABELS, strict=True)).items()
-        >= dict(zip(data.train.sequences, data.train.labels, strict=True)).items()
-    )
+    config, _ = infer_config(path)
+    train = TASKS[config.task].prepare(config.data).rows["train"]
+    assert set(train.targets) == {"neg", "pos"}
+    assert dict(zip(DNA, LABELS, strict=True)).items() >= dict(zip(train.sequences, train.targets, strict=True)).items()
 
 
 def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
-    config, reasons = guess_config(write_fasta(tmp_path, [f"seq{number}" for number in range(60)]))
+    config, reasons = infer_config(write_fasta(tmp_path, [f"seq{number}" for number in range(60)]))
     assert config.data.label_pattern is None
     assert any("no label found in the headers, the first is 'seq0'" in reason for reason in reasons)
     table = "".join(f"seq{number},{label}\n" for number, label in enumerate(LABELS))
     (tmp_path / "some-labels.csv").write_text("id,label\n" + table, encoding="utf-8")
     assert config.data.label_table == str(tmp_path / "some-labels.csv")
-    assert set(load_dataset(config.data).train.labels) == {"neg", "pos"}
+    assert set(TASKS[config.task].prepare(config.data).rows["train"].targets) == {"neg", "pos"}
 
 
 @pytest.mark.parametrize(
@@ -151,38 +149,35 @@ def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
 )
 def test_what_cannot_be_trained_on_is_refused_with_its_reason(write, columns, message):
     with pytest.raises(DataError) as caught:
-        guess_config(write("a.csv", **columns))
+        infer_config(write("a.csv", **columns))
     assert message in str(caught.value)
     assert str(caught.value).count("a.csv") == 1
     assert "\n" not in str(caught.value)
 
 
-def test_single_numbers_are_no_sequences(tmp_path):
+def test_single_numbers_are_not_sequences(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(
         "".join(json.dumps({"height": number, "label": LABELS[number]}) + "\n" for number in range(60)),
         encoding="utf-8",
     )
     with pytest.raises(DataError, match="0 is not a sequence"):
-        guess_config(path)
+        infer_config(path)
 
 
-def test_sorted_file_shows_one_label_alone_and_says_so(write):
-    config, reasons = guess_config(write("a.csv", text=TEXTS, label=["neg"] * 60))
+def test_a_file_sorted_by_label_is_reported(write):
+    config, reasons = infer_config(write("a.csv", text=TEXTS, label=["neg"] * 60))
     assert config.data.label_column == "label"
     assert any("neg alone: is the file sorted?" in reason for reason in reasons)
 
 
-def test_guessed_config_survives_its_file(write):
-    config, _ = guess_config(write("a.csv", text=TEXTS, label=LABELS))
-    assert parse_toml(to_toml(config), "guess") == config
+def test_an_inferred_config_survives_a_round_trip_through_toml(write):
+    config, _ = infer_config(write("a.csv", text=TEXTS, label=LABELS))
+    assert parse_toml(to_toml(config), "inferred") == config
 
 
-def test_a_text_of_an_unknown_ending_is_no_list_of_tokens(tmp_path):
+def test_a_text_file_of_an_unknown_ending_is_refused(tmp_path):
     path = tmp_path / "novel.txt"
     path.write_text("Call me Ishmael.\n\nSome years ago, never mind how long.\n", encoding="utf-8")
-    with pytest.raises(
-        DataError,
-        match=r"novel.txt: its first lines are no columns of tokens, .* the ending '.txt' tells nothing. Mend .*.csv, .*.conll",
-    ):
-        guess_config(path)
+    with pytest.raises(DataError, match=r"novel.txt.*'.txt'.*\.csv, .*\.conll"):
+        infer_config(path)

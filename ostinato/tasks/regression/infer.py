@@ -1,0 +1,120 @@
+"""A config for a file of sequences with a number each, from its first rows; every decision comes with its reason."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ostinato.config import SequenceModel
+from ostinato.errors import DataError
+from ostinato.tasks.base import Inferred
+from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionTraining
+from ostinato.tasks.regression.target import to_number
+from ostinato.tasks.sequences.infer import HEADER_LABELS, TEXT_NAMES, Peek, infer_data, label_candidates
+
+MOST_WHOLE = 20  # different whole numbers that may be classes, whatever the number of rows
+FEWEST_DECIMAL = 5  # different numbers, with decimals among them, that are unlikely to be classes
+CLASS_SHARE = 5  # rows of each class, at least, where there are many
+MOSTLY = 0.9  # of a column's values are numbers: the others are errors
+IDENTIFIERS = ("id", "index", "key", "row", "number", "no")
+
+
+def infer_config(path: Path) -> Inferred | None:
+    """A complete config that trains on `path`, and the reason for each decision; None where labels look like classes.
+
+    Raises:
+        DataError: the file cannot be read.
+        MissingExtraError: FASTA, and dnaio is not installed.
+    """
+    peek = Peek.of(path)
+    reasons = [
+        f"Inferred from the first {len(peek.rows):,} rows of {path.name}; correct what is wrong, then: ostinato train "
+        "config.toml"
+    ]
+    keys: dict[str, Any]
+    if peek.form == "fasta":
+        found = _header_numbers(peek)
+        keys = {"label_pattern": found}
+        column, numbers = None, _numbers(_header_values(peek, found)) if found else None
+        what = "the number in the header"
+    elif peek.fixed_columns is not None:
+        column, numbers = None, _numbers(peek.values(peek.fixed_columns[1]))
+        keys, what = {}, "the label"
+    else:
+        column = _target_column(peek)
+        numbers = None if column is None else _numbers(peek.values(column))
+        keys, what = {"target_columns": [column]}, f"target_columns = [{column!r}]"
+    if numbers is None or not _is_many(numbers):
+        return None
+    if column is not None:
+        _refuse_other_values(peek, column)
+    reasons.append(
+        f'task = "regression": {what}: {len(set(numbers)):,} different numbers in {len(numbers):,} rows, from '
+        f'{min(numbers):g} to {max(numbers):g}; for classes, set task = "classification" and label_column'
+    )
+    data = RegressionData(**infer_data(peek, column, reasons), **keys)
+    model = SequenceModel(bidirectional=True, pooling=["mean", "max"], dropout=0.1)
+    training = RegressionTraining(max_epochs=30, lr=2e-3)
+    return Inferred(RegressionConfig(data=data, model=model, training=training), reasons)
+
+
+def _target_column(peek: Peek) -> str | None:
+    """A column with a label's name, else the last with many different numbers, where none looks like a class."""
+    try:
+        candidates = label_candidates(peek)
+    except DataError:  # a single column: the first task of the table explains what is missing
+        return None
+    if len(candidates) == 1:
+        return candidates[0]
+    named_text = [column for column in candidates if column.lower() in TEXT_NAMES]
+    columns = [column for column in candidates if column not in named_text and column.lower() not in IDENTIFIERS]
+    if any(_could_be_class(peek.values(column), len(peek.rows)) for column in columns):
+        return None
+    numeric = [column for column in columns if (found := _numbers(peek.values(column))) and _is_many(found)]
+    others = [column for column in candidates if column not in numeric]
+    return numeric[-1] if numeric and (named_text or others) else None
+
+
+def _header_numbers(peek: Peek) -> str | None:
+    """The first pattern that finds a number in every FASTA header."""
+    for pattern in HEADER_LABELS:
+        values = _header_values(peek, pattern)
+        if len(values) == len(peek.rows) and _numbers(values) is not None:
+            return pattern
+    return None
+
+
+def _header_values(peek: Peek, pattern: str) -> list[str]:
+    return [match[1] for row in peek.rows if (match := re.search(pattern, str(row["header"])))]
+
+
+def _numbers(values: list[Any]) -> list[float] | None:
+    """The values as numbers; None where more than a few are something else, or there is none."""
+    numbers = [number for value in values if (number := _number(value)) is not None]
+    return numbers if numbers and len(numbers) >= MOSTLY * len(values) else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return to_number(value, "", "")
+    except DataError:
+        return None
+
+
+def _refuse_other_values(peek: Peek, column: str) -> None:
+    for value in peek.values(column):
+        to_number(value, column, str(peek.path))
+
+
+def _could_be_class(values: list[Any], rows: int) -> bool:
+    """Whether a column has few different values, and not too many numbers for names of classes."""
+    distinct = set(map(str, values))
+    is_few = 2 <= len(distinct) <= max(2, rows // CLASS_SHARE)
+    return is_few and (len(distinct) <= MOST_WHOLE or _numbers(values) is None)
+
+
+def _is_many(numbers: list[float]) -> bool:
+    """Whether they differ too much to be the names of classes."""
+    distinct = len(set(numbers))
+    if all(number.is_integer() for number in numbers):
+        return distinct > max(MOST_WHOLE, len(numbers) // CLASS_SHARE)
+    return distinct > FEWEST_DECIMAL

@@ -1,0 +1,62 @@
+"""The error of the predicted numbers, as a loss and as validation metrics."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ostinato.config import TrainingConfig
+from ostinato.tasks.regression.network import Regressor
+from ostinato.training import predict_outputs
+from ostinato.training.device import autocast
+from ostinato.training.objective import Labelled
+
+ERRORS: dict[str, Any] = {"squared": F.mse_loss, "absolute": F.l1_loss, "huber": F.huber_loss}  # huber's delta is 1
+
+
+@dataclass(frozen=True)
+class PredictionError:
+    """The error of standardised numbers, the mean over the targets of each sequence.
+
+    Args:
+        loss_name: squared, absolute, huber or quantile (the pinball loss, the mean over the quantiles too).
+    """
+
+    loss_name: str
+
+    def weight(self, batch: Labelled) -> float:
+        return len(batch.targets)
+
+    def loss(self, model: Regressor, batch: Labelled, config: TrainingConfig) -> Tensor:
+        with autocast(batch.sequences.values.device, config.precision):
+            outputs = model(batch.sequences.values, batch.sequences.lengths)
+        return self._errors(model, outputs.float(), batch.targets).sum()
+
+    def metrics(self, model: Regressor, data: Labelled) -> dict[str, float]:
+        """`loss` of the standardised numbers; `rmse` and `mae` in units, and `r2`, the mean over the targets."""
+        outputs = predict_outputs(model, data.sequences)
+        scale = model.scale.cpu()[: data.targets.shape[1]].numpy()
+        mean = model.mean.cpu()[: data.targets.shape[1]].numpy()
+        targets = data.targets.double().numpy()
+        predicted = (model.predictions(model.answers(outputs)).cpu().numpy() - mean) / scale
+        squared = ((predicted - targets) ** 2).mean(axis=0)  # (K,)
+        variance = targets.var(axis=0)
+        varies = variance > 0
+        return {
+            "loss": float(self._errors(model, outputs, data.targets).mean()),
+            "rmse": float((np.sqrt(squared) * scale).mean()),
+            "mae": float((np.abs(predicted - targets).mean(axis=0) * scale).mean()),
+            "r2": float((1 - squared[varies] / variance[varies]).mean()) if varies.any() else 0.0,
+        }
+
+    def _errors(self, model: Regressor, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each sequence. (B, C), (B, K) -> (B,)."""
+        if self.loss_name != "quantile":
+            error: Tensor = ERRORS[self.loss_name](outputs, targets, reduction="none").mean(dim=1)
+            return error
+        levels = torch.tensor(model.levels, dtype=outputs.dtype, device=outputs.device)
+        missed = targets.unsqueeze(2) - model.quantiles(outputs)  # (B, K, Q)
+        return torch.maximum(levels * missed, (levels - 1) * missed).mean(dim=(1, 2))

@@ -1,0 +1,117 @@
+"""The metrics of predicted numbers on a split, their baselines, and the predictions on disk."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ostinato.data.examples import Records
+from ostinato.evaluation.baselines import mean_baseline, median_baseline, ridge_baseline
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.regression.metrics import RegressionMetrics, regression_metrics
+from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.predictions import read_columns, write_columns
+
+
+class Predictions(NamedTuple):
+    """A split row by row.
+
+    Args:
+        sources: where each row came from.
+        targets: (B, K), in their units.
+        predictions: (B, K).
+        levels: the Q quantiles; empty without any.
+        quantiles: (B, K, Q).
+    """
+
+    sources: list[str]
+    targets: np.ndarray
+    predictions: np.ndarray
+    levels: tuple[float, ...]
+    quantiles: np.ndarray
+
+
+def predictions_of(model: Model, rows: Records, outputs: Tensor) -> Predictions:
+    """What a model answers to labelled rows, beside their targets."""
+    network = model.network
+    answers = network.answers(outputs)
+    predicted, quantiles = (each.cpu().numpy() for each in (network.predictions(answers), network.quantiles(answers)))
+    targets = model.codec.numbers(rows.targets, rows.sources)
+    return Predictions(rows.sources, targets, predicted, network.levels, quantiles)
+
+
+def score(model: Model, rows: Records, outputs: Tensor) -> RegressionMetrics:
+    """Metrics in the targets' units, with bootstrap intervals."""
+    found = predictions_of(model, rows, outputs)
+    return regression_metrics(
+        found.targets,
+        found.predictions,
+        names=model.codec.names,
+        quantiles=found.levels or None,
+        quantile_predictions=found.quantiles if found.levels else None,
+    )
+
+
+def score_baselines(data: TaskData) -> dict[str, RegressionMetrics]:
+    """What a model must beat on the test split: ridge regression, and the training targets' mean and median."""
+    rows, codec = data.rows, data.codec
+    targets = {name: codec.numbers(split.targets, split.sources) for name, split in rows.items()}
+    validation = rows.get("validation")
+    ridge = ridge_baseline(
+        rows["train"].sequences,
+        targets["train"],
+        None if validation is None else validation.sequences,
+        targets.get("validation"),
+        kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
+        seed=data.config.seed,
+    )
+
+    def measured(predictions: np.ndarray) -> RegressionMetrics:
+        return regression_metrics(targets["test"], predictions, names=codec.names)
+
+    constants: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"mean": mean_baseline, "median": median_baseline}
+    of_ridge = measured(ridge.predict(rows["test"].sequences))
+    return {"ridge": of_ridge.model_copy(update={"description": ridge.description})} | {
+        name: measured(baseline(targets["train"], len(targets["test"]))) for name, baseline in constants.items()
+    }
+
+
+def write_predictions(path: Path, names: Sequence[str], found: Predictions) -> None:
+    """Write the columns `source`, `target`, `prediction` and `quantile_0.1` and so on, as Parquet.
+
+    Of several targets the columns end in the target's name: `target_length`, `prediction_length`.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    columns: dict[str, np.ndarray] = {}
+    for k, name in enumerate(names):
+        columns |= dict(
+            zip(
+                _columns(name, names, found.levels),
+                [found.targets[:, k], found.predictions[:, k], *found.quantiles[:, k].T],
+                strict=True,
+            )
+        )
+    write_columns(path, found.sources, columns)
+
+
+def read_predictions(path: Path, names: Sequence[str], levels: tuple[float, ...]) -> Predictions:
+    """What `write_predictions` wrote.
+
+    Raises:
+        RunError: the file is missing or altered.
+    """
+    wanted = [_columns(name, names, levels) for name in names]
+    sources, columns = read_columns(path, [column for each in wanted for column in each])
+    values = np.array([[columns[column] for column in each] for each in wanted], dtype=np.float64)  # (K, 2 + Q, B)
+    values = values.transpose(2, 0, 1)
+    return Predictions(sources, values[:, :, 0], values[:, :, 1], levels, values[:, :, 2:])
+
+
+def _columns(name: str, names: Sequence[str], levels: Sequence[float]) -> list[str]:
+    """The columns of one target."""
+    ending = f"_{name}" if len(names) > 1 else ""
+    return [f"{what}{ending}" for what in ("target", "prediction", *(f"quantile_{level:g}" for level in levels))]

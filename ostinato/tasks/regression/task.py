@@ -1,0 +1,153 @@
+"""One or more numbers for each sequence."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ostinato.tasks.base import Inferred, Model, TaskData
+from ostinato.tasks.regression.config import RegressionConfig
+from ostinato.tasks.regression.presets import PRESETS
+from ostinato.tasks.sequences.task import SequenceTask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ostinato.config import Config, SequenceData
+    from ostinato.data.encoder import SequenceEncoder
+    from ostinato.data.examples import Records
+    from ostinato.data.named import NamedSet
+    from ostinato.evaluation.results import Metric
+    from ostinato.evaluation.statistics import Scored
+    from ostinato.progress import Progress
+    from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.regression.codec import NumberCodec
+    from ostinato.tasks.regression.estimator import SequenceRegressor
+    from ostinato.tasks.regression.metrics import RegressionMetrics
+    from ostinato.tasks.regression.network import Regressor
+    from ostinato.tasks.regression.objective import PredictionError
+    from ostinato.tasks.regression.scoring import Predictions
+    from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.training.objective import Labelled
+
+
+class Regression(SequenceTask):
+    """Each sequence gets K numbers, in the units of the training targets."""
+
+    name: ClassVar[str] = "regression"
+    config = RegressionConfig
+    presets = PRESETS
+    baselines: ClassVar[Mapping[str, str]] = {"ridge": "ridge", "mean": "mean", "median": "median"}
+    rival: ClassVar[str] = "ridge regression on bags of n-grams"
+
+    @property
+    def datasets(self) -> "Mapping[str, NamedSet]":
+        from ostinato.tasks.regression.datasets import DATASETS
+
+        return DATASETS
+
+    @property
+    def metrics(self) -> "Mapping[str, Metric]":
+        from ostinato.tasks.regression.metrics import REGRESSION_METRICS
+
+        return REGRESSION_METRICS
+
+    @property
+    def estimator(self) -> "type[SequenceRegressor]":
+        from ostinato.tasks.regression.estimator import SequenceRegressor
+
+        return SequenceRegressor
+
+    @property
+    def target_kind(self) -> "TargetKind":
+        from ostinato.tasks.regression.target import NumberTarget
+
+        return NumberTarget()
+
+    @property
+    def network_type(self) -> "type[Regressor]":
+        from ostinato.tasks.regression.network import Regressor
+
+        return Regressor
+
+    def main_metric(self, config: "Config") -> str:
+        return "rmse"
+
+    def infer(self, path: Path) -> Inferred | None:
+        from ostinato.tasks.regression.infer import infer_config
+
+        return infer_config(path)
+
+    def fit_codec(self, config: "SequenceData", records: "Records") -> "NumberCodec":
+        from ostinato.tasks.regression.codec import NumberCodec
+
+        return NumberCodec.fit(records.targets)
+
+    def codec_from_json(self, fields: dict[str, Any]) -> "NumberCodec":
+        from ostinato.tasks.regression.codec import NumberCodec
+
+        return NumberCodec.from_json(fields)
+
+    def num_outputs(self, config: "Config", codec: "NumberCodec") -> int:
+        return len(codec.names) * max(len(config.training.levels), 1)  # type: ignore[attr-defined]
+
+    def build(self, config: "Config", encoder: "SequenceEncoder", codec: "NumberCodec") -> "Regressor":
+        import torch
+
+        network: Regressor = super().build(config, encoder, codec)  # type: ignore[assignment]
+        network.levels = config.training.levels  # type: ignore[attr-defined]
+        groups = max(len(network.levels), 1)
+        network.mean.copy_(torch.tensor(codec.mean * groups, dtype=torch.float64))
+        network.scale.copy_(torch.tensor(codec.scale * groups, dtype=torch.float64))
+        return network
+
+    def objective(self, config: "Config", data: TaskData) -> "PredictionError":
+        from ostinato.tasks.regression.objective import PredictionError
+
+        return PredictionError(config.training.loss)  # type: ignore[attr-defined]
+
+    def score(self, model: Model, rows: "Records", examples: "Labelled", outputs: "Tensor") -> "RegressionMetrics":
+        from ostinato.tasks.regression.scoring import score
+
+        return score(model, rows, outputs)
+
+    def score_baselines(self, data: TaskData) -> "Mapping[str, RegressionMetrics]":
+        from ostinato.tasks.regression.scoring import score_baselines
+
+        return score_baselines(data)
+
+    def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
+        test, baselines = metrics["test"], metrics["baselines"]
+        low, high = test["intervals"]["rmse"]
+        return {
+            "test R²": "" if test["r2"] is None else f"{test['r2']:.3f}",
+            "test RMSE": f"{test['rmse']:.4g}",
+            "95 % interval": f"{low:.4g} – {high:.4g}",
+            **{heading: f"{baselines[name]['rmse']:.4g}" for name, heading in self.baselines.items()},
+        }
+
+    def write_predictions(self, path: Path, model: Model, rows: "Records", outputs: "Tensor") -> None:
+        from ostinato.tasks.regression.scoring import predictions_of, write_predictions
+
+        write_predictions(path, model.codec.names, predictions_of(model, rows, outputs))
+
+    def read_predictions(self, path: Path, test: Mapping[str, Any]) -> "Predictions":
+        from ostinato.tasks.regression.scoring import read_predictions
+
+        return read_predictions(path, list(test["per_output"]), tuple(map(float, test["pinball_losses"])))
+
+    def compared(
+        self, seeds: "Sequence[Sequence[Predictions]]", metric: str, test: Mapping[str, Any]
+    ) -> "tuple[Scored, list[str], tuple[float, float]]":
+        from ostinato.tasks.regression.comparing import compared
+
+        return compared(seeds, self.metrics[metric])
+
+    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+        from ostinato.tasks.regression.answers import answer_json
+
+        return answer_json(model, answers)
+
+    def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
+        from ostinato.tasks.regression.report import report
+
+        return report(run, data, model, progress)
