@@ -42,7 +42,7 @@ class SequenceEncoder:
         vocabulary: None for numeric series.
         mean, std: of each channel over all training steps; None for tokens. A constant channel has std 1.
         max_length: longer sequences are cut to this many tokens or steps.
-        truncate: which ones are kept: `head` the first, `tail` the last, `both` half of each (the head has the odd one).
+        truncate: which tokens remain: `head` the first, `tail` the last, `both` half of each (head: the larger).
         longest: tokens or steps of the longest encoded training sequence.
     """
 
@@ -176,7 +176,8 @@ class SequenceEncoder:
         for row, each in enumerate(series):
             if len(each) and np.abs((each.astype(np.float64) - mean) / std).max() > HUGE:
                 raise DataError(
-                    f"{_source(row, sources)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number."
+                    f"{_source(row, sources)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from "
+                    "training's mean. Correct the number."
                 )
 
     def _standardize(self, series: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -249,7 +250,8 @@ def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarr
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
         shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
         raise DataError(
-            f"{source}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it."
+            f"{source}: {shown} is not a numeric series. "
+            "Expected an array of numbers of shape (T, channels) or (T,). Convert it."
         )
     if not len(series):
         return np.empty((0, channels or 0))
@@ -259,13 +261,17 @@ def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarr
     if not np.isfinite(series).all():
         step, channel = np.argwhere(~np.isfinite(series))[0]
         raise DataError(
-            f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out."
+            f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. "
+            "Fill the gap or leave the row out."
         )
     return series
 
 
 def _wrong_channels(source: str, series: np.ndarray, expected: str) -> str:
-    return f"{source}: the series has {series.shape[1]} channels. Expected {expected}. An array has shape (T, channels): transpose it if it is (channels, T)."
+    return (
+        f"{source}: the series has {series.shape[1]} channels. Expected {expected}. "
+        "An array has shape (T, channels): transpose it if it is (channels, T)."
+    )
 
 
 def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None) -> list[Any]:
@@ -281,7 +287,8 @@ def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
             raise DataError(
-                f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out."
+                f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. "
+                f"Expected {expected}. Convert it or leave the row out."
             )
     return sequences
 

@@ -4,8 +4,7 @@ import pytest
 
 from ostinato.comparison.compare import run_comparison
 from ostinato.comparison.plan import make_plan
-from ostinato.config import override, read_config
-from ostinato.tasks.config import PRESETS
+from ostinato.tasks.config import PRESETS, override, read_config
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 

@@ -16,12 +16,11 @@ from ostinato.comparison import compare as comparing
 from ostinato.comparison.compare import run_comparison
 from ostinato.comparison.plan import make_plan, read_plan
 from ostinato.comparison.workers import train_all
-from ostinato.tasks.config import override
 from ostinato.errors import RunError
-from ostinato.evaluation.metrics import CLASSIFICATION_METRICS
 from ostinato.evaluation.statistics import compare, holm, score_seeds
-from ostinato.tasks.config import PRESETS
+from ostinato.tasks import TASKS
 from ostinato.tasks.classification.scoring import read_predictions
+from ostinato.tasks.config import PRESETS, override
 
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=2"]
 MAJORITY = override(PRESETS["majority"](), SMALL)
@@ -70,12 +69,11 @@ def test_a_pair_is_tested_on_the_answers_of_its_runs(finished):
             for seed in (0, 1)
         ]
 
+    metric = TASKS[MAJORITY.task].metrics["accuracy"]
     predictions = {cell: answers(cell) for cell in ("rnn", "gru")}
     targets = predictions["rnn"][0].targets
     first, second = (
-        score_seeds(
-            targets, np.stack([each.probabilities for each in predictions[cell]]), CLASSIFICATION_METRICS["accuracy"]
-        )
+        score_seeds(targets, np.stack([each.probabilities for each in predictions[cell]]), metric)
         for cell in ("rnn", "gru")
     )
     expected = compare(first, second)

@@ -58,7 +58,7 @@ def test_copies_conflicts_and_classes_missing_from_train_are_findings():
 
 
 def test_targets_that_are_numbers_are_described_by_their_quantiles():
-    values = {"age": {"lowest": 1.5, "highest": 80.0}}
+    values = {"age": {"lowest": 1.5, "5 %": 1.5, "median": 40.75, "95 %": 80.0, "highest": 80.0}}
     facts = describe_split(rows(("a", 1.5), ("b", 80.0)), "characters", {"values": values})
     assert (facts.classes, facts.values) == (None, values)
     audit = replace(audit_of(train=rows(("a", 1.5), ("b", 80.0))), splits={"train": facts})

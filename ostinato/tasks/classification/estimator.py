@@ -1,6 +1,7 @@
 """The classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,11 +15,12 @@ from ostinato.tasks.classification.codec import plain
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
 from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
-from ostinato.tasks.estimator import estimator
+from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
 
 
-@estimator
+@accept_old_names
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """A recurrent or convolutional classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 

@@ -43,7 +43,8 @@ class LabelTarget(TargetKind):
         rarest = min(Counter(labels).items(), key=itemgetter(1))
         if rarest[1] < count:
             raise ConfigError(
-                f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. Ask for at most as many folds, or add rows."
+                f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. "
+                "Ask for at most as many folds, or add rows."
             )
         cut = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
         return [held for _, held in cut.split(labels, labels, range(len(labels)) if groups is None else groups)]

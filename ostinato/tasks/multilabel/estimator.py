@@ -1,6 +1,7 @@
 """The multilabel classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,14 +10,15 @@ from sklearn.base import ClassifierMixin
 
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, Trained
-from ostinato.tasks.estimator import estimator
+from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.label_sets import LabelSets, label_sets_of
 from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.sequences.estimator import SequenceEstimator
 
 
-@estimator
+@accept_old_names
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """A recurrent or convolutional classifier that gives each sequence any number of labels.
 

@@ -297,7 +297,7 @@ def _without_overlap(given: Splits, source: str) -> Splits:
 
 
 def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
-    """All splits, those that are not given drawn from train, and the names of these; copies of a sentence stay together."""
+    """All splits, with missing ones drawn from train, and the names of those; copies of a sentence stay together."""
     sizes = {"validation": config.validation_size, "test": config.test_size}
     train = given["train"]
     drawn = [split for split, size in sizes.items() if split not in given and size != 0]
@@ -310,7 +310,8 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
         if count < 1:
             asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
             raise ConfigError(
-                f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences."
+                f"{asked} of {len(groups)} different sentences leave none for {split}. "
+                "Change the sizes, or add sentences."
             )
     splits, start = dict(given), 0
     left = np.ones(len(train), dtype=bool)

@@ -28,7 +28,7 @@ class SentenceEncoder:
     """Words, characters and features, as found in training.
 
     Args:
-        words: the training words' vocabulary, and extra words that have a vector; in lower case where `lowercase` is set.
+        words: the training words, and extra words that have a pretrained vector; lower-cased if `lowercase` is set.
         characters: those of the training words.
         features: the values of each feature; empty where words have no features.
         lowercase: whether words are looked up in lower case.
@@ -106,7 +106,7 @@ class SentenceEncoder:
         )
 
     def _word_id(self, form: str) -> int:
-        """A word's id; where words beyond the vocabulary are known by their vectors, it is found as these are: as it is, then in lower case."""
+        """A word's id. With extra pretrained vectors, the word is looked up as written, then in lower case."""
         found = self.words.id(form.lower() if self.lowercase else form)
         return self.words.id(form.lower()) if found == UNKNOWN and self.words.extra else found
 
@@ -193,12 +193,13 @@ def check_features(sentences: Sequence[Sentence], count: int, those: str) -> Non
             missing = "in Python as tuples (word, feature, …), in a file by data.feature_columns; a text alone has none"
             cure = missing if found < count else "leave the others away"
             raise DataError(
-                f"{sentence.source}: {told} beside each word, and the words {those} have {wanted}. Give as many: {cure}."
+                f"{sentence.source}: {told} beside each word, and the words {those} have {wanted}. Give as many: "
+                f"{cure}."
             )
 
 
 def refuse_unseen_features(encoder: SentenceEncoder, sentences: Sequence[Sentence]) -> None:
-    """Refuse a feature that has several values in these sentences, none of which training saw: another column was meant.
+    """Refuse a feature with several values here, none of them seen in training: it is probably the wrong column.
 
     Raises:
         DataError: names the first sentence's source.
