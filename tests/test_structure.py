@@ -71,7 +71,7 @@ def test_nothing_outside_tasks_branches_on_a_task(path):
 
 def test_every_task_has_a_folder_of_its_name():
     assert {type(task).__module__ for task in TASKS.values()} == {f"ostinato.tasks.{name}.task" for name in TASKS}
-    assert FOLDERS == {*TASKS, "sequences"}  # what tasks with one target for each sequence share
+    assert {*TASKS, "sequences"} == FOLDERS  # what tasks with one target for each sequence share
 
 
 def test_the_root_of_the_package_is_small():

@@ -123,9 +123,7 @@ def ours_step(reference: nn.Module, config: SequenceModel, ids: Tensor, targets:
     return Side(run, lambda: our_answer(model, batch), ids.numel(), within=lambda: few_threads(model))
 
 
-def our_epoch(
-    model: SequenceNetwork, data: Labelled, config: TrainingConfig, objective: Objective[Any, Any]
-) -> Side:
+def our_epoch(model: SequenceNetwork, data: Labelled, config: TrainingConfig, objective: Objective[Any, Any]) -> Side:
     """One epoch as `ostinato train` runs it, without the validation that the textbook's loop lacks too."""
     config = config.model_copy(update={"max_epochs": 1, "device": "cpu", "patience": None})
     first = data.at(torch.arange(8))

@@ -18,9 +18,9 @@ from ostinato.comparison.plan import make_plan, read_plan
 from ostinato.comparison.workers import train_all
 from ostinato.errors import RunError
 from ostinato.evaluation.statistics import compare, holm, score_seeds
-from ostinato.tasks.config import PRESETS, override
 from ostinato.tasks import TASKS
 from ostinato.tasks.classification.scoring import read_predictions
+from ostinato.tasks.config import PRESETS, override
 
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=2"]
 MAJORITY = override(PRESETS["majority"](), SMALL)

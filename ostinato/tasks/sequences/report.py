@@ -5,7 +5,6 @@ A task's `report` reads the audit, adds its own result and metrics sections to `
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
