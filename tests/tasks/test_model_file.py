@@ -138,8 +138,13 @@ def test_altered_facts_are_read_or_refused_and_never_crash(subject, data):
         table[last] = data.draw(VALUES)
     else:
         del table[last]
+    assert reason_against(write(path, tensors, json.loads(json.dumps(altered)))) in (None, str(path))
+
+
+def reason_against(path):
+    """How the message of a refusal begins; None where the file is read."""
     try:
-        load_model(write(path, tensors, json.loads(json.dumps(altered))))
+        load_model(path)
     except RunError as error:
-        assert str(error).startswith(str(path))
-        assert "\n" not in str(error)
+        return str(error)[: len(str(path))] if "\n" not in str(error) else str(error)
+    return None
