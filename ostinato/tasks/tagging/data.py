@@ -181,7 +181,7 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
     for split, sentences in given.items():
         if not sentences:
             raise DataError(
-                f"{source}: {split} holds no sentence. Expected one token per line, and a blank line after each sentence."
+                f"{source}: {split} holds no sentence. Expected one token per line, then a blank line per sentence."
             )
     scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
     repeated = _repeated(given)
