@@ -11,12 +11,12 @@ from ostinato.data.examples import Records
 from ostinato.data.inputs import as_targets
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
-from ostinato.tasks.classification.codec import plain
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
 from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
+from ostinato.tasks.sequences.labels import plain
 
 
 @accept_old_names
