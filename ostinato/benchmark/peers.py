@@ -180,13 +180,11 @@ def onnx_session(module: nn.Module, example: Tensor) -> Callable[[Tensor], Tenso
     import onnxruntime
 
     file = io.BytesIO()
-    with (
-        warnings.catch_warnings()
-    ):  # the exporter that knows ONNX's LSTM and GRU is the old one, and says so; the shape is fixed on purpose
+    names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"]}
+    # only the old exporter knows ONNX's LSTM and GRU: it warns that it is old, and that the shape is fixed
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            copy.deepcopy(module).eval(), (example,), file, dynamo=False, input_names=["x"], output_names=["y"]
-        )  # type: ignore[arg-type]
+        torch.onnx.export(copy.deepcopy(module).eval(), (example,), file, dynamo=False, **names)  # type: ignore[arg-type]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
