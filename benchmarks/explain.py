@@ -11,11 +11,13 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from ostinato.presets import imdb
 
-from ostinato import SequenceClassifier, load, runs, summary
-from ostinato.config import override
-from ostinato.explanation import explain, methods_of
+from ostinato import explain, runs
+from ostinato.explanation import methods_of
+from ostinato.report.terminal import print_table
+from ostinato.tasks.base import Model
+from ostinato.tasks.config import PRESETS, override
+from ostinato.tasks.model_file import load_model
 
 
 def main(run: Annotated[Path | None, typer.Argument()] = None, reviews: int = 200) -> None:
@@ -23,16 +25,16 @@ def main(run: Annotated[Path | None, typer.Argument()] = None, reviews: int = 20
     with TemporaryDirectory() as folder:
         if run is None:
             run = Path(folder) / "imdb"
-            runs.start_run(override(imdb(), ["training.max_epochs=1"]), run)
-        model, test = load(run), runs.test_examples(run)
+            runs.start_run(override(PRESETS["imdb"](), ["training.max_epochs=1"]), run)
+        model, test = load_model(run), runs.test_rows(run)
     sequences = test.sequences[:reviews]
-    summary.print_table(
+    print_table(
         ("method", "reviews", "tokens", "seconds", "worst gap", "above 1 %"),
         [row(model, sequences, method) for method in methods_of(model)],
     )
 
 
-def row(model: SequenceClassifier, sequences: list[str], method: str) -> tuple[str, ...]:
+def row(model: Model, sequences: list[str], method: str) -> tuple[str, ...]:
     """One method, measured."""
     start = time.perf_counter()
     explanations = explain(model, sequences, method=method)

@@ -8,12 +8,13 @@ The longer strings are drawn anew, with another seed; one training a row.
 from pathlib import Path
 
 import typer
-from ostinato.data.dataset import load_dataset
-from ostinato.presets import PRESETS
 
-from ostinato import load, runs, summary
-from ostinato.config import DataConfig, override
+from ostinato import load, runs
+from ostinato.comparison.lengths import generated_test
+from ostinato.data.examples import Records
 from ostinato.progress import Progress
+from ostinato.report.terminal import print_table
+from ostinato.tasks.config import PRESETS, override
 
 LENGTHS = (20, 50, 200, 1000)
 MODELS = {"rnn, last": ["model.cell=rnn"], "rnn, mean": ["model.pooling=mean"], "lstm, last": ["model.cell=lstm"]}
@@ -30,14 +31,9 @@ def main(out: Path = Path("runs/lengths")) -> None:
         else:
             runs.start_run(config, folder, progress=Progress(label=name))
         model = load(folder)
-        tests = [
-            load_dataset(
-                DataConfig(name="majority", length=length, train_size=2, validation_size=0, test_size=1000, seed=1)
-            ).test
-            for length in LENGTHS
-        ]
-        rows.append((name, *(f"{model.score(test.sequences, test.labels):.3f}" for test in tests)))
-    summary.print_table(("model", *(f"length {length}" for length in LENGTHS)), rows)
+        tests = [Records.of(generated_test(config, length)) for length in LENGTHS]
+        rows.append((name, *(f"{model.score(test.sequences, test.targets):.3f}" for test in tests)))
+    print_table(("model", *(f"length {length}" for length in LENGTHS)), rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What trained models of DNA say that they look for, beside what was planted or is known.
+"""The motifs that trained models of DNA look for, next to those that were planted or are known.
 
     python benchmarks/motifs.py                        dna with 5 seeds, dna-order with 2, splice with 1
     python benchmarks/motifs.py splice --seeds 3 --method occlusion
@@ -15,18 +15,17 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from ostinato.data.dataset import load_dataset
-from ostinato.presets import PRESETS
 
-import ostinato
-from ostinato import runs, summary
-from ostinato.config import override, read_config
+from ostinato import explain, runs
 from ostinato.data.generated import PLANTED
 from ostinato.errors import look_up
-from ostinato.explanation import Explanation, explain
+from ostinato.explanation import Explanation
 from ostinato.explanation.attribution import letters_of
 from ostinato.explanation.motifs import Motif, find_motifs, position_profile, recovery
 from ostinato.progress import Progress
+from ostinato.report.terminal import print_table
+from ostinato.tasks.config import PRESETS, override
+from ostinato.tasks.model_file import load_model
 
 SEEDS = {"dna": 5, "dna-order": 2, "splice": 1}
 HEADINGS = ("run", "class", "explained", "motifs (windows)", "strongest", "seconds")
@@ -44,7 +43,7 @@ def main(
     for name in names or SEEDS:
         for seed in range(seeds or SEEDS.get(name, 1)):
             lines += look_into(trained(name, seed, out), method, rows)
-    summary.print_table(HEADINGS, lines)
+    print_table(HEADINGS, lines)
 
 
 def trained(name: str, seed: int, out: Path) -> Path:
@@ -61,13 +60,15 @@ def trained(name: str, seed: int, out: Path) -> Path:
 
 def look_into(folder: Path, method: str, rows: int) -> list[tuple[str, ...]]:
     """A line for each class, then one for what was planted."""
-    model, config = ostinato.load(folder), read_config(folder / "config.toml")
-    test, letters, planted = load_dataset(config.data).test, letters_of(model), PLANTED.get(config.data.name, ())
+    model, test = load_model(folder), runs.test_rows(folder)
+    letters, planted = letters_of(model), PLANTED.get(model.config.data.name, ())
     found: list[Motif] = []
     lines = []
-    for label in model.classes_:
+    for label in model.codec.labels:
         start = time.perf_counter()
-        sequences = [sequence for sequence, own in zip(test.sequences, test.labels, strict=True) if own == label][:rows]
+        sequences = [sequence for sequence, own in zip(test.sequences, test.targets, strict=True) if own == label][
+            :rows
+        ]
         explanations = explain(model, sequences, method=method, label=label)
         motifs = find_motifs(explanations, letters)
         found += motifs

@@ -1,4 +1,4 @@
-"""The accuracy of the presets beside what they must beat, over seeds, and the seconds that an epoch takes.
+"""The accuracy of the presets next to their baselines, over seeds, and the seconds an epoch takes.
 
     python benchmarks/presets.py                       every preset, 3 seeds: the table that the README quotes
     python benchmarks/presets.py splice --seeds 5
@@ -16,12 +16,14 @@ from statistics import mean
 from typing import Annotated
 
 import typer
-from ostinato.presets import PRESETS
 
-from ostinato import runs, summary
-from ostinato.config import override, to_toml
+from ostinato import runs
+from ostinato.config import to_toml
 from ostinato.errors import look_up
 from ostinato.progress import Progress
+from ostinato.report.terminal import print_table
+from ostinato.tasks.classification.presets import PRESETS
+from ostinato.tasks.config import override
 from ostinato.versions import environment
 
 HEADINGS = ("preset", "mean test accuracy", "of each seed", "linear", "majority", "seconds an epoch", "epochs")
@@ -36,7 +38,7 @@ def main(
 ) -> None:
     """Train each preset once a seed and print one line a preset; --save FILE keeps it as JSON."""
     results = {name: measure(name, seeds, settings or [], out) for name in names or PRESETS}
-    summary.print_table(HEADINGS, [row(name, each) for name, each in results.items()])
+    print_table(HEADINGS, [row(name, each) for name, each in results.items()])
     if save is not None:
         save.write_text(
             json.dumps({"date": date.today().isoformat(), **environment(), "results": results}, indent=2) + "\n"

@@ -14,29 +14,32 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from ostinato.data.tag_encoder import TagEncoder
-from ostinato.estimators import encode_tagged
-from ostinato.models import Tagger, build_tagger, few_threads, predict_tags
-from ostinato.objectives import Tagged, Tagging
 
-from ostinato import training
 from ostinato.benchmark.record import save
 from ostinato.benchmark.timing import FULL, QUICK, Bench, Goal, Side
-from ostinato.config import ModelConfig, TrainingConfig
 from ostinato.data.examples import Sentence
 from ostinato.data.sampler import BucketSampler
 from ostinato.nn import Layout
+from ostinato.nn.network import few_threads
+from ostinato.tasks.tagging.codec import TagCodec
+from ostinato.tasks.tagging.config import TaggingModel, TaggingTraining
+from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
+from ostinato.tasks.tagging.network import Tagger, build_tagger, predict_tags
+from ostinato.tasks.tagging.objective import TagLikelihood
+from ostinato.training.loop import backward, clip
+from ostinato.training.optimizer import make_optimizer
 
 SENTENCES, MEAN_LENGTH, VOCABULARY = 2_000, 14.5, 20_000
 BATCH, STEPS = 32, 10
-CONFIG = TrainingConfig(batch_size=BATCH, device="cpu")
-WORDS = ModelConfig(cell="lstm", embedding_size=50, hidden_size=200, bidirectional=True, dropout=0.5, head="crf")
+CONFIG = TaggingTraining(batch_size=BATCH, device="cpu")
+WORDS = TaggingModel(cell="lstm", embedding_size=50, hidden_size=200, bidirectional=True, dropout=0.5, head="crf")
 CHARACTERS = WORDS.model_copy(
-    update={"character_cell": "cnn", "character_embedding_size": 30, "character_size": 50, "capitals_size": 10}
+    update={"character_cell": "cnn", "character_embedding_size": 30, "character_size": 50, "word_shape_size": 10}
 )
 
 
-def sentences(num_tags: int) -> tuple[TagEncoder, Tagged]:
+def sentences(num_tags: int) -> tuple[SentenceEncoder, TagCodec, Tagged]:
     """Random words, as frequent as in a language (Zipf), with random tags."""
     rng = np.random.default_rng(0)
     lengths = np.clip(rng.gamma(2.0, MEAN_LENGTH / 2, SENTENCES).round(), 1, 100).astype(int)
@@ -45,22 +48,22 @@ def sentences(num_tags: int) -> tuple[TagEncoder, Tagged]:
     words = [[names[at] for at in rng.choice(VOCABULARY, length, p=weights / weights.sum())] for length in lengths]
     tags = [[f"T{at}" for at in rng.integers(0, num_tags, length)] for length in lengths]
     labelled = [Sentence(*pair, "") for pair in zip(words, tags, strict=True)]
-    encoder = TagEncoder.fit(labelled, scheme=None)
-    return encoder, encode_tagged(encoder, labelled)
+    encoder, codec = SentenceEncoder.fit(labelled), TagCodec.fit(labelled, scheme=None)
+    return encoder, codec, encode(encoder, codec, TaggedRows(labelled))
 
 
 def batches(data: Tagged) -> list[Tagged]:
     """As many as are timed, evenly spread over an epoch's."""
     planned = list(BucketSampler(data.lengths, batch_size=BATCH, seed=0).batches(0))
-    return [data.at(planned[place]) for place in np.linspace(0, len(planned) - 1, STEPS).astype(int)]
+    return [data.at(planned[index]) for index in np.linspace(0, len(planned) - 1, STEPS).astype(int)]
 
 
-def steps(model: Tagger, encoder: TagEncoder, data: Tagged) -> Side:
+def steps(model: Tagger, codec: TagCodec, data: Tagged) -> Side:
     """So many steps of `ostinato train`."""
     chosen, objective, optimizer, parameters = (
         batches(data),
-        Tagging(encoder),
-        training.make_optimizer(model, CONFIG),
+        TagLikelihood(codec),
+        make_optimizer(model, CONFIG),
         list(model.parameters()),
     )
     planned = [torch.arange(len(batch.lengths)) for batch in chosen]
@@ -68,8 +71,8 @@ def steps(model: Tagger, encoder: TagEncoder, data: Tagged) -> Side:
     def run() -> float:
         model.train()
         for batch, rows in zip(chosen, planned, strict=True):
-            loss, _ = training.backward(model, [batch.at(rows)], objective, CONFIG)
-            training.clip(parameters, CONFIG.clip_norm)
+            loss, _ = backward(model, [batch.at(rows)], objective, CONFIG)
+            clip(parameters, CONFIG.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
         return loss
@@ -92,12 +95,12 @@ def crf_alone(model: Tagger, data: Tagged) -> Side:
     return Side(run, None, sum(len(targets) for _, targets, _ in work))
 
 
-def row(bench: Bench, name: str, config: ModelConfig, num_tags: int) -> None:
-    encoder, data = sentences(num_tags)
-    model = build_tagger(config, encoder)
+def row(bench: Bench, name: str, config: TaggingModel, num_tags: int) -> None:
+    encoder, codec, data = sentences(num_tags)
+    model = build_tagger(config, encoder, codec)
     prediction = Side(lambda: predict_tags(model, data.sentences), None, data.sentences.num_tokens)
     sides = {
-        "training": steps(model, encoder, data),
+        "training": steps(model, codec, data),
         "the CRF's part": crf_alone(model, data),
         "prediction": prediction,
     }

@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow.parquet
 import typer
 
-from ostinato import summary
 from ostinato.benchmark.layers import resident_kib
 from ostinato.benchmark.timing import in_subprocess
 from ostinato.data.files import installed_file
 from ostinato.data.vectors import NAMED, read_vectors
 from ostinato.errors import DataError
+from ostinato.report.terminal import print_table
 from ostinato.versions import environment
 
 HEADINGS = ("format", "file, MiB", "seconds", "memory, MiB", "found")
@@ -45,7 +45,7 @@ def main(
             name: {"file_mib": path.stat().st_size / 2**20, **in_subprocess(measure, str(path), tokens)}
             for name, path in files.items()
         }
-    summary.print_table(HEADINGS, [(name, *row(each)) for name, each in figures.items()])
+    print_table(HEADINGS, [(name, *row(each)) for name, each in figures.items()])
     if as_json is not None:
         facts = {
             "date": date.today().isoformat(),

@@ -1,4 +1,4 @@
-"""What a person sees while something takes long: lines, and below them a bar where there is a terminal."""
+"""Progress of long work: lines on standard error, with a bar below them on a terminal."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Progress:
-    """Lines to standard error and, on a terminal only, a bar over the epochs with loss, tokens a second and time left.
+    """Lines on standard error and, on a terminal, a bar over the epochs with loss, tokens per second and time left.
 
     Args:
         quiet: show nothing.
@@ -27,16 +27,16 @@ class Progress:
         self._epoch = self._max_epochs = 0
 
     def say(self, line: str) -> None:
-        """Show a line, above the bar while there is one."""
+        """Show a line, above the bar if there is one."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def note(self, line: str) -> None:
-        """Show a line to who watches a terminal."""
+        """Show a line on a terminal only."""
         if self.console.is_terminal:
             self.say(line)
 
     def track(self, items: Sequence[Item], what: str) -> Iterable[Item]:
-        """The items one after the other, with a bar on a terminal."""
+        """Iterate over the items, with a bar on a terminal."""
         from rich.progress import track
 
         return track(
@@ -61,7 +61,7 @@ class Progress:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[loss]}"),
             Rate(),
             TimeRemainingColumn(),
         )
@@ -69,7 +69,7 @@ class Progress:
             *columns, console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal
         ) as bar:
             self._bar, self._epoch, self._max_epochs = bar, epoch, max_epochs
-            self._task = bar.add_task(self._description(), total=max_epochs, completed=epoch, tokens=0, told="")
+            self._task = bar.add_task(self._description(), total=max_epochs, completed=epoch, tokens=0, loss="")
             yield
         self._bar = None
 
@@ -77,13 +77,13 @@ class Progress:
         return f"{self.prefix}epoch {min(self._epoch + 1, self._max_epochs)}/{self._max_epochs}"
 
     def step(self, share: float, tokens: int, loss: float) -> None:
-        """A step is done: `share` of the epoch, with `tokens` read."""
+        """Record a step that ends at `share` of the epoch and read `tokens` tokens."""
         if self._bar is not None:
             seen = self._bar.tasks[0].fields["tokens"] + tokens
-            self._bar.update(self._task, completed=self._epoch + share, tokens=seen, told=f"loss {loss:.3f}")
+            self._bar.update(self._task, completed=self._epoch + share, tokens=seen, loss=f"loss {loss:.3f}")
 
     def epoch(self) -> None:
-        """An epoch is over."""
+        """Record the end of an epoch."""
         self._epoch += 1
         if self._bar is not None:
             self._bar.update(self._task, description=self._description())

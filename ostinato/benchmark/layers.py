@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ostinato.benchmark import peers
+from ostinato.benchmark.classifier import random_classifier
 from ostinato.benchmark.peers import Batch
 from ostinato.benchmark.timing import (
     QUICK,
@@ -26,9 +27,9 @@ from ostinato.benchmark.timing import (
     products,
     torch_threads,
 )
-from ostinato.config import ModelConfig
+from ostinato.config import SequenceModel
 from ostinato.data.sampler import POOL_BATCHES, BucketSampler
-from ostinato.models import Classifier, few_threads
+from ostinato.nn.network import few_threads
 
 LSTM = "LSTM 2×128, 64 inputs"
 
@@ -108,11 +109,8 @@ def bigru_inference_32(bench: Bench) -> None:
 
 def bigru_model_1(bench: Bench) -> None:
     """A whole classifier's answer for one sequence of 50: embedding, BiGRU, attention pooling, head."""
-    config = ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
-    model, textbook = (
-        Classifier(config, num_classes=2, num_tokens=5, channels=None, num_positions=50),
-        peers.AttentionGRU(5, 16, 32),
-    )
+    config = SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
+    model, textbook = random_classifier(config, num_tokens=5).network, peers.AttentionGRU(5, 16, 32)
     peers.copy_weights(textbook, model)
     ids, lengths = torch.randint(5, (1, 50)), torch.tensor([50])
     values = ids[0].int()

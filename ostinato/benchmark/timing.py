@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ostinato import summary
 from ostinato.errors import MissingExtraError, OstinatoError
+from ostinato.report.terminal import print_table
 
 SLOW = 1.25  # an undisturbed calibration varies by 5 to 10 %
 SETTLE_S = 0.01  # thread pools spin for a while after their work, and would slow what comes next
@@ -291,7 +291,7 @@ class Bench:
         self.rows.append(row)
         print(f"\n{row.name}: {row.work}")
         if row.timings:
-            summary.print_table(HEADINGS, list(row.lines()))
+            print_table(HEADINGS, list(row.lines()))
         for name, value in row.figures.items():
             print(f"  {name}: {value:,.1f}")
         if row.worst_error is not None:

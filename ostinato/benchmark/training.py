@@ -13,18 +13,19 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
-from ostinato import training
 from ostinato.benchmark import peers
+from ostinato.benchmark.classifier import batch_of, random_classifier
 from ostinato.benchmark.timing import QUICK, Bench, Side, optional, products
-from ostinato.config import ModelConfig, TrainingConfig
-from ostinato.data.ragged import Ragged
-from ostinato.errors import MissingExtraError
-from ostinato.models import Classifier, build_classifier, few_threads
-from ostinato.objectives import Classification, Labelled
-from ostinato.presets import PRESETS
-from ostinato.tasks import prepare_classification
-
-CONFIG = TrainingConfig(device="cpu", patience=None, max_epochs=1)
+from ostinato.config import SequenceModel, TrainingConfig
+from ostinato.errors import DataError, MissingExtraError
+from ostinato.nn import SequenceNetwork
+from ostinato.nn.network import few_threads
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import PRESETS
+from ostinato.training import Objective, train
+from ostinato.training.loop import backward, clip
+from ostinato.training.objective import Labelled
+from ostinato.training.optimizer import make_optimizer, set_learning_rate
 
 
 def rnn_step(bench: Bench) -> None:
@@ -32,7 +33,7 @@ def rnn_step(bench: Bench) -> None:
     loop = peers.CellLoop(2, 8, 16)
     rnn = peers.LastState(2, 8, nn.RNN(8, 16, batch_first=True))
     peers.copy_weights(loop, rnn)
-    config = ModelConfig(cell="rnn", embedding_size=8, hidden_size=16)
+    config = SequenceModel(cell="rnn", embedding_size=8, hidden_size=16)
     ids, targets = torch.randint(2, (64, 20)), torch.randint(2, (64,))
     sides = {
         "ours": ours_step(loop, config, ids, targets),
@@ -53,7 +54,7 @@ def rnn_step(bench: Bench) -> None:
 def bigru_step(bench: Bench) -> None:
     """A bidirectional GRU with attention pooling on windows of 50 nucleotides."""
     gru = peers.AttentionGRU(5, 16, 32)
-    config = ModelConfig(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
+    config = SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
     ids, targets = torch.randint(5, (32, 50)), torch.randint(2, (32,))
     sides = {
         "ours": ours_step(gru, config, ids, targets),
@@ -72,24 +73,30 @@ def bigru_step(bench: Bench) -> None:
 def imdb_epoch(bench: Bench, *, full: bool = False) -> None:
     """An epoch of `ostinato train imdb-classic`: making the batches, training, optimizer."""
     preset = PRESETS["imdb-classic"]()
+    task = TASKS[preset.task]
     try:
-        prepared = prepare_classification(preset.data)
-    except MissingExtraError as error:
+        prepared = task.prepare(preset.data)
+    except (DataError, MissingExtraError) as error:
         bench.skip("imdb-epoch", str(error))
         return
     data = prepared.splits["train"]
-    model = build_classifier(preset.model, prepared.encoder)
+    model: SequenceNetwork = task.build(preset, prepared.encoder, prepared.codec)  # type: ignore[assignment]
     textbook = peers.LastState(model.embed.weight.shape[0], 64, nn.LSTM(64, 128, 2, batch_first=True))
     peers.copy_weights(model, textbook)
     every = 1 if full else 21 if bench.effort is QUICK else 10
-    sides = {"ours": our_epoch(model, data, preset.training), "nn.LSTM packed": textbook_epoch(textbook, data, every)}
+    sides = {
+        "ours": our_epoch(model, data, preset.training, task.objective(preset, prepared)),
+        "nn.LSTM packed": textbook_epoch(textbook, data, every),
+    }
     tokens = len(data.sequences.values)
-    work = f"epoch of imdb-classic, {len(data.targets):,} reviews, {tokens:,} tokens, batches of 32, batching and optimizer included"
+    size = f"{len(data.targets):,} reviews, {tokens:,} tokens"
+    work = f"epoch of imdb-classic, {size}, batches of 32, batching and optimizer included"
     row = bench.compare("imdb-epoch", work, sides, flops=3 * products(4, 64, 128, num_layers=2) * tokens)
     row.expect("nn.LSTM packed", at_least=50)
     if every > 1:
         row.notes.append(
-            f"nn.LSTM packed: one batch in {every} of a shuffled epoch, evenly over tokens times longest, its time scaled; --full runs all"
+            f"nn.LSTM packed: one batch in {every} of a shuffled epoch, evenly over tokens times longest, its time scaled; "
+            "--full runs all"
         )
     bench.add(row)
 
@@ -97,18 +104,18 @@ def imdb_epoch(bench: Bench, *, full: bool = False) -> None:
 # ---- ours ----------------------------------------------------------------------------------------------------------
 
 
-def ours_step(reference: nn.Module, config: ModelConfig, ids: Tensor, targets: Tensor) -> Side:
+def ours_step(reference: nn.Module, config: SequenceModel, ids: Tensor, targets: Tensor) -> Side:
     """The body of the loop in `ostinato.training.train`, for the sizes and weights of a textbook's model."""
-    model = Classifier(config, num_classes=2, num_tokens=int(ids.max()) + 1, channels=None, num_positions=ids.shape[1])
+    model, objective, whole = random_classifier(config, num_tokens=int(ids.max()) + 1)
+    training = whole.training
     peers.copy_weights(reference, model)
-    batch = Labelled(Ragged(ids.int().flatten(), torch.full((len(ids),), ids.shape[1])), targets)
-    objective = Classification()
-    optimizer, parameters = training.make_optimizer(model, CONFIG), list(model.parameters())
+    batch = batch_of(ids, targets)
+    optimizer, parameters = make_optimizer(model, training), list(model.parameters())
 
     def run() -> float:
-        loss, _ = training.backward(model, [batch], objective, CONFIG)
-        training.clip(parameters, CONFIG.clip_norm)
-        training.set_learning_rate(optimizer, CONFIG, 0.5)
+        loss, _ = backward(model, [batch], objective, training)
+        clip(parameters, training.max_grad_norm)
+        set_learning_rate(optimizer, training, 0.5)
         optimizer.step()
         optimizer.zero_grad()
         return loss
@@ -116,18 +123,18 @@ def ours_step(reference: nn.Module, config: ModelConfig, ids: Tensor, targets: T
     return Side(run, lambda: our_answer(model, batch), ids.numel(), within=lambda: few_threads(model))
 
 
-def our_epoch(model: Classifier, data: Labelled, config: TrainingConfig) -> Side:
+def our_epoch(model: SequenceNetwork, data: Labelled, config: TrainingConfig, objective: Objective[Any, Any]) -> Side:
     """One epoch as `ostinato train` runs it, without the validation that the textbook's loop lacks too."""
     config = config.model_copy(update={"max_epochs": 1, "device": "cpu", "patience": None})
     first = data.at(torch.arange(8))
     return Side(
-        lambda: training.train(model, data, None, config, objective=Classification()),
+        lambda: train(model, data, None, config, objective=objective),
         lambda: our_answer(model, first),
         len(data.sequences.values),
     )
 
 
-def our_answer(model: Classifier, batch: Labelled) -> list[Tensor]:
+def our_answer(model: SequenceNetwork, batch: Labelled) -> list[Tensor]:
     return peers.logits_and_gradients(model, model(batch.sequences.values, batch.sequences.lengths), batch.targets)
 
 

@@ -125,7 +125,7 @@ def _outcome_in_words(outcome: Outcome, metric: str) -> str:
     if outcome.metrics is None:
         return f"failed: {outcome.reason}"
     score = outcome.metrics["test"].get(metric)
-    value = "undefined" if score is None else f"{score:.3f}"
+    value = "undefined" if score is None else TASKS[outcome.job.config.task].metrics[metric].text(score)
     return f"{metric.replace('_', ' ')} {value}, {outcome.metrics['training']['seconds']:.1f} s"
 
 

@@ -14,7 +14,6 @@ from ostinato.comparison.table import (
     baseline_heading,
     comparison_headings,
     comparison_row,
-    format_score,
     main_baseline,
     metric_of,
     significance_summary,
@@ -107,7 +106,7 @@ def _result(comparison: Comparison) -> "Markup":
     body += bullets(pair.sentence for pair in comparison.pairs if pair.is_significant)
     metric = metric_of(comparison)
     worse = [
-        f"{row.name} ({format_score(row.mean, metric)}, baseline {format_score(baseline, metric)})"
+        f"{row.name} ({metric.text(row.mean)}, baseline {metric.text(baseline)})"
         for row in comparison.summary
         if (baseline := main_baseline(comparison, row)) is not None and _is_worse(row.mean, baseline, metric)
     ]
@@ -219,10 +218,7 @@ def _pairs(comparison: Comparison) -> "Markup":
     if not pairs:
         return paragraph(significance_summary(comparison))
     metric = metric_of(comparison)
-
-    def shown(difference: float) -> str:
-        return f"{metric.scale * difference:+.2f}" if metric.unit else f"{difference:+.3g}"
-
+    shown = metric.difference_text
     rows = [
         (
             pair.first,
@@ -240,17 +236,18 @@ def _pairs(comparison: Comparison) -> "Markup":
         f"{counted(len(pairs), 'pair')}; the intervals are not. Not significantly different does not mean equal: the "
         "interval shows how large the difference could still be."
     )
-    difference = f"difference in {metric.unit}" if metric.unit else "difference"
+    difference = f"difference in {metric.unit or 'the unit of the targets'}"
     headings = ("first", "second", difference, "95 % interval", "p", pairs[0].effect_name, "the first is")
     body = paragraph(about) + table(headings, rows, numeric=range(2, 6))
     return body + heading("In words") + bullets(pair.sentence for pair in pairs)
 
 
 def _runs(comparison: Comparison) -> "Markup":
+    digits = ".4f" if metric_of(comparison).unit else ".5g"
     rows = []
     for run in comparison.runs:
         score = run.test.get(comparison.metric)
-        outcome = run.reason if score is None else f"{score:.4f}"
+        outcome = run.reason if score is None else f"{score:{digits}}"
         rows.append((run.folder, run.status, outcome, _shown(run.epochs), _shown(run.seconds)))
     return table(("run", "", _metric_name(comparison), "epochs", "seconds"), rows, numeric=range(2, 5))
 

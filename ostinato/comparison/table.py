@@ -35,9 +35,9 @@ def comparison_row(comparison: Comparison, row: SummaryRow) -> list[str]:
     baseline = main_baseline(comparison, row)
     return [
         *row.settings.values(),
-        format_score(row.mean, metric),
-        f"{format_score(low, metric)} – {format_score(high, metric)}",
-        "" if baseline is None else format_score(baseline, metric),
+        metric.text(row.mean),
+        f"{metric.text(low)} – {metric.text(high)}",
+        "" if baseline is None else metric.text(baseline),
         f"{row.parameters:,}",
         f"{row.training_s:.1f}",
         *_cost_cells(row.cost),
@@ -61,11 +61,6 @@ def _cost_cells(cost: Cost | None) -> list[str]:
 def metric_of(comparison: Comparison) -> Metric:
     """The metric that the models are compared by."""
     return TASKS[comparison.task].metrics[comparison.metric]
-
-
-def format_score(score: float, metric: Metric) -> str:
-    """Three decimals, or four digits in the targets' own unit, which can have any magnitude."""
-    return f"{score:.3f}" if metric.unit else f"{score:.4g}"
 
 
 def baseline_heading(comparison: Comparison) -> str:
