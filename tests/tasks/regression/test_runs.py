@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from ostinato import runs
 from ostinato.cli import app
 from ostinato.comparison.compare import run_comparison
-from ostinato.comparison.page import write_comparison_page
 from ostinato.comparison.options import make_plan
+from ostinato.comparison.page import write_comparison_page
 from ostinato.errors import DataError
 from ostinato.evaluation.statistics import compare, verdict
 from ostinato.runs.report import report_run
