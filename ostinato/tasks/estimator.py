@@ -60,7 +60,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
         n_iter_: the epochs trained.
     """
 
