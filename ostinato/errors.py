@@ -1,6 +1,6 @@
 """What Ostinato raises, and how a misspelt name is answered.
 
-    OstinatoError            every error of ours; the command line prints its message and exits 2
+    OstinatoError            base of all Ostinato errors; the command line prints its message and exits with 2
     ├── ConfigError          a config file, a --set, an argument (also a ValueError)
     ├── DataError            a data file or a sequence, named with its row (also a ValueError)
     ├── RunError             a run folder, a checkpoint or a model file
@@ -23,7 +23,7 @@ class OstinatoError(Exception):
 
 
 class ConfigError(OstinatoError, ValueError):
-    """A key, value or argument that cannot be used; all faults at once, one a line."""
+    """A key, value or argument that cannot be used; all problems at once, one per line."""
 
 
 class DataError(OstinatoError, ValueError):
@@ -36,7 +36,7 @@ class DataError(OstinatoError, ValueError):
     source: str = ""
 
     def at(self, source: str) -> "DataError":
-        """This error, as the problem of the row at `source`."""
+        """The same error, naming the row at `source`."""
         self.source = source
         return self
 
@@ -58,7 +58,8 @@ class MissingExtraError(OstinatoError, ImportError):
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         super().__init__(
-            f"{needed_for} needs the package {package!r}, which is not installed. Install it with: pip install 'ostinato[{extra}]'"
+            f"{needed_for} needs the package {package!r}, which is not installed. Install it with: "
+            f"pip install 'ostinato[{extra}]'"
         )
 
 

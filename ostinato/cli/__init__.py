@@ -6,7 +6,7 @@ comparing     compare
 tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
 machine       doctor, benchmark
-arguments     what several commands take, and what their arguments stand for
+arguments     options and arguments that several commands share
 """
 
 import io
@@ -65,28 +65,26 @@ data_app.command("audit")(data.data_audit)
 
 
 def main() -> None:
-    """Run the command line; errors of ours are one line each and exit status 2."""
+    """Run the command line; our errors print one line each and exit with status 2."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever the locale, JSON is UTF-8 and no character stops us
+        if isinstance(stream, io.TextIOWrapper):  # print UTF-8 in any locale; unprintable characters are escaped
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     warnings.showwarning = _show_warning
     try:
         app()
     except OstinatoError as error:
         _fail(str(error))
-    except BrokenPipeError:  # who read our output has gone, as `| head` does; nothing is wrong
+    except BrokenPipeError:  # the reader of our output stopped, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except (
-        OSError
-    ) as error:  # what no part of ours reads or writes by name: mostly standard output, when the disk is full
+    except OSError as error:  # usually standard output on a full disk
         if error.filename is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at exit
-        _fail(f"{error.filename or 'the output'}: {error.strerror}. Make room, or choose another place.")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python tries again at exit
+        _fail(f"{error.filename or 'standard output'}: {error.strerror}. Free some space, or choose another path.")
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-    """A warning in a line, without the place in the code where it arose."""
+    """Print a warning in one line, without the code that raised it."""
     typer.echo(f"Warning: {message}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""What several commands take: shared options, and the configs and rows that arguments stand for."""
+"""What several commands share: options, and reading configs and rows from arguments."""
 
 import os
 import shlex
@@ -52,7 +52,7 @@ def config_of(what: str, settings: list[str]) -> "tuple[Config, str]":
 
 
 def data_config_of(what: str, settings: list[str]) -> "Config":
-    """As `config_of`; a named data set, or a data file with everything inferred, will do too."""
+    """As `config_of`; also accepts a named data set, or a data file, whose settings are inferred."""
     from ostinato.tasks import TASKS
     from ostinato.tasks.config import PRESETS, override, parse_config
 
@@ -71,7 +71,7 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
 
 
 def load_on(run: Path, device: str) -> "Model":
-    """A run's model, on a device."""
+    """Load a run's model onto a device."""
     from ostinato.tasks.model_file import load_model
     from ostinato.training import choose_device
 
@@ -82,7 +82,7 @@ def load_on(run: Path, device: str) -> "Model":
 
 
 def task_of_dataset(name: str) -> "Task":
-    """The task whose data set it is.
+    """The task that has this named data set.
 
     Raises:
         ConfigError: there is no data set of that name.
@@ -97,7 +97,7 @@ def is_data_file(what: str) -> bool:
 
 
 def reading(run: Path, file: Path, settings: list[str], model: "Model") -> "DataConfig":
-    """How to read `file`: as the run's own data file, but for the settings, and for the format that its ending names."""
+    """How to read `file`: like the run's own data file, except for the settings and the format its ending names."""
     from ostinato.config import Config
     from ostinato.data.files import ending_of
     from ostinato.data.formats import endings
@@ -123,11 +123,11 @@ def reading(run: Path, file: Path, settings: list[str], model: "Model") -> "Data
 
 
 def refuse_model_settings(settings: list[str]) -> None:
-    """Refuse settings that are not about reading a file: the model is trained already."""
+    """Refuse settings of the model or training: the model is already trained."""
     for setting in settings:
         if not setting.startswith("data."):
             raise ConfigError(
-                f"--set {setting}: the model is trained already. Only the way a file is read can be set, for example: "
+                f"--set {setting}: the model is already trained. Only keys that say how to read the file can change: "
                 "--set data.text_column=review"
             )
 
@@ -135,31 +135,34 @@ def refuse_model_settings(settings: list[str]) -> None:
 def rows_of(
     model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str]
 ) -> "Iterator[Any]":
-    """The rows of --text, of standard input, or of a file; one that cannot be read is a `DataError`."""
+    """The rows of --text, standard input or a file; a row that cannot be read is a `DataError`."""
     if settings and (text or file == "-"):
         raise ConfigError(
-            f"--set {settings[0]}: says how a file is read, and there is no file. Remove it, or name a file."
+            f"--set {settings[0]}: changes how a file is read, but there is no file. Remove it, or name a file."
         )
     if text:
         return model.task.rows_of_texts(((f"--text {number}", each) for number, each in enumerate(text, 1)), model)
     if file == "-":
-        return model.task.rows_of_texts(_lines(sys.stdin.buffer), model)
+        return _rows_of_lines(model, sys.stdin.buffer)
     path = Path(str(file))
     return model.task.rows_of_file(path, reading(run, path, settings, model), model)
 
 
-def _lines(stream: "Iterable[bytes]") -> "Iterator[tuple[str, str]]":
-    """The lines of standard input, each with its source."""
+def _rows_of_lines(model: "Model", stream: "Iterable[bytes]") -> "Iterator[Any]":
+    """The rows of standard input, one per line; a line that cannot be read is a `DataError`."""
     for number, line in enumerate(stream, 1):
         source = f"standard input, line {number}"
         try:
-            yield source, line.decode("utf-8-sig").rstrip("\r\n")
+            text = line.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{source}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: iconv -f latin1 -t utf-8"
-            ) from None
+            yield DataError(
+                f"{source}: not UTF-8 (byte 0x{line[error.start]:02x}). Convert it, for example: "
+                "iconv -f latin1 -t utf-8"
+            ).at(source)
+        else:
+            yield from model.task.rows_of_texts([(source, text)], model)
 
 
 def interrupt(number: int, frame: Any) -> None:
-    """A handler by which SIGTERM stops a command as Ctrl-C does."""
+    """A signal handler that lets SIGTERM stop a command as Ctrl-C does."""
     raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from ostinato.cli.arguments import Json, Settings, config_of, data_config_of, is
 
 
 def data_list(as_json: Json = False) -> None:
-    """The named data sets of each task."""
+    """List the named data sets of each task."""
     from ostinato.tasks import TASKS
 
     sets = {
@@ -37,7 +37,7 @@ def data_show(
     rows: Annotated[int, typer.Option(min=1, help="How many training rows to show.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """A named data set: what, where from, and its first rows."""
+    """Show a named data set: description, source and first rows."""
     from ostinato.tasks.config import parse_config
 
     task = task_of_dataset(name)
@@ -72,9 +72,9 @@ def data_audit(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """What training would say of data, without training.
+    """Audit data without training.
 
-    Classes, lengths, duplicates, leaks between splits, truncation, unknown tokens.
+    Reports classes, lengths, duplicates, leaks between splits, truncation and unknown tokens.
     """
     from ostinato.tasks import TASKS
 
@@ -85,12 +85,12 @@ def data_audit(
 
 def init(
     what: Annotated[
-        str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to guess a config for.")
+        str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to infer a config from.")
     ],
 ) -> None:
-    """Print a config: a preset's, or a guess for a data file.
+    """Print a config: a preset's, or one inferred from a data file.
 
-    Columns, tokenizer and splits are guessed from the file's first rows, and each guess is said in a comment.
+    Columns, tokenizer and splits are inferred from the file's first rows; a comment gives the reason for each.
     """
     from ostinato.config import to_toml
 

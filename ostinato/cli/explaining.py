@@ -42,14 +42,15 @@ def explain(
         int | None, typer.Option(min=1, help="At most N rows; by default 5 of the test split, and all of a file.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Also write explanations.json, a page and plots there.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write explanations.json, a page and plots to this folder."),
     ] = None,
     settings: FileSettings = None,
     as_json: Json = False,
 ) -> None:
     """Show what drove the answers, token by token, and how faithful the explanations are."""
     if file is not None and text:
-        raise ConfigError("Two things to explain. Give either a FILE (- for standard input) or --text SEQUENCE.")
+        raise ConfigError("Give either a FILE (- for standard input) or --text SEQUENCE.")
     from ostinato.explanation import terminal
     from ostinato.progress import Progress
 
@@ -75,7 +76,9 @@ def trace(
         str | None,
         typer.Option(metavar="SEQUENCE", help="The sequence; by default the first row of the run's own test split."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Also draw it there.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Also save a plot to this file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Follow a model through a sequence: state, gates and running answer at each step."""
@@ -120,5 +123,5 @@ def _rows(
         if isinstance(row, DataError):
             raise row
     if not rows:
-        raise DataError("no row: there is nothing to explain. Give at least one.")
+        raise DataError("there are no rows to explain. Give at least one.")
     return rows

@@ -12,11 +12,11 @@ from ostinato.cli.arguments import Json
 def show_doctor(
     model: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="A run or model file: also show the engine of each of its layers."),
+        typer.Option(metavar="RUN", help="A run or model file; also shows which engine runs each of its layers."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Versions, engine, threads, device, and what is missing."""
+    """Show versions, engine, threads, device and missing extras."""
     from ostinato.cli import doctor
     from ostinato.report.terminal import print_table
 
@@ -33,18 +33,20 @@ def show_doctor(
 
 def benchmark(
     rows: Annotated[
-        list[str] | None, typer.Argument(metavar="[ROW]...", help="What to measure; by default six rows.")
+        list[str] | None, typer.Argument(metavar="[ROW]...", help="Rows to measure; by default six.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Half a minute a row, and not two seconds: figures to quote.")
+        bool,
+        typer.Option("--full", help="Measure each row for 30 seconds instead of 2; use this for figures to publish."),
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Also keep the figures, and beside them a plot.")
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Also save the figures to this file, with a plot beside it."),
     ] = None,
-    every: Annotated[bool, typer.Option("--list", help="Name the rows, and measure nothing.")] = False,
+    every: Annotated[bool, typer.Option("--list", help="List the rows without measuring.")] = False,
 ) -> None:
-    """Time the engines and their peers on this machine, and say which engine `auto` picks here and why."""
+    """Time the engines and other libraries on this machine, and show which engine `auto` picks and why."""
     from ostinato.benchmark.program import ON_CUDA, ROWS, USUAL, measure, refuse_unknown
     from ostinato.benchmark.record import save
     from ostinato.cli.doctor import engine_choice

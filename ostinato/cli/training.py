@@ -32,25 +32,23 @@ def train(
         str | None, typer.Argument(metavar="PRESET|CONFIG.TOML", help="A preset's name, or a config file.")
     ] = None,
     settings: Settings = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder to make; by default runs/NAME.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder to create; by default runs/NAME.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run folder at the end.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier or tagger into a run folder.
+    """Train a model into a run folder.
 
-    The test split is scored once, beside what the model must beat; --resume goes on with a run that was stopped.
+    The test split is scored once, beside simple baselines. --resume continues an interrupted run.
     """
     if (what is None) == (resume is None):
         raise ConfigError(
             f"Give either a preset or config file, or --resume RUN. Presets: {', '.join(preset_names())}."
         )
     if resume is not None and (settings or out):
-        raise ConfigError(
-            "--resume goes on with the run's own config and folder. Leave --set and --out away, or start a new run."
-        )
+        raise ConfigError("--resume uses the run's own config and folder. Remove --set and --out, or start a new run.")
     from ostinato import runs
     from ostinato.progress import Progress
     from ostinato.runs.table import print_results
@@ -60,16 +58,16 @@ def train(
     try:
         if resume is not None:
             if runs.finished_metrics(resume) is not None:
-                progress.say(f"{resume} is finished already: nothing to resume.")
+                progress.say(f"{resume} is already finished; there is nothing to resume.")
             figures = runs.resume_run(resume, progress=progress)
         else:
             config, name = config_of(what or "", settings or [])
             folder = out or runs.free_folder(name)
             figures = runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
-        kept = folder is not None and folder.exists()
-        told = f"Stopped; what was done is kept. Go on with: ostinato train --resume {shlex.quote(str(folder))}"
-        progress.say(told if kept else "Stopped before there was anything to keep.")
+        has_begun = folder is not None and folder.exists()
+        resumable = f"Stopped. Continue with: ostinato train --resume {shlex.quote(str(folder))}"
+        progress.say(resumable if has_begun else "Stopped before training began.")
         raise typer.Exit(130) from None
     page = None
     if with_report:
@@ -98,8 +96,8 @@ def evaluate(
     """Score a run on a labelled file, or on its test split."""
     if settings and file is None:
         raise ConfigError(
-            f"--set {settings[0]}: says how a file is read, and the run's own test split has its own config. Remove it, "
-            "or name a file."
+            f"--set {settings[0]}: changes how a file is read, but no file is given, and the test split uses the "
+            "run's own config. Remove it, or name a file."
         )
     from ostinato.report.terminal import print_metrics
     from ostinato.runs import evaluate_run
@@ -117,7 +115,7 @@ def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE|-", help="A data file, or - for one sequence a line from standard input."),
+        typer.Argument(metavar="FILE|-", help="A data file, or - for standard input with one sequence per line."),
     ] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     settings: FileSettings = None,
@@ -125,24 +123,21 @@ def predict(
         str | None,
         typer.Option(
             "--format",
-            help="jsonl; taggers also: conll (columns), or text, in colours. By default text on a terminal, else jsonl.",
+            help="jsonl; taggers also conll (columns) or text (coloured). Default: text on a terminal, else jsonl.",
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first row that cannot be read or has no known token.")
+        bool, typer.Option("--strict", help="Stop at the first row that cannot be read or has only unknown tokens.")
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Print a JSON line for each sequence, in order; taggers can print columns or coloured text.
+    """Print one JSON line per sequence, in order; taggers can also print columns or coloured text.
 
-    A classifier's line has the label and the probability of every label, a tagger's tokens, tags and spans. Series and
-    lists of events are given as JSON arrays. A row that cannot be read gets a line with its error, and the exit status
-    is 1; a row without a known token is answered, with a warning.
+    Write series and lists of events as JSON arrays. A row that cannot be read gets a line with its error, and the exit
+    status is 1. A row of unknown tokens alone is answered with a warning.
     """
     if (file is None) == (not text):
-        raise ConfigError(
-            "Nothing to predict, or two things. Give either a FILE (- for standard input) or --text SEQUENCE."
-        )
+        raise ConfigError("Give either a FILE (- for standard input) or --text SEQUENCE.")
     model = load_on(run, device)
     forms = model.task.formats
     if form is not None and form not in forms:
@@ -158,7 +153,7 @@ def predict(
 
 
 def _print_answers(answers: "Iterable[Answered]", *, is_json: bool) -> int:
-    """Print the answers as they come; returns how many rows have errors."""
+    """Print answers as they arrive; returns the number of rows with errors."""
     from rich.console import Console
 
     console = Console(markup=False, emoji=False, highlight=False)

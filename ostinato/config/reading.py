@@ -86,7 +86,7 @@ def toml_value(text: str) -> Any:
 
 
 def to_toml(config: Config) -> str:
-    """Write every key of `config`, so that the file says all that the run depends on."""
+    """Write every key of `config`, so that the file has everything the run depends on."""
     tables = {name: dict(_with_none(getattr(config, name))) for name in Config.TABLES}
     return tomli_w.dumps({"task": config.task, **tables})
 
@@ -103,8 +103,8 @@ def _with_none(table: BaseModel) -> Iterator[tuple[str, Any]]:
 def with_settings(config: Config, settings: Iterable[str]) -> dict[str, Any]:
     """The values of a config, changed by settings such as `model.cell=gru`.
 
-    Values are read as TOML, else as plain strings. Keys at their default are left out, so that another task brings
-    its own defaults.
+    Values are parsed as TOML, or taken as plain strings. Keys at their default are omitted, so that a change of task
+    brings that task's own defaults.
 
     Raises:
         ConfigError: a setting is not of the form table.key=value.
@@ -125,7 +125,7 @@ def with_settings(config: Config, settings: Iterable[str]) -> dict[str, Any]:
 
 
 def json_schema(union: Union) -> str:
-    """The JSON Schema of all configs, for editors and programs: one of the tasks', told apart by `task`."""
+    """The JSON Schema of all configs, for editors and programs: one per task, with `task` as the discriminator."""
     from pydantic.json_schema import models_json_schema
 
     refs, schema = models_json_schema(
@@ -174,11 +174,11 @@ def _sentence(where: list[str], problem: ErrorDetails, problems: list[ErrorDetai
 
 
 def _unknown_key(where: list[str], union: Union, task: str) -> str:
-    """What to write instead, and which other tasks have the key."""
+    """Suggest the key to write instead, or name the tasks that have it."""
     fields = _fields(union[task], where[:-1])
     others = [other for other, config in union.items() if where[-1] in _fields(config, where[:-1])]
     if others:
-        return f"not a key of task {task}, but of {', '.join(sorted(others))}. Remove it, or change the task."
+        return f"not a key of task {task}, only of {', '.join(sorted(others))}. Remove it, or change the task."
     return f"unknown key. {suggest(where[-1], fields)}Choose from: {', '.join(sorted(fields))}."
 
 

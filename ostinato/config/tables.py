@@ -26,7 +26,7 @@ class Table(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    OBSOLETE: ClassVar[tuple[str, ...]] = ()  # keys that version 0.1 wrote here, to no effect
+    OBSOLETE: ClassVar[tuple[str, ...]] = ()  # keys that version 0.1 wrote here, without effect
 
     @model_validator(mode="before")
     @classmethod
@@ -58,20 +58,20 @@ class DataConfig(Table):
     format: FormatName | None = Field(None, description="the files' format; none: taken from the file's ending")
 
     train_size: int | float | None = Field(
-        None, description="rows (a whole number) or share (below 1); none: all that the other splits leave"
+        None, description="rows (a whole number) or share (below 1); none: the rows that the other splits leave"
     )
     validation_size: int | float = Field(0.1, description="rows or share; 0: no validation split")
     test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
     train_fraction: float | None = Field(None, gt=0, le=1, description="train on this share of the training split")
 
-    min_count: int = Field(1, ge=1, description="tokens that occur less often in train are out of vocabulary")
+    min_count: int = Field(1, ge=1, description="tokens that are rarer in train are out of vocabulary")
     max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, by frequency")
     vectors: str | None = Field(None, description="pretrained vectors of the tokens: glove-50d, or a file")
     extra_vectors: int = Field(
         50_000, ge=0, description="with vectors: how many words outside the training vocabulary keep their vector"
     )
     vectors_on_error: Literal["refuse", "skip"] = Field(
-        "refuse", description="what happens to a malformed line of the vector file"
+        "refuse", description="what to do with malformed lines of the vector file"
     )
     seed: int = Field(0, ge=0, lt=2**63, description="draws generated data and random splits, not the training")
 
@@ -86,7 +86,7 @@ class DataConfig(Table):
     def _one_source(self, info: ValidationInfo) -> "DataConfig":
         is_missing = self.name is None and self.path is None and bool((info.context or {}).get(FROM_FILE))
         if is_missing or (self.name is not None and self.path is not None):
-            raise ValueError("give either name (a named data set) or path (a file), not both and not neither")
+            raise ValueError("give exactly one of name (a named data set) and path (a file)")
         return self
 
 
@@ -98,10 +98,10 @@ class ModelConfig(Table):
     embedding_size: int = Field(
         64, ge=1, le=65_536, description="size of a token's vector (numeric series: of a projection of the channels)"
     )
-    hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state in each direction; cell cnn: channels")
+    hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state per direction; cell cnn: channels")
     num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
     bidirectional: bool = Field(
-        False, description="read in both directions; convolutions: centre each window, else it ends with its step"
+        False, description="read in both directions; convolutions: centre each window instead of ending it at its step"
     )
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
@@ -118,7 +118,9 @@ class TrainingConfig(Table):
 
     max_epochs: int = Field(20, ge=1)
     batch_size: int = Field(32, ge=1, description="sequences in a batch")
-    max_tokens: int | None = Field(None, ge=1, description="batches of about this many tokens, not of batch_size rows")
+    max_tokens: int | None = Field(
+        None, ge=1, description="batches of about this many tokens instead of batch_size rows"
+    )
     gradient_accumulation_steps: int = Field(1, ge=1, description="batches in one optimizer step")
     lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its peak")
     weight_decay: float = Field(0.01, ge=0, description="of weight matrices; embeddings, biases and norms have none")
@@ -132,7 +134,9 @@ class TrainingConfig(Table):
     patience: int | None = Field(
         5, ge=1, description="epochs without improvement before stopping; none: train to the end"
     )
-    ema_decay: float | None = Field(None, gt=0, lt=1, description="average the weights over steps, and use the average")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="use an exponential moving average of the weights with this decay"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
@@ -152,15 +156,15 @@ class TrainingConfig(Table):
 
 
 class Range(Table):
-    """Where `ostinato tune` looks for a number; whole numbers where both ends are."""
+    """A range that `ostinato tune` searches; whole numbers if both ends are."""
 
     low: int | float
     high: int | float
-    log: bool = Field(False, description="spread evenly over the logarithm")
+    log: bool = Field(False, description="sample on a logarithmic scale")
 
 
 class Config(Table):
-    """A complete, re-runnable description of one training; `search` is for `ostinato tune` alone."""
+    """A complete, re-runnable description of one training; `search` is used only by `ostinato tune`."""
 
     TABLES: ClassVar[tuple[str, ...]] = ("data", "model", "training")
 
@@ -194,7 +198,7 @@ class SequenceData(DataConfig):
     label_table: str | None = Field(None, description="FASTA: a CSV or TSV file with the columns `id` and `label`")
     split_column: str | None = Field(None, description="a column that says train, validation or test")
     group_column: str | None = Field(None, description="rows of one group stay in one split")
-    folds: int | None = Field(None, ge=2, description="cut the rows into this many folds: `fold` is the test split")
+    folds: int | None = Field(None, ge=2, description="split the rows into this many folds; `fold` is the test split")
     fold: int = Field(0, ge=0, description="which of the folds is the test split, from 0")
     length: int | list[int] | None = Field(
         None, description="generated sets: tokens in a sequence, or [shortest, longest]"
@@ -209,7 +213,7 @@ class SequenceData(DataConfig):
     truncate: Literal["head", "tail", "both"] = Field(
         "head", description="which part of a sequence longer than max_length remains"
     )
-    empty: Literal["drop", "refuse"] = Field("drop", description="what happens to training sequences of length 0")
+    empty: Literal["drop", "refuse"] = Field("drop", description="what to do with training sequences of length 0")
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
 
     @field_validator("length")
@@ -246,7 +250,7 @@ class SequenceModel(ModelConfig):
         ["last"],
         min_length=1,
         validate_default=True,
-        description="how steps become one vector; several are joined, also written as mean+max",
+        description="how steps become one vector; several are concatenated, also written as mean+max",
     )
 
     @field_validator("pooling", mode="before")

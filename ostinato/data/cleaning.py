@@ -22,8 +22,8 @@ Splits = dict[str, list[Record]]  # train, validation, test, in this order; trai
 class Cleaning:
     """Rows left out and why.
 
-    `overlap` maps `train/test` to the rows of train whose sequence is also in test; `reverse_complements` to the rows of
-    train whose reverse complement is: those are kept, since the strand may matter to the label.
+    `overlap` maps `train/test` to the number of rows of train whose sequence is also in test. `reverse_complements`
+    maps it to the rows of train whose reverse complement is in test; they remain, as labels may depend on the strand.
     """
 
     empty_dropped: int

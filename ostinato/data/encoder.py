@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
 from ostinato.data.files import check_unicode
 from ostinato.data.ragged import Ragged, spans
+from ostinato.data.stored import StoredFields
 from ostinato.data.tokenizers import Indexer, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.errors import DataError, RunError, look_up
+from ostinato.errors import DataError, look_up
 
 if TYPE_CHECKING:
     from ostinato.data.examples import Sequence
@@ -33,6 +35,28 @@ HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+class StoredEncoder(StoredFields):
+    """What `SequenceEncoder.to_json` writes."""
+
+    tokenizer: str
+    tokens: list[str] | None = Field(min_length=1)
+    extra: list[str]
+    mean: list[float] | None
+    std: list[float] | None
+    max_length: int | None = Field(ge=1)
+    truncate: Literal["head", "tail", "both"]
+    longest: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _has_tokens_or_a_scale(self) -> "StoredEncoder":
+        is_numeric = self.tokenizer == NUMERIC
+        if is_numeric != (self.tokens is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ValueError(f"tokenizer {self.tokenizer} does not fit its tokens, mean and std")
+        if is_numeric != bool(self.mean):
+            raise ValueError(f"tokenizer {self.tokenizer} does not fit its mean and std")
+        return self
+
+
 @dataclass(frozen=True)
 class SequenceEncoder:
     """The tokenizer's name, the vocabulary or the channels' scale, and the cut, all as found in training.
@@ -42,7 +66,7 @@ class SequenceEncoder:
         vocabulary: None for numeric series.
         mean, std: of each channel over all training steps; None for tokens. A constant channel has std 1.
         max_length: longer sequences are cut to this many tokens or steps.
-        truncate: which ones are kept: `head` the first, `tail` the last, `both` half of each (the head has the odd one).
+        truncate: which tokens remain: `head` the first, `tail` the last, `both` half of each (head: the larger).
         longest: tokens or steps of the longest encoded training sequence.
     """
 
@@ -150,16 +174,19 @@ class SequenceEncoder:
         """The encoder that `to_json` described.
 
         Raises:
-            RunError: a field is missing or unknown.
+            RunError: a field is missing, unknown, or of a wrong type.
         """
-        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
-        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "extra"}
-        if values.keys() != names:
-            raise RunError(
-                f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again."
-            )
-        tokens, extra = values.pop("tokens"), values.pop("extra")
-        return cls(vocabulary=None if tokens is None else Vocabulary(tokens, extra), **values)
+        stored = StoredEncoder.read(fields, "encoder")
+        tokens = stored.tokens
+        return cls(
+            stored.tokenizer,
+            None if tokens is None else Vocabulary(tuple(tokens), tuple(stored.extra)),
+            None if stored.mean is None else tuple(stored.mean),
+            None if stored.std is None else tuple(stored.std),
+            stored.max_length,
+            stored.truncate,
+            stored.longest,
+        )
 
     def with_extra(self, words: Iterable[str]) -> "SequenceEncoder":
         """The same encoder, which also knows those of `words` that it lacks; see `Vocabulary`."""
@@ -176,7 +203,8 @@ class SequenceEncoder:
         for row, each in enumerate(series):
             if len(each) and np.abs((each.astype(np.float64) - mean) / std).max() > HUGE:
                 raise DataError(
-                    f"{_source(row, sources)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from training's mean. Correct the number."
+                    f"{_source(row, sources)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from "
+                    "training's mean. Correct the number."
                 )
 
     def _standardize(self, series: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -249,7 +277,8 @@ def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarr
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
         shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
         raise DataError(
-            f"{source}: {shown} is not a numeric series. Expected an array of numbers of shape (T, channels) or (T,). Convert it."
+            f"{source}: {shown} is not a numeric series. "
+            "Expected an array of numbers of shape (T, channels) or (T,). Convert it."
         )
     if not len(series):
         return np.empty((0, channels or 0))
@@ -259,13 +288,17 @@ def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarr
     if not np.isfinite(series).all():
         step, channel = np.argwhere(~np.isfinite(series))[0]
         raise DataError(
-            f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. Fill the gap or leave the row out."
+            f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. "
+            "Fill the gap or leave the row out."
         )
     return series
 
 
 def _wrong_channels(source: str, series: np.ndarray, expected: str) -> str:
-    return f"{source}: the series has {series.shape[1]} channels. Expected {expected}. An array has shape (T, channels): transpose it if it is (channels, T)."
+    return (
+        f"{source}: the series has {series.shape[1]} channels. Expected {expected}. "
+        "An array has shape (T, channels): transpose it if it is (channels, T)."
+    )
 
 
 def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None) -> list[Any]:
@@ -281,7 +314,8 @@ def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
             raise DataError(
-                f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. Expected {expected}. Convert it or leave the row out."
+                f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. "
+                f"Expected {expected}. Convert it or leave the row out."
             )
     return sequences
 

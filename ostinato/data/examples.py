@@ -12,7 +12,7 @@ Sequence = str | list[str] | np.ndarray  # a text, a list of events, a float64 s
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a data file; `source` says which, as in `train.csv, row 17`. The target is None where there is none."""
+    """One row of a data file; `source` says which, as in `train.csv, row 17`. An unlabelled row has the target None."""
 
     sequence: Sequence
     target: Any

@@ -22,7 +22,7 @@ def stratified_split(
     Args:
         labels: the label of each row.
         groups: rows of one group stay in one split; None: each row on its own.
-        sizes: of train, validation and test: a whole number of rows, a share (rounded down), or None for all that is left.
+        sizes: of train, validation and test: a whole number of rows, a share (rounded down), or None for the rest.
 
     Raises:
         ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
@@ -34,7 +34,8 @@ def stratified_split(
     if totals.min() < 2:
         rare = int(totals.argmin())
         raise DataError(
-            f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: add rows, or remove the class."
+            f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: "
+            "add rows, or remove the class."
         )
     drawn = draw_rows(targets, groups, sizes, seed)
     for name, indices, size in zip(SPLITS, drawn, sizes, strict=True):
@@ -88,7 +89,8 @@ def refuse_one_class(split: str, labels: list[Any]) -> None:
             else "no row that is neither empty nor also in a later split"
         )
         raise DataError(
-            f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: add rows, or make the split larger."
+            f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: "
+            "add rows, or make the split larger."
         )
 
 
@@ -115,7 +117,7 @@ def row_counts(total: int, sizes: tuple[Size, Size, Size]) -> np.ndarray:
 
 
 def _round(totals: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Whole rows for each class and split, (C,) and (4,) -> (C, 4), with these sums and each within one row of its quota.
+    """Whole rows of each class in each split, (C,) and (4,) -> (C, 4): exact sums, each within one row of its quota.
 
     Every cell is rounded down; then each class gives its missing rows to the splits that miss most,
     the larger remainder first: the greedy of Gale and Ryser, which finds a table whenever there is one.

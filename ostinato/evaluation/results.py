@@ -29,6 +29,14 @@ class Metric:
     unit: str = "points"
     bounds: tuple[float, float] = (0.0, 1.0)
 
+    def text(self, value: float) -> str:
+        """A value in a table: three decimals, or four digits where it is in the unit of the targets."""
+        return f"{value:.3f}" if self.unit else f"{value:.4g}"
+
+    def difference_text(self, difference: float) -> str:
+        """A difference in a table, scaled, with its sign: two decimals, or three digits in the unit of the targets."""
+        return f"{self.scale * difference:+.2f}" if self.unit else f"{self.scale * difference:+.3g}"
+
 
 class Scores(BaseModel):
     """Named, immutable values; NaN and infinity are refused, an undefined value is None."""

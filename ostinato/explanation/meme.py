@@ -30,7 +30,7 @@ def meme_text(motifs: Sequence[Motif], letters: str, background: np.ndarray) -> 
     frequencies = " ".join(f"{letter} {share:.6f}" for letter, share in zip(letters, background, strict=True))
     parts = ["MEME version 4", f"ALPHABET= {letters}"]
     if letters == "ACGT":
-        both = any(place.strand == "-" for motif in motifs for place in motif.places)
+        both = any(each.strand == "-" for motif in motifs for each in motif.occurrences)
         parts.append("strands: + -" if both else "strands: +")
     parts.append(f"Background letter frequencies\n{frequencies}")
     parts += [f"MOTIF {number} {motif.consensus}\n{_matrix(motif)}" for number, motif in enumerate(motifs, start=1)]

@@ -16,7 +16,7 @@ MIN_GAIN = 2  # times the gain of random letters, which reached 1.9 in 32 search
 INFORMATIVE = 0.25  # of the strongest position's information: flanks below it are trimmed
 
 
-class Place(NamedTuple):
+class Occurrence(NamedTuple):
     """An occurrence: the explanation's index, the position of its first letter, and the strand (`+` or `-`).
 
     A position below 0 means that the motif extends over the start of the sequence.
@@ -34,19 +34,19 @@ class Motif:
     Args:
         letters: the alphabet.
         counts: (W, A) how often each letter is at each position.
-        places: of the aligned windows, the strongest first.
+        occurrences: of the aligned windows, the strongest first.
         score: the mean over the occurrences of the sum of their letters' scores, in log-odds.
     """
 
     letters: str
     counts: np.ndarray
-    places: list[Place]
+    occurrences: list[Occurrence]
     score: float
 
     @property
     def seqlets(self) -> int:
         """The number of aligned windows."""
-        return len(self.places)
+        return len(self.occurrences)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -174,8 +174,8 @@ def _trimmed(letters: str, seqlets: Seqlets, placing: np.ndarray) -> Motif:
     first = np.where(strand == 0, offset + left, 3 * width - offset - right)  # (n,) in the window and its flanks
     inside = (np.arange(3 * width) >= first[:, None]) & (np.arange(3 * width) < first[:, None] + right - left)
     starts = seqlets.start - width + first
-    places = [
-        Place(int(row), int(start), "+-"[turned])
+    occurrences = [
+        Occurrence(int(row), int(start), "+-"[turned])
         for row, start, turned in zip(seqlets.sequence, starts, strand, strict=True)
     ]
-    return Motif(letters, whole.counts[left:right], places, float(seqlets.scores[inside].sum() / len(places)))
+    return Motif(letters, whole.counts[left:right], occurrences, float(seqlets.scores[inside].sum() / len(occurrences)))

@@ -60,9 +60,10 @@ def _plot_running(axes: "Axes", trace: Trace) -> None:
         axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel(trace.quantity, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    corner = {"loc": "lower left", "bbox_to_anchor": (0, 0.98)}
-    legend = axes.legend(axes.lines, [" "] * len(shown), fontsize=8, frameon=False, ncols=MOST_LINES, **corner)
+    legend = axes.legend(axes.lines, [" "] * len(shown), loc="lower left", bbox_to_anchor=(0, 0.98), ncols=MOST_LINES)
+    legend.set_frame_on(False)
     for text, label in zip(legend.get_texts(), shown, strict=True):  # `legend` itself ignores names that start with _
+        text.set_fontsize(8)
         text.set_parse_math(False)
         text.set_text(_short(trace.labels[label]))
 
@@ -77,8 +78,8 @@ def _plot_map(axes: "Axes", name: str, values: np.ndarray) -> None:
     colours = LinearSegmentedColormap.from_list("signed", [AGAINST, "white", FOR]) if signed else "Greys"
     smoothing = "nearest" if len(values) <= NAMED_TOKENS else "auto"  # `nearest` aliases if steps share a pixel
     extent = (0.5, len(values) + 0.5, 0, 1)
-    limits = {"vmin": low, "vmax": high}
-    image = axes.imshow(values.T, aspect="auto", cmap=colours, extent=extent, interpolation=smoothing, **limits)
+    image = axes.imshow(values.T, aspect="auto", cmap=colours, extent=extent, interpolation=smoothing)
+    image.set_clim(low, high)
     axes.set_yticks([])
     axes.set_ylabel(name, rotation=0, ha="right", va="center")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03, aspect=8, ticks=[low, high], format="%.2g")

@@ -102,7 +102,8 @@ class Trace:
         named = "" if is_series else f" ({reprlib.repr(token)})"
         step = f"step {self.decided + 1} of {len(self.tokens)}{named}"
         if len(self.steps) < len(self.tokens):
-            return f"Decided by {step}: the answer is {self.label!r} at each of the {len(self.steps)} tested steps from there."
+            tested = f"at every tested step from there ({len(self.steps)} steps were tested)"
+            return f"Decided by {step}: the answer is {self.label!r} {tested}."
         return f"Decided at {step}: from there on the answer stays {self.label!r}."
 
     @property

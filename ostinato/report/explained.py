@@ -83,11 +83,17 @@ def faithfulness_block(
     return body
 
 
+def picture_title(explanation: Explanation, source: str) -> str:
+    """What an explanation's plot shows, as `occlusion of reviews.csv, row 17`."""
+    word = "" if explanation.token is None else f" word {explanation.token + 1}"
+    return f"{explanation.method} of {short_source(source)}{word}"
+
+
 def _shown_block(shown: Shown, gallery: Gallery) -> "Markup":
     source = short_source(shown.source)
     body = heading(f"{source} ({shown.truth})" if shown.truth else source)
     for explanation in shown.explanations:
-        body += _picture(explanation, f"{explanation.method} of {source}", gallery)
+        body += _picture(explanation, picture_title(explanation, source), gallery)
     return body + paragraph(shown.masking)
 
 
@@ -96,10 +102,11 @@ def _picture(explanation: Explanation, title: str, gallery: Gallery) -> "Markup"
 
     if explanation.is_text:
         return Markup(explanation_html(explanation))  # escapes the user's text
-    value = f"{explanation.title}: {explanation.quantity} {explanation.shown_value}"
-    return figure(
-        gallery.show(plot_explanation(explanation), title), f"{value}; scores of each step by {explanation.method}."
+    caption = (
+        f"{explanation.title}: {explanation.quantity} {explanation.shown_value}; scores of each step by "
+        f"{explanation.method}."
     )
+    return figure(gallery.show(plot_explanation(explanation), title), caption)
 
 
 def _measured_row(each: Faithfulness) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ostinato.explanation.canvas import new_figure
 from ostinato.report.groups import Group
+from ostinato.report.wording import metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epo
                 epochs, values, color=colour, linestyle=line, marker="o" if len(epochs) < 3 else None, label=split
             )
     axes.axvline(best_epoch, color=GREY, linewidth=1, linestyle=":", label=f"epoch {best_epoch}, used")
-    axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+    axes.set(xlabel="epoch", ylabel=metric_name(metric))
     axes.legend(frameon=False, fontsize=8)
     return figure
 

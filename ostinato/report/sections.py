@@ -10,28 +10,28 @@ from ostinato.report.figures import plot_learning_curve
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, figure, heading, paragraph, table
 from ostinato.report.record import RunRecord
-from ostinato.report.wording import counted, metric_value
+from ostinato.report.wording import counted, metric_name, metric_value
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 
 def training_section(
-    run: RunRecord, gallery: Gallery, *, description: str, metric: Metric, metric_name: str = ""
+    run: RunRecord, gallery: Gallery, *, description: str, metric: Metric, called: str = ""
 ) -> Section:
     """How long the training took, and its learning curves.
 
     Args:
         description: model and task, in sentences.
         metric: what is plotted of the validation split beside the loss: `validation_{name}` in the history.
-        metric_name: what the metric is called; by default its own name.
+        called: what the metric is called; by default its own name.
     """
     training, best = run.metrics["training"], run.metrics["training"]["best_epoch"]
-    name = metric_name or metric.name.replace("_", " ")
+    name = called or metric_name(metric.name)
     pictures = gallery.show(plot_learning_curve(run.history, "loss", best), "Loss by epoch")
     if f"validation_{metric.name}" in run.history[0]:
         curve = plot_learning_curve(run.history, metric.name, best)
-        pictures += gallery.show(curve, f"Validation {metric.name.replace('_', ' ')} by epoch")
+        pictures += gallery.show(curve, f"Validation {metric_name(metric.name)} by epoch")
     duration = (
         f"{counted(training['epochs'], 'epoch')} in {training['seconds']:,.1f} s "
         f"({training['seconds_per_epoch']:,.2f} s per epoch) on {run.environment['device']}."

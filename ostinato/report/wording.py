@@ -7,6 +7,7 @@ from ostinato.config import ModelConfig
 from ostinato.evaluation.results import Metric
 
 MAX_NAMED = 12  # labels named in a sentence
+ABBREVIATIONS = ("auroc", "f1", "mae", "mcc", "r2", "rmse")  # among the words of metrics' names
 
 
 def percent(share: float) -> str:
@@ -31,6 +32,11 @@ def metric_interval(ends: Iterable[float], metric: Metric) -> str:
         return interval(ends)
     low, high = ends
     return f"{low:.4g} to {high:.4g}{_unit(metric)}"
+
+
+def metric_name(name: str) -> str:
+    """The name of a metric's field in words: `macro_f1` as `macro F1`."""
+    return " ".join(word.upper() if word in ABBREVIATIONS else word for word in name.split("_"))
 
 
 def decimals(value: float | None) -> str:

@@ -1,12 +1,12 @@
 """Run folders: one training from config to scores, complete and resumable at any moment.
 
-config.toml           all that the run depends on; re-runnable
+config.toml           everything the run depends on; can be run again
 environment.json      versions, machine, engine
-audit.json            what the data are, and what was done to them
+audit.json            what the data contain, and what was cleaned
 vocabulary.json       the encoder (tokens, or channel means) and the codec (labels, tags), fitted on train
 checkpoints/          last.safetensors (to resume), best.safetensors
-metrics.jsonl         one line an epoch
-training.log          what was reported, with the time
+metrics.jsonl         one line per epoch
+training.log          messages with their times
 model.safetensors     the complete model: what `ostinato.load` reads
 predictions.*         the answers to the test split, row by row
 metrics.json          the scores; written last, so that it marks a finished run

@@ -20,8 +20,8 @@ def create_run(config: Config, folder: Path) -> None:
     """Make a run folder with its config; it appears in one rename, complete or not at all.
 
     Raises:
-        RunError: there is something at that place already, or it cannot be written.
-        ConfigError: the config's device is not there.
+        RunError: the path already exists, or cannot be written.
+        ConfigError: the config's device is not available.
     """
     refuse_occupied(folder)
     facts = {"format": FORMAT, "created": now(), **environment(), "device": str(choose_device(config.training.device))}
@@ -35,7 +35,7 @@ def create_run(config: Config, folder: Path) -> None:
         write_json(fresh / "environment.json", facts)
         fresh.rename(folder)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be made: {error.strerror}. Choose another --out.") from None
+        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another --out.") from None
     finally:
         if fresh is not None and fresh.exists():
             shutil.rmtree(fresh, ignore_errors=True)
@@ -49,17 +49,17 @@ def with_absolute_paths(config: Config) -> Config:
 
 
 def refuse_occupied(folder: Path) -> None:
-    """Refuse a place where something is already."""
+    """Refuse a path that already exists and is not an empty folder."""
     if (folder / "config.toml").exists():
         raise RunError(
-            f"{folder}: is not empty, it holds a run. Choose another --out, or go on with it: ostinato train --resume {folder}"
+            f"{folder}: already holds a run. Choose another --out, or resume it: ostinato train --resume {folder}"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
 
 
 def free_folder(name: str) -> Path:
-    """`runs/name`, or with the first number that is free."""
+    """`runs/name`, or `runs/name-2`, `runs/name-3`, … if that exists."""
     number, folder = 1, Path("runs") / name
     while folder.exists():
         number += 1
@@ -68,14 +68,15 @@ def free_folder(name: str) -> Path:
 
 
 def finished_metrics(folder: Path) -> dict[str, Any] | None:
-    """The figures of a finished run; None while it is not finished.
+    """The metrics of a finished run; None while it is unfinished.
 
     Raises:
-        RunError: there is no run at that place, or its format is newer than this Ostinato reads.
+        RunError: there is no run at that path, or its format is newer than this Ostinato reads.
     """
     if not (folder / "config.toml").exists():
         raise RunError(
-            f"{folder}: is not a run folder: it holds no config.toml. Start one with: ostinato train PRESET --out {folder}"
+            f"{folder}: not a run folder, since it has no config.toml. Start a run with: "
+            f"ostinato train PRESET --out {folder}"
         )
     environment_file, metrics_file = folder / "environment.json", folder / "metrics.json"
     if environment_file.exists():
@@ -84,7 +85,7 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a run wrote.
+    """Read a JSON object that a run wrote.
 
     Raises:
         RunError: it is truncated or altered.
@@ -95,7 +96,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise RunError(
-            f"{path}: truncated or altered, not the JSON that was written. Remove it and resume, or train anew."
+            f"{path}: damaged; it is not the JSON object that was written. Delete it and resume, or train again."
         )
     return content
 
@@ -106,5 +107,5 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def now() -> str:
-    """The time of day, UTC."""
+    """The current time in UTC, as ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""A finished run on its own test split, or on new rows."""
+"""Scoring a finished run on its own test split or on new rows."""
 
 from pathlib import Path
 from typing import Any

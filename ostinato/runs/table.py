@@ -1,4 +1,4 @@
-"""Finished runs as a table in a terminal: each model beside what it must beat."""
+"""Finished runs as a table in the terminal, each model beside its baselines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from ostinato.tasks import TASKS
 
 
 def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
-    """One line a run; a table for each task."""
+    """Print one line per run, in one table per task."""
     for name, task in TASKS.items():
         chosen = [(folder, metrics) for folder, metrics in results if metrics["task"] == name]
         cells = [task.result_cells(metrics) if "test" in metrics else {} for _, metrics in chosen]

@@ -30,10 +30,10 @@ from ostinato.training import TrainingState
 
 
 def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Make a run folder and train in it; see `resume_run`. Nothing is made when config or data are at fault.
+    """Create a run folder and train in it; see `resume_run`. Creates nothing if the config or the data cannot be used.
 
     Raises:
-        RunError: there is something at that place already, or it cannot be written.
+        RunError: the path already exists, or cannot be written.
         KeyboardInterrupt, OstinatoError: as in `resume_run`.
     """
     refuse_occupied(folder)
@@ -46,14 +46,14 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
 
 
 def resume_run(folder: Path, *, data: TaskData | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Train, evaluate and keep what the folder's config describes, from wherever it stands. Returns the figures.
+    """Train and evaluate what the folder's config describes, from its last checkpoint on. Returns the metrics.
 
     Args:
-        data: its prepared data, where the caller has them already.
+        data: its prepared data, if the caller has them already.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
-        OstinatoError: whatever the config, the data, the training or the disk has at fault.
+        OstinatoError: a problem of the config, the data, the training or the disk.
     """
     done = finished_metrics(folder)
     if done is not None:
@@ -64,7 +64,7 @@ def resume_run(folder: Path, *, data: TaskData | None = None, progress: Progress
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a question to ask between steps; a second one interrupts at once."""
+    """Give a function that says, between steps, whether Ctrl-C or SIGTERM came; a second one interrupts at once."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -151,7 +151,7 @@ def _describe(config: Config, data: TaskData, model: Network, state: TrainingSta
 
 
 class Log:
-    """`training.log`: what was said, with the time. `say` shows a line to everyone, `note` only to who watches a terminal."""
+    """`training.log`: each message with its time. `say` also prints it; `note` prints it on a terminal only."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         self.path, self.progress = path, progress
@@ -176,11 +176,9 @@ def _write_history(folder: Path, state: TrainingState) -> None:
 
 def _epoch_line(state: TrainingState) -> str:
     entry = state.history[-1]
-    told = [f"train loss {entry['train_loss']:.4f}"]
-    told += [
-        f"{name.replace('_', ' ')} {entry[name]:.4f}"
-        for name in ("validation_loss", "validation_accuracy", "validation_f1")
-        if name in entry
+    parts = [f"train loss {entry['train_loss']:.4f}"]
+    parts += [
+        f"{name.replace('_', ' ')} {value:.4f}" for name, value in entry.items() if name.startswith("validation_")
     ]
     best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
-    return f"Epoch {entry['epoch']}: {', '.join(told)}, {entry['seconds']:.1f} s{best}"
+    return f"Epoch {entry['epoch']}: {', '.join(parts)}, {entry['seconds']:.1f} s{best}"

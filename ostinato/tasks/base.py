@@ -245,7 +245,7 @@ class Task(ABC):
     def outputs(self, network: Any, examples: Any) -> Any:
         """The network's outputs for encoded examples, in order; targets do not matter."""
 
-    def calibrate(self, config: "Config", network: Any, outputs: Any, examples: Any) -> None:
+    def calibrate(self, config: "Config", network: Any, outputs: Any, examples: Any) -> None:  # noqa: B027, optional
         """Fit what turns outputs into probabilities, on the validation split."""
 
     def fit(

@@ -1,4 +1,4 @@
-"""What all estimators share: arguments declared once as fields, fit, save, and scikit-learn's conventions.
+"""What all estimators share: arguments declared once as fields, training, saving, and scikit-learn's conventions.
 
 An estimator's arguments are keys of its task's config, under the same names and with the same defaults.
 """
@@ -22,24 +22,23 @@ from ostinato.tasks.base import Model, Task, TaskData, Trained
 if TYPE_CHECKING:
     from ostinato.nn.network import Network
 
-Kind = TypeVar("Kind", bound=type[Any])
+Class = TypeVar("Class")
 MOST_SEED = 2**32
 
 
-def estimator(cls: Kind) -> Kind:
-    """Make a class of annotated fields an estimator: one keyword argument a field, also under its name in 0.1."""
-    made: Kind = dataclass(kw_only=True, eq=False, repr=False)(cls)
-    given_init: Any = made.__init__
+def accept_old_names(cls: type[Class]) -> type[Class]:
+    """Let an estimator take arguments by their names in 0.1 as well, with a FutureWarning."""
+    given_init: Any = cls.__init__
 
     @functools.wraps(given_init)
     def init(self: Any, **arguments: Any) -> None:
         given_init(self, **present_names(arguments))
 
-    setattr(made, "__init__", init)  # noqa: B010, since mypy forbids the assignment
-    return made
+    setattr(cls, "__init__", init)  # noqa: B010, since mypy forbids the assignment
+    return cls
 
 
-class UnfittedError(NotFittedError, SklearnNotFittedError):
+class UnfittedError(NotFittedError, SklearnNotFittedError):  # type: ignore[misc]
     """The error of an estimator before `fit`, as both Ostinato and scikit-learn know it."""
 
 
@@ -61,7 +60,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
         n_iter_: the epochs trained.
     """
 

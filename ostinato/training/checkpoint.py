@@ -1,4 +1,4 @@
-"""The complete state of a training on disk, to resume from, and its best weights."""
+"""The complete state of a training on disk, for resuming, and its best weights."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ TRAINING_TABLE = "table [training] of the config"
 
 @dataclass
 class TrainingState:
-    """How far a training has come, apart from its tensors. `history` has one entry an epoch."""
+    """The progress of a training, without its tensors. `history` has one entry per epoch."""
 
     epoch: int = 0
     batch: int = 0
@@ -33,11 +33,11 @@ class TrainingState:
 
 
 class Checkpointer:
-    """Saves a training's complete state and its best weights; in memory alone where there is no folder.
+    """Saves a training's complete state and its best weights; in memory only if there is no folder.
 
     Args:
-        fingerprints: what a resumed training must share with the one that was stopped.
-        average: the moving average of the weights, where there is one.
+        fingerprints: what must be equal for a training to resume.
+        average: the moving average of the weights, if there is one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Checkpointer:
         self.best: dict[str, Tensor] = {}
 
     def save_last(self, state: TrainingState) -> None:
-        """Write `last.safetensors`: weights, optimizer, average, random generators and how far the training has come."""
+        """Write `last.safetensors`: weights, optimizer, averaged weights, random generators and progress."""
         if self.folder is None:
             return
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -84,8 +84,8 @@ class Checkpointer:
             if facts["fingerprints"][what] != fingerprint:
                 if stored.format == 1:
                     raise RunError(
-                        f"{path}: version 0.1 began this training, and {what} it read is not what this version reads: "
-                        "it has changed, or is prepared differently now. Train into a new folder."
+                        f"{path}: this training was started by version 0.1, and the {what} has changed since, or this "
+                        "version prepares it differently. Train into a new folder."
                     )
                 raise RunError(f"{path}: the {what} has changed since. Restore it, or train into a new folder.")
         _load_weights(path, self.model, _under("model.", tensors))
@@ -104,7 +104,7 @@ class Checkpointer:
         return TrainingState(**facts["state"])
 
     def save_best(self) -> None:
-        """Keep the weights as they are now."""
+        """Save the current weights."""
         weights = self.model.state_dict()
         if self.folder is None:
             self.best = {name: tensor.clone() for name, tensor in weights.items()}
@@ -112,7 +112,7 @@ class Checkpointer:
             save_tensors(self.folder / "best.safetensors", weights, {"kind": "weights"})
 
     def load_best(self) -> None:
-        """Put the weights that `save_best` kept into the model."""
+        """Load the weights that `save_best` saved into the model."""
         if self.folder is None:
             self.model.load_state_dict(self.best)
         else:
@@ -131,7 +131,7 @@ class Checkpointer:
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The same checkpoint in today's format.
 
-        0.1 numbered the optimizer's parameters, those that it let decay first; and wrote the table [training] as text.
+        0.1 numbered the optimizer's parameters, decayed ones first, and wrote the table [training] as text.
         """
         decayed: list[str] = []
         others: list[str] = []
@@ -152,7 +152,7 @@ class Checkpointer:
         prints = dict(facts["fingerprints"])
         then, now = present_names(json.loads(prints[TRAINING_TABLE]), warn=False), self.fingerprints[TRAINING_TABLE]
         if all(then.get(key, value) == value for key, value in now.items()):
-            prints[TRAINING_TABLE] = now  # 0.1 had keys of other tasks here, and lacked some of today's
+            prints[TRAINING_TABLE] = now  # 0.1 had keys of other tasks here, and lacked some newer keys
         return renamed, {**facts, "fingerprints": prints}
 
 
@@ -175,8 +175,8 @@ def _load_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> N
         model.load_state_dict(tensors)
     except RuntimeError:
         raise RunError(
-            f"{path}: its weights belong to other layers than the config describes. Restore config.toml, or train into "
-            "a new folder."
+            f"{path}: its weights do not fit the layers that the config describes. Restore config.toml, or train "
+            "into a new folder."
         ) from None
 
 

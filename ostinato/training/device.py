@@ -29,7 +29,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Run the model in bfloat16 where it helps: on GPUs that have it, or when asked."""
+    """Run the model in bfloat16 on GPUs that support it, or wherever `precision` asks for it."""
     helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     wanted = precision == "bfloat16" or (precision == "auto" and helps)
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()

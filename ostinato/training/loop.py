@@ -1,7 +1,7 @@
-"""The training loop, in plain sight.
+"""The training loop.
 
-Randomness comes from `config.seed` alone; order and dropout resume exactly where a checkpoint was taken, so on a
-CPU a killed and resumed training ends with the bits of an uninterrupted one.
+All randomness comes from `config.seed`; batch order and dropout resume exactly at a checkpoint, so that on a CPU an
+interrupted and resumed training ends with the same bits as an uninterrupted one.
 """
 
 import math
@@ -41,10 +41,10 @@ def train(
     """Train `model` in place; it ends with the weights of its best epoch, or of the last without `validation`.
 
     Args:
-        objective: the task's loss, and what an epoch is judged by.
-        folder: where `last.safetensors` and `best.safetensors` are kept; training goes on from what is there.
+        objective: the task's loss and validation metrics.
+        folder: where `last.safetensors` and `best.safetensors` are saved; training resumes from them.
         on_epoch: called after each epoch.
-        stop_requested: asked after each step and each epoch; when true, a checkpoint is written and KeyboardInterrupt raised.
+        stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
 
     Raises:
         TrainingError: the loss or the gradient is not finite; names epoch and batch.
@@ -118,7 +118,7 @@ def is_frozen(config: TrainingConfig, epoch: int) -> bool:
 
 
 def fingerprints(data: Examples, validation: Examples | None, config: TrainingConfig) -> dict[str, Any]:
-    """What a resumed training must share with the one that was stopped."""
+    """What must be equal for a training to resume."""
     return {
         "training data": data.digest(),
         "validation data": validation.digest() if validation is not None else "none",
@@ -153,11 +153,12 @@ def clip(parameters: list[nn.Parameter], limit: float | None) -> float:
 
 
 def refuse_infinite(loss: float, norm: float, state: TrainingState, config: TrainingConfig) -> None:
-    """Stop before a step that would leave NaN or infinite weights."""
+    """Raise before a step that would make weights NaN or infinite."""
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
             f"Epoch {state.epoch + 1}, batch {state.batch + 1}: the loss is {loss:g} and the gradient's norm {norm:g}. "
-            f"Lower training.lr (now {config.lr:g}), or set training.max_grad_norm (now {config.max_grad_norm or 'none'})."
+            f"Lower training.lr (now {config.lr:g}), or set training.max_grad_norm (now "
+            f"{config.max_grad_norm or 'none'})."
         )
 
 
@@ -169,7 +170,7 @@ def end_epoch(
     objective: Objective[Model, Data],
     checkpointer: Checkpointer,
 ) -> None:
-    """Validate, keep the weights when they are the best so far, and decide whether to go on."""
+    """Validate, save the weights if they are the best so far, and decide whether training is finished."""
     entry: dict[str, Any] = {
         "epoch": state.epoch + 1,
         "step": state.step,
@@ -199,7 +200,7 @@ def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, s
 
 @contextmanager
 def swapped(model: nn.Module, weights: dict[str, Tensor] | None) -> Iterator[None]:
-    """The model with `weights` inside the block, and with its own after it."""
+    """Give the model `weights` inside the block, and restore its own afterwards."""
     if weights is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""What a task gives the training loop: examples in batches, their loss, and what an epoch is judged by."""
+"""What a task gives the training loop: batches of examples, their loss, and validation metrics."""
 
 import hashlib
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -12,7 +12,7 @@ from ostinato.nn.network import Network
 
 
 class Examples(Protocol):
-    """Encoded sequences with their targets, as a task has them."""
+    """Encoded sequences with their targets."""
 
     @property
     def lengths(self) -> Tensor:
@@ -52,10 +52,10 @@ class Objective(Protocol[Model_contra, Data_contra]):
     """A task's loss and validation metrics."""
 
     def weight(self, batch: Data_contra) -> float:
-        """What a batch counts: the summed loss divided by the summed weight is the mean."""
+        """The weight of a batch: summed loss / summed weight is the mean loss."""
 
     def loss(self, model: Model_contra, batch: Data_contra, config: TrainingConfig) -> Tensor:
         """The batch's summed loss."""
 
     def metrics(self, model: Model_contra, data: Data_contra) -> dict[str, float]:
-        """What an epoch is judged by on the validation split: `loss`, and the names that `[training] monitor` has."""
+        """Metrics of the validation split: `loss`, and every other name that `training.monitor` accepts."""

@@ -21,7 +21,7 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:
-    """Rise in a straight line, then fall along half a cosine to a hundredth (Loshchilov & Hutter 2017), or stay.
+    """Set a linear warm-up, then half a cosine down to 1 % (Loshchilov & Hutter 2017), or a constant.
 
     Args:
         progress: share of all steps done, from 0 to 1.

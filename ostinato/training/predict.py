@@ -1,4 +1,4 @@
-"""A trained network over many sequences, in batches of similar length."""
+"""Run a trained network over many sequences, in batches of similar length."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Pretrained vectors in a network: read for its vocabulary, copied into its embedding."""
+"""Pretrained vectors: read for a vocabulary, and copied into an embedding."""
 
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ def check_size(vectors: PretrainedVectors | None, config: Config) -> None:
 
 
 def fill(embed: nn.Module, vectors: PretrainedVectors) -> None:
-    """Copy the vectors into an embedding; tokens without one keep theirs, scaled to the vectors' standard deviation."""
+    """Copy the vectors into an embedding; other tokens keep their own, scaled to the same standard deviation."""
     assert isinstance(embed, TokenEmbedding)
     with torch.no_grad():
         known = vectors.matrix[vectors.found]

@@ -15,7 +15,7 @@ def make_linear():
     def make(weights=WEIGHTS, *, tokenizer="nucleotides", pooling="mean", **arguments):
         sizes = {"cell": "rnn", "nonlinearity": "relu", "embedding_size": 1, "hidden_size": 1}
         model = SequenceClassifier(
-            **sizes, pooling=pooling, tokenizer=tokenizer, max_epochs=1, patience=None, **arguments
+            **sizes, pooling=pooling, tokenizer=tokenizer, max_epochs=1, validation_fraction=None, **arguments
         )
         model.fit(["ACGT", "TGCA"] if tokenizer == "nucleotides" else [" ".join(weights)] * 2, ["no", "yes"])
         classifier, vocabulary = model.model_, model.encoder_.vocabulary

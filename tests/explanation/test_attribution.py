@@ -5,12 +5,13 @@ import pytest
 import torch
 
 import ostinato
-from ostinato import SequenceClassifier
+from ostinato import SequenceClassifier, explain
 from ostinato.errors import ConfigError, DataError, NotFittedError
-from ostinato.explanation import METHODS, explain, methods_of
+from ostinato.explanation import METHODS, explain_sequences, methods_of
 from ostinato.explanation.gradients import integrated_gradients
-from ostinato.explanation.vectors import log_odds, neutral_vector
+from ostinato.explanation.vectors import neutral_vector
 from ostinato.nn import Layout, use_engine
+from ostinato.nn.sequence_network import log_odds
 
 WEIGHTS = {"A": 2.0, "C": -1.0, "G": 0.5, "T": 0.0}
 NEUTRAL = (2.0 - 1.0 + 0.5 + 0.0) / 5  # the mean of A, C, G, T and N, whose weight is 0
@@ -29,7 +30,7 @@ def bigru():
         hidden_size=8,
         tokenizer="nucleotides",
         max_epochs=3,
-        patience=None,
+        validation_fraction=None,
         lr=0.02,
     )
     return model.fit(texts, ["many" if text.count("A") * 4 > len(text) else "few" for text in texts])
@@ -74,10 +75,10 @@ def test_the_predicted_label_is_explained_by_default(make_linear):
 def test_integrated_gradients_add_up_to_the_difference_in_log_odds(bigru):
     sequences = ["ACGTTGCA", "GGGTTTAAACCCAAA" * 4, "A"]
     explanations = explain(bigru, sequences)
-    model, encoder = bigru.model_, bigru.encoder_
+    model, encoder, labels = bigru.model_, bigru.encoder_, bigru.codec_.labels
     for explanation in explanations:
         encoded = encoder.encode([explanation.sequence])
-        classes = torch.tensor([encoder.labels.index(explanation.label)])
+        classes = torch.tensor([labels.index(explanation.label)])
         x = model.embed(encoded.values)
         ends = [
             log_odds(model.from_vectors(each, encoded.lengths), classes).item()
@@ -114,7 +115,7 @@ def test_gradient_x_input_equals_finite_differences(bigru):
     (explanation,) = explain(bigru, ["ACGTTGCAAATTCG"], method="gradient-x-input", label="many")
     model, encoded = bigru.model_, bigru.encoder_.encode(["ACGTTGCAAATTCG"])
     x, neutral = model.embed(encoded.values).detach(), neutral_vector(model)
-    index = torch.tensor([bigru.encoder_.labels.index("many")])
+    index = torch.tensor([bigru.codec_.labels.index("many")])
     step = 1e-2
     for place in range(len(x)):
         moved = [x.clone(), x.clone()]
@@ -124,10 +125,10 @@ def test_gradient_x_input_equals_finite_differences(bigru):
         assert explanation.scores[place] == pytest.approx((up - down) / (2 * step), abs=2e-3)
 
 
-def test_a_masked_word_reads_as_unknown_where_training_met_unknown_words():
+def test_a_masked_word_reads_as_unknown_if_training_saw_unknown_words():
     texts = ["good rare fine", "bad odd fine"]
     met, never = (
-        SequenceClassifier(min_count=count, max_epochs=1, patience=None, hidden_size=2).fit(
+        SequenceClassifier(min_count=count, max_epochs=1, validation_fraction=None, hidden_size=2).fit(
             texts * 2 + ["once"], [*"abab", "a"]
         )
         for count in (2, 1)
@@ -139,7 +140,7 @@ def test_a_masked_word_reads_as_unknown_where_training_met_unknown_words():
 def test_integrated_gradients_cross_a_cliff():
     """A model whose answer turns within a thousandth of the way: even nodes would miss it or count it too often."""
     model = SequenceClassifier(
-        cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, patience=None
+        cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, validation_fraction=None
     )
     model.fit(["ab", "ba"], ["no", "yes"])
     classifier = model.model_
@@ -162,7 +163,7 @@ def test_integrated_gradients_cross_a_cliff():
 def test_occlusion_equals_masking_one_step_at_a_time(bigru):
     (explanation,) = explain(bigru, ["ACGTTGCAAATTCG"], method="occlusion", label="many")
     model, encoded = bigru.model_, bigru.encoder_.encode(["ACGTTGCAAATTCG"])
-    index = torch.tensor([bigru.encoder_.labels.index("many")])
+    index = torch.tensor([bigru.codec_.labels.index("many")])
     with torch.no_grad():
         x = model.embed(encoded.values)
         whole = log_odds(model.from_vectors(x, encoded.lengths), index).item()
@@ -267,7 +268,7 @@ def test_a_series_is_explained_by_its_steps():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(6, 2)) for _ in range(40)]
     model = SequenceClassifier(
-        cell="lstm", hidden_size=4, embedding_size=4, pooling="mean", max_epochs=2, patience=None
+        cell="lstm", hidden_size=4, embedding_size=4, pooling="mean", max_epochs=2, validation_fraction=None
     )
     model.fit(series, [int(each[:, 0].sum() > 0) for each in series])
     (explanation,) = explain(model, [series[0]])
@@ -280,32 +281,43 @@ def test_a_series_is_explained_by_its_steps():
 
 def test_truncated_tokens_are_left_out():
     texts = ["good one two three four bad", "bad one two three four good"]
-    model = SequenceClassifier(max_length=3, truncate="both", max_epochs=1, patience=None, hidden_size=2).fit(
-        texts, ["a", "b"]
-    )
+    model = SequenceClassifier(
+        max_length=3, truncate="both", max_epochs=1, validation_fraction=None, hidden_size=2
+    ).fit(texts, ["a", "b"])
     (explanation,) = explain(model, ["Good one two  three four BAD"])
     assert explanation.tokens == ["good", "one", "bad"]
     assert [explanation.text[start:end] for start, end in explanation.offsets] == ["Good", "one", "BAD"]
 
 
-@pytest.mark.parametrize(
-    ("method", "told"), [("attention", "it pools by mean"), ("in-silico-mutagenesis", "its tokens are words")]
-)
-def test_a_method_that_the_model_cannot_give_is_refused_with_those_it_can(make_linear, method, told):
+@pytest.mark.parametrize(("method", "reason"), [("attention", "mean"), ("in-silico-mutagenesis", "words")])
+def test_an_unavailable_method_is_refused_with_those_that_are_available(make_linear, method, reason):
     model = make_linear({"good": 1.0, "bad": -1.0}, tokenizer="words")
-    with pytest.raises(ConfigError, match=f"{method}.*{told}.*integrated-gradients, gradient-x-input, occlusion"):
+    with pytest.raises(ConfigError, match=f"{method}.*{reason}.*integrated-gradients, gradient-x-input, occlusion"):
         explain(model, ["good"], method=method)
     assert tuple(methods_of(model)) == LINEAR_METHODS
 
 
-def test_faults_are_said(make_linear):
+def test_a_model_and_its_estimator_have_the_same_explanations(make_linear):
     model = make_linear()
-    with pytest.raises(ConfigError, match="Unknown method 'occlusoin'. Did you mean 'occlusion'"):
+    by_model, by_estimator = (explain_sequences(each, ["ACGT", "AC"]) for each in (model.fitted_, model))
+    for one, other in zip(by_model, by_estimator, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+    assert [each.row for each in by_model] == [0, 1]
+
+
+def test_bad_arguments_are_refused(make_linear):
+    model = make_linear()
+    with pytest.raises(ConfigError, match="'occlusoin'.*'occlusion'"):
         explain(model, ["A"], method="occlusoin")
-    with pytest.raises(ConfigError, match="label 'maybe' is none of the model's. Choose from: no, yes"):
+    with pytest.raises(ConfigError, match="'maybe'.*no, yes"):
         explain(model, ["A"], label="maybe")
-    with pytest.raises(DataError, match="sequence 1: the sequence is empty"):
+    with pytest.raises(ConfigError, match=r"tokens \[0\]"):
+        explain(model, ["A"], tokens=[0])
+    with pytest.raises(DataError, match="sequence 1: .*empty"):
         explain(model, ["A", ""])
-    with pytest.raises(NotFittedError, match="nothing to explain"):
-        explain(SequenceClassifier(), ["A"])
+    with pytest.raises(DataError, match="b.csv, row 2: .*empty"):
+        explain_sequences(model, ["A", ""], sources=["b.csv, row 1", "b.csv, row 2"])
+    for unfitted in (explain, explain_sequences):
+        with pytest.raises(NotFittedError, match="SequenceClassifier"):
+            unfitted(SequenceClassifier(), ["A"])
     assert explain(model, []) == []

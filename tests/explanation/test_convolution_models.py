@@ -1,20 +1,13 @@
-"""Explanations of models with convolutions: weights of pooled steps go to their tokens, and what cannot be is refused."""
+"""Explanations of models with convolutions: weights of pooled steps are shared among their tokens."""
 
 import numpy as np
 import pytest
 import torch
-from ostinato.report.evidence import collect_evidence
-from ostinato.scoring import Predictions
 
-from ostinato import SequenceClassifier
-from ostinato.data.examples import Examples
+from ostinato import SequenceClassifier, explain, trace
 from ostinato.errors import ConfigError
-from ostinato.explanation import ablate_attention, explain, methods_of
-from ostinato.explanation.trace import trace
+from ostinato.explanation import ablate_attention, methods_of
 from ostinato.nn import Layout
-from ostinato.progress import Progress
-from ostinato.report.explained import explained_sections
-from ostinato.report.gallery import Gallery
 
 TEXTS = ["ACGTTGCA", "A", "AAATC"]
 SHAPES = {
@@ -46,7 +39,7 @@ def models(rows):
         "tokenizer": "nucleotides",
         "max_epochs": 5,
         "lr": 0.02,
-        "patience": None,
+        "validation_fraction": None,
     }
     return {name: SequenceClassifier(**sizes, **shape).fit(*rows) for name, shape in SHAPES.items()}
 
@@ -90,35 +83,21 @@ def test_attention_is_ablated_step_by_step(models, rows, shape):
 
 
 def test_what_has_no_state_at_each_token_is_not_traced(models):
-    with pytest.raises(ConfigError, match="no state at each token to trace: cell cnn reads windows.*ostinato explain"):
+    with pytest.raises(ConfigError, match="cell cnn reads windows"):
         trace(models["cnn"], "ACGT")
     with pytest.raises(ConfigError, match="conv_pool 3 makes one step of 3 tokens"):
         trace(models["pooled"], "ACGT")
 
 
-def test_a_front_end_that_keeps_every_step_is_traced(models):
+def test_a_conv_stem_without_pooling_is_traced(models):
     model, text = models["unpooled"].model_, TEXTS[0]
     found = trace(models["unpooled"], text)
     with torch.no_grad():
         encoded = models["unpooled"].encoder_.encode([text])
         layout = Layout(encoded.lengths)
-        expected = model.stack(model.front.convolution(model.embed(encoded.values), layout), layout).numpy()
+        expected = model.stack(model.conv_stem.convolution(model.embed(encoded.values), layout), layout).numpy()
     (layer,) = found.layers
     np.testing.assert_allclose(layer.hidden, expected, atol=1e-5)
     np.testing.assert_allclose(
         found.running, models["unpooled"].predict_proba([text[: step + 1] for step in range(len(text))]), atol=1e-6
     )
-
-
-@pytest.mark.parametrize(("shape", "is_traced"), [("cnn", False), ("pooled", False), ("unpooled", True)])
-def test_a_report_shows_steps_only_where_there_are_such(models, rows, shape, is_traced):
-    pytest.importorskip("logomaker")
-    texts, labels = rows
-    model = models[shape]
-    targets = np.array([model.encoder_.labels.index(label) for label in labels])
-    predictions = Predictions(["row"] * len(texts), targets, model.predict_proba(texts))
-    evidence = collect_evidence(
-        model, Examples(texts, labels, ["row"] * len(texts)), predictions, data="dna", progress=Progress(quiet=True)
-    )
-    sections = [section.id for section in explained_sections(evidence, Gallery())]
-    assert ("trace" in sections) == is_traced and sections[0] == "examples" and sections[-1] == "mistakes"

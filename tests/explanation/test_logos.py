@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch
 
 from ostinato.errors import MissingExtraError
 from ostinato.explanation.logos import BASES, RESIDUES, plot_logo, plot_profile
-from ostinato.explanation.motifs import Motif, Place
+from ostinato.explanation.motifs import Motif, Occurrence
 
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 
@@ -31,7 +31,7 @@ def by_position(boxes):
 
 @pytest.fixture
 def motif():
-    return Motif("ACGT", np.array([[20, 0, 0, 0], [10, 10, 0, 0], [1, 2, 15, 2]]), [Place(0, 0, "+")] * 20, 3.0)
+    return Motif("ACGT", np.array([[20, 0, 0, 0], [10, 10, 0, 0], [1, 2, 15, 2]]), [Occurrence(0, 0, "+")] * 20, 3.0)
 
 
 def test_a_stack_is_as_high_as_the_positions_information(motif):
@@ -58,7 +58,7 @@ def test_logos_are_saved_without_a_trace_in_pyplot(motif, kind):
     from matplotlib import pyplot as plt
 
     before = plt.get_fignums()
-    protein = Motif(PROTEIN, np.random.default_rng(0).integers(30, size=(12, 20)), [Place(0, 0, "+")] * 20, 1.0)
+    protein = Motif(PROTEIN, np.random.default_rng(0).integers(30, size=(12, 20)), [Occurrence(0, 0, "+")] * 20, 1.0)
     for figure in (
         plot_logo(motif),
         plot_logo(protein),

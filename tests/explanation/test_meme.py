@@ -5,7 +5,7 @@ import pytest
 
 from ostinato.errors import RunError
 from ostinato.explanation.meme import write_meme
-from ostinato.explanation.motifs import Motif, Place
+from ostinato.explanation.motifs import Motif, Occurrence
 
 DNA, PROTEIN = "ACGT", "ACDEFGHIKLMNPQRSTVWY"
 BY_HAND = """MEME version 4
@@ -29,10 +29,10 @@ letter-probability matrix: alength= 4 w= 1 nsites= 1
 
 
 def test_a_file_is_as_the_specification_has_it(tmp_path):
-    places = [Place(0, 3, "+"), Place(1, 5, "-"), Place(2, 0, "+")]
+    occurrences = [Occurrence(0, 3, "+"), Occurrence(1, 5, "-"), Occurrence(2, 0, "+")]
     motifs = [
-        Motif(DNA, np.array([[3, 0, 0, 0], [1, 1, 1, 0]]), places, 1.0),
-        Motif(DNA, np.array([[0, 0, 0, 1]]), places[:1], 1.0),
+        Motif(DNA, np.array([[3, 0, 0, 0], [1, 1, 1, 0]]), occurrences, 1.0),
+        Motif(DNA, np.array([[0, 0, 0, 1]]), occurrences[:1], 1.0),
     ]
     write_meme(tmp_path / "motifs.meme", motifs, DNA, np.array([0.3, 0.2, 0.2, 0.3]))
     assert (tmp_path / "motifs.meme").read_text() == BY_HAND.replace("1 Ac", "1 Aa")
@@ -42,7 +42,7 @@ def test_a_file_is_as_the_specification_has_it(tmp_path):
 
 def test_proteins_are_read_back_without_strands(tmp_path):
     counts = np.random.default_rng(0).integers(50, size=(9, 20))
-    motif = Motif(PROTEIN, counts, [Place(0, 0, "+")] * 30, 1.0)
+    motif = Motif(PROTEIN, counts, [Occurrence(0, 0, "+")] * 30, 1.0)
     write_meme(str(tmp_path / "motifs.meme"), [motif], PROTEIN, np.full(20, 0.05))
     lines = (tmp_path / "motifs.meme").read_text().splitlines()
     head = next(
@@ -64,6 +64,6 @@ def test_no_motif_is_a_file_without_one(tmp_path):
     )
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path):
+def test_an_unwritable_path_is_refused(tmp_path):
     with pytest.raises(RunError, match="nowhere/motifs.meme: cannot be written"):
         write_meme(tmp_path / "nowhere" / "motifs.meme", [], DNA, np.full(4, 0.25))

@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
-from ostinato.data.dataset import load_dataset
-from ostinato.presets import PRESETS
 
-import ostinato
-from ostinato import runs
-from ostinato.config import DataConfig, override
+from ostinato import explain, load, runs
 from ostinato.data.generated import MOTIF, PLANTED
-from ostinato.data.named import NAMED
 from ostinato.data.tokenizers import make_tokenizer
 from ostinato.errors import ConfigError, DataError
-from ostinato.explanation import Explanation, explain
-from ostinato.explanation.motifs import Motif, Place, find_motifs, letter_frequencies, position_profile, recovery
+from ostinato.explanation import Explanation
+from ostinato.explanation.motifs import Motif, Occurrence, find_motifs, letter_frequencies, position_profile, recovery
 from ostinato.explanation.strands import reverse_complement
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import PRESETS, override, parse_config
 
 DNA, PROTEIN = "ACGT", "ACDEFGHIKLMNPQRSTVWY"
 
@@ -36,14 +33,14 @@ def planted(words, *, length=60, letters=DNA, seed=0, score=1.0, **arguments):
         scores = np.zeros(length)
         scores[start : start + len(word)] = score
         explanations.append(explained(around[:start] + word + around[start + len(word) :], scores, **arguments))
-    return explanations, [Place(row, start, "+") for row, start in enumerate(starts)]
+    return explanations, [Occurrence(row, start, "+") for row, start in enumerate(starts)]
 
 
 def test_a_planted_word_comes_back_exactly():
-    explanations, places = planted(["TGACTCAT"] * 40)
+    explanations, occurrences = planted(["TGACTCAT"] * 40)
     (motif,) = find_motifs(explanations, DNA)
     assert motif.consensus == "TGACTCAT"
-    assert sorted(motif.places) == places
+    assert sorted(motif.occurrences) == occurrences
     assert motif.seqlets == 40
     assert motif.score == 8.0  # eight letters of 1
     np.testing.assert_array_equal(motif.counts, [[40 * (letter == each) for each in DNA] for letter in "TGACTCAT"])
@@ -51,23 +48,23 @@ def test_a_planted_word_comes_back_exactly():
 
 @pytest.mark.parametrize("word", ["TGACTC", "TGACTCATCCGA"])
 def test_a_word_narrower_or_wider_than_the_window_comes_back(word):
-    explanations, places = planted([word] * 60, seed=1)
+    explanations, occurrences = planted([word] * 60, seed=1)
     (motif,) = find_motifs(explanations, DNA)
     assert motif.consensus == word
-    assert sorted(motif.places) == places
+    assert sorted(motif.occurrences) == occurrences
 
 
 def test_both_strands_are_merged():
     words = [word for word in ("TGACCTTA", reverse_complement("TGACCTTA")) for _ in range(40)]
-    explanations, places = planted(words)
+    explanations, occurrences = planted(words)
     apart = find_motifs(explanations, DNA)
     assert {motif.consensus for motif in apart} == {"TGACCTTA", "TAAGGTCA"}
     (motif,) = find_motifs(explanations, DNA, both_strands=True)
     forward = "+" if motif.consensus == "TGACCTTA" else "-"
     strands = [forward] * 40 + ["-" if forward == "+" else "+"] * 40
     assert motif.consensus in ("TGACCTTA", "TAAGGTCA")
-    assert sorted(motif.places) == [
-        place._replace(strand=strand) for place, strand in zip(places, strands, strict=True)
+    assert sorted(motif.occurrences) == [
+        occurrence._replace(strand=strand) for occurrence, strand in zip(occurrences, strands, strict=True)
     ]
     assert motif.score == 8.0
 
@@ -80,7 +77,7 @@ def test_motifs_are_sorted_by_total_attribution():
         ("GGCATTCC", 30, 24.0),
         ("TGACTCAT", 60, 8.0),
     ]
-    assert {place.sequence for place in motifs[0].places} == set(range(60, 90))
+    assert {occurrence.sequence for occurrence in motifs[0].occurrences} == set(range(60, 90))
     assert len(find_motifs(often + strong, DNA, most=1)) == 1
 
 
@@ -91,17 +88,17 @@ def test_motifs_with_a_part_in_common_stay_apart():
 
 
 def test_residues_of_proteins_come_back():
-    explanations, places = planted(["CKRWLC"] * 30, letters=PROTEIN, tokenizer="amino-acids")
+    explanations, occurrences = planted(["CKRWLC"] * 30, letters=PROTEIN, tokenizer="amino-acids")
     (motif,) = find_motifs(explanations, PROTEIN)
     assert motif.consensus == "CKRWLC"
-    assert sorted(motif.places) == places
+    assert sorted(motif.occurrences) == occurrences
 
 
 def test_other_letters_count_nowhere_and_case_does_not_matter():
-    explanations, places = planted(["tgactcat"] * 40 + ["TGACNCAU"] * 2)
+    explanations, occurrences = planted(["tgactcat"] * 40 + ["TGACNCAU"] * 2)
     (motif,) = find_motifs(explanations, DNA)
     assert motif.consensus == "TGACTCAT"
-    assert sorted(motif.places) == places
+    assert sorted(motif.occurrences) == occurrences
     assert motif.counts.sum(axis=1).tolist() == [42, 42, 42, 42, 40, 42, 42, 42]
 
 
@@ -112,19 +109,19 @@ def test_a_word_at_either_end_is_found():
         explanations.append(explained(sequence, np.arange(60) < 8 if row % 2 else np.arange(60) >= 52))
     (motif,) = find_motifs(explanations, DNA)
     assert motif.consensus == "TGACTCAT"
-    assert sorted(motif.places) == [Place(row, 0 if row % 2 else 52, "+") for row in range(40)]
+    assert sorted(motif.occurrences) == [Occurrence(row, 0 if row % 2 else 52, "+") for row in range(40)]
 
 
 def test_what_truncation_parted_is_not_joined():
-    whole, places = planted(["TGACTCAT"] * 40)
+    whole, occurrences = planted(["TGACTCAT"] * 40)
     parted, _ = planted(["TGACTCAT"] * 40, length=8, seed=1)
     for explanation in whole:  # its first letter is the sequence's eleventh
-        explanation.offsets[:] = [(place + 10, place + 11) for place, _ in explanation.offsets]
+        explanation.offsets[:] = [(occurrence + 10, occurrence + 11) for occurrence, _ in explanation.offsets]
     for explanation in parted:  # the middle of the word is where the model stopped reading, and went on
-        explanation.offsets[4:] = [(place + 50, place + 51) for place, _ in explanation.offsets[4:]]
+        explanation.offsets[4:] = [(occurrence + 50, occurrence + 51) for occurrence, _ in explanation.offsets[4:]]
     (motif,) = find_motifs(whole + parted, DNA)
     assert motif.consensus == "TGACTCAT"
-    assert sorted(motif.places) == [place._replace(start=place.start + 10) for place in places]
+    assert sorted(motif.occurrences) == [occurrence._replace(start=occurrence.start + 10) for occurrence in occurrences]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -151,14 +148,14 @@ def test_nothing_to_find_is_no_motif():
 def test_the_same_explanations_give_the_same_motifs():
     explanations, _ = planted(["TGACTCAT", "GGCATTCC"] * 40)
     one, other = (find_motifs(explanations, DNA) for _ in range(2))
-    assert [motif.places for motif in one] == [motif.places for motif in other]
+    assert [motif.occurrences for motif in one] == [motif.occurrences for motif in other]
 
 
 def test_what_has_no_motif_of_one_class_is_refused():
     both = [explained("ACGT", np.ones(4), label=label) for label in ("yes", "no")]
-    with pytest.raises(DataError, match=r"toward 2 labels \(yes, no\).*label='yes'"):
+    with pytest.raises(DataError, match=r"2 labels \(yes, no\).*label='yes'"):
         find_motifs(both, DNA)
-    with pytest.raises(ConfigError, match=f"both_strands with the letters {PROTEIN}"):
+    with pytest.raises(ConfigError, match=PROTEIN):
         find_motifs([], PROTEIN, both_strands=True)
 
 
@@ -202,13 +199,11 @@ def test_a_profile_needs_one_length():
         position_profile([], DNA)
 
 
-def test_what_is_planted_is_in_the_named_sets():
+def test_planted_words_are_in_the_named_sets():
     for name, words in PLANTED.items():
-        assert name in NAMED
-        assert all(
-            any(word in sequence for sequence in load_dataset(DataConfig(name=name, train_size=8)).train.sequences)
-            for word in words
-        )
+        config = parse_config({"task": "classification", "data": {"name": name, "train_size": 8}})
+        sequences = TASKS["classification"].prepare(config.data).rows["train"].sequences
+        assert all(any(word in sequence for sequence in sequences) for word in words)
 
 
 def test_a_hand_set_models_heavy_letter_is_its_motif(make_linear):
@@ -224,7 +219,6 @@ def test_a_hand_set_models_heavy_letter_is_its_motif(make_linear):
 def test_the_planted_motif_of_dna_is_the_top_motif(tmp_path, seed):
     config = override(PRESETS["dna"](), [f"training.seed={seed}"])
     runs.start_run(config, tmp_path / "run")
-    test = load_dataset(config.data).test
-    sequences = [sequence for sequence, label in zip(test.sequences, test.labels, strict=True) if label == "motif"]
-    motifs = find_motifs(explain(ostinato.load(tmp_path / "run"), sequences, label="motif"), DNA)
+    sequences = [row.sequence for row in runs.test_rows(tmp_path / "run") if row.target == "motif"]
+    motifs = find_motifs(explain(load(tmp_path / "run"), sequences, label="motif"), DNA)
     assert recovery(motifs[:1], MOTIF) >= 0.9

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from ostinato import explain
 from ostinato.errors import MissingExtraError
-from ostinato.explanation import explain
 from ostinato.explanation.faithfulness import measure
 from ostinato.explanation.plot_faithfulness import plot_deletion
 
@@ -33,7 +33,7 @@ def test_the_plot_shows_curves_random_means_and_bands(measured):
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["5 random rankings", "occlusion"]
 
 
-def test_without_matplotlib_the_install_command_is_said(measured, monkeypatch):
+def test_without_matplotlib_the_error_names_the_extra(measured, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"matplotlib.*ostinato\[explain\]"):
         plot_deletion(measured)

@@ -12,6 +12,7 @@ from ostinato.report.wording import (
     enumerate_labels,
     interval,
     metric_interval,
+    metric_name,
     metric_value,
     percent,
     range_of,
@@ -34,6 +35,10 @@ def test_shares_are_percentages_and_other_metrics_have_their_unit():
         "0.0 to 50.0\u00a0%",
     )
     assert (metric_value(1.23456, ERROR), metric_interval((1, 2.5), ERROR)) == ("1.235 kg", "1 to 2.5 kg")
+
+
+def test_names_of_metrics_keep_their_abbreviations():
+    assert [metric_name(name) for name in ("macro_f1", "log_loss", "auroc")] == ["macro F1", "log loss", "AUROC"]
 
 
 def test_only_the_first_of_many_labels_are_named():

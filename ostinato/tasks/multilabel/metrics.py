@@ -187,7 +187,7 @@ def score_multilabel(targets: np.ndarray, predictions: np.ndarray, thresholds: n
     Args:
         targets: (n, L), 0 or 1.
         predictions: (S, n, L), the probabilities of each seed.
-        thresholds: (S, L), those of each seed.
+        thresholds: (S, L), those of each seed; or (S, n, L), where the rows of each fold have their own.
         metric: one of `MULTILABEL_METRICS`.
 
     Raises:
@@ -222,7 +222,7 @@ def _check(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarra
             "Expected 0 to 1: give sigmoid output, not logits."
         )
     thresholds = np.asarray(thresholds, dtype=np.float64)
-    if thresholds.shape != is_true.shape[1:]:
+    if thresholds.shape not in (is_true.shape[1:], is_true.shape):
         raise ConfigError(
             f"thresholds {thresholds.shape} and targets {is_true.shape}: shapes do not match. Give one for each label."
         )

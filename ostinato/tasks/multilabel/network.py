@@ -32,7 +32,9 @@ class MultilabelClassifier(SequenceNetwork):
 
     def answers(self, outputs: Tensor) -> Tensor:
         """Calibrated probabilities: the sigmoid of each logit over its temperature. (B, L) -> (B, L)."""
-        return torch.sigmoid(outputs.float() / self.temperatures.to(outputs.device))
+        logits = outputs.double() / self.temperatures.to(outputs.device)
+        # In float32, PyTorch's vectorised sigmoid and the one for the rest of a batch differ in the last bit.
+        return torch.sigmoid(logits).float()
 
     def decisions(self, answers: Tensor) -> Tensor:
         """Which labels are predicted: those whose probability reaches its threshold. (..., L) -> (..., L) booleans."""

@@ -70,18 +70,16 @@ class NumberCodec:
         Raises:
             RunError: a field is missing or is not what `to_json` writes.
         """
-        names, mean, scale = (fields.get(key) for key in ("names", "mean", "scale"))
+        names, mean, scale = (fields.get(key, []) for key in ("names", "mean", "scale"))
         is_named = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
-        if not (is_named and _are_numbers(mean, names) and _are_numbers(scale, names) and min(scale) > 0):
-            raise RunError(
-                f"codec: names {names!r}, mean {mean!r}, scale {scale!r} are not the targets and their scale."
-            )
+        if not (is_named and _are_numbers(mean, len(names)) and _are_numbers(scale, len(names)) and min(scale) > 0):
+            raise RunError(f"codec: names {names!r}, mean {mean!r}, scale {scale!r} are not targets and their scale.")
         return cls(tuple(names), tuple(mean), tuple(scale))
 
 
-def _are_numbers(values: Any, names: list[str]) -> bool:
+def _are_numbers(values: Any, count: int) -> bool:
     return (
         isinstance(values, list)
-        and len(values) == len(names)
+        and len(values) == count
         and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
     )

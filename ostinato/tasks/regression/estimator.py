@@ -1,6 +1,7 @@
 """The regressor as scikit-learn has estimators: fit, predict, score, save."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from sklearn.base import RegressorMixin
 
 from ostinato.errors import ConfigError, DataError
-from ostinato.tasks.estimator import estimator
+from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.regression.task import Regression
 from ostinato.tasks.sequences.estimator import SequenceEstimator
 
 
-@estimator
+@accept_old_names
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """Predicts numbers for sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
@@ -36,7 +38,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
 
     Attributes:
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceRegressor

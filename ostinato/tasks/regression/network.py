@@ -54,7 +54,8 @@ class Regressor(SequenceNetwork):
         """The quantiles of each target, in the order of `levels`; Q is 0 without any. (B, C) -> (B, K, Q)."""
         if not self.levels:
             return answers.new_empty(*answers.shape, 0)
-        grouped = answers.unflatten(1, (len(self.levels), -1)).transpose(1, 2)  # (B, Q·K) -> (B, K, Q)
+        B, C = answers.shape
+        grouped = answers.reshape(B, len(self.levels), C // len(self.levels)).transpose(1, 2)  # (B, Q·K) -> (B, K, Q)
         return grouped[:, :, torch.tensor(self._order).argsort()]
 
     @property

@@ -1,6 +1,6 @@
 """A regressor's report: who wins, the metrics, residuals, intervals, and the model card."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section
 from ostinato.report.wording import compare_to_baseline, counted, enumerate_labels, percent
 from ostinato.tasks.base import Model, TaskData
-from ostinato.tasks.regression.metrics import REGRESSION_METRICS, CentralInterval, OutputScores, RegressionMetrics
+from ostinato.tasks.regression.metrics import REGRESSION_METRICS, CentralInterval, RegressionMetrics
 from ostinato.tasks.regression.report_plots import plot_predictions, plot_residuals
 from ostinato.tasks.regression.scoring import Predictions
 from ostinato.tasks.sequences.report import (
@@ -247,8 +247,8 @@ def _residuals(model: Model, predictions: Predictions, gallery: Gallery) -> "Mar
         low, middle, high = np.quantile(residuals, [0.05, 0.5, 0.95])
         body += figure(
             pictures,
-            f"First plot: on the dashed line the prediction of {name} is right. Second plot: 90\u00a0% of the residuals "
-            f"lie between {low:.4g} and {high:.4g}, the median is {middle:.4g}.",
+            f"First plot: on the dashed line the prediction of {name} is right. Second plot: 90\u00a0% of the "
+            f"residuals lie between {low:.4g} and {high:.4g}, the median is {middle:.4g}.",
         )
     return body
 
@@ -257,8 +257,9 @@ def _intervals(test: RegressionMetrics) -> list[Section]:
     """How often the predicted intervals include the actual number; nothing without quantiles."""
     if not test.central_intervals:
         return []
-    named: Sequence[tuple[str, OutputScores | RegressionMetrics]] = list(test.per_output.items())
-    rows = [(name, *_interval_cells(each)) for name, scores in named for each in scores.central_intervals]
+    rows = [
+        (name, *_interval_cells(each)) for name, scores in test.per_output.items() for each in scores.central_intervals
+    ]
     overall = [
         f"{each.lower:g} to {each.upper:g}: {percent(each.coverage)}, expected {percent(each.upper - each.lower)}"
         for each in test.central_intervals

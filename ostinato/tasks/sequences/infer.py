@@ -95,7 +95,8 @@ def label_candidates(peek: Peek) -> list[str]:
     """
     if len(peek.columns) < 2:
         raise DataError(
-            f"{peek.path}: the only column is {peek.columns[0]!r}. Expected the sequence and its label; separate fields "
+            f"{peek.path}: the only column is {peek.columns[0]!r}. "
+            "Expected the sequence and its label; separate fields "
             "with commas, or in .tsv with tabs."
         )
     split = _split_column(peek, [])
@@ -113,7 +114,8 @@ def _split_column(peek: Peek, reasons: list[str]) -> str | None:
             return column
         if named and "train" in values:
             reasons.append(
-                f"split_column: {column!r} is not used, as its values are {some(values)}; to use it, rename them to {', '.join(SPLITS)}"
+                f"split_column: {column!r} is not used, as its values are {some(values)}; to use it, rename them "
+                f"to {', '.join(SPLITS)}"
             )
     return None
 
@@ -122,7 +124,8 @@ def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
     """A column by its name, else one of lists, else the one with the longest content on average."""
     if not columns:
         raise DataError(
-            f"{peek.path}: no column is left for the sequence. Expected two columns at least, the sequence and its label."
+            f"{peek.path}: no column is left for the sequence. "
+            "Expected two columns at least, the sequence and its label."
         )
     named = [column for name in TEXT_NAMES for column in columns if column.lower() == name]
     lists = [column for column in columns if any(isinstance(value, list) for value in peek.values(column))]
@@ -149,7 +152,8 @@ def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
         name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
     else:
         raise DataError(
-            f"{peek.path}: {first!r} is not a sequence. Expected a column of texts, of lists of words, or of lists of numbers: convert it."
+            f"{peek.path}: {first!r} is not a sequence. "
+            "Expected a column of texts, of lists of words, or of lists of numbers: convert it."
         )
     reasons.append(f"tokenizer = {name!r}: {why}")
     return name
@@ -163,7 +167,8 @@ def _text_tokenizer(path: Path, characters: Counter[str], is_fasta: bool) -> tup
     if characters["."] and set(characters) <= NUMBERS:
         raise DataError(
             f"{path}: the sequences are numbers written as text, of the characters {shown}. "
-            "Expected a series as a list of numbers in one column of a JSONL or Parquet file, or as a row of a .ts file: convert it."
+            "Expected a series as a list of numbers in one column of a JSONL or Parquet file, or as a row of a "
+            ".ts file: convert it."
         )
     if bases >= MOSTLY * characters.total() > 0:
         return "nucleotides", f"the characters are {shown}"

@@ -16,7 +16,8 @@ def split_labels(text: str, separator: str) -> list[str]:
 def find_separator(texts: Iterable[str]) -> str | None:
     """What separates the labels in each text; None where the texts are not lists of labels.
 
-    Many texts must contain it, and what it separates must be short and recur: 3 times on average.
+    Many texts must contain it, and what it separates must be short, recur 3 times on average, and be no more diverse
+    than the texts: `Paris, France` and `Lyon, France` are two labels, not three.
     """
     filled = [text for text in texts if text.strip()]
     return next((separator for separator in SEPARATORS if _separates(separator, filled)), None)
@@ -29,4 +30,4 @@ def _separates(separator: str, texts: Sequence[str]) -> bool:
     found = [label for text in texts for label in split_labels(text, separator)]
     distinct = set(found)
     is_short = all(len(label) <= LONGEST_LABEL and len(label.split()) <= MOST_WORDS for label in distinct)
-    return is_short and len(distinct) >= 2 and len(found) >= RECURRENCES * len(distinct)
+    return is_short and 2 <= len(distinct) <= len(set(texts)) and len(found) >= RECURRENCES * len(distinct)

@@ -5,10 +5,10 @@ A task's `report` reads the audit, adds its own result and metrics sections to `
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
+from ostinato.config import SequenceData, SequenceModel
 from ostinato.data.audit import SequenceAudit
 from ostinato.errors import RunError
 from ostinato.evaluation.results import Metric
@@ -20,7 +20,15 @@ from ostinato.report.groups import Group, by_length
 from ostinato.report.page import Section, figure, paragraph, table
 from ostinato.report.record import RunRecord
 from ostinato.report.sections import data_origin, findings_block
-from ostinato.report.wording import counted, describe_layers, enumerate_labels, metric_interval, metric_value, percent
+from ostinato.report.wording import (
+    counted,
+    describe_layers,
+    enumerate_labels,
+    metric_interval,
+    metric_name,
+    metric_value,
+    percent,
+)
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.report_evidence import Evidence
 
@@ -34,14 +42,9 @@ def read_audit(run: RunRecord) -> SequenceAudit:
         RunError: audit.json is damaged.
     """
     audit = dict(run.audit)
-    if isinstance(audit.get("vectors"), dict):  # 0.1 wrote the coverage as numbers
-        audit["vectors"] = _coverage(audit["vectors"], str(run.config.data.vectors))
+    if isinstance(audit.get("vectors"), dict):  # 0.1 wrote only the shares
+        audit["vectors"] = {"source": run.config.data.vectors, "extra_words": 0, "skipped": 0, **audit["vectors"]}
     return run.read_audit(SequenceAudit, audit)
-
-
-def _coverage(coverage: dict[str, Any], source: str) -> str:
-    found = coverage.get("exact_share", 0) + coverage.get("lower_cased_share", 0)
-    return f"Vectors of {source}: {found:.1%} of the vocabulary found."
 
 
 def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> None:
@@ -64,18 +67,19 @@ def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> No
 def describe_model(run: RunRecord) -> str:
     """The layers, in a sentence."""
     model = run.config.model
+    assert isinstance(model, SequenceModel)
     if model.cell == "cnn":
         layers, channels = counted(model.num_layers, "layer"), counted(model.hidden_size, "channel")
-        stack = f"CNN, {layers} of {channels}, kernel size {model.kernel_size}"  # type: ignore[attr-defined]
+        stack = f"CNN, {layers} of {channels}, kernel size {model.kernel_size}"
     else:
         stack = describe_layers(model)
     return (
-        f"{_describe_stem(model)}{stack}; embeddings of size {model.embedding_size}; {', '.join(model.pooling)} "  # type: ignore[attr-defined]
-        f"pooling; {counted(run.metrics['model']['parameters'], 'parameter')}."
+        f"{_describe_stem(model)}{stack}; embeddings of size {model.embedding_size}; pooling: "
+        f"{', '.join(model.pooling)}; {counted(run.metrics['model']['parameters'], 'parameter')}."
     )
 
 
-def _describe_stem(model: Any) -> str:
+def _describe_stem(model: SequenceModel) -> str:
     if model.conv_size is None:
         return ""
     pooled = f", max-pooled over {model.conv_pool} steps" if model.conv_pool > 1 else ""
@@ -130,9 +134,9 @@ def length_section(data: TaskData, scores: np.ndarray, metric: Metric, gallery: 
     Args:
         scores: (B,) of each test row, in order: whether it is right, or a number whose mean is the metric.
     """
-    unit, name = "steps" if data.encoder.is_numeric else "tokens", metric.name.replace("_", " ")
+    unit, name = "steps" if data.encoder.is_numeric else "tokens", metric_name(metric.name)
     groups = by_length(data.splits["test"].sequences.lengths.numpy(), scores)
-    title = f"{name.capitalize()} by length"
+    title = f"{name[:1].upper()}{name[1:]} by length"
     if len(groups) == 1:
         body = paragraph(f"All test sequences have a similar length ({span(groups[0])} {unit}): nothing to compare.")
         return Section(title, "lengths", body)
@@ -202,7 +206,8 @@ def _size(audit: SequenceAudit, split: str) -> str:
 
 def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:
     """Where not to trust a model because of its data."""
-    classes, cleaning = audit.splits["train"].classes, audit.cleaning
+    data, classes, cleaning = run.config.data, audit.splits["train"].classes, audit.cleaning
+    assert isinstance(data, SequenceData)
     if classes:
         most, least = max(classes, key=classes.__getitem__), min(classes, key=classes.__getitem__)
         if classes[most] >= UNEVEN * classes[least]:
@@ -213,8 +218,8 @@ def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:
     for split, rows in audit.truncated.items():
         share = rows / audit.splits[split].rows
         if share > NOTABLE:
-            length = run.config.data.max_length  # type: ignore[attr-defined]
-            yield f"{percent(share)} of the {split} sequences were cut to {length:,} tokens; the rest was not read."
+            longest = data.max_length or 0
+            yield f"{percent(share)} of the {split} sequences were cut to {longest:,} tokens; the rest was not read."
     if (audit.unknown_share or 0) > NOTABLE:
         yield f"{percent(audit.unknown_share or 0)} of the validation tokens are out of vocabulary."
     if cleaning.duplicates_dropped:
@@ -224,8 +229,8 @@ def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:
         )
     if any(cleaning.overlap.values()) and not cleaning.overlap_dropped:
         yield "The splits, as the data set defines them, share sequences: the scores may be too high."
-    longest = audit.splits["train"].lengths["longest"]
-    yield f"Trained on sequences of up to {longest:,.0f} {audit.unit}; untested on longer ones."
+    length = audit.splits["train"].lengths["longest"]
+    yield f"Trained on sequences of up to {length:,.0f} {audit.unit}; untested on longer ones."
 
 
 def motif_file(evidence: Evidence) -> dict[str, str]:

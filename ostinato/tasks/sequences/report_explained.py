@@ -68,8 +68,9 @@ def _agreement_row(each: Agreement) -> tuple[str, ...]:
 
 def _letters(known: Letters, evidence: Evidence, label_name: str, gallery: Gallery) -> "Markup":
     body = paragraph(
-        f"Aligned windows of {counted(evidence.surveyed, 'test sequence')} whose letters clearly support the prediction. The "
-        "height of a letter is its information in bits. All motifs are in motifs.meme, which the MEME Suite reads."
+        f"Aligned windows of {counted(evidence.surveyed, 'test sequence')} whose letters clearly support the "
+        "prediction. The height of a letter is its information in bits. All motifs are in motifs.meme, which the MEME "
+        "Suite reads."
     )
     for label, motifs in known.motifs.items():
         body += heading(f"{label_name.capitalize()} {label}")

@@ -51,7 +51,7 @@ class TargetKind(ABC):
 
     @abstractmethod
     def fraction(self, targets: Sequence[Any], share: float, seed: int) -> list[int]:
-        """This share of the rows, in order; a smaller share is part of a larger one."""
+        """A share of the rows, in order; a smaller share is part of a larger one."""
 
     @abstractmethod
     def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
@@ -63,7 +63,7 @@ class TargetKind(ABC):
 
     @abstractmethod
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
-        """What an audit says of a split's targets: `classes` or `labels`, the rows of each, or `values`, quantiles of numbers."""
+        """Facts of a split's targets for the audit: `classes` or `labels` (rows of each), or `values` (quantiles)."""
 
     def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
         """What deserves attention in the targets of each split, in sentences for the audit."""

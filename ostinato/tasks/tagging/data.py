@@ -59,7 +59,7 @@ class TagAudit:
     repeated: dict[str, int]
     unlearnt: dict[str, list[str]]
     overlap_dropped: bool = False
-    vectors: dict[str, Any] | None = None
+    vectors: dict[str, Any] | str | None = None
     unknown: dict[str, float] | None = None
     features: dict[str, int] | None = None
     unseen_values: dict[str, dict[str, float]] | None = None
@@ -181,7 +181,7 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
     for split, sentences in given.items():
         if not sentences:
             raise DataError(
-                f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence."
+                f"{source}: {split} holds no sentence. Expected one token per line, then a blank line per sentence."
             )
     scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
     repeated = _repeated(given)
@@ -297,7 +297,7 @@ def _without_overlap(given: Splits, source: str) -> Splits:
 
 
 def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
-    """All splits, those that are not given drawn from train, and the names of these; copies of a sentence stay together."""
+    """All splits, with missing ones drawn from train, and the names of those; copies of a sentence stay together."""
     sizes = {"validation": config.validation_size, "test": config.test_size}
     train = given["train"]
     drawn = [split for split, size in sizes.items() if split not in given and size != 0]
@@ -310,7 +310,8 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
         if count < 1:
             asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
             raise ConfigError(
-                f"{asked} of {len(groups)} different sentences leave none for {split}. Change the sizes, or add sentences."
+                f"{asked} of {len(groups)} different sentences leave none for {split}. "
+                "Change the sizes, or add sentences."
             )
     splits, start = dict(given), 0
     left = np.ones(len(train), dtype=bool)

@@ -5,16 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ostinato.data.examples import Sentence
 from ostinato.data.ragged import Ragged
+from ostinato.data.stored import StoredFields
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.errors import DataError, RunError
+from ostinato.errors import DataError
 from ostinato.tasks.tagging.sentences import Sentences
 
 # The patterns of capitals and digits in a word; a pattern's number is its index here.
@@ -23,12 +25,25 @@ WORD_SHAPES = ("lower", "capital first", "all capitals", "mixed", "digits", "dig
 SHOWN_VALUES = 5
 
 
+Tokens = Annotated[list[str], Field(min_length=1)]
+
+
+class StoredEncoder(StoredFields):
+    """What `SentenceEncoder.to_json` writes."""
+
+    words: Tokens
+    extra: list[str]
+    characters: Tokens
+    features: list[Tokens]
+    lowercase: bool
+
+
 @dataclass(frozen=True)
 class SentenceEncoder:
     """Words, characters and features, as found in training.
 
     Args:
-        words: the training words' vocabulary, and extra words that have a vector; in lower case where `lowercase` is set.
+        words: the training words, and extra words that have a pretrained vector; lower-cased if `lowercase` is set.
         characters: those of the training words.
         features: the values of each feature; empty where words have no features.
         lowercase: whether words are looked up in lower case.
@@ -106,7 +121,7 @@ class SentenceEncoder:
         )
 
     def _word_id(self, form: str) -> int:
-        """A word's id; where words beyond the vocabulary are known by their vectors, it is found as these are: as it is, then in lower case."""
+        """A word's id. With extra pretrained vectors, the word is looked up as written, then in lower case."""
         found = self.words.id(form.lower() if self.lowercase else form)
         return self.words.id(form.lower()) if found == UNKNOWN and self.words.extra else found
 
@@ -134,18 +149,14 @@ class SentenceEncoder:
         """The encoder that `to_json` described.
 
         Raises:
-            RunError: a field is missing or unknown.
+            RunError: a field is missing, unknown, or of a wrong type.
         """
-        names = {*cls.__dataclass_fields__, "extra"}
-        if fields.keys() != names:
-            raise RunError(
-                f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again."
-            )
+        stored = StoredEncoder.read(fields, "encoder")
         return cls(
-            Vocabulary(tuple(fields["words"]), tuple(fields["extra"])),
-            Vocabulary(tuple(fields["characters"])),
-            tuple(Vocabulary(tuple(values)) for values in fields["features"]),
-            fields["lowercase"],
+            Vocabulary(tuple(stored.words), tuple(stored.extra)),
+            Vocabulary(tuple(stored.characters)),
+            tuple(Vocabulary(tuple(values)) for values in stored.features),
+            stored.lowercase,
         )
 
 
@@ -193,12 +204,13 @@ def check_features(sentences: Sequence[Sentence], count: int, those: str) -> Non
             missing = "in Python as tuples (word, feature, …), in a file by data.feature_columns; a text alone has none"
             cure = missing if found < count else "leave the others away"
             raise DataError(
-                f"{sentence.source}: {told} beside each word, and the words {those} have {wanted}. Give as many: {cure}."
+                f"{sentence.source}: {told} beside each word, and the words {those} have {wanted}. Give as many: "
+                f"{cure}."
             )
 
 
 def refuse_unseen_features(encoder: SentenceEncoder, sentences: Sequence[Sentence]) -> None:
-    """Refuse a feature that has several values in these sentences, none of which training saw: another column was meant.
+    """Refuse a feature with several values here, none of them seen in training: it is probably the wrong column.
 
     Raises:
         DataError: names the first sentence's source.

@@ -1,6 +1,7 @@
 """The tagger as an estimator: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
-from ostinato.tasks.estimator import Estimator, NoAudit, estimator
+from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.data import fit_encoder, scheme_of
 from ostinato.tasks.tagging.examples import TaggedRows, encode
@@ -20,7 +21,8 @@ from ostinato.tasks.tagging.task import Tagging
 from ostinato.training.vectors import read_for
 
 
-@estimator
+@accept_old_names
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceTagger(Estimator):
     """A recurrent tagger: one tag for each token of a sentence.
 
@@ -38,7 +40,7 @@ class SequenceTagger(Estimator):
     Attributes:
         classes_: (C,) the tags that the model learnt, in `target_scheme`; columns of `predict_proba`.
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceTagger

@@ -40,7 +40,8 @@ def _is_tagged(path: Path) -> bool:
         if looks_like_columns(path):
             return True
         raise DataError(
-            f"{path}: the ending {ending!r} is unknown, and the first lines are not columns of tokens: every line would "
+            f"{path}: the ending {ending!r} is unknown, and the first lines are not columns of tokens: "
+            "every line would "
             f"have two or more. Correct the lines, or give the file one of the endings {', '.join(endings())}."
         )
     if form != "jsonl":

@@ -11,7 +11,7 @@ from ostinato.tasks.tagging.spans import tokenize_text
 
 
 def as_sentences(X: Iterable[Any], name: str) -> list[Sentence]:
-    """Sentences of lists of words, or of tuples of words and features; strings are cut into words and punctuation marks.
+    """Sentences from lists of words, lists of (word, feature, ...) tuples, or strings, which are split into words.
 
     Raises:
         DataError: a sentence is something else, or empty; its words have different numbers of features.
@@ -29,7 +29,8 @@ def _as_sentence(given: Any, source: str) -> Sentence:
     for token, written in zip(tokens, words, strict=True):
         if not token or not all(isinstance(part, str) and part for part in token):
             raise DataError(
-                f"{source}: {written!r} is not a word. Expected a list of non-empty strings, or of tuples of them: (word, feature, …)."
+                f"{source}: {written!r} is not a word. "
+                "Expected a list of non-empty strings, or of tuples of them: (word, feature, …)."
             )
         if len(token) != len(tokens[0]):
             raise DataError(f"{source}: {written!r} beside {words[0]!r}. Give each word as many features.")
@@ -50,7 +51,7 @@ def labelled_sentences(
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
         raise DataError(
-            f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list a sentence."
+            f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list per sentence."
         )
     for sentence, given in zip(sentences, tags, strict=True):
         if len(sentence.words) != len(given):
@@ -60,7 +61,8 @@ def labelled_sentences(
         for tag in given:
             if not isinstance(tag, str) or not tag:
                 raise DataError(
-                    f"{sentence.source}: {tag!r} is not a tag. Expected a non-empty string: give names for numbers, as [names[i] for i in tags]."
+                    f"{sentence.source}: {tag!r} is not a tag. Expected a non-empty string: "
+                    "give names for numbers, as [names[i] for i in tags]."
                 )
     labelled = [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]
     if scheme is not None:

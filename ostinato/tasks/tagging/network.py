@@ -114,7 +114,10 @@ class Tagger(Network):
         return scores
 
     def loss(self, scores: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-        """The summed negative log-likelihood of tags (N,) given their scores (N, C); unseen tags have none, nor has a CRF their sentences."""
+        """The summed negative log-likelihood of tags (N,), given scores (N, C).
+
+        Tags that training never saw are ignored; with a CRF, so are the sentences that contain them.
+        """
         if self.crf is None:
             return F.cross_entropy(scores, targets, reduction="sum", ignore_index=UNSEEN)
         layout = Layout(lengths, scores.device)

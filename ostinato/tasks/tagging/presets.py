@@ -39,9 +39,9 @@ def conll2003_ner() -> TaggingConfig:
 
 
 def conll2003_chunk() -> TaggingConfig:
-    """Noun, verb and other phrases in English newswire, as a program marked them, which read parts of speech; so they are read here.
+    """Noun, verb and other phrases in English newswire.
 
-    Each word tells that program much, so all are tuned.
+    A program marked the phrases from words and parts of speech, so the model reads both and tunes all word vectors.
     """
     config = conll2003_ner()
     return config.model_copy(

@@ -80,9 +80,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     sections = [
         Section("Result", "result", _result(run, scores, metric)),
         Section("Data", "data", _data(run, audit)),
-        training_section(
-            run, gallery, description=description, metric=TAGGING_METRICS[metric], metric_name=SCORES[metric]
-        ),
+        training_section(run, gallery, description=description, metric=TAGGING_METRICS[metric], called=SCORES[metric]),
     ]
     if run.predictions is not None:
         predictions: Predictions = run.predictions

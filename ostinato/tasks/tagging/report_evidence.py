@@ -11,8 +11,8 @@ from ostinato.progress import Progress
 from ostinato.report.explained import Shown, spread, truth_of
 from ostinato.tasks.base import Model
 from ostinato.tasks.tagging.answers import Answer, answers_of
-from ostinato.tasks.tagging.explain import TAG_METHODS, explain_tags
-from ostinato.tasks.tagging.schemes import conlleval_entities, to_tags
+from ostinato.tasks.tagging.explain import TAG_METHODS, explain_tags, true_tag
+from ostinato.tasks.tagging.schemes import conlleval_entities
 from ostinato.tasks.tagging.scoring import Predictions
 
 METHOD = "integrated-gradients"
@@ -138,16 +138,9 @@ def _show(model: Model, sentences: Sequence[Sentence], chosen: Sequence[tuple[in
     return [
         Shown(
             sentences[row].source,
-            truth_of(_learnt_tags(model, sentences[row])[token], explanation.label),
+            truth_of(true_tag(model.codec, sentences[row], token), explanation.label),
             [explanation],
             measured.masking(number),
         )
         for number, ((row, token), explanation) in enumerate(zip(chosen, explanations, strict=True))
     ]
-
-
-def _learnt_tags(model: Model, sentence: Sentence) -> list[str]:
-    """The true tags in the scheme that the model learns."""
-    tags = sentence.tags or []
-    scheme, target = model.codec.scheme, model.codec.target_scheme
-    return list(tags) if scheme == target else to_tags(conlleval_entities(tags), len(tags), target)

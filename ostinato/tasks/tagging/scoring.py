@@ -44,7 +44,7 @@ def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags
 
 
 def score_baselines(data: TaskData) -> dict[str, TaggingMetrics]:
-    """What a tagger must beat on the test split: each word's most frequent tag in train, for other words that of all."""
+    """The baseline on the test split: each word's most frequent tag in train; for new words, the commonest tag."""
     train, test = data.rows["train"], data.rows["test"]
     words = [[sentence.words for sentence in rows] for rows in (train, test)]
     found = commonest_tags(words[0], train.tags, words[1])

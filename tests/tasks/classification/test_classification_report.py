@@ -187,7 +187,8 @@ def test_audit_is_typed_and_that_of_version_0_1_is_read(run):
     config = run.config.model_copy(update={"data": run.config.data.model_copy(update={"vectors": "vectors.txt"})})
     audit = read_audit(replace(run, config=config, audit=old))
     assert isinstance(audit, SequenceAudit) and audit.splits["train"].classes == {"bad": 32, "good": 39}
-    assert audit.vectors is not None and "vectors.txt" in audit.vectors and "15.0%" in audit.vectors
+    assert audit.vectors["source"] == "vectors.txt"
+    assert any("15.0%" in finding for finding in audit.findings)
 
 
 # Rows to show
@@ -236,7 +237,7 @@ def scores_of(test, linear=0.7, majority=0.5):
 GOOD = metrics_of(0.9, (0.887, 0.912), 2000)
 
 
-def told(scores):
+def specific_limits(scores):
     """The limits that not every classifier has."""
     return [line.replace("\u00a0", " ") for line in list(limits(scores))[:-1]]
 
@@ -259,31 +260,31 @@ def test_verdict_without_a_test_split_gives_the_validation_accuracy():
 
 
 def test_good_metrics_have_no_limits():
-    assert told(scores_of(GOOD)) == []
+    assert specific_limits(scores_of(GOOD)) == []
 
 
 def test_small_test_split_is_a_limit():
-    (line,) = told(scores_of(metrics_of(0.9, (0.79, 0.957), 50)))
+    (line,) = specific_limits(scores_of(metrics_of(0.9, (0.79, 0.957), 50)))
     assert "50 sequences" in line and "79.0 % and 95.7 %" in line
 
 
 def test_losing_to_the_linear_model_is_a_limit():
-    (line,) = told(scores_of(metrics_of(0.65, (0.64, 0.66), 2000)))
+    (line,) = specific_limits(scores_of(metrics_of(0.65, (0.64, 0.66), 2000)))
     assert "TF-IDF" in line and "65.0 % against 70.0 %" in line
 
 
 def test_class_with_the_lowest_recall_is_named_unless_it_has_no_test_rows():
     per_class = {"a": score_of(0.95, 1900), "b": score_of(0.25, 100), "c": score_of(0.0, 0)}
-    (line,) = told(scores_of(metrics_of(0.9, (0.887, 0.912), 2000, per_class=per_class)))
+    (line,) = specific_limits(scores_of(metrics_of(0.9, (0.887, 0.912), 2000, per_class=per_class)))
     assert "class b" in line and "25.0 %" in line and "100 test rows" in line
 
 
 def test_poor_calibration_is_a_limit():
-    assert "8.0 %" in told(scores_of(metrics_of(0.9, (0.887, 0.912), 2000, ece=0.08)))[0]
+    assert "8.0 %" in specific_limits(scores_of(metrics_of(0.9, (0.887, 0.912), 2000, ece=0.08)))[0]
     at_bound = scores_of(GOOD) | {"validation": metrics_of(0.9, (0.8, 1), temperature=0.05)}
-    assert "bound, 0.05" in told(at_bound)[0]
+    assert "bound, 0.05" in specific_limits(at_bound)[0]
     never = {name: each for name, each in scores_of(GOOD).items() if name != "validation"}
-    assert "not calibrated" in told(never)[0]
+    assert "not calibrated" in specific_limits(never)[0]
 
 
 def test_scores_are_typed(run):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from ostinato.models import Classifier, build_classifier, few_threads, predict_logits
 
 from ostinato.config import SequenceModel
 from ostinato.data.encoder import SequenceEncoder

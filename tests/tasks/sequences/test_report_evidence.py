@@ -117,39 +117,39 @@ class Run:
     config = parse_config({"task": "classification", "data": {"name": "majority", "max_length": 5}})
 
 
-def told(**changes):
+def specific_limits(**changes):
     """The limits that not every model has."""
     return [line.replace("\u00a0", " ") for line in data_limits(Run(), replace(CLEAN, **changes))][:-1]
 
 
 def test_clean_data_have_only_the_limit_of_their_length():
-    assert told() == []
+    assert specific_limits() == []
     assert "up to 9 characters" in next(data_limits(Run(), CLEAN))
 
 
 def test_imbalanced_classes_are_a_limit():
     train = replace(CLEAN.splits["train"], classes={"rare": 500, "common": 1500})
-    (line,) = told(splits=CLEAN.splits | {"train": train})
+    (line,) = specific_limits(splits=CLEAN.splits | {"train": train})
     assert "common has 1,500 rows, rare 500" in line
 
 
 def test_targets_that_are_numbers_have_no_imbalance():
     values = {"y": {"lowest": 0.0, "highest": 1.0}}
     train = replace(CLEAN.splits["train"], classes=None, values=values)
-    assert told(splits=CLEAN.splits | {"train": train}) == []
+    assert specific_limits(splits=CLEAN.splits | {"train": train}) == []
 
 
 def test_truncation_is_a_limit():
-    (line,) = told(truncated={"train": 500, "test": 0})
+    (line,) = specific_limits(truncated={"train": 500, "test": 0})
     assert "25.0 % of the train sequences" in line and "5 tokens" in line
 
 
 def test_unknown_tokens_are_a_limit():
-    (line,) = told(unknown_share=0.2)
+    (line,) = specific_limits(unknown_share=0.2)
     assert "20.0 %" in line
 
 
 def test_duplicates_and_overlap_are_limits():
-    assert "7 exact duplicates" in told(cleaning=replace(CLEAN.cleaning, duplicates_dropped=7))[0]
-    assert "share sequences" in told(cleaning=replace(CLEAN.cleaning, overlap={"train/test": 3}))[0]
-    assert told(cleaning=replace(CLEAN.cleaning, overlap={"train/test": 3}, overlap_dropped=True)) == []
+    assert "7 exact duplicates" in specific_limits(cleaning=replace(CLEAN.cleaning, duplicates_dropped=7))[0]
+    assert "share sequences" in specific_limits(cleaning=replace(CLEAN.cleaning, overlap={"train/test": 3}))[0]
+    assert specific_limits(cleaning=replace(CLEAN.cleaning, overlap={"train/test": 3}, overlap_dropped=True)) == []
