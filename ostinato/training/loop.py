@@ -22,17 +22,17 @@ from ostinato.nn.network import few_threads
 from ostinato.progress import Progress
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
-from ostinato.training.objective import Data, Examples, Model, Objective
+from ostinato.training.objective import AnyNetwork, Data, Examples, Objective
 from ostinato.training.optimizer import make_optimizer, set_learning_rate
 
 
 def train(
-    model: Model,
+    model: AnyNetwork,
     data: Data,
     validation: Data | None,
     config: TrainingConfig,
     *,
-    objective: Objective[Model, Data],
+    objective: Objective[AnyNetwork, Data],
     folder: Path | None = None,
     progress: Progress | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
@@ -127,7 +127,7 @@ def fingerprints(data: Examples, validation: Examples | None, config: TrainingCo
 
 
 def backward(
-    model: Model, group: list[Data], objective: Objective[Model, Data], config: TrainingConfig
+    model: AnyNetwork, group: list[Data], objective: Objective[AnyNetwork, Data], config: TrainingConfig
 ) -> tuple[float, float]:
     """Accumulate the gradient of one step's loss, the mean over the examples of its batches.
 
@@ -165,9 +165,9 @@ def refuse_infinite(loss: float, norm: float, state: TrainingState, config: Trai
 def end_epoch(
     state: TrainingState,
     config: TrainingConfig,
-    model: Model,
+    model: AnyNetwork,
     validation: Data | None,
-    objective: Objective[Model, Data],
+    objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
 ) -> None:
     """Validate, save the weights if they are the best so far, and decide whether training is finished."""
