@@ -1,6 +1,6 @@
 """The metrics of a multilabel classifier on a split, its baselines, and its answers on disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
         kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
         seed=data.config.seed,
     )
-    predict = {
+    predict: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
         "linear": linear.predict,
         "frequency": lambda sequences: label_frequencies(targets["train"], len(sequences)),
     }
