@@ -6,18 +6,21 @@ python benchmarks/encoding.py
 import time
 
 import typer
-from ostinato.data.dataset import load_dataset
 
-from ostinato.config import DataConfig
-from ostinato.data.encoder import Encoder
+from ostinato.data.encoder import SequenceEncoder
+from ostinato.tasks import TASKS
+from ostinato.tasks.classification.config import ClassificationData
+from ostinato.tasks.classification.target import LabelTarget
+from ostinato.tasks.sequences.dataset import load_dataset
 
 
 def main(reviews: int = 20_000) -> None:
-    """Print one line a stage, once each, on this machine."""
+    """Run each stage once and print its time."""
+    config = ClassificationData(name="imdb", train_size=reviews, validation_size=0, test_size=1000)
     start = time.perf_counter()
-    train = load_dataset(DataConfig(name="imdb", train_size=reviews, validation_size=0, test_size=1000)).train
+    train = load_dataset(config, LabelTarget(), TASKS["classification"].datasets).splits["train"]
     read = time.perf_counter()
-    encoder = Encoder.fit(train.sequences, train.labels, tokenizer="words", min_count=2)
+    encoder = SequenceEncoder.fit(train.sequences, tokenizer="words", min_count=2)
     fitted = time.perf_counter()
     encoded = encoder.encode(train.sequences)
     done = time.perf_counter()

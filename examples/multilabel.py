@@ -21,7 +21,8 @@ def main(train_size: int = 2000, test_size: int = 500, max_epochs: int = 10) -> 
     )
     model.fit(sequences[:train_size], motifs[:train_size])
     score = model.score(sequences[train_size:], motifs[train_size:])
-    print(f"all motifs right in {score:.3f} of the test sequences; the first has {model.predict(sequences[train_size:])[0]}")
+    print(f"all motifs right in {score:.3f} of the test sequences")
+    print(f"{sequences[-1]} has {', '.join(model.predict(sequences[-1:])[0]) or 'none'}")
     return score
 
 

@@ -1,6 +1,6 @@
 """The configuration of a run: the tables that tasks share, and how they are read, changed, checked and written.
 
-tables    [data], [model] and [training], and what tasks with one target a sequence add to them
+tables    [data], [model] and [training], and what tasks with one target per sequence add to them
 names     which cells, formats and tokenizers there are
 renamed   keys of version 0.1
 reading   mappings and TOML in, TOML and JSON Schema out; `ostinato.tasks.config` applies it to the tasks' configs

@@ -67,7 +67,7 @@ class SequenceAudit:
     unused: int
     unknown_share: float | None = None
     truncated: dict[str, int] = field(default_factory=dict)
-    vectors: dict[str, Any] | None = None
+    vectors: dict[str, Any] | str | None = None
     remarks: list[str] = field(default_factory=list)
 
     def with_encoding(
@@ -165,8 +165,10 @@ def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any
     )
 
 
-def describe_vectors(facts: dict[str, Any]) -> str:
-    """How many of a vocabulary's tokens have a pretrained vector, in a sentence."""
+def describe_vectors(facts: dict[str, Any] | str) -> str:
+    """How many of a vocabulary's tokens have a pretrained vector, in a sentence; 0.1 wrote the sentence itself."""
+    if isinstance(facts, str):
+        return facts
     lower = f", {facts['lower_cased_share']:.1%} more in lower case" if facts["lower_cased"] else ""
     skipped = f" {_count(facts['skipped'], 'malformed line')} skipped." if facts["skipped"] else ""
     return (

@@ -23,7 +23,7 @@ class Cleaning:
     """Rows left out and why.
 
     `overlap` maps `train/test` to the number of rows of train whose sequence is also in test. `reverse_complements`
-    maps it to the rows of train whose reverse complement is in test; they remain, since labels may depend on the strand.
+    maps it to the rows of train whose reverse complement is in test; they remain, as labels may depend on the strand.
     """
 
     empty_dropped: int

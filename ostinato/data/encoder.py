@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
 from ostinato.data.files import check_unicode
 from ostinato.data.ragged import Ragged, spans
+from ostinato.data.stored import StoredFields
 from ostinato.data.tokenizers import Indexer, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.errors import DataError, RunError, look_up
+from ostinato.errors import DataError, look_up
 
 if TYPE_CHECKING:
     from ostinato.data.examples import Sequence
@@ -31,6 +33,28 @@ HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tail": np.zeros_like,
     "both": lambda kept: (kept + 1) // 2,
 }
+
+
+class StoredEncoder(StoredFields):
+    """What `SequenceEncoder.to_json` writes."""
+
+    tokenizer: str
+    tokens: list[str] | None = Field(min_length=1)
+    extra: list[str]
+    mean: list[float] | None
+    std: list[float] | None
+    max_length: int | None = Field(ge=1)
+    truncate: Literal["head", "tail", "both"]
+    longest: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _has_tokens_or_a_scale(self) -> "StoredEncoder":
+        is_numeric = self.tokenizer == NUMERIC
+        if is_numeric != (self.tokens is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ValueError(f"tokenizer {self.tokenizer} does not fit its tokens, mean and std")
+        if is_numeric != bool(self.mean):
+            raise ValueError(f"tokenizer {self.tokenizer} does not fit its mean and std")
+        return self
 
 
 @dataclass(frozen=True)
@@ -150,16 +174,19 @@ class SequenceEncoder:
         """The encoder that `to_json` described.
 
         Raises:
-            RunError: a field is missing or unknown.
+            RunError: a field is missing, unknown, or of a wrong type.
         """
-        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
-        names = {field.name for field in dataclasses.fields(cls)} - {"vocabulary"} | {"tokens", "extra"}
-        if values.keys() != names:
-            raise RunError(
-                f"encoder: found the fields {sorted(values)}, expected {sorted(names)}. Save the model again."
-            )
-        tokens, extra = values.pop("tokens"), values.pop("extra")
-        return cls(vocabulary=None if tokens is None else Vocabulary(tokens, extra), **values)
+        stored = StoredEncoder.read(fields, "encoder")
+        tokens = stored.tokens
+        return cls(
+            stored.tokenizer,
+            None if tokens is None else Vocabulary(tuple(tokens), tuple(stored.extra)),
+            None if stored.mean is None else tuple(stored.mean),
+            None if stored.std is None else tuple(stored.std),
+            stored.max_length,
+            stored.truncate,
+            stored.longest,
+        )
 
     def with_extra(self, words: Iterable[str]) -> "SequenceEncoder":
         """The same encoder, which also knows those of `words` that it lacks; see `Vocabulary`."""

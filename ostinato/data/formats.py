@@ -58,7 +58,7 @@ BUILTIN_ENDINGS = {ending: name for name, each in FORMATS.items() for ending in 
 
 
 def register_format(name: str, read: Callable[[Path], Iterator[Row]], *, endings: tuple[str, ...] = ()) -> None:
-    """Add a format under a new name.
+    """Add a format, or replace one that was registered before.
 
     Args:
         name: what `data.format` calls it.
@@ -66,7 +66,7 @@ def register_format(name: str, read: Callable[[Path], Iterator[Row]], *, endings
         endings: the file endings that select this format, each with its dot.
 
     Raises:
-        ConfigError: the name or an ending belongs to another format, or an ending does not start with a dot.
+        ConfigError: the name is built in, an ending belongs to another format or does not start with a dot.
     """
     for ending in endings:
         owner = _endings().get(ending.lower(), name)

@@ -10,14 +10,16 @@ from ostinato.errors import DataError
 
 
 def records_of(X: Iterable[Any], y: Iterable[Any], name: str) -> Records:
-    """X and y, one target a sequence; `name` and a number, from 0, name a row.
+    """X and y, one target per sequence; `name` and a number, from 0, name a row.
 
     Raises:
         DataError: they differ in number, or X is not a list of sequences.
     """
     sequences, targets = as_sequences(X), as_targets(y)
     if len(sequences) != len(targets):
-        raise DataError(f"X has {len(sequences)} sequences and y has {len(targets)} labels: give one label a sequence.")
+        raise DataError(
+            f"X has {len(sequences)} sequences, but y has {len(targets)} targets. Give one target per sequence."
+        )
     return Records(sequences, targets, [f"{name} {row}" for row in range(len(sequences))])
 
 

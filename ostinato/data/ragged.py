@@ -38,7 +38,7 @@ class Ragged:
         chosen = torch.as_tensor(indices, dtype=torch.int64, device="cpu")
         lengths = self.lengths[chosen]
         positions = spans(self.offsets[:-1][chosen].numpy(), lengths.numpy())
-        if self.values.is_cpu:  # NumPy: torch's indexing starts its thread pool, 8 ms a batch on shared cores
+        if self.values.is_cpu:  # NumPy: torch's indexing starts its thread pool, 8 ms per batch on shared cores
             return Ragged(torch.from_numpy(self.values.numpy().take(positions, axis=0)), lengths)
         return Ragged(self.values.index_select(0, torch.from_numpy(positions).to(self.values.device)), lengths)
 

@@ -274,14 +274,14 @@ NUMERIC = "numeric"  # series of numbers, which have no tokens
 
 
 def register_tokenizer(name: str, tokenizer: Callable[[], Tokenizer]) -> None:
-    """Add a tokenizer under a new name.
+    """Add a tokenizer, or replace one that was registered before.
 
     Args:
         name: what `data.tokenizer` calls it.
         tokenizer: a class with the methods of `Tokenizer`, or a function without arguments that makes one.
 
     Raises:
-        ConfigError: the name belongs to another tokenizer, or `tokenizer` cannot be called.
+        ConfigError: the name is built in, or `tokenizer` cannot be called.
     """
     if not callable(tokenizer):
         raise ConfigError(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ostinato.errors import ConfigError, look_up
-from ostinato.evaluation.bootstrap import LEVEL, resample
+from ostinato.evaluation.bootstrap import LEVEL, resample, wilson_interval
 from ostinato.evaluation.metrics import CLASSIFICATION_METRICS, check_predictions, weighted_scores
 from ostinato.evaluation.results import Metric
 
@@ -159,6 +159,18 @@ def seed_interval(scores: Sequence[float] | np.ndarray, metric: Metric) -> tuple
     margin = stdtrit(len(scores) - 1, (1 + LEVEL) / 2) * np.std(scores, ddof=1) / np.sqrt(len(scores))
     lowest, highest = metric.bounds
     return float(max(np.mean(scores) - margin, lowest)), float(min(np.mean(scores) + margin, highest))
+
+
+def score_interval(scored: Scored) -> tuple[float, float]:
+    """A 95 % interval of the mean score: Student's over seeds; with one seed, Wilson's or the bootstrap's over rows."""
+    over_seeds = seed_interval(scored.scores, scored.metric)
+    if over_seeds is not None:
+        return over_seeds
+    if scored.resampled is None:
+        assert scored.right is not None
+        return wilson_interval(int(scored.right.sum()), scored.n)
+    low, high = np.nanquantile(scored.resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return low, high
 
 
 def compare(first: Scored, second: Scored) -> Difference:

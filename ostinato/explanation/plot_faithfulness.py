@@ -27,7 +27,7 @@ def plot_deletion(faithfulness: Faithfulness) -> "Figure":
     shares = faithfulness.shares
     panels = {
         "top-ranked steps masked": (faithfulness.deletion, faithfulness.random_deletion),
-        "all other steps masked": (faithfulness.keeping, faithfulness.random_keeping),
+        "top-ranked steps left, others masked": (faithfulness.keeping, faithfulness.random_keeping),
     }
     for axes, (name, (curve, random)) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
         axes.fill_between(shares, random.min(axis=0), random.max(axis=0), color=RANDOM, alpha=0.3, linewidth=0)

@@ -2,12 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import Faithfulness, measure
 from ostinato.progress import Progress
 from ostinato.storage import FORMAT
+
+
+class Truth(NamedTuple):
+    """The true target of an explained answer.
+
+    Args:
+        text: the class, labels, tag or number.
+        is_correct: whether the explained label is the true one, or one of them; None for numbers.
+    """
+
+    text: str
+    is_correct: bool | None
 
 
 @dataclass(frozen=True)
@@ -16,23 +28,23 @@ class ExplainedRow:
 
     Args:
         source: where the row comes from, as `reviews.csv, row 17`.
-        target: the true class, tag or number, as text; None if not known.
+        truth: the true target; None if not known.
         masking: the effect of masking on the answer, in words.
     """
 
     source: str
-    target: str | None
+    truth: Truth | None
     explanation: Explanation
     masking: str
 
     @property
-    def truth(self) -> str:
-        """How the explained answer compares with the true target, in brackets; empty if the target is not known."""
-        if self.target is None:
+    def comparison(self) -> str:
+        """The true target beside the explained answer, in words; empty if it is not known."""
+        if self.truth is None:
             return ""
-        if self.explanation.quantity == "prediction":
-            return f" (true value {self.target})"
-        return " (correct)" if self.target == str(self.explanation.label) else f" (it is {self.target})"
+        if self.truth.is_correct is None:
+            return f"true value {self.truth.text}"
+        return "correct" if self.truth.is_correct else f"it is {self.truth.text}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ def measure_rows(
     model: Any,
     explanations: Sequence[Explanation],
     sources: Sequence[str],
-    target_of: Callable[[Explanation], str | None],
+    truth_of: Callable[[Explanation], Truth | None],
     *,
     progress: Progress | None = None,
 ) -> ExplainedRows:
@@ -83,7 +95,7 @@ def measure_rows(
         model: the trained model that was explained.
         explanations: of one method.
         sources: of each row that was given; an explanation's `row` is an index into it.
-        target_of: the true target of an explanation, as text; None if not known.
+        truth_of: the true target of an explanation; None if not known.
         progress: where to show progress.
 
     Raises:
@@ -91,7 +103,7 @@ def measure_rows(
     """
     measured = measure(model, explanations, progress=progress) if explanations else None
     rows = [
-        ExplainedRow(sources[each.row], target_of(each), each, "" if measured is None else measured.masking(number))
+        ExplainedRow(sources[each.row], truth_of(each), each, "" if measured is None else measured.masking(number))
         for number, each in enumerate(explanations)
     ]
     explained = {each.row for each in explanations}
@@ -99,7 +111,7 @@ def measure_rows(
 
 
 def _target(row: ExplainedRow) -> dict[str, str]:
-    if row.target is None:
+    if row.truth is None:
         return {}
     kind = "tag" if row.explanation.token is not None else "label"
-    return {f"true_{'value' if row.explanation.quantity == 'prediction' else kind}": row.target}
+    return {f"true_{'value' if row.explanation.quantity == 'prediction' else kind}": row.truth.text}

@@ -21,7 +21,8 @@ def print_explained(explained: ExplainedRows) -> None:
     for row in explained.rows:
         explanation = row.explanation
         answer = f"{visible(explanation.title)} {explanation.shown_value} by {explanation.method}"
-        console.print(f"{row.source}: {answer}{row.truth}", style="bold", soft_wrap=True)
+        truth = f" ({row.comparison})" if row.comparison else ""
+        console.print(f"{row.source}: {answer}{truth}", style="bold", soft_wrap=True)
         text = explanation_text(explanation)
         if explanation.token is not None:
             text.stylize("bold underline", *explanation.offsets[explanation.token])

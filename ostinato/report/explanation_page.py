@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ostinato.explanation.plot_explanation import plot_explanation
 from ostinato.explanation.plot_faithfulness import plot_deletion
-from ostinato.explanation.records import ExplainedRow, ExplainedRows
-from ostinato.report.explained import HOW_TO_READ, Shown, picture_title, shown_blocks, truth_of
+from ostinato.explanation.records import ExplainedRows
+from ostinato.report.explained import HOW_TO_READ, Shown, picture_title, shown_blocks
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, figure, paragraph, render
 from ostinato.report.wording import short_source
@@ -44,15 +44,7 @@ def write_explanations(folder: Path, explained: ExplainedRows) -> None:
 
 
 def _explanations(explained: ExplainedRows, gallery: Gallery) -> "Markup":
-    shown = [Shown(row.source, _truth(row), [row.explanation], row.masking) for row in explained.rows]
+    shown = [Shown(row.source, row.comparison, [row.explanation], row.masking) for row in explained.rows]
     body = paragraph(HOW_TO_READ) + shown_blocks(shown, gallery)
     without = [f"{short_source(source)}: no entity found." for source in explained.unexplained]
     return body + bullets(without) if without else body
-
-
-def _truth(row: ExplainedRow) -> str:
-    if row.target is None:
-        return ""
-    if row.explanation.quantity == "prediction":
-        return f"true value {row.target}"
-    return truth_of(row.target, row.explanation.label)

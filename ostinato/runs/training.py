@@ -178,9 +178,7 @@ def _epoch_line(state: TrainingState) -> str:
     entry = state.history[-1]
     parts = [f"train loss {entry['train_loss']:.4f}"]
     parts += [
-        f"{name.replace('_', ' ')} {entry[name]:.4f}"
-        for name in ("validation_loss", "validation_accuracy", "validation_f1")
-        if name in entry
+        f"{name.replace('_', ' ')} {value:.4f}" for name, value in entry.items() if name.startswith("validation_")
     ]
     best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
     return f"Epoch {entry['epoch']}: {', '.join(parts)}, {entry['seconds']:.1f} s{best}"

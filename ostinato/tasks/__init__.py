@@ -1,4 +1,4 @@
-"""The tasks: what a run, a report, a comparison and the command line do differently for each. One folder a task.
+"""The tasks: what a run, a report, a comparison and the command line do differently for each. One folder per task.
 
     base            Task: what every task offers
     config          the configs of all tasks, read and written; told apart by `task`

@@ -38,7 +38,7 @@ def accept_old_names(cls: type[Class]) -> type[Class]:
     return cls
 
 
-class UnfittedError(NotFittedError, SklearnNotFittedError):
+class UnfittedError(NotFittedError, SklearnNotFittedError):  # type: ignore[misc]
     """The error of an estimator before `fit`, as both Ostinato and scikit-learn know it."""
 
 
@@ -60,7 +60,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
         n_iter_: the epochs trained.
     """
 

@@ -31,7 +31,7 @@ def load(path: str | Path, device: str = "auto") -> Any:
 
 
 def explain(model: Any, sequences: Iterable[Any], **options: Any) -> "list[Explanation]":
-    """Explain the answer for each sequence: one score a token.
+    """Explain the answer for each sequence: one score per token.
 
     Args:
         model: a fitted estimator.

@@ -6,16 +6,16 @@ those of format n, and knows no class of today.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from ostinato.config.reading import parse
-from ostinato.errors import RunError
+from ostinato.data.stored import StoredFields
+from ostinato.errors import ConfigError, RunError
 from ostinato.storage import FORMAT, load_tensors, save_tensors
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model
-from ostinato.tasks.config import CONFIGS
 from ostinato.tasks.upgrades import from_version_0_1
 
 if TYPE_CHECKING:
@@ -55,23 +55,68 @@ def load_model(path: Path) -> Model:
     """
     path = model_file(path)
     stored = load_tensors(path)
-    if stored.facts.get("kind") != "model":
-        raise RunError(f"{path}: not a model, but a {stored.facts.get('kind')}. Name a run folder or a model file.")
     facts, tensors = stored.facts, stored.tensors
-    for version in range(stored.format, FORMAT):
-        facts, tensors = UPGRADES[version](facts, tensors)
-    task = TASKS.get(facts.get("task", ""))
-    if task is None:
-        raise RunError(f"{path}: task {facts.get('task')!r} is unknown. Upgrade Ostinato, or train again.")
     try:
-        config = parse(CONFIGS, facts["config"], str(path), needs_data=False, is_old=True)
-        encoder, codec = task.encoder_from_json(facts["encoder"]), task.codec_from_json(facts["codec"])
-        with torch.random.fork_rng():
-            network = task.build(config, encoder, codec)
-        network.load_state_dict(tensors)
+        if facts.get("kind") != "model":
+            raise RunError(f"not a model: kind {facts.get('kind')!r}. Name a run folder or a model file.")
+        for version in range(stored.format, FORMAT):
+            facts, tensors = _upgraded(version, facts, tensors)
+        return _model_of(ModelFacts.read(facts, "facts"), tensors)
+    except (RunError, ConfigError) as error:
+        raise RunError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def _upgraded(version: int, facts: Facts, tensors: "dict[str, Tensor]") -> "tuple[Facts, dict[str, Tensor]]":
+    """The facts and weights of a file of format `version` as those of the next format."""
+    try:
+        return UPGRADES[version](facts, tensors)
     except KeyError as error:
-        raise RunError(f"{path}: the field {error.args[0]!r} is missing. Save the model again.") from None
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: its parts do not fit each other ({reason}). Save the model again.") from None
+        raise RunError(f"{error} is missing in a file of format {version}. Save the model again.") from None
+    except (TypeError, AttributeError, ValueError) as error:
+        raise RunError(f"not a file of format {version}: {error}. Save the model again.") from None
+
+
+class ModelFacts(StoredFields):
+    """What a model file holds besides weights."""
+
+    kind: Literal["model"]
+    task: str
+    config: Facts
+    encoder: Facts
+    codec: Facts
+
+
+def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
+    """The model that facts and weights describe.
+
+    Raises:
+        RunError, ConfigError: a field is missing, of a wrong type, or does not fit the others; names it.
+    """
+    task = TASKS.get(facts.task)
+    if task is None:
+        raise RunError(f"task {facts.task!r} is unknown. Upgrade Ostinato, or train again.")
+    config = parse(
+        {task.name: task.config}, {"task": task.name, **facts.config}, "config", needs_data=False, is_old=True
+    )
+    encoder, codec = task.encoder_from_json(facts.encoder), task.codec_from_json(facts.codec)
+    with torch.random.fork_rng():
+        network = task.build(config, encoder, codec)
+    _refuse_other_weights(network.state_dict(), tensors)
+    network.load_state_dict(tensors)
     return Model(task, config, encoder, codec, network.eval())
+
+
+def _refuse_other_weights(own: "Mapping[str, Tensor]", given: "Mapping[str, Tensor]") -> None:
+    """Refuse weights that are missing, unknown, or of another shape than the config describes.
+
+    Raises:
+        RunError: names the first.
+    """
+    for name in sorted(own.keys() | given.keys()):
+        if name not in given:
+            raise RunError(f"the weights {name} are missing. Save the model again.")
+        if name not in own:
+            raise RunError(f"the config has no layer for the weights {name}. Save the model again.")
+        found, expected = tuple(given[name].shape), tuple(own[name].shape)
+        if found != expected:
+            raise RunError(f"the weights {name} have shape {found}, expected {expected}. Save the model again.")

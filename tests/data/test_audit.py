@@ -90,3 +90,14 @@ def test_groups_in_two_splits_are_counted_once():
         "test": rows(("d", "x"), group="g") + rows(("e", "x")),
     }
     assert shared_groups(splits) == 1
+
+
+def test_numbers_far_from_the_others_are_a_finding():
+    quantiles = {"lowest": 0.0, "5 %": 5.0, "median": 50.0, "95 %": 95.0}
+    findings = []
+    for highest in (100.0, 1e6):
+        targets = {"values": {"y": quantiles | {"highest": highest}}}
+        facts = describe_split(rows(("a", 0.0), ("b", highest)), "characters", targets)
+        findings.append(replace(audit_of(train=rows(("a", "x"), ("b", "y"))), splits={"train": facts}).findings)
+    assert findings[0] == []
+    assert "1e+06" in findings[1][0]

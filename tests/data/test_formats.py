@@ -122,6 +122,11 @@ def test_ts_series_survive_writing_and_reading(tmp_path_factory, series):
         assert row.values["label"] == "x"
 
 
+def test_ts_file_with_numbers_as_targets_is_read(tmp_path):
+    (tmp_path / "a.ts").write_text("@timeStamps false\n@classLabel false\n@targetLabel true\n@data\n1,2:3.5\n")
+    assert [row.values["label"] for row in read_rows(tmp_path / "a.ts")] == ["3.5"]
+
+
 FIELDS = st.text("abc 1", min_size=1, max_size=4)
 GOOD_AND_BAD = {  # for each format: the line of two values, the lines between rows, and lines that are not rows
     "csv": ("{},{}\n", "", ["one\n", "a,b,c\n", ",,\n"]),
@@ -180,11 +185,10 @@ def test_a_registered_format_is_read_by_its_ending_or_name(tmp_path):
     assert [row.source for row in read_rows(other, "pipes")] == [f"{other}, row 1", f"{other}, row 2"]
 
 
-def test_the_same_format_may_be_registered_again_but_no_other_under_its_name_or_ending():
-    register_format("pipes", pipes, endings=(".pipes",))
+def test_a_registered_format_is_replaced_and_a_built_in_one_is_not():
+    register_format("pipes", pipes, endings=(".psv",))
     register_format("pipes", pipes, endings=(".pipes",))
     for name, ending, message in (
-        ("pipes", ".psv", "'pipes'"),
         ("csv", ".x", "'csv'"),
         ("mine", ".csv", "'.csv'.*'csv'"),
         ("mine", ".pipes", "'.pipes'.*'pipes'"),

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
+from pydantic import Field
 
-from ostinato.errors import DataError, RunError, suggest
+from ostinato.data.stored import StoredFields
+from ostinato.errors import DataError
+from ostinato.tasks.sequences.labels import as_json, in_order, plain, unknown_label
 
-SHOWN_LABELS = 20
+
+class StoredCodec(StoredFields):
+    """What `ClassCodec.to_json` writes."""
+
+    labels: list[str | bool | int | float] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,7 @@ class ClassCodec:
                     "leave the row out."
                 )
             seen[plain(label)] = None
-        try:
-            return cls(tuple(sorted(seen)))
-        except TypeError:
-            return cls(tuple(sorted(seen, key=lambda label: (type(label).__name__, str(label)))))
+        return cls(in_order(seen))
 
     @property
     def names(self) -> tuple[Any, ...]:
@@ -53,7 +56,7 @@ class ClassCodec:
         indices = []
         for label, source in zip(labels, sources, strict=True):
             if not isinstance(label, Hashable) or plain(label) not in self._indices:
-                raise DataError(f"{source}: {self._unknown(plain(label))}")
+                raise unknown_label(plain(label), self.labels, source)
             indices.append(self._indices[plain(label)])
         return torch.tensor(indices, dtype=torch.int64)
 
@@ -63,11 +66,7 @@ class ClassCodec:
         Raises:
             DataError: a label is not a string, a number or a boolean.
         """
-        for label in self.labels:
-            if not isinstance(label, str | int | float):
-                kind = type(label).__name__
-                raise DataError(f"label {label!r} of type {kind} cannot be saved. Use strings, numbers or booleans.")
-        return {"labels": list(self.labels)}
+        return {"labels": as_json(self.labels)}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ClassCodec":
@@ -76,24 +75,8 @@ class ClassCodec:
         Raises:
             RunError: the labels are missing, or are not strings, numbers or booleans.
         """
-        labels = fields.get("labels")
-        if not isinstance(labels, list) or not all(isinstance(label, str | int | float) for label in labels):
-            raise RunError(f"codec: labels {labels!r} are not a list of strings, numbers or booleans.")
-        return cls(tuple(labels))
+        return cls(tuple(StoredCodec.read(fields, "codec").labels))
 
     @cached_property
     def _indices(self) -> dict[Hashable, int]:
         return {label: index for index, label in enumerate(self.labels)}
-
-    def _unknown(self, label: Any) -> str:
-        known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
-        more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
-        return (
-            f"label {label!r} does not occur in the training data. {hint}Known labels: "
-            f"{', '.join(known[:SHOWN_LABELS])}{more}. Correct it, or leave the row out."
-        )
-
-
-def plain(label: Any) -> Any:
-    """A NumPy scalar as Python's own type."""
-    return label.item() if isinstance(label, np.generic) else label

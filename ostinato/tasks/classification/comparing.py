@@ -8,6 +8,7 @@ from ostinato.evaluation.bootstrap import bootstrap_intervals
 from ostinato.evaluation.results import Metric
 from ostinato.evaluation.statistics import Scored, score_seeds, seed_interval
 from ostinato.tasks.classification.scoring import Predictions
+from ostinato.tasks.sequences.predictions import pool_folds
 
 
 def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Scored, list[str], tuple[float, float]]:
@@ -22,10 +23,5 @@ def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Sc
 
 
 def _pooled(folds: Sequence[Predictions]) -> Predictions:
-    """The answers to all folds, in an order that does not depend on the folds'."""
-    sources = [source for fold in folds for source in fold.sources]
-    order = sorted(range(len(sources)), key=sources.__getitem__)
-    targets, probabilities = (
-        np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities")
-    )
-    return Predictions([sources[row] for row in order], targets, probabilities)
+    sources, (targets, probabilities) = pool_folds(folds, ("targets", "probabilities"))
+    return Predictions(sources, targets, probabilities)

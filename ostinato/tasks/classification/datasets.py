@@ -134,7 +134,7 @@ DATASETS: Mapping[str, NamedSet] = {
         _load_peptides,
     ),
     "japanese-vowels": NamedSet(
-        "Two vowels as 12 cepstral coefficients a step: which of nine speakers?",
+        "Two vowels as 12 cepstral coefficients per step: which of nine speakers?",
         "270 train and 370 test series of 7 to 29 steps, 12 channels, 9 classes",
         "numeric",
         "Kudo, Toyama and Shimbo 1999, UCI Machine Learning Repository, CC BY 4.0; pip install --no-deps aeon==1.6.0",

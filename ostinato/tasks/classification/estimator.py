@@ -11,12 +11,12 @@ from ostinato.data.examples import Records
 from ostinato.data.inputs import as_targets
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
-from ostinato.tasks.classification.codec import plain
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
 from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
+from ostinato.tasks.sequences.labels import plain
 
 
 @accept_old_names
@@ -42,7 +42,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     Attributes:
         classes_: (C,) the labels, sorted; columns of `predict_proba`.
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceClassifier
@@ -68,7 +68,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
         Args:
             X: strings, lists of tokens, or arrays (T,) or (T, channels); a list, pandas Series or array of them.
-            y: one hashable label a sequence.
+            y: one hashable label per sequence.
             validation_data: (X, y) to validate on, instead of held-out rows.
 
         Raises:
@@ -79,7 +79,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         for row, label in enumerate(labels):
             if not isinstance(label, Hashable):
                 raise DataError(
-                    f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label a sequence, as "
+                    f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label per sequence, as "
                     "y.ravel() of a column."
                 )
         refuse_numbers(labels)

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from ostinato.config import TrainingConfig
 from ostinato.errors import ConfigError
 from ostinato.evaluation.metrics import epoch_metrics
-from ostinato.tasks.classification.codec import ClassCodec, plain
+from ostinato.tasks.classification.codec import ClassCodec
 from ostinato.tasks.classification.config import ClassificationTraining
 from ostinato.tasks.classification.network import Classifier
+from ostinato.tasks.sequences.labels import plain
 from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
 from ostinato.training.objective import Labelled

@@ -14,7 +14,7 @@ from ostinato.evaluation import bootstrap, metrics
 from ostinato.evaluation.baselines import linear_baseline, majority_baseline
 from ostinato.evaluation.metrics import ClassificationMetrics
 from ostinato.tasks.base import Model, TaskData
-from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
 
@@ -49,15 +49,7 @@ def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
     """What a model must beat on the test split: a linear model of the same training split, and the commonest class."""
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
-    validation = rows.get("validation")
-    linear = linear_baseline(
-        rows["train"].sequences,
-        targets["train"],
-        None if validation is None else validation.sequences,
-        targets.get("validation"),
-        kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
-        seed=data.config.seed,
-    )
+    linear = fit_linear(linear_baseline, data, targets)
     measured = partial(metrics.classification_metrics, targets["test"], labels=labels)
     majority = majority_baseline(targets["train"], len(targets["test"]), len(labels))
     of_linear = measured(linear.predict(rows["test"].sequences))

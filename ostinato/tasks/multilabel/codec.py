@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ostinato.errors import DataError, RunError, suggest
-
-SHOWN_LABELS = 20
+from ostinato.errors import RunError
+from ostinato.tasks.sequences.labels import as_json, in_order, unknown_label
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,7 @@ class LabelSetCodec:
     def fit(cls, label_sets: Iterable[Iterable[Any]]) -> "LabelSetCodec":
         """The distinct labels in order; labels that cannot be compared are ordered by type and text."""
         distinct = {label for labels in label_sets for label in labels}
-        try:
-            return cls(tuple(sorted(distinct)))
-        except TypeError:
-            return cls(tuple(sorted(distinct, key=lambda label: (type(label).__name__, str(label)))))
+        return cls(in_order(distinct))
 
     @property
     def names(self) -> tuple[Any, ...]:
@@ -48,7 +44,7 @@ class LabelSetCodec:
         for row, (labels, source) in enumerate(zip(label_sets, sources, strict=True)):
             for label in labels:
                 if label not in self._indices:
-                    raise DataError(f"{source}: {self._unknown(label)}")
+                    raise unknown_label(label, self.labels, source)
                 rows[row, self._indices[label]] = 1
         return rows
 
@@ -62,11 +58,7 @@ class LabelSetCodec:
         Raises:
             DataError: a label is not a string, a number or a boolean.
         """
-        for label in self.labels:
-            if not isinstance(label, str | int | float):
-                kind = type(label).__name__
-                raise DataError(f"label {label!r} of type {kind} cannot be saved. Use strings, numbers or booleans.")
-        return {"labels": list(self.labels), "is_indicator": self.is_indicator}
+        return {"labels": as_json(self.labels), "is_indicator": self.is_indicator}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "LabelSetCodec":
@@ -85,11 +77,3 @@ class LabelSetCodec:
     @cached_property
     def _indices(self) -> dict[Hashable, int]:
         return {label: index for index, label in enumerate(self.labels)}
-
-    def _unknown(self, label: Any) -> str:
-        known, hint = list(map(repr, self.labels)), suggest(str(label), map(str, self.labels))
-        more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
-        return (
-            f"label {label!r} does not occur in the training data. {hint}Known labels: "
-            f"{', '.join(known[:SHOWN_LABELS])}{more}. Correct it, or leave the row out."
-        )

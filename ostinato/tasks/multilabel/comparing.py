@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ostinato.evaluation.bootstrap import LEVEL, wilson_interval
 from ostinato.evaluation.results import Metric
-from ostinato.evaluation.statistics import Scored, seed_interval
+from ostinato.evaluation.statistics import Scored, score_interval
 from ostinato.tasks.multilabel.metrics import score_multilabel
 from ostinato.tasks.multilabel.scoring import Predictions
+from ostinato.tasks.sequences.predictions import pool_folds
 
 
 def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Scored, list[str], tuple[float, float]]:
@@ -20,24 +20,13 @@ def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Sc
         np.stack([each.thresholds for each in read]),
         metric,
     )
-    return scored, read[0].sources, seed_interval(scored.scores, metric) or _row_interval(scored)
-
-
-def _row_interval(scored: Scored) -> tuple[float, float]:
-    """The bootstrap interval over rows of a single seed's metric; Wilson's interval of a share of right rows."""
-    if scored.resampled is None:
-        assert scored.right is not None
-        return wilson_interval(int(scored.right.sum()), scored.n)
-    low, high = np.nanquantile(scored.resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-    return low, high
+    return scored, read[0].sources, score_interval(scored)
 
 
 def _pooled(folds: Sequence[Predictions]) -> Predictions:
-    """The answers to all folds, in an order that does not depend on the folds'; each row has its fold's thresholds."""
-    sources = [source for fold in folds for source in fold.sources]
-    order = sorted(range(len(sources)), key=sources.__getitem__)
-    targets, probabilities = (
-        np.concatenate([getattr(fold, name) for fold in folds])[order] for name in ("targets", "probabilities")
+    """The predictions of all folds; each row has its fold's thresholds."""
+    sources, (targets, probabilities, thresholds) = pool_folds(
+        [fold._replace(thresholds=np.broadcast_to(fold.thresholds, fold.targets.shape)) for fold in folds],
+        ("targets", "probabilities", "thresholds"),
     )
-    thresholds = np.concatenate([np.broadcast_to(fold.thresholds, fold.targets.shape) for fold in folds])[order]
-    return Predictions([sources[row] for row in order], targets, probabilities, thresholds)
+    return Predictions(sources, targets, probabilities, thresholds)

@@ -46,7 +46,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         classes_: (L,) the labels; columns of `predict_proba`.
         thresholds_: (L,) the probability from which each label is predicted.
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceMultilabelClassifier
@@ -118,7 +118,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         targets = fitted.read_more(y).rows
         decoded = codec.decode(self._predicted(X))
         if len(decoded) != len(targets):
-            raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row a sequence.")
+            raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row per sequence.")
         right = [set(labels) == set(true) for labels, true in zip(decoded, targets, strict=True)]
         return float(np.average(right, weights=sample_weight))
 

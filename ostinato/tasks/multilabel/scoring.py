@@ -14,7 +14,7 @@ from ostinato.storage import unusable
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.metrics import MultilabelMetrics, choose_thresholds, multilabel_metrics
-from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
 
@@ -56,14 +56,7 @@ def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
     rows = data.rows
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     validation = rows.get("validation")
-    linear = linear_multilabel_baseline(
-        rows["train"].sequences,
-        targets["train"],
-        None if validation is None else validation.sequences,
-        targets.get("validation"),
-        kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
-        seed=data.config.seed,
-    )
+    linear = fit_linear(linear_multilabel_baseline, data, targets)
     predict: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
         "linear": linear.predict,
         "frequency": lambda sequences: label_frequencies(targets["train"], len(sequences)),

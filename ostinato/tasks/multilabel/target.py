@@ -76,9 +76,6 @@ class LabelSetTarget(TargetKind):
     def describe(self, targets: Sequence[LabelSet]) -> dict[str, Any]:
         return {"labels": dict(sorted(Counter(str(label) for labels in targets for label in labels).items()))}
 
-    def as_text(self, target: LabelSet) -> str:
-        return ", ".join(map(str, target)) or "without labels"
-
     def remarks(self, targets: Mapping[str, Sequence[LabelSet]], config: SequenceData) -> list[str]:
         """Labels per row, rows without labels, labels of one split alone, and a separator that is not the config's."""
         found = [_describe_sizes(split, rows) for split, rows in targets.items()]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ostinato.data.named import NamedSet
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
+    from ostinato.explanation.records import Truth
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.multilabel.codec import LabelSetCodec
@@ -139,6 +140,12 @@ class Multilabel(SequenceTask):
         probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, answers, strict=True)}
         decoded = model.codec.decode(model.network.decisions(answers.unsqueeze(0)).cpu().numpy())[0]
         return {"labels": list(decoded), "probabilities": probabilities}
+
+    def truth(self, target: Any, label: Any) -> "Truth":
+        from ostinato.explanation.records import Truth
+
+        found = list(map(str, target))
+        return Truth(", ".join(found) or "without labels", str(label) in found)
 
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
         from ostinato.tasks.multilabel.report import report

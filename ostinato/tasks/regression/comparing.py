@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ostinato.evaluation.results import Metric
-from ostinato.evaluation.statistics import Scored, seed_interval
+from ostinato.evaluation.statistics import Scored, score_interval
 from ostinato.tasks.regression.metrics import score_regression
 from ostinato.tasks.regression.scoring import Predictions
-
-LEVEL = 0.95
+from ostinato.tasks.sequences.predictions import pool_folds
 
 
 def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Scored, list[str], tuple[float, float]]:
@@ -22,20 +21,10 @@ def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Sc
         quantiles=read[0].levels or None,
         quantile_predictions=np.stack([each.quantiles for each in read]) if read[0].levels else None,
     )
-    interval = seed_interval(scored.scores, metric)
-    if interval is None:
-        assert scored.resampled is not None
-        low, high = np.nanquantile(scored.resampled[:, 0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-        interval = low, high
-    return scored, read[0].sources, interval
+    return scored, read[0].sources, score_interval(scored)
 
 
 def _pooled(folds: Sequence[Predictions]) -> Predictions:
-    """The answers to all folds, in an order that does not depend on the folds'."""
-    sources = [source for fold in folds for source in fold.sources]
-    order = sorted(range(len(sources)), key=sources.__getitem__)
-    targets, predictions, quantiles = (
-        np.concatenate([getattr(fold, name) for fold in folds])[order]
-        for name in ("targets", "predictions", "quantiles")
-    )
-    return Predictions([sources[row] for row in order], targets, predictions, folds[0].levels, quantiles)
+    sources, arrays = pool_folds(folds, ("targets", "predictions", "quantiles"))
+    targets, predictions, quantiles = arrays
+    return Predictions(sources, targets, predictions, folds[0].levels, quantiles)

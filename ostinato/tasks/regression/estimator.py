@@ -38,7 +38,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
 
     Attributes:
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceRegressor

@@ -11,7 +11,7 @@ from ostinato.data.examples import Records
 from ostinato.evaluation.baselines import mean_baseline, median_baseline, ridge_baseline
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.regression.metrics import RegressionMetrics, regression_metrics
-from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
 
@@ -58,15 +58,7 @@ def score_baselines(data: TaskData) -> dict[str, RegressionMetrics]:
     """What a model must beat on the test split: ridge regression, and the training targets' mean and median."""
     rows, codec = data.rows, data.codec
     targets = {name: codec.numbers(split.targets, split.sources) for name, split in rows.items()}
-    validation = rows.get("validation")
-    ridge = ridge_baseline(
-        rows["train"].sequences,
-        targets["train"],
-        None if validation is None else validation.sequences,
-        targets.get("validation"),
-        kind=baseline_kind(data.encoder.tokenizer, rows["train"].sequences[0]),
-        seed=data.config.seed,
-    )
+    ridge = fit_linear(ridge_baseline, data, targets)
 
     def measured(predictions: np.ndarray) -> RegressionMetrics:
         return regression_metrics(targets["test"], predictions, names=codec.names)

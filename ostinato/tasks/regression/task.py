@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ostinato.data.named import NamedSet
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
+    from ostinato.explanation.records import Truth
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.regression.codec import NumberCodec
@@ -146,6 +147,12 @@ class Regression(SequenceTask):
         from ostinato.tasks.regression.answers import answer_json
 
         return answer_json(model, answers)
+
+    def truth(self, target: Any, label: Any) -> "Truth":
+        from ostinato.explanation.records import Truth
+
+        number = target[label] if label in target else next(iter(target.values()))  # a single target has any name
+        return Truth(f"{number:.7g}", None)
 
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
         from ostinato.tasks.regression.report import report

@@ -1,11 +1,12 @@
 """Explained rows of tasks with one target for each sequence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ostinato.data.examples import Record
 from ostinato.explanation.attribution import explain_sequences
 from ostinato.explanation.explanation import Explanation
-from ostinato.explanation.records import ExplainedRows, measure_rows
+from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
 from ostinato.progress import Progress
 from ostinato.tasks.base import Model
 
@@ -13,13 +14,18 @@ from ostinato.tasks.base import Model
 def explain_rows(
     model: Model,
     rows: Sequence[Record],
+    truth: Callable[[Any, Any], Truth],
     *,
     method: str,
     label: str | None = None,
     tokens: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> ExplainedRows:
-    """Explain the answers for records, and measure how faithful the explanations are; see `Task.explain_rows`."""
+    """Explain the answers for records, and measure how faithful the explanations are; see `Task.explain_rows`.
+
+    Args:
+        truth: compares a record's target with the explained label.
+    """
     sources = [row.source for row in rows]
     explanations = explain_sequences(
         model,
@@ -31,10 +37,8 @@ def explain_rows(
         tokens=tokens,
     )
 
-    kind = model.task.target_kind  # type: ignore[attr-defined]
-
-    def target_of(explanation: Explanation) -> str | None:
+    def truth_of(explanation: Explanation) -> Truth | None:
         target = rows[explanation.row].target
-        return None if target is None else kind.as_text(target)
+        return None if target is None else truth(target, explanation.label)
 
-    return measure_rows(model, explanations, sources, target_of, progress=progress)
+    return measure_rows(model, explanations, sources, truth_of, progress=progress)

@@ -55,6 +55,14 @@ def read_columns(
     return sources, columns
 
 
+def pool_folds(folds: Sequence[Any], names: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
+    """The predictions for the test rows of all folds, ordered by source: the sources, and the named arrays (B, ...)."""
+    sources = [source for fold in folds for source in fold.sources]
+    order = sorted(range(len(sources)), key=sources.__getitem__)
+    arrays = [np.concatenate([getattr(fold, name) for fold in folds])[order] for name in names]
+    return [sources[row] for row in order], arrays
+
+
 def _array(values: list[Any]) -> np.ndarray:
     if not values or not isinstance(values[0], list):
         return np.array(values)

@@ -5,7 +5,6 @@ A task's `report` reads the audit, adds its own result and metrics sections to `
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -43,14 +42,9 @@ def read_audit(run: RunRecord) -> SequenceAudit:
         RunError: audit.json is damaged.
     """
     audit = dict(run.audit)
-    if isinstance(audit.get("vectors"), dict):  # 0.1 wrote the coverage as numbers
-        audit["vectors"] = _coverage(audit["vectors"], str(run.config.data.vectors))
+    if isinstance(audit.get("vectors"), dict):  # 0.1 wrote only the shares
+        audit["vectors"] = {"source": run.config.data.vectors, "extra_words": 0, "skipped": 0, **audit["vectors"]}
     return run.read_audit(SequenceAudit, audit)
-
-
-def _coverage(coverage: dict[str, Any], source: str) -> str:
-    found = coverage.get("exact_share", 0) + coverage.get("lower_cased_share", 0)
-    return f"Vectors of {source}: {found:.1%} of the vocabulary found."
 
 
 def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> None:

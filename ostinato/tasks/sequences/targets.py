@@ -65,10 +65,6 @@ class TargetKind(ABC):
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
         """Facts of a split's targets for the audit: `classes` or `labels` (rows of each), or `values` (quantiles)."""
 
-    def as_text(self, target: Any) -> str:
-        """A target as people read it."""
-        return str(target)
-
     def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
         """What deserves attention in the targets of each split, in sentences for the audit."""
         return []

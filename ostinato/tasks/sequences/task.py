@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ostinato.data.examples import Record, Records
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.faithfulness import SequenceMasking
-    from ostinato.explanation.records import ExplainedRows
+    from ostinato.explanation.records import ExplainedRows, Truth
     from ostinato.explanation.trace import Trace
     from ostinato.nn import SequenceNetwork
     from ostinato.progress import Progress
@@ -165,7 +165,13 @@ class SequenceTask(Task):
     ) -> "ExplainedRows":
         from ostinato.tasks.sequences.explain import explain_rows
 
-        return explain_rows(model, rows, method=method, label=label, tokens=tokens, progress=progress)
+        return explain_rows(model, rows, self.truth, method=method, label=label, tokens=tokens, progress=progress)
+
+    def truth(self, target: Any, label: Any) -> "Truth":
+        """A row's target beside the explained label, or beside the name of the explained number."""
+        from ostinato.explanation.records import Truth
+
+        return Truth(str(target), str(target) == str(label))
 
     def rows_to_explain(self, model: Model, rows: "Records", count: int) -> "Sequence[Record]":
         return list(islice(rows, count))

@@ -7,14 +7,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ostinato.data.examples import Sentence, tags_of
-from ostinato.errors import DataError, RunError
+from ostinato.data.stored import StoredFields
+from ostinato.errors import DataError
+from ostinato.tasks.tagging.config import SchemeName
 from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 
 PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 UNSEEN = -1  # the index of a tag that training does not have: no answer is right there
+
+
+class StoredCodec(StoredFields):
+    """What `TagCodec.to_json` writes."""
+
+    tags: list[str] = Field(min_length=1)
+    scheme: SchemeName | None
+    target_scheme: SchemeName | None
 
 
 @dataclass(frozen=True)
@@ -90,12 +101,10 @@ class TagCodec:
         """The codec that `to_json` described.
 
         Raises:
-            RunError: a field is missing or unknown.
+            RunError: a field is missing, unknown, or of a wrong type.
         """
-        if fields.keys() != cls.__dataclass_fields__.keys():
-            names = sorted(cls.__dataclass_fields__)
-            raise RunError(f"codec: found the fields {sorted(fields)}, expected {names}. Save the model again.")
-        return cls(tuple(fields["tags"]), fields["scheme"], fields["target_scheme"])
+        stored = StoredCodec.read(fields, "codec")
+        return cls(tuple(stored.tags), stored.scheme, stored.target_scheme)
 
     @cached_property
     def _tag_indices(self) -> dict[str, int]:

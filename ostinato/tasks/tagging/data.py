@@ -59,7 +59,7 @@ class TagAudit:
     repeated: dict[str, int]
     unlearnt: dict[str, list[str]]
     overlap_dropped: bool = False
-    vectors: dict[str, Any] | None = None
+    vectors: dict[str, Any] | str | None = None
     unknown: dict[str, float] | None = None
     features: dict[str, int] | None = None
     unseen_values: dict[str, dict[str, float]] | None = None
@@ -181,7 +181,7 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
     for split, sentences in given.items():
         if not sentences:
             raise DataError(
-                f"{source}: {split} holds no sentence. Expected one token a line, and a blank line after each sentence."
+                f"{source}: {split} holds no sentence. Expected one token per line, then a blank line per sentence."
             )
     scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
     repeated = _repeated(given)

@@ -5,22 +5,37 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ostinato.data.examples import Sentence
 from ostinato.data.ragged import Ragged
+from ostinato.data.stored import StoredFields
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.errors import DataError, RunError
+from ostinato.errors import DataError
 from ostinato.tasks.tagging.sentences import Sentences
 
 # The patterns of capitals and digits in a word; a pattern's number is its index here.
 WORD_SHAPES = ("lower", "capital first", "all capitals", "mixed", "digits", "digits and letters", "other")
 
 SHOWN_VALUES = 5
+
+
+Tokens = Annotated[list[str], Field(min_length=1)]
+
+
+class StoredEncoder(StoredFields):
+    """What `SentenceEncoder.to_json` writes."""
+
+    words: Tokens
+    extra: list[str]
+    characters: Tokens
+    features: list[Tokens]
+    lowercase: bool
 
 
 @dataclass(frozen=True)
@@ -134,18 +149,14 @@ class SentenceEncoder:
         """The encoder that `to_json` described.
 
         Raises:
-            RunError: a field is missing or unknown.
+            RunError: a field is missing, unknown, or of a wrong type.
         """
-        names = {*cls.__dataclass_fields__, "extra"}
-        if fields.keys() != names:
-            raise RunError(
-                f"encoder: found the fields {sorted(fields)}, expected {sorted(names)}. Save the model again."
-            )
+        stored = StoredEncoder.read(fields, "encoder")
         return cls(
-            Vocabulary(tuple(fields["words"]), tuple(fields["extra"])),
-            Vocabulary(tuple(fields["characters"])),
-            tuple(Vocabulary(tuple(values)) for values in fields["features"]),
-            fields["lowercase"],
+            Vocabulary(tuple(stored.words), tuple(stored.extra)),
+            Vocabulary(tuple(stored.characters)),
+            tuple(Vocabulary(tuple(values)) for values in stored.features),
+            stored.lowercase,
         )
 
 

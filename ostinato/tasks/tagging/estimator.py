@@ -40,7 +40,7 @@ class SequenceTagger(Estimator):
     Attributes:
         classes_: (C,) the tags that the model learnt, in `target_scheme`; columns of `predict_proba`.
         model_: the trained `torch.nn.Module`.
-        history_: one entry an epoch.
+        history_: one entry per epoch.
 
     Example:
         >>> from ostinato import SequenceTagger

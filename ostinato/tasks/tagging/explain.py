@@ -21,7 +21,7 @@ from ostinato.errors import ConfigError, look_up
 from ostinato.explanation.attribution import METHODS
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.gradients import integrate
-from ostinato.explanation.records import ExplainedRows, measure_rows
+from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
 from ostinato.explanation.vectors import opened
 from ostinato.nn import Layout
 from ostinato.nn.sequence_network import log_odds
@@ -97,11 +97,12 @@ def explain_rows(
     refuse_unseen_features(model.encoder, rows)
     explanations = explain_tags(model, rows, method=method, label=label, tokens=tokens, progress=progress)
 
-    def target_of(explanation: Explanation) -> str | None:
+    def truth_of(explanation: Explanation) -> Truth | None:
         assert explanation.token is not None
-        return true_tag(model.codec, explanation.sentence, explanation.token)
+        tag = true_tag(model.codec, explanation.sentence, explanation.token)
+        return None if tag is None else Truth(tag, tag == explanation.label)
 
-    return measure_rows(model, explanations, [row.source for row in rows], target_of, progress=progress)
+    return measure_rows(model, explanations, [row.source for row in rows], truth_of, progress=progress)
 
 
 def sentences_with_entities(model: Model, sentences: Sequence[Sentence], count: int) -> list[Sentence]:
@@ -140,7 +141,7 @@ def neutral_vector(network: Tagger, encoder: SentenceEncoder) -> Tensor:
 
 
 class SentenceVectors:
-    """A sentence as the stack reads it, and the tagger's answers for other vectors in its place.
+    """A sentence as the stack reads it, and the tagger's answers for other vectors.
 
     Attributes:
         x: (T, D).

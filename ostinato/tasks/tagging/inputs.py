@@ -51,7 +51,7 @@ def labelled_sentences(
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
         raise DataError(
-            f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list a sentence."
+            f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list per sentence."
         )
     for sentence, given in zip(sentences, tags, strict=True):
         if len(sentence.words) != len(given):

@@ -187,7 +187,8 @@ def test_audit_is_typed_and_that_of_version_0_1_is_read(run):
     config = run.config.model_copy(update={"data": run.config.data.model_copy(update={"vectors": "vectors.txt"})})
     audit = read_audit(replace(run, config=config, audit=old))
     assert isinstance(audit, SequenceAudit) and audit.splits["train"].classes == {"bad": 32, "good": 39}
-    assert audit.vectors is not None and "vectors.txt" in audit.vectors and "15.0%" in audit.vectors
+    assert audit.vectors["source"] == "vectors.txt"
+    assert any("15.0%" in finding for finding in audit.findings)
 
 
 # Rows to show

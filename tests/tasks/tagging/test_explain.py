@@ -312,7 +312,7 @@ def test_explained_rows_have_sources_true_tags_and_what_has_no_entity(constraine
     told = json.loads(json.dumps(explained.to_json(), allow_nan=False))
     by_token = {row["token"]: row["true_tag"] for row in told["explanations"]}
     assert by_token == {0: "S-PER", 2: "S-LOC"}  # in the scheme that was learnt
-    assert explained.rows[0].truth == " (correct)" and "comprehensiveness" in told["explanations"][0]
+    assert explained.rows[0].comparison == "correct" and "comprehensiveness" in told["explanations"][0]
 
 
 def test_sentences_with_an_entity_are_explained_first(constrained):

@@ -161,7 +161,7 @@ def test_train_writes_a_report_on_request(tmp_path, capsys):
             "Did you mean 'pos'?",
         ),
         (["explain", "RUN", "--text", ""], "--text 1: "),
-        (["explain", "RUN", "file.csv", "--text", "a"], "Two things to explain"),
+        (["explain", "RUN", "file.csv", "--text", "a"], "--text"),
         (["explain", "RUN", "--text", "a", "--token", "1"], "tokens [0]"),
         (["explain", "RUN/model.safetensors"], "a model file has no test split"),
         (["explain", "RUN", "missing.csv"], "missing.csv"),
