@@ -58,7 +58,6 @@ def train(
     average = (
         {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
     )
-    parameters = list(model.parameters())
     checkpointer = Checkpointer(folder, fingerprints(data, validation, config), model, optimizer, average)
     state = checkpointer.restore()
     progress = progress or Progress(quiet=True)
@@ -73,18 +72,9 @@ def train(
             while group := [
                 data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)
             ]:
-                loss, weight = backward(model, group, objective, config)
-                norm = clip(parameters, config.max_grad_norm)
-                refuse_infinite(loss, norm, state, config)
-                state.batch += len(group)
-                set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
-                optimizer.step()
-                optimizer.zero_grad()
-                state.step += 1
+                take_step(model, group, objective, config, optimizer, state, num_batches)
                 if average is not None:
                     update_average(average, model, config.ema_decay or 0.0, state.step)
-                state.loss_sum += loss * weight
-                state.weight_sum += weight
                 state.seconds = time.monotonic() - started
                 progress.step(
                     state.batch / num_batches,
@@ -109,6 +99,28 @@ def train(
     model.embed.requires_grad_(True)
     checkpointer.load_best()
     return state
+
+
+def take_step(
+    model: AnyNetwork,
+    group: list[Data],
+    objective: Objective[AnyNetwork, Data],
+    config: TrainingConfig,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    num_batches: int,
+) -> None:
+    """One optimizer step on a group of batches; `num_batches` is that of the whole epoch."""
+    loss, weight = backward(model, group, objective, config)
+    norm = clip(list(model.parameters()), config.max_grad_norm)
+    refuse_infinite(loss, norm, state, config)
+    state.batch += len(group)
+    set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
+    optimizer.step()
+    optimizer.zero_grad()
+    state.step += 1
+    state.loss_sum += loss * weight
+    state.weight_sum += weight
 
 
 def is_frozen(config: TrainingConfig, epoch: int) -> bool:
