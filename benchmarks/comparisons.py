@@ -1,11 +1,11 @@
-"""The comparisons that Ostinato ships: every cell on every task, lengths beyond training, depth, residuals, word vectors, taggers.
+"""The comparisons in results/: every cell on every task, longer sequences, depth, residuals, word vectors, taggers.
 
-    python benchmarks/comparisons.py                  all of them, many hours on two cores; writes results/comparisons/
+    python benchmarks/comparisons.py                  all of them, many hours on two cores
     python benchmarks/comparisons.py splice parity    some of them
-    python benchmarks/comparisons.py --list           the commands, to be typed one by one
+    python benchmarks/comparisons.py --list           print the commands
 
-Each is an `ostinato compare` with the preset as it is. A run that was finished before is not repeated. The folder of runs
-is left in runs/comparisons/; what is kept in results/ is the JSON, the CSV and the page.
+Each is an `ostinato compare` with an unchanged preset. Finished runs are not repeated. The runs stay in
+runs/comparisons/; JSON, CSV and page are copied to results/comparisons/.
 """
 
 import json
@@ -19,14 +19,16 @@ from typing import Annotated
 
 import typer
 
+from ostinato.errors import look_up
+from ostinato.storage import write_atomically
+
 RESULTS = Path(__file__).parent / "results" / "comparisons"
 RUNS = Path("runs/comparisons")
 RECURRENT = "rnn,lstm,gru,mingru,minlstm,lnlstm"
 CELLS = f"model.cell={RECURRENT},cnn"
-STATEFUL = (
-    f"model.cell={RECURRENT}"  # these tasks are read at the last step, where a convolution has seen a window alone
-)
-KEPT = ("comparison.json", "comparison.csv", "comparison.html")
+# The models of these tasks read the last step, where a convolution has only seen a window.
+STATEFUL = f"model.cell={RECURRENT}"
+FILES = ("comparison.json", "comparison.csv", "comparison.html")
 
 COMPARISONS = {
     "majority": f"majority --vary {STATEFUL} --vary data.length=20,200,2000",
@@ -50,27 +52,31 @@ COMPARISONS = {
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
-    only_list: Annotated[bool, typer.Option("--list", help="Print the commands, and run none.")] = False,
+    only_list: Annotated[bool, typer.Option("--list", help="Print the commands without running them.")] = False,
 ) -> None:
-    """Run the comparisons one after the other and keep what they found."""
+    """Run the comparisons one after the other and save their results."""
     for name in names or COMPARISONS:
-        command = ["compare", *shlex.split(COMPARISONS[name]), "--out", str(RUNS / name)]
-        print("ostinato", shlex.join(command), flush=True)
+        arguments = ["compare", *shlex.split(look_up(COMPARISONS, name, "comparison")), "--out", str(RUNS / name)]
+        command = f"ostinato {shlex.join(arguments)}"
+        print(command, flush=True)
         if only_list:
             continue
-        subprocess.run([sys.executable, "-m", "ostinato", *command], check=False)
-        keep(name, f"ostinato {shlex.join(command)}")
+        done = subprocess.run([sys.executable, "-m", "ostinato", *arguments], check=False)
+        if (RUNS / name / "comparison.json").exists():
+            save(name, command)
+        else:
+            print(f"{name}: not saved, the command exited with status {done.returncode} and wrote no comparison.json.")
 
 
-def keep(name: str, command: str) -> None:
-    """Copy what was found, with the command and the date."""
+def save(name: str, command: str) -> None:
+    """Copy the results, and add the command and the date."""
     folder = RESULTS / name
     folder.mkdir(parents=True, exist_ok=True)
-    for file in KEPT:
+    for file in FILES:
         shutil.copy(RUNS / name / file, folder / file)
     results = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
-    found = {"command": command, "date": date.today().isoformat(), **results}
-    (folder / "comparison.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    record = {"command": command, "date": date.today().isoformat(), **results}
+    write_atomically(folder / "comparison.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Recurrent layers: ours beside torch.nn's, ONNX Runtime's and cuDNN's, in one process and in turn.
+"""Recurrent layers: Ostinato, torch.nn, ONNX Runtime and cuDNN, timed in turn in one process.
 
 python benchmarks/layers.py                            every row, with the goals of benchmarks/README.md
 python benchmarks/layers.py --quick --only lstm-random
-python benchmarks/layers.py --device cuda              cuDNN packed, padded and in buckets beside ours
+python benchmarks/layers.py --device cuda              Ostinato and cuDNN: packed, padded, and in length buckets
 """
 
 from pathlib import Path

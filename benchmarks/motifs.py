@@ -1,12 +1,12 @@
-"""The motifs that trained models of DNA look for, next to those that were planted or are known.
+"""The motifs that trained models of DNA respond to, next to the planted or known ones.
 
     python benchmarks/motifs.py                        dna with 5 seeds, dna-order with 2, splice with 1
     python benchmarks/motifs.py splice --seeds 3 --method occlusion
 
-Test sequences of each class are explained toward it. How well a planted word came back in the motifs of all classes
-together is its `recovery`: 1 is perfect, 0.25 chance. `strongest` are the highest letters of the profile where sequences
-are aligned, with their position from the middle: at a splice site the intron begins (GT) or ends (AG) there.
-Runs go to a folder of their own and are resumed when the same command is given again.
+Test sequences of each class are explained for that class. The `recovery` of a planted motif says how well the motifs
+of all classes contain it: 1 is perfect, 0.25 is chance. `strongest` lists the highest letters of the profile of aligned
+sequences, with their position relative to the middle: at a splice site, the intron begins (GT) or ends (AG) there.
+The runs are stored in --out; the same command resumes them.
 """
 
 import time
@@ -16,16 +16,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ostinato import explain, runs
+from ostinato import explain, load, runs
 from ostinato.data.generated import PLANTED
 from ostinato.errors import look_up
-from ostinato.explanation import Explanation
-from ostinato.explanation.attribution import letters_of
-from ostinato.explanation.motifs import Motif, find_motifs, position_profile, recovery
+from ostinato.explanation import Explanation, Motif, find_motifs, letters_of, position_profile, recovery
 from ostinato.progress import Progress
 from ostinato.report.terminal import print_table
-from ostinato.tasks.config import PRESETS, override
-from ostinato.tasks.model_file import load_model
+from ostinato.tasks.config import PRESETS, override, read_run_config
 
 SEEDS = {"dna": 5, "dna-order": 2, "splice": 1}
 HEADINGS = ("run", "class", "explained", "motifs (windows)", "strongest", "seconds")
@@ -37,64 +34,55 @@ def main(
     rows: int = 200,
     method: str = "integrated-gradients",
     out: Path = Path("runs/benchmark"),
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE")] = None,
 ) -> None:
-    """Train each preset once a seed, explain up to ROWS test sequences of each class and print a line a class."""
+    """Train each preset once per seed, explain up to ROWS test sequences of each class, and print a line per class."""
     lines = []
     for name in names or SEEDS:
         for seed in range(seeds or SEEDS.get(name, 1)):
-            lines += look_into(trained(name, seed, out), method, rows)
+            lines += describe_run(train(name, seed, out, settings or []), method, rows)
     print_table(HEADINGS, lines)
 
 
-def trained(name: str, seed: int, out: Path) -> Path:
-    """The run's folder, trained where it was not."""
+def train(name: str, seed: int, out: Path, settings: list[str]) -> Path:
+    """The folder of a finished run; trains or resumes it if needed."""
     folder, progress = out / f"{name}-{seed}", Progress(label=f"{name}, seed {seed}")
     if (folder / "config.toml").exists():
         runs.resume_run(folder, progress=progress)
     else:
-        runs.start_run(
-            override(look_up(PRESETS, name, "preset")(), [f"training.seed={seed}"]), folder, progress=progress
-        )
+        config = override(look_up(PRESETS, name, "preset")(), [*settings, f"training.seed={seed}"])
+        runs.start_run(config, folder, progress=progress)
     return folder
 
 
-def look_into(folder: Path, method: str, rows: int) -> list[tuple[str, ...]]:
-    """A line for each class, then one for what was planted."""
-    model, test = load_model(folder), runs.test_rows(folder)
-    letters, planted = letters_of(model), PLANTED.get(model.config.data.name, ())
-    found: list[Motif] = []
+def describe_run(folder: Path, method: str, most: int) -> list[tuple[str, ...]]:
+    """The cells under `HEADINGS`: a line for each class, then one for each planted motif."""
+    model, test = load(folder), runs.test_rows(folder)
+    letters = letters_of(model)
+    assert letters is not None
+    planted = PLANTED.get(read_run_config(folder / "config.toml").data.name or "", ())
+    all_motifs: list[Motif] = []
     lines = []
-    for label in model.codec.labels:
+    for label in model.classes_:
         start = time.perf_counter()
-        sequences = [sequence for sequence, own in zip(test.sequences, test.targets, strict=True) if own == label][
-            :rows
-        ]
+        sequences = [row.sequence for row in test if row.target == label][:most]
         explanations = explain(model, sequences, method=method, label=label)
         motifs = find_motifs(explanations, letters)
-        found += motifs
-        told = ", ".join(f"{motif.consensus} ({motif.seqlets})" for motif in motifs) or "none"
+        all_motifs += motifs
         seconds = f"{time.perf_counter() - start:.1f}"
-        lines.append(
-            (
-                folder.name,
-                str(label),
-                str(len(sequences)),
-                told,
-                "" if planted else strongest(explanations, letters),
-                seconds,
-            )
-        )
-    return lines + [
-        (folder.name, "all", "", f"{word} came back with {recovery(found, word):.3f}", "", "") for word in planted
-    ]
+        listed = ", ".join(f"{motif.consensus} ({motif.seqlets})" for motif in motifs) or "none"
+        profile = "" if planted else strongest(explanations, letters)
+        lines.append((folder.name, str(label), str(len(sequences)), listed, profile, seconds))
+    recoveries = [f"{word}: recovery {recovery(all_motifs, word):.3f}" for word in planted]
+    return lines + [(folder.name, "all", "", line, "", "") for line in recoveries]
 
 
 def strongest(explanations: list[Explanation], letters: str, most: int = 5) -> str:
-    """The highest letters of the profile, in order of their positions."""
-    profile = position_profile(explanations, letters)
+    """The highest letters of the position profile, in order of position."""
+    profile = position_profile(explanations, letters)  # (T, A)
     best = np.argsort(-profile, axis=None)[:most]
-    places = sorted(zip(*np.unravel_index(best, profile.shape), strict=True))
-    return " ".join(f"{letters[letter]}{place - len(profile) // 2:+d}" for place, letter in places)
+    positions = sorted(zip(*np.unravel_index(best, profile.shape), strict=True))
+    return " ".join(f"{letters[letter]}{position - len(profile) // 2:+d}" for position, letter in positions)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""The accuracy of the presets next to their baselines, over seeds, and the seconds an epoch takes.
+"""The test score of the presets next to their baselines, over several seeds, and the seconds per epoch.
 
-    python benchmarks/presets.py                       every preset, 3 seeds: the table that the README quotes
+    python benchmarks/presets.py                       every preset, 3 seeds: the table in the README
     python benchmarks/presets.py splice --seeds 5
     python benchmarks/presets.py majority --set model.engine=reference
 
-`training.seed` changes from run to run; data and splits stay (they follow `data.seed`), so the spread over seeds is
-the training's own and the interval of one run is the test split's. Runs go to a folder of their own and are resumed
-when the same command is given again.
+Only `training.seed` changes between runs. Data and splits depend on `data.seed`, so the spread over seeds is that of
+the training, and the interval of one run is that of the test split. The runs are stored in --out; the same command
+resumes them.
 """
 
 import json
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from statistics import mean
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,11 +23,55 @@ from ostinato.config import to_toml
 from ostinato.errors import look_up
 from ostinato.progress import Progress
 from ostinato.report.terminal import print_table
-from ostinato.tasks.classification.presets import PRESETS
-from ostinato.tasks.config import override
+from ostinato.storage import write_atomically
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import PRESETS, override
 from ostinato.versions import environment
 
-HEADINGS = ("preset", "mean test accuracy", "of each seed", "linear", "majority", "seconds an epoch", "epochs")
+HEADINGS = ("preset", "metric", "test mean", "each seed", "baselines", "seconds an epoch", "epochs")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The test score of a baseline, and its features and model in words."""
+
+    score: float
+    description: str | None
+
+
+@dataclass(frozen=True)
+class PresetResult:
+    """A preset's runs.
+
+    Args:
+        metric: which test metric the scores are.
+        scores: of each seed.
+        interval_of_first: the 95 % interval of the first seed's score; None if the metric has none.
+        baselines: on the same test split.
+        test_rows: the number of test examples.
+        seconds_per_epoch, epochs: of each seed.
+        settings: changes to the preset.
+    """
+
+    metric: str
+    scores: list[float]
+    interval_of_first: tuple[float, float] | None
+    baselines: dict[str, Baseline]
+    test_rows: int
+    seconds_per_epoch: list[float]
+    epochs: list[int]
+    settings: list[str]
+
+    def cells(self) -> tuple[str, ...]:
+        """The cells under `HEADINGS`, without the preset's name."""
+        return (
+            self.metric,
+            f"{mean(self.scores):.3f}",
+            " ".join(f"{score:.3f}" for score in self.scores),
+            ", ".join(f"{name} {baseline.score:.3f}" for name, baseline in self.baselines.items()),
+            f"{mean(self.seconds_per_epoch):.2f}",
+            " ".join(map(str, self.epochs)),
+        )
 
 
 def main(
@@ -36,49 +81,44 @@ def main(
     out: Path = Path("runs/benchmark"),
     save: Path | None = None,
 ) -> None:
-    """Train each preset once a seed and print one line a preset; --save FILE keeps it as JSON."""
+    """Train each preset once per seed and print one line per preset; --save FILE also writes JSON."""
     results = {name: measure(name, seeds, settings or [], out) for name in names or PRESETS}
-    print_table(HEADINGS, [row(name, each) for name, each in results.items()])
+    print_table(HEADINGS, [(name, *result.cells()) for name, result in results.items()])
     if save is not None:
-        save.write_text(
-            json.dumps({"date": date.today().isoformat(), **environment(), "results": results}, indent=2) + "\n"
-        )
+        record = {"date": date.today().isoformat(), **environment()}
+        record["results"] = {name: asdict(result) for name, result in results.items()}
+        write_atomically(save, json.dumps(record, indent=2) + "\n")
 
 
-def measure(name: str, seeds: int, settings: list[str], out: Path) -> dict:
-    figures = []
+def measure(name: str, seeds: int, settings: list[str], out: Path) -> PresetResult:
+    """The result of one preset."""
+    preset = look_up(PRESETS, name, "preset")()
+    metric = TASKS[preset.task].main_metric(preset)
+    metrics = []
     for seed in range(seeds):
-        config = override(look_up(PRESETS, name, "preset")(), [*settings, f"training.seed={seed}"])
-        folder = out / "-".join([name, *(setting.partition(".")[2] for setting in settings), str(seed)])
+        changed = [setting.partition(".")[2] for setting in settings]
+        config = override(preset, [*settings, f"training.seed={seed}"])
         progress = Progress(label=f"{name}, seed {seed}")
-        same = (folder / "config.toml").exists() and (folder / "config.toml").read_text() == to_toml(config)
-        figures.append(
-            runs.resume_run(folder, progress=progress) if same else runs.start_run(config, folder, progress=progress)
-        )
-    return {
-        "accuracies": [each["test"]["accuracy"] for each in figures],
-        "interval_of_first": figures[0]["test"]["intervals"]["accuracy"],
-        "linear": figures[0]["baselines"]["linear"]["accuracy"],
-        "linear_description": figures[0]["baselines"]["linear"]["description"],
-        "majority": figures[0]["baselines"]["majority"]["accuracy"],
-        "test_rows": figures[0]["test"]["n"],
-        "seconds_per_epoch": [each["training"]["seconds_per_epoch"] for each in figures],
-        "epochs": [each["training"]["epochs"] for each in figures],
-        "settings": settings,
-    }
-
-
-def row(name: str, result: dict) -> tuple[str, ...]:
-    each = " ".join(f"{accuracy:.3f}" for accuracy in result["accuracies"])
-    beaten = (f"{result['linear']:.3f}", f"{result['majority']:.3f}")
-    return (
-        name,
-        f"{mean(result['accuracies']):.3f}",
-        each,
-        *beaten,
-        f"{mean(result['seconds_per_epoch']):.2f}",
-        str(result["epochs"]),
+        metrics.append(train(config, out / "-".join([name, *changed, str(seed)]), progress))
+    test, baselines = metrics[0]["test"], metrics[0]["baselines"]
+    return PresetResult(
+        metric,
+        [each["test"][metric] for each in metrics],
+        test["intervals"].get(metric),
+        {baseline: Baseline(each[metric], each["description"]) for baseline, each in baselines.items()},
+        test["n"],
+        [each["training"]["seconds_per_epoch"] for each in metrics],
+        [each["training"]["epochs"] for each in metrics],
+        settings,
     )
+
+
+def train(config: Any, folder: Path, progress: Progress) -> dict[str, Any]:
+    """The metrics of a finished run; trains or resumes it if needed."""
+    file = folder / "config.toml"
+    if file.exists() and file.read_text(encoding="utf-8") == to_toml(config):
+        return runs.resume_run(folder, progress=progress)
+    return runs.start_run(config, folder, progress=progress)
 
 
 if __name__ == "__main__":

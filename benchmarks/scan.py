@@ -1,8 +1,8 @@
-"""Linear recurrences: a `mingru` layer beside our `gru` layer and beside its own scan by torch's operations.
+"""Linear recurrences: a `mingru` layer, the same layer on PyTorch's operations, and a `gru` layer.
 
-python benchmarks/scan.py                              every length, with the goal of twice the GRU's speed
+python benchmarks/scan.py                              every length; the goal is twice the speed of the GRU
 python benchmarks/scan.py --quick --only scan-200
-python benchmarks/scan.py --device cuda                where the scan by torch's operations is the engine
+python benchmarks/scan.py --device cuda                there, the scan always runs on PyTorch's operations
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Whole training: ours beside the textbook's loop and Keras on JAX, in one process and in turn.
+"""Training of whole models: Ostinato, a tutorial's loop in PyTorch, and Keras on JAX, timed in turn in one process.
 
 python benchmarks/training.py                          every row, with the goals of benchmarks/README.md
 python benchmarks/training.py --quick --only rnn-step
-python benchmarks/training.py --only imdb-epoch-full   the textbook's epoch measured whole, several minutes
+ostinato benchmark imdb-epoch-full --full              every batch of the tutorial's epoch, several minutes
 """
 
 from pathlib import Path

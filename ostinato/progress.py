@@ -1,4 +1,4 @@
-"""Progress of long work: lines on standard error, with a bar below them on a terminal."""
+"""What a person sees during long work: lines and, on a terminal, a progress bar below them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn
 
 Item = TypeVar("Item")
 
@@ -36,54 +37,65 @@ class Progress:
             self.say(line)
 
     def track(self, items: Sequence[Item], what: str) -> Iterable[Item]:
-        """Iterate over the items, with a bar on a terminal."""
+        """Yield the items and, on a terminal, show a bar that counts them."""
         from rich.progress import track
 
-        return track(
-            items,
-            f"{self.prefix}{what}",
-            console=self.console,
-            transient=True,
-            disable=self.console.quiet or not self.console.is_terminal,
-        )
+        description = f"{self.prefix}{what}"
+        return track(items, description, console=self.console, transient=True, disable=not self._shows_bar)
 
     @contextmanager
     def training(self, max_epochs: int, epoch: int) -> Iterator[None]:
-        """Show the bar for the length of the block."""
-        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.text import Text
-
-        class Rate(ProgressColumn):
-            def render(self, task: Any) -> Text:
-                tokens, elapsed = task.fields["tokens"], task.elapsed or 0
-                return Text(f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0 and tokens else "", style="dim")
+        """Show the bar inside the block; `epoch` epochs are already done."""
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
 
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[loss]}"),
-            Rate(),
+            _rate_column(),
             TimeRemainingColumn(),
         )
-        with Progress(
-            *columns, console=self.console, transient=True, disable=self.console.quiet or not self.console.is_terminal
-        ) as bar:
+        with Bar(*columns, console=self.console, transient=True, disable=not self._shows_bar) as bar:
             self._bar, self._epoch, self._max_epochs = bar, epoch, max_epochs
             self._task = bar.add_task(self._description(), total=max_epochs, completed=epoch, tokens=0, loss="")
             yield
         self._bar = None
 
-    def _description(self) -> str:
-        return f"{self.prefix}epoch {min(self._epoch + 1, self._max_epochs)}/{self._max_epochs}"
-
     def step(self, share: float, tokens: int, loss: float) -> None:
-        """Record a step that ends at `share` of the epoch and read `tokens` tokens."""
+        """Report a training step.
+
+        Args:
+            share: how much of the epoch is done, from 0 to 1.
+            tokens: those of this step.
+            loss: the mean over the epoch so far.
+        """
         if self._bar is not None:
-            seen = self._bar.tasks[0].fields["tokens"] + tokens
-            self._bar.update(self._task, completed=self._epoch + share, tokens=seen, loss=f"loss {loss:.3f}")
+            total = self._bar.tasks[0].fields["tokens"] + tokens
+            self._bar.update(self._task, completed=self._epoch + share, tokens=total, loss=f"loss {loss:.3f}")
 
     def epoch(self) -> None:
-        """Record the end of an epoch."""
+        """Report the end of an epoch."""
         self._epoch += 1
         if self._bar is not None:
             self._bar.update(self._task, description=self._description())
+
+    @property
+    def _shows_bar(self) -> bool:
+        return self.console.is_terminal and not self.console.quiet
+
+    def _description(self) -> str:
+        return f"{self.prefix}epoch {min(self._epoch + 1, self._max_epochs)}/{self._max_epochs}"
+
+
+def _rate_column() -> "ProgressColumn":
+    """Tokens per second. The class is defined here because rich is imported only when a bar is shown."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            tokens, elapsed = task.fields["tokens"], task.elapsed or 0
+            return Text(f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0 and tokens else "", style="dim")
+
+    return Rate()

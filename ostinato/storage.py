@@ -1,8 +1,8 @@
-"""Files of tensors and facts: atomic, versioned, verified, without pickle.
+"""Files of tensors and facts: written atomically, versioned, verified, without pickle.
 
-A file is safetensors: tensors by name, and in its metadata a JSON text of facts and a SHA-256 of tensors and facts
-together, so that a truncated or altered file is noticed. The same tensors and facts give the same bytes. A file is replaced in one rename: who is killed while
-saving, or fills the disk, keeps the previous one.
+A file is a safetensors file. Its metadata contains JSON-able facts and a SHA-256 of tensors and facts, so truncated and
+altered files are refused. Equal tensors and facts produce equal bytes. Writing replaces a file in one rename: if the
+process is killed or the disk is full, the previous file remains.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from torch import Tensor
 
 from ostinato.errors import RunError
 
-FORMAT = 2  # of every file of ours that says its format; 1 is version 0.1
+FORMAT = 2  # of all of Ostinato's files; 1 is version 0.1
 
 
 class Stored(NamedTuple):
-    """What a file holds, and the format in which it was written."""
+    """The content of a file, and the format in which it was written."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
@@ -32,77 +32,81 @@ class Stored(NamedTuple):
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON-able facts, atomically."""
+    """Write tensors and JSON-able facts atomically.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts, ensure_ascii=False)
-    # one entry: safetensors writes several in any order, and the same training should give the same bytes
-    metadata = {
-        "ostinato": json.dumps({"format": FORMAT, "facts": text, "sha256": _digest(plain, text)}, ensure_ascii=False)
-    }
+    header = {"format": FORMAT, "facts": text, "sha256": _digest(plain, text)}
+    # a single entry, because safetensors writes several entries in any order, and equal content must give equal bytes
+    metadata = {"ostinato": json.dumps(header, ensure_ascii=False)}
     write_atomically(path, to_bytes(plain, metadata))
 
 
 def load_tensors(path: Path) -> Stored:
-    """Read and verify what `save_tensors` wrote; tensors are on the CPU."""
+    """Read and verify a file that `save_tensors` wrote; the tensors are on the CPU.
+
+    Raises:
+        RunError: the file is missing, truncated or altered, or has a newer format.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("ostinato", "{}"))
             check_format(path, metadata.get("format", 0))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise RunError(f"{path}: there is no such file. Name a run folder that finished, or a model file.") from None
-    except (
-        SafetensorError,
-        ValueError,
-        OSError,
-        TypeError,
-        AttributeError,
-    ) as error:  # the last two: the entry is no JSON table
-        raise RunError(
-            f"{path}: truncated or altered, cannot be read ({error}). Copy the file again, or train anew."
-        ) from None
+        raise RunError(f"{path}: file not found. Give a finished run folder or a model file.") from None
+    except (SafetensorError, ValueError, OSError, TypeError, AttributeError) as error:
+        # TypeError and AttributeError: the metadata is JSON, but not an object
+        raise RunError(f"{path}: truncated or altered ({error}). Copy the file again, or train again.") from None
     if metadata.get("sha256") != _digest(tensors, metadata.get("facts", "")):
         raise RunError(
-            f"{path}: altered since it was saved: its SHA-256 does not match. Copy the file again, or train anew."
+            f"{path}: altered since it was saved: the SHA-256 does not match. Copy the file again, or train again."
         )
     return Stored(tensors, json.loads(metadata["facts"]), metadata["format"])
 
 
 def check_format(path: Path, found: int) -> None:
-    """Refuse what a newer Ostinato wrote."""
+    """Check that this version can read a file's format.
+
+    Raises:
+        RunError: a newer version wrote it.
+    """
     if found > FORMAT:
         raise RunError(
-            f"{path}: format {found} is newer than this Ostinato reads (up to {FORMAT}). Upgrade with: pip install --upgrade ostinato"
+            f"{path}: format {found} is newer than this version of Ostinato can read (up to {FORMAT}). "
+            "Upgrade with: pip install --upgrade ostinato"
         )
 
 
 def unusable(path: Path) -> RunError:
-    """The error for a file that a run should hold."""
-    return RunError(f"{path}: missing, or not what the run wrote. Copy the folder again, or train again.")
+    """The error for a missing or invalid file in a run folder."""
+    return RunError(f"{path}: missing or altered. Copy the run folder again, or train again.")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace a file in one step: all of the new content or all of the old.
+    """Replace a file in one step: it has either all of the new content or all of the old.
 
     Raises:
-        RunError: the disk is full or the place cannot be written.
+        RunError: the disk is full, or the file cannot be written.
     """
-    fresh = path.with_name(
-        f".{path.name}.tmp"
-    )  # one name, so that who was killed while writing leaves nothing behind for good
+    temporary = path.with_name(f".{path.name}.tmp")  # always the same name: the next write replaces an abandoned one
     try:
-        with fresh.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise RunError(
-            f"{path}: cannot be written: {error.strerror}. What was there before is untouched; make room or choose another place."
+            f"{path}: cannot be written: {error.strerror}. The previous file is unchanged. "
+            "Free disk space, or choose another folder."
         ) from None
     finally:
         with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run depends on besides its config: versions, machine, threads."""
+"""Versions, machine and threads, which a run depends on besides its config."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ PACKAGES = ("torch", "numpy", "pyarrow", "tokenizers", "scikit-learn", "scipy", 
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine, as JSON-able facts."""
+    """Versions and machine as JSON values."""
     import torch
 
     return {
@@ -35,7 +35,7 @@ def installed(package: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, or its architecture if the system does not report a name."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]

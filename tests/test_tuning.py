@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -12,13 +11,13 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from ostinato import tuning
 from ostinato.cli import app
-from ostinato.config import Range
+from ostinato.config import Range, to_toml
 from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, override, parse_config
-from ostinato.tuning import best_config, make_search, read_search, tune
+from ostinato.tuning import TuningResults, loop, make_search, read_search, tune
+from ostinato.tuning.search import save_search
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 
@@ -38,9 +37,8 @@ def finished(tmp_path_factory):
 
 def test_the_first_trial_is_the_config_itself_and_the_best_is_no_worse(finished):
     _, found = finished
-    assert len(found["trials"]) == 4
-    first = found["trials"][0]["values"]
-    assert first == pytest.approx(
+    assert len(found.trials) == 4
+    assert found.trials[0].values == pytest.approx(
         {
             "training.lr": 5e-3,
             "model.hidden_size": 16,
@@ -49,58 +47,62 @@ def test_the_first_trial_is_the_config_itself_and_the_best_is_no_worse(finished)
             "training.batch_size": 32,
         }
     )
-    assert (
-        found["best"]["score"]
-        == min(trial["score"] for trial in found["trials"] if trial["state"] == "complete")
-        <= found["untuned"]
-    )
+    scores = [trial.score for trial in found.trials if trial.state == "complete"]
+    assert found.untuned == found.trials[0].score
+    assert found.best.score == min(scores) <= found.untuned
 
 
-def test_the_best_config_is_written_whole_and_gives_its_score_again(finished):
+def test_the_best_config_is_complete_and_reproduces_its_score(finished):
     folder, found = finished
-    best = best_config(found)
-    assert (folder / "best.toml").read_text(encoding="utf-8") == found["config"]
+    best = found.best_config()
+    assert (folder / "best.toml").read_text(encoding="utf-8") == found.config
     assert best.search is None
-    again = tune(
-        make_search(best.model_copy(update={"search": {"model.dropout": [best.model.dropout]}}), trials=1),
-        folder.with_name("again"),
-    )
-    assert again["best"]["score"] == found["best"]["score"]
+    search = make_search(best.model_copy(update={"search": {"model.dropout": [best.model.dropout]}}), trials=1)
+    assert tune(search, folder.with_name("again")).best.score == found.best.score
 
 
-def test_the_results_are_written_as_json_and_csv(finished):
+def test_results_are_saved_as_json_and_csv(finished):
     folder, found = finished
-    assert json.loads((folder / "tuning.json").read_text(encoding="utf-8")) == found
+    assert TuningResults.read(folder / "tuning.json") == found
     lines = list(csv.DictReader((folder / "trials.csv").read_text(encoding="utf-8").splitlines()))
-    assert [line["state"] for line in lines] == [trial["state"] for trial in found["trials"]]
+    assert [line["state"] for line in lines] == [trial.state for trial in found.trials]
+    assert [float(line["training.lr"]) for line in lines] == [trial.values["training.lr"] for trial in found.trials]
 
 
-def test_the_test_split_is_not_scored(monkeypatch, tmp_path):
-    task = type(TASKS[MAJORITY.task])
+def test_the_test_split_is_never_scored(monkeypatch, tmp_path):
+    task = type(TASKS["classification"])
     prepare = task.prepare
 
     def refuse(*arguments, **options):
         raise AssertionError("scored")
 
     def without_test(self, config):
-        found = prepare(self, config)
-        return replace(found, splits={name: rows for name, rows in found.splits.items() if name != "test"})
+        data = prepare(self, config)
+        return replace(data, splits={name: split for name, split in data.splits.items() if name != "test"})
 
     monkeypatch.setattr(task, "score", refuse)
     monkeypatch.setattr(task, "score_baselines", refuse)
     monkeypatch.setattr(task, "prepare", without_test)
-    assert tune(make_search(MAJORITY, trials=1), tmp_path / "search")["best"]["score"] > 0
+    assert tune(make_search(MAJORITY, trials=1), tmp_path / "search").best.score > 0
 
 
-def test_a_finished_search_goes_on_only_for_more_trials(finished, monkeypatch):
+def test_a_finished_search_continues_only_for_more_trials(finished, monkeypatch):
     folder, found = finished
-    asked = []
-    monkeypatch.setattr(tuning, "_train", lambda config, data, trial: asked.append(trial.number) or 0.5)
-    assert tune(read_search(folder), folder)["trials"] == found["trials"]
-    assert asked == []
+    trained = []
+    monkeypatch.setattr(loop, "_train", lambda config, data, trial: trained.append(trial.number) or 0.5)
+    assert tune(read_search(folder), folder).trials == found.trials
+    assert trained == []
     more = tune(read_search(folder, trials=6), folder)
-    assert len(asked) == 2
-    assert more["trials"][:4] == found["trials"]
+    assert len(trained) == 2
+    assert more.trials[:4] == found.trials
+
+
+@pytest.mark.parametrize("preset", ["dna-motifs", "count-ones"])
+def test_other_tasks_are_tuned_by_their_own_monitor(preset, tmp_path):
+    config = override(PRESETS[preset](), [*SMALL, "model.hidden_size=8", "training.max_epochs=1"])
+    found = tune(make_search(config, trials=2), tmp_path / preset)
+    assert found.monitor == config.training.monitor
+    assert [trial.state for trial in found.trials] == ["complete"] * 2
 
 
 def test_a_killed_search_resumes_and_repeats_the_interrupted_trial(tmp_path):
@@ -115,31 +117,30 @@ def test_a_killed_search_resumes_and_repeats_the_interrupted_trial(tmp_path):
     journal = folder / "study.journal"
     while process.poll() is None and (
         not journal.exists() or journal.read_text(encoding="utf-8").count('"op_code": 4') < 1
-    ):  # a trial begun
+    ):  # until a trial has started
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     found = tune(read_search(folder), folder)
-    assert len(found["trials"]) == 3
-    assert found["trials"][0]["values"]["model.hidden_size"] == 16  # the config's own, although it was cut off
+    assert len(found.trials) == 3
+    assert found.trials[0].values["model.hidden_size"] == 16  # the config's own, although it was interrupted
 
 
-def test_a_failed_trial_is_reported_and_the_others_continue(tmp_path):
+def test_a_trial_that_fails_has_a_reason_and_the_others_continue(tmp_path):
     found = tune(
         make_search(override(config(**{"training.lr": [1e30, 5e-3]}), ["training.max_grad_norm=none"]), trials=6),
         tmp_path / "lr",
     )
-    states = {trial["state"] for trial in found["trials"]}
-    assert "complete" in states
-    for trial in found["trials"]:
-        assert (trial["state"] == "fail") == (trial["values"]["training.lr"] == 1e30) == (trial["reason"] is not None)
+    assert "complete" in {trial.state for trial in found.trials}
+    for trial in found.trials:
+        assert (trial.state == "fail") == (trial.values["training.lr"] == 1e30) == (trial.reason is not None)
 
 
-def test_a_search_in_which_every_trial_fails_says_why(tmp_path, monkeypatch):
+def test_a_search_in_which_every_trial_fails_names_the_reasons(tmp_path, monkeypatch):
     def fail(*arguments):
         raise TrainingError("the loss is nan")
 
-    monkeypatch.setattr(tuning, "_train", fail)
+    monkeypatch.setattr(loop, "_train", fail)
     with pytest.raises(RunError, match="every trial failed: the loss is nan"):
         tune(make_search(MAJORITY, trials=2), tmp_path / "search")
 
@@ -148,7 +149,7 @@ def test_trials_that_fall_behind_are_pruned(tmp_path):
     base = override(MAJORITY, ["training.max_epochs=8", "training.patience=none"])
     space = {"training.lr": Range(low=1e-7, high=1e-2, log=True)}
     found = tune(make_search(base.model_copy(update={"search": space}), trials=14), tmp_path / "search")
-    assert "pruned" in {trial["state"] for trial in found["trials"]}
+    assert "pruned" in {trial.state for trial in found.trials}
 
 
 def test_all_problems_of_a_space_are_reported_at_once():
@@ -161,7 +162,7 @@ def test_all_problems_of_a_space_are_reported_at_once():
     }
     with pytest.raises(ConfigError) as refused:
         make_search(override(config(**search), ["data.validation_size=0"]), trials=0)
-    told = str(refused.value)
+    message = str(refused.value)
     expected = (
         "--trials 0",
         "validation_size 0",
@@ -171,8 +172,8 @@ def test_all_problems_of_a_space_are_reported_at_once():
         "2.0",
         "no choices",
     )
-    for fault in expected:
-        assert fault in told, fault
+    for problem in expected:
+        assert problem in message, problem
 
 
 def test_a_space_is_read_from_the_config():
@@ -190,22 +191,51 @@ def test_a_space_is_read_from_the_config():
     }
 
 
-def test_a_folder_with_other_content_is_refused(finished, tmp_path):
+def test_a_folder_that_holds_something_else_is_refused(finished, tmp_path):
     folder, _ = finished
-    with pytest.raises(RunError, match=re.escape(str(folder))):
+    with pytest.raises(RunError, match="holds another search"):
         tune(make_search(override(MAJORITY, ["model.cell=gru"]), trials=4), folder)
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(RunError, match=re.escape(str(tmp_path))):
+    with pytest.raises(RunError, match="is not empty"):
         tune(make_search(MAJORITY, trials=4), tmp_path)
-    with pytest.raises(RunError, match="plan.json"):
+    with pytest.raises(RunError, match="is not a search"):
         read_search(tmp_path)
 
 
-def test_the_command_prints_the_best_and_scores_the_test_split_once(tmp_path, monkeypatch):
+def test_the_command_prints_the_best_trial_and_scores_the_test_split_once(tmp_path, monkeypatch):
     options = [part for setting in SMALL for part in ("--set", setting)]
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["tune", "majority", "--trials", "2", *options, "--out", "found"])
     assert done.exit_code == 0, done.stderr
     assert "[2/2]" in done.stderr
-    assert done.stdout.startswith("Best of 2 trials, validation loss ")
+    assert done.stdout.startswith("Best of 2 trials: validation loss ")
     assert (tmp_path / "found" / "best-of-2" / "metrics.json").exists()
+
+
+def test_a_search_interrupted_in_version_0_1_resumes(tmp_path):
+    base = override(MAJORITY, ["training.max_grad_norm=0.7", "training.max_epochs=1"])
+    before = tune(make_search(base, trials=1), tmp_path)
+    change_plan(tmp_path, format=1, config=to_toml(base).replace("max_grad_norm = ", "clip_norm = "))
+    after = tune(read_search(tmp_path, trials=2), tmp_path)
+    assert after.trials[0] == before.trials[0]
+    assert after.best_config().training.max_grad_norm == 0.7
+
+
+def test_a_search_over_a_renamed_key_is_refused(tmp_path):
+    search = make_search(config(**{"training.lr": [1e-3, 1e-2]}), trials=1)
+    save_search(search, tmp_path)
+    change_plan(tmp_path, format=1, space={"training.clip_norm": [1.0, 5.0]})
+    with pytest.raises(RunError, match=r"training\.clip_norm.*training\.max_grad_norm"):
+        read_search(tmp_path)
+
+
+def test_an_altered_plan_is_refused(tmp_path):
+    save_search(make_search(MAJORITY, trials=1), tmp_path)
+    change_plan(tmp_path, trials="many")
+    with pytest.raises(RunError, match=r"plan\.json: trials"):
+        read_search(tmp_path)
+
+
+def change_plan(folder, **values):
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    (folder / "plan.json").write_text(json.dumps({**plan, **values}), encoding="utf-8")

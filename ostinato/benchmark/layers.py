@@ -1,239 +1,221 @@
-"""Recurrent layers: ours beside torch.nn's, ONNX Runtime's and cuDNN's.
+"""Recurrent layers: Ostinato, torch.nn (on CUDA: cuDNN) and ONNX Runtime.
 
-A training row times forward and backward of every step's output, gradients of inputs and weights included; embedding,
-loss and optimizer are in `training.py`.
+A training row times the forward and the backward pass with a gradient at every step's output, including the gradients
+of inputs and weights. Embedding, loss and optimizer are in `training.py`.
 """
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
-from ostinato.benchmark import peers
-from ostinato.benchmark.classifier import random_classifier
-from ostinato.benchmark.peers import Batch
-from ostinato.benchmark.timing import (
-    QUICK,
-    Bench,
-    Effort,
-    Goal,
-    Row,
-    Side,
-    in_subprocess,
-    optional,
-    products,
-    torch_threads,
-)
-from ostinato.config import SequenceModel
+from ostinato.benchmark import layer_sides
+from ostinato.benchmark.arithmetic import flops_per_token
+from ostinato.benchmark.bench import Bench
+from ostinato.benchmark.frameworks import onnx_session, optional
+from ostinato.benchmark.layer_sides import Batch
+from ostinato.benchmark.processes import STATUS, in_subprocess, peak_resident_mib, resident_mib, torch_threads
+from ostinato.benchmark.rows import Goal, Row
+from ostinato.benchmark.textbook import AttentionGRU, copy_weights, inference_side
+from ostinato.benchmark.timing import QUICK, Effort, Side
+from ostinato.benchmark.workload import Workload
 from ostinato.data.sampler import POOL_BATCHES, BucketSampler
 from ostinato.nn.network import few_threads
 
 LSTM = "LSTM 2×128, 64 inputs"
+STEPS_IN_MEMORY = {
+    "ours": layer_sides.ours,
+    "nn.LSTM padded": layer_sides.padded,
+    "nn.LSTM packed": layer_sides.packed,
+}
 
 
 def lstm_random(bench: Bench) -> None:
-    """A batch of 32 with lengths as reviews have them, drawn at random."""
-    lstm, lengths = large_lstm(bench), review_lengths(32)
-    batches = [Batch.random(lstm, lengths)]
+    """A batch of 32 with random lengths, distributed like those of reviews."""
+    lstm = large_lstm(bench)
+    batches = [Batch.random(lstm, review_lengths(32))]
     sides = {
-        "ours": peers.ours(lstm, batches),
-        **layer_peers(lstm, batches),
-        "nn.LSTM in length buckets": peers.torch_engine(lstm, batches),
+        "ours": layer_sides.ours(lstm, batches),
+        **torch_sides(lstm, batches),
+        "nn.LSTM in length buckets": layer_sides.torch_engine(lstm, batches),
     }
-    row = bench.compare(
-        "lstm-random",
-        f"training, {LSTM}, 32 random lengths, mean 277, longest 1,500",
-        sides,
-        flops=3 * lstm_flops(batches),
-    )
+    description = f"training, {LSTM}, 32 random lengths, mean 277, longest 1,500"
+    row = bench.compare("lstm-random", description, sides, flops=3 * lstm_flops(batches))
     if bench.device.type == "cpu":
-        row.expect("nn.LSTM packed", at_least=40)
+        row.expect_ratio("nn.LSTM packed", at_least=40)
     bench.add(row)
 
 
 def lstm_bucketed(bench: Bench) -> None:
-    """Six batches of similar lengths each, evenly chosen from an epoch."""
+    """Six batches of similar lengths, evenly spread over an epoch from short to long."""
     lstm, lengths = large_lstm(bench), torch.tensor(review_lengths(32 * POOL_BATCHES))
-    sampled = sorted(
-        BucketSampler(lengths, batch_size=32, shuffle=False).batches(0), key=lambda chosen: int(lengths[chosen].sum())
-    )
-    batches = [Batch.random(lstm, lengths[chosen].tolist()) for chosen in sampled[4::8]]
-    sides = {"ours": peers.ours(lstm, batches), **layer_peers(lstm, batches, packed=bench.device.type == "cuda")}
-    row = bench.compare(
-        "lstm-bucketed", f"training, {LSTM}, 6 batches of 32 in length buckets", sides, flops=3 * lstm_flops(batches)
-    )
+    sampler = BucketSampler(lengths, batch_size=32, shuffle=False)
+    by_tokens = sorted(sampler.batches(0), key=lambda indices: int(lengths[indices].sum()))
+    batches = [Batch.random(lstm, lengths[indices].tolist()) for indices in by_tokens[4::8]]
+    sides = {
+        "ours": layer_sides.ours(lstm, batches),
+        **torch_sides(lstm, batches, packed=bench.device.type == "cuda"),
+    }
+    description = f"training, {LSTM}, 6 batches of 32 in length buckets"
+    row = bench.compare("lstm-bucketed", description, sides, flops=3 * lstm_flops(batches))
     if bench.device.type == "cpu":
-        row.expect("nn.LSTM padded", at_least=1.6)
+        row.expect_ratio("nn.LSTM padded", at_least=1.6)
         row.goals.append(Goal("share of torch.matmul's rate", row.share_of_matmul("ours"), at_least=0.85))
     bench.add(row)
 
 
-def lstm_inference_32(bench: Bench) -> None:
-    """32 × 230 steps."""
-    lstm_inference(bench, 32, at_least=1.15)
-
-
-def lstm_inference_1(bench: Bench) -> None:
-    """1 × 230 steps."""
-    lstm_inference(bench, 1, at_least=1.4)
-
-
-def lstm_inference(bench: Bench, batch_size: int, *, at_least: float) -> None:
+def lstm_inference(bench: Bench, *, batch_size: int, at_least: float) -> None:
+    """Sequences of 230 steps; `at_least` is the expected ratio to the fastest other library."""
     lstm = large_lstm(bench)
     batches = [Batch.random(lstm, [230] * batch_size)]
-    row = bench.compare(
-        f"lstm-inference-{batch_size}",
-        f"inference, {LSTM}, {batch_size} × 230",
-        inference_sides(lstm, batches),
-        flops=lstm_flops(batches),
-    )
-    row.expect("nn.LSTM", "ONNX Runtime", at_least=at_least)
+    name, description = f"lstm-inference-{batch_size}", f"inference, {LSTM}, {batch_size} × 230"
+    row = bench.compare(name, description, inference_sides(lstm, batches), flops=lstm_flops(batches))
+    row.expect_ratio("nn.LSTM", "ONNX Runtime", at_least=at_least)
     bench.add(row)
 
 
 def bigru_inference_32(bench: Bench) -> None:
-    """A bidirectional GRU, 32 × 50 steps."""
+    """A bidirectional GRU on 32 sequences of 50 steps."""
     gru = nn.GRU(16, 32, bidirectional=True)
     batches = [Batch.random(gru, [50] * 32)]
-    flops = products(3, 16, 32, directions=2) * 32 * 50
-    row = bench.compare(
-        "bigru-inference-32", "inference, BiGRU 32, 16 inputs, 32 × 50", inference_sides(gru, batches), flops=flops
-    )
-    row.expect("nn.GRU", at_least=4)
-    row.expect("ONNX Runtime", at_least=1.2)
+    flops = flops_per_token(3, 16, 32, num_directions=2) * 32 * 50
+    description = "inference, BiGRU 32, 16 inputs, 32 × 50"
+    row = bench.compare("bigru-inference-32", description, inference_sides(gru, batches), flops=flops)
+    row.expect_ratio("nn.GRU", at_least=4)
+    row.expect_ratio("ONNX Runtime", at_least=1.2)
     bench.add(row)
 
 
 def bigru_model_1(bench: Bench) -> None:
-    """A whole classifier's answer for one sequence of 50: embedding, BiGRU, attention pooling, head."""
-    config = SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
-    model, textbook = random_classifier(config, num_tokens=5).network, peers.AttentionGRU(5, 16, 32)
-    peers.copy_weights(textbook, model)
-    ids, lengths = torch.randint(5, (1, 50)), torch.tensor([50])
-    values = ids[0].int()
+    """The whole model of the preset `dna` on one sequence of 50 nucleotides."""
+    workload = Workload.of_preset("dna", train_size=32)
+    network, sequence = workload.network, workload.batch(1).sequences
+    ids = sequence.values.long().unsqueeze(0)  # (N,) -> (1, T)
+    textbook = AttentionGRU(network.embed.weight.shape[0], 16, 32)
+    copy_weights(network, textbook)
 
     def onnx() -> Side:
-        session = peers.onnx_session(textbook, ids)
-        return peers.model_inference(textbook, lambda: session(ids), 50)
+        session = onnx_session(textbook, ids)
+        return inference_side(textbook, lambda: session(ids), 50)
 
     sides = {
-        "ours": peers.model_inference(model, lambda: model(values, lengths), 50, lambda: few_threads(model)),
-        "nn.GRU": peers.model_inference(textbook, lambda: textbook(ids), 50),
+        "ours": inference_side(
+            network, lambda: network(sequence.values, sequence.lengths), 50, lambda: few_threads(network)
+        ),
+        "nn.GRU": inference_side(textbook, lambda: textbook(ids), 50),
         "ONNX Runtime": optional(onnx),
     }
-    row = bench.compare(
-        "bigru-model-1", "inference, whole model: embedding 16, BiGRU 32, attention pooling, head, 1 × 50", sides
-    )
-    row.expect("nn.GRU", at_least=6)
-    row.expect("ONNX Runtime", at_least=0.5)
+    description = "inference, whole model: embedding 16, BiGRU 32, attention pooling, output layer, 1 × 50"
+    row = bench.compare("bigru-model-1", description, sides)
+    row.expect_ratio("nn.GRU", at_least=6)
+    row.expect_ratio("ONNX Runtime", at_least=0.5)
     bench.add(row)
 
 
 def cost_of_length(bench: Bench) -> None:
-    """µs a token at a longest length of 4,000 against 250: linear cost is a ratio of 1."""
+    """The time per token at a longest length of 4,000 and of 250: with linear cost, the ratio is 1."""
     lstm = large_lstm(bench)
     long, short = ([Batch.random(lstm, spread_lengths(longest))] for longest in (4000, 250))
     sides = {
-        "ours": peers.ours(lstm, long)._replace(answer=None),
-        "ours, longest 250": peers.ours(lstm, short)._replace(answer=None),
+        "ours": layer_sides.ours(lstm, long)._replace(answer=None),
+        "ours, longest 250": layer_sides.ours(lstm, short)._replace(answer=None),
     }
-    row = bench.compare(
-        "cost-of-length", f"training, {LSTM}, 32 lengths from an eighth of the longest to the longest, 4,000", sides
-    )
-    per_token = {name: timing.us_per_token for name, timing in row.timings.items()}
-    row.goals.append(
-        Goal("µs a token, longest 4,000 against 250", per_token["ours"] / per_token["ours, longest 250"], at_most=1.3)
-    )
+    description = f"training, {LSTM}, 32 lengths from an eighth of the longest to the longest, 4,000"
+    row = bench.compare("cost-of-length", description, sides)
+    ratio = row.timings["ours"].us_per_token / row.timings["ours, longest 250"].us_per_token
+    row.goals.append(Goal("µs a token, longest 4,000 against 250", ratio, at_most=1.3))
     bench.add(row)
 
 
 def one_core(bench: Bench) -> None:
-    """Two threads that share one core, as under a container's quota: who waits for a barrier waits long."""
+    """Two threads that share one core, as in a container with a CPU quota."""
     if not hasattr(os, "sched_setaffinity"):
-        bench.skip("one-core", "this system cannot confine a process to a core")
+        bench.skip("one-core", "This system cannot restrict a process to one core.")
         return
-    row = in_subprocess(confined, bench.effort)
-    row.expect("nn.LSTM padded", at_least=20)
+    row = in_subprocess(one_core_row, bench.effort)
+    row.expect_ratio("nn.LSTM padded", at_least=20)
     bench.add(row)
 
 
-def confined(effort: Effort) -> Row:
-    """The row of `one_core`, measured in a process of its own."""
+def one_core_row(effort: Effort) -> Row:
+    """The row of `one_core`, measured in this process."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with torch_threads(2):
-        bench = Bench(effort._replace(least=min(effort.least, 2), most=3))
+        bench = Bench(effort._replace(min_rounds=min(effort.min_rounds, 2), max_rounds=3))
         lstm = large_lstm(bench)
         batches = [Batch.random(lstm, [100] * 32)]
-        sides = {"ours": peers.ours(lstm, batches), "nn.LSTM padded": peers.padded(lstm, batches)}
-        return bench.compare(
-            "one-core", f"training, {LSTM}, 32 × 100, two threads confined to one core", sides, matmul=False
-        )
+        sides = {"ours": layer_sides.ours(lstm, batches), "nn.LSTM padded": layer_sides.padded(lstm, batches)}
+        description = f"training, {LSTM}, 32 × 100, two threads on one core"
+        return bench.compare("one-core", description, sides, matmul=False)
 
 
 def memory(bench: Bench) -> None:
-    """Peak resident memory of training at a longest length of 4,000, each side in a process of its own."""
-    if not Path("/proc/self/status").exists():
-        bench.skip("memory", "the peak of a process is read from /proc, which this system lacks")
+    """The memory that a training step needs at a longest length of 4,000, each side in its own process."""
+    if not STATUS.exists():
+        bench.skip("memory", f"{STATUS} is missing: this system does not report the peak memory of a process.")
         return
     row = Row(
         "memory",
-        f"peak resident memory (MiB) of one training step above that of its inputs and weights, {LSTM}, 8 lengths from 500 to 4,000",
+        "peak resident memory (MiB) of one training step, without inputs and weights, "
+        f"{LSTM}, 8 lengths from 500 to 4,000",
     )
-    for name in ("ours", "nn.LSTM padded", "nn.LSTM packed"):
+    for name in STEPS_IN_MEMORY:
         if name == "nn.LSTM packed" and bench.effort is QUICK:
-            row.notes.append("nn.LSTM packed takes most of a minute: left out by --quick")
+            row.notes.append("nn.LSTM packed takes almost a minute: a quick benchmark skips it.")
             continue
-        row.figures[name] = in_subprocess(peak_mib, name)
+        row.values[name] = in_subprocess(peak_mib, name)
     bench.add(row)
 
 
 def peak_mib(name: str) -> float:
-    """MiB by which one training step raises the peak of this process."""
+    """MiB by which one training step of `STEPS_IN_MEMORY[name]` raises the peak memory of this process."""
     lstm = nn.LSTM(64, 128, 2)
-    warm, batches = [Batch.random(lstm, [8])], [Batch.random(lstm, spread_lengths(4000, count=8))]
-    build = {"ours": peers.ours, "nn.LSTM padded": peers.padded, "nn.LSTM packed": peers.packed}[name]
-    build(lstm, warm).run()
-    side = build(lstm, batches)
-    before = resident_kib("VmRSS")
+    short, long = [Batch.random(lstm, [8])], [Batch.random(lstm, spread_lengths(4000, count=8))]
+    build = STEPS_IN_MEMORY[name]
+    build(lstm, short).run()  # a warm-up
+    side = build(lstm, long)
+    before = resident_mib()
     side.run()
-    return (resident_kib("VmHWM") - before) / 1024
+    return peak_resident_mib() - before
 
 
-def resident_kib(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])
-
-
-# ---- what the rows share -------------------------------------------------------------------------------------------
+# Sizes and sides that rows share
 
 
 def large_lstm(bench: Bench) -> nn.LSTM:
+    """The layer `LSTM`, on the device of the benchmark."""
     return nn.LSTM(64, 128, 2).to(bench.device)
 
 
 def lstm_flops(batches: Sequence[Batch]) -> float:
-    return products(4, 64, 128, num_layers=2) * sum(len(batch.x) for batch in batches)
+    """Multiplications and additions of `LSTM`'s forward pass over all batches."""
+    return flops_per_token(4, 64, 128, num_layers=2) * sum(len(batch.x) for batch in batches)
 
 
-def layer_peers(lstm: nn.LSTM, batches: Sequence[Batch], *, packed: bool = True) -> dict[str, Side]:
-    sides = {"ours, drop-in": peers.drop_in(lstm, batches), "nn.LSTM padded": peers.padded(lstm, batches)}
-    return {**sides, "nn.LSTM packed": peers.packed(lstm, batches)} if packed else sides
+def torch_sides(lstm: nn.LSTM, batches: Sequence[Batch], *, packed: bool = True) -> dict[str, Side]:
+    """Ways to train the layer in a PyTorch program; `packed` includes packed sequences, which are slow on a CPU."""
+    sides = {
+        "ours, drop-in": layer_sides.drop_in(lstm, batches),
+        "nn.LSTM padded": layer_sides.padded(lstm, batches),
+    }
+    return {**sides, "nn.LSTM packed": layer_sides.packed(lstm, batches)} if packed else sides
 
 
 def inference_sides(module: nn.RNNBase, batches: Sequence[Batch]) -> dict[str, Side | None]:
+    """Inference on batches of equal lengths."""
     return {
-        "ours": peers.ours(module, batches, trains=False),
-        "ours, drop-in": peers.drop_in(module, batches, trains=False),
-        f"nn.{type(module).__name__}": peers.padded(module, batches, trains=False),
-        "ONNX Runtime": optional(lambda: peers.onnx_layer(module, batches)),
+        "ours": layer_sides.ours(module, batches, trains=False),
+        "ours, drop-in": layer_sides.drop_in(module, batches, trains=False),
+        f"nn.{type(module).__name__}": layer_sides.padded(module, batches, trains=False),
+        "ONNX Runtime": optional(lambda: layer_sides.onnx_layer(module, batches)),
     }
 
 
 def review_lengths(count: int) -> list[int]:
-    """Lengths as IMDb's reviews have them: log-normal, mean 277, the longest 1,500."""
+    """Lengths distributed like those of the IMDb reviews: log-normal, with a mean of 277 and a maximum of 1,500."""
     lengths = np.sort(np.random.default_rng(0).lognormal(0.0, 0.65, count))
     lengths[:-1] *= (277 * count - 1500) / lengths[:-1].sum()
     lengths[-1] = 1500
@@ -241,15 +223,15 @@ def review_lengths(count: int) -> list[int]:
 
 
 def spread_lengths(longest: int, *, count: int = 32) -> list[int]:
-    """From an eighth of the longest to the longest, in equal steps."""
+    """Evenly spaced lengths from an eighth of the longest to the longest."""
     return [int(each) for each in np.linspace(longest / 8, longest, count).round()]
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {
     "lstm-random": lstm_random,
     "lstm-bucketed": lstm_bucketed,
-    "lstm-inference-32": lstm_inference_32,
-    "lstm-inference-1": lstm_inference_1,
+    "lstm-inference-32": partial(lstm_inference, batch_size=32, at_least=1.15),
+    "lstm-inference-1": partial(lstm_inference, batch_size=1, at_least=1.4),
     "bigru-inference-32": bigru_inference_32,
     "bigru-model-1": bigru_model_1,
     "cost-of-length": cost_of_length,

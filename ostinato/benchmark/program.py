@@ -1,6 +1,6 @@
-"""Rows by name: what `ostinato benchmark` and the scripts in benchmarks/ do with them."""
+"""Rows by name: the command lines of `ostinato benchmark` and of the scripts in benchmarks/."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,63 +8,81 @@ import torch
 import typer
 
 from ostinato.benchmark import layers, scan, training
+from ostinato.benchmark.bench import Bench
 from ostinato.benchmark.record import save
-from ostinato.benchmark.timing import FULL, QUICK, Bench
+from ostinato.benchmark.timing import FULL, QUICK
 from ostinato.errors import ConfigError, look_up
 
 Rows = Mapping[str, Callable[[Bench], None]]
 
 ROWS: Rows = {**layers.ROWS, **training.ROWS, "imdb-epoch-full": training.imdb_epoch_full, **scan.ROWS}
 USUAL = ("lstm-random", "lstm-bucketed", "lstm-inference-1", "bigru-inference-32", "bigru-step", "scan-200")
-ON_CUDA = ("lstm-random", "lstm-bucketed", *scan.ROWS)
+ON_CUDA = (*layers.ON_CUDA, *scan.ROWS)
 
 
-def refuse_unknown(names: Sequence[str], device: str) -> None:
-    """Refuse what cannot be measured, before anything is.
+def rows_on(device: str, rows: Iterable[str] = ROWS) -> list[str]:
+    """The rows that can be measured on a device, `cpu` or `cuda`."""
+    return [name for name in rows if device != "cuda" or name in ON_CUDA]
+
+
+def refuse_unknown(names: Sequence[str], device: str, rows: Rows = ROWS) -> None:
+    """Check the names of rows and device before anything is measured.
 
     Raises:
-        ConfigError: a row is unknown or has no peer on the device, or there is no such device.
+        ConfigError: an unknown row, or one that is only measured on the CPU; an unknown or unavailable device.
     """
     look_up(dict.fromkeys(("cpu", "cuda")), device, "device")
     for name in names:
-        look_up(ROWS, name, "row")
-        if device == "cuda":
-            look_up(dict.fromkeys(ON_CUDA), name, "row for --device cuda")
+        look_up(rows, name, "row")
+        if device == "cuda" and name not in ON_CUDA:
+            raise ConfigError(
+                f"Row {name!r} is only measured on the CPU. Remove --device, or choose from: {', '.join(ON_CUDA)}."
+            )
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("Device 'cuda' is not there: PyTorch sees no CUDA GPU. Leave --device away.")
+        raise ConfigError("Device 'cuda' is not available: PyTorch sees no CUDA GPU. Remove --device.")
 
 
-def measure(names: Sequence[str], *, quick: bool = False, device: str = "cpu", bench: Bench | None = None) -> Bench:
-    """Measure rows one after the other; each is printed as it comes.
+def measure(
+    names: Sequence[str], *, quick: bool = False, device: str = "cpu", bench: Bench | None = None, rows: Rows = ROWS
+) -> Bench:
+    """Measure rows one after the other and print each when it is done.
+
+    Args:
+        quick: two seconds a row instead of half a minute.
+        bench: measures the rows; None: a new one.
+        rows: the table that `names` refers to.
 
     Raises:
-        ConfigError: a row is unknown or has no peer on the device, or there is no such device; before anything is measured.
-        DisagreementError: two sides of a row do not compute the same.
+        ConfigError: see `refuse_unknown`.
+        DisagreementError: two sides of a row compute different results.
     """
-    refuse_unknown(names, device)
-    measured = [ROWS[name] for name in names]
+    refuse_unknown(names, device, rows)
     bench = bench or Bench(QUICK if quick else FULL, device)
-    for row in measured:
+    for name in names:
         torch.manual_seed(0)
-        row(bench)
+        rows[name](bench)
     return bench
 
 
 def run_script(rows: Rows, results: Path) -> None:
-    """A script's command line over a table of rows; a full run on the CPU is kept in `results`."""
+    """Run the command line of a script that measures `rows`.
+
+    Args:
+        results: where a full run of all rows on the CPU is saved.
+    """
 
     def main(
         only: Annotated[list[str] | None, typer.Option(help=f"Rows to measure: {', '.join(rows)}; repeatable.")] = None,
-        quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds: preliminary figures.")] = False,
+        quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds, for preliminary results.")] = False,
         json: Annotated[
-            Path | None, typer.Option(help=f"Where to write the figures; a full run writes {results.name}.")
+            Path | None, typer.Option(help=f"Where to save the results. A full run saves {results.name}.")
         ] = None,
-        device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+        device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     ) -> None:
-        names = only or [name for name in rows if device == "cpu" or name in ON_CUDA]
-        bench = measure(names, quick=quick, device=device)
-        kept = json or (None if quick or only or device != "cpu" else results)
-        if kept is not None:
-            save(bench.rows, kept, quick=quick)
+        names = only or rows_on(device, rows) or list(rows)
+        bench = measure(names, quick=quick, device=device, rows=rows)
+        path = json or (None if quick or only or device != "cpu" else results)
+        if path is not None:
+            save(bench.rows, path, quick=quick)
 
     typer.run(main)

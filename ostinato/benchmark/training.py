@@ -1,7 +1,7 @@
-"""Whole training: ours beside the textbook's loop and Keras on JAX.
+"""Training of whole models: Ostinato, a tutorial's loop in PyTorch, and Keras on JAX.
 
-A step is embedding, recurrent layer, pooling, head, cross-entropy, backward and optimizer, with the loss read each step.
-Ours also clips gradients and sets the learning rate, as `ostinato train` does.
+A step consists of embedding, recurrent layer, pooling, output layer, cross-entropy, backward pass and optimizer, and
+reads the loss. Ostinato also clips gradients and sets the learning rate, as `ostinato train` does.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,139 +13,118 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
-from ostinato.benchmark import peers
-from ostinato.benchmark.classifier import batch_of, random_classifier
-from ostinato.benchmark.timing import QUICK, Bench, Side, optional, products
-from ostinato.config import SequenceModel, TrainingConfig
+from ostinato.benchmark import textbook
+from ostinato.benchmark.arithmetic import flops_per_token
+from ostinato.benchmark.bench import Bench
+from ostinato.benchmark.frameworks import keras_step, optional
+from ostinato.benchmark.timing import QUICK, Side
+from ostinato.benchmark.workload import Workload, training_epoch, training_steps
 from ostinato.errors import DataError, MissingExtraError
 from ostinato.nn import SequenceNetwork
-from ostinato.nn.network import few_threads
-from ostinato.tasks import TASKS
-from ostinato.tasks.config import PRESETS
-from ostinato.training import Objective, train
-from ostinato.training.loop import backward, clip
 from ostinato.training.objective import Labelled
-from ostinato.training.optimizer import make_optimizer, set_learning_rate
 
 
 def rnn_step(bench: Bench) -> None:
-    """The smallest model people train: a vanilla RNN on strings of 20."""
-    loop = peers.CellLoop(2, 8, 16)
-    rnn = peers.LastState(2, 8, nn.RNN(8, 16, batch_first=True))
-    peers.copy_weights(loop, rnn)
-    config = SequenceModel(cell="rnn", embedding_size=8, hidden_size=16)
-    ids, targets = torch.randint(2, (64, 20)), torch.randint(2, (64,))
+    """The model of the preset `majority`, a vanilla RNN, on 64 strings of 20 bits."""
+    workload = Workload.of_preset("majority", train_size=64)
+    batch = workload.batch(64)
+    ids, targets = padded_ids(batch), batch.targets
+    loop = textbook.CellLoop(num_tokens(workload.network), 8, 16)
+    rnn = textbook.LastState(num_tokens(workload.network), 8, nn.RNN(8, 16, batch_first=True))
+    for model in (loop, rnn):
+        textbook.copy_weights(workload.network, model)
     sides = {
-        "ours": ours_step(loop, config, ids, targets),
-        "nn.RNNCell loop": peers.textbook_step(loop, targets, ids, tokens=ids.numel()),
-        "nn.RNN": peers.textbook_step(rnn, targets, ids, tokens=ids.numel()),
+        "ours": training_steps(workload, [batch], answer=lambda: our_answer(workload.network, batch)),
+        "nn.RNNCell loop": textbook.textbook_step(loop, ids, targets),
+        "nn.RNN": textbook.textbook_step(rnn, ids, targets),
     }
-    row = bench.compare(
-        "rnn-step",
-        "training step, embedding 8, RNN 16, last state, 64 × 20",
-        sides,
-        flops=3 * products(1, 8, 16) * ids.numel(),
-    )
-    row.expect("nn.RNNCell loop", at_least=2.5)
-    row.expect("nn.RNN", at_least=1.5)
+    description = "training step, embedding 8, RNN 16, last state, 64 × 20"
+    row = bench.compare("rnn-step", description, sides, flops=3 * flops_per_token(1, 8, 16) * ids.numel())
+    row.expect_ratio("nn.RNNCell loop", at_least=2.5)
+    row.expect_ratio("nn.RNN", at_least=1.5)
     bench.add(row)
 
 
 def bigru_step(bench: Bench) -> None:
-    """A bidirectional GRU with attention pooling on windows of 50 nucleotides."""
-    gru = peers.AttentionGRU(5, 16, 32)
-    config = SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"])
-    ids, targets = torch.randint(5, (32, 50)), torch.randint(2, (32,))
+    """The model of the preset `dna`, a bidirectional GRU with attention pooling, on 32 windows of 50 nucleotides."""
+    workload = Workload.of_preset("dna", train_size=32)
+    batch = workload.batch(32)
+    ids, targets = padded_ids(batch), batch.targets
+    gru = textbook.AttentionGRU(num_tokens(workload.network), 16, 32)
+    textbook.copy_weights(workload.network, gru)
     sides = {
-        "ours": ours_step(gru, config, ids, targets),
-        "nn.GRU": peers.textbook_step(gru, targets, ids, tokens=ids.numel()),
-        "Keras on JAX": optional(lambda: peers.keras_step(gru, ids, targets)),
+        "ours": training_steps(workload, [batch], answer=lambda: our_answer(workload.network, batch)),
+        "nn.GRU": textbook.textbook_step(gru, ids, targets),
+        "Keras on JAX": optional(lambda: keras_step(gru, ids, targets)),
     }
-    flops = 3 * products(3, 16, 32, directions=2) * ids.numel()
-    row = bench.compare(
-        "bigru-step", "training step, embedding 16, BiGRU 32, attention pooling, 32 × 50", sides, flops=flops
-    )
-    row.expect("nn.GRU", at_least=6)
-    row.expect("Keras on JAX", at_least=2.5)
+    description = "training step, embedding 16, BiGRU 32, attention pooling, 32 × 50"
+    flops = 3 * flops_per_token(3, 16, 32, num_directions=2) * ids.numel()
+    row = bench.compare("bigru-step", description, sides, flops=flops)
+    row.expect_ratio("nn.GRU", at_least=6)
+    row.expect_ratio("Keras on JAX", at_least=2.5)
     bench.add(row)
 
 
 def imdb_epoch(bench: Bench, *, full: bool = False) -> None:
-    """An epoch of `ostinato train imdb-classic`: making the batches, training, optimizer."""
-    preset = PRESETS["imdb-classic"]()
-    task = TASKS[preset.task]
+    """An epoch of `ostinato train imdb-classic`, including the making of the batches and the optimizer."""
     try:
-        prepared = task.prepare(preset.data)
+        workload = Workload.of_preset("imdb-classic")
     except (DataError, MissingExtraError) as error:
         bench.skip("imdb-epoch", str(error))
         return
-    data = prepared.splits["train"]
-    model: SequenceNetwork = task.build(preset, prepared.encoder, prepared.codec)  # type: ignore[assignment]
-    textbook = peers.LastState(model.embed.weight.shape[0], 64, nn.LSTM(64, 128, 2, batch_first=True))
-    peers.copy_weights(model, textbook)
+    network, examples, first = workload.network, workload.examples, workload.batch(8)
+    model = textbook.LastState(num_tokens(network), 64, nn.LSTM(64, 128, 2, batch_first=True))
+    textbook.copy_weights(network, model)
     every = 1 if full else 21 if bench.effort is QUICK else 10
     sides = {
-        "ours": our_epoch(model, data, preset.training, task.objective(preset, prepared)),
-        "nn.LSTM packed": textbook_epoch(textbook, data, every),
+        "ours": training_epoch(workload, answer=lambda: our_answer(network, first)),
+        "nn.LSTM packed": textbook_epoch(model, examples, every),
     }
-    tokens = len(data.sequences.values)
-    size = f"{len(data.targets):,} reviews, {tokens:,} tokens"
-    work = f"epoch of imdb-classic, {size}, batches of 32, batching and optimizer included"
-    row = bench.compare("imdb-epoch", work, sides, flops=3 * products(4, 64, 128, num_layers=2) * tokens)
-    row.expect("nn.LSTM packed", at_least=50)
+    tokens = workload.num_tokens()
+    description = (
+        f"epoch of imdb-classic, {len(examples.targets):,} reviews, {tokens:,} tokens, batches of 32, "
+        "batching and optimizer included"
+    )
+    flops = 3 * flops_per_token(4, 64, 128, num_layers=2) * tokens
+    row = bench.compare("imdb-epoch", description, sides, flops=flops)
+    row.expect_ratio("nn.LSTM packed", at_least=50)
     if every > 1:
         row.notes.append(
-            f"nn.LSTM packed: one batch in {every} of a shuffled epoch, evenly over tokens times longest, its time scaled; "
-            "--full runs all"
+            f"nn.LSTM packed runs one batch in {every} of a shuffled epoch, from cheap to expensive, and its time is "
+            "scaled up. imdb-epoch-full runs all batches."
         )
     bench.add(row)
 
 
-# ---- ours ----------------------------------------------------------------------------------------------------------
+def imdb_epoch_full(bench: Bench) -> None:
+    """`imdb_epoch` with every batch of the tutorial's epoch: several minutes."""
+    imdb_epoch(bench, full=True)
 
 
-def ours_step(reference: nn.Module, config: SequenceModel, ids: Tensor, targets: Tensor) -> Side:
-    """The body of the loop in `ostinato.training.train`, for the sizes and weights of a textbook's model."""
-    model, objective, whole = random_classifier(config, num_tokens=int(ids.max()) + 1)
-    training = whole.training
-    peers.copy_weights(reference, model)
-    batch = batch_of(ids, targets)
-    optimizer, parameters = make_optimizer(model, training), list(model.parameters())
-
-    def run() -> float:
-        loss, _ = backward(model, [batch], objective, training)
-        clip(parameters, training.max_grad_norm)
-        set_learning_rate(optimizer, training, 0.5)
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
-
-    return Side(run, lambda: our_answer(model, batch), ids.numel(), within=lambda: few_threads(model))
+def num_tokens(network: SequenceNetwork) -> int:
+    """V, the number of rows of the embedding."""
+    return network.embed.weight.shape[0]
 
 
-def our_epoch(model: SequenceNetwork, data: Labelled, config: TrainingConfig, objective: Objective[Any, Any]) -> Side:
-    """One epoch as `ostinato train` runs it, without the validation that the textbook's loop lacks too."""
-    config = config.model_copy(update={"max_epochs": 1, "device": "cpu", "patience": None})
-    first = data.at(torch.arange(8))
-    return Side(
-        lambda: train(model, data, None, config, objective=objective),
-        lambda: our_answer(model, first),
-        len(data.sequences.values),
-    )
+def padded_ids(batch: Labelled) -> Tensor:
+    """The token ids of a batch as PyTorch's embedding takes them. (N,) -> (B, T) int64."""
+    return pad_sequence(list(batch.sequences.values.long().split(batch.lengths.tolist())), batch_first=True)
 
 
-def our_answer(model: SequenceNetwork, batch: Labelled) -> list[Tensor]:
-    return peers.logits_and_gradients(model, model(batch.sequences.values, batch.sequences.lengths), batch.targets)
+def our_answer(network: SequenceNetwork, batch: Labelled) -> list[Tensor]:
+    """The logits of Ostinato's network, and the gradient of each parameter."""
+    logits = network(batch.sequences.values, batch.lengths)
+    return textbook.logits_and_gradients(network, logits, batch.targets)
 
 
-# ---- the textbook's loop over reviews ------------------------------------------------------------------------------
+# The tutorial's loop over reviews
 
 
-def textbook_epoch(model: peers.LastState, data: Labelled, every: int) -> Side:
-    """Shuffled batches of 32, padded, packed, Adam; every `every`th batch in order of cost stands for the epoch."""
-    reviews = list(zip(data.sequences.values.long().split(data.sequences.lengths.tolist()), data.targets, strict=True))
-    chosen, scale = fair_share(data.sequences.lengths, every)
-    loader: DataLoader[Any] = DataLoader(reviews, batch_sampler=chosen, collate_fn=pad_batch)  # type: ignore[arg-type]
+def textbook_epoch(model: textbook.LastState, data: Labelled, every: int) -> Side:
+    """Shuffled batches of 32, padded and packed, with Adam; one batch in `every` represents the epoch."""
+    reviews = list(zip(data.sequences.values.long().split(data.lengths.tolist()), data.targets, strict=True))
+    batches, scale = sample_of_epoch(data.lengths, every)
+    loader: DataLoader[Any] = DataLoader(reviews, batch_sampler=batches, collate_fn=pad_batch)  # type: ignore[arg-type]
 
     def run() -> None:
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -158,13 +137,16 @@ def textbook_epoch(model: peers.LastState, data: Labelled, every: int) -> Side:
 
     def answer() -> list[Tensor]:
         ids, lengths, targets = pad_batch(reviews[:8])
-        return peers.logits_and_gradients(model, model(ids, lengths), targets)
+        return textbook.logits_and_gradients(model, model(ids, lengths), targets)
 
     return Side(run, answer, len(data.sequences.values), scale)
 
 
-def fair_share(lengths: Tensor, every: int, batch_size: int = 32) -> tuple[list[list[int]], float]:
-    """The batches of a shuffled epoch, of those every `every`th in order of cost, and how many each stands for."""
+def sample_of_epoch(lengths: Tensor, every: int, batch_size: int = 32) -> tuple[list[list[int]], float]:
+    """Every `every`th batch of a shuffled epoch, in order of cost, and the number of batches that each represents.
+
+    The cost of a batch is its tokens times its longest length.
+    """
     batches = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(0)).split(batch_size)
     by_cost = sorted(batches, key=lambda batch: int(lengths[batch].sum() * lengths[batch].max()))
     chosen = [batch.tolist() for batch in by_cost[every // 2 :: every]]
@@ -172,17 +154,10 @@ def fair_share(lengths: Tensor, every: int, batch_size: int = 32) -> tuple[list[
 
 
 def pad_batch(reviews: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids (B, T), lengths (B,) and targets (B,)."""
     ids, targets = zip(*reviews, strict=True)
-    return (
-        pad_sequence(list(ids), batch_first=True),
-        torch.tensor([len(review) for review in ids]),
-        torch.stack(targets),
-    )
-
-
-def imdb_epoch_full(bench: Bench) -> None:
-    """The same with every batch of the textbook's epoch, several minutes."""
-    imdb_epoch(bench, full=True)
+    lengths = torch.tensor([len(review) for review in ids])
+    return pad_sequence(list(ids), batch_first=True), lengths, torch.stack(targets)
 
 
 ROWS: dict[str, Callable[[Bench], None]] = {"rnn-step": rnn_step, "bigru-step": bigru_step, "imdb-epoch": imdb_epoch}

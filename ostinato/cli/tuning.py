@@ -1,86 +1,104 @@
-"""tune."""
+"""The command `tune`."""
 
 import json
 import shlex
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ostinato.cli.arguments import Json, Settings, config_of, interrupt, preset_names
 from ostinato.errors import ConfigError
 
+if TYPE_CHECKING:
+    from ostinato.tuning import Search, TuningResults
+
+DEFAULT_TRIALS = 30
+
 
 def tune(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="PRESET|CONFIG.TOML", help="The config to improve; its table [search] says where to look."
+            metavar="PRESET|CONFIG.TOML", help="The config to improve; its table [search] names the keys to search."
         ),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="How many trials in all; by default 30.")] = None,
+    trials: Annotated[int | None, typer.Option(help=f"Total number of trials; by default {DEFAULT_TRIALS}.")] = None,
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(help="Draws the proposals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampler that proposes values.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The search's folder; by default runs/tune-NAME.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Go on with a search that was stopped, or with more trials.")
+        Path | None, typer.Option(metavar="FOLDER", help="Resume an interrupted search, or add trials to one.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Search for better settings on the validation split, then train the best and score the test split once.
 
-    The config's own settings are the first trial. Trials that fall behind are pruned. The best config is written as best.toml.
+    The first trial has the config's own settings. Trials that fall behind are pruned. The best config is written to
+    best.toml.
     """
-    if (what is None) == (resume is None):
+    if resume is not None and (what or settings or out):
         raise ConfigError(
-            f"Give either a preset or config file, or --resume FOLDER. Presets: {', '.join(preset_names())}."
+            "--resume uses the search's own plan and folder. Remove PRESET, --set and --out, or start a new search "
+            "without --resume."
         )
-    if resume is not None and (settings or out):
-        raise ConfigError(
-            "--resume goes on with the search's own plan and folder. Leave --set and --out away, or start a new one."
-        )
-    from ostinato import runs, tuning
-    from ostinato.progress import Progress
-    from ostinato.runs.table import print_results
+    from ostinato.runs import free_folder
+    from ostinato.tuning import make_search, read_search
 
     if resume is not None:
-        search, folder = tuning.read_search(resume, trials=trials), resume
+        search, folder = read_search(resume, trials=trials), resume
+    elif what is None:
+        raise ConfigError(f"Give a preset or a config file, or --resume FOLDER. Presets: {', '.join(preset_names())}.")
     else:
-        config, name = config_of(what or "", settings or [])
-        search, folder = (
-            tuning.make_search(config, trials=30 if trials is None else trials, seed=seed),
-            out or runs.free_folder(f"tune-{name}"),
-        )
+        config, name = config_of(what, settings or [])
+        search = make_search(config, trials=DEFAULT_TRIALS if trials is None else trials, seed=seed)
+        folder = out or free_folder(f"tune-{name}")
+    found, run, metrics = _run(search, folder)
+    if as_json:
+        shown = {"folder": str(folder), "run": str(run), **found.to_json(), "test": metrics.get("test")}
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+    else:
+        _show(found, folder, run, metrics)
+
+
+def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str, Any]]":
+    """The search's results, the run of its best config, and that run's metrics; exit 130 on Ctrl-C or SIGTERM."""
+    from ostinato import tuning
+    from ostinato.progress import Progress
+    from ostinato.runs import resume_run, start_run
+
     progress = Progress()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         found = tuning.tune(search, folder, progress=progress)
-        run = folder / f"best-of-{len(found['trials'])}"
-        figures = (
-            runs.resume_run(run, progress=progress)
-            if run.exists()
-            else runs.start_run(tuning.best_config(found), run, progress=progress)
-        )
+        run = folder / f"best-of-{len(found.trials)}"
+        if run.exists():
+            return found, run, resume_run(run, progress=progress)
+        return found, run, start_run(found.best_config(), run, progress=progress)
     except KeyboardInterrupt:
         progress.say(
-            f"Stopped; finished trials are kept. Go on with: ostinato tune --resume {shlex.quote(str(folder))}"
+            f"Interrupted; finished trials are saved. Resume with: ostinato tune --resume {shlex.quote(str(folder))}"
         )
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {"folder": str(folder), "run": str(run), **found, "test": figures.get("test")}, ensure_ascii=False
-            )
-        )
-        return
-    values = ", ".join(f"{key} {tuning.in_words(value)}" for key, value in found["best"]["values"].items())
-    untuned = "failed" if found["untuned"] is None else f"{found['untuned']:.4f}"
+
+
+def _show(found: "TuningResults", folder: Path, run: Path, metrics: dict[str, Any]) -> None:
+    """Print the best trial, and the test scores of its run."""
+    from ostinato.runs.table import print_results
+    from ostinato.tuning import BEST
+    from ostinato.tuning.results import format_value
+
+    values = ", ".join(f"{key} {format_value(value)}" for key, value in found.best.values.items())
+    untuned = "failed" if found.untuned is None else f"{found.untuned:.4f}"
     typer.echo(
-        f"Best of {len(found['trials'])} trials, validation {found['monitor']} {found['best']['score']:.4f} (untuned {untuned}): {values}"
+        f"Best of {len(found.trials)} trials: validation {found.monitor} {found.best.score:.4f} (untuned {untuned}): "
+        f"{values}"
     )
-    typer.echo("The best of many trials flatters on validation; the test split below was scored once.")
-    print_results([(run, figures)])
-    typer.echo(f"Train it again with: ostinato train {shlex.quote(str(folder / tuning.BEST))}")
+    typer.echo(
+        "The best of many trials looks too good on validation. The test split was scored once, after the search:"
+    )
+    print_results([(run, metrics)])
+    typer.echo(f"Train it again with: ostinato train {shlex.quote(str(folder / BEST))}")

@@ -1,4 +1,4 @@
-"""Hidden sizes that give each combination as many parameters as the config that was asked for."""
+"""Hidden sizes that give each combination about as many parameters as the base config."""
 
 from dataclasses import replace
 
@@ -12,9 +12,9 @@ LARGEST = 65_536
 
 
 def match_parameters(plan: Plan, combinations: list[Combination], data: TaskData) -> list[Combination]:
-    """Each combination with the hidden size whose model comes nearest to the base config's parameters.
+    """Give each combination the hidden size whose model comes nearest to the base config's number of parameters.
 
-    Sizes are left as they are where the plan says so, and where the hidden size itself is varied.
+    Sizes stay as they are with `--match none`, and where the hidden size itself is varied.
     """
     if plan.match == "none" or HIDDEN in plan.vary:
         return combinations
@@ -25,14 +25,13 @@ def match_parameters(plan: Plan, combinations: list[Combination], data: TaskData
 
 
 def count_parameters(config: Config, data: TaskData) -> int:
-    """The parameters of a model of these data."""
-    return sum(
-        parameter.numel() for parameter in TASKS[config.task].build(config, data.encoder, data.codec).parameters()
-    )
+    """The number of parameters of the config's model for these data."""
+    network = TASKS[config.task].build(config, data.encoder, data.codec)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _nearest_size(config: Config, wanted: int, data: TaskData) -> int:
-    """The hidden size whose model is nearest to `wanted` parameters, by bisection: they grow with it."""
+    """The hidden size whose model is nearest to `wanted` parameters, by bisection: they grow with the size."""
 
     def parameters(size: int) -> int:
         return count_parameters(with_size(config, size), data)

@@ -1,47 +1,50 @@
-"""What is to be compared: every combination of the varied keys, over every seed and fold."""
+"""What is compared: every combination of the varied keys, with every seed and fold."""
 
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ostinato.comparison.lengths import generated_set, generated_test
-from ostinato.config import Config, to_toml, toml_value
-from ostinato.errors import ConfigError, RunError, suggest
-from ostinato.runs.folder import with_absolute_paths
-from ostinato.storage import FORMAT, check_format
-from ostinato.tasks import TASKS
+from pydantic import JsonValue
+
+from ostinato.comparison.results import PlanRecord, Settings
+from ostinato.config import Config, to_toml
+from ostinato.errors import ConfigError, RunError
+from ostinato.storage import FORMAT
 from ostinato.tasks.config import override, parse_toml
+from ostinato.tuning.search import present_key
 
-MATCHES = ("parameters", "none")
 LENGTH, FRACTION = "data.length", "data.train_fraction"
 PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One configuration that is trained with every seed.
+    """One configuration, trained with every seed.
 
     Args:
-        settings: the varied keys with this combination's values, as texts.
-        config: as it is trained, but for the seed and the fold.
+        settings: each varied key with this combination's value, as text.
+        config: complete but for the seed and the fold.
     """
 
-    settings: dict[str, str]
+    settings: Settings
     config: Config
 
     @property
     def name(self) -> str:
-        """What the combination is called in sentences: `gru`, or `gru, num_layers 2`."""
+        """Its name in sentences: `gru`, or `gru, num_layers 2`."""
         return describe(self.settings)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a comparison."""
+    """One run of a comparison.
+
+    Args:
+        fold: its test fold, from 0; None without cross-validation.
+    """
 
     combination: Combination
     seed: int
@@ -49,6 +52,7 @@ class Job:
 
     @property
     def config(self) -> Config:
+        """The run's config."""
         config = self.combination.config
         training = config.training.model_copy(update={"seed": self.seed})
         data = config.data if self.fold is None else config.data.model_copy(update={"fold": self.fold})
@@ -57,8 +61,8 @@ class Job:
     @property
     def folder(self) -> str:
         """The run's folder within the comparison's."""
-        part = "" if self.fold is None else f"-fold-{self.fold}"
-        return f"runs/{slug(self.combination.settings)}/seed-{self.seed}{part}"
+        fold = "" if self.fold is None else f"-fold-{self.fold}"
+        return f"runs/{slug(self.combination.settings)}/seed-{self.seed}{fold}"
 
     def __str__(self) -> str:
         return f"{self.combination.name}, seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold + 1}")
@@ -66,20 +70,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """A comparison, before anything is trained.
+    """A comparison before its trainings.
 
     Args:
         base: the config that is varied.
         vary: the values of each varied key, in the order given.
-        seeds: of the trainings.
-        lengths: lengths of generated test sequences; each model is trained once, at the config's own, and tested at all.
+        seeds: one training of each combination for each seed.
+        lengths: of generated test sequences; each model is trained once, at the config's own length, and tested at all.
         match: `parameters` or `none`.
-        metric: what the pairs are compared by.
-        trials: of the search that each combination gets before it is trained; 0: none.
+        metric: models are compared by this metric.
+        trials: of the search that tunes each combination before its trainings; 0 means no search.
     """
 
     base: Config
-    vary: dict[str, list[Any]]
+    vary: dict[str, list[JsonValue]]
     seeds: list[int]
     lengths: list[int]
     match: str
@@ -87,148 +91,96 @@ class Plan:
     trials: int = 0
 
     def combinations(self) -> list[Combination]:
-        """Every combination of the varied keys, checked; sizes are as the base config has them.
+        """Every combination of the varied keys, checked; hidden sizes are those of the base config.
 
         Raises:
-            ConfigError: combinations that cannot work, all faults at once.
+            ConfigError: combinations that are not valid configs; every problem at once, one a line.
         """
-        found, faults = [], []
+        found, problems = [], []
         for values in itertools.product(*self.vary.values()):
-            settings = dict(zip(self.vary, map(text_of, values), strict=True))
+            settings = dict(zip(self.vary, map(format_value, values), strict=True))
+            changes = [f"{key}={json.dumps(value)}" for key, value in zip(self.vary, values, strict=True)]
             try:
-                config = override(
-                    self.base, [f"{key}={toml_text(value)}" for key, value in zip(self.vary, values, strict=True)]
-                )
+                config = override(self.base, changes)
             except ConfigError as error:
-                faults += [line.removeprefix("--set: ") for line in str(error).splitlines()]
+                problems += [line.removeprefix("--set: ") for line in str(error).splitlines()]
                 continue
-            if not is_repeated(config):
+            if not _is_repeated(config):
                 found.append(Combination(settings, config))
-        if faults:
-            raise ConfigError("\n".join(f"--vary: {fault}" for fault in dict.fromkeys(faults)))
+        if problems:
+            raise ConfigError("\n".join(f"--vary: {problem}" for problem in dict.fromkeys(problems)))
         return found
 
     def jobs(self, combinations: Sequence[Combination]) -> list[Job]:
-        """Every run: seed by seed, so that a comparison that is stopped early has all combinations."""
+        """Every run, seed by seed, so that a comparison that is stopped early has runs of all combinations."""
         folds = range(self.num_folds) if self.num_folds else [None]
         return [Job(combination, seed, fold) for seed in self.seeds for fold in folds for combination in combinations]
 
     @property
     def num_folds(self) -> int | None:
-        """How many folds the rows are cut into; None: one split."""
+        """The number of folds; None without cross-validation."""
         return getattr(self.base.data, "folds", None)
 
-    def to_json(self) -> dict[str, Any]:
-        values = {key: getattr(self, key) for key in ("vary", "seeds", "lengths", "match", "metric", "trials")}
-        return {"format": FORMAT, "config": to_toml(self.base), **values}
-
-
-def make_plan(
-    base: Config,
-    vary: Sequence[str],
-    *,
-    seeds: str = "5",
-    folds: int | None = None,
-    match: str = "parameters",
-    metric: str | None = None,
-    trials: int = 0,
-) -> Plan:
-    """Read what was asked for; nothing is trained, and nothing is missing that could be told now.
-
-    Args:
-        vary: as `model.cell=rnn,lstm`; each key once.
-        seeds: how many, or which, as `0,1,2`.
-        metric: None: accuracy; of taggers that are trained for it, F1.
-
-    Raises:
-        ConfigError: every fault at once, one a line.
-    """
-    faults: list[str] = []
-    values: dict[str, list[Any]] = {}
-    for setting in vary:
-        key, _, text = (part.strip() for part in setting.partition("="))
-        found = list(_key_faults(base, key, text, values))
-        faults += found
-        if not found:
-            values[key] = [toml_value(each) for each in _split(text)]
-    numbers = _seeds(seeds, faults)
-    lengths = [each for each in values.pop(LENGTH, []) if _is_length(base, each, faults)]
-    metric = metric or TASKS[base.task].main_metric(base)
-    for name, table, kind in ((match, MATCHES, "match"), (metric, list(TASKS[base.task].metrics), "metric")):
-        if name not in table:
-            faults.append(f"--{kind} {name}: unknown. {suggest(name, table)}Choose from: {', '.join(table)}.")
-    if trials < 0:
-        faults.append(f"--budget-trials {trials}: expected 0 (no search) or more.")
-    if folds is not None and not hasattr(base.data, "folds"):
-        faults.append(f"--folds: task {base.task} has no folds. Remove it: the splits are drawn once, or given.")
-        folds = None
-    if base.data.test_size == 0 and base.data.test_path is None:
-        faults.append("data.test_size 0: models are compared on test rows. Set a test split.")
-    if folds is not None:
-        base = override(base, [f"data.folds={folds}"])
-    plan = Plan(with_absolute_paths(base), values, numbers, lengths, match, metric, trials)
-    try:
-        plan.combinations()
-    except ConfigError as error:
-        faults.append(str(error))
-    if faults:
-        raise ConfigError("\n".join(dict.fromkeys(faults)))
-    return plan
+    def record(self) -> PlanRecord:
+        """The plan as it is saved."""
+        return PlanRecord(
+            format=FORMAT,
+            config=to_toml(self.base),
+            vary=self.vary,
+            seeds=self.seeds,
+            lengths=self.lengths,
+            match=self.match,
+            metric=self.metric,
+            trials=self.trials,
+        )
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan of a comparison that was begun.
+    """The plan of a comparison that was started, also by version 0.1.
 
     Raises:
-        RunError: there is none at that place, or it was altered.
+        RunError: the folder holds no plan, it was altered, or it varies a key that has been renamed since version 0.1.
     """
     path = folder / PLAN
+    if not path.exists():
+        raise RunError(
+            f"{folder}: is not a comparison: it holds no {PLAN}. "
+            f"Start one with: ostinato compare PRESET --vary … --out {folder}"
+        )
+    saved = PlanRecord.read(path)
+    for key in saved.vary:
+        if present_key(key) != key:  # the folders of its runs carry the old name
+            raise RunError(
+                f"{path}: varies {key}, which is now called {present_key(key)}. "
+                "Finish this comparison with Ostinato 0.1, or start it again in another folder."
+            )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check_format(path, int(content.pop("format")))
-        return Plan(parse_toml(content.pop("config"), str(path)), **content)
-    except FileNotFoundError:
-        raise RunError(
-            f"{folder}: is not a comparison: it holds no {PLAN}. Start one with: ostinato compare PRESET --vary … --out {folder}"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise RunError(
-            f"{path}: altered, not the plan that was written. Copy the folder again, or compare anew."
-        ) from None
+        base = parse_toml(saved.config, str(path))
+    except ConfigError as error:
+        raise RunError(f"{error} Copy the folder again, or start another comparison.") from None
+    return Plan(base, saved.vary, saved.seeds, saved.lengths, saved.match, saved.metric, saved.trials)
 
 
-def describe(settings: dict[str, str]) -> str:
-    """Varied settings in a few words: the cell's name says enough of it."""
-    told = [
+def describe(settings: Settings) -> str:
+    """Varied settings in a few words; cells and poolings go by their name alone."""
+    words = [
         value if key in ("model.cell", "model.pooling") else f"{key.rpartition('.')[2]} {value}"
         for key, value in settings.items()
     ]
-    return ", ".join(told) or "the config"
+    return ", ".join(words) or "the config"
 
 
-def slug(settings: dict[str, str]) -> str:
+def slug(settings: Settings) -> str:
     """Varied settings as a folder's name."""
-    return (
-        re.sub(r"[^\w.=,+-]+", "_", ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in settings.items()))
-        or "config"
-    )
+    text = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in settings.items())
+    return re.sub(r"[^\w.=,+-]+", "_", text) or "config"
 
 
-def text_of(value: Any) -> str:
-    """A value as it is told and as it can be given again."""
+def format_value(value: JsonValue) -> str:
+    """A value as it is shown and as `--vary` accepts it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return "+".join(map(text_of, value)) if isinstance(value, list) else str(value)
-
-
-def toml_text(value: Any) -> str:
-    """A value as `override` reads it."""
-    return json.dumps(value)
-
-
-def is_repeated(config: Config) -> bool:
-    """Whether it is the same model as without `residual`, which acts from the second layer on."""
-    return config.model.residual and config.model.num_layers == 1
+    return "+".join(map(format_value, value)) if isinstance(value, list) else str(value)
 
 
 def with_size(config: Config, size: int) -> Config:
@@ -236,54 +188,6 @@ def with_size(config: Config, size: int) -> Config:
     return config.model_copy(update={"model": config.model.model_copy(update={"hidden_size": size})})
 
 
-def _key_faults(base: Config, key: str, text: str, seen: dict[str, list[Any]]) -> Iterator[str]:
-    keys = base.keys()
-    if not text:
-        yield f"--vary {key}: no values. Write for example: --vary model.cell=rnn,lstm"
-    elif key not in keys:
-        yield f"--vary {key}: unknown key. {suggest(key, keys)}See all with: ostinato schema"
-    elif key in ("training.seed", "data.folds", "data.fold"):
-        yield f"--vary {key}: has an option of its own: {'--seeds' if key == 'training.seed' else '--folds'}."
-    elif key in seen:
-        yield f"--vary {key}: given twice. Give all its values at once, parted by commas."
-    for value, count in ((each, _split(text).count(each)) for each in dict.fromkeys(_split(text))):
-        if count > 1:
-            yield f"--vary {key}: {value} is given {count} times. Give each value once."
-
-
-def _split(text: str) -> list[str]:
-    """Values at the commas that stand in no bracket."""
-    return [part.strip() for part in re.split(r",(?![^\[]*\])", text)] if text else []
-
-
-def _seeds(text: str, faults: list[str]) -> list[int]:
-    if not re.fullmatch(r"\d+(\s*,\s*\d+)*,?", text.strip()):
-        faults.append(f"--seeds {text}: expected how many (5) or which (0,1,2).")
-        return []
-    numbers = [int(part) for part in text.split(",") if part.strip()]
-    if "," not in text:
-        numbers = list(range(numbers[0]))
-    repeated = sorted({number for number in numbers if numbers.count(number) > 1})
-    if repeated:
-        faults.append(
-            f"--seeds {text}: {', '.join(map(str, repeated))} given more than once: the same run twice is no evidence. Give each seed once."
-        )
-    if not numbers:
-        faults.append("--seeds 0: expected at least one seed.")
-    return numbers
-
-
-def _is_length(base: Config, value: Any, faults: list[str]) -> bool:
-    if generated_set(base) is None:
-        faults.append(
-            f"--vary {LENGTH}: {base.data.name or base.data.path} is not generated: its sequences have the lengths they have."
-        )
-    elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        faults.append(f"--vary {LENGTH}: {value!r} is not a length. Write for example: --vary data.length=20,200,2000")
-    else:
-        try:
-            generated_test(base, value)
-        except ConfigError as error:
-            faults.append(f"--vary {LENGTH}: {error}")
-        return True
-    return False
+def _is_repeated(config: Config) -> bool:
+    """Whether it is the same model as without `residual`, which acts from the second layer on."""
+    return config.model.residual and config.model.num_layers == 1

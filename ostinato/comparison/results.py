@@ -1,173 +1,206 @@
-"""From finished runs to what a comparison says: a row a run, a row a combination, a sentence a pair."""
+"""The results of a comparison, as `comparison.json` holds them. Version 0.1 wrote the same keys."""
 
-import csv
-import io
-import itertools
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal
 
-import numpy as np
+from pydantic import Field, JsonValue, field_validator
 
-from ostinato.comparison.lengths import predictions_file
-from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
-from ostinato.comparison.workers import Outcome
-from ostinato.evaluation.statistics import Scored, compare, holm, sentence, verdict
-from ostinato.tasks import TASKS
+from ostinato.evaluation.statistics import NO_DIFFERENCE
+from ostinato.tuning.json_model import JsonModel
+
+Settings = dict[str, str]  # each varied key with its value, as text
 
 
-class Answers(NamedTuple):
-    """What the trainings of one combination answered to the same test examples."""
+class PlanRecord(JsonModel):
+    """A comparison's plan, as `plan.json` holds it.
 
-    settings: dict[str, str]
-    combination: Combination
-    outcomes: list[Outcome]
-    sources: list[str]
-    scored: Scored
+    Args:
+        config: the base config, as TOML.
+        vary: the values of each varied key.
+        seeds: one training of each combination for each seed.
+        lengths: of generated test sequences; empty unless `data.length` is varied.
+        match: `parameters` or `none`.
+        metric: models are compared by this metric.
+        trials: of the search that precedes the trainings; 0 means no search.
+    """
+
+    format: int
+    config: str
+    vary: dict[str, list[JsonValue]]
+    seeds: list[int]
+    lengths: list[int]
+    match: str
+    metric: str
+    trials: int = 0
+
+
+class Latency(JsonModel):
+    """Median and 99th percentile."""
+
+    p50: float
+    p99: float
+
+
+class Cost(JsonModel):
+    """What a trained model costs to use and to train further.
+
+    Args:
+        parameters: number of weights.
+        file_bytes: size of the model file.
+        latency_ms: of one test sequence at a time.
+        batch_ms: median time of a batch of 32 test sequences.
+        sequences_per_s, tokens_per_s: when predicting the test split.
+        training_tokens_per_s: over up to 50 training steps.
+        memory_mib, training_memory_mib: peak memory of the process, libraries and data included, after predicting and
+            after training; None where the system does not report it.
+    """
+
+    parameters: int
+    file_bytes: int
+    latency_ms: Latency
+    batch_ms: float
+    sequences_per_s: float
+    tokens_per_s: float
+    training_tokens_per_s: float
+    memory_mib: float | None
+    training_memory_mib: float | None
+
+
+class RunRow(JsonModel):
+    """One run.
+
+    Args:
+        fold: its test fold, from 0; None without cross-validation.
+        folder: within the comparison's folder.
+        reason: why it failed, or why it cannot be compared.
+        parameters, seconds, epochs: None if it failed.
+        test: metrics on the test split; None for an undefined one; empty if the run failed.
+        lengths: the same on generated test sequences, by their length.
+    """
+
+    settings: Settings
+    seed: int
+    fold: int | None
+    folder: str
+    status: Literal["finished", "failed"]
+    reason: str | None
+    hidden_size: int
+    parameters: int | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    test: dict[str, float | None] = Field(default_factory=dict)
+    lengths: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+
+
+class SummaryRow(JsonModel):
+    """One combination over its seeds; with varied lengths, at one of them.
+
+    Args:
+        n: number of test examples.
+        seeds: number of seeds with a score.
+        failed: number of its runs that failed.
+        mean: of the comparison's metric, over the seeds.
+        interval: 95 % interval of the mean.
+        interval_over: what the interval accounts for: the seeds, or with a single seed the test examples.
+        scores: the metric of each seed.
+        baselines: the metric of each simple model on the same rows, the strongest kind first; at other lengths empty.
+        training_s, epochs: means over the runs.
+        cost: of the first finished run's model; None where it could not be measured.
+    """
+
+    name: str
+    settings: Settings
+    hidden_size: int
+    parameters: int
+    n: int
+    seeds: int
+    failed: int
+    mean: float
     interval: tuple[float, float]
+    interval_over: Literal["seeds", "examples"]
+    scores: list[float]
+    baselines: dict[str, float] = Field(default_factory=dict)
+    training_s: float
+    epochs: float
+    cost: Cost | None
 
 
-def summarise(
-    plan: Plan, combinations: Sequence[Combination], outcomes: Sequence[Outcome], costs: dict[str, Any], folder: Path
-) -> dict[str, Any]:
-    """All that the comparison found, as JSON values: `runs`, `summary`, `pairs`."""
-    rows = [row for combination in combinations for row in _answers(plan, combination, outcomes, folder)]
-    return {
-        "task": plan.base.task,
-        "metric": plan.metric,
-        "plan": plan.to_json(),
-        "runs": [_run(plan, outcome) for outcome in outcomes],
-        "summary": [_summary(plan, row, outcomes, costs) for row in rows],
-        "pairs": _pairs(rows),
-    }
+class Pair(JsonModel):
+    """Two combinations that differ in one setting, compared on the same test examples.
+
+    Args:
+        first, second: names of the combinations.
+        difference: the first's mean minus the second's.
+        interval: 95 % interval of the difference; not corrected for the number of pairs.
+        p: corrected by Holm for the number of pairs.
+        effect: effect size, called `effect_name`; None where it is undefined.
+        test: name of the statistical test.
+        verdict: what the first is, compared with the second.
+        sentence: all of this in words.
+    """
+
+    first: str
+    second: str
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    p_uncorrected: float
+    effect: float | None
+    effect_name: str
+    test: str
+    verdict: Literal["better", "worse", "not significantly different"]
+    sentence: str
+
+    @field_validator("verdict", mode="before")
+    @classmethod
+    def _present_verdict(cls, verdict: object) -> object:
+        return NO_DIFFERENCE if verdict == "not told apart" else verdict  # as version 0.1 wrote it
+
+    @field_validator("sentence", mode="before")
+    @classmethod
+    def _present_sentence(cls, sentence: object) -> object:
+        old = "are not told apart by this data"
+        return sentence.replace(old, f"are {NO_DIFFERENCE}") if isinstance(sentence, str) else sentence
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the two differ significantly."""
+        return self.verdict != NO_DIFFERENCE
 
 
-def to_csv(results: dict[str, Any]) -> str:
-    """One line a run."""
-    settings = list(dict.fromkeys(key for run in results["runs"] for key in run["settings"]))
-    figures = [*TASKS[results["task"]].metrics, "seconds", "epochs", "parameters", "hidden_size"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*settings, "seed", "fold", "status", *figures, "reason"])
-    for run in results["runs"]:
-        known = {**run, **run.get("test", {})}
-        shared = [*(run["settings"].get(key, "") for key in settings), run["seed"], run["fold"], run["status"]]
-        writer.writerow(
-            ["" if cell is None else cell for cell in [*shared, *(known.get(name) for name in figures), run["reason"]]]
-        )
-    return text.getvalue()
+class Environment(JsonModel):
+    """The versions and the machine with which the comparison was finished."""
+
+    ostinato: str | None
+    python: str
+    platform: str
+    processor: str
+    cores: int | None
+    threads: int
+    gpu: str | None
+    packages: dict[str, str | None]
 
 
-def _answers(plan: Plan, combination: Combination, outcomes: Sequence[Outcome], folder: Path) -> Iterable[Answers]:
-    """The combination's answers; at each length where lengths are varied. A seed counts when all its folds are there."""
-    finished = [
-        outcome
-        for outcome in outcomes
-        if outcome.job.combination.settings == combination.settings and outcome.figures is not None
-    ]
-    by_seed = {seed: [outcome for outcome in finished if outcome.job.seed == seed] for seed in plan.seeds}
-    whole = [runs for runs in by_seed.values() if len(runs) == (plan.num_folds or 1)]
-    if not whole:
-        return
-    task = TASKS[plan.base.task]
-    lengths: Sequence[int | None] = plan.lengths or [None]
-    for length in lengths:
-        read = [
-            [
-                task.read_predictions(predictions_file(folder / run.job.folder, task.name, length), _test(run))
-                for run in runs
-            ]
-            for runs in whole
-        ]
-        scored, sources, interval = task.compared(read, plan.metric, _test(whole[0][0]))
-        settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
-        yield Answers(settings, combination, [run for runs in whole for run in runs], sources, scored, interval)
+class Comparison(JsonModel):
+    """The results of a whole comparison.
 
+    Args:
+        format: 1 for a file of version 0.1.
+        task, metric: names, as in `TASKS` and in the task's `metrics`.
+        runs: in the order of the plan.
+        summary: in the order of the varied values.
+        pairs: every two combinations that differ in one setting.
+    """
 
-def _test(outcome: Outcome) -> dict[str, Any]:
-    """The metrics of a finished run's test split."""
-    assert outcome.figures is not None
-    test: dict[str, Any] = outcome.figures["test"]
-    return test
+    format: int = 1
+    task: str
+    metric: str
+    plan: PlanRecord
+    runs: list[RunRow]
+    summary: list[SummaryRow]
+    pairs: list[Pair]
+    environment: Environment
 
-
-def _run(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    job, figures = outcome.job, outcome.figures
-    config = job.config
-    row = {
-        "settings": job.combination.settings,
-        "seed": job.seed,
-        "fold": job.fold,
-        "folder": job.folder,
-        "status": "failed" if figures is None else "finished",
-        "reason": outcome.reason,
-        "hidden_size": config.model.hidden_size,
-    }
-    if figures is None:
-        return row
-    names, training = list(TASKS[plan.base.task].metrics), figures["training"]
-    row |= {"parameters": figures["model"]["parameters"], "seconds": training["seconds"], "epochs": training["epochs"]}
-    row["test"] = {name: figures["test"][name] for name in names if figures["test"].get(name) is not None}
-    if plan.lengths:
-        row["lengths"] = {length: {name: each[name] for name in names} for length, each in figures["lengths"].items()}
-    return row
-
-
-def _summary(plan: Plan, row: Answers, outcomes: Sequence[Outcome], costs: dict[str, Any]) -> dict[str, Any]:
-    figures = [run.figures for run in row.outcomes if run.figures is not None]
-    failed = [
-        each for each in outcomes if each.job.combination.settings == row.combination.settings and each.figures is None
-    ]
-    own = LENGTH not in row.settings
-    return {
-        "name": describe(row.settings),
-        "settings": row.settings,
-        "hidden_size": row.combination.config.model.hidden_size,
-        "parameters": figures[0]["model"]["parameters"],
-        "n": row.scored.n,
-        "seeds": len(row.scored.scores),
-        "failed": len(failed),
-        "mean": float(row.scored.scores.mean()),
-        "interval": list(row.interval),
-        "interval_over": "seeds" if len(row.scored.scores) > 1 else "examples",
-        "scores": row.scored.scores.tolist(),
-        "baselines": _baselines(plan, figures) if own else {},
-        "training_s": float(np.mean([each["training"]["seconds"] for each in figures])),
-        "epochs": float(np.mean([each["training"]["epochs"] for each in figures])),
-        "cost": costs.get(row.combination.name),
-    }
-
-
-def _baselines(plan: Plan, figures: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What each simple model scores on the same rows, the strongest kind first."""
-    names = TASKS[plan.base.task].baselines
-    return {name: float(np.mean([each["baselines"][name][plan.metric] for each in figures])) for name in names}
-
-
-def _is_pair(first: Answers, second: Answers) -> bool:
-    """Whether the two differ in one setting, and answered the same examples: at the same length."""
-    differing = [key for key in first.settings if first.settings[key] != second.settings[key]]
-    return len(differing) == 1 and differing != [LENGTH] and first.sources == second.sources
-
-
-def _pairs(rows: Sequence[Answers]) -> list[dict[str, Any]]:
-    """Pairs of combinations that differ in one setting and answered the same examples; p corrected for their number."""
-    paired = [(first, second) for first, second in itertools.combinations(rows, 2) if _is_pair(first, second)]
-    found = [compare(first.scored, second.scored) for first, second in paired]
-    corrected = holm([each.p for each in found])
-    return [
-        {
-            "first": describe(first.settings),
-            "second": describe(second.settings),
-            "difference": each.difference,
-            "interval": list(each.interval),
-            "p": p,
-            "p_uncorrected": each.p,
-            "effect": each.effect,
-            "effect_name": each.effect_name,
-            "test": each.test,
-            "verdict": verdict(each, p),
-            "sentence": sentence(describe(first.settings), describe(second.settings), each, p),
-        }
-        for (first, second), each, p in zip(paired, found, corrected, strict=True)
-    ]
+    @property
+    def failed(self) -> list[RunRow]:
+        """The runs that failed."""
+        return [run for run in self.runs if run.status == "failed"]

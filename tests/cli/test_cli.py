@@ -177,7 +177,7 @@ def test_resuming_a_finished_run_says_so(folder, capsys):
     before = contents(folder)
     assert run("train", "--resume", "run", "--json") == 0
     told = capsys.readouterr()
-    assert told.err == "run is finished already: nothing to resume.\n"
+    assert told.err.startswith("run is already finished")
     assert json.loads(told.out)["test"] == json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
     assert contents(folder) == before
 
@@ -195,7 +195,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_prints_the_command_that_resumes(folder, c
         training.send_signal(signal.SIGINT)
         told = training.communicate(timeout=30)[1]
     assert training.returncode == 130
-    assert told.splitlines()[-1] == "Stopped; what was done is kept. Go on with: ostinato train --resume 'my run'"
+    assert told.splitlines()[-1].endswith("ostinato train --resume 'my run'")
     assert not Path("my run/metrics.json").exists()
     assert run("train", "--resume", "my run") == 0
     epochs = [json.loads(line) for line in Path("my run/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -225,10 +225,10 @@ def test_full_disk_under_the_output_is_one_line(folder):
         done = subprocess.run(
             [sys.executable, "-m", "ostinato", "schema"], stdout=full, stderr=subprocess.PIPE, text=True
         )
-    assert (done.returncode, done.stderr) == (
-        2,
-        "Error: the output: No space left on device. Make room, or choose another place.\n",
-    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert "No space left on device" in line
 
 
 # Evaluate, predict
@@ -366,7 +366,8 @@ def test_audit_of_a_name_takes_the_preset_before_the_data_set(capsys):
 def test_doctor_tells_how_to_get_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "installed", lambda package: None if package == "dnaio" else "1.0")
     assert run("doctor") == 0
-    assert "missing; get it with: pip install 'ostinato[dna]'" in capsys.readouterr().out
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("extra dna")]
+    assert line.rstrip().endswith("pip install 'ostinato[dna]'")
     assert run("doctor", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["missing_extras"] == {"dna": "pip install 'ostinato[dna]'"}
@@ -453,7 +454,7 @@ UNTRAINED = {
     "data file for a config": ({}, "train reviews.csv", "ostinato init reviews.csv"),
     "nothing to train": ({}, "train", "--resume RUN"),
     "resume with settings": ({}, "train --resume run --set model.cell=gru", "--resume"),
-    "run folder not empty": ({}, "train majority --out run", "run: is not empty"),
+    "run folder not empty": ({}, "train majority --out run", "--resume run"),
     "run of a newer format": (
         lambda: of_format_9("run/environment.json"),
         "train --resume run",
@@ -564,9 +565,12 @@ def test_a_row_of_unknown_tokens_is_answered_with_a_warning(folder, capsys):
     assert "out of vocabulary" in unknown["warning"]
 
 
-def test_bad_byte_of_standard_input_is_named_with_its_line(folder, capsys):
-    assert run("predict", "run", "-", stdin=b"good film\nb\xe9d\n") == 2
-    assert capsys.readouterr().err.startswith("Error: standard input, line 2: not UTF-8 (byte 0xe9).")
+def test_a_line_of_standard_input_that_is_not_utf_8_is_answered_by_its_error(folder, capsys):
+    assert run("predict", "run", "-", stdin=b"good film\nb\xe9d\ndull film\n") == 1
+    first, bad, last = answers(capsys)
+    assert bad["source"] == "standard input, line 2"
+    assert "0xe9" in bad["error"]
+    assert first.keys() == last.keys() == {"label", "probabilities"}
 
 
 def test_all_faults_of_a_config_are_told_at_once(folder, capsys):

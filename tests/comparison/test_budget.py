@@ -1,9 +1,11 @@
-"""A comparison in which every combination is tuned first."""
+"""A comparison in which each combination is tuned first."""
+
+import csv
 
 import pytest
 
 from ostinato.comparison.compare import run_comparison
-from ostinato.comparison.plan import make_plan
+from ostinato.comparison.options import make_plan
 from ostinato.tasks.config import PRESETS, override, read_config
 
 pytest.importorskip("optuna", reason="needs the extra tune")
@@ -11,17 +13,16 @@ pytest.importorskip("optuna", reason="needs the extra tune")
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=1"]
 
 
-def test_every_combination_gets_the_same_search_and_sizes_stay_matched(one_worker, tmp_path):
+def test_each_combination_gets_the_same_search_and_sizes_stay_matched(one_worker, tmp_path):
     plan = make_plan(override(PRESETS["majority"](), SMALL), ["model.cell=rnn,gru"], seeds="1", trials=3)
-    results = run_comparison(plan, tmp_path / "cells")
-    for row in results["summary"]:
-        folder = tmp_path / "cells" / "tuning" / f"cell={row['name']}"
-        best, trained = (
-            read_config(folder / "best.toml"),
-            read_config(tmp_path / "cells" / "runs" / f"cell={row['name']}" / "seed-0" / "config.toml"),
-        )
+    comparison = run_comparison(plan, tmp_path / "cells")
+    for row in comparison.summary:
+        search = tmp_path / "cells" / "tuning" / f"cell={row.name}"
+        best = read_config(search / "best.toml")
+        trained = read_config(tmp_path / "cells" / "runs" / f"cell={row.name}" / "seed-0" / "config.toml")
         assert trained.training.lr == best.training.lr
-        assert trained.model.cell == row["name"]
-        assert len((folder / "trials.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
-        assert "model.hidden_size" not in (folder / "trials.csv").read_text(encoding="utf-8")
-        assert row["parameters"] == pytest.approx(474, rel=0.1)
+        assert trained.model.cell == row.name
+        trials = list(csv.DictReader((search / "trials.csv").read_text(encoding="utf-8").splitlines()))
+        assert len(trials) == 3
+        assert "model.hidden_size" not in trials[0]
+        assert row.parameters == pytest.approx(474, rel=0.1)

@@ -1,4 +1,4 @@
-"""`ostinato compare`: what is typed, what is seen, and the exit status."""
+"""`ostinato compare`: its arguments, its output and its exit status."""
 
 import json
 
@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ostinato.cli import app
+from ostinato.comparison.compare import read_comparison
+from ostinato.errors import OstinatoError
 
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=1"]
 
@@ -19,14 +21,15 @@ def run(one_worker, tmp_path):
     return run
 
 
-def test_a_comparison_is_told_in_a_table_and_in_sentences(run, tmp_path):
+def test_a_comparison_prints_a_table_and_sentences(run, tmp_path):
     done = run("--vary", "model.cell=rnn,gru", "--seeds", "2")
     assert done.exit_code == 0, done.stderr
     assert "[4/4]" in done.stderr
     header, rnn, gru, *rest = done.stdout.splitlines()
     assert header.split()[:2] == ["cell", "accuracy"]
     assert (rnn.split()[0], gru.split()[0]) == ("rnn", "gru")
-    assert any(line.startswith(("rnn and gru are ", "rnn is ")) and "95 % interval" in line for line in rest)
+    (pair,) = read_comparison(tmp_path / "cells").pairs
+    assert pair.sentence in rest
     assert {path.name for path in (tmp_path / "cells").glob("*.*")} == {
         "base.toml",
         "plan.json",
@@ -36,12 +39,12 @@ def test_a_comparison_is_told_in_a_table_and_in_sentences(run, tmp_path):
     }
 
 
-def test_what_has_no_pair_says_so(run):
+def test_a_single_combination_has_no_pair(run):
     done = run("--vary", "model.cell=gru", "--seeds", "1")
-    assert "There is no pair of combinations to compare" in done.stdout
+    assert "no pair of combinations" in done.stdout
 
 
-def test_a_failed_run_shows_in_the_exit_status(run):
+def test_a_failed_run_exits_with_status_1(run):
     done = run("--vary", "training.lr=0.005,1e30", "--set", "training.max_grad_norm=none", "--seeds", "1", "--json")
     assert done.exit_code == 1, done.stderr
     answer = json.loads(done.stdout)
@@ -50,17 +53,20 @@ def test_a_failed_run_shows_in_the_exit_status(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "wrong"),
     [
-        ([], "Give either a preset or config file, or --resume"),
-        (["majority"], "Nothing to compare"),
+        ([], "--resume FOLDER"),
+        (["majority"], "--vary"),
         (["majority", "--vary", "model.cell=rnn,gru", "--jobs", "0"], "--jobs 0"),
-        (["--resume", "x", "--vary", "model.cell=rnn,gru"], "--resume goes on"),
+        (["--resume", "x", "--vary", "model.cell=rnn,gru"], "--resume"),
+        (["majority", "--resume", "x"], "--resume"),
         (["majority", "--vary", "model.cell=rnn,mingur"], "mingur"),
+        (["--resume", "x"], "x: is not a comparison"),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_is_made(arguments, told, tmp_path, monkeypatch):
+def test_bad_arguments_are_refused_before_anything_is_created(arguments, wrong, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused = CliRunner().invoke(app, ["compare", *arguments])
-    assert told in str(refused.exception)
+    assert isinstance(refused.exception, OstinatoError)
+    assert wrong in str(refused.exception)
     assert not list(tmp_path.iterdir())

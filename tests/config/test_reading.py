@@ -70,7 +70,7 @@ def test_all_problems_are_reported_at_once_one_a_line():
         ("data.tokenizer=kmers(0)", "'kmers(0)'"),
         ("data.train_size=1.5", "data.train_size: 1.5"),
         ("data.length=[40, 20]", "[40, 20]"),
-        ("data.feature_columns=pos", "data.feature_columns: not a key of task classification, but of tagging"),
+        ("data.feature_columns=pos", "data.feature_columns: not a key of task classification"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_with_its_value(setting, shown):

@@ -1,0 +1,55 @@
+"""One run of a comparison: trained or resumed in its folder, and tested at other lengths."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ostinato.comparison.lengths import LENGTHS, test_at_lengths
+from ostinato.comparison.plan import Job, Plan
+from ostinato.config import Config
+from ostinato.runs.folder import create_run, finished_metrics
+from ostinato.runs.training import resume_run
+from ostinato.tasks.base import TaskData
+
+
+class Outcome(NamedTuple):
+    """What became of a job.
+
+    Args:
+        metrics: the content of the run's `metrics.json`, and `lengths`, its metrics at each varied length; None if the
+            run failed.
+        reason: why it failed.
+    """
+
+    job: Job
+    metrics: dict[str, Any] | None
+    reason: str | None = None
+
+
+def train_run(config: Config, folder: Path, lengths: Sequence[int], data: TaskData) -> dict[str, Any]:
+    """Train a run, or resume it, and test it at each length.
+
+    Returns:
+        As `Outcome.metrics`.
+
+    Raises:
+        OstinatoError: the run cannot be trained.
+        KeyboardInterrupt: on SIGTERM, after a checkpoint.
+    """
+    if not (folder / "config.toml").exists():
+        create_run(config, folder)
+    metrics = resume_run(folder, data=data)
+    return {**metrics, "lengths": test_at_lengths(folder, config, lengths, data)} if lengths else metrics
+
+
+def finished_outcome(job: Job, plan: Plan, folder: Path) -> Outcome | None:
+    """The outcome of a run that is already in the comparison's folder; None if it is not finished."""
+    run = folder / job.folder
+    metrics = finished_metrics(run) if (run / "config.toml").exists() else None
+    if metrics is None or not plan.lengths:
+        return None if metrics is None else Outcome(job, metrics)
+    lengths = run / LENGTHS
+    if not lengths.exists():
+        return None
+    return Outcome(job, {**metrics, "lengths": json.loads(lengths.read_text(encoding="utf-8"))})
