@@ -210,8 +210,7 @@ def _result(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> "Markup
         body
         + table(("", "test accuracy", "95\u00a0% interval"), rows, numeric=(1, 2))
         + paragraph(
-            f"The linear baseline is {linear.description}, on the same training split; the most frequent class is that "
-            "of the training split."
+            f"Both baselines are fitted on the same training split. The linear baseline is {linear.description}."
         )
     )
 
@@ -280,7 +279,7 @@ def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group], 
         "confidence of 0.9 are right 9 times in 10."
     )
     yield (
-        f"The interval of {off} of {counted(len(groups), 'bin')} misses the line."
+        f"The intervals of {off} of {counted(len(groups), 'bin')} do not include the line."
         if off
         else "The intervals of all bins include the line."
     )
@@ -312,7 +311,7 @@ def classifier_card(
         metrics=[
             "Accuracy, next to a linear model and the most frequent class; macro F1; recall of each class; AUROC; "
             "expected calibration error.",
-            "Intervals are 95\u00a0%, by bootstrap over the test sequences; that of accuracy is Wilson's.",
+            "Intervals are 95\u00a0% bootstrap intervals over the test sequences; for accuracy, Wilson's interval.",
             f"The prediction is the most probable class.{scaled}",
         ],
         results=_results(run, scores),
@@ -336,7 +335,7 @@ def _results(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> list[s
 
 
 def limits(scores: dict[str, ClassificationMetrics]) -> Iterator[str]:
-    """Where not to trust the classifier, according to its metrics."""
+    """Limits of the classifier that its metrics show, in sentences."""
     if "test" in scores:
         yield from _test_limits(scores["test"], scores["linear"])
     yield from _calibration_limits(scores)
