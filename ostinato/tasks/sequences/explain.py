@@ -1,4 +1,4 @@
-"""Explained rows of tasks with one target for each sequence."""
+"""Explain rows of tasks with one target per sequence."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,10 +21,10 @@ def explain_rows(
     tokens: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> ExplainedRows:
-    """Explain the answers for records, and measure how faithful the explanations are; see `Task.explain_rows`.
+    """Explain the answers to records, and measure how faithful the explanations are; see `Task.explain_rows`.
 
     Args:
-        truth: compares a record's target with the explained label.
+        truth: compares the target of a record with the explained label.
     """
     sources = [row.source for row in rows]
     explanations = explain_sequences(

@@ -100,7 +100,7 @@ def read_audit(run: RunRecord) -> TagAudit:
     Raises:
         RunError: audit.json is damaged.
     """
-    renamed = {"strange": "unseen_values"}  # as 0.1 called it
+    renamed = {"strange": "unseen_values", "unlearnt": "unseen_tags"}  # names in 0.1
     return run.read_audit(TagAudit, {renamed.get(key, key): value for key, value in run.audit.items()})
 
 
@@ -348,7 +348,7 @@ def limits(audit: TagAudit, scores: dict[str, TaggingMetrics]) -> Iterator[str]:
     """Where not to trust the tagger, according to its metrics and data."""
     if "test" in scores:
         yield from _test_limits(scores["test"], scores["commonest"], main_metric(audit))
-    for split, tags in audit.unlearnt.items():
+    for split, tags in audit.unseen_tags.items():
         yield f"{counted(len(tags), 'tag')} of {split} did not occur in training: it cannot predict them."
     if any(audit.repeated.values()) and not audit.overlap_dropped:
         yield "The splits, as the data define them, share sentences: the scores may be too high."
