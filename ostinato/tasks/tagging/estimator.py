@@ -117,7 +117,12 @@ class SequenceTagger(Estimator):
         return self.fitted_.codec.decode(tags.numpy(), sentences.lengths.tolist())  # type: ignore[no-any-return]
 
     def predict_proba(self, X: Iterable[Any]) -> list[np.ndarray]:
-        """The probability of each tag at each token: one array (T, C) per sentence, columns in the order of `classes_`."""
+        """The probability of each tag at each token: an array (T, C) per sentence, columns in the order of `classes_`.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: an invalid sentence; names its row.
+        """
         sentences = self._encode(X)
         ends = sentences.lengths.cumsum(0).numpy()
         return np.split(predict_marginals(self.fitted_.network, sentences).numpy(), ends)[: len(ends)]

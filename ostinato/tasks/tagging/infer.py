@@ -63,8 +63,8 @@ def _infer(path: Path) -> Inferred:
     form = endings().get(ending_of(path), "conll")
     source = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}
     reasons = [
-        f"Inferred from the first {len(sentences):,} sentences of {path.name}. Correct any mistakes, then run: ostinato "
-        "train config.toml",
+        f"Inferred from the first {len(sentences):,} sentences of {path.name}. Correct any mistakes, then run: "
+        "ostinato train config.toml",
         f"tag_column: {source.get(form, 'the last one, whose tags are')} {', '.join(tags[:SHOWN_TAGS])}{more}",
         "scheme: the tags do not mark entities"
         if scheme is None
