@@ -58,16 +58,6 @@ class Audit(Protocol):
         """All of it as JSON values."""
 
 
-class Rows(Protocol):
-    """Sequences with their targets as they were read, and the source of each."""
-
-    @property
-    def sources(self) -> list[str]:
-        """Where each row comes from, as `train.csv, row 17`."""
-
-    def __len__(self) -> int: ...
-
-
 @dataclass(frozen=True)
 class TaskData:
     """The audited and encoded splits of a config; everything that is fitted comes from train alone.
@@ -76,10 +66,11 @@ class TaskData:
         config: the data that were prepared.
         name: the named set's, or the file's.
         source: where the data come from.
-        rows: each split as it was read: train, and validation and test where there are any.
+        rows: each split as it was read: train, and validation and test if there are any. Rows have a length and
+            `sources`, where each comes from, as `train.csv, row 17`.
         splits: the same, encoded.
-        encoder: fitted on train.
-        codec: fitted on train.
+        encoder: an `InputEncoder`, fitted on train.
+        codec: a `TargetCodec`, fitted on train.
         vectors: pretrained vectors of the tokens, where the config names them.
     """
 
@@ -226,11 +217,11 @@ class Task(ABC):
     # The network
 
     @abstractmethod
-    def encoder_from_json(self, fields: dict[str, Any]) -> Any:
+    def encoder_from_json(self, fields: dict[str, Any]) -> InputEncoder:
         """The encoder that its `to_json` described; RunError where fields are missing or wrong."""
 
     @abstractmethod
-    def codec_from_json(self, fields: dict[str, Any]) -> Any:
+    def codec_from_json(self, fields: dict[str, Any]) -> TargetCodec:
         """The codec that its `to_json` described; RunError where fields are missing or wrong."""
 
     @abstractmethod

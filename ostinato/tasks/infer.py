@@ -10,7 +10,7 @@ from ostinato.tasks.base import Inferred
 def infer_config(path: Path) -> Inferred:
     """A complete config that trains on `path`, and the reason for each decision.
 
-    Later tasks of the table are more particular about their rows, so they are asked first; the first takes any table.
+    Tasks are tried from the last of `TASKS` to the first, which can read any table of sequences and labels.
 
     Raises:
         DataError: the file cannot be read, or no task can use it.

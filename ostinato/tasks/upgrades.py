@@ -1,4 +1,4 @@
-"""Model files of earlier versions, made into those of the next; written once for each version, and left alone."""
+"""Upgrades of model files from one format to the next; each is written once and then never changed."""
 
 from typing import TYPE_CHECKING, Any
 

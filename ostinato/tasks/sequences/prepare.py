@@ -57,7 +57,7 @@ def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) ->
     try:
         encoded = encoder.encode([row.sequence for row in usable], [row.source for row in usable])
         problems: dict[str, DataError] = {}
-    except DataError:  # at least one is at fault: ask for each by itself
+    except DataError:  # at least one cannot be encoded: find out which
         problems = {row.source: error for row in usable if (error := _why_not(encoder, row)) is not None}
         usable = [row for row in usable if row.source not in problems]
         encoded = encoder.encode([row.sequence for row in usable], [row.source for row in usable])
