@@ -15,10 +15,7 @@ from toy import columns, sentences
 
 import ostinato
 from ostinato.cli import app
-from ostinato.comparison.cost import measure_cost
-from ostinato.comparison.plan import make_plan
-from ostinato.comparison.results import summarise
-from ostinato.comparison.workers import Outcome
+from ostinato.comparison.results import Comparison, Cost, Pair, PlanRecord, RunRow, SummaryRow
 from ostinato.config.renamed import RENAMED
 from ostinato.data.audit import SequenceAudit, SplitFacts
 from ostinato.data.cleaning import Cleaning
@@ -36,6 +33,8 @@ from ostinato.tasks.regression.metrics import CentralInterval, OutputScores, Reg
 from ostinato.tasks.tagging.data import TagAudit
 from ostinato.tasks.tagging.metrics import TaggingMetrics, TypeScores
 from ostinato.training.vectors import PretrainedVectors
+from ostinato.tuning.results import Trial, TuningResults
+from ostinato.tuning.search import SearchRecord
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -66,6 +65,15 @@ CLASSES = {
     "Facts of a split": SplitFacts,
     "Audit of tagged sentences": TagAudit,
     "Encoder of sequences": StoredEncoder,
+    "plan.json of a comparison": PlanRecord,
+    "comparison.json": Comparison,
+    "Run of a comparison": RunRow,
+    "Summary of a comparison": SummaryRow,
+    "Pair of a comparison": Pair,
+    "Costs": Cost,
+    "plan.json of a search": SearchRecord,
+    "tuning.json": TuningResults,
+    "Trial": Trial,
 }
 TINY = ["data.train_size=40", "data.validation_size=20", "data.test_size=20", "training.max_epochs=1"]
 PRESET_OF = {"classification": "majority", "multilabel": "dna-motifs", "regression": "count-ones"}
@@ -206,34 +214,6 @@ def test_files_documents_the_coverage_of_vectors(tmp_path):
     fields = dict.fromkeys(PretrainedVectors._fields, 0)
     stored = PretrainedVectors(**{**fields, "coverage": read_words.coverage, "extra_words": []})
     assert_documents("Coverage of vectors", stored.facts("v.txt"))
-
-
-def test_files_documents_a_comparison(tmp_path):
-    plan = make_plan(override(PRESETS["majority"](), TINY), ["model.cell=rnn,gru"], seeds="1")
-    combinations = plan.combinations()
-    jobs = plan.jobs(combinations)
-    outcomes = [Outcome(job, start_run(job.config, tmp_path / job.folder), None) for job in jobs]
-    found = summarise(plan, combinations, outcomes, {}, tmp_path)
-    assert_documents("plan.json of a comparison", plan.to_json())
-    assert_documents("comparison.json", {**found, "environment": {}})
-    assert_documents("Run of a comparison", found["runs"][0], optional={"lengths"})
-    assert_documents("Summary of a comparison", found["summary"][0])
-    assert_documents("Pair of a comparison", found["pairs"][0])
-
-
-@pytest.mark.slow
-def test_files_documents_costs(runs):
-    assert_documents("Costs", measure_cost(runs / "classification"))
-
-
-def test_files_documents_a_search(tmp_path):
-    pytest.importorskip("optuna", reason="needs the extra tune")
-    from ostinato.tuning import make_search, tune
-
-    found = tune(make_search(override(PRESETS["majority"](), TINY), trials=1), tmp_path / "search")
-    assert_documents("plan.json of a search", read(tmp_path / "search" / "plan.json"))
-    assert_documents("tuning.json", found)
-    assert_documents("Trial", found["trials"][0])
 
 
 def test_files_says_which_format_is_the_present_one(tmp_path):
