@@ -1,16 +1,16 @@
-"""The tasks: what a run, a report, a comparison and the command line do differently for each. One folder per task.
+"""The tasks, one folder per task. All behaviour that depends on the task lives here.
 
-    base            Task: what every task offers
-    config          the configs of all tasks, read and written; told apart by `task`
-    model_file      models on disk: saving, loading, upgrading files of earlier versions
-    estimator       what all estimators share
-    sequences       what tasks with one target for each sequence share
-    classification  one label for each sequence
-    multilabel      any number of labels for each sequence
-    regression      one or more numbers for each sequence
-    tagging         one tag for each token
+    base            Task, the interface that every task implements
+    config          reads and writes the config of any task; its key `task` selects the task
+    model_file      saves and loads models, and upgrades files of earlier versions
+    estimator       code shared by all estimators
+    sequences       code shared by the tasks with one target per sequence
+    classification  one label per sequence
+    multilabel      any number of labels per sequence
+    regression      one or more numbers per sequence
+    tagging         one tag per token
 
-A new task is a folder here and a line in `TASKS`.
+To add a task, add a folder here and a line to `TASKS`.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.regression.task import Regression
 from ostinato.tasks.tagging.task import Tagging
 
+# `ostinato init` tries them from the last to the first, which can read any table of sequences and labels
 TASKS: Mapping[str, Task] = {
     "classification": Classification(),
     "multilabel": Multilabel(),

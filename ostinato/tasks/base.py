@@ -1,6 +1,6 @@
-"""What every task offers: the one interface through which runs, comparison, report and command line see a task.
+"""The interface of a task. Runs, comparisons, reports and the command line use tasks only through it.
 
-A task has no state. Its data are a `TaskData`, its trained network with all that belongs to it a `Model`.
+A task is stateless: `TaskData` holds its data, `Model` its trained network with config, encoder and codec.
 """
 
 from abc import ABC, abstractmethod
@@ -27,60 +27,52 @@ if TYPE_CHECKING:
     from ostinato.training.vectors import PretrainedVectors
 
 
-ALL_UNKNOWN = "every token is out of vocabulary"  # a row's warning
+ALL_UNKNOWN = "every token is out of vocabulary"  # the warning of a row
 
 
 class InputEncoder(Protocol):
-    """Turns sequences into a network's input; knows nothing of targets."""
+    """Turns sequences into the network's input; independent of the targets."""
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
 
 
 class TargetCodec(Protocol):
-    """Turns targets into numbers, and a network's outputs into answers; knows nothing of tokens."""
+    """Turns targets into numbers, and outputs into answers; independent of the tokens."""
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
 
 
 class Audit(Protocol):
-    """What is in the data, and what was done to them."""
+    """The contents of the data, and every change made to it."""
 
     def lines(self) -> Iterable[str]:
-        """The contents, then the findings, in sentences."""
+        """Describe the contents, then the findings, in sentences."""
 
     @property
     def findings(self) -> list[str]:
-        """What deserves attention, in sentences."""
+        """Everything that needs attention, in sentences."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-
-
-class Rows(Protocol):
-    """Sequences with their targets as they were read, and the source of each."""
-
-    @property
-    def sources(self) -> list[str]:
-        """Where each row comes from, as `train.csv, row 17`."""
-
-    def __len__(self) -> int: ...
+        """All facts as JSON values."""
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """The audited and encoded splits of a config; everything that is fitted comes from train alone.
+    """The audited and encoded splits of a config. Encoder and codec are fitted on train alone.
 
     Args:
-        config: the data that were prepared.
-        name: the named set's, or the file's.
-        source: where the data come from.
-        rows: each split as it was read: train, and validation and test where there are any.
-        splits: the same, encoded.
-        encoder: fitted on train.
-        codec: fitted on train.
-        vectors: pretrained vectors of the tokens, where the config names them.
+        config: the data table of the config.
+        name: name of the data set or of the file.
+        source: origin of the data, for reports.
+        rows: the rows of each split before encoding: `train`, and `validation` and `test` if they exist. Rows have a
+            length and `sources`: the source of each row, such as `train.csv, row 17`.
+        splits: the same rows, encoded.
+        encoder: the `InputEncoder`.
+        codec: the `TargetCodec`.
+        audit: the contents of the data, and every change made to it.
+        vectors: pretrained token vectors, if the config names any.
     """
 
     config: "DataConfig"
@@ -96,7 +88,7 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, and what it needs to read sequences and to name its answers: what a model file holds."""
+    """The contents of a model file: a trained network, the encoder of its input and the codec of its answers."""
 
     task: "Task"
     config: "Config"
@@ -106,10 +98,12 @@ class Model:
 
 
 class Trained(NamedTuple):
-    """The result of a training.
+    """The result of training.
 
     Args:
-        validation: what the network's outputs are for the validation split; None without one.
+        network: in eval mode.
+        state: the training history and the final state.
+        validation: the network's outputs for the validation split; None without one.
     """
 
     network: Any
@@ -118,18 +112,20 @@ class Trained(NamedTuple):
 
 
 class Inferred(NamedTuple):
-    """A config for a data file, with the reason for each decision, one a line."""
+    """A config for a data file, and one line with the reason for each decision."""
 
     config: "Config"
     reasons: list[str]
 
 
 class Answered(NamedTuple):
-    """A row's answer, or why there is none.
+    """The answer to one row, or the error that prevented it.
 
     Args:
-        text: as it is printed, with its line end; None where the row has an error.
-        warning: what to know about the answer: every token of the row is out of vocabulary.
+        source: such as `train.csv, row 17`.
+        text: printable, including the line end; None if the row has an error.
+        error: the error message; None if the row has an answer.
+        warning: set if every token of the row is out of vocabulary.
     """
 
     source: str
@@ -139,17 +135,17 @@ class Answered(NamedTuple):
 
 
 class Task(ABC):
-    """What can be asked of any task. Methods import what they need, so that a config is read without PyTorch."""
+    """The operations of a task. Methods import modules when called, so reading a config does not import PyTorch."""
 
     name: ClassVar[str]
     config: "ClassVar[type[Config]]"
     presets: "ClassVar[Mapping[str, Callable[[], Config]]]"
-    baselines: ClassVar[Mapping[str, str]]  # the headings of the simple models beside every result, the strongest first
-    rival: ClassVar[str]  # the strongest of them, in words
-    predictions_file: ClassVar[str]  # in a run's folder: the answers to the test split
-    formats: ClassVar[tuple[str, ...]] = ("jsonl",)  # in which `predict` prints answers; the first is the default
+    baselines: ClassVar[Mapping[str, str]]  # name -> table heading of each baseline, the strongest first
+    rival: ClassVar[str]  # the strongest baseline, in words
+    predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
+    formats: ClassVar[tuple[str, ...]] = ("jsonl",)  # output formats of `predict`; the first is the default
 
-    # What there is
+    # Contents
 
     @property
     @abstractmethod
@@ -159,7 +155,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def metrics(self) -> "Mapping[str, Metric]":
-        """The metrics that models are compared by."""
+        """The metrics for comparing models."""
 
     @property
     @abstractmethod
@@ -167,17 +163,17 @@ class Task(ABC):
         """The scikit-learn estimator."""
 
     def main_metric(self, config: "Config") -> str:
-        """What models of this config are compared by, unless another metric is named."""
+        """The default metric for comparing models of this config."""
         return next(iter(self.metrics))
 
     # Data
 
     @abstractmethod
     def infer(self, path: Path) -> Inferred | None:
-        """A config for a data file, from its first rows; None where the file is not of this task.
+        """Infer a config from the first rows of a data file; None if the file belongs to another task.
 
         Raises:
-            DataError: the file seems to be of this task, and cannot be used.
+            DataError: the file seems to belong to this task, but cannot be used.
         """
 
     @abstractmethod
@@ -189,7 +185,7 @@ class Task(ABC):
         """
 
     def check(self, config: "Config", data: TaskData) -> None:
-        """Refuse settings of model and training that these data do not allow, before anything is trained.
+        """Refuse model and training settings that do not fit the data. Called before training.
 
         Raises:
             ConfigError: names the keys.
@@ -201,11 +197,11 @@ class Task(ABC):
 
     @abstractmethod
     def read(self, path: Path, config: "DataConfig") -> Any:
-        """The labelled rows of a file."""
+        """Read the labelled rows of a file."""
 
     @abstractmethod
     def refuse_new(self, model: Model, rows: Any) -> None:
-        """Refuse rows from outside the run's data that the model cannot score: an empty one, unknown features.
+        """Refuse new rows that the model cannot score, such as empty sequences or unknown features.
 
         Raises:
             DataError: names the row.
@@ -213,10 +209,10 @@ class Task(ABC):
 
     @abstractmethod
     def encode(self, model: Model, rows: Any) -> "Examples":
-        """Rows as the network reads them, with their targets.
+        """Encode rows and their targets.
 
         Raises:
-            DataError: a target that training never saw; names the row.
+            DataError: a target that does not occur in the training data; names the row.
         """
 
     @abstractmethod
@@ -226,27 +222,35 @@ class Task(ABC):
     # The network
 
     @abstractmethod
-    def encoder_from_json(self, fields: dict[str, Any]) -> Any:
-        """The encoder that its `to_json` described; RunError where fields are missing or wrong."""
+    def encoder_from_json(self, fields: dict[str, Any]) -> InputEncoder:
+        """Rebuild an encoder from its `to_json`.
+
+        Raises:
+            RunError: a field is missing or invalid.
+        """
 
     @abstractmethod
-    def codec_from_json(self, fields: dict[str, Any]) -> Any:
-        """The codec that its `to_json` described; RunError where fields are missing or wrong."""
+    def codec_from_json(self, fields: dict[str, Any]) -> TargetCodec:
+        """Rebuild a codec from its `to_json`.
+
+        Raises:
+            RunError: a field is missing or invalid.
+        """
 
     @abstractmethod
     def build(self, config: "Config", encoder: Any, codec: Any) -> "Network":
-        """A network with fresh weights; draws from torch's generator."""
+        """Build a network with fresh weights, drawn from torch's global generator."""
 
     @abstractmethod
     def objective(self, config: "Config", data: TaskData) -> "Objective[Any, Any]":
-        """The loss, and what an epoch is judged by."""
+        """The loss, and the metrics that judge an epoch."""
 
     @abstractmethod
     def outputs(self, network: Any, examples: Any) -> Any:
-        """The network's outputs for encoded examples, in order; targets do not matter."""
+        """Compute the network's outputs for encoded examples, in order; targets are ignored."""
 
     def calibrate(self, config: "Config", network: Any, outputs: Any, examples: Any) -> None:  # noqa: B027, optional
-        """Fit what turns outputs into probabilities, on the validation split."""
+        """Calibrate the network's probabilities on the validation split."""
 
     def fit(
         self,
@@ -257,12 +261,12 @@ class Task(ABC):
         objective: "Objective[Any, Any] | None" = None,
         **options: Any,
     ) -> Trained:
-        """Draw a network, train and calibrate it; torch's generators stay as they were.
+        """Build, train and calibrate a network. The state of torch's generators is restored afterwards.
 
         Args:
-            splits: encoded examples in place of the data's own: `train`, and perhaps `validation`.
-            objective: in place of the config's own.
-            options: as for `ostinato.training.train`.
+            splits: encoded examples that replace `data.splits`: `train`, and optionally `validation`.
+            objective: replaces the objective of the config.
+            options: passed on to `ostinato.training.train`.
         """
         import torch
 
@@ -288,19 +292,19 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, model: Model, rows: Any, examples: Any, outputs: Any) -> "Metrics":
-        """Metrics of outputs for labelled rows."""
+        """Compute the metrics of outputs for labelled rows."""
 
     @abstractmethod
     def score_baselines(self, data: TaskData) -> "Mapping[str, Metrics]":
-        """What every model must beat, on the test split: a simple model for each of `baselines`."""
+        """Score each of `baselines` on the test split."""
 
     @abstractmethod
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
-        """A finished run's test figures beside its baselines, by the heading of a table's column."""
+        """Format the test scores of a finished run and its baselines as table cells, by column heading."""
 
     @abstractmethod
     def write_predictions(self, path: Path, model: Model, rows: Any, outputs: Any) -> None:
-        """Write each row's source, target and answer.
+        """Write the source, target and answer of each row.
 
         Raises:
             RunError: the file cannot be written.
@@ -308,45 +312,53 @@ class Task(ABC):
 
     @abstractmethod
     def read_predictions(self, path: Path, test: Mapping[str, Any]) -> Any:
-        """What `write_predictions` wrote; `test` are the run's test metrics."""
+        """Read the file that `write_predictions` wrote.
+
+        Args:
+            test: the run's test metrics.
+        """
 
     @abstractmethod
     def compared(
         self, seeds: "Sequence[Sequence[Any]]", metric: str, test: Mapping[str, Any]
     ) -> "tuple[Scored, list[str], tuple[float, float]]":
-        """The predictions of one configuration, ready to be compared with another's on the same rows.
+        """Prepare the predictions of one configuration for comparison with another on the same rows.
 
         Args:
-            seeds: for each seed, its predictions: one for each fold.
-            test: the metrics of the first run's test split.
+            seeds: for each seed, one set of predictions per fold.
+            test: test metrics of the first run.
 
         Returns:
-            Scores, the rows' sources in a fixed order, and a 95 % interval of the mean.
+            The scores, the sources of the rows in a fixed order, and a 95 % interval of the mean.
         """
 
     # Answers
 
     @abstractmethod
     def answer(self, model: Model, rows: Iterator[Any], *, form: str, strict: bool) -> Iterator[Answered]:
-        """The answer to each row, in order, some hundred at a time; a row that cannot be read is answered by its error.
+        """Answer rows in order, a few hundred at a time. For a row that cannot be read, the answer holds the error.
+
+        Args:
+            form: one of `formats`.
+            strict: raise at the first row with an error or a warning.
 
         Raises:
-            DataError: `strict`, and a row cannot be read or consists of unknown tokens.
+            DataError: `strict`, and a row cannot be read or has only out-of-vocabulary tokens.
         """
 
     @abstractmethod
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> Iterator[Any]:
-        """The unlabelled rows of a file; a row that cannot be read is a `DataError` in their midst."""
+        """Stream the unlabelled rows of a file; yields a `DataError` in place of a row that cannot be read."""
 
     @abstractmethod
     def rows_of_texts(self, texts: Iterable[tuple[str, str]], model: Model) -> Iterator[Any]:
-        """Rows as they are typed, each with its source; as in `rows_of_file`."""
+        """Turn pairs of a source and a typed text into rows; errors as in `rows_of_file`."""
 
     # Explanations
 
     @abstractmethod
     def explain(self, model: Model, sequences: Iterable[Any], **options: Any) -> "list[Explanation]":
-        """What drove the answers; options as `ostinato.explain` documents them."""
+        """Explain the answers to sequences; for the options see `ostinato.explain`."""
 
     @abstractmethod
     def explain_rows(
@@ -359,36 +371,43 @@ class Task(ABC):
         tokens: Sequence[int] | None = None,
         progress: "Progress | None" = None,
     ) -> "ExplainedRows":
-        """Explain the answers for rows that were read, and measure how faithful the explanations are.
+        """Explain the answers to rows, and measure how faithful the explanations are.
 
         Args:
-            rows: as `rows_of_file` and `rows_of_texts` yield them.
+            rows: as yielded by `rows_of_file` and `rows_of_texts`.
             label: the name of the output to explain, as text; by default the predicted one.
-            tokens: of a task that answers for each token, the tokens to explain, counted from 0.
+            tokens: for tasks with one answer per token, the tokens to explain, counted from 0.
 
         Raises:
-            ConfigError: a method, label or token that the model or a row does not have.
-            DataError: a row that the model cannot read; names its source.
+            ConfigError: the model does not have the method or label, or a row does not have the token.
+            DataError: the model cannot read a row; names its source.
         """
 
     @abstractmethod
     def rows_to_explain(self, model: Model, rows: Any, count: int) -> Sequence[Any]:
-        """The rows of a test split that are explained unless others are named: at most `count`."""
+        """Choose the rows of a test split to explain by default, at most `count`."""
 
     @abstractmethod
     def masking(self, model: Model) -> "Masking":
-        """How the inputs of explanations are masked, to measure their faithfulness."""
+        """The masking of inputs that measures the faithfulness of explanations."""
 
     def trace(self, model: Model, sequence: Any, *, prefixes: int = 256) -> "Trace":
-        """State, gates and running answer at each step.
+        """Trace the state, the gates and the running answer at each step; see `ostinato.trace`.
 
         Raises:
-            ConfigError: this task has none.
+            ConfigError: the task does not support traces.
         """
-        raise ConfigError(f"A trace follows one answer through a sequence, and task {self.name} has none. Use explain.")
+        raise ConfigError(
+            f"Task {self.name!r} does not support traces, which follow one answer through a sequence. "
+            "Use ostinato.explain."
+        )
 
     # Report
 
     @abstractmethod
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
-        """The sections of a run's report that are this task's own, and its model card."""
+        """Build the task-specific sections of a run's report, and its model card.
+
+        Args:
+            data: None if the run has no test split.
+        """

@@ -1,4 +1,4 @@
-"""The configs of all tasks: read, checked, changed; `task` says whose keys and defaults hold."""
+"""Read, check and change the config of any task. The key `task` selects the keys and defaults that apply."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,10 +14,14 @@ PRESETS: Mapping[str, Callable[[], Config]] = {
 
 
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
-    """Check a nested mapping and make it the config of the task that it names.
+    """Build a checked config from a nested mapping.
+
+    Args:
+        values: includes `task`, which selects the task.
+        source: names the mapping in messages.
 
     Raises:
-        ConfigError: keys are unknown, values of a wrong type or out of range; every problem at once, one a line.
+        ConfigError: unknown keys, or values of the wrong type or out of range; lists every problem, one per line.
     """
     return reading.parse(CONFIGS, values, source, needs_data=True)
 
@@ -32,28 +36,35 @@ def read_config(path: Path) -> Config:
 
 
 def read_run_config(path: Path) -> Config:
-    """Read the TOML file that a run keeps, also one of version 0.1; otherwise as `read_config`."""
+    """Read the config of a run folder, including those that version 0.1 wrote.
+
+    Raises:
+        ConfigError: see `read_config`.
+    """
     return reading.parse(CONFIGS, reading.read_toml(path), str(path), needs_data=True, is_old=True)
 
 
 def parse_toml(text: str, source: str) -> Config:
-    """Read the TOML text of a config that Ostinato wrote; `source` names it in messages.
+    """Read the TOML text of a config that Ostinato wrote.
+
+    Args:
+        source: names the text in messages.
 
     Raises:
-        ConfigError: it is not TOML, or has problems (see `parse_config`).
+        ConfigError: the text is not TOML, or has problems (see `parse_config`).
     """
     return reading.parse(CONFIGS, reading.parse_toml(text, source), source, needs_data=True, is_old=True)
 
 
 def override(config: Config, settings: Iterable[str]) -> Config:
-    """Apply settings such as `model.cell=gru`; values are read as TOML, else as plain strings.
+    """Apply settings such as `model.cell=gru`. A value that is not TOML is read as a string.
 
     Raises:
-        ConfigError: a setting without `=`, or any problem that `parse_config` finds.
+        ConfigError: a setting has no `=`, or any problem that `parse_config` finds.
     """
     return parse_config(reading.with_settings(config, settings), "--set")
 
 
 def json_schema() -> str:
-    """The JSON Schema of all configs, for editors and programs."""
+    """The JSON Schema of all configs, for editors and other programs."""
     return reading.json_schema(CONFIGS)

@@ -1,6 +1,6 @@
-"""What all estimators share: arguments declared once as fields, training, saving, and scikit-learn's conventions.
+"""The base class of all estimators: arguments, training, saving, and the conventions of scikit-learn.
 
-An estimator's arguments are keys of its task's config, under the same names and with the same defaults.
+The arguments of an estimator have the names and defaults of the keys in its task's config.
 """
 
 import functools
@@ -27,23 +27,23 @@ MOST_SEED = 2**32
 
 
 def accept_old_names(cls: type[Class]) -> type[Class]:
-    """Let an estimator take arguments by their names in 0.1 as well, with a FutureWarning."""
-    given_init: Any = cls.__init__
+    """Make an estimator also accept the argument names of version 0.1, with a FutureWarning."""
+    original_init: Any = cls.__init__
 
-    @functools.wraps(given_init)
+    @functools.wraps(original_init)
     def init(self: Any, **arguments: Any) -> None:
-        given_init(self, **present_names(arguments))
+        original_init(self, **present_names(arguments))
 
     setattr(cls, "__init__", init)  # noqa: B010, since mypy forbids the assignment
     return cls
 
 
 class UnfittedError(NotFittedError, SklearnNotFittedError):  # type: ignore[misc]
-    """The error of an estimator before `fit`, as both Ostinato and scikit-learn know it."""
+    """Raised by an estimator before `fit`; both an Ostinato and a scikit-learn NotFittedError."""
 
 
 class NoAudit:
-    """An estimator removes no rows and reports nothing."""
+    """An empty audit: estimators neither remove rows nor report on them."""
 
     findings: ClassVar[list[str]] = []
 
@@ -56,12 +56,12 @@ class NoAudit:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Estimator(BaseEstimator):  # type: ignore[misc]
-    """The arguments that every task has, and what an estimator does whatever its task.
+    """The arguments and methods that are the same for every task.
 
     Attributes:
         fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.
         history_: one entry per epoch.
-        n_iter_: the epochs trained.
+        n_iter_: number of epochs trained.
     """
 
     task: ClassVar[Task]
@@ -102,7 +102,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     verbose: bool = False
 
     def set_params(self, **params: Any) -> Any:
-        """Set arguments by name, as scikit-learn's estimators do."""
+        """Set arguments by name, as in scikit-learn."""
         return super().set_params(**present_names(params))
 
     @property
@@ -113,16 +113,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def encoder_(self) -> Any:
-        """What turns sequences into the network's input."""
+        """The fitted encoder, which turns sequences into the network's input."""
         return self._fitted("").encoder
 
     @property
     def codec_(self) -> Any:
-        """What turns targets into numbers, and back."""
+        """The fitted codec, which turns targets into numbers and back."""
         return self._fitted("").codec
 
     def save(self, path: str | Path) -> None:
-        """Write one file that `ostinato.load` reads: weights, config, encoder and codec, without pickle.
+        """Write weights, config, encoder and codec to one file for `ostinato.load`. No pickle.
 
         Raises:
             NotFittedError: before `fit`.
@@ -135,7 +135,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def of(cls, model: Model) -> Any:
-        """A fitted estimator around a loaded model; its arguments are those of the model's config."""
+        """Build a fitted estimator from a loaded model; its arguments come from the model's config."""
         config = model.config
         values: dict[str, Any] = {}
         for table in (config.data, config.training, config.model):
@@ -173,24 +173,25 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """The arguments as a checked config.
 
         Raises:
-            ConfigError: arguments that cannot be used, all at once.
+            ConfigError: invalid arguments, all at once.
         """
-        given = {name: _plain(value) for name, value in self.get_params(deep=False).items()} | replaced
-        given["seed"] = self._seed()
+        arguments = {name: _plain(value) for name, value in self.get_params(deep=False).items()} | replaced
+        arguments["seed"] = self._seed()
         values: dict[str, Any] = {"task": self.task.name}
         for table in Config.TABLES:
             fields = self.task.config.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
-            values[table] = {key: given[key] for key in fields if key in given}
-        fraction = given["validation_fraction"]
+            values[table] = {key: arguments[key] for key in fields if key in arguments}
+        fraction = arguments["validation_fraction"]
         if fraction is not None and not (isinstance(fraction, float) and 0 < fraction < 1):
             raise ConfigError(
-                f"validation_fraction {fraction!r} is not between 0 and 1. To hold out no rows, pass None."
+                f"validation_fraction {fraction!r} is invalid. Expected a number between 0 and 1, or None to hold out "
+                "no rows."
             )
         values["data"]["validation_size"] = 0 if fraction is None else fraction
         return parse({self.task.name: self.task.config}, values, type(self).__name__, needs_data=False)
 
     def _seed(self) -> int:
-        """`seed`, or what scikit-learn's `random_state` stands for."""
+        """`seed`, or the seed that `random_state` defines."""
         state = self.random_state
         if state is None:
             seed: int = _plain(self.seed)
@@ -201,7 +202,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         if isinstance(state, int | np.integer) and not isinstance(state, bool) and state >= 0:
             return int(state)
         raise ConfigError(
-            f"random_state {state!r} is not usable. Expected None, a whole number of 0 or more, or a generator."
+            f"random_state {state!r} is invalid. Expected None, an integer of at least 0, or a NumPy generator."
         )
 
     def _train(self, config: Config, data: TaskData) -> Trained:
@@ -218,7 +219,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own type, and a tuple as a list, as a config has them."""
+    """Turn NumPy scalars into Python values and tuples into lists, the types that a config holds."""
     if isinstance(value, np.generic):
         return value.item()
     return list(value) if isinstance(value, tuple) else value

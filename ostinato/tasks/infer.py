@@ -1,4 +1,4 @@
-"""A first config for a data file: the first task that recognises its rows says how to train on them."""
+"""Infer a config for a data file: each task looks at its rows, and the first that recognises them decides."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from ostinato.tasks.base import Inferred
 
 
 def infer_config(path: Path) -> Inferred:
-    """A complete config that trains on `path`, and the reason for each decision.
+    """Infer a complete config that trains on `path`, with the reason for each decision.
 
-    Later tasks of the table are more particular about their rows, so they are asked first; the first takes any table.
+    Tasks are tried from the last of `TASKS` to the first, which can read any table of sequences and labels.
 
     Raises:
         DataError: the file cannot be read, or no task can use it.
@@ -20,4 +20,4 @@ def infer_config(path: Path) -> Inferred:
         inferred = task.infer(path)
         if inferred is not None:
             return inferred
-    raise DataError(f"{path}: no task recognises these rows. Write a config by hand; see: ostinato schema")
+    raise DataError(f"{path}: no task recognises its rows. Write a config by hand; `ostinato schema` lists its keys.")

@@ -1,4 +1,4 @@
-"""From a model file or a run folder to an estimator, and from an estimator to its explanations."""
+"""Load estimators from model files and run folders, and explain or trace their answers."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def load(path: str | Path, device: str = "auto") -> Any:
-    """Read an estimator from a model file or a finished run folder; runs no code from it.
+    """Load an estimator from a model file or a finished run folder, without running any code from it.
 
     Args:
-        device: where its network goes: auto, cpu, cuda, cuda:1, …
+        device: the device of the network: auto, cpu, cuda, cuda:1, …
 
     Raises:
         RunError: the file is missing, truncated, altered, or of a newer format.
@@ -31,19 +31,20 @@ def load(path: str | Path, device: str = "auto") -> Any:
 
 
 def explain(model: Any, sequences: Iterable[Any], **options: Any) -> "list[Explanation]":
-    """Explain the answer for each sequence: one score per token.
+    """Explain the answer to each sequence with one score per token.
 
     Args:
         model: a fitted estimator.
-        sequences: as for `predict`; truncated ones are explained as the model reads them.
-        method: `integrated-gradients` (the default), `gradient-x-input`, `occlusion`, `attention` (of models that pool
-            by it), `in-silico-mutagenesis` (of DNA, RNA and protein, letter by letter).
+        sequences: as for `predict`; only the part that the model reads is explained.
+        method: `integrated-gradients` (the default), `gradient-x-input`, `occlusion`, `attention` (models with
+            attention pooling), `in-silico-mutagenesis` (DNA, RNA and protein; one score per letter).
         label: the class, label, number or tag to explain; by default the predicted one.
-        tokens: of a tagger, which words of each sentence to explain, counted from 0; by default those of each entity.
-        progress: where to show how far it is.
+        tokens: for taggers, the words of each sentence to explain, counted from 0; by default the least certain word
+            of each entity.
+        progress: where to show progress.
 
     Raises:
-        ConfigError: the method or the label is not one of this model.
+        ConfigError: the model does not have the method or the label.
         DataError: a sequence is empty or cannot be used.
         NotFittedError: before `fit`.
     """
@@ -52,15 +53,15 @@ def explain(model: Any, sequences: Iterable[Any], **options: Any) -> "list[Expla
 
 
 def trace(model: Any, sequence: Any, *, prefixes: int = 256) -> "Trace":
-    """Follow a model through one sequence: state, gates and the running answer at each step.
+    """Trace a model through one sequence: state, gates and the running answer at each step.
 
     Args:
         model: a fitted estimator.
-        sequence: one, as for `predict`; a truncated one is followed as the model reads it.
-        prefixes: at most this many running answers, spread evenly over the sequence.
+        sequence: one sequence, as for `predict`; only the part that the model reads is traced.
+        prefixes: maximum number of running answers, spread evenly over the sequence.
 
     Raises:
-        ConfigError: the task or the model has no trace; fewer than two prefixes.
+        ConfigError: the task or the model does not support traces; fewer than two prefixes.
         DataError: the sequence is empty or cannot be used.
         NotFittedError: before `fit`.
     """
@@ -69,7 +70,7 @@ def trace(model: Any, sequence: Any, *, prefixes: int = 256) -> "Trace":
 
 
 def fitted_model(model: Any) -> Model:
-    """The trained model of an estimator, or the model itself.
+    """The trained model of an estimator; a `Model` is returned unchanged.
 
     Raises:
         NotFittedError: the estimator is not fitted yet.

@@ -1,7 +1,7 @@
-"""Models on disk: one file with format version, task, config, encoder, codec and weights.
+"""Model files: format version, task, config, encoder, codec and weights in one file.
 
-A file of an earlier version is upgraded step by step: `UPGRADES[n]` makes the facts and weights of format n + 1 out of
-those of format n, and knows no class of today.
+Files of earlier formats are upgraded step by step: `UPGRADES[n]` turns the facts and weights of format n into those of
+format n + 1. Upgrades use no current class, so later changes cannot break them.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,10 +27,10 @@ UPGRADES: Mapping[int, Upgrade] = {1: from_version_0_1}
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model that `load_model` reads.
+    """Write a model to a file for `load_model`.
 
     Raises:
-        RunError: the disk is full or the path cannot be written; what was there before is untouched.
+        RunError: the disk is full or the path cannot be written; an existing file is left unchanged.
     """
     facts = {
         "kind": "model",
@@ -43,12 +43,14 @@ def save_model(path: Path, model: Model) -> None:
 
 
 def model_file(path: Path) -> Path:
-    """The model file at `path`, which is one or is a run folder."""
+    """The path of the model file; `path` may also be a run folder."""
     return path / "model.safetensors" if path.is_dir() else path
 
 
 def load_model(path: Path) -> Model:
-    """Read a model file or a finished run folder, on the CPU, in eval mode; runs no code from it.
+    """Load a model from a model file or a finished run folder, without running any code from it.
+
+    The network is on the CPU and in eval mode.
 
     Raises:
         RunError: the file is missing, truncated, altered, of a newer format, or not a model.
@@ -67,17 +69,17 @@ def load_model(path: Path) -> Model:
 
 
 def _upgraded(version: int, facts: Facts, tensors: "dict[str, Tensor]") -> "tuple[Facts, dict[str, Tensor]]":
-    """The facts and weights of a file of format `version` as those of the next format."""
+    """Upgrade facts and weights from format `version` to the next."""
     try:
         return UPGRADES[version](facts, tensors)
     except KeyError as error:
-        raise RunError(f"{error} is missing in a file of format {version}. Save the model again.") from None
+        raise RunError(f"{error} is missing from this file of format {version}. Save the model again.") from None
     except (TypeError, AttributeError, ValueError) as error:
-        raise RunError(f"not a file of format {version}: {error}. Save the model again.") from None
+        raise RunError(f"not a valid file of format {version}: {error}. Save the model again.") from None
 
 
 class ModelFacts(StoredFields):
-    """What a model file holds besides weights."""
+    """The contents of a model file besides the weights."""
 
     kind: Literal["model"]
     task: str
@@ -87,14 +89,14 @@ class ModelFacts(StoredFields):
 
 
 def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
-    """The model that facts and weights describe.
+    """Build the model from facts and weights.
 
     Raises:
-        RunError, ConfigError: a field is missing, of a wrong type, or does not fit the others; names it.
+        RunError, ConfigError: a field is missing, of the wrong type, or inconsistent with the others; names it.
     """
     task = TASKS.get(facts.task)
     if task is None:
-        raise RunError(f"task {facts.task!r} is unknown. Upgrade Ostinato, or train again.")
+        raise RunError(f"unknown task {facts.task!r}. Upgrade Ostinato, or train again.")
     config = parse(
         {task.name: task.config}, {"task": task.name, **facts.config}, "config", needs_data=False, is_old=True
     )
@@ -106,17 +108,17 @@ def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
     return Model(task, config, encoder, codec, network.eval())
 
 
-def _refuse_other_weights(own: "Mapping[str, Tensor]", given: "Mapping[str, Tensor]") -> None:
-    """Refuse weights that are missing, unknown, or of another shape than the config describes.
+def _refuse_other_weights(expected: "Mapping[str, Tensor]", found: "Mapping[str, Tensor]") -> None:
+    """Refuse weights that are missing, unknown, or of a shape that does not match the config.
 
     Raises:
-        RunError: names the first.
+        RunError: names the first of them.
     """
-    for name in sorted(own.keys() | given.keys()):
-        if name not in given:
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
             raise RunError(f"the weights {name} are missing. Save the model again.")
-        if name not in own:
+        if name not in expected:
             raise RunError(f"the config has no layer for the weights {name}. Save the model again.")
-        found, expected = tuple(given[name].shape), tuple(own[name].shape)
-        if found != expected:
-            raise RunError(f"the weights {name} have shape {found}, expected {expected}. Save the model again.")
+        shape, expected_shape = tuple(found[name].shape), tuple(expected[name].shape)
+        if shape != expected_shape:
+            raise RunError(f"the weights {name} have shape {shape}, expected {expected_shape}. Save the model again.")

@@ -1,11 +1,16 @@
-"""How a config becomes the layers that every task's network has."""
+"""Build the layers that the networks of all tasks share."""
 
 from ostinato.config import ModelConfig
 from ostinato.nn import ConvolutionStack, RecurrentStack, Stack
 
 
 def build_stack(config: ModelConfig, input_size: int, *, kernel_size: int = 1) -> Stack:
-    """The recurrent or convolutional layers."""
+    """Build the recurrent layers, or the convolutional ones for `cell = "cnn"`.
+
+    Args:
+        input_size: D, the size of each token's vector.
+        kernel_size: of the convolutions.
+    """
     common = config.model_dump(include={"num_layers", "residual", "layer_norm", "dropout"})
     if config.cell == "cnn":
         return ConvolutionStack(

@@ -1,4 +1,4 @@
-"""Model files of earlier versions, made into those of the next; written once for each version, and left alone."""
+"""Upgrade model files of earlier versions. Each upgrade is written once and never changed afterwards."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -70,19 +70,23 @@ TRAINING_0_1 = {
 
 
 def from_version_0_1(facts: dict[str, Any], tensors: "dict[str, Tensor]") -> "tuple[dict[str, Any], dict[str, Tensor]]":
-    """0.1 kept the estimator's arguments in place of a config, and labels and tags in the encoder."""
+    """Upgrade from 0.1, which stored the estimator's arguments instead of a config, and labels and tags in the encoder.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: the facts are not those of a 0.1 file.
+    """
     task = facts["task"]
-    given = {RENAMED_0_1.get(name, name): value for name, value in facts["parameters"].items()}
+    arguments = {RENAMED_0_1.get(name, name): value for name, value in facts["parameters"].items()}
     layers = {RENAMED_0_1.get(name, name): value for name, value in facts["model"].items()}
-    if isinstance(given.get("class_weight"), list):  # pairs of label and weight
-        given["class_weight"] = {str(label): weight for label, weight in given["class_weight"]}
-    if given.get("freeze_vectors", "never") != "never" and given.get("vectors") is None:
-        del given["freeze_vectors"]
+    if isinstance(arguments.get("class_weight"), list):  # pairs of label and weight
+        arguments["class_weight"] = {str(label): weight for label, weight in arguments["class_weight"]}
+    if arguments.get("freeze_vectors", "never") != "never" and arguments.get("vectors") is None:
+        del arguments["freeze_vectors"]
     config = {
         "task": task,
-        "data": {key: given[key] for key in DATA_0_1[task] if key in given},
+        "data": {key: arguments[key] for key in DATA_0_1[task] if key in arguments},
         "model": {key: layers[key] for key in MODEL_0_1[task] if key in layers},
-        "training": {key: given[key] for key in TRAINING_0_1[task] if key in given},
+        "training": {key: arguments[key] for key in TRAINING_0_1[task] if key in arguments},
     }
     encoder = dict(facts["encoder"])
     encoder["extra"] = encoder.pop("beyond", [])

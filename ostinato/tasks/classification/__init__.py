@@ -1,1 +1,1 @@
-"""Classification: one label for each sequence."""
+"""Classification: one label per sequence."""

@@ -1,4 +1,4 @@
-"""Labels as class indices, and back."""
+"""Encode labels as class indices."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ostinato.tasks.sequences.labels import as_json, in_order, plain, unknown_la
 
 
 class StoredCodec(StoredFields):
-    """What `ClassCodec.to_json` writes."""
+    """The fields that `ClassCodec.to_json` writes."""
 
     labels: list[str | bool | int | float] = Field(min_length=1)
 
@@ -27,28 +27,28 @@ class ClassCodec:
 
     @classmethod
     def fit(cls, labels: Iterable[Any], sources: Sequence[str]) -> "ClassCodec":
-        """The distinct labels in order; labels that cannot be compared are ordered by type and text.
+        """Collect the distinct labels in sorted order; labels that cannot be compared are sorted by type and text.
 
         Raises:
-            DataError: a label is not hashable, or NaN.
+            DataError: a label is not hashable, or is NaN; names the row.
         """
         seen: dict[Any, None] = {}
         for label, source in zip(labels, sources, strict=True):
             if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
                 raise DataError(
-                    f"{source}: {label!r} cannot be a label. Expected one string, number or boolean. Correct it, or "
-                    "leave the row out."
+                    f"{source}: {label!r} cannot be a label. Expected a string, a number or a boolean. Correct it, or "
+                    "remove the row."
                 )
             seen[plain(label)] = None
         return cls(in_order(seen))
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """What each output of the network is called."""
+        """The name of each output of the network."""
         return self.labels
 
     def encode(self, labels: Iterable[Any], sources: Sequence[str]) -> torch.Tensor:
-        """The labels' indices: (B,) int64.
+        """The class index of each label, (B,) int64.
 
         Raises:
             DataError: a label does not occur in the training data; names the row.
@@ -70,7 +70,7 @@ class ClassCodec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ClassCodec":
-        """The codec that `to_json` described.
+        """Rebuild a codec from its `to_json`.
 
         Raises:
             RunError: the labels are missing, or are not strings, numbers or booleans.

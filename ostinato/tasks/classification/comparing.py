@@ -1,4 +1,4 @@
-"""The predictions of one configuration, ready to be compared with another's on the same rows."""
+"""Prepare the predictions of one configuration for comparison with another on the same rows."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from ostinato.tasks.sequences.predictions import pool_folds
 
 
 def compared(seeds: Sequence[Sequence[Predictions]], metric: Metric) -> tuple[Scored, list[str], tuple[float, float]]:
-    """Scores of each seed, the rows' sources, and a 95 % interval: over seeds, or with one seed over examples."""
+    """Score each seed; see `Task.compared`. With one seed, the 95 % interval is a bootstrap over the examples."""
     read = [_pooled(folds) for folds in seeds]
     scored = score_seeds(read[0].targets, np.stack([each.probabilities for each in read]), metric)
     interval = seed_interval(scored.scores, metric)

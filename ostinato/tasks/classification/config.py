@@ -1,4 +1,4 @@
-"""What a config of a classification says."""
+"""The config of classification."""
 
 from typing import Annotated, Literal
 
@@ -14,11 +14,11 @@ class ClassificationData(SequenceData):
 
 
 class ClassificationTraining(TrainingConfig):
-    """Training by the cross-entropy of the labels."""
+    """Training with the cross-entropy loss."""
 
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="weight of each class in the loss"
+        None, description="weight of each class in the loss; none: 1"
     )
     monitor: Literal["loss", "accuracy", "macro_f1"] = Field(
         "loss", description="the validation metric that picks the best epoch"
@@ -27,7 +27,7 @@ class ClassificationTraining(TrainingConfig):
 
 
 class ClassificationConfig(Config):
-    """A classifier: one label for each sequence."""
+    """A classifier: one label per sequence."""
 
     task: Literal["classification"] = "classification"
     data: ClassificationData

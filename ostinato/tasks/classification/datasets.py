@@ -79,7 +79,7 @@ DATASETS: Mapping[str, NamedSet] = {
         is_generated=True,
     ),
     "delayed-recall": NamedSet(
-        "Letters: which of two cues came first, long ago?",
+        "Letters: which of two cues came first, long before the end?",
         "any number, 40 to 60 letters",
         "characters",
         "generated",
@@ -87,7 +87,7 @@ DATASETS: Mapping[str, NamedSet] = {
         is_generated=True,
     ),
     "dna-motif": NamedSet(
-        "DNA: is the motif there, or its bases in another order?",
+        "DNA: does the sequence contain the motif, or its bases in another order?",
         "any number, 50 bases",
         "nucleotides",
         "generated",

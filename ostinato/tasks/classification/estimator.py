@@ -1,4 +1,4 @@
-"""The classifier as scikit-learn has estimators: fit, predict, predict_proba, score, save."""
+"""The classifier as a scikit-learn estimator: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,23 +24,23 @@ from ostinato.tasks.sequences.labels import plain
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """A recurrent or convolutional classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
-    The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
-    describes, and:
+    The arguments are the keys of the config tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
+    describes, and those below.
 
     Args:
         tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric`
-            for arrays and lists of numbers (give events that are numbers as strings).
+            for arrays and lists of numbers (pass events that are numbers as strings).
         class_weight: None, "balanced", or a mapping from label to weight.
         patience: epochs without improvement on the validation rows before training stops; None: train to the end.
         calibrate: fit a temperature on the validation rows, so that probabilities can be read as frequencies.
-        validation_fraction: share of the rows held out for validation, stratified, when `fit` gets no
+        validation_fraction: share of the rows to hold out for validation, stratified by label, if `fit` gets no
             `validation_data`; None: train on all rows, without early stopping and calibration.
-        seed: draws the held-out rows, weights, batch order and dropout.
-        random_state: scikit-learn's name for it; where given, it replaces `seed`.
+        seed: seeds the held-out rows, initial weights, batch order and dropout.
+        random_state: overrides `seed`, for compatibility with scikit-learn.
         verbose: show progress on a terminal.
 
     Attributes:
-        classes_: (C,) the labels, sorted; columns of `predict_proba`.
+        classes_: (C,) the sorted labels, in the order of the columns of `predict_proba`.
         model_: the trained `torch.nn.Module`.
         history_: one entry per epoch.
 
@@ -72,39 +72,39 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             validation_data: (X, y) to validate on, instead of held-out rows.
 
         Raises:
-            ConfigError: arguments that cannot be used, all at once.
-            DataError: a sequence that cannot be used, with its row; fewer than two classes.
+            ConfigError: invalid arguments, all at once.
+            DataError: an invalid sequence or label (names its row), or fewer than two classes.
         """
         labels = as_targets(y)
         for row, label in enumerate(labels):
             if not isinstance(label, Hashable):
                 raise DataError(
-                    f"label {row} is a {type(label).__name__}, {label!r}: give one hashable label per sequence, as "
-                    "y.ravel() of a column."
+                    f"label {row} is a {type(label).__name__}: {label!r}. Expected one hashable label per sequence. "
+                    "If y is a column, pass y.ravel()."
                 )
         refuse_numbers(labels)
         weights = self.class_weight
-        if isinstance(weights, Mapping):  # a config's keys are text
+        if isinstance(weights, Mapping):  # the keys of a config are strings
             weights = {str(plain(label)): plain(weight) for label, weight in weights.items()}
         self._fit(X, labels, validation_data, class_weight=weights)
         return self
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
-        """The most probable label of each sequence. Returns (n,)."""
+        """The most probable label of each sequence, (n,)."""
         best = self._answers(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
-        """Calibrated probabilities. Returns (n, C), columns as in `classes_`.
+        """Calibrated probabilities, (n, C), with columns in the order of `classes_`.
 
         Raises:
             NotFittedError: before `fit`.
-            DataError: a sequence is empty or of another kind than in training; names its row.
+            DataError: a sequence is empty, or of a different type than in training; names its row.
         """
         return self._answers(X)
 
     def score(self, X: Iterable[Any], y: Iterable[Hashable], sample_weight: Any = None) -> float:
-        """Accuracy; a label that training never saw counts as wrong, whatever is predicted."""
+        """Accuracy. A label that does not occur in the training data always counts as wrong."""
         known = {label: index for index, label in enumerate(self.classes_.tolist())}
         targets = np.array([known.get(plain(label), -1) for label in y])
         return float(np.average(self._answers(X).argmax(axis=1) == targets, weights=sample_weight))

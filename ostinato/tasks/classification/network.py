@@ -10,7 +10,7 @@ class Classifier(SequenceNetwork):
     """A sequence network whose outputs are the logits of C classes.
 
     Attributes:
-        temperature: what the logits are divided by; calibration fits it.
+        temperature: the scalar that divides the logits; fitted by calibration.
     """
 
     temperature: Tensor
@@ -28,5 +28,5 @@ class Classifier(SequenceNetwork):
         return outputs.argmax(dim=1)
 
     def answers(self, outputs: Tensor) -> Tensor:
-        """Calibrated probabilities: the softmax of the logits over the temperature. (B, C) -> (B, C)."""
+        """Calibrated probabilities: softmax(logits / temperature). (B, C) -> (B, C)."""
         return torch.softmax(outputs.float() / self.temperature.to(outputs.device), dim=-1)

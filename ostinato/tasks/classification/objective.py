@@ -1,4 +1,4 @@
-"""The cross-entropy of the labels."""
+"""The cross-entropy loss of classification."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from ostinato.training.objective import Labelled
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """The cross-entropy of each sequence's label.
+    """The cross-entropy of the labels.
 
     Args:
-        class_weight: (C,) weight of each class in the loss.
+        class_weight: (C,) weight of each class in the loss; None: 1 for each.
     """
 
     class_weight: Tensor | None = None
@@ -49,12 +49,15 @@ class CrossEntropy:
 
 
 def class_weights(setting: str | Mapping[Any, float] | None, codec: ClassCodec, targets: Tensor) -> Tensor | None:
-    """The weight of each class (C,): `balanced` gives n / (C · count), as in scikit-learn.
+    """The weight of each class, (C,); `balanced` is n / (C · count), as in scikit-learn.
 
-    A mapping names labels as they are or, as a config file has them, as text.
+    Args:
+        setting: None, `balanced`, or a mapping from label to weight. Labels may be given as text, as in config files;
+            labels that are missing from the mapping get weight 1.
+        targets: (n,) class indices of the training split.
 
     Raises:
-        ConfigError: a mapping names a label that training does not have, or a weight that is not above 0.
+        ConfigError: `setting` names a label that does not occur in the training data, or a weight is not above 0.
     """
     if setting is None:
         return None
@@ -67,13 +70,15 @@ def class_weights(setting: str | Mapping[Any, float] | None, codec: ClassCodec, 
         )
     by_text = {str(label): label for label in codec.labels}
     weights: dict[Any, float] = {}
-    for given, weight in setting.items():
-        label = plain(given)
+    for name, weight in setting.items():
+        label = plain(name)
         label = label if label in codec.labels else by_text.get(label) if isinstance(label, str) else None
         if label is None:
             known = ", ".join(map(str, codec.labels))
-            raise ConfigError(f"class_weight names the label {given!r}, which training does not have. Labels: {known}.")
+            raise ConfigError(
+                f"class_weight: label {name!r} does not occur in the training data. Choose from: {known}."
+            )
         if not isinstance(weight, int | float | np.number) or not 0 < float(weight) < np.inf:
-            raise ConfigError(f"class_weight of {given!r} is {weight!r}. Expected a number above 0.")
+            raise ConfigError(f"class_weight of {name!r} is {weight!r}. Expected a number above 0.")
         weights[label] = float(weight)
     return torch.tensor([weights.get(label, 1.0) for label in codec.labels])

@@ -1,4 +1,4 @@
-"""Named, complete configurations: one plain function each. `ostinato train NAME` runs one."""
+"""Presets: named, complete configs, one function per preset. `ostinato train NAME` trains one."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,7 +16,7 @@ def majority() -> ClassificationConfig:
 
 
 def parity() -> ClassificationConfig:
-    """Is the number of ones odd? Needs a state that flips; short strings come along so that it can be learnt."""
+    """Is the number of ones odd? The state must flip at every one; short strings make this learnable."""
     return ClassificationConfig(
         data=ClassificationData(name="parity", length=[2, 12], train_size=4000, validation_size=500, test_size=1000),
         model=SequenceModel(cell="gru", hidden_size=32, embedding_size=8),
@@ -34,7 +34,7 @@ def delayed_recall() -> ClassificationConfig:
 
 
 def dna() -> ClassificationConfig:
-    """Is the motif in the sequence? A bidirectional GRU with attention."""
+    """Does the sequence contain the motif? A bidirectional GRU with attention."""
     return ClassificationConfig(
         data=ClassificationData(name="dna-motif", train_size=4000, validation_size=500, test_size=1000),
         model=SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"]),
@@ -43,7 +43,7 @@ def dna() -> ClassificationConfig:
 
 
 def dna_order() -> ClassificationConfig:
-    """Which of two motifs comes first? Both are always there, so no bag of k-mers can tell."""
+    """Which of two motifs comes first? Both are always present, so a bag of k-mers cannot answer this."""
     return ClassificationConfig(
         data=ClassificationData(name="dna-order", train_size=4000, validation_size=500, test_size=1000),
         model=SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["last", "max"]),
@@ -52,7 +52,7 @@ def dna_order() -> ClassificationConfig:
 
 
 def splice() -> ClassificationConfig:
-    """Exon→intron, intron→exon or neither, in primate windows aligned on the candidate site."""
+    """Exon→intron, intron→exon or neither? Windows of primate DNA, aligned on the candidate site."""
     return ClassificationConfig(
         data=ClassificationData(name="splice", validation_size=0.1, test_size=0.2),
         model=SequenceModel(
@@ -69,7 +69,7 @@ def splice() -> ClassificationConfig:
 
 
 def promoters() -> ClassificationConfig:
-    """Promoter or not, in 106 E. coli windows: a set so small that its interval is wide."""
+    """Promoter or not? Only 106 windows of E. coli DNA, so confidence intervals are wide."""
     return ClassificationConfig(
         data=ClassificationData(name="promoters", validation_size=0.15, test_size=0.2),
         model=SequenceModel(
@@ -86,7 +86,7 @@ def promoters() -> ClassificationConfig:
 
 
 def peptides() -> ClassificationConfig:
-    """Antimicrobial or not, from the residues; the ends tell much, so positions count."""
+    """Antimicrobial peptide or not? The ends are informative, so the model embeds positions."""
     return ClassificationConfig(
         data=ClassificationData(name="peptides"),
         model=SequenceModel(
@@ -103,7 +103,7 @@ def peptides() -> ClassificationConfig:
 
 
 def imdb() -> ClassificationConfig:
-    """Positive or negative film review, from 2,000 labels."""
+    """Positive or negative film review? Trained on 2,000 labelled reviews."""
     return ClassificationConfig(
         data=ClassificationData(
             name="imdb",
@@ -124,7 +124,7 @@ def imdb() -> ClassificationConfig:
 
 
 def imdb_classic() -> ClassificationConfig:
-    """The textbook's model on the same reviews: two layers of 128, one direction, last state."""
+    """The textbook model on the same reviews: two layers of 128 units, one direction, last state."""
     return ClassificationConfig(
         data=ClassificationData(name="imdb", train_size=2000, validation_size=500, test_size=5000),
         model=SequenceModel(cell="lstm", embedding_size=64, hidden_size=128, num_layers=2),
@@ -133,7 +133,7 @@ def imdb_classic() -> ClassificationConfig:
 
 
 def japanese_vowels() -> ClassificationConfig:
-    """Which of nine speakers? Twelve channels, 7 to 29 steps."""
+    """Which of nine speakers? Series of 12 channels and 7 to 29 steps."""
     return ClassificationConfig(
         data=ClassificationData(name="japanese-vowels", validation_size=0.15),
         model=SequenceModel(

@@ -1,4 +1,4 @@
-"""A classifier's report: who wins, the metrics, confusions, calibration, and the model card."""
+"""The report of a classifier: result, metrics, confusions, calibration, explanations and model card."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ostinato.data.audit import SequenceAudit
 
 CLASSES_SHOWN, MISTAKES_SHOWN = 4, 6
-MAX_CLASSES = 20  # in a confusion matrix that is drawn; of more classes, the most frequent confusions are listed
+MAX_CLASSES = 20  # in a plot of the confusion matrix; for more classes, a table lists this many confusions
 STRATIFIED = ", stratified by label"
 METRICS = {
     "accuracy": "accuracy",
@@ -67,10 +67,10 @@ model.predict_proba(sequences)  # (n, C), columns as in model.classes_"""
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """A classifier's sections and model card; see `Task.report`.
+    """Build the sections and the model card of a classifier; see `Task.report`.
 
     Args:
-        data: None where the run has no test split.
+        data: None if the run has no test split.
 
     Raises:
         RunError: audit.json is damaged, or the test split has changed since it was scored.
@@ -103,7 +103,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
 
 
 def read_scores(run: RunRecord) -> dict[str, ClassificationMetrics]:
-    """The metrics of the splits and of the baselines, by `validation`, `test`, `linear` and `majority`.
+    """The metrics of splits and baselines, with the keys `validation`, `test`, `linear` and `majority`.
 
     Raises:
         RunError: metrics.json is damaged.
@@ -116,7 +116,7 @@ def read_scores(run: RunRecord) -> dict[str, ClassificationMetrics]:
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:
-    """The rows to explain: of the most frequent classes a typical and an uncertain right one; confident mistakes."""
+    """Choose rows to explain: a typical and an uncertain correct row per frequent class, and confident mistakes."""
     labels = model.codec.names
     answers = predictions.probabilities.argmax(axis=1)
     truths = [truth_of(labels[true], labels[answer]) for true, answer in zip(predictions.targets, answers, strict=True)]
@@ -124,7 +124,7 @@ def choose(predictions: Predictions, model: Model) -> Choice:
 
 
 def typical_and_unsure(predictions: Predictions) -> list[int]:
-    """Of each frequent class, the right prediction of median confidence, then the one of lowest confidence."""
+    """For each frequent class, the correct predictions with the median and with the lowest confidence."""
     rows: list[int] = []
     num_classes = predictions.probabilities.shape[1]
     frequency = np.bincount(predictions.targets, minlength=num_classes)
@@ -137,7 +137,7 @@ def typical_and_unsure(predictions: Predictions) -> list[int]:
 
 
 def worst_mistakes(predictions: Predictions) -> list[int]:
-    """The wrong predictions of highest confidence."""
+    """The wrong predictions with the highest confidence."""
     wrong = np.flatnonzero(~predictions.correct)
     confidence = predictions.probabilities[wrong].max(axis=1)
     return [int(row) for row in wrong[np.argsort(-confidence, kind="stable")[:MISTAKES_SHOWN]]]
@@ -147,13 +147,13 @@ def worst_mistakes(predictions: Predictions) -> list[int]:
 
 
 def describe_task(model: Model) -> str:
-    """What the model reads and predicts."""
+    """Describe the model's input and output in a sentence."""
     labels = list(map(str, model.codec.names))
     return f"It reads {describe_input(model)} and predicts one of {len(labels)} classes: {enumerate_labels(labels)}."
 
 
 def verdict(cell: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
-    """The test accuracy next to its baselines, in sentences."""
+    """Compare the test accuracy with the baselines, in sentences."""
     if "test" not in scores:
         return [
             "The run has no test split: nothing here shows how well the model does on unseen sequences.",
@@ -178,16 +178,16 @@ def _validation_only(scores: dict[str, ClassificationMetrics]) -> list[str]:
     if "validation" not in scores:
         return []
     accuracy = percent(scores["validation"].accuracy)
-    return [f"Validation accuracy is {accuracy}, which is optimistic, because that split picked the epoch."]
+    return [f"Validation accuracy is {accuracy}, an optimistic estimate, because that split picked the best epoch."]
 
 
 def accuracy_interval(metrics: ClassificationMetrics) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy."""
+    """The 95 % Wilson interval of the accuracy."""
     return wilson_interval(round(metrics.accuracy * metrics.n), metrics.n)
 
 
 def _watched(run: RunRecord) -> Metric:
-    """The metric whose curve is shown."""
+    """The metric to plot per epoch."""
     monitor = run.config.training.monitor
     return CLASSIFICATION_METRICS[monitor if monitor in CLASSIFICATION_METRICS else "accuracy"]
 
@@ -210,8 +210,7 @@ def _result(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> "Markup
         body
         + table(("", "test accuracy", "95\u00a0% interval"), rows, numeric=(1, 2))
         + paragraph(
-            f"The linear baseline is {linear.description}, on the same training split; the most frequent class is that "
-            "of the training split."
+            f"Both baselines are fitted on the same training split. The linear baseline is {linear.description}."
         )
     )
 
@@ -270,23 +269,23 @@ def _calibration(scores: dict[str, ClassificationMetrics], predictions: Predicti
     groups = by_confidence(predictions.targets, predictions.probabilities)
     pictures = gallery.show(plot_reliability(groups), "Accuracy against confidence")
     pictures += gallery.show(plot_confidence(groups), "Predictions by confidence")
-    return figure(pictures, " ".join(_calibration_in_words(scores["test"], groups, is_scaled="validation" in scores)))
+    return figure(pictures, " ".join(_calibration_in_words(scores["test"], groups)))
 
 
-def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group], *, is_scaled: bool) -> Iterator[str]:
+def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group]) -> Iterator[str]:
     off = sum(not group.interval[0] <= group.mean <= group.interval[1] for group in groups)
     yield (
         "First plot: accuracy against confidence with 95\u00a0% intervals; on the dashed line, predictions with a "
         "confidence of 0.9 are right 9 times in 10."
     )
     yield (
-        f"The interval of {off} of {counted(len(groups), 'bin')} misses the line."
+        f"The intervals of {off} of {counted(len(groups), 'bin')} do not include the line."
         if off
         else "The intervals of all bins include the line."
     )
     yield "Second plot: the number of predictions in each bin."
-    if not is_scaled or test.ece_before_scaling is None or test.temperature is None:
-        yield f"Without a validation split, the probabilities are not calibrated: calibration error {test.ece:.3f}."
+    if test.ece_before_scaling is None or test.temperature is None:
+        yield f"The probabilities were not calibrated on validation: calibration error {test.ece:.3f}."
         return
     change = "lower" if test.ece < test.ece_before_scaling else "not lower"
     yield (
@@ -302,7 +301,8 @@ def classifier_card(
     run: RunRecord, audit: "SequenceAudit", model: Model, scores: dict[str, ClassificationMetrics]
 ) -> list[CardSection]:
     """The model card of a classifier."""
-    scaled = " Probabilities are scaled by one temperature, fitted on validation." if "validation" in scores else ""
+    is_scaled = any(each.temperature is not None for each in scores.values())
+    scaled = " Probabilities are scaled by one temperature, fitted on validation." if is_scaled else ""
     return sequence_card(
         run,
         audit,
@@ -312,7 +312,7 @@ def classifier_card(
         metrics=[
             "Accuracy, next to a linear model and the most frequent class; macro F1; recall of each class; AUROC; "
             "expected calibration error.",
-            "Intervals are 95\u00a0%, by bootstrap over the test sequences; that of accuracy is Wilson's.",
+            "Intervals are 95\u00a0% bootstrap intervals over the test sequences; for accuracy, Wilson's interval.",
             f"The prediction is the most probable class.{scaled}",
         ],
         results=_results(run, scores),
@@ -336,7 +336,7 @@ def _results(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> list[s
 
 
 def limits(scores: dict[str, ClassificationMetrics]) -> Iterator[str]:
-    """Where not to trust the classifier, according to its metrics."""
+    """Limits of the classifier that its metrics show, in sentences."""
     if "test" in scores:
         yield from _test_limits(scores["test"], scores["linear"])
     yield from _calibration_limits(scores)

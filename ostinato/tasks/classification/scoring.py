@@ -1,4 +1,4 @@
-"""The metrics of a classifier on a split, its baselines, and its answers on disk."""
+"""Score a classifier and its baselines on a split, and write and read its predictions."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +19,12 @@ from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
 
 class Predictions(NamedTuple):
-    """A split row by row: where each row came from, class indices (B,) and calibrated probabilities (B, C)."""
+    """The source, the target and the prediction of each row of a split.
+
+    Args:
+        targets: (B,) class indices.
+        probabilities: (B, C), calibrated.
+    """
 
     sources: list[str]
     targets: np.ndarray
@@ -27,26 +32,29 @@ class Predictions(NamedTuple):
 
     @property
     def correct(self) -> np.ndarray:
-        """Whether the most probable class is the right one. (B,)."""
+        """Whether the most probable class is the true one, (B,)."""
         return np.asarray(self.probabilities.argmax(axis=1) == self.targets)
 
 
 def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetrics:
-    """Metrics of calibrated answers with bootstrap intervals, and the calibration error before temperature scaling."""
+    """Metrics of calibrated probabilities with bootstrap intervals, and the calibration error before scaling.
+
+    Args:
+        targets: (B,) class indices.
+        logits: (B, C).
+    """
     calibrated = model.network.answers(logits).cpu().numpy()
     found = metrics.classification_metrics(targets.numpy(), calibrated, labels=model.codec.labels)
+    found = found.model_copy(update={"intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated)})
+    temperature = float(model.network.temperature)
+    if temperature == 1:  # not scaled
+        return found
     before = metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy())
-    return found.model_copy(
-        update={
-            "ece_before_scaling": before,
-            "temperature": float(model.network.temperature),
-            "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
-        }
-    )
+    return found.model_copy(update={"ece_before_scaling": before, "temperature": temperature})
 
 
 def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
-    """What a model must beat on the test split: a linear model of the same training split, and the commonest class."""
+    """Score the baselines on the test split: a linear model of the same training split, and the majority class."""
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     linear = fit_linear(linear_baseline, data, targets)
@@ -60,7 +68,10 @@ def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
 
 
 def write_predictions(path: Path, rows: Records, labels: Sequence[object], probabilities: np.ndarray) -> None:
-    """Write where each row came from, its label, the prediction, and the probabilities (B, C), as Parquet.
+    """Write the source, label, prediction and probabilities of each row as Parquet.
+
+    Args:
+        labels: the C classes, in the order of the columns of `probabilities` (B, C).
 
     Raises:
         RunError: the file cannot be written.
@@ -74,7 +85,10 @@ def write_predictions(path: Path, rows: Records, labels: Sequence[object], proba
 
 
 def read_predictions(path: Path, labels: Sequence[str]) -> Predictions:
-    """What `write_predictions` wrote; `labels` as the model has them.
+    """Read the file that `write_predictions` wrote.
+
+    Args:
+        labels: the C classes, in the model's order.
 
     Raises:
         RunError: the file is missing or altered.

@@ -1,4 +1,4 @@
-"""What the target of a classification is: one label, as text."""
+"""The target of classification: one label, as text."""
 
 import math
 from collections import Counter
@@ -14,15 +14,15 @@ from ostinato.data.rows import Row, value_of
 from ostinato.data.splits import Size, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
-from ostinato.tasks.sequences.label_sets import find_separator
 from ostinato.tasks.sequences.reading import to_text
+from ostinato.tasks.sequences.separators import find_separator
 from ostinato.tasks.sequences.targets import SplitRows, TargetKind
 
-FEW_CLASSES = 10  # different numbers that can be classes whatever the number of rows
+FEW_CLASSES = 10  # up to this many distinct numbers can be classes, regardless of the number of rows
 
 
 class LabelTarget(TargetKind):
-    """One label for each sequence; splits keep the classes' shares."""
+    """One label per sequence. Splits are stratified by label."""
 
     def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> str | None:
         assert isinstance(config, ClassificationData)
@@ -43,11 +43,10 @@ class LabelTarget(TargetKind):
         rarest = min(Counter(labels).items(), key=itemgetter(1))
         if rarest[1] < count:
             raise ConfigError(
-                f"folds {count}: the class {rarest[0]!r} has {rarest[1]} rows. "
-                "Ask for at most as many folds, or add rows."
+                f"folds {count}: class {rarest[0]!r} has {rarest[1]} rows. Set at most that many folds, or add rows."
             )
-        cut = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
-        return [held for _, held in cut.split(labels, labels, range(len(labels)) if groups is None else groups)]
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
+        return [fold for _, fold in splitter.split(labels, labels, range(len(labels)) if groups is None else groups)]
 
     def fraction(self, targets: Sequence[Any], share: float, seed: int) -> list[int]:
         labels = np.array(list(map(str, targets)))
@@ -71,7 +70,7 @@ class LabelTarget(TargetKind):
             return []
         example = next(label for labels in targets.values() for label in map(str, labels) if separator in label)
         return [
-            f"The classes look like several labels in one text, such as {example!r}. If a row can have several labels, "
+            f"The classes look like lists of labels, such as {example!r}. If a row can have several labels, "
             f'set task = "multilabel" and data.label_separator = {separator!r}.'
         ]
 
@@ -81,17 +80,17 @@ class LabelTarget(TargetKind):
 
 
 def refuse_numbers(labels: Sequence[Any]) -> None:
-    """Refuse labels that look like numbers to predict: most rows have one of their own.
+    """Refuse labels that look like regression targets: numbers, most of which occur only once.
 
     Raises:
-        DataError: says how many there are, and which task predicts numbers.
+        DataError: states their number, and the task that predicts numbers.
     """
     distinct = set(map(str, labels))
     if len(distinct) > max(FEW_CLASSES, len(labels) // 2) and all(map(_is_number, distinct)):
         raise DataError(
             f"the {len(labels):,} labels are {len(distinct):,} different numbers, such as {labels[0]}. Expected "
-            'classes, with several rows each. To predict numbers, use the task "regression" (SequenceRegressor). '
-            "Otherwise group them into classes."
+            'classes with several rows each. To predict numbers, use the task "regression" (SequenceRegressor). '
+            "Otherwise, group the numbers into classes."
         )
 
 

@@ -1,4 +1,4 @@
-"""One label for each sequence."""
+"""The task classification: one label per sequence."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Classification(SequenceTask):
-    """Each sequence gets the most probable of C labels."""
+    """Predicts the most probable of C labels for each sequence."""
 
     name: ClassVar[str] = "classification"
     config = ClassificationConfig

@@ -1,4 +1,5 @@
-"""What tasks with one target for each sequence share: records, audit, encoder, network, explanations, report sections.
+"""Code shared by tasks with one target per sequence: reading, audit, encoding, network, explanations, report sections.
 
-Not a task itself: each of these tasks says what a target is (`targets.TargetKind`) and how its outputs are read.
+This package is not a task. Each of these tasks defines its kind of target (`targets.TargetKind`) and interprets the
+outputs of its network.
 """

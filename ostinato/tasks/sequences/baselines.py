@@ -1,4 +1,4 @@
-"""The linear baseline of a data set: fitted on the same rows as the network, with the features that suit its tokens."""
+"""The linear baseline: fitted on the same rows as the network, with features that suit the tokenizer."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from ostinato.tasks.base import TaskData
 
 
 def fit_linear(fit: Callable[..., LinearBaseline], data: TaskData, targets: Mapping[str, np.ndarray]) -> LinearBaseline:
-    """Fit a linear baseline on train, with its regularisation chosen on validation if there is one.
+    """Fit a linear baseline on train; the validation split, if any, selects the regularisation.
 
     Args:
-        fit: one of the linear models of `ostinato.evaluation.baselines`.
-        targets: of each split, as `fit` takes them.
+        fit: a function of `ostinato.evaluation.baselines` that fits a linear model.
+        targets: the targets of each split, in the form that `fit` expects.
     """
     train, validation = data.rows["train"], data.rows.get("validation")
     return fit(
@@ -28,7 +28,9 @@ def fit_linear(fit: Callable[..., LinearBaseline], data: TaskData, targets: Mapp
 
 
 def baseline_kind(tokenizer: str, sequence: Any) -> str:
-    """The kind of features, as `ostinato.evaluation.baselines` names them, for sequences read by this tokenizer."""
-    if tokenizer == "events":
-        return "text" if isinstance(sequence, str) else "events"
-    return {"words": "text", "numeric": "numeric"}.get(tokenizer, "symbols")
+    """The kind of features, by its name in `ostinato.evaluation.baselines`, for the sequences of a tokenizer."""
+    if tokenizer == "numeric":
+        return "numeric"
+    if not isinstance(sequence, str):
+        return "events"
+    return "text" if tokenizer in ("words", "events") else "symbols"

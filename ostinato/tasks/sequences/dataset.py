@@ -1,4 +1,4 @@
-"""From a config to clean, audited splits: the one entry to all data that trains or tests a model of sequences."""
+"""Load the data of a config as clean, audited splits. All training and test data pass through `load_dataset`."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ TOKENIZER_OF_UNIT = {"characters": "words", "events": "events", "steps": "numeri
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clean splits ready to encode, the tokenizer that suits them, and the audit of all that was done."""
+    """Clean splits before encoding, the tokenizer that suits them, and their audit."""
 
     name: str
     source: str
@@ -42,7 +42,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Records as they were read: the splits that are given, and the sizes of those to draw."""
+    """Records before cleaning: the given splits, and the sizes of the splits to draw.
+
+    Args:
+        owns_splits: whether a named set defines its splits; they are then left unchanged.
+        unlabelled_skipped: number of rows skipped because they have no target.
+    """
 
     name: str
     source: str
@@ -54,17 +59,20 @@ class Loaded:
 
 
 def load_dataset(config: SequenceData, kind: TargetKind, named: Mapping[str, NamedSet]) -> Dataset:
-    """Load a named set or the config's files, clean them, draw the splits that are not given, and audit the result.
+    """Load a named set or the config's files, clean them, draw the missing splits, and audit the result.
 
-    Splits drawn at random: exact duplicates lose all but their first row before the draw. Of sequences with two targets
-    all rows go; where targets are measurements they stay, in one split. Splits given by the user: rows of train that
-    are also in validation or test are removed from train, and rows of validation that are also in test from validation.
-    Splits that a named set defines stay as they are. The audit reports all of it. A split that is not given is drawn
-    from train; a size of 0 leaves it out.
+    - Missing splits are drawn from train; a split of size 0 is not drawn. Before the draw, only the first row of exact
+      duplicates is kept. Sequences with conflicting targets are removed; if targets are measurements, they are kept
+      together in one split.
+    - From splits in the user's files, rows of train that also occur in validation or test are removed from train, and
+      rows of validation that also occur in test are removed from validation.
+    - Splits that a named set defines are not changed.
+
+    The audit reports all of this.
 
     Raises:
-        ConfigError: the config contradicts itself, or its sizes the rows there are.
-        DataError: a file or a row cannot be used, or a split cannot train or test a model.
+        ConfigError: the config contradicts itself, or its sizes do not fit the number of rows.
+        DataError: a file or row is invalid, or a split cannot train or test a model.
         MissingExtraError: the format or the set needs a package that is not installed.
     """
     _refuse_unused_keys(config)
@@ -83,8 +91,8 @@ def _refuse_unused_keys(config: SequenceData) -> None:
         raise ConfigError(f"{keys}: not used with {kind}. Remove {'it' if len(unused) == 1 else 'them'}.")
     if config.split_column is not None and (config.validation_path or config.test_path):
         raise ConfigError(
-            f"split_column {config.split_column!r} and validation_path or test_path: two ways to give the splits. "
-            "Choose one."
+            f"split_column {config.split_column!r} and validation_path or test_path both define the splits. Remove one "
+            "of them."
         )
 
 
@@ -130,7 +138,7 @@ def _file_tokenizer(config: SequenceData, records: list[Record]) -> str:
 
 
 def _assemble(config: SequenceData, kind: TargetKind, loaded: Loaded) -> tuple[dict[str, Records], SequenceAudit]:
-    """Clean, draw, audit."""
+    """Clean the records, draw the missing splits, and audit the result."""
     given, tokenizer = loaded.given, loaded.tokenizer
     drawn = [split for split, size in zip(SPLITS, loaded.sizes, strict=True) if split not in given and size != 0]
     cleaned, cleaning = clean(
@@ -175,19 +183,24 @@ def _draw(
     kind: TargetKind,
     groups: list[str] | None,
 ) -> Splits:
-    """The splits that are given, and those drawn from train; `groups` are those of its rows."""
+    """The given splits, and those drawn from train.
+
+    Args:
+        drawn: the splits to draw.
+        groups: the group of each row of train; rows of one group stay in one split.
+    """
     train = cleaned["train"]
     if config.folds is not None:
         if "test" not in drawn:
             raise ConfigError(
-                f"folds {config.folds}: the data define a test split, or test_size is 0, and each fold is a test "
-                "split. Remove folds."
+                f"folds {config.folds}: each fold is a test split, but the data define a test split, or test_size is "
+                "0. Remove folds."
             )
         folds = kind.folds(_targets(train), groups, config.folds, config.seed)
-        held = set(folds[config.fold].tolist())
-        test = [record for row, record in enumerate(train) if row in held]
-        train = [record for row, record in enumerate(train) if row not in held]
-        groups = None if groups is None else [group for row, group in enumerate(groups) if row not in held]
+        test_rows = set(folds[config.fold].tolist())
+        test = [record for row, record in enumerate(train) if row in test_rows]
+        train = [record for row, record in enumerate(train) if row not in test_rows]
+        groups = None if groups is None else [group for row, group in enumerate(groups) if row not in test_rows]
         cleaned = {**cleaned, "train": train, "test": test}
         drawn = [split for split in drawn if split != "test"]
     if not drawn and sizes[0] is None:
@@ -207,7 +220,10 @@ def _targets(records: list[Record]) -> list[object]:
 
 
 def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer: str) -> list[str] | None:
-    """The rows that stay in one split: those of a group, and where targets may differ also those of a sequence."""
+    """The group of each row; rows of one group stay in one split. None: every row is its own group.
+
+    If `kind.keeps_conflicts`, rows with equal sequences are also one group.
+    """
     groups = [str(record.group) for record in records] if has_column else None
     if not kind.keeps_conflicts:
         return groups
@@ -223,7 +239,7 @@ def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer
     names, group_of = np.unique(groups, return_inverse=True)
     size = len(numbers) + len(names)
     edges = coo_array((np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size))
-    component = connected_components(edges, directed=False)[1]  # sequences and groups that rows connect
+    component = connected_components(edges, directed=False)[1]  # each row connects its sequence with its group
     return [str(component[sequence]) for sequence in sequence_of]
 
 

@@ -1,4 +1,4 @@
-"""What the estimators of tasks with one target for each sequence share."""
+"""The base class of estimators with one target per sequence."""
 
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SequenceEstimator(Estimator):
-    """The arguments and methods of estimators that read whole sequences."""
+    """The arguments and methods of estimators with one target per sequence."""
 
     position: str | None = None
     conv_size: int | None = None
@@ -37,12 +37,17 @@ class SequenceEstimator(Estimator):
     def _fit(
         self, X: Iterable[Any], y: Iterable[Any], validation_data: Any, *, codec: Any = None, **replaced: Any
     ) -> None:
-        """Train; a `codec` replaces the one that is fitted to the training rows' targets."""
+        """Train on sequences and targets.
+
+        Args:
+            codec: replaces the codec that would be fitted to the training targets.
+            replaced: arguments of the estimator, with the values to use instead.
+        """
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
         rows = records_of(X, y, "sequence")
         validation = self._validation(rows, validation_data, config.training.seed)
-        train, held = validation if validation is not None else (rows, None)
+        train, held_out = validation if validation is not None else (rows, None)
         tokenizer = config.data.tokenizer or infer_tokenizer(train.sequences)  # type: ignore[attr-defined]
         encoder = fit_encoder(train, config.data, tokenizer)  # type: ignore[arg-type]
         codec = codec or task.fit_codec(config.data, train)  # type: ignore[arg-type]
@@ -50,7 +55,7 @@ class SequenceEstimator(Estimator):
         vectors = read_for(config.data, encoder.vocabulary, encoder.tokenizer)
         if vectors is not None:
             encoder = encoder.with_extra(vectors.extra_words)
-        parts = {"train": train} | ({} if held is None else {"validation": held})
+        parts = {"train": train} | ({} if held_out is None else {"validation": held_out})
         splits = {name: encode(encoder, codec, part) for name, part in parts.items()}
         for name, part in parts.items():
             refuse_empty(splits[name].sequences, part.sources)
@@ -58,34 +63,34 @@ class SequenceEstimator(Estimator):
         trained = self._train(config, data)
         self._take(Model(task, config, encoder, codec, trained.network), trained)
 
-    def _validation(self, rows: Records, given: Any, seed: int) -> tuple[Records, Records] | None:
-        """Rows to train on and rows to validate on; None: train on everything."""
-        if given is not None:
-            X, y = given
+    def _validation(self, rows: Records, validation_data: Any, seed: int) -> tuple[Records, Records] | None:
+        """The rows to train on and the rows to validate on; None: train on all rows."""
+        if validation_data is not None:
+            X, y = validation_data
             return rows, records_of(X, y, "validation sequence")
         return None if self.validation_fraction is None else self._hold_out(rows, seed)
 
     def _hold_out(self, rows: Records, seed: int) -> tuple[Records, Records]:
-        """A random part for validation; copies of a sequence stay together."""
+        """Hold out random rows for validation; copies of a sequence stay together."""
         task: SequenceTask = self.task  # type: ignore[assignment]
         copies: dict[Hashable, str] = {}
         groups = [copies.setdefault(identity(each), str(row)) for row, each in enumerate(rows.sequences)]
         distinct = groups if len(copies) < len(groups) else None
         sizes = (None, float(self.validation_fraction or 0), 0)
         try:
-            kept, held, _ = task.target_kind.split(self._strata(rows), distinct, sizes, seed)
+            train, validation, _ = task.target_kind.split(self._strata(rows), distinct, sizes, seed)
         except (ConfigError, DataError) as error:
             raise DataError(
-                f"No rows can be held out for validation: {error} Or pass validation_fraction=None, or validation_data."
+                f"Cannot hold out rows for validation: {error} Or pass validation_data or validation_fraction=None."
             ) from None
-        return rows.select(kept), rows.select(held)
+        return rows.select(train), rows.select(validation)
 
     def _strata(self, rows: Records) -> list[Any]:
-        """What the split of held-out rows is stratified by."""
+        """The targets by which the held-out rows are stratified."""
         return rows.targets
 
     def _outputs(self, X: Iterable[Any]) -> Tensor:
-        """The network's outputs for sequences. Returns (n, C)."""
+        """The network's outputs for sequences, (n, C)."""
         model = self._fitted("")
         sequences = model.encoder.encode(as_sequences(X))
         refuse_empty(sequences, [f"sequence {row}" for row in range(len(sequences))])
@@ -98,13 +103,13 @@ class SequenceEstimator(Estimator):
         return predict_outputs(model.network, sequences)
 
     def _answers(self, X: Iterable[Any]) -> np.ndarray:
-        """What the network answers for sequences, as the user reads it. Returns (n, C)."""
+        """The network's answers to sequences, such as probabilities, (n, C)."""
         outputs = self._outputs(X)
         answers: np.ndarray = self._fitted("").network.answers(outputs).cpu().numpy()
         return answers
 
 
 def text_of_labels(labels: Iterable[Hashable]) -> list[str]:
-    """A text for each label, different for labels that differ."""
+    """A string for each label; different labels get different strings."""
     names: dict[Hashable, str] = {}
     return [names.setdefault(label, repr(label)) for label in labels]

@@ -1,4 +1,4 @@
-"""Explained rows of tasks with one target for each sequence."""
+"""Explain rows of tasks with one target per sequence."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,17 +21,17 @@ def explain_rows(
     tokens: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> ExplainedRows:
-    """Explain the answers for records, and measure how faithful the explanations are; see `Task.explain_rows`.
+    """Explain the answers to records, and measure how faithful the explanations are; see `Task.explain_rows`.
 
     Args:
-        truth: compares a record's target with the explained label.
+        truth: compares the target of a record with the explained label.
     """
     sources = [row.source for row in rows]
     explanations = explain_sequences(
         model,
         [row.sequence for row in rows],
         method=method,
-        label={str(name): name for name in model.codec.names}.get(str(label), label),
+        label=None if label is None else {str(name): name for name in model.codec.names}.get(label, label),
         sources=sources,
         progress=progress,
         tokens=tokens,

@@ -1,4 +1,4 @@
-"""A config for a file of sequences, from its first rows: the parts that do not depend on what a target is."""
+"""Infer the parts of a config that do not depend on the target from the first rows of a file of sequences."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,22 +18,25 @@ LABEL_NAMES = ("label", "labels", "class", "target", "y", "category", "sentiment
 TEXT_NAMES = ("text", "sequence", "seq", "tokens", "events", "series")
 SPLIT_NAMES = ("split", "subset", "fold", "set")
 
-HEADER_LABELS = {  # in a FASTA header: a regular expression, and what its group is
-    rf"(?i)\b(?:{'|'.join(LABEL_NAMES)})[=:]([^\s|;]+)": "what follows its name in the header",
-    r"[\s=]([^\s=]+)$": "the end of the header, from the last blank or = on",
-    r"\|([^|\s]+)$": "what follows the last | of the header",
+HEADER_LABELS = {  # a regular expression that finds the label in a FASTA header, and what it matches
+    rf"(?i)\b(?:{'|'.join(LABEL_NAMES)})[=:]([^\s|;]+)": "the value after its name in the header",
+    r"[\s=]([^\s=]+)$": "the end of the header, after the last space or =",
+    r"\|([^|\s]+)$": "the end of the header, after the last |",
 }
 
 NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
 NUMBERS = set("0123456789+-.eE,;[] \t")
-MOSTLY = 0.9  # of a nucleotide sequence; the rest are codes for several bases, as R and Y
+MOSTLY = 0.9  # minimum share of NUCLEOTIDES in DNA and RNA; the rest are ambiguity codes, such as R and Y
 PEEKED_ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class Peek:
-    """A file's format, its columns and its first rows: FASTA has id, header and sequence, `.ts` series and label."""
+    """The format, the columns and the first rows of a file.
+
+    The columns of FASTA are id, header and sequence; those of `.ts` are series and label.
+    """
 
     path: Path
     form: str
@@ -42,7 +45,7 @@ class Peek:
 
     @classmethod
     def of(cls, path: Path, rows: int = PEEKED_ROWS) -> "Peek":
-        """Look at a file.
+        """Read the format, the columns and the first rows of a file.
 
         Raises:
             DataError: the file is missing, empty, malformed or of an unknown format.
@@ -54,21 +57,21 @@ class Peek:
 
     @property
     def fixed_columns(self) -> tuple[str, str] | None:
-        """The sequence and label columns of formats that leave no choice."""
+        """The sequence and label columns of formats with fixed columns; None for other formats."""
         return find_format(self.form).columns
 
     def values(self, column: str) -> list[Any]:
-        """What a column holds, without its empty cells."""
+        """The non-empty values of a column."""
         found = (row.get(column) for row in self.rows)
         return [value for value in found if not (value is None or (isinstance(value, str) and value == ""))]
 
 
 def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, Any]:
-    """The keys of `[data]` but for the label's: path, columns, tokenizer.
+    """Infer the keys of `[data]` except those of the target: path, columns and tokenizer.
 
     Args:
-        label: the label column, where there is one to choose.
-        reasons: gets a line for each decision.
+        label: the label column; None for formats without one.
+        reasons: one line per decision is appended.
     """
     keys: dict[str, Any] = {"path": str(peek.path)}
     fixed = peek.fixed_columns
@@ -80,7 +83,7 @@ def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, A
             keys["split_column"] = split
     if "split_column" not in keys:
         reasons.append(
-            "validation_size, test_size: no column says train, validation or test, so splits are drawn at random"
+            "validation_size, test_size: no column holds train, validation and test, so splits are drawn at random"
         )
     text_column = fixed[0] if fixed else keys["text_column"]
     keys["tokenizer"] = _tokenizer(peek, peek.values(text_column), reasons)
@@ -88,16 +91,15 @@ def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, A
 
 
 def label_candidates(peek: Peek) -> list[str]:
-    """The columns that could be the label's, the likeliest first: by name, then by few different values, then the last.
+    """The columns that could hold the label: those with the name of a label, else all except the split column.
 
     Raises:
         DataError: the file has one column.
     """
     if len(peek.columns) < 2:
         raise DataError(
-            f"{peek.path}: the only column is {peek.columns[0]!r}. "
-            "Expected the sequence and its label; separate fields "
-            "with commas, or in .tsv with tabs."
+            f"{peek.path}: the only column is {peek.columns[0]!r}. Expected a column of sequences and a column of "
+            "labels. Separate the columns with commas, or in .tsv files with tabs."
         )
     split = _split_column(peek, [])
     columns = [column for column in peek.columns if column != split]
@@ -114,8 +116,8 @@ def _split_column(peek: Peek, reasons: list[str]) -> str | None:
             return column
         if named and "train" in values:
             reasons.append(
-                f"split_column: {column!r} is not used, as its values are {some(values)}; to use it, rename them "
-                f"to {', '.join(SPLITS)}"
+                f"split_column: {column!r} is not used, because its values are {some(values)}. To use it, rename the "
+                f"values to {', '.join(SPLITS)}"
             )
     return None
 
@@ -124,8 +126,8 @@ def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
     """A column by its name, else one of lists, else the one with the longest content on average."""
     if not columns:
         raise DataError(
-            f"{peek.path}: no column is left for the sequence. "
-            "Expected two columns at least, the sequence and its label."
+            f"{peek.path}: no column is left for the sequences. Expected a column of sequences and a column of labels."
+            " Add the missing column."
         )
     named = [column for name in TEXT_NAMES for column in columns if column.lower() == name]
     lists = [column for column in columns if any(isinstance(value, list) for value in peek.values(column))]
@@ -136,14 +138,14 @@ def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
         if named
         else "it holds lists"
         if lists
-        else f"it has the longest content, {sizes[chosen]:.0f} characters on average"
+        else f"its values are the longest, {sizes[chosen]:.0f} characters on average"
     )
     reasons.append(f"text_column = {chosen!r}: {why}")
     return chosen
 
 
 def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
-    """From the kind of the sequences and the characters they consist of."""
+    """Choose a tokenizer by the type of the sequences and their characters."""
     first = next((sequence for sequence in sequences if not hasattr(sequence, "__len__") or len(sequence)), "")
     if isinstance(first, str):
         characters = Counter("".join(str(text)[:1000] for text in sequences))
@@ -152,8 +154,8 @@ def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
         name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
     else:
         raise DataError(
-            f"{peek.path}: {first!r} is not a sequence. "
-            "Expected a column of texts, of lists of words, or of lists of numbers: convert it."
+            f"{peek.path}: {first!r} is not a sequence. Expected a column of strings, of lists of words, or of lists "
+            "of numbers. Convert the column."
         )
     reasons.append(f"tokenizer = {name!r}: {why}")
     return name
@@ -166,9 +168,8 @@ def _text_tokenizer(path: Path, characters: Counter[str], is_fasta: bool) -> tup
     )
     if characters["."] and set(characters) <= NUMBERS:
         raise DataError(
-            f"{path}: the sequences are numbers written as text, of the characters {shown}. "
-            "Expected a series as a list of numbers in one column of a JSONL or Parquet file, or as a row of a "
-            ".ts file: convert it."
+            f"{path}: the sequences are numbers written as text; their characters are {shown}. Expected a series as a "
+            "list of numbers in a column of a JSONL or Parquet file, or as a row of a .ts file. Convert the file."
         )
     if bases >= MOSTLY * characters.total() > 0:
         return "nucleotides", f"the characters are {shown}"
@@ -176,10 +177,10 @@ def _text_tokenizer(path: Path, characters: Counter[str], is_fasta: bool) -> tup
         return "amino-acids", f"the characters are {shown}"
     if characters[" "]:
         return "words", "text with spaces"
-    return "characters", f"text without spaces, of the characters {shown}"
+    return "characters", f"text without spaces; its characters are {shown}"
 
 
 def some(values: Any) -> str:
-    """The first few distinct values."""
+    """The first few distinct values, separated by commas."""
     distinct = sorted(set(values))
     return ", ".join(distinct[:5]) + (", …" if len(distinct) > 5 else "")

@@ -1,4 +1,4 @@
-"""Labels as targets: put in order, looked up, and saved; for tasks with one label or several per sequence."""
+"""Sort, look up and save labels, for tasks with one or several labels per sequence."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ SHOWN_LABELS = 20
 
 
 def plain(label: Any) -> Any:
-    """A NumPy scalar as Python's own type."""
+    """Turn a NumPy scalar into a Python value."""
     return label.item() if isinstance(label, np.generic) else label
 
 
 def in_order(distinct: Collection[Any]) -> tuple[Any, ...]:
-    """The labels sorted; labels that cannot be compared are sorted by type and text."""
+    """Sort labels; labels that cannot be compared are sorted by type and text."""
     try:
         return tuple(sorted(distinct))
     except TypeError:
@@ -24,12 +24,12 @@ def in_order(distinct: Collection[Any]) -> tuple[Any, ...]:
 
 
 def unknown_label(label: Any, labels: Sequence[Any], source: str) -> DataError:
-    """The error of a row whose label does not occur in the training data; suggests the nearest and lists the labels."""
+    """The error for a label that does not occur in the training data; suggests the nearest one and lists the known."""
     known, hint = list(map(repr, labels)), suggest(str(label), map(str, labels))
     more = f" and {len(known) - SHOWN_LABELS} more" if len(known) > SHOWN_LABELS else ""
     return DataError(
         f"{source}: label {label!r} does not occur in the training data. {hint}Known labels: "
-        f"{', '.join(known[:SHOWN_LABELS])}{more}. Correct it, or leave the row out."
+        f"{', '.join(known[:SHOWN_LABELS])}{more}. Correct it, or remove the row."
     )
 
 
@@ -43,5 +43,8 @@ def as_json(labels: Iterable[Any]) -> list[Any]:
     for label in values:
         if not isinstance(label, str | int | float):
             kind = type(label).__name__
-            raise DataError(f"label {label!r} of type {kind} cannot be saved. Use strings, numbers or booleans.")
+            raise DataError(
+                f"label {label!r} of type {kind} cannot be saved. Expected a string, a number or a boolean. "
+                "Convert the labels, and train again."
+            )
     return values

@@ -1,4 +1,4 @@
-"""How a config becomes the layers of a network with one vector of outputs for each sequence."""
+"""Build networks with one output vector per sequence."""
 
 from typing import TypeVar
 
@@ -11,7 +11,12 @@ Built = TypeVar("Built", bound=SequenceNetwork)
 
 
 def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEncoder, num_outputs: int) -> Built:
-    """A network with fresh weights for what `encoder` gives; draws from torch's generator."""
+    """Build a network of class `kind` with fresh weights, drawn from torch's global generator.
+
+    Args:
+        encoder: determines the vocabulary or the channels, and the number of positions.
+        num_outputs: C.
+    """
     size = config.embedding_size
     embed: Linear | TokenEmbedding
     if encoder.channels is not None:

@@ -1,4 +1,4 @@
-"""A run's answers to its test split, as a Parquet file: the source of each row, and columns of the task's own."""
+"""Write and read test predictions as a Parquet file: the source of each row, and task-specific columns."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from ostinato.storage import unusable
 
 
 def write_columns(path: Path, sources: Sequence[str], columns: Mapping[str, Any]) -> None:
-    """Write a row for each source.
+    """Write one row per source.
 
     Raises:
         RunError: the file cannot be written.
@@ -26,18 +26,18 @@ def write_columns(path: Path, sources: Sequence[str], columns: Mapping[str, Any]
         fresh.replace(path)
     except OSError as error:
         raise RunError(
-            f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Make room, then: ostinato train --resume "
-            f"{path.parent}"
+            f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Free some space, then run: ostinato train "
+            f"--resume {path.parent}"
         ) from None
 
 
 def read_columns(
     path: Path, names: Sequence[str], known: Collection[str] | None = None
 ) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The sources, and these columns (B,); a column of lists is an array of lists.
+    """Read the sources and the named columns, (B,) each; a column of lists becomes an array of lists.
 
     Args:
-        known: the values that the first column may have; None: any.
+        known: the allowed values of the first column; None: any.
 
     Raises:
         RunError: the file is missing or altered.
@@ -56,7 +56,7 @@ def read_columns(
 
 
 def pool_folds(folds: Sequence[Any], names: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
-    """The predictions for the test rows of all folds, ordered by source: the sources, and the named arrays (B, ...)."""
+    """Join the predictions of all folds, sorted by source. Returns the sources and the named arrays, (B, ...) each."""
     sources = [source for fold in folds for source in fold.sources]
     order = sorted(range(len(sources)), key=sources.__getitem__)
     arrays = [np.concatenate([getattr(fold, name) for fold in folds])[order] for name in names]

@@ -1,4 +1,4 @@
-"""From a config to encoded splits, and from rows to what a network reads."""
+"""Prepare the encoded splits of a config, and encode rows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
-    """Load, audit and encode the splits; vocabulary, scale and targets come from train alone."""
+    """Load, audit and encode the splits. Vocabulary, scale and codec are fitted on train alone."""
     assert isinstance(config, SequenceData)
     data = load_dataset(config, task.target_kind, task.datasets)
     train = data.splits["train"]
@@ -41,28 +41,32 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
 
 
 def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:
-    """The encoder of the training split, with the settings of the config."""
+    """Fit an encoder to the training split, with the settings of the config."""
     settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate"})
     return SequenceEncoder.fit(train.sequences, tokenizer=tokenizer, sources=train.sources, **settings)
 
 
 def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:
-    """Sequences and targets as a network reads them."""
+    """Encode sequences and targets."""
     return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources))
 
 
 def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) -> tuple[Ragged, list[DataError | None]]:
-    """Encode the rows that can be encoded, and say why the others cannot; empty sequences are among the others."""
+    """Encode all valid rows.
+
+    Returns:
+        The encoded rows, and for every row its error or None. An empty sequence is an error.
+    """
     usable = [row for row in rows if isinstance(row, Record) and len(row.sequence)]
     try:
         encoded = encoder.encode([row.sequence for row in usable], [row.source for row in usable])
         problems: dict[str, DataError] = {}
-    except DataError:  # at least one is at fault: ask for each by itself
-        problems = {row.source: error for row in usable if (error := _why_not(encoder, row)) is not None}
+    except DataError:  # at least one row is invalid: check each of them
+        problems = {row.source: error for row in usable if (error := _encoding_error(encoder, row)) is not None}
         usable = [row for row in usable if row.source not in problems]
         encoded = encoder.encode([row.sequence for row in usable], [row.source for row in usable])
     empty = {usable[row].source for row in np.flatnonzero(encoded.lengths.numpy() == 0)}
-    kept = [number for number, row in enumerate(usable) if row.source not in empty]
+    filled = [number for number, row in enumerate(usable) if row.source not in empty]
     errors: list[DataError | None] = []
     for row in rows:
         if isinstance(row, DataError):
@@ -71,10 +75,10 @@ def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) ->
             errors.append(_empty(row.source))
         else:
             errors.append(problems.get(row.source))
-    return (encoded.select(np.array(kept, dtype=np.int64)) if empty else encoded), errors
+    return (encoded.select(np.array(filled, dtype=np.int64)) if empty else encoded), errors
 
 
-def _why_not(encoder: SequenceEncoder, row: Record) -> DataError | None:
+def _encoding_error(encoder: SequenceEncoder, row: Record) -> DataError | None:
     try:
         encoder.encode([row.sequence], [row.source])
     except DataError as error:
@@ -87,17 +91,17 @@ def _empty(source: str) -> DataError:
 
 
 def refuse_empty(sequences: Ragged, sources: Sequence[str]) -> None:
-    """Refuse sequences of length 0, naming the first.
+    """Refuse sequences of length 0.
 
     Raises:
-        DataError: there is one.
+        DataError: names the first of them.
     """
     for row in np.flatnonzero(sequences.lengths.numpy() == 0)[:1]:
         raise _empty(sources[row])
 
 
 def rows_without_known_tokens(encoder: SequenceEncoder, sequences: Ragged) -> np.ndarray:
-    """The rows of non-empty sequences whose tokens are all out of vocabulary."""
+    """The indices of non-empty sequences whose tokens are all out of vocabulary."""
     if encoder.is_numeric:
         return np.array([], dtype=int)
     row_of = torch.repeat_interleave(torch.arange(len(sequences)), sequences.lengths)

@@ -1,4 +1,4 @@
-"""Records from data files of every format: a sequence, its target, its split and its group."""
+"""Read records from data files of any format: a sequence, its target, its split and its group."""
 
 import json
 import reprlib
@@ -17,30 +17,30 @@ from ostinato.data.timeseries import to_series
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.sequences.targets import TargetKind
 
-WITH_HEADER = ("csv", "tsv", "parquet")  # all rows have the same columns
+WITH_HEADER = ("csv", "tsv", "parquet")  # formats whose rows all have the same columns
 
 
 def read_records(
     path: Path, config: SequenceData, kind: TargetKind, *, labelled: bool = True
 ) -> Iterator[Record | DataError]:
-    """Stream a file's records; a row that cannot be read is a `DataError` in its place.
+    """Stream the records of a file; yields a `DataError` in place of a row that cannot be read.
 
-    Rows count from 1: in CSV and TSV the header is row 1, in JSONL and `.ts` a row is a line, in Parquet and FASTA a
-    record. A missing sequence is an empty text.
+    Rows are counted from 1. In CSV and TSV, row 1 is the header; in JSONL and `.ts`, a row is a line; in Parquet and
+    FASTA, a record. A missing sequence is read as an empty string.
 
     Args:
         labelled: False: targets, splits and groups may be missing, as in a file to predict.
 
     Raises:
-        DataError: the file as a whole cannot be read, or does not have the sequences' column.
-        ConfigError: `split_column` or `group_column` with a format that has no columns.
+        DataError: the file as a whole cannot be read, or the column of sequences is missing.
+        ConfigError: `split_column` or `group_column` is set for a format with fixed columns.
         MissingExtraError: the format needs a package that is not installed.
     """
     form = format_of(path, config.format)
     fixed = find_format(form).columns
     _refuse_columns(path, form, config, fixed is not None)
     text_column, label_column = fixed or (config.text_column, None)
-    may_lack_label = config.skip_unlabelled and form == "jsonl"  # a JSONL row without a label may lack its key
+    may_lack_label = config.skip_unlabelled and form == "jsonl"  # unlabelled JSONL rows may lack the key
     first: str | None = None
     rows = read_rows(path, form, keep_errors=True)
     for row in with_labels(rows, config, labelled=labelled) if form == "fasta" else rows:
@@ -56,8 +56,8 @@ def read_records(
             first = first or found
             if found not in (first, None):
                 raise DataError(
-                    f"{row.source}: the sequence is {found}, but the first is {first}. "
-                    "Give all rows the same kind of sequence."
+                    f"{row.source}: the sequence is {found}, but the first one is {first}. "
+                    "Use the same kind of sequence in all rows."
                 )
         except DataError as error:
             if row.error is None and form in WITH_HEADER and text_column not in row.values:
@@ -70,20 +70,20 @@ def read_records(
 def _read_target(
     kind: TargetKind, row: Row, config: SequenceData, column: str | None, *, labelled: bool, needed: bool
 ) -> Any:
-    """The target of a row; None where there is none, or the rows are not labelled and it cannot be read."""
+    """The target of a row; None if it is missing, or if it is invalid and not needed (`labelled` is False)."""
     try:
         return kind.read(row, config, column=column, needed=labelled and needed)
     except DataError:
         if labelled:
             raise
-        return None  # `predict` does not need it
+        return None
 
 
 def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[list[Record], int]:
-    """All labelled records of a file, and how many without a target were skipped (`skip_unlabelled`).
+    """Read all labelled records of a file, and count the unlabelled rows that were skipped (`skip_unlabelled`).
 
     Raises:
-        DataError: a row cannot be read, or has no target and is not to be skipped.
+        DataError: a row cannot be read, or it has no target and `skip_unlabelled` is off.
     """
     found, skipped = [], 0
     for record in read_records(path, config, kind):
@@ -95,7 +95,7 @@ def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[l
             skipped += 1
         else:
             raise DataError(
-                f"{record.source}: label is empty. Fill it in, or set data.skip_unlabelled = true to skip such rows."
+                f"{record.source}: no target. Fill it in, or set data.skip_unlabelled = true to skip unlabelled rows."
             )
     return found, skipped
 
@@ -114,11 +114,11 @@ def to_text(value: Any, column: str, source: str) -> str | None:
     """A label, split or group as text; None for an empty cell.
 
     Raises:
-        DataError: it is a list or an object.
+        DataError: the value is a list or an object.
     """
     if isinstance(value, (list, dict)):
         raise DataError(
-            f"{source}: {column} is a {type(value).__name__}, expected a text or a number. Give each row one value."
+            f"{source}: {column} is a {type(value).__name__}, expected a string or a number. Give each row one value."
         )
     if value is None or value != value:  # pandas writes an empty cell as NaN
         return None
@@ -130,7 +130,7 @@ def _optional(row: Row, column: str | None, key: str, needed: bool) -> str | Non
         return None
     text = to_text(value_of(row, column, key, needed=needed), column, row.source)
     if text is None and needed:
-        raise DataError(f"{row.source}: {column} is empty. Fill it in, or set data.{key} to none.")
+        raise DataError(f"{row.source}: {column} is empty. Fill it in, or remove data.{key}.")
     return text
 
 
@@ -141,7 +141,7 @@ def _to_sequence(value: Any, source: str) -> Sequence:
         return value
     if not isinstance(value, list):
         raise DataError(
-            f"{source}: the sequence is {value!r}. Expected a text, a list of events, or a list of numbers."
+            f"{source}: the sequence is {value!r}. Expected a string, a list of events, or a list of numbers."
         )
     if set(map(type, value)) <= {str}:
         return value
@@ -149,16 +149,16 @@ def _to_sequence(value: Any, source: str) -> Sequence:
 
 
 def _kind_of(sequence: Sequence) -> str | None:
-    """What all sequences of a file must share; None for an empty sequence, which fits any."""
+    """The kind of a sequence, which must be the same in all rows; None for an empty sequence, which fits any kind."""
     if len(sequence) == 0:
         return None
     if isinstance(sequence, np.ndarray):
         return f"a series of {sequence.shape[1]} channels"
-    return "a text" if isinstance(sequence, str) else "a list of events"
+    return "a string" if isinstance(sequence, str) else "a list of events"
 
 
 def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record | DataError]:
-    """Sequences as they are typed, each with its source; series, and lists of events, are JSON arrays."""
+    """Turn pairs of a source and a typed text into records; series and lists of events are typed as JSON arrays."""
     for source, text in texts:
         sequence: Any = text
         if tokenizer == "numeric" or (tokenizer == "events" and text.startswith("[")):

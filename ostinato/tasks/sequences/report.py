@@ -1,10 +1,11 @@
-"""What the reports of all tasks with one target for each sequence share; each task adds its results.
+"""Sections of the report and the model card that all tasks with one target per sequence share.
 
-A task's `report` reads the audit, adds its own result and metrics sections to `data_section`, `length_section` and
-`explained_sections`, and fills `sequence_card`.
+The `report` of a task adds its own result and metrics sections to `data_section`, `length_section` and
+`explained_sections`, and fills in `sequence_card`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -32,11 +33,11 @@ from ostinato.report.wording import (
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.report_evidence import Evidence
 
-UNEVEN = 3.0  # rows of the most frequent class for each row of the rarest
+UNEVEN = 3.0  # minimum ratio of the largest class to the smallest that counts as imbalanced
 
 
 def read_audit(run: RunRecord) -> SequenceAudit:
-    """The run's audit, also one written by version 0.1.
+    """Read the audit of a run, including those that version 0.1 wrote.
 
     Raises:
         RunError: audit.json is damaged.
@@ -48,24 +49,30 @@ def read_audit(run: RunRecord) -> SequenceAudit:
 
 
 def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> None:
-    """Refuse data whose test split has other rows than when it was scored.
+    """Refuse data whose test split has changed since it was scored.
 
     Args:
-        sources: of the scored rows.
+        sources: the sources of the scored rows.
 
     Raises:
-        RunError: names both numbers of rows.
+        RunError: the number of rows or a source differs.
     """
-    found = len(data.rows["test"])
-    if found != len(sources):
+    found = data.rows["test"].sources
+    if len(found) != len(sources):
         raise RunError(
-            f"{run.folder}: the test split has {found:,} sequences, but {len(sources):,} were scored. Restore the "
-            "data, or train again."
+            f"{run.folder}: the test split has {len(found):,} sequences, but {len(sources):,} were scored. Restore the "
+            "original data, or train again."
         )
+    for now, then in zip(found, sources, strict=True):
+        if Path(now).name != Path(then).name:  # the folder may have moved
+            raise RunError(
+                f"{run.folder}: {now} is in the test split, but {then} was scored in its place. Restore the data, or "
+                "train again."
+            )
 
 
 def describe_model(run: RunRecord) -> str:
-    """The layers, in a sentence."""
+    """Describe the layers in a sentence."""
     model = run.config.model
     assert isinstance(model, SequenceModel)
     if model.cell == "cnn":
@@ -87,16 +94,16 @@ def _describe_stem(model: SequenceModel) -> str:
 
 
 def describe_input(model: Model) -> str:
-    """What the model reads, as `sequences of words`."""
+    """Describe the model's input, such as `sequences of words`."""
     return "numeric series" if model.encoder.is_numeric else f"sequences of {model.encoder.tokenizer}"
 
 
 def data_section(run: RunRecord, audit: SequenceAudit, names: Sequence[object], *, how: str = "") -> Section:
-    """Where the data come from, targets and lengths in each split, and what the audit found.
+    """The origin of the data, the targets and lengths in each split, and the findings of the audit.
 
     Args:
         names: the classes or labels, in the model's order.
-        how: how splits are drawn, as `, stratified by label`.
+        how: how splits are drawn, such as `, stratified by label`.
     """
     splits = list(audit.splits)
     numeric = range(1, len(splits) + 1)
@@ -132,13 +139,13 @@ def length_section(data: TaskData, scores: np.ndarray, metric: Metric, gallery: 
     """A metric by the length of the test sequences.
 
     Args:
-        scores: (B,) of each test row, in order: whether it is right, or a number whose mean is the metric.
+        scores: (B,) for each test row, in order: whether it is correct, or a number whose mean is the metric.
     """
     unit, name = "steps" if data.encoder.is_numeric else "tokens", metric_name(metric.name)
     groups = by_length(data.splits["test"].sequences.lengths.numpy(), scores)
     title = f"{name[:1].upper()}{name[1:]} by length"
     if len(groups) == 1:
-        body = paragraph(f"All test sequences have a similar length ({span(groups[0])} {unit}): nothing to compare.")
+        body = paragraph(f"All test sequences have a similar length ({span(groups[0])} {unit}).")
         return Section(title, "lengths", body)
     rows = [
         (span(group), f"{group.n:,}", metric_value(group.score, metric), metric_interval(group.interval, metric))
@@ -178,8 +185,8 @@ def sequence_card(
     """The model card; see `ostinato.report.card.model_card`.
 
     Args:
-        limits: of the task's own metrics and answers; those of the data are added.
-        how: how splits are drawn, as `, stratified by label`.
+        limits: limits of the task's metrics and answers; those of the data are added.
+        how: how splits are drawn, such as `, stratified by label`.
     """
     drawn = f"Drawn from the same data{how}, with data.seed {run.config.data.seed}."
     size = [_size(audit, "test")] if "test" in audit.splits else []
@@ -205,7 +212,7 @@ def _size(audit: SequenceAudit, split: str) -> str:
 
 
 def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:
-    """Where not to trust a model because of its data."""
+    """Limits of the model that its data cause, in sentences."""
     data, classes, cleaning = run.config.data, audit.splits["train"].classes, audit.cleaning
     assert isinstance(data, SequenceData)
     if classes:
@@ -219,24 +226,24 @@ def data_limits(run: RunRecord, audit: SequenceAudit) -> Iterator[str]:
         share = rows / audit.splits[split].rows
         if share > NOTABLE:
             longest = data.max_length or 0
-            yield f"{percent(share)} of the {split} sequences were cut to {longest:,} tokens; the rest was not read."
+            yield f"{percent(share)} of the {split} sequences were truncated to {longest:,} tokens."
     if (audit.unknown_share or 0) > NOTABLE:
         yield f"{percent(audit.unknown_share or 0)} of the validation tokens are out of vocabulary."
     if cleaning.duplicates_dropped:
         yield (
-            f"The data contained {counted(cleaning.duplicates_dropped, 'exact duplicate')}, which were removed; near "
-            "duplicates were not searched for."
+            f"The data contained {counted(cleaning.duplicates_dropped, 'exact duplicate')}, which were removed. Near "
+            "duplicates were not checked."
         )
     if any(cleaning.overlap.values()) and not cleaning.overlap_dropped:
-        yield "The splits, as the data set defines them, share sequences: the scores may be too high."
+        yield "The splits that the data set defines share sequences: the scores may be too high."
     length = audit.splits["train"].lengths["longest"]
     yield f"Trained on sequences of up to {length:,.0f} {audit.unit}; untested on longer ones."
 
 
 def motif_file(evidence: Evidence) -> dict[str, str]:
-    """`motifs.meme` with all motifs; nothing for models of other sequences than DNA, RNA and protein."""
-    known = evidence.letters
-    if known is None:
+    """The file `motifs.meme` with all motifs; empty unless the sequences are DNA, RNA or protein."""
+    letters = evidence.letters
+    if letters is None:
         return {}
-    motifs = [motif for each in known.motifs.values() for motif in each]
-    return {"motifs.meme": meme_text(motifs, known.letters, known.background)}
+    motifs = [motif for each in letters.motifs.values() for motif in each]
+    return {"motifs.meme": meme_text(motifs, letters.letters, letters.background)}

@@ -1,4 +1,4 @@
-"""A model's behaviour on its test split: explanations, their faithfulness, motifs or tokens, a trace."""
+"""Explain a model on its test split: explanations, their faithfulness, motifs or tokens, and a trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ from ostinato.tasks.base import Model
 
 METHOD = "integrated-gradients"
 MEASURED, ABLATED = 100, 1000  # test sequences for the faithfulness of explanations, and for the ablation of attention
-SURVEYED_LETTERS, SURVEYED_TOKENS = 500, 300  # sequences explained for motifs, and for tokens
-LONGEST_MUTATED = 200  # letters: mutating longer sequences takes too long for a report
-TRACED = 60  # steps that a plot can label
-ALIKE = 0.95  # share of sequences with one answer on both strands from which motifs are sought on both
+SURVEYED_LETTERS, SURVEYED_TOKENS = 500, 300  # sequences explained to find motifs, and tokens
+LONGEST_MUTATED = 200  # letters; mutating longer sequences takes too long for a report
+TRACED = 60  # maximum number of steps that a plot can label
+ALIKE = 0.95  # search motifs on both strands if at least this share of sequences gets one answer on both
 
 
 class Choice(NamedTuple):
     """The test rows that a report explains.
 
     Args:
-        examples: rows that the model answers well, in the order of the page.
-        mistakes: rows that it answers worst, the worst first.
-        truths: for every row of the split, its target beside the prediction, in words.
+        examples: rows with good answers, in the order of the page.
+        mistakes: rows with the worst answers, the worst first.
+        truths: for every row of the split, its target and the prediction, in words.
     """
 
     examples: Sequence[int]
@@ -44,13 +44,15 @@ class Choice(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """What a model of DNA, RNA or protein responds to.
+    """The motifs that a model of DNA, RNA or protein responds to.
 
     Args:
+        letters: the alphabet.
         background: frequency of each letter.
-        motifs, profiles: by explained label; profiles only of models with positions, on sequences of one length.
+        motifs: by explained label.
+        profiles: by explained label; only for models with positions, on sequences of one length.
         recovered: how well each planted motif was found, from 0 to 1.
-        strands: DNA from files: whether both strands get the same answer.
+        strands: whether both strands get the same answer; None unless the data are DNA from files.
     """
 
     letters: str
@@ -66,7 +68,7 @@ class Evidence:
     """The content of a report's explaining sections.
 
     Args:
-        surveyed: how many test sequences motifs and tokens come from.
+        surveyed: number of test sequences from which motifs and tokens are collected.
         unit: of the scores.
     """
 
@@ -94,16 +96,17 @@ def collect_evidence(
     """Explain a model on its test split.
 
     Args:
-        labels: of the test rows, to measure what attention adds to the accuracy; None: targets are not labels.
+        labels: labels of the test rows, to measure how attention changes accuracy; None: targets are not labels.
         data: the name of the data set; None for files.
     """
     letters = letters_of(model)
     survey = [test.sequences[row] for row in spread(len(test), SURVEYED_LETTERS if letters else SURVEYED_TOKENS)]
     surveyed = explain_sequences(model, survey, method=METHOD, progress=progress)
-    some = spread(len(survey), MEASURED)
-    explanations = {METHOD: [surveyed[row] for row in some]}
+    measured = spread(len(survey), MEASURED)
+    sequences = [survey[row] for row in measured]
+    explanations = {METHOD: [surveyed[row] for row in measured]}
     for method in _other_methods(model, survey):
-        explanations[method] = explain_sequences(model, [survey[row] for row in some], method=method, progress=progress)
+        explanations[method] = explain_sequences(model, sequences, method=method, progress=progress)
     has_words = not letters and not model.encoder.is_numeric
     ablated = spread(len(test), ABLATED)
     return Evidence(
@@ -141,7 +144,7 @@ def _show(model: Model, test: Records, rows: Sequence[int], truths: Sequence[str
 
 
 def _traced(test: Records, examples: Sequence[int]) -> Any:
-    """The first example that is short enough for its steps to be labelled, else the shortest."""
+    """The first example that is short enough for a plot to label its steps, else the shortest."""
     sequences = [test.sequences[row] for row in examples or [0]]
     return next((each for each in sequences if len(each) <= TRACED), min(sequences, key=len))
 
@@ -154,8 +157,8 @@ def _by_label(explanations: list[Explanation]) -> dict[str, list[Explanation]]:
 def _survey_letters(
     model: Model, explanations: list[Explanation], sequences: list[Any], letters: str, data: str | None
 ) -> Letters:
-    """Motifs and profiles of each label, from the sequences for which it was explained."""
-    # in every named set of DNA the label depends on the given strand, so the other strand need not agree
+    """The motifs and profiles of each label, from the sequences for which it was explained."""
+    # In every named set of DNA, the label depends on the strand, so the other strand need not agree.
     strands = strand_agreement(model, sequences) if letters == "ACGT" and data is None else None
     both = strands is not None and strands.share >= ALIKE
     of_label = _by_label(explanations)

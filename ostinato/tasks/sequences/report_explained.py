@@ -1,4 +1,4 @@
-"""The sections of a report that explain the model, each plot next to its reliability."""
+"""The sections of a report that explain the model. Each plot states its reliability."""
 
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,17 @@ WIDEST_PROFILE = 150  # positions
 
 
 def explained_sections(evidence: Evidence, gallery: Gallery, *, label: str, mistakes: str) -> list[Section]:
-    """Examples, faithfulness, motifs or tokens, a trace, mistakes.
+    """Build the sections: examples, faithfulness, motifs or tokens, a trace, and mistakes.
 
     Args:
-        label: what an explained label is called, as `class`.
-        mistakes: which rows the section of mistakes shows, in a sentence.
+        label: the word for an explained label, such as `class`.
+        mistakes: describes the rows in the section of mistakes, in a sentence.
     """
     intro = f"{HOW_TO_READ} Scores by {METHOD} are in {evidence.unit}; attention is a weight."
     examples = (
-        shown_blocks(evidence.examples, gallery) if evidence.examples else paragraph("No test row is answered right.")
+        shown_blocks(evidence.examples, gallery)
+        if evidence.examples
+        else paragraph("No test row is answered correctly.")
     )
     sections = [
         Section("Explained examples", "examples", paragraph(intro) + examples),
@@ -54,7 +56,7 @@ def _faithfulness(evidence: Evidence, gallery: Gallery) -> "Markup":
     if evidence.agreement:
         headings = ("methods", "rank correlation", "shared top tokens", "sequences")
         body += paragraph(
-            "Agreement of the methods: the rank correlation of their scores within a sequence, and the share of the "
+            "Agreement between methods: the rank correlation of their scores within a sequence, and the share of the "
             "top 10 % of tokens that both select."
         )
         body += table(headings, map(_agreement_row, evidence.agreement), range(1, 4))
@@ -66,16 +68,16 @@ def _agreement_row(each: Agreement) -> tuple[str, ...]:
     return (f"{each.one} and {each.other}", *values, str(each.n))
 
 
-def _letters(known: Letters, evidence: Evidence, label_name: str, gallery: Gallery) -> "Markup":
+def _letters(found: Letters, evidence: Evidence, label_name: str, gallery: Gallery) -> "Markup":
     body = paragraph(
         f"Aligned windows of {counted(evidence.surveyed, 'test sequence')} whose letters clearly support the "
         "prediction. The height of a letter is its information in bits. All motifs are in motifs.meme, which the MEME "
         "Suite reads."
     )
-    for label, motifs in known.motifs.items():
+    for label, motifs in found.motifs.items():
         body += heading(f"{label_name.capitalize()} {label}")
         if not motifs:
-            body += paragraph(f"No motif: nothing that supports this {label_name} recurs more often than by chance.")
+            body += paragraph(f"No motif supports this {label_name} more often than by chance.")
             continue
         logos = [
             gallery.show(plot_logo(motif), f"Motif {number} of {label}")
@@ -87,28 +89,28 @@ def _letters(known: Letters, evidence: Evidence, label_name: str, gallery: Galle
             for motif in motifs
         ]
         body += table(("consensus", "windows", f"mean {evidence.unit}", "bits"), rows, range(1, 4))
-    for label, profile in known.profiles.items():
+    for label, profile in found.profiles.items():
         if len(profile) <= WIDEST_PROFILE:
-            plot = plot_profile(profile, known.letters, start=-(len(profile) // 2))
+            plot = plot_profile(profile, found.letters, start=-(len(profile) // 2))
             caption = (
                 f"{label_name.capitalize()} {label}: the mean contribution of each letter at each position; 0 is the "
                 f"position after the middle. Letters below the line lower it."
             )
             body += figure(gallery.show(plot, f"Letters by position, {label}"), caption)
-    notes = list(_notes(known))
+    notes = _notes(found)
     return body + bullets(notes) if notes else body
 
 
-def _notes(known: Letters) -> list[str]:
+def _notes(found: Letters) -> list[str]:
     notes = [
         f"Planted {word}: recovered {score:.3f}, the mean probability of its letters in the best motif (1 is perfect)."
-        for word, score in known.recovered.items()
+        for word, score in found.recovered.items()
     ]
-    if known.strands is not None:
-        share, difference = percent(known.strands.share), known.strands.difference
+    if found.strands is not None:
+        share, difference = percent(found.strands.share), found.strands.difference
         notes.append(
             f"Both strands get the same answer for {share} of sequences; the answers differ by {difference:.3f} on "
-            "average. If the task does not depend on the strand, all should agree."
+            "average. If the task does not depend on the strand, all answers should agree."
         )
     return notes
 
@@ -116,7 +118,7 @@ def _notes(known: Letters) -> list[str]:
 def _tokens(evidence: Evidence, label_name: str) -> "Markup":
     body = paragraph(
         f"Tokens with the largest mean score in {counted(evidence.surveyed, 'test sequence')}, by predicted "
-        f"{label_name}; tokens that occur fewer than five times are left out."
+        f"{label_name}; tokens that occur fewer than five times are excluded."
     )
     for label, tokens in evidence.tokens.items():
         rows = [(each.token, f"{each.mean:+.3f}", f"{each.occurrences:,}") for each in tokens]
@@ -126,8 +128,5 @@ def _tokens(evidence: Evidence, label_name: str) -> "Markup":
 
 
 def _trace(trace: Trace, gallery: Gallery) -> "Markup":
-    caption = (
-        "The prediction if the sequence ended at each step, and the units of the top layer at each step. "
-        f"{trace.decision}"
-    )
+    caption = f"The prediction if the sequence ended at each step, and the units of the top layer. {trace.decision}"
     return figure(gallery.show(plot_trace(trace), "Step by step"), caption)

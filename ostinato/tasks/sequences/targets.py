@@ -1,4 +1,4 @@
-"""What a target is: how it is read from a row, what splits it allows, and what an audit says of it."""
+"""The interface of a kind of target: reading it from a row, splitting by it, and describing it in an audit."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ class TargetKind(ABC):
     """The targets of one task.
 
     Attributes:
-        keeps_conflicts: whether rows of one sequence with different targets are repeated measurements, which stay
-            together in one split; else they contradict each other, and are removed before splits are drawn.
+        keeps_conflicts: True: equal sequences with different targets are repeated measurements and stay together in
+            one split. False: they contradict each other and are removed before splits are drawn.
     """
 
     keeps_conflicts: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> Any:
-        """The target of a row; None where the row has none.
+        """Read the target of a row; None if it is empty.
 
         Args:
-            column: the one that holds the label in formats that leave no choice; None: the config says which.
+            column: the label column of formats with fixed columns; None: the column that the config names.
             needed: whether the column must exist.
 
         Raises:
-            DataError: the row's column is missing and `needed`, or holds what is not a target; names the row.
+            DataError: the column is missing and `needed`, or its value is not a target; names the row.
         """
 
     @abstractmethod
@@ -51,22 +51,22 @@ class TargetKind(ABC):
 
     @abstractmethod
     def fraction(self, targets: Sequence[Any], share: float, seed: int) -> list[int]:
-        """A share of the rows, in order; a smaller share is part of a larger one."""
+        """Draw a share of the rows, in order; a smaller share is a subset of a larger one."""
 
     @abstractmethod
     def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
-        """Refuse a split that cannot train or test a model.
+        """Refuse a split whose targets cannot train or test a model.
 
         Raises:
-            DataError: says what is missing.
+            DataError: names the split and the problem.
         """
 
     @abstractmethod
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
-        """Facts of a split's targets for the audit: `classes` or `labels` (rows of each), or `values` (quantiles)."""
+        """Describe the targets of a split: rows per class (`classes`) or label (`labels`), or quantiles (`values`)."""
 
     def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
-        """What deserves attention in the targets of each split, in sentences for the audit."""
+        """Everything in the targets that needs attention, in sentences for the audit."""
         return []
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What tasks with one target for each sequence do alike; each says what a target is and how its outputs are read."""
+"""The base class of tasks with one target per sequence."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,14 +28,14 @@ ROWS_AT_A_TIME = 512
 
 
 class SequenceTask(Task):
-    """A task whose network gives each sequence one vector of outputs."""
+    """A task whose network has one output vector per sequence."""
 
     predictions_file: ClassVar[str] = "predictions.parquet"
 
     @property
     @abstractmethod
     def target_kind(self) -> "TargetKind":
-        """What a target is."""
+        """The kind of target."""
 
     @property
     @abstractmethod
@@ -44,15 +44,15 @@ class SequenceTask(Task):
 
     @abstractmethod
     def fit_codec(self, config: "SequenceData", records: "Records") -> Any:
-        """What turns targets into numbers, from the training split."""
+        """Fit the codec to the targets of the training split."""
 
     def num_outputs(self, config: "Config", codec: Any) -> int:
-        """C, how many outputs the network has for each sequence."""
+        """C, the number of outputs per sequence."""
         return len(codec.names)
 
     @abstractmethod
     def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
-        """A row's answer as `predict` prints it, from the network's answers (C,)."""
+        """The answer to one row as `predict` prints it, from the network's answers (C,)."""
 
     # Data
 
@@ -112,7 +112,7 @@ class SequenceTask(Task):
             yield from self._answer_batch(model, batch, strict)
 
     def _answer_batch(self, model: Model, batch: "list[Record | DataError]", strict: bool) -> Iterator[Answered]:
-        """Rows that cannot be read keep their place among the answers."""
+        """Answer each row in order, including those that cannot be read."""
         import json
 
         from ostinato.tasks.sequences.prepare import encode_each, rows_without_known_tokens
@@ -168,7 +168,7 @@ class SequenceTask(Task):
         return explain_rows(model, rows, self.truth, method=method, label=label, tokens=tokens, progress=progress)
 
     def truth(self, target: Any, label: Any) -> "Truth":
-        """A row's target beside the explained label, or beside the name of the explained number."""
+        """Compare the target of a row with the explained label, or with the name of the explained number."""
         from ostinato.explanation.records import Truth
 
         return Truth(str(target), str(target) == str(label))

@@ -1,1 +1,1 @@
-"""Tagging: one tag for each token."""
+"""Tagging: one tag per token."""

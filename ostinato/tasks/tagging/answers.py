@@ -1,4 +1,4 @@
-"""Sentences in, their tags out: JSON lines, CoNLL columns, or coloured text."""
+"""Answer sentences with their tags, printed as JSON lines, CoNLL columns or coloured text."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,10 +21,12 @@ STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan",
 
 
 class Answer(NamedTuple):
-    """A sentence's tags and how probable each is.
+    """The predicted tags of a sentence of T words.
 
     Args:
-        entities: None: the tags mark none.
+        tags: T tags, in the scheme of the training data.
+        probabilities: T marginal probabilities of these tags.
+        entities: None if the tags do not mark entities.
     """
 
     sentence: Sentence
@@ -33,25 +35,30 @@ class Answer(NamedTuple):
     entities: list[Entity] | None
 
     def probability(self, entity: Entity) -> float:
-        """That of the entity's least sure token."""
+        """The probability of an entity's least certain token."""
         return min(self.probabilities[entity.start : entity.end])
 
 
 def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence | DataError]:
-    """Texts, each with its source, cut into words and punctuation marks."""
+    """Split texts into words and punctuation marks; yields a `DataError` for an empty text.
+
+    Args:
+        texts: pairs of a source and a text.
+    """
     for source, text in texts:
         sentence = from_text(text, source)
         if sentence.words:
             yield sentence
         else:
-            yield DataError(f"{source}: the sentence is empty. Fill it in, or remove it.").at(source)
+            yield DataError(f"{source}: the sentence is empty. Fill it in, or remove the row.").at(source)
 
 
 def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, strict: bool) -> Iterator[Answered]:
-    """The answer to each sentence, in order; see `Task.answer`.
+    """Answer sentences in order; see `Task.answer`.
 
     Raises:
-        DataError: the first sentences' features are not those of the training; `strict`, and a row has a problem.
+        DataError: the features of the first batch do not match those of training; or `strict`, and a row has an error
+            or a warning.
     """
     write = FORMATS[form](model)
     is_first = True
@@ -59,7 +66,7 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
         if is_first:
             refuse_unseen_features(model.encoder, [row for row in batch if isinstance(row, Sentence)])
             is_first = False
-        errors = [_why_not(model, row) for row in batch]
+        errors = [_error_of(model, row) for row in batch]
         usable = [row for row, error in zip(batch, errors, strict=True) if error is None and isinstance(row, Sentence)]
         answers = answers_of(model, usable)
         for row, error in zip(batch, errors, strict=True):
@@ -75,7 +82,7 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
             yield Answered(found.sentence.source, write(found, warning), None, warning)
 
 
-def _why_not(model: Model, row: Sentence | DataError) -> DataError | None:
+def _error_of(model: Model, row: Sentence | DataError) -> DataError | None:
     if isinstance(row, DataError):
         return row
     try:
@@ -86,10 +93,10 @@ def _why_not(model: Model, row: Sentence | DataError) -> DataError | None:
 
 
 def answers_of(model: Model, sentences: Sequence[Sentence]) -> Iterator[Answer]:
-    """The answer to each sentence, in order.
+    """Predict the tags of sentences, in order.
 
     Raises:
-        DataError: a sentence has another number of features than training.
+        DataError: the number of features of a sentence differs from training.
     """
     encoded = model.encoder.encode(sentences)
     best = predict_certain_tags(model.network, encoded)
@@ -97,16 +104,16 @@ def answers_of(model: Model, sentences: Sequence[Sentence]) -> Iterator[Answer]:
     start = 0
     decoded = model.codec.decode(best.tags.numpy(), encoded.lengths.tolist())
     for sentence, tags in zip(sentences, decoded, strict=True):
-        marked = None if model.codec.scheme is None else conlleval_entities(tags)
-        yield Answer(sentence, tags, probabilities[start : start + len(tags)], marked)
+        entities = None if model.codec.scheme is None else conlleval_entities(tags)
+        yield Answer(sentence, tags, probabilities[start : start + len(tags)], entities)
         start += len(tags)
 
 
-Writer = Callable[[Answer, str | None], Any]  # from an answer and a warning about it to what is printed
+Writer = Callable[[Answer, str | None], Any]  # formats an answer, with its warning, for printing
 
 
 def _json_line(model: Model) -> Writer:
-    """Tokens, features, tags, probabilities and, with entities, spans: in characters of a text, or in tokens."""
+    """Tokens, features, tags, probabilities, and the spans of entities: in characters for a text, else in tokens."""
 
     def write(answer: Answer, warning: str | None) -> str:
         sentence = answer.sentence
@@ -127,11 +134,11 @@ def _columns(model: Model) -> Writer:
 
 
 def _coloured(model: Model) -> Writer:
-    """The text, entities in the colour of their type and followed by it; without entities, each word that is not O."""
+    """The text with each entity in the colour of its type, followed by the type; without a scheme, each tag but O."""
     styles: dict[str, str] = {}
 
     def write(answer: Answer, warning: str | None) -> Text:
-        text, offsets = _laid_out(answer.sentence)
+        text, offsets = _text_and_offsets(answer.sentence)
         line, at = Text(), 0
         words = [Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags) if tag != OUTSIDE]
         for entity in words if answer.entities is None else answer.entities:
@@ -148,18 +155,19 @@ FORMATS: dict[str, Callable[[Model], Writer]] = {"jsonl": _json_line, "conll": _
 
 
 def _span(answer: Answer, entity: Entity) -> dict[str, Any]:
-    text, offsets = _laid_out(answer.sentence)
+    text, offsets = _text_and_offsets(answer.sentence)
     start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
-    where = (
+    bounds = (
         {"start": start, "end": end}
         if answer.sentence.text is not None
         else {"first_token": entity.start, "end_token": entity.end}
     )
-    return {**where, "label": entity.type, "text": text[start:end], "probability": round(answer.probability(entity), 6)}
+    probability = round(answer.probability(entity), 6)
+    return {**bounds, "label": entity.type, "text": text[start:end], "probability": probability}
 
 
-def _laid_out(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
-    """The text, else the words joined by blanks, and each word's characters in it."""
+def _text_and_offsets(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
+    """The text, or else the words joined by spaces, and the start and end of each word in it."""
     if sentence.text is not None:
         return sentence.text, sentence.offsets
     offsets, at = [], 0

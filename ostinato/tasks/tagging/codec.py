@@ -1,4 +1,4 @@
-"""Tags as indices, in the scheme that the model learns, and back."""
+"""Encode tags as indices, in the scheme that the model learns, and decode predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from ostinato.tasks.tagging.config import SchemeName
 from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, convert, to_tags
 
 PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
-UNSEEN = -1  # the index of a tag that training does not have: no answer is right there
+UNSEEN = -1  # the index of a tag that does not occur in training, so every prediction for it is wrong
 
 
 class StoredCodec(StoredFields):
-    """What `TagCodec.to_json` writes."""
+    """The fields that `TagCodec.to_json` writes."""
 
     tags: list[str] = Field(min_length=1)
     scheme: SchemeName | None
@@ -33,9 +33,9 @@ class TagCodec:
     """The tags of the training split.
 
     Args:
-        tags: in the order of their indices, in the scheme that the model learns.
-        scheme: how given and predicted tags mark entities: `iob1`, `iob2`, `bioes`; None: they mark none.
-        target_scheme: the same of the tags that the model learns.
+        tags: in the order of their indices, in `target_scheme`.
+        scheme: the scheme of the data and of predictions: `iob1`, `iob2` or `bioes`; None: tags do not mark entities.
+        target_scheme: the scheme that the model learns; None if `scheme` is None.
     """
 
     tags: tuple[str, ...]
@@ -44,53 +44,55 @@ class TagCodec:
 
     @classmethod
     def fit(cls, sentences: Sequence[Sentence], scheme: str | None, target_scheme: str | None = None) -> "TagCodec":
-        """The tags of labelled sentences.
+        """Collect the tags of labelled sentences.
 
         Args:
-            scheme: of their tags.
-            target_scheme: for the model to learn; None: the same.
+            scheme: the scheme of the sentences' tags.
+            target_scheme: the scheme that the model learns; None: `scheme`.
 
         Raises:
-            DataError: tags that `scheme` does not allow.
+            DataError: `scheme` does not allow the tags.
         """
         target_scheme = None if scheme is None else target_scheme or scheme
-        learnt = {tag for sentence in sentences for tag in _converted(tags_of(sentence), scheme, target_scheme)}
-        if target_scheme is not None:  # a type seen in one position can occur in any other
-            learnt |= {prefix + tag[1:] for tag in learnt if tag != OUTSIDE for prefix in PREFIXES[target_scheme]}
-        return cls(tuple(sorted(learnt)), scheme, target_scheme)
+        found = {tag for sentence in sentences for tag in _converted(tags_of(sentence), scheme, target_scheme)}
+        if target_scheme is not None:  # a type that was seen with one prefix can occur with any other
+            found |= {prefix + tag[1:] for tag in found if tag != OUTSIDE for prefix in PREFIXES[target_scheme]}
+        return cls(tuple(sorted(found)), scheme, target_scheme)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each output of the network is called."""
+        """The name of each output of the network."""
         return self.tags
 
     def encode(self, sentences: Sequence[Sentence]) -> Tensor:
-        """The indices of all tokens' tags, end to end, `UNSEEN` for those that training does not have: (N,) int64.
+        """The tag indices of all tokens, end to end, (N,) int64; `UNSEEN` for tags that do not occur in training.
 
         Raises:
-            DataError: tags that the scheme does not allow; names the row.
+            DataError: `scheme` does not allow the tags; names the row.
         """
         indices = []
         for sentence in sentences:
             try:
-                learnt = _converted(tags_of(sentence), self.scheme, self.target_scheme)
+                tags = _converted(tags_of(sentence), self.scheme, self.target_scheme)
             except DataError as error:
                 raise DataError(f"{sentence.source}: {error}") from None
-            indices += [self._tag_indices.get(tag, UNSEEN) for tag in learnt]
+            indices += [self._tag_indices.get(tag, UNSEEN) for tag in tags]
         return torch.tensor(indices, dtype=torch.int64)
 
     def decode(self, indices: np.ndarray, lengths: Sequence[int]) -> list[list[str]]:
-        """Tags in the scheme of those that were given, from their indices (N,)."""
-        names, done, start = self.tags, [], 0
+        """Decode tag indices, (N,), to the tags of each sentence, in `scheme`.
+
+        Args:
+            lengths: number of tokens of each sentence; their sum is N.
+        """
+        decoded, start = [], 0
         for length in lengths:
-            tags = [names[index] for index in indices[start : start + length]]
-            if (
-                self.scheme != self.target_scheme
-            ):  # where the model broke its scheme, entities are read as conlleval reads them
+            tags = [self.tags[index] for index in indices[start : start + length]]
+            if self.scheme != self.target_scheme:  # predicted tags may break the scheme, so repair them like conlleval
                 tags = to_tags(conlleval_entities(tags), length, str(self.scheme))
-            done.append(tags)
+            decoded.append(tags)
             start += length
-        return done
+        return decoded
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
@@ -98,10 +100,10 @@ class TagCodec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "TagCodec":
-        """The codec that `to_json` described.
+        """Rebuild a codec from its `to_json`.
 
         Raises:
-            RunError: a field is missing, unknown, or of a wrong type.
+            RunError: a field is missing, unknown, or of the wrong type.
         """
         stored = StoredCodec.read(fields, "codec")
         return cls(tuple(stored.tags), stored.scheme, stored.target_scheme)

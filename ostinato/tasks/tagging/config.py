@@ -1,4 +1,4 @@
-"""What a config of a tagger says."""
+"""The config of tagging."""
 
 import re
 from typing import Any, ClassVar, Literal
@@ -12,28 +12,31 @@ SchemeName = Literal["iob1", "iob2", "bioes"]
 
 
 class TaggingData(DataConfig):
-    """Sentences with one tag for each token."""
+    """Sentences with one tag per token."""
 
     OBSOLETE: ClassVar[tuple[str, ...]] = ("empty", "skip_unlabelled")
 
     word_column: str | None = Field(
-        None, description="the words' column, by index from 0 or by name; none: the first, in JSONL `tokens`"
+        None, description="the column of words, by index from 0 or by name; none: the first, in JSONL `tokens`"
     )
     tag_column: str | None = Field(
         None,
-        description="the tags' column, by index (negative: from the end) or by name; none: the last, in JSONL `tags`",
+        description="the column of tags, by index (negative: from the end) or by name; none: the last, in JSONL `tags`",
     )
     feature_columns: list[str] | None = Field(
         None,
-        description="extra features of each token, such as parts of speech: columns by index or name, or 1+2",
+        description="columns with extra features per token, such as parts of speech; by index or name, or as 1+2",
     )
     scheme: SchemeName | Literal["plain"] | None = Field(
-        None, description="how the files' tags mark entities; plain: they mark none; none: inferred from the tags"
+        None,
+        description="the scheme by which the tags mark entities; plain: they mark none; none: inferred from the tags",
     )
     lowercase: bool = Field(
-        False, description="words are looked up in lower case; characters and word shapes keep their case"
+        False, description="look words up in lower case; characters and word shapes still depend on case"
     )
-    target_scheme: SchemeName | None = Field(None, description="the scheme that the model learns; none: the files' own")
+    target_scheme: SchemeName | None = Field(
+        None, description="the scheme that the model learns; none: the scheme of the data"
+    )
 
     @field_validator("word_column", "tag_column", mode="before")
     @classmethod
@@ -51,9 +54,9 @@ class TaggingData(DataConfig):
     @classmethod
     def _each_column_once(cls, columns: list[str] | None) -> list[str] | None:
         if columns is not None and not all(columns or [""]):
-            raise ValueError(f"{columns} holds an empty name. Name columns, or give none")
+            raise ValueError(f"{columns} contains an empty name. Name at least one column, or remove the key")
         if columns is not None and len(set(columns)) < len(columns):
-            raise ValueError(f"{'+'.join(columns)} names a column twice. Name each once")
+            raise ValueError(f"{'+'.join(columns)} names a column twice. Name each column once")
         return columns
 
 
@@ -63,34 +66,37 @@ class TaggingModel(ModelConfig):
     cell: RecurrentCellName = Field("lstm", description="the recurrence")
     bidirectional: bool = Field(True, description="read in both directions")
     head: Literal["softmax", "crf"] = Field(
-        "crf", description="each tag by itself, or a linear-chain CRF over the sequence"
+        "crf", description="softmax: each tag is predicted independently; crf: a linear-chain CRF over the sequence"
     )
     constrained: bool = Field(False, description="with head crf: sequences that the scheme forbids have probability 0")
     character_cell: Literal["lstm", "cnn"] | None = Field(
-        None, description="what reads the characters of each word; none: nothing"
+        None, description="the layer that reads the characters of each word; none: characters are not read"
     )
-    character_embedding_size: int = Field(25, ge=1, le=65_536, description="size of a character's vector")
+    character_embedding_size: int = Field(25, ge=1, le=65_536, description="size of a character's embedding")
     character_size: int = Field(
-        25, ge=1, le=65_536, description="size of the characters' state in each direction; cnn: channels"
+        25, ge=1, le=65_536, description="lstm: state size per direction of the character layer; cnn: channels"
     )
     word_shape_size: int | None = Field(
-        None, ge=1, le=65_536, description="size of a vector for a word's pattern of capitals and digits; none: off"
+        None,
+        ge=1,
+        le=65_536,
+        description="embedding size of word shapes, the patterns of capitals and digits; none: off",
     )
-    feature_size: int = Field(25, ge=1, le=65_536, description="size of a vector for each of data.feature_columns")
+    feature_size: int = Field(25, ge=1, le=65_536, description="embedding size of each of data.feature_columns")
     word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="the share of words that training replaces by the unknown word"
+        0.0, ge=0, lt=1, description="share of words that training replaces with the unknown word"
     )
 
     @field_validator("constrained")
     @classmethod
     def _needs_a_crf(cls, constrained: bool, model: ValidationInfo) -> bool:
         if constrained and model.data.get("head") == "softmax":
-            raise ValueError("true constrains the transitions of a CRF, and head softmax has none. Give head crf")
+            raise ValueError("true constrains the transitions of a CRF, but head softmax has none. Set head to crf")
         return constrained
 
 
 class TaggingTraining(TrainingConfig):
-    """Training by the likelihood of the tags."""
+    """Training with the negative log-likelihood of the tags."""
 
     monitor: Literal["loss", "accuracy", "f1"] = Field(
         "loss", description="the validation metric that picks the best epoch; f1: of entities"
@@ -98,7 +104,7 @@ class TaggingTraining(TrainingConfig):
 
 
 class TaggingConfig(Config):
-    """A tagger: one tag for each token."""
+    """A tagger: one tag per token."""
 
     task: Literal["tagging"] = "tagging"
     data: TaggingData

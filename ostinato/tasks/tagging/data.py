@@ -1,4 +1,4 @@
-"""From a config to audited, encoded splits of tagged sentences."""
+"""Load, audit and encode the splits of tagged sentences that a config describes."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,25 +31,26 @@ from ostinato.training.vectors import read_for
 Splits = dict[str, list[Sentence]]
 
 SHOWN_TAGS = 10
-WORD_AND_TAG = {"conll": ("0", "-1"), "conllu": ("form", "upos")}  # columns by default; elsewhere: tokens and tags
+WORD_AND_TAG = {"conll": ("0", "-1"), "conllu": ("form", "upos")}  # default columns; other formats: tokens and tags
 
 
 @dataclass(frozen=True)
 class TagAudit:
-    """What is in tagged data: reported before training, and written to audit.json.
+    """The contents of tagged data, reported before training and written to audit.json.
 
     Args:
-        scheme: how the tags mark entities; None: they mark none.
-        tags: how many different ones train has.
-        splits: sentences, tokens and, with a scheme, entities of each type.
-        drawn: the splits that were drawn at random; copies of a sentence stay together there.
-        repeated: sentences of one given split that are also in a later one.
-        overlap_dropped: whether these were removed from the earlier split.
-        unlearnt: for each split but train, the tags that train does not have.
-        vectors: the source of pretrained vectors, and how many of the words it has; None: no vectors.
-        unknown: for each split but train, the share of out-of-vocabulary tokens.
-        features: for each feature column, how many values train has.
-        unseen_values: for each split but train and each feature column, the share of tokens whose value train lacks.
+        scheme: the scheme by which the tags mark entities; None: they do not mark entities.
+        tags: number of distinct tags in train.
+        splits: for each split, the number of sentences, of tokens and, with a scheme, of entities of each type.
+        drawn: the splits that were drawn at random; copies of a sentence stay together.
+        repeated: for each pair of given splits `first/second`, the sentences of the first that are also in the second.
+        overlap_dropped: whether these sentences were removed from the first.
+        unseen_tags: for each split except train, the tags that do not occur in train.
+        vectors: the source and the coverage of pretrained vectors; None: no vectors.
+        unknown: for each split except train, the share of out-of-vocabulary tokens.
+        features: for each feature column, the number of distinct values in train.
+        unseen_values: for each split except train and each feature column, the share of tokens whose value does not
+            occur in train.
     """
 
     scheme: str | None
@@ -57,7 +58,7 @@ class TagAudit:
     splits: dict[str, dict[str, Any]]
     drawn: list[str]
     repeated: dict[str, int]
-    unlearnt: dict[str, list[str]]
+    unseen_tags: dict[str, list[str]]
     overlap_dropped: bool = False
     vectors: dict[str, Any] | str | None = None
     unknown: dict[str, float] | None = None
@@ -69,47 +70,50 @@ class TagAudit:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The contents, then the findings, in sentences."""
+        """Describe the contents, then the findings, in sentences."""
         return [*self._contents(), *self.findings]
 
     @property
     def findings(self) -> list[str]:
-        """What deserves attention, in sentences."""
-        return [*self._noted(), *self._encoded()]
+        """Everything that needs attention, in sentences."""
+        return [*self._split_findings(), *self._encoding_findings()]
 
     def _contents(self) -> Iterator[str]:
-        yield f"{self.tags} tags, {'which mark no entities' if self.scheme is None else f'scheme {self.scheme}'}."
+        marks = "which do not mark entities" if self.scheme is None else f"scheme {self.scheme}"
+        yield f"{self.tags} tags, {marks}."
         for split, facts in self.splits.items():
             found = ", ".join(f"{kind} {count:,}" for kind, count in facts.get("entities", {}).items())
             size = f"{facts['sentences']:,} sentences, {facts['tokens']:,} tokens"
             yield f"{split}: {size}{f' ({found})' if found else ''}."
 
-    def _noted(self) -> Iterator[str]:
+    def _split_findings(self) -> Iterator[str]:
         for pair, count in self.repeated.items():
             first, second = pair.split("/")
-            done = f"removed from {first}" if self.overlap_dropped else "kept, as the data set defines its splits"
-            yield f"{count:,} sentences of {first} are also in {second}: {done}."
-        for split, tags in self.unlearnt.items():
+            action = (
+                f"removed from {first}" if self.overlap_dropped else "kept, because the data set defines its splits"
+            )
+            yield f"{count:,} sentences of {first} are also in {second}: {action}."
+        for split, tags in self.unseen_tags.items():
             more = ", …" if len(tags) > SHOWN_TAGS else ""
             yield f"Tags only in {split}, so the model cannot learn them: {', '.join(tags[:SHOWN_TAGS])}{more}."
 
-    def _encoded(self) -> Iterator[str]:
+    def _encoding_findings(self) -> Iterator[str]:
         for column, values in (self.features or {}).items():
             yield f"Feature column {column}: {values:,} values in train."
         for split, shares in (self.unseen_values or {}).items():
             for column, share in shares.items():
                 if share:
-                    yield f"{share:.1%} of {split}'s tokens have a value of column {column} that train does not have."
+                    yield f"{share:.1%} of the {split} tokens have a value of column {column} that train does not have."
         for split, share in (self.unknown or {}).items():
             if share:
-                yield f"{share:.1%} of {split}'s tokens are out of vocabulary."
+                yield f"{share:.1%} of the {split} tokens are out of vocabulary."
         if self.vectors is not None:
             yield describe_vectors(self.vectors)
 
 
 @dataclass(frozen=True)
 class TaggedDataset:
-    """Splits ready to encode, how their tags mark entities, and the audit of all that was done."""
+    """Splits before encoding, the scheme of their tags, and their audit."""
 
     name: str
     source: str
@@ -119,7 +123,7 @@ class TaggedDataset:
 
 
 def prepare(config: DataConfig) -> TaskData:
-    """Load, audit and encode the splits; words, characters and tags come from train alone."""
+    """Load, audit and encode the splits. Words, characters, features and tags are fitted on train alone."""
     assert isinstance(config, TaggingData)
     data = load_dataset(config)
     train = data.splits["train"]
@@ -145,7 +149,7 @@ def prepare(config: DataConfig) -> TaskData:
 
 
 def fit_encoder(train: Sequence[Sentence], config: TaggingData) -> SentenceEncoder:
-    """The encoder of the training split, with the settings of the config."""
+    """Fit an encoder to the training split, with the settings of the config."""
     return SentenceEncoder.fit(train, **config.model_dump(include={"lowercase", "min_count", "max_size"}))
 
 
@@ -164,14 +168,14 @@ def _unknown_share(encoder: SentenceEncoder, sentences: list[Sentence]) -> float
 
 
 def load_dataset(config: TaggingData) -> TaggedDataset:
-    """Load a named corpus or the config's files, draw the splits that are not given, and audit the result.
+    """Load a named corpus or the config's files, draw the missing splits from train, and audit the result.
 
-    Where the user gives the splits, sentences of an earlier split that are also in a later one are removed from the
-    earlier one, word for word; a named corpus keeps its own splits.
+    If the splits come from files, sentences of an earlier split that also occur in a later one, word for word, are
+    removed from the earlier one. Splits that a named corpus defines are not changed.
 
     Raises:
-        ConfigError: the sizes do not fit the sentences that there are.
-        DataError: a file, a line or a tag cannot be used.
+        ConfigError: the sizes do not fit the number of sentences.
+        DataError: a file, a line or a tag is invalid.
     """
     if config.name is not None:
         loaded = look_up(DATASETS, config.name, "data set").load(config)
@@ -181,7 +185,8 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
     for split, sentences in given.items():
         if not sentences:
             raise DataError(
-                f"{source}: {split} holds no sentence. Expected one token per line, then a blank line per sentence."
+                f"{source}: {split} contains no sentences. Expected one token per line, and a blank line after each "
+                "sentence. Add sentences."
             )
     scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
     repeated = _repeated(given)
@@ -197,7 +202,7 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
         drawn=drawn,
         repeated=repeated,
         overlap_dropped=drops,
-        unlearnt={split: sorted(held - tags["train"]) for split, held in tags.items() if held - tags["train"]},
+        unseen_tags={split: sorted(found - tags["train"]) for split, found in tags.items() if found - tags["train"]},
     )
     return TaggedDataset(name, source, scheme, splits, audit)
 
@@ -211,7 +216,7 @@ def _load_files(config: TaggingData) -> tuple[Splits, str, str]:
 
 
 def read_labelled(path: Path, config: TaggingData) -> list[Sentence]:
-    """All labelled sentences of a file.
+    """Read all labelled sentences of a file.
 
     Raises:
         DataError: the file or a sentence cannot be read.
@@ -225,14 +230,17 @@ def read_labelled(path: Path, config: TaggingData) -> list[Sentence]:
 
 
 def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) -> Iterator[Sentence | DataError]:
-    """Stream a file's sentences, with their tags where it is `labelled`; one that cannot be read is a `DataError`.
+    """Stream the sentences of a file; yields a `DataError` in place of a sentence that cannot be read.
+
+    Args:
+        labelled: False: ignore the tags, which may be missing.
 
     Raises:
         DataError: the file as a whole cannot be read.
     """
     form = config.format or _format_of(path)
     word, tag = WORD_AND_TAG.get(form, ("tokens", "tags"))
-    word = word if form == "conllu" else config.word_column or word  # where words are always the column form
+    word = word if form == "conllu" else config.word_column or word  # CoNLL-U words are always in the column `form`
     tag, features = config.tag_column or tag, config.feature_columns or ()
     rows = conll_rows(path, {word, tag, *features}) if form == "conll" else read_rows(path, form, keep_errors=True)
     for row in rows:
@@ -253,16 +261,19 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
 
 
 def _format_of(path: Path) -> str:
-    """By the file's ending; `conll` where it says nothing, and for a table, which has no lists of tokens."""
+    """The format by the file's ending; `conll` for unknown endings, and for tables, which cannot hold lists."""
     form = endings().get(ending_of(path), "conll")
     return "conll" if form in ("csv", "tsv") else form
 
 
 def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
-    """The scheme of tags, as given or as inferred from them; None where they mark no entities.
+    """The scheme of the tags; None if they do not mark entities.
+
+    Args:
+        scheme: `plain`, the name of a scheme, or None to infer it from the tags.
 
     Raises:
-        DataError: tags that the scheme does not allow; names the line.
+        DataError: the scheme does not allow the tags; names the line.
     """
     scheme = None if scheme == "plain" else scheme or infer_scheme([tags_of(each) for each in sentences])
     if scheme is not None:
@@ -274,13 +285,13 @@ def check_tags(scheme: str, sentences: Iterable[Sentence]) -> None:
     """Refuse tags that the scheme does not allow.
 
     Raises:
-        DataError: names the line of the first.
+        DataError: names the line of the first invalid tag.
     """
     for sentence in sentences:
         for token, reason in violations(tags_of(sentence), scheme):
             raise DataError(
-                f"{sentence.source_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: the "
-                "tags mark no entities)."
+                f"{sentence.source_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: "
+                "tags do not mark entities)."
             )
 
 
@@ -292,12 +303,19 @@ def _without_overlap(given: Splits, source: str) -> Splits:
         later = {tuple(sentence.words) for other in names[position:] for sentence in given[other]}
         cleaned[split] = [sentence for sentence in given[split] if tuple(sentence.words) not in later]
         if not cleaned[split]:
-            raise DataError(f"{source}: every sentence of {split} is also in a later split. Give other sentences.")
+            raise DataError(
+                f"{source}: every sentence of {split} is also in a later split. Expected different sentences in each "
+                "split. Use other files."
+            )
     return cleaned
 
 
 def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
-    """All splits, with missing ones drawn from train, and the names of those; copies of a sentence stay together."""
+    """Draw the missing splits from train; copies of a sentence stay together.
+
+    Returns:
+        All splits, and the names of those that were drawn.
+    """
     sizes = {"validation": config.validation_size, "test": config.test_size}
     train = given["train"]
     drawn = [split for split, size in sizes.items() if split not in given and size != 0]
@@ -308,19 +326,19 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
     counts["train"] = len(groups) - sum(counts.values())
     for split, count in counts.items():
         if count < 1:
-            asked = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
+            requested = ", ".join(f"{split}_size {sizes[split]}" for split in drawn)
             raise ConfigError(
-                f"{asked} of {len(groups)} different sentences leave none for {split}. "
+                f"{requested} of {len(groups)} different sentences leave none for {split}. "
                 "Change the sizes, or add sentences."
             )
     splits, start = dict(given), 0
-    left = np.ones(len(train), dtype=bool)
+    in_train = np.ones(len(train), dtype=bool)
     for split in drawn:
         chosen = np.isin(group_of, order[start : start + counts[split]])
         splits[split] = [train[row] for row in np.flatnonzero(chosen)]
-        left &= ~chosen
+        in_train &= ~chosen
         start += counts[split]
-    rows = np.flatnonzero(left)
+    rows = np.flatnonzero(in_train)
     if config.train_size is not None:
         rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
     splits["train"] = [train[row] for row in rows]
@@ -334,19 +352,18 @@ def _count(size: int | float, total: int) -> int:
 
 
 def _fraction(sentences: list[Sentence], config: TaggingData) -> list[Sentence]:
-    """The share that is trained on, in order; a smaller share is part of a larger one's."""
-    kept = np.random.default_rng(config.seed).permutation(len(sentences))[
-        : max(1, round((config.train_fraction or 1) * len(sentences)))
-    ]
-    return [sentences[row] for row in sorted(kept)]
+    """Draw a share of the sentences, in order; a smaller share is a subset of a larger one."""
+    count = max(1, round((config.train_fraction or 1) * len(sentences)))
+    chosen = np.random.default_rng(config.seed).permutation(len(sentences))[:count]
+    return [sentences[row] for row in sorted(chosen)]
 
 
 def _repeated(given: Splits) -> dict[str, int]:
-    """For each pair of given splits, how many sentences of the first are also in the second, word for word."""
+    """For each pair of given splits, count the sentences of the first that are also in the second, word for word."""
     found = {}
     for first, second in combinations([split for split in SPLITS if split in given], 2):
-        there = {tuple(sentence.words) for sentence in given[second]}
-        count = sum(tuple(sentence.words) in there for sentence in given[first])
+        in_second = {tuple(sentence.words) for sentence in given[second]}
+        count = sum(tuple(sentence.words) in in_second for sentence in given[first])
         if count:
             found[f"{first}/{second}"] = count
     return found

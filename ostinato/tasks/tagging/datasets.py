@@ -1,4 +1,4 @@
-"""The named corpora of labelled sentences."""
+"""The named data sets of tagging."""
 
 from collections.abc import Mapping
 from functools import partial

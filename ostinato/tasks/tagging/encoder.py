@@ -1,4 +1,4 @@
-"""Everything fitted on the training sentences that turns words into a tagger's input; it knows nothing of tags."""
+"""The input encoder of taggers: vocabularies of words, characters and features, fitted on the training sentences."""
 
 import dataclasses
 from collections import Counter
@@ -19,7 +19,7 @@ from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.sentences import Sentences
 
-# The patterns of capitals and digits in a word; a pattern's number is its index here.
+# The patterns of capitals and digits in a word; the id of a pattern is its index.
 WORD_SHAPES = ("lower", "capital first", "all capitals", "mixed", "digits", "digits and letters", "other")
 
 SHOWN_VALUES = 5
@@ -29,7 +29,7 @@ Tokens = Annotated[list[str], Field(min_length=1)]
 
 
 class StoredEncoder(StoredFields):
-    """What `SentenceEncoder.to_json` writes."""
+    """The fields that `SentenceEncoder.to_json` writes."""
 
     words: Tokens
     extra: list[str]
@@ -40,12 +40,12 @@ class StoredEncoder(StoredFields):
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """Words, characters and features, as found in training.
+    """The vocabularies of the training sentences.
 
     Args:
-        words: the training words, and extra words that have a pretrained vector; lower-cased if `lowercase` is set.
-        characters: those of the training words.
-        features: the values of each feature; empty where words have no features.
+        words: the training words, and extra words with a pretrained vector; in lower case if `lowercase` is set.
+        characters: the characters of the training words.
+        features: the values of each feature; empty if words have no features.
         lowercase: whether words are looked up in lower case.
     """
 
@@ -63,13 +63,13 @@ class SentenceEncoder:
         min_count: int = 1,
         max_size: int | None = None,
     ) -> "SentenceEncoder":
-        """Learn words, characters and features from the training split.
+        """Fit the vocabularies to the training split.
 
         Args:
             min_count, max_size: bound the vocabulary of words, as in `Vocabulary.fit`.
 
         Raises:
-            DataError: sentences with different numbers of features.
+            DataError: sentences have different numbers of features.
         """
         forms = Counter(word for sentence in sentences for word in sentence.words)
         words = Counter[str]()
@@ -81,14 +81,14 @@ class SentenceEncoder:
         return cls(vocabulary, Vocabulary.fit(characters), _fit_features(sentences), lowercase)
 
     def with_extra(self, words: Sequence[str]) -> "SentenceEncoder":
-        """The same encoder, which also knows those of `words` that it lacks; see `Vocabulary`."""
+        """Copy the encoder and add the missing ones of `words` to its vocabulary; see `Vocabulary`."""
         return dataclasses.replace(self, words=self.words.with_extra(words))
 
     def encode(self, sentences: Sequence[Sentence]) -> Sentences:
-        """Sentences as a tagger reads them; length 0 is let through.
+        """Encode sentences; empty sentences are allowed.
 
         Raises:
-            DataError: a sentence has not as many features as in training; names the place.
+            DataError: the number of features of a sentence differs from training; names the row.
         """
         check_features(sentences, len(self.features), "in training")
         lengths = torch.tensor([len(sentence.words) for sentence in sentences], dtype=torch.int64)
@@ -114,19 +114,19 @@ class SentenceEncoder:
         )
 
     def knows(self, words: Sequence[str]) -> np.ndarray:
-        """(n,) whether each word is in the vocabulary of the training split."""
+        """Whether each of n words is in the vocabulary of the training split, (n,)."""
         return np.array(
             [0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words],
             dtype=bool,
         )
 
     def _word_id(self, form: str) -> int:
-        """A word's id. With extra pretrained vectors, the word is looked up as written, then in lower case."""
+        """The id of a word. With extra pretrained vectors, an unknown word is looked up again in lower case."""
         found = self.words.id(form.lower() if self.lowercase else form)
         return self.words.id(form.lower()) if found == UNKNOWN and self.words.extra else found
 
     def _feature_ids(self, sentences: Sequence[Sentence], count: int) -> Tensor:
-        """Of N = `count` tokens: (N, K)."""
+        """The ids of the K features of N = `count` tokens, (N, K)."""
         ids = np.empty((count, len(self.features)), np.int64)
         for column, values in enumerate(self.features):
             ids[:, column] = np.fromiter(
@@ -135,7 +135,7 @@ class SentenceEncoder:
         return torch.from_numpy(ids)
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON values, from which `from_json` makes an equal encoder."""
+        """All fields as JSON values, for `from_json`."""
         return {
             "words": list(self.words.tokens),
             "extra": list(self.words.extra),
@@ -146,10 +146,10 @@ class SentenceEncoder:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "SentenceEncoder":
-        """The encoder that `to_json` described.
+        """Rebuild an encoder from its `to_json`.
 
         Raises:
-            RunError: a field is missing, unknown, or of a wrong type.
+            RunError: a field is missing, unknown, or of the wrong type.
         """
         stored = StoredEncoder.read(fields, "encoder")
         return cls(
@@ -161,7 +161,7 @@ class SentenceEncoder:
 
 
 def word_shape(word: str) -> int:
-    """The number of a word's pattern in `WORD_SHAPES`."""
+    """The index of a word's pattern in `WORD_SHAPES`."""
     letters, digits = any(letter.isalpha() for letter in word), any(letter.isdigit() for letter in word)
     if digits:
         return WORD_SHAPES.index("digits and letters" if letters else "digits")
@@ -177,7 +177,7 @@ def word_shape(word: str) -> int:
 
 
 def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
-    """The values of each feature; all sentences have as many as the first."""
+    """Fit one vocabulary per feature; all sentences must have the same number of features."""
     if not sentences:
         return ()
     count = len(sentences[0].features)
@@ -188,11 +188,11 @@ def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
     )
 
 
-def check_features(sentences: Sequence[Sentence], count: int, those: str) -> None:
-    """Refuse sentences whose words do not have this many features.
+def check_features(sentences: Sequence[Sentence], count: int, where: str) -> None:
+    """Refuse sentences whose words do not have `count` features.
 
     Args:
-        those: whose words have them, as `in training`.
+        where: the words that have this number of features, such as `in training`.
 
     Raises:
         DataError: names the row.
@@ -200,27 +200,30 @@ def check_features(sentences: Sequence[Sentence], count: int, those: str) -> Non
     for sentence in sentences:
         found = len(sentence.features)
         if found != count:
-            told, wanted = (f"{each or 'no'} feature{'' if each == 1 else 's'}" for each in (found, count))
-            missing = "in Python as tuples (word, feature, …), in a file by data.feature_columns; a text alone has none"
-            cure = missing if found < count else "leave the others away"
+            actual, expected = (f"{each or 'no'} feature{'' if each == 1 else 's'}" for each in (found, count))
+            remedy = (
+                "Pass tuples (word, feature, …) in Python, or set data.feature_columns for a file. Plain texts have no "
+                "features."
+                if found < count
+                else "Remove the other features."
+            )
             raise DataError(
-                f"{sentence.source}: {told} beside each word, and the words {those} have {wanted}. Give as many: "
-                f"{cure}."
+                f"{sentence.source}: each word has {actual}, but the words {where} have {expected}. {remedy}"
             )
 
 
 def refuse_unseen_features(encoder: SentenceEncoder, sentences: Sequence[Sentence]) -> None:
-    """Refuse a feature with several values here, none of them seen in training: it is probably the wrong column.
+    """Refuse a feature with several values if none of them occurs in training: it is probably the wrong column.
 
     Raises:
-        DataError: names the first sentence's source.
+        DataError: names the source of the first sentence.
     """
     for number, known in enumerate(encoder.features):
-        held = (each.features[number] for each in sentences if number < len(each.features))
-        values = list(dict.fromkeys(chain.from_iterable(held)))
+        columns = (each.features[number] for each in sentences if number < len(each.features))
+        values = list(dict.fromkeys(chain.from_iterable(columns)))
         if len(values) > 1 and not any(known.id(value) for value in values):
             shown = ", ".join(values[:SHOWN_VALUES]) + (", …" if len(values) > SHOWN_VALUES else "")
             raise DataError(
-                f"{sentences[0].source}: feature {number + 1} is {shown} here, and training saw none of these values. "
-                "Name in data.feature_columns the columns of the training data, in the same order."
+                f"{sentences[0].source}: feature {number + 1} is {shown}, but none of these values occurs in training. "
+                "Set data.feature_columns to the columns of the training data, in the same order."
             )

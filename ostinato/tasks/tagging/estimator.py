@@ -1,4 +1,4 @@
-"""The tagger as an estimator: fit, predict, predict_proba, score, save."""
+"""The tagger as a scikit-learn estimator: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ from ostinato.training.vectors import read_for
 @accept_old_names
 @dataclass(kw_only=True, eq=False, repr=False)
 class SequenceTagger(Estimator):
-    """A recurrent tagger: one tag for each token of a sentence.
+    """A recurrent tagger: one tag per token of a sentence.
 
-    The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
-    describes, and:
+    The arguments are the keys of the config tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
+    describes, and those below.
 
     Args:
         patience: epochs without improvement on the validation sentences before training stops; None: train to the end.
-        validation_fraction: share of the sentences held out for validation, when `fit` gets no `validation_data`;
+        validation_fraction: share of the sentences to hold out for validation, if `fit` gets no `validation_data`;
             None: train on all sentences, without early stopping.
-        seed: draws the held-out sentences, weights, batch order and dropout.
-        random_state: scikit-learn's name for it; where given, it replaces `seed`.
+        seed: seeds the held-out sentences, initial weights, batch order and dropout.
+        random_state: overrides `seed`, for compatibility with scikit-learn.
         verbose: show progress on a terminal.
 
     Attributes:
-        classes_: (C,) the tags that the model learnt, in `target_scheme`; columns of `predict_proba`.
+        classes_: (C,) the learned tags, in `target_scheme`, in the order of the columns of `predict_proba`.
         model_: the trained `torch.nn.Module`.
         history_: one entry per epoch.
 
@@ -74,28 +74,28 @@ class SequenceTagger(Estimator):
         """Train on sentences and the tags of their tokens.
 
         Args:
-            X: lists of words, or of tuples (word, feature, …) with extra features of each word, as its part of speech.
-            y: lists of tags, as many as the sentence has words.
+            X: lists of words, or of tuples (word, feature, …) with extra features per word, such as parts of speech.
+            y: one list of tags per sentence, with one tag per word.
             validation_data: (X, y) to validate on, instead of held-out sentences.
 
         Raises:
-            ConfigError: arguments that cannot be used, all at once.
-            DataError: a sentence or a tag that cannot be used, with its row.
+            ConfigError: invalid arguments, all at once.
+            DataError: an invalid sentence or tag; names its row.
         """
         config = self._config()
         train = labelled_sentences(X, y, "sentence")
         scheme = scheme_of(config.data.scheme, train)  # type: ignore[attr-defined]
-        held: list[Sentence] = []
+        validation: list[Sentence] = []
         if validation_data is not None:
-            held = labelled_sentences(*validation_data, "validation sentence", scheme)
+            validation = labelled_sentences(*validation_data, "validation sentence", scheme)
         elif self.validation_fraction is not None:
-            train, held = self._hold_out(train)
+            train, validation = self._hold_out(train)
         encoder = fit_encoder(train, config.data)  # type: ignore[arg-type]
         codec = TagCodec.fit(train, scheme, config.data.target_scheme)  # type: ignore[attr-defined]
         vectors = read_for(config.data, encoder.words)
         if vectors is not None:
             encoder = encoder.with_extra(vectors.extra_words)
-        rows = {"train": TaggedRows(train)} | ({"validation": TaggedRows(held)} if held else {})
+        rows = {"train": TaggedRows(train)} | ({"validation": TaggedRows(validation)} if validation else {})
         splits = {name: encode(encoder, codec, each) for name, each in rows.items()}
         data = TaskData(config.data, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors)
         trained = self._train(config, data)
@@ -103,23 +103,32 @@ class SequenceTagger(Estimator):
         return self
 
     def predict(self, X: Iterable[Any]) -> list[list[str]]:
-        """The tags of each sentence's tokens, in the scheme of those that were given to `fit`.
+        """The tags of each sentence, in the scheme of the tags passed to `fit`.
 
         Args:
-            X: as for `fit`; or strings, which are cut into words and punctuation marks.
+            X: as for `fit`, or strings, which are split into words and punctuation marks.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: an invalid sentence; names its row.
         """
         sentences = self._encode(X)
         tags, _ = predict_tags(self.fitted_.network, sentences)
         return self.fitted_.codec.decode(tags.numpy(), sentences.lengths.tolist())  # type: ignore[no-any-return]
 
     def predict_proba(self, X: Iterable[Any]) -> list[np.ndarray]:
-        """The probability of each tag at each token: an array (T, C) a sentence, columns as in `classes_`."""
+        """The probability of each tag at each token: an array (T, C) per sentence, columns in the order of `classes_`.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: an invalid sentence; names its row.
+        """
         sentences = self._encode(X)
         ends = sentences.lengths.cumsum(0).numpy()
         return np.split(predict_marginals(self.fitted_.network, sentences).numpy(), ends)[: len(ends)]
 
     def score(self, X: Iterable[Any], y: Iterable[Sequence[str]]) -> float:
-        """Micro F1 of entities where the tags mark any, else the share of tokens that are right."""
+        """The micro F1 of entities if the tags mark entities, else the accuracy over tokens."""
         codec = self._fitted("").codec
         rows = TaggedRows(labelled_sentences(X, y, "sentence", codec.scheme))
         predicted = self.predict(rows.sentences)
@@ -131,18 +140,20 @@ class SequenceTagger(Estimator):
         return encoded
 
     def _hold_out(self, sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
-        """Sentences to train on and sentences to validate on; copies of a sentence stay together."""
+        """Draw the sentences to train on and to validate on; copies of a sentence stay together."""
         groups: dict[tuple[str, ...], int] = {}
         group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
-        wanted = max(1, round((self.validation_fraction or 0) * len(groups)))
-        if wanted >= len(groups):
+        count = max(1, round((self.validation_fraction or 0) * len(groups)))
+        if count >= len(groups):
             raise DataError(
-                f"{len(groups)} different sentences are too few to hold any out for validation. Add some, or pass "
+                f"{len(groups)} different sentences are too few to hold any out for validation. Add more, or pass "
                 "validation_fraction=None."
             )
-        held = np.isin(group_of, np.random.default_rng(self._seed()).permutation(len(groups))[:wanted])
-        kept, held_out = ([sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~held, held))
-        return kept, held_out
+        is_held_out = np.isin(group_of, np.random.default_rng(self._seed()).permutation(len(groups))[:count])
+        train, validation = (
+            [sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~is_held_out, is_held_out)
+        )
+        return train, validation
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)

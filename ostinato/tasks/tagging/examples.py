@@ -1,4 +1,4 @@
-"""Tagged sentences, as they were read and as a tagger reads them."""
+"""Tagged sentences, before and after encoding."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from ostinato.tasks.tagging.sentences import Sentences
 
 @dataclass(frozen=True)
 class TaggedRows:
-    """Labelled sentences as they were read."""
+    """Labelled sentences before encoding."""
 
     sentences: Sequence[Sentence]
 
     @property
     def sources(self) -> list[str]:
-        """Where each sentence comes from."""
+        """The source of each sentence."""
         return [sentence.source for sentence in self.sentences]
 
     @property
@@ -38,10 +38,11 @@ class TaggedRows:
 
 
 class Tagged(NamedTuple):
-    """Encoded sentences and the tag indices (N,) of their tokens.
+    """Encoded sentences with N tokens.
 
     Args:
-        tags: each sentence's tags as they were given, which answers are judged by. A batch has none.
+        targets: (N,) the tag index of each token.
+        tags: the tags of each sentence in the scheme of the data, for metrics. Empty in batches.
     """
 
     sentences: Sentences
@@ -53,7 +54,7 @@ class Tagged(NamedTuple):
         return self.sentences.lengths
 
     def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Tagged":
-        targets = self.targets[self.sentences.places(indices)]
+        targets = self.targets[self.sentences.token_indices(indices)]
         return Tagged(self.sentences.select(indices).to(device), targets.to(device), [])
 
     def digest(self) -> str:
@@ -61,5 +62,5 @@ class Tagged(NamedTuple):
 
 
 def encode(encoder: SentenceEncoder, codec: TagCodec, rows: TaggedRows) -> Tagged:
-    """Labelled sentences as a network reads them."""
+    """Encode labelled sentences."""
     return Tagged(encoder.encode(rows.sentences), codec.encode(rows.sentences), rows.tags)

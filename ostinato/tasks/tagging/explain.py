@@ -1,10 +1,10 @@
-"""What drove one tag of one word: a score for each word of the sentence.
+"""Explain the tag of one word with one score per word of the sentence.
 
-The explained number is the log-odds of the tag's probability at that word; with a CRF, its marginal over all tag
-sequences. The vector of a word is all that the tagger reads of it: word, word shape, characters and features. A masked
-word gets the neutral vector: the mean over the vocabulary's words, an average word. If training saw unknown words (by
-`word_dropout`, `min_count` or `max_size`), the word's own part is that of `<unk>`. The part of a feature is the mean
-over its values. The sentence keeps its length.
+The explained number is the log-odds of the tag's probability at that word; with a CRF, of its marginal probability over
+all tag sequences. The vector of a word joins everything that the tagger reads of it: word, word shape, characters and
+features. Masking replaces it with the neutral vector, the mean over the words of the vocabulary. If training contained
+unknown words (because of `word_dropout`, `min_count` or `max_size`), the word part of the neutral vector is the
+embedding of `<unk>`. The part of a feature is the mean over its values. Masking does not change the sentence's length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,8 +21,8 @@ from ostinato.errors import ConfigError, look_up
 from ostinato.explanation.attribution import METHODS
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.gradients import integrate
+from ostinato.explanation.masking import opened
 from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
-from ostinato.explanation.vectors import opened
 from ostinato.nn import Layout
 from ostinato.nn.sequence_network import log_odds
 from ostinato.progress import Progress
@@ -35,9 +35,9 @@ from ostinato.tasks.tagging.network import Tagger, predict_marginals, predict_ta
 from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, to_tags
 from ostinato.tasks.tagging.sentences import Sentences
 
-NUMBERS_AT_A_TIME = 2**24  # that a backward pass stores, and of a CRF's transitions
-STORED = 8  # numbers per unit and step that a recurrent layer stores, roughly
-EXCLUDED = 1e4  # subtracted from a score: exp makes it 0, but it stays possible if everything else is forbidden
+NUMBERS_AT_A_TIME = 2**24  # maximum that a backward pass stores, including the transitions of a CRF
+STORED = 8  # numbers that a recurrent layer stores per unit and step, roughly
+EXCLUDED = 1e4  # subtracted from a score: its exp is then 0, but it remains possible if all others are forbidden
 REASONS = {
     "attention": "it has no pooling",
     "in-silico-mutagenesis": "its tokens are words, not nucleotides or amino acids",
@@ -53,30 +53,31 @@ def explain_tags(
     tokens: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> list[Explanation]:
-    """Explain tags of words in sentences; `row` of an explanation says in which sentence.
+    """Explain tags of words in sentences; the field `row` of an explanation is the index of its sentence.
 
     Args:
         model: a trained tagger.
-        sentences: lists of words, or of tuples (word, feature, …); or strings, as for `predict`.
+        sentences: lists of words, lists of tuples (word, feature, …), or strings, as for `predict`.
         method: `integrated-gradients`, `gradient-x-input` or `occlusion`.
-        label: the tag to explain, one that the tagger learnt (in `target_scheme`); by default the predicted one.
-        tokens: the words of each sentence to explain, counted from 0. By default the least certain word of each entity
-            found; if the tags mark no entities, the least certain word of the sentence.
+        label: the tag to explain, a learned tag (in `target_scheme`); by default the predicted one.
+        tokens: the words of each sentence to explain, counted from 0. By default the least certain word of each
+            predicted entity; if the tags do not mark entities, the least certain word of the sentence.
         progress: where to show progress.
 
     Raises:
-        ConfigError: a method, label or token that the tagger or the sentence does not have; the tag has probability 0.
-        DataError: a sentence is empty, or a word cannot be used.
+        ConfigError: the tagger does not have the method or label, a sentence does not have the token, or the tag has
+            probability 0.
+        DataError: a sentence is empty, or a word is invalid.
     """
     if method in METHODS and method not in TAG_METHODS:
         raise ConfigError(
             f"method {method!r} is not available for taggers: {REASONS[method]}. Choose from: {', '.join(TAG_METHODS)}."
         )
     look_up(TAG_METHODS, method, "method")
-    given = as_sentences(sentences, "sentence")
+    converted = as_sentences(sentences, "sentence")
     with opened(model.network):
         neutral = neutral_vector(model.network, model.encoder)
-        tracked = enumerate((progress or Progress(quiet=True)).track(given, "explaining"))
+        tracked = enumerate((progress or Progress(quiet=True)).track(converted, "explaining"))
         return [
             explanation
             for row, sentence in tracked
@@ -93,7 +94,7 @@ def explain_rows(
     tokens: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> ExplainedRows:
-    """Explain tags of sentences that were read, and measure how faithful the explanations are; see `explain_tags`."""
+    """Explain tags of sentences, and measure how faithful the explanations are; see `Task.explain_rows`."""
     refuse_unseen_features(model.encoder, rows)
     explanations = explain_tags(model, rows, method=method, label=label, tokens=tokens, progress=progress)
 
@@ -108,7 +109,7 @@ def explain_rows(
 def sentences_with_entities(model: Model, sentences: Sequence[Sentence], count: int) -> list[Sentence]:
     """The first `count` sentences in which the tagger finds an entity.
 
-    The first of all if it finds none, or if the tags mark no entities.
+    If it finds none, or if the tags do not mark entities, the first `count` of all sentences.
     """
     if model.codec.scheme is None:
         return list(sentences[:count])
@@ -118,7 +119,7 @@ def sentences_with_entities(model: Model, sentences: Sequence[Sentence], count: 
 
 
 def true_tag(codec: TagCodec, sentence: Sentence, token: int) -> str | None:
-    """The true tag of a word in the scheme that the tagger learnt; None for unlabelled sentences."""
+    """The true tag of a word, in the scheme that the tagger learned; None for unlabelled sentences."""
     if sentence.tags is None:
         return None
     if codec.target_scheme is None or codec.scheme == codec.target_scheme:
@@ -128,7 +129,7 @@ def true_tag(codec: TagCodec, sentence: Sentence, token: int) -> str | None:
 
 @torch.no_grad()
 def neutral_vector(network: Tagger, encoder: SentenceEncoder) -> Tensor:
-    """The vector of a word of which nothing is known. (D,)."""
+    """The vector that replaces masked words, (D,); see the docstring of this module."""
     words = list(encoder.words.tokens[UNKNOWN + 1 :] or encoder.words.tokens)
     features = [[UNKNOWN_TOKEN] * len(words)] * len(encoder.features)
     vocabulary = encoder.encode([Sentence(words, None, "the vocabulary", features=features)])
@@ -141,11 +142,11 @@ def neutral_vector(network: Tagger, encoder: SentenceEncoder) -> Tensor:
 
 
 class SentenceVectors:
-    """A sentence as the stack reads it, and the tagger's answers for other vectors.
+    """The word vectors of a sentence, and the tagger's answers when some of them are replaced.
 
     Attributes:
-        x: (T, D).
-        neutral: (D,).
+        x: (T, D), the input of the stack.
+        neutral: (D,), the vector of a masked word.
     """
 
     def __init__(self, network: Tagger, sentence: Sentences, neutral: Tensor) -> None:
@@ -154,43 +155,43 @@ class SentenceVectors:
             self.x = network.vectors(sentence.to(network.device))
 
     def scores(self, x: Tensor) -> Tensor:
-        """The tags' scores at each word of copies of the sentence. (k, T, D) -> (k, T, C)."""
+        """The scores of all tags at each word of k copies of the sentence. (k, T, D) -> (k, T, C)."""
         scores = self.network.score(x.flatten(0, 1), Layout(torch.full((len(x),), x.shape[1]), x.device))
         return scores.float().view(len(x), x.shape[1], -1)
 
     @torch.no_grad()
     def marginals(self, scores: Tensor) -> Tensor:
-        """Each tag's probability at each word of copies of the sentence. (k, T, C) -> (k, T, C)."""
+        """The probability of each tag at each word of k copies of the sentence. (k, T, C) -> (k, T, C)."""
         lengths = torch.full((len(scores),), scores.shape[1])
         return self.network.marginals(scores.flatten(0, 1), lengths).view_as(scores)
 
     def log_marginals(self, x: Tensor) -> Tensor:
-        """The logarithm of each tag's probability at each word of copies of the sentence. (k, T, D) -> (k, T, C)."""
+        """The log-probability of each tag at each word of k copies of the sentence. (k, T, D) -> (k, T, C)."""
         p = self.marginals(self.scores(x))
         return p.clamp(min=torch.finfo(p.dtype).tiny).log()
 
     def derivative(self, scores: Tensor, tokens: Tensor, tags: Tensor) -> Tensor:
-        """The derivative of the log-odds of a tag of a word, by all scores: p(y | that tag) − p(y | another tag).
+        """The derivative of the log-odds of a word's tag by all scores: p(y | this tag) − p(y | another tag).
 
-        The log-odds are log Z over the sequences with that tag there, less log Z over those with another, and the
+        The log-odds are log Z over the sequences with this tag at the word, minus log Z over all other sequences. The
         derivative of a log Z is its marginals. Each copy has its own word and tag. (k, T, C), (k,), (k,) -> (k, T, C).
         """
         copies = torch.arange(len(scores), device=scores.device)
-        with_it, without = scores.clone(), scores.clone()
-        with_it[copies, tokens] -= EXCLUDED
-        with_it[copies, tokens, tags] = scores[copies, tokens, tags]
-        without[copies, tokens, tags] -= EXCLUDED
-        return self.marginals(with_it) - self.marginals(without)
+        with_tag, without_tag = scores.clone(), scores.clone()
+        with_tag[copies, tokens] -= EXCLUDED
+        with_tag[copies, tokens, tags] = scores[copies, tokens, tags]
+        without_tag[copies, tokens, tags] -= EXCLUDED
+        return self.marginals(with_tag) - self.marginals(without_tag)
 
     def parts(self, count: int) -> Iterator[slice]:
-        """Slices of `count` copies that fit in memory."""
+        """Slices of `count` copies, each small enough for memory."""
         tags, units = self.network.head.out_features, self.network.stack.output_size
         size = max(1, NUMBERS_AT_A_TIME // max(tags * tags, len(self.x) * (tags + STORED * units)))
         return (slice(start, start + size) for start in range(0, count, size))
 
     @torch.no_grad()
     def masked(self, masks: np.ndarray, tokens: np.ndarray) -> Tensor:
-        """The log-probabilities at some words when others are masked. (K, T), (Q,) -> (K, Q, C)."""
+        """The log-probabilities at Q words under K masks, which are True at masked words. (K, T), (Q,) -> (K, Q, C)."""
         found = []
         for part in self.parts(len(masks)):
             mask = torch.from_numpy(masks[part]).to(self.x.device).unsqueeze(2)  # (k, T) -> (k, T, 1)
@@ -199,7 +200,7 @@ class SentenceVectors:
 
 
 class _StraightLine:
-    """The straight line from all words neutral (share 0) to the sentence (share 1); a row is a word and a tag."""
+    """The straight path from neutral words (share 0) to the sentence (share 1); each row is one word with one tag."""
 
     def __init__(self, sentence: SentenceVectors, tokens: np.ndarray, tags: np.ndarray) -> None:
         self.sentence = sentence
@@ -233,8 +234,8 @@ class _StraightLine:
         return self.sentence.neutral + share * self.difference  # (k, T, D)
 
 
-Scores = tuple[list[np.ndarray], np.ndarray | None]  # for each (word, tag): (T,), a score per word; and the gaps
-TagMethod = Callable[[SentenceVectors, np.ndarray, np.ndarray], Scores]  # (the sentence, Q words, a tag of each)
+Scores = tuple[list[np.ndarray], np.ndarray | None]  # (T,) scores per explained word; and the gaps of integration
+TagMethod = Callable[[SentenceVectors, np.ndarray, np.ndarray], Scores]  # sentence, (Q,) words, (Q,) tag indices
 
 
 def _integrated_gradients(sentence: SentenceVectors, tokens: np.ndarray, tags: np.ndarray) -> Scores:
@@ -246,7 +247,7 @@ def _gradient_x_input(sentence: SentenceVectors, tokens: np.ndarray, tags: np.nd
 
 
 def _occlusion(sentence: SentenceVectors, tokens: np.ndarray, tags: np.ndarray) -> Scores:
-    """How much the log-odds drop when a word is masked."""
+    """The drop of the log-odds when a word is masked."""
     T = len(sentence.x)
     masks = np.vstack([np.zeros((1, T), bool), np.eye(T, dtype=bool)])
     answers = sentence.masked(masks, tokens).double()  # (1 + T, Q, C)
@@ -271,7 +272,7 @@ def _explain_sentence(
     label: str | None,
     tokens: Sequence[int] | None,
 ) -> list[Explanation]:
-    """The explanations of a sentence's words, computed together."""
+    """Explain the words of one sentence together."""
     names, encoded = model.codec.names, model.encoder.encode([sentence])
     best = predict_tags(model.network, encoded)[0].numpy()  # (T,)
     probabilities = predict_marginals(model.network, encoded).numpy()  # (T, C)
@@ -285,8 +286,8 @@ def _explain_sentence(
     for token, tag in zip(chosen, tags, strict=True):
         if probabilities[token, tag] == 0:
             raise ConfigError(
-                f"tag {names[tag]!r} has probability 0 at token {token} ({sentence.words[token]!r}): nothing to "
-                "explain. Choose another tag."
+                f"tag {names[tag]!r} has probability 0 at token {token} ({sentence.words[token]!r}), so it cannot be "
+                "explained. Choose another tag."
             )
     scores, gaps = TAG_METHODS[method](SentenceVectors(model.network, encoded, neutral), chosen, tags)
     offsets = word_offsets(sentence.words)
@@ -308,13 +309,13 @@ def _explain_sentence(
 
 
 def word_offsets(words: Sequence[str]) -> list[tuple[int, int]]:
-    """The start and end of each word in the words joined by spaces."""
+    """The start and end of each word if the words are joined by spaces."""
     ends = np.cumsum([len(word) + 1 for word in words]).tolist()
     return [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
 
 
 def _least_certain(codec: TagCodec, best: np.ndarray, probabilities: np.ndarray) -> list[int]:
-    """The least certain word of each entity; of the sentence, if the tags mark no entities."""
+    """The least certain word of each entity, or of the sentence if the tags do not mark entities."""
     certainty = probabilities[np.arange(len(best)), best]
     if codec.scheme is None:
         return [int(certainty.argmin())]
@@ -327,7 +328,7 @@ def _checked(tokens: Sequence[int], sentence: Sentence) -> Sequence[int]:
     for token in tokens:
         if not 0 <= token < count:
             raise ConfigError(
-                f"{sentence.source}: there is no token {token} (word {token + 1}): the sentence has {count} words "
-                f"({' '.join(sentence.words)[:60]}). Choose tokens 0 to {count - 1} (words 1 to {count})."
+                f"{sentence.source}: no token {token} (word {token + 1}): the sentence has {count} words "
+                f"({' '.join(sentence.words)[:60]}). Choose tokens from 0 to {count - 1} (words 1 to {count})."
             )
     return tokens

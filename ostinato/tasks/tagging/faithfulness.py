@@ -1,4 +1,4 @@
-"""How a tagger's explanations are masked: all words of the sentence except the one whose tag is explained."""
+"""Mask sentences to measure how faithful a tagger's explanations are. The explained word is never masked."""
 
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -9,20 +9,23 @@ from torch import Tensor
 
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import MaskableInput, check_label, check_length
-from ostinato.explanation.vectors import opened
+from ostinato.explanation.masking import opened
 from ostinato.tasks.base import Model
 from ostinato.tasks.tagging.explain import SentenceVectors, neutral_vector
 
 
 class SentenceMasking:
-    """Masks the other words of a sentence; explanations of one sentence are a group, as they are not independent."""
+    """Masks all words of a sentence except the explained one.
+
+    Explanations of the same sentence form a group, because they are not independent.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
     @cached_property
     def neutral(self) -> Tensor:
-        """The vector of a masked word; read it while the network is opened, without dropout. (D,)."""
+        """The vector of a masked word, (D,). Access it only within `opened`, where dropout is off."""
         return neutral_vector(self.model.network, self.model.encoder)
 
     def opened(self) -> AbstractContextManager[Any]:

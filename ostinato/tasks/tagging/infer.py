@@ -1,4 +1,4 @@
-"""A config for a file of tagged sentences, from its first sentences; every decision comes with its reason."""
+"""Infer a config from the first sentences of a tagged file, with the reason for each decision."""
 
 from itertools import islice
 from pathlib import Path
@@ -14,22 +14,22 @@ from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingMod
 from ostinato.tasks.tagging.data import read_sentences
 from ostinato.tasks.tagging.schemes import infer_scheme
 
-LOOKED_AT = 1_000  # sentences
+PEEKED_SENTENCES = 1_000
 SHOWN_TAGS = 8
 TOKEN_FORMATS = ("conll", "conllu")
 
 
 def infer_config(path: Path) -> Inferred | None:
-    """A tagger's config, with a CRF where the tags mark entities; None where the file holds no tagged sentences.
+    """Infer a config, with a CRF if the tags mark entities; None if the file does not contain tagged sentences.
 
     Raises:
-        DataError: the file cannot be read, or its ending and its lines say nothing.
+        DataError: the file cannot be read, or neither its ending nor its lines reveal its format.
     """
     return _infer(path) if _is_tagged(path) else None
 
 
 def _is_tagged(path: Path) -> bool:
-    """Whether the file has a tag for each token: by its ending, the lists in its first JSON line, or its columns."""
+    """Whether the file has one tag per token, judged by its ending, its columns, or the keys of its first JSON line."""
     ending = ending_of(path)
     form = endings().get(ending)
     if form in TOKEN_FORMATS:
@@ -40,9 +40,9 @@ def _is_tagged(path: Path) -> bool:
         if looks_like_columns(path):
             return True
         raise DataError(
-            f"{path}: the ending {ending!r} is unknown, and the first lines are not columns of tokens: "
-            "every line would "
-            f"have two or more. Correct the lines, or give the file one of the endings {', '.join(endings())}."
+            f"{path}: the ending {ending!r} is unknown, and the first lines are not columns of tokens and tags. "
+            "Expected two or more columns in every line. Correct the lines, or give the file one of the endings "
+            f"{', '.join(endings())}."
         )
     if form != "jsonl":
         return False
@@ -53,7 +53,7 @@ def _is_tagged(path: Path) -> bool:
 def _infer(path: Path) -> Inferred:
     data = TaggingData(path=str(path))
     sentences = []
-    for sentence in islice(read_sentences(path, data), LOOKED_AT):
+    for sentence in islice(read_sentences(path, data), PEEKED_SENTENCES):
         if isinstance(sentence, DataError):
             raise sentence
         sentences.append(sentence)
@@ -61,21 +61,21 @@ def _infer(path: Path) -> Inferred:
     tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
     more = ", …" if len(tags) > SHOWN_TAGS else ""
     form = endings().get(ending_of(path), "conll")
-    where = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}
+    source = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}
     reasons = [
-        f"Inferred from the first {len(sentences):,} sentences of {path.name}; correct what is wrong, then: ostinato "
-        "train config.toml",
-        f"tag_column: {where.get(form, 'the last one, whose tags are')} {', '.join(tags[:SHOWN_TAGS])}{more}",
-        "scheme: the tags mark no entities"
+        f"Inferred from the first {len(sentences):,} sentences of {path.name}. Correct any mistakes, then run: "
+        "ostinato train config.toml",
+        f"tag_column: {source.get(form, 'the last one, whose tags are')} {', '.join(tags[:SHOWN_TAGS])}{more}",
+        "scheme: the tags do not mark entities"
         if scheme is None
-        else f"scheme: the tags follow {scheme}, so the head is a CRF that allows only such sequences",
+        else f"scheme: the tags follow {scheme}, so the head is a CRF that allows only valid sequences",
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
     between = range(1, count_columns(path) - 1) if form == "conll" else ()
     if between:
         reasons.append(
-            f"feature_columns: none; [{', '.join(map(str, between))}] would read the columns in between as features, "
-            "which prediction then needs too"
+            f"feature_columns: none. Set [{', '.join(map(str, between))}] to read the columns in between as features; "
+            "prediction then needs them too"
         )
     model = TaggingModel(
         head="softmax" if scheme is None else "crf",

@@ -1,4 +1,4 @@
-"""What a user hands to a tagger, as sentences."""
+"""Convert a user's lists, tuples or strings to sentences."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,20 +11,25 @@ from ostinato.tasks.tagging.spans import tokenize_text
 
 
 def as_sentences(X: Iterable[Any], name: str) -> list[Sentence]:
-    """Sentences from lists of words, lists of (word, feature, ...) tuples, or strings, which are split into words.
+    """Convert lists of words, lists of tuples (word, feature, …), or strings, which are split into words.
+
+    Args:
+        name: names a sentence in messages, followed by its row.
 
     Raises:
-        DataError: a sentence is something else, or empty; its words have different numbers of features.
+        DataError: a sentence has another type or is empty, or its words have different numbers of features.
     """
     if isinstance(X, str):
-        raise DataError(f"X is the one string {X[:40]!r}: give a list of sentences, as [{X[:10]!r}].")
+        raise DataError(
+            f"X is one string, {X[:40]!r}. Expected a list of sentences. Pass a list, such as [{X[:10]!r}]."
+        )
     return [each if isinstance(each, Sentence) else _as_sentence(each, f"{name} {row}") for row, each in enumerate(X)]
 
 
 def _as_sentence(given: Any, source: str) -> Sentence:
     words = [word for word, _, _ in tokenize_text(given)] if isinstance(given, str) else list(given)
     if not words:
-        raise DataError(f"{source}: the sentence is empty: there is nothing to tag. Leave it out.")
+        raise DataError(f"{source}: the sentence is empty. Expected at least one word. Remove the sentence.")
     tokens = [word if isinstance(word, tuple) else (word,) for word in words]
     for token, written in zip(tokens, words, strict=True):
         if not token or not all(isinstance(part, str) and part for part in token):
@@ -33,7 +38,10 @@ def _as_sentence(given: Any, source: str) -> Sentence:
                 "Expected a list of non-empty strings, or of tuples of them: (word, feature, …)."
             )
         if len(token) != len(tokens[0]):
-            raise DataError(f"{source}: {written!r} beside {words[0]!r}. Give each word as many features.")
+            raise DataError(
+                f"{source}: {written!r} and {words[0]!r} have different numbers of features. Give all words the same "
+                "number."
+            )
         for part in token:
             check_unicode(part, source)
     only_words, *features = ([str(part) for part in parts] for parts in zip(*tokens, strict=True))
@@ -43,26 +51,30 @@ def _as_sentence(given: Any, source: str) -> Sentence:
 def labelled_sentences(
     X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None
 ) -> list[Sentence]:
-    """Sentences and their tags, as many as words, in the scheme where one is given.
+    """Convert sentences and their tags, one per word.
+
+    Args:
+        name: names a sentence in messages, followed by its row.
+        scheme: refuse tags that this scheme does not allow; None: allow all.
 
     Raises:
-        DataError: they differ in number, or a tag cannot be used; names the row.
+        DataError: the numbers of words and tags differ, or a tag is invalid; names the row.
     """
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
         raise DataError(
-            f"X has {len(sentences)} sentences and y has {len(tags)} lists of tags: give one list per sentence."
+            f"X has {len(sentences)} sentences, but y has {len(tags)} lists of tags. Pass one list per sentence."
         )
     for sentence, given in zip(sentences, tags, strict=True):
         if len(sentence.words) != len(given):
             raise DataError(
-                f"{sentence.source}: {len(sentence.words)} words with {len(given)} tags. Give each word one tag."
+                f"{sentence.source}: {len(sentence.words)} words, but {len(given)} tags. Give each word one tag."
             )
         for tag in given:
             if not isinstance(tag, str) or not tag:
                 raise DataError(
-                    f"{sentence.source}: {tag!r} is not a tag. Expected a non-empty string: "
-                    "give names for numbers, as [names[i] for i in tags]."
+                    f"{sentence.source}: {tag!r} is not a tag. Expected a non-empty string. "
+                    "Convert numbers to names, such as [names[i] for i in tags]."
                 )
     labelled = [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]
     if scheme is not None:

@@ -1,4 +1,4 @@
-"""Metrics of predicted tags: of tokens, of sentences, and of the entities that the tags spell."""
+"""Metrics of predicted tags: over tokens, over sentences, and over the entities that the tags mark."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ READINGS: dict[str, Reading] = {"strict": entities, "conlleval": lambda tags, sc
 
 
 class TypeScores(Scores):
-    """Precision, recall and F1 of one entity type, and its true entities `support`; 0 where a denominator is 0."""
+    """Precision, recall and F1 of one entity type (0 if the denominator is 0), and its number of true entities."""
 
     precision: float
     recall: float
@@ -32,15 +32,15 @@ class TypeScores(Scores):
 
 
 class EntityMetrics(Scores):
-    """Precision, recall and F1 of entities; an entity is right when its type, first and last token are.
+    """Precision, recall and F1 of entities. An entity is correct if its type, first and last token are.
 
     A ratio whose denominator is 0 is 0.
 
     Args:
         precision, recall, f1: over all entities (micro).
         macro_f1: the mean over the types in targets or predictions.
-        by_type: each type's scores.
-        scheme, reading: how tags were read as entities.
+        by_type: the scores of each type.
+        scheme, reading: as passed to `entity_metrics`.
     """
 
     precision: float
@@ -53,18 +53,18 @@ class EntityMetrics(Scores):
 
 
 class TaggingMetrics(Metrics):
-    """Metrics of predicted tags: shares of right tokens and sentences, and those of entities where there is a scheme.
+    """Metrics of predicted tags: accuracy over tokens and sentences and, with a scheme, the metrics of entities.
 
     Args:
-        n: sentences.
+        n: number of sentences.
         accuracy: over tokens.
-        accuracy_unknown: over tokens outside the training vocabulary; None where there are none.
-        unknown_tokens: number of those tokens; None where the vocabulary was not given.
-        sentence_accuracy: share of sentences with every tag right.
-        confusion: the most frequent pairs of a true and another predicted tag, with their count.
-        num_tokens, num_sentences: what was scored.
+        accuracy_unknown: over out-of-vocabulary tokens; None if there are none.
+        unknown_tokens: number of out-of-vocabulary tokens; None if the vocabulary is not known.
+        sentence_accuracy: share of sentences whose tags are all correct.
+        confusion: the most frequent pairs of a true tag and a wrong prediction, with their count.
+        num_tokens, num_sentences: number of scored tokens and sentences.
         precision, recall, f1, macro_f1, by_type, scheme, reading: as in `EntityMetrics`; None without a scheme.
-        ece: calibration error of the predicted tags' probabilities; None where they were not given.
+        ece: expected calibration error of the predicted tags; None without their probabilities.
     """
 
     accuracy: float
@@ -85,17 +85,17 @@ class TaggingMetrics(Metrics):
 
 
 def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: str = "strict") -> EntityMetrics:
-    """Score the entities that predicted tags spell.
+    """Score the entities that predicted tags mark.
 
     Args:
-        targets: the tags of each sentence.
-        predictions: likewise.
+        targets: the true tags of each sentence.
+        predictions: the predicted tags of each sentence.
         scheme: `iob1`, `iob2` or `bioes`.
-        reading: `strict`: only well-formed entities count; `conlleval`: ill-formed tags are read as that script reads
-            them, which reproduces its scores (which it shows in percent).
+        reading: `strict`: only well-formed entities count; `conlleval`: ill-formed tags are repaired as by that script,
+            which reproduces its scores (except that it prints percentages).
 
     Raises:
-        ConfigError: targets and predictions differ in length, there is no sentence, or a name is unknown.
+        ConfigError: targets and predictions differ in length, there are no sentences, or a name is unknown.
         DataError: a tag does not belong to the scheme.
     """
     look_up(SCHEMES, scheme, "tagging scheme")
@@ -117,17 +117,17 @@ def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: st
 def tagging_metrics(
     targets: Tags, predictions: Tags, *, known: Sequence[Sequence[bool]] | None, scheme: str | None, tags: Sequence[str]
 ) -> TaggingMetrics:
-    """Score predicted tags by token, by sentence and, where there is a scheme, by entity.
+    """Score predicted tags by token, by sentence and, with a scheme, by entity.
 
     Args:
-        targets: the tags of each sentence.
-        predictions: likewise.
+        targets: the true tags of each sentence.
+        predictions: the predicted tags of each sentence.
         known: whether each word is in the training vocabulary, for `accuracy_unknown`; None: not computed.
-        scheme: of entity tags; None: the tags spell no entities, as parts of speech do.
-        tags: all tags in their order, which breaks ties between equally frequent confusions.
+        scheme: of entity tags; None: the tags do not mark entities, such as parts of speech.
+        tags: all tags, in an order that breaks ties between equally frequent confusions.
 
     Raises:
-        ConfigError: targets, predictions and `known` differ in length, or there is no sentence.
+        ConfigError: targets, predictions and `known` differ in length, or there are no sentences.
         DataError: a tag does not belong to the scheme.
     """
     right = _right(targets, predictions)
@@ -148,13 +148,13 @@ def tagging_metrics(
 
 
 def sentence_counts(targets: Tags, predictions: Tags, scheme: str | None) -> np.ndarray:
-    """Count right, predicted and true entities in each of S sentences (S, 3).
+    """Count correct, predicted and true entities in each of S sentences, (S, 3).
 
-    The F1 of any set of sentences is 2 · right / (predicted + true) of their sums. Without a scheme the counts are
-    right tokens, tokens and tokens, so that the same formula gives the accuracy.
+    The F1 of any set of sentences is 2 · correct / (predicted + true), where each count is a sum over sentences.
+    Without a scheme, the counts are correct tokens, tokens and tokens, so that the same formula gives the accuracy.
 
     Raises:
-        ConfigError: targets and predictions differ in length, there is no sentence, or the scheme is unknown.
+        ConfigError: targets and predictions differ in length, there are no sentences, or the scheme is unknown.
         DataError: a tag does not belong to the scheme.
     """
     right = _right(targets, predictions)
@@ -172,8 +172,8 @@ def sentence_counts(targets: Tags, predictions: Tags, scheme: str | None) -> np.
 def bootstrap_sentences(counts: np.ndarray, *, seed: int = 0, resamples: int = 1000) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of the micro F1, or of the accuracy for counts without a scheme.
 
-    Sentences are resampled, not entities, because the entities of one sentence are not independent. Where every entity
-    is right, all resamples agree, and the interval [1, 1] is too narrow.
+    Sentences are resampled, not entities, because the entities of one sentence are not independent. If every entity is
+    correct, all resamples agree, and the interval [1, 1] is too narrow.
 
     Args:
         counts: (S, 3), from `sentence_counts`.
@@ -181,7 +181,7 @@ def bootstrap_sentences(counts: np.ndarray, *, seed: int = 0, resamples: int = 1
         resamples: number of resamples of the sentences, drawn with replacement.
 
     Raises:
-        ConfigError: `counts` has another shape or no sentence, or `resamples` is below 1.
+        ConfigError: `counts` has the wrong shape or no sentences, or `resamples` is below 1.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -189,7 +189,7 @@ def bootstrap_sentences(counts: np.ndarray, *, seed: int = 0, resamples: int = 1
     if counts.ndim != 2 or counts.shape[1] != 3 or len(counts) == 0 or resamples < 1:
         raise ConfigError(
             f"counts {counts.shape}, resamples {resamples}: out of range. "
-            "Give the (S, 3) of `sentence_counts`, at least one sentence and at least one resample."
+            "Expected the (S, 3) counts of `sentence_counts`, at least one sentence, and at least one resample."
         )
     drawn = [weights @ counts for weights in resample(len(counts), resamples, seed)]  # (R, S) @ (S, 3) -> (R, 3)
     right, predicted, gold = np.concatenate(drawn).T
@@ -208,7 +208,7 @@ def marginal_calibration(probabilities: np.ndarray, correct: np.ndarray) -> floa
         correct: (N,) whether it is the true one.
 
     Raises:
-        ConfigError: shapes differ, there is no token, or a probability is not between 0 and 1.
+        ConfigError: shapes differ, there are no tokens, or a probability is not between 0 and 1.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, 2017, equation 3.
     """
@@ -216,31 +216,31 @@ def marginal_calibration(probabilities: np.ndarray, correct: np.ndarray) -> floa
     if probabilities.ndim != 1 or probabilities.shape != correct.shape or len(correct) == 0:
         raise ConfigError(
             f"probabilities {probabilities.shape} and correct {correct.shape}: shapes do not match. "
-            "Give (N,) and (N,), and at least one token."
+            "Expected (N,) and (N,), with at least one token."
         )
     lowest, highest = probabilities.min(), probabilities.max()
     if not (lowest >= 0 and highest <= 1 + 1e-6):  # a float32 sum can exceed 1 in its last digit
         raise ConfigError(
             f"probabilities from {lowest:.4g} to {highest:.4g}: out of range. "
-            "Expected 0 to 1: give marginals, not scores."
+            "Expected 0 to 1. Pass marginal probabilities, not scores."
         )
     gaps = np.bincount(calibration_bins(probabilities), weights=correct - probabilities)
     return float(np.abs(gaps).sum() / len(correct))
 
 
 def commonest_tags(train: Tags, tags: Tags, test: Tags) -> list[list[str]]:
-    """The tagger's baseline: each word's most frequent training tag, and the overall most frequent for other words.
+    """Tag each word with its most frequent training tag, and unknown words with the most frequent tag overall.
 
     Args:
         train: the words of each training sentence.
-        tags: their tags.
+        tags: the tags of each training sentence.
         test: the words of each sentence to tag.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     overall: Counter[str] = Counter()
-    for words, given in zip(train, tags, strict=True):
-        overall.update(given)
-        for word, tag in zip(words, given, strict=True):
+    for words, own in zip(train, tags, strict=True):
+        overall.update(own)
+        for word, tag in zip(words, own, strict=True):
             counts[word][tag] += 1
     best = {word: found.most_common(1)[0][0] for word, found in counts.items()}
     fallback = overall.most_common(1)[0][0]
@@ -250,7 +250,7 @@ def commonest_tags(train: Tags, tags: Tags, test: Tags) -> list[list[str]]:
 def _by_type(
     targets: Tags, predictions: Tags, read: Callable[[Sequence[str]], list[Entity]]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """How many entities of each type are right, predicted and true."""
+    """Count the correct, predicted and true entities of each type."""
     _right(targets, predictions)
     right: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
@@ -272,7 +272,7 @@ def _scores(right: int, predicted: int, gold: int) -> dict[str, float]:
 
 
 def _right(targets: Tags, predictions: Tags) -> np.ndarray:
-    """Whether each of N tokens has its true tag (N,); checks that the lengths match."""
+    """Whether each of N tokens has its true tag, (N,); checks that the lengths match."""
     lengths, predicted = [len(tags) for tags in targets], [len(tags) for tags in predictions]
     if lengths != predicted:
         differing = next(
@@ -283,9 +283,9 @@ def _right(targets: Tags, predictions: Tags) -> np.ndarray:
             if differing is None
             else f"sentence {differing}: {lengths[differing]} and {predicted[differing]}"
         )
-        raise ConfigError(f"targets and predictions differ in length ({where}). Give one predicted tag per true tag.")
+        raise ConfigError(f"targets and predictions differ in length ({where}). Pass one predicted tag per true tag.")
     if not sum(lengths):
-        raise ConfigError("targets: 0 tokens. Give at least one sentence.")
+        raise ConfigError("targets: 0 tokens. Pass at least one sentence.")
     pairs = zip(targets, predictions, strict=True)
     return np.array(
         [a == b for target, prediction in pairs for a, b in zip(target, prediction, strict=True)], dtype=bool
@@ -296,13 +296,13 @@ def _flags(known: Sequence[Sequence[bool]], targets: Tags) -> np.ndarray:
     if [len(flags) for flags in known] != [len(tags) for tags in targets]:
         raise ConfigError(
             f"known ({sum(map(len, known))} words) and targets ({sum(map(len, targets))} tags) differ in length. "
-            "Give one flag per tag."
+            "Pass one flag per tag."
         )
     return np.array([flag for flags in known for flag in flags], dtype=bool)
 
 
 def _confusions(targets: Tags, predictions: Tags, tags: Sequence[str]) -> list[tuple[str, str, int]]:
-    """The most frequent pairs of a true and another predicted tag; tags that are not in `tags` come last in a tie."""
+    """The most frequent pairs of a true tag and a wrong prediction; in a tie, tags that are not in `tags` come last."""
     order = {tag: c for c, tag in enumerate(tags)}
     pairs = Counter(
         pair

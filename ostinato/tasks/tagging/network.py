@@ -1,4 +1,4 @@
-"""The tagger as a module, and how a config becomes its layers."""
+"""The tagger's network, its construction from a config, and its predictions in batches."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -22,28 +22,28 @@ TOKENS_IN_A_PREDICTION_BATCH = 8_192
 
 
 class CertainTags(NamedTuple):
-    """The best tag of each of N tokens (N,), and its marginal probability (N,)."""
+    """The best tag of each token, (N,), and its marginal probability, (N,)."""
 
     tags: Tensor
     probabilities: Tensor
 
 
 class Tagger(Network):
-    """Vectors of words, word shapes, characters and features, joined; a recurrent stack; a CRF, or each tag by itself.
+    """Concatenated vectors of words, word shapes, characters and features; a recurrent stack; a CRF or softmax head.
 
     Args:
-        config: the layers' sizes and kinds.
+        config: kinds and sizes of the layers.
         num_tags: C.
         num_words: V.
-        num_characters: of the character vocabulary.
-        feature_sizes: of the vocabulary of each feature beside the words.
-        num_extra: words outside the training vocabulary, whose pretrained vectors are not trained.
-        allowed: which tags the CRF may give; None: all.
+        num_characters: size of the character vocabulary.
+        feature_sizes: size of the vocabulary of each feature.
+        num_extra: number of words with pretrained vectors outside the training vocabulary; these are not trained.
+        allowed: the tag sequences that the CRF allows; None: all.
 
     Shapes:
         N tokens of B sentences -> scores (N, C).
 
-    A value of a feature that training never met has the vector zero.
+    A feature value that does not occur in training has a vector of zeros.
 
     Source: Lample et al. (2016), arXiv:1603.01360; Ma & Hovy (2016), arXiv:1603.01354. Here dropout is variational.
     """
@@ -78,7 +78,7 @@ class Tagger(Network):
         )
         self.features = nn.ModuleList(TokenEmbedding(size, config.feature_size) for size in feature_sizes)
         for table in self.features.parameters():
-            nn.init.zeros_(table[UNKNOWN])  # training meets none
+            nn.init.zeros_(table[UNKNOWN])  # never trained, because all feature values of train are known
         size = (
             config.embedding_size
             + (config.word_shape_size or 0)
@@ -95,7 +95,7 @@ class Tagger(Network):
         return self.score(self.vectors(sentences), layout)
 
     def vectors(self, sentences: Sentences) -> Tensor:
-        """What the stack reads of each token. N tokens -> (N, D)."""
+        """The vector of each token, the input of the stack. N tokens -> (N, D)."""
         words = sentences.words.values
         if self.training and self.word_dropout:
             words = words.masked_fill(torch.rand(len(words), device=words.device) < self.word_dropout, UNKNOWN)
@@ -109,20 +109,20 @@ class Tagger(Network):
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def score(self, x: Tensor, layout: Layout) -> Tensor:
-        """Scores of the tags from the tokens' vectors. (N, D) -> (N, C)."""
+        """The scores of all tags at each token. (N, D) -> (N, C)."""
         scores: Tensor = self.head(self.dropout(self.stack(x, layout)))
         return scores
 
     def loss(self, scores: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-        """The summed negative log-likelihood of tags (N,), given scores (N, C).
+        """The negative log-likelihood of the targets (N,) for scores (N, C), summed.
 
-        Tags that training never saw are ignored; with a CRF, so are the sentences that contain them.
+        Tags that do not occur in training are ignored; with a CRF, the sentences that contain them are ignored.
         """
         if self.crf is None:
             return F.cross_entropy(scores, targets, reduction="sum", ignore_index=UNSEEN)
         layout = Layout(lengths, scores.device)
         likelihood: Tensor = self.crf.log_likelihood(scores, targets.clamp(min=0), layout)
-        if self.training:  # all of training's tags are known
+        if self.training:  # all tags of train are known
             return -likelihood.sum()
         unseen = torch.zeros(layout.batch_size, device=scores.device).index_add_(
             0, layout.sequence, (targets == UNSEEN).float()
@@ -130,7 +130,7 @@ class Tagger(Network):
         return -likelihood[(unseen == 0) & likelihood.isfinite()].sum()
 
     def best(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """The most probable tags: of the sequence as a whole with a CRF, else one by one. (N, C) -> (N,)."""
+        """The most probable tag sequence with a CRF, else the most probable tag of each token. (N, C) -> (N,)."""
         return scores.argmax(dim=1) if self.crf is None else self.crf.decode(scores, Layout(lengths, scores.device))
 
     def marginals(self, scores: Tensor, lengths: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class Tagger(Network):
 
 
 def build_tagger(config: TaggingModel, encoder: SentenceEncoder, codec: TagCodec) -> Tagger:
-    """A tagger with fresh weights for what `encoder` gives; draws from torch's generator."""
+    """Build a tagger with fresh weights, drawn from torch's global generator."""
     allowed = None
     if config.constrained and codec.target_scheme is not None:
         allowed = CRFConstraints(*map(torch.from_numpy, transitions(codec.tags, codec.target_scheme)))
@@ -156,43 +156,47 @@ def build_tagger(config: TaggingModel, encoder: SentenceEncoder, codec: TagCodec
 
 @torch.inference_mode()
 def predict_tags(model: Tagger, sentences: Sentences, targets: Tensor | None = None) -> tuple[Tensor, float]:
-    """The best tags of all tokens (N,), in order, in eval mode, and the mean loss of `targets` (N,): 0 without them."""
+    """Predict the best tags of all tokens, (N,), in order, in eval mode.
+
+    Returns:
+        The tags, and the mean loss per token of `targets` (N,), which is 0 without targets.
+    """
     tags, loss = torch.empty(sentences.num_tokens, dtype=torch.int64), 0.0
-    for places, batch, scores in _scored(model, sentences):
-        tags[places] = model.best(scores, batch.lengths).cpu()
+    for tokens, batch, scores in _scored(model, sentences):
+        tags[tokens] = model.best(scores, batch.lengths).cpu()
         if targets is not None:
-            loss += model.loss(scores, targets[places].to(scores.device), batch.lengths).item()
+            loss += model.loss(scores, targets[tokens].to(scores.device), batch.lengths).item()
     return tags, loss / max(len(tags), 1)
 
 
 @torch.inference_mode()
 def predict_certain_tags(model: Tagger, sentences: Sentences) -> CertainTags:
-    """The best tags of all tokens, in order, in eval mode, with the marginal probability of each, in one pass."""
-    tags, certainty = torch.empty(sentences.num_tokens, dtype=torch.int64), torch.empty(sentences.num_tokens)
-    for places, batch, scores in _scored(model, sentences):
+    """Predict the best tags of all tokens with their marginal probabilities, in order, in eval mode."""
+    tags, probabilities = torch.empty(sentences.num_tokens, dtype=torch.int64), torch.empty(sentences.num_tokens)
+    for tokens, batch, scores in _scored(model, sentences):
         best = model.best(scores, batch.lengths)
-        tags[places] = best.cpu()
+        tags[tokens] = best.cpu()
         own = model.marginals(scores, batch.lengths).gather(1, best.unsqueeze(1))  # (n, C) -> (n, 1)
-        certainty[places] = own.squeeze(1).cpu()
-    return CertainTags(tags, certainty)
+        probabilities[tokens] = own.squeeze(1).cpu()
+    return CertainTags(tags, probabilities)
 
 
 @torch.inference_mode()
 def predict_marginals(model: Tagger, sentences: Sentences) -> Tensor:
-    """The probability of each tag at each token, in order, in eval mode. Returns (N, C) float32 on the CPU."""
+    """Predict the probability of each tag at each token, in order, in eval mode: (N, C) float32 on the CPU."""
     probabilities = torch.empty(sentences.num_tokens, model.head.out_features)
-    for places, batch, scores in _scored(model, sentences):
-        probabilities[places] = model.marginals(scores, batch.lengths).cpu()
+    for tokens, batch, scores in _scored(model, sentences):
+        probabilities[tokens] = model.marginals(scores, batch.lengths).cpu()
     return probabilities
 
 
 def _scored(model: Tagger, sentences: Sentences) -> Iterator[tuple[Tensor, Sentences, Tensor]]:
-    """Batch by batch: which tokens (n,) of all, their sentences, and the scores (n, C) of their tags."""
+    """Score sentences in batches: yields the indices of a batch's tokens (n,), its sentences, and its scores (n, C)."""
     was_training = model.training
     model.eval()
     sampler = BucketSampler(sentences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_PREDICTION_BATCH, shuffle=False)
     with few_threads(model):
         for indices in sampler.batches(0):
             batch = sentences.select(indices).to(model.device)
-            yield sentences.places(indices), batch, model(batch).float()
+            yield sentences.token_indices(indices), batch, model(batch).float()
     model.train(was_training)

@@ -14,7 +14,7 @@ from ostinato.training.device import autocast
 
 @dataclass(frozen=True)
 class TagLikelihood:
-    """The negative log-likelihood of each sentence's tags, by the CRF or tag by tag; the mean is over tokens."""
+    """The negative log-likelihood of the tags, averaged over tokens."""
 
     codec: TagCodec
 

@@ -1,4 +1,4 @@
-"""Named, complete configurations of taggers: one plain function each. `ostinato train NAME` runs one."""
+"""Presets: named, complete configs, one function per preset. `ostinato train NAME` trains one."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,8 +8,8 @@ from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingMod
 def conll2003_ner() -> TaggingConfig:
     """Persons, places, organisations and others in English newswire: words, characters and GloVe, a BiLSTM, a CRF.
 
-    Words that training met less than five times keep their vectors as GloVe has them, as do those that it never met:
-    a name that is tuned on one sentence says little of the next one.
+    Words that occur fewer than five times in training, or never, keep their GloVe vectors: fine-tuning the vector of a
+    name on one sentence does not help on the next.
     """
     return TaggingConfig(
         data=TaggingData(
@@ -41,7 +41,7 @@ def conll2003_ner() -> TaggingConfig:
 def conll2003_chunk() -> TaggingConfig:
     """Noun, verb and other phrases in English newswire.
 
-    A program marked the phrases from words and parts of speech, so the model reads both and tunes all word vectors.
+    The phrases were derived from words and parts of speech, so the model reads both and fine-tunes all word vectors.
     """
     config = conll2003_ner()
     return config.model_copy(
@@ -56,7 +56,7 @@ def conll2003_chunk() -> TaggingConfig:
 
 
 def brown_pos() -> TaggingConfig:
-    """The part of speech of each word of American English, 472 tags: a BiLSTM with characters, each tag by itself."""
+    """The part of speech of each word of American English, 472 tags: a BiLSTM with characters and a softmax head."""
     return TaggingConfig(
         data=TaggingData(
             name="brown-pos",

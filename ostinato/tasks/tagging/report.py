@@ -1,4 +1,4 @@
-"""A tagger's report: who wins, the metrics, entities, confusions, explained tags, and the model card."""
+"""The report of a tagger: result, metrics, entities, confusions, explained tags and model card."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ from ostinato.tasks.tagging.scoring import Predictions
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-CONTEXT = 8  # words shown on either side of a confused one
+CONTEXT = 8  # words on either side of a confused one
 SCORES = {"f1": "entity F1", "accuracy": "tag accuracy"}
 METRICS = {
     "f1": "entity F1",
@@ -46,21 +46,21 @@ METRICS = {
     "macro_f1": "macro F1 over entity types",
     "accuracy": "tag accuracy",
     "accuracy_unknown": "tag accuracy on unknown words",
-    "sentence_accuracy": "sentences with every tag right",
+    "sentence_accuracy": "sentences with every tag correct",
     "ece": "calibration error (lower is better)",
 }
 READ_AS = {
     "strict": "only well-formed entities count.",
-    "conlleval": "ill-formed tags are read as that script reads them.",
+    "conlleval": "ill-formed tags are read as by the script conlleval.",
 }
 BASELINE = (
-    "The baseline gives each word its most frequent training tag, and unknown words the most frequent tag of all."
+    "The baseline gives each word its most frequent training tag, and unknown words the most frequent tag overall."
 )
 ABOUT_TAGS = (
-    "Each picture explains one tag of one word, which for an entity is its least certain word. Scores are log-odds of "
-    "the tag at that word, which is never masked."
+    "Each picture explains the tag of one word; for an entity, of its least certain word. Scores are log-odds of the tag "
+    "at that word, which is never masked."
 )
-MISTAKES = "The most confident wrong tags, one per sentence: often the given tag is wrong, or the word is ambiguous."
+MISTAKES = "The most confident wrong tags, one per sentence: often the true tag is wrong, or the word is ambiguous."
 LOADING = """import ostinato
 
 tagger = ostinato.load("model.safetensors")
@@ -68,7 +68,7 @@ tagger.predict(sentences)  # lists of {words}; returns a list of tags for each""
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """A tagger's sections and model card; see `Task.report`.
+    """Build the sections and the model card of a tagger; see `Task.report`.
 
     Raises:
         RunError: audit.json is damaged.
@@ -95,17 +95,17 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
 
 
 def read_audit(run: RunRecord) -> TagAudit:
-    """The run's audit, also one written by version 0.1.
+    """Read the audit of a run, including those that version 0.1 wrote.
 
     Raises:
         RunError: audit.json is damaged.
     """
-    renamed = {"strange": "unseen_values"}  # as 0.1 called it
+    renamed = {"strange": "unseen_values", "unlearnt": "unseen_tags"}  # names in 0.1
     return run.read_audit(TagAudit, {renamed.get(key, key): value for key, value in run.audit.items()})
 
 
 def read_scores(run: RunRecord) -> dict[str, TaggingMetrics]:
-    """The metrics of the splits and of the baseline, by `validation`, `test` and `commonest`.
+    """The metrics of splits and baseline, with the keys `validation`, `test` and `commonest`.
 
     Raises:
         RunError: metrics.json is damaged.
@@ -118,7 +118,7 @@ def read_scores(run: RunRecord) -> dict[str, TaggingMetrics]:
 
 
 def main_metric(audit: TagAudit) -> str:
-    """What the tagger is judged by: `f1` of entities, or `accuracy` where the tags mark none."""
+    """The main metric: `f1` of entities, or `accuracy` if the tags do not mark entities."""
     return "accuracy" if audit.scheme is None else "f1"
 
 
@@ -126,7 +126,7 @@ def main_metric(audit: TagAudit) -> str:
 
 
 def describe_tagging(model: Model) -> str:
-    """What the tagger reads and predicts."""
+    """Describe the tagger's output in a sentence."""
     types = sorted({tag.partition("-")[2] for tag in model.codec.tags} - {""})
     if model.codec.scheme is not None and types:
         return f"It finds entities of {counted(len(types), 'type')} in sentences: {enumerate_labels(types)}."
@@ -137,7 +137,7 @@ def describe_tagging(model: Model) -> str:
 
 
 def describe_tagger(run: RunRecord, config: TaggingConfig) -> str:
-    """The layers, in a sentence."""
+    """Describe the layers in a sentence."""
     model = config.model
     inputs = [f"words ({model.embedding_size})"]
     if model.word_shape_size is not None:
@@ -154,14 +154,14 @@ def describe_tagger(run: RunRecord, config: TaggingConfig) -> str:
 
 
 def verdict(cell: str, scores: dict[str, TaggingMetrics], metric: str) -> list[str]:
-    """The main metric next to its baseline, in sentences."""
+    """Compare the main metric with the baseline, in sentences."""
     if "test" not in scores:
         sentences = ["The run has no test split: nothing here shows how well the tagger does on unseen sentences."]
         if "validation" in scores:
             value = percent(getattr(scores["validation"], metric))
             sentences.append(
-                f"On the validation split, {SCORES[metric]} is {value}, which is optimistic, because that split picked "
-                "the epoch."
+                f"On the validation split, {SCORES[metric]} is {value}, an optimistic estimate, because that split "
+                "picked the best epoch."
             )
         return sentences
     test, baseline = scores["test"], scores["commonest"]
@@ -192,7 +192,7 @@ def _result(run: RunRecord, scores: dict[str, TaggingMetrics], metric: str) -> "
 
 def _data(run: RunRecord, audit: TagAudit) -> "Markup":
     splits = list(audit.splits)
-    marks = "the tags mark no entities" if audit.scheme is None else f"entities in scheme {audit.scheme}"
+    marks = "the tags do not mark entities" if audit.scheme is None else f"entities in scheme {audit.scheme}"
     rows = [(name, *(f"{audit.splits[split][name]:,}" for split in splits)) for name in ("sentences", "tokens")]
     types = sorted({type_ for split in splits for type_ in audit.splits[split].get("entities", {})})
     rows += [
@@ -243,7 +243,7 @@ def _entities(scores: dict[str, TaggingMetrics]) -> "Markup":
     ]
     reading = test.reading or "strict"
     intro = (
-        f"Scheme {test.scheme}, read {reading}: {READ_AS[reading]} An entity is right when its type, first and last "
+        f"Scheme {test.scheme}, reading {reading}: {READ_AS[reading]} An entity is correct if its type, first and last "
         "token are."
     )
     headings = ("type", "precision", "recall", "F1", "test entities", "F1 of the most frequent tag")
@@ -253,7 +253,7 @@ def _entities(scores: dict[str, TaggingMetrics]) -> "Markup":
 def _confusions(confusions: Sequence[Confusion], predictions: Predictions) -> "Markup":
     if not confusions:
         return paragraph("Every test token has its true tag.")
-    body = paragraph("The most frequent confusions, with some sentences of the test split; the word is in bold.")
+    body = paragraph("The most frequent confusions, with examples from the test split; the confused word is in bold.")
     for each in confusions:
         body += heading(f"{each.true} predicted as {each.predicted}: {counted(each.times, 'token')}")
         body += bullets(
@@ -275,7 +275,9 @@ def _in_context(words: Sequence[str], token: int, source: str) -> "Markup":
 
 def _explained_sections(evidence: TagEvidence, gallery: Gallery) -> list[Section]:
     examples = paragraph(f"{ABOUT_TAGS} {HOW_TO_READ}") + (
-        shown_blocks(evidence.examples, gallery) if evidence.examples else paragraph("The tagger has no right answer.")
+        shown_blocks(evidence.examples, gallery)
+        if evidence.examples
+        else paragraph("The tagger has no correct answers.")
     )
     mistakes = (
         paragraph(MISTAKES) + shown_blocks(evidence.mistakes, gallery)
@@ -298,7 +300,7 @@ def tagger_card(run: RunRecord, audit: TagAudit, model: Model, scores: dict[str,
     columns = run.config.data.feature_columns
     words = f"tuples (word, {', '.join(f'column {column}' for column in columns)})" if columns else "words"
     entity = (
-        "Precision, recall and F1 of entities, which are right when type, first and last token are; "
+        "Precision, recall and F1 of entities, which are correct if their type, first and last token are; "
         if audit.scheme is not None
         else ""
     )
@@ -313,7 +315,7 @@ def tagger_card(run: RunRecord, audit: TagAudit, model: Model, scores: dict[str,
         metrics=[
             f"{entity}{'accuracy' if entity else 'Accuracy'} of tags, also on unknown words; next to each word's most "
             "frequent tag.",
-            "Intervals are 95\u00a0%, by bootstrap over the test sentences.",
+            "Intervals are 95\u00a0% bootstrap intervals over the test sentences.",
         ],
         training_data=[data_source(run, model.task.datasets), _size(audit, "train"), *audit.findings],
         test_data=[
@@ -338,23 +340,22 @@ def _results(run: RunRecord, audit: TagAudit, scores: dict[str, TaggingMetrics])
     if test is not None:
         results += [
             f"Tag accuracy: {percent(test.accuracy)} ({interval(test.intervals['accuracy'])}); sentences with every "
-            f"tag right: {percent(test.sentence_accuracy)}.",
+            f"tag correct: {percent(test.sentence_accuracy)}.",
             f"Expected calibration error of the tags' probabilities: {decimals(test.ece)}.",
         ]
     return results
 
 
 def limits(audit: TagAudit, scores: dict[str, TaggingMetrics]) -> Iterator[str]:
-    """Where not to trust the tagger, according to its metrics and data."""
+    """Limits of the tagger that its metrics and data show, in sentences."""
     if "test" in scores:
         yield from _test_limits(scores["test"], scores["commonest"], main_metric(audit))
-    for split, tags in audit.unlearnt.items():
-        yield f"{counted(len(tags), 'tag')} of {split} did not occur in training: it cannot predict them."
+    for split, tags in audit.unseen_tags.items():
+        yield f"It cannot predict {counted(len(tags), 'tag')} of {split}, which did not occur in training."
     if any(audit.repeated.values()) and not audit.overlap_dropped:
-        yield "The splits, as the data define them, share sentences: the scores may be too high."
+        yield "The splits that the data set defines share sentences: the scores may be too high."
     yield (
-        "It tags every word, even in text unlike anything in the training data; its probabilities are not calibrated "
-        "on validation."
+        "It tags every word, even in text unlike anything in the training data. Its probabilities are not calibrated."
     )
 
 
@@ -369,7 +370,7 @@ def _test_limits(test: TaggingMetrics, baseline: TaggingMetrics, metric: str) ->
         yield f"It does not beat each word's most frequent tag: {percent(value)} against {percent(other)}."
     if test.accuracy_unknown is not None and test.accuracy - test.accuracy_unknown > NOTABLE:
         unknown = percent(test.accuracy_unknown)
-        yield f"Its accuracy on unknown words is {unknown}, on all words {percent(test.accuracy)}."
+        yield f"Its accuracy is {unknown} on unknown words, but {percent(test.accuracy)} on all words."
     present = {type_: each for type_, each in (test.by_type or {}).items() if each.support}
     if present and test.f1 is not None:
         type_, weakest = min(present.items(), key=lambda item: item[1].f1)

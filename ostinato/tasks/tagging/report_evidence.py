@@ -1,4 +1,4 @@
-"""A tagger's behaviour on its test split: explained tags, their faithfulness, confident mistakes, confusions."""
+"""Explain a tagger on its test split: explained tags, their faithfulness, confident mistakes, and confusions."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from ostinato.tasks.tagging.schemes import conlleval_entities
 from ostinato.tasks.tagging.scoring import Predictions
 
 METHOD = "integrated-gradients"
-MEASURED = 40  # test sentences for the faithfulness of explanations
+MEASURED = 40  # test sentences to measure the faithfulness of explanations
 KINDS_SHOWN, MISTAKES_SHOWN = 4, 6
 CONFUSIONS_SHOWN, SENTENCES_SHOWN = 10, 3
 
@@ -31,7 +31,12 @@ class TagEvidence:
 
 
 class Confusion(NamedTuple):
-    """A true tag, the wrong one that was predicted, how often, and where: some rows, with a token of each."""
+    """A pair of a true tag and a wrong prediction.
+
+    Args:
+        times: number of occurrences.
+        found: some occurrences: the row and the token of each.
+    """
 
     true: str
     predicted: str
@@ -40,11 +45,14 @@ class Confusion(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One token of an answer: of an entity the least certain one.
+    """A predicted entity, represented by its least certain token; or, without entities, one token.
 
     Args:
-        kind: the entity's type, or the tag.
-        is_right: whether the whole entity is right.
+        row: index of the sentence.
+        token: index of the token.
+        kind: the type of the entity, or the tag.
+        probability: of the token's predicted tag.
+        is_right: whether the entity or the tag is correct.
     """
 
     row: int
@@ -76,10 +84,10 @@ def test_sentences(predictions: Predictions) -> list[Sentence]:
 
 
 def collect_confusions(predictions: Predictions, pairs: Sequence[tuple[str, str, int]]) -> list[Confusion]:
-    """The most frequent confusions, each with some evenly spaced occurrences.
+    """The most frequent confusions, each with a few evenly spaced occurrences.
 
     Args:
-        pairs: true tag, predicted tag and count, as `TaggingMetrics.confusion` has them.
+        pairs: true tag, predicted tag and count, as in `TaggingMetrics.confusion`.
     """
     shown = []
     for true, predicted, count in pairs[:CONFUSIONS_SHOWN]:
@@ -105,7 +113,7 @@ def _found(row: int, answer: Answer, true: Sequence[str]) -> Iterator[Found]:
 
 
 def typical_and_unsure(found: Sequence[Found]) -> list[tuple[int, int]]:
-    """Of each frequent kind, the right answer of median probability, then the least certain one: rows and tokens."""
+    """For each frequent kind, the correct answers of median and of lowest probability, as pairs of row and token."""
     right = [each for each in found if each.is_right]
     shown: list[tuple[int, int]] = []
     for kind, _ in Counter(each.kind for each in right).most_common(KINDS_SHOWN):
@@ -115,15 +123,15 @@ def typical_and_unsure(found: Sequence[Found]) -> list[tuple[int, int]]:
 
 
 def worst_mistakes(answers: Sequence[Answer], predictions: Predictions) -> list[tuple[int, int]]:
-    """The most confident wrong tags, one per distinct sentence: rows and tokens."""
+    """The most confident wrong tags, one per distinct sentence, as pairs of row and token."""
     worst: dict[tuple[str, ...], tuple[float, int, int]] = {}
     for row, (answer, tags) in enumerate(zip(answers, predictions.tags, strict=True)):
         wrong = [token for token, tag in enumerate(answer.tags) if tag != tags[token]]
         if wrong:
             token = max(wrong, key=answer.probabilities.__getitem__)
             worst.setdefault(tuple(predictions.tokens[row]), (answer.probabilities[token], row, token))
-    surest_first = sorted(worst.values(), key=lambda mistake: -mistake[0])
-    return [(row, token) for _, row, token in surest_first[:MISTAKES_SHOWN]]
+    most_confident = sorted(worst.values(), key=lambda mistake: -mistake[0])
+    return [(row, token) for _, row, token in most_confident[:MISTAKES_SHOWN]]
 
 
 def _show(model: Model, sentences: Sequence[Sentence], chosen: Sequence[tuple[int, int]]) -> list[Shown]:

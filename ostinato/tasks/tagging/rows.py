@@ -1,4 +1,4 @@
-"""From the rows of any format to sentences: the columns of words, tags and features, or a text with labelled spans."""
+"""Convert rows of any format to sentences: columns of words, tags and features, or a text with labelled spans."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -21,18 +21,19 @@ def to_sentence(
     feature_columns: Sequence[str] = (),
     labelled: bool = True,
 ) -> Sentence:
-    """Make a sentence of a row whose columns hold one value per token, or of a `text` with `spans`.
+    """Convert a row whose columns have one value per token, or a row with a `text` and `spans`.
 
-    A column is chosen by name, or in CoNLL files by index from 0; words and tags also by index from the end (-1 is
-    the last). A row without the word column but with a `text` is split into words and punctuation marks; its spans,
-    [start, end, label] or objects with these keys, in characters from 0, become tags of the scheme `iob2`.
+    Columns are chosen by name or, in CoNLL files, by index from 0; for words and tags, negative indices count from the
+    end. If the word column is missing and there is a `text`, the text is split into words and punctuation marks. Its
+    spans become tags of the scheme `iob2`. A span is [start, end, label] or an object with these keys, in characters
+    counted from 0.
 
     Args:
         labelled: False: ignore tags and spans.
 
     Raises:
         DataError: a column is missing or chosen twice; columns differ in length; a value is empty or not text; the
-            row holds no words; a span cannot be expressed by tags (see `spans_to_tags`).
+            row has no words; a span cannot be expressed as tags (see `spans_to_tags`).
     """
     if "text" in row.values and word_column not in row.values and not row.lines:
         if feature_columns:
@@ -44,12 +45,12 @@ def to_sentence(
     else:
         sentence = _from_columns(row, word_column, tag_column if labelled else None, feature_columns)
     if not sentence.words:
-        raise DataError(f"{row.source}: the sentence holds no words. Expected at least one. Remove the row.")
+        raise DataError(f"{row.source}: the sentence has no words. Expected at least one. Remove the row.")
     return sentence
 
 
 def from_text(text: str, source: str) -> Sentence:
-    """An unlabelled sentence: the words and punctuation marks of a text, with their offsets."""
+    """Split a text into an unlabelled sentence of words and punctuation marks, with their offsets."""
     tokens = tokenize_text(text)
     return Sentence([word for word, _, _ in tokens], None, source, text, [(start, end) for _, start, end in tokens])
 
@@ -78,7 +79,7 @@ def _from_columns(row: Row, word_column: str, tag_column: str | None, feature_co
 
 
 def _check_distinct(row: Row, chosen: list[tuple[str, str]], keys: list[str]) -> None:
-    """Refuse a column that is chosen twice, as with the answers among the features."""
+    """Refuse a column that is chosen twice, such as the tags as a feature."""
     for (first, key), (second, other) in combinations(zip(chosen, keys, strict=True), 2):
         if row.values[key] is row.values[other]:  # the index and the name of a CoNLL column share one list
             raise DataError(
@@ -105,13 +106,13 @@ def _find_column(row: Row, option: str, column: str) -> str:
     index = int(column)
     if index < 0 and option == "feature_columns":
         raise DataError(
-            f"{row.source}: feature_columns {column!r} counts from the end, but a file without tags ends elsewhere. "
-            f"Count from the start: {index % width}."
+            f"{row.source}: feature_columns {column!r} counts from the end, where files without tags have other "
+            f"columns. Count from the start: {index % width}."
         )
     if not -width <= index < width:
         raise DataError(
             f"{row.source}: no column {index}: tokens have {width} columns. "
-            f"Give a file with that column, or set data.{option} to an index from 0 to {width - 1}."
+            f"Use a file with that column, or set data.{option} to an index from 0 to {width - 1}."
         )
     return str(index % width)
 
@@ -121,18 +122,18 @@ def _is_index(column: str) -> bool:
 
 
 def _texts(row: Row, key: str, option: str) -> list[str]:
-    """The values of a column as text; tags and features may also be whole numbers."""
+    """The values of a column as strings; tags and features may also be integers."""
     values = row.values[key]
     if not isinstance(values, list):
-        raise DataError(f"{row.source}: {key} is {values!r}, expected a list with one item per token.")
+        raise DataError(f"{row.source}: {key} is {values!r}, expected a list with one item per token. Correct the row.")
     kinds = (str,) if option == "word_column" else (str, int)
     for token, value in enumerate(values):
         if type(value) not in kinds or value == "":
             raise DataError(
-                f"{row.source_of(token)}: the {ROLES[option]} (column {key}) is {value!r}, expected a text. "
+                f"{row.source_of(token)}: the {ROLES[option]} (column {key}) is {value!r}, expected a string. "
                 "Fill it in, or remove the token."
             )
-        if not row.lines:  # a text file is valid Unicode; JSON can hold half of a surrogate pair
+        if not row.lines:  # text files are valid Unicode, but JSON can contain half of a surrogate pair
             check_unicode(str(value), f"{row.source_of(token)}, column {key}")
     return [str(value) for value in values]
 
@@ -145,7 +146,7 @@ def _from_spans(row: Row, labelled: bool) -> Sentence:
     if not labelled:
         return from_text(text, row.source)
     if not isinstance(spans, list):
-        raise DataError(f"{row.source}: spans is {spans!r}, expected a list. Write [] for a text without spans.")
+        raise DataError(f"{row.source}: spans is {spans!r}, expected a list. Write [] if the text has no spans.")
     labelled_spans = [_to_span(span, row.source) for span in spans]
     try:
         words, tags, offsets = spans_to_tags(text, labelled_spans)
@@ -158,7 +159,8 @@ def _to_span(value: Any, source: str) -> Span:
     parts = [value.get(key) for key in ("start", "end", "label")] if isinstance(value, dict) else value
     if not isinstance(parts, list) or [type(part) for part in parts] != [int, int, str]:
         raise DataError(
-            f'{source}: {value!r} is not a span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}.'
+            f'{source}: {value!r} is not a span. Expected [start, end, label] or {{"start": …, "end": …, "label": …}}. '
+            "Correct it, or remove it."
         )
     check_unicode(parts[2], f"{source}, span {value}")
     return parts[0], parts[1], parts[2]

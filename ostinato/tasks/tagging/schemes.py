@@ -1,12 +1,12 @@
-"""Tagging schemes: how the tags of single tokens mark entities, and which tag sequences are invalid.
+"""Tagging schemes: the rules by which the tags of tokens mark entities.
 
     tokens   Mark    Watney   visits   Mars    Paris   France
     iob1     I-PER   I-PER    O        I-LOC   B-LOC   B-LOC
     iob2     B-PER   I-PER    O        B-LOC   B-LOC   B-LOC
     bioes    B-PER   E-PER    O        S-LOC   S-LOC   S-LOC
 
-A scheme is a rule about each pair of adjacent tags, with O before the first and after the last. `violations`,
-`transitions` and `infer_scheme` all apply that rule.
+A scheme is a rule for each pair of adjacent tags, with O before the first and after the last tag. `violations`,
+`transitions` and `infer_scheme` all apply this rule.
 """
 
 import re
@@ -21,8 +21,8 @@ from ostinato.errors import DataError, look_up
 
 OUTSIDE = "O"
 TYPED = re.compile(r"[BIES]-.")
-MAX_INVALID_SHARE = 0.1  # of the tags except O: up to this share are typing errors, more are another kind of tags
-ENTITY_TAG = re.compile(r"O|[BIES]-.+|[BI]")  # not S or E alone: such a tag is more often a part of speech
+MAX_INVALID_SHARE = 0.1  # of all tags except O; fewer invalid tags are typos, more mean that these are no entity tags
+ENTITY_TAG = re.compile(r"O|[BIES]-.+|[BI]")  # not a bare S or E, which is more often a part of speech
 
 
 class Entity(NamedTuple):
@@ -34,12 +34,12 @@ class Entity(NamedTuple):
 
 
 class Scheme(NamedTuple):
-    """Which prefixes may do what."""
+    """The roles of the prefixes, one letter per prefix."""
 
-    first: str  # start an entity
-    inside: str  # continue an entity
-    after: str  # only directly after B or I of the same type
-    last: str  # end an entity
+    first: str  # may start an entity
+    inside: str  # may continue an entity
+    after: str  # only valid directly after B or I of the same type
+    last: str  # may end an entity
 
     @property
     def prefixes(self) -> str:
@@ -54,16 +54,17 @@ SCHEMES: dict[str, Scheme] = {
 
 
 def entities(tags: Sequence[str], scheme: str) -> list[Entity]:
-    """The well-formed entities.
+    """The well-formed entities in the tags of a sentence.
 
-    In `iob2`, an I- that continues nothing starts no entity; in `bioes`, a B- without its E- is no entity.
+    In `iob2`, an I- that does not continue an entity does not start one; in `bioes`, a B- without its E- is not an
+    entity.
 
     Raises:
         DataError: a tag does not belong to the scheme.
         ConfigError: the scheme is unknown.
 
-    Source: the strict mode of seqeval (Nakayama 2018). Unlike there, an `iob1` entity also counts if an invalid B- of
-    another type follows it.
+    Source: the strict mode of seqeval (Nakayama 2018). Unlike in seqeval, an `iob1` entity also counts if an invalid B-
+    of another type follows it.
     """
     rule = look_up(SCHEMES, scheme, "tagging scheme")
     found = []
@@ -84,7 +85,7 @@ def entities(tags: Sequence[str], scheme: str) -> list[Entity]:
 
 
 def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities by the rules of the script conlleval, which repairs invalid tags.
+    """The entities by the rules of the script conlleval, which also reads invalid tags.
 
     An I- after O or after another type starts an entity. The prefix is the text before the first hyphen.
 
@@ -120,7 +121,7 @@ def to_tags(entities: Iterable[Entity], length: int, scheme: str) -> list[str]:
         if not end_before <= entity.start < entity.end <= length:
             raise DataError(
                 f"{entity}: does not fit {length} tokens after an entity that ends at {end_before}. "
-                "Expected entities of one token or more that do not overlap."
+                "Expected entities of at least one token that do not overlap. Correct its bounds."
             )
         touches = entity.start == end_before and entity.type == type_before
         for t, prefix in zip(
@@ -132,22 +133,22 @@ def to_tags(entities: Iterable[Entity], length: int, scheme: str) -> list[str]:
 
 
 def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
-    """The same entities in another scheme; converting back gives the same tags.
+    """Convert tags to another scheme; converting back gives the same tags.
 
     Raises:
         DataError: the tags are invalid in `source`; names the first violation.
         ConfigError: a scheme is unknown.
     """
-    wrong = violations(tags, source)
-    if wrong:
-        t, reason = wrong[0]
-        more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    found = violations(tags, source)
+    if found:
+        t, reason = found[0]
+        more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
         raise DataError(f"token {t + 1}: {reason}{more}")
     return to_tags(entities(tags, source), len(tags), target)
 
 
 def violations(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
-    """The tokens, counted from 0, whose tags break the scheme, each with the reason.
+    """Find the tags that violate the scheme: the index of each token, counted from 0, and the reason.
 
     Raises:
         ConfigError: the scheme is unknown.
@@ -165,7 +166,7 @@ def violations(tags: Sequence[str], scheme: str) -> list[tuple[int, str]]:
 
 
 def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of C tags may come first, may follow each other, and may come last.
+    """The allowed first tags, pairs of adjacent tags, and last tags, for C tags.
 
     Shapes:
         first (C,), from row to column (C, C), last (C,), all bool
@@ -188,9 +189,9 @@ def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarra
 
 
 def infer_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
-    """The scheme of the tags; None if they are not entity tags (parts of speech, or O only).
+    """Infer the scheme of the tags; None if they are not entity tags (such as parts of speech, or only O).
 
-    If no scheme fits all sentences, or a few tags are not entity tags, it is the scheme with the fewest violations.
+    If no scheme fits all sentences, or a few tags are not entity tags, the scheme with the fewest violations wins.
     """
     pairs, counts = Counter[tuple[str, str]](), Counter[str]()
     for tags in sentences_of_tags:
@@ -208,7 +209,7 @@ def infer_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def _split(tag: str) -> tuple[str, str]:
-    """Prefix and type: `B-LOC` is B and LOC, `B-geo-loc` is B and geo-loc, `O` is O without a type."""
+    """Split a tag into prefix and type: `B-geo-loc` into B and geo-loc, `O` into O and an empty type."""
     prefix, _, type_ = tag.partition("-")
     return prefix, type_
 
@@ -241,7 +242,7 @@ def _continues_nothing(rule: Scheme, before: str, tag: str) -> str:
     prefix, type_ = _split(tag)
     if prefix not in tuple(rule.after) or _follows(before, tag):
         return ""
-    return f"{tag} after {before} continues nothing. Expected it directly after {_choices('BI', type_)}."
+    return f"{tag} after {before} does not continue an entity. Expected it directly after {_choices('BI', type_)}."
 
 
 def _unfinished(rule: Scheme, before: str, tag: str) -> str:
@@ -250,7 +251,7 @@ def _unfinished(rule: Scheme, before: str, tag: str) -> str:
     is_open = prefix in ("B", "I") and prefix not in rule.last
     if not is_open or (_split(tag)[0] in tuple(rule.inside) and _follows(before, tag)):
         return ""
-    return f"{before} before {tag} is not finished. Expected {_choices(rule.inside, type_)} next."
+    return f"{before} before {tag} leaves the entity unfinished. Expected {_choices(rule.inside, type_)} next."
 
 
 def _choices(prefixes: str, type_: str) -> str:
@@ -258,7 +259,7 @@ def _choices(prefixes: str, type_: str) -> str:
 
 
 def _prefixes(rule: Scheme, length: int, touches: bool) -> str:
-    """The prefixes of an entity of `length` tokens; `touches`: an entity of its type ends directly before it."""
+    """The prefixes of an entity of `length` tokens; `touches`: an entity of the same type ends directly before it."""
     if rule is SCHEMES["bioes"]:
         return "S" if length == 1 else f"B{'I' * (length - 2)}E"
     opening = "I" if rule is SCHEMES["iob1"] and not touches else "B"

@@ -1,4 +1,4 @@
-"""The metrics of a tagger on a split, its baseline, and its answers on disk."""
+"""Score a tagger and its baseline on a split, and write and read its predictions."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from ostinato.tasks.tagging.network import CertainTags
 
 
 class Predictions(NamedTuple):
-    """A split sentence by sentence: where each came from, its words, its tags, those predicted, and its features."""
+    """The source, words, true tags, predicted tags and features of each sentence of a split."""
 
     sources: list[str]
     tokens: list[list[str]]
@@ -36,7 +36,7 @@ class Predictions(NamedTuple):
 
 
 def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags) -> TaggingMetrics:
-    """Metrics of a tagger's outputs for labelled sentences, with the calibration error of the tags' probabilities."""
+    """Metrics of a tagger's outputs for labelled sentences, including the calibration error of its probabilities."""
     predicted = model.codec.decode(outputs.tags.numpy(), examples.lengths.tolist())
     right = (outputs.tags == examples.targets).numpy()
     found = score_tags(model.encoder, model.codec, rows, predicted)
@@ -44,7 +44,7 @@ def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags
 
 
 def score_baselines(data: TaskData) -> dict[str, TaggingMetrics]:
-    """The baseline on the test split: each word's most frequent tag in train; for new words, the commonest tag."""
+    """Score the baseline on the test split: each word's most frequent tag; for unknown words, the commonest tag."""
     train, test = data.rows["train"], data.rows["test"]
     words = [[sentence.words for sentence in rows] for rows in (train, test)]
     found = commonest_tags(words[0], train.tags, words[1])
@@ -66,7 +66,7 @@ def score_tags(
 
 
 def write_predictions(path: Path, rows: TaggedRows, predicted: list[list[str]]) -> None:
-    """Write each sentence's source, words, features, tags and predicted tags: a JSON line each.
+    """Write the source, words, features, tags and predicted tags of each sentence, one JSON line per sentence.
 
     Raises:
         RunError: the file cannot be written.
@@ -85,7 +85,7 @@ def write_predictions(path: Path, rows: TaggedRows, predicted: list[list[str]]) 
 
 
 def read_predictions(path: Path) -> Predictions:
-    """What `write_predictions` wrote.
+    """Read the file that `write_predictions` wrote.
 
     Raises:
         RunError: the file is missing or altered.
@@ -102,7 +102,7 @@ def read_predictions(path: Path) -> Predictions:
 def compared(
     seeds: Sequence[Sequence[Predictions]], metric: Metric, scheme: str | None
 ) -> tuple[Scored, list[str], tuple[float, float]]:
-    """Entities or tokens, counted sentence by sentence for each seed; the sources; a 95 % interval of the mean."""
+    """Score each seed by counts per sentence: entities with a scheme, else tokens; see `Task.compared`."""
     read = [folds[0] for folds in seeds]
     counts = np.stack([sentence_counts(each.tags, each.predicted, scheme) for each in read])
     scored = score_sentences(counts, metric)

@@ -1,4 +1,4 @@
-"""Sentences as a tagger reads them: each token's word, word shape and characters, without padding."""
+"""Encoded sentences: the word, word shape, characters and features of each token, without padding."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Sentences:
     """B sentences laid end to end, N tokens in all.
 
     Args:
-        words: (N,) int32 ids of words, and the sentences' lengths.
-        shapes: (N,) int64, the pattern of capitals and digits of each token.
+        words: (N,) int32 word ids, and the lengths of the sentences.
+        shapes: (N,) int64 ids of word shapes, the patterns of capitals and digits.
         features: (N, K) int64 ids of the K features of each token.
-        forms: (N,) int64, the place in `characters` of each token's form: its word as it is written.
-        characters: int32 ids of the characters of F distinct forms.
+        forms: (N,) int64, the index in `characters` of each token's form, its exact spelling.
+        characters: int32 character ids of F distinct forms.
     """
 
     words: Ragged
@@ -33,7 +33,7 @@ class Sentences:
 
     @property
     def lengths(self) -> Tensor:
-        """(B,) tokens of each sentence."""
+        """The number of tokens of each sentence, (B,)."""
         return self.words.lengths
 
     @property
@@ -41,27 +41,27 @@ class Sentences:
         """N."""
         return len(self.words.values)
 
-    def places(self, indices: Tensor) -> Tensor:
-        """(n,) the tokens of the sentences at `indices`."""
+    def token_indices(self, indices: Tensor) -> Tensor:
+        """The indices of all n tokens of the sentences at `indices`, (n,)."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
         return torch.from_numpy(spans(self.words.offsets[:-1][chosen].numpy(), self.lengths[chosen].numpy()))
 
     def select(self, indices: Tensor) -> "Sentences":
-        """Copy the sentences at `indices`, in that order, with the forms that they hold."""
-        places = self.places(indices).numpy()
-        held, forms = np.unique(self.forms.numpy()[places], return_inverse=True)
-        shapes, features = (torch.from_numpy(part.numpy()[places]) for part in (self.shapes, self.features))
+        """Copy the sentences at `indices`, in that order, with the forms that they use."""
+        tokens = self.token_indices(indices).numpy()
+        used, forms = np.unique(self.forms.numpy()[tokens], return_inverse=True)
+        shapes, features = (torch.from_numpy(part.numpy()[tokens]) for part in (self.shapes, self.features))
         return Sentences(
-            self.words.select(indices), shapes, features, torch.from_numpy(forms), self.characters.select(held)
+            self.words.select(indices), shapes, features, torch.from_numpy(forms), self.characters.select(used)
         )
 
     def to(self, device: torch.device | str) -> "Sentences":
-        """Move all but the lengths, which stay on the CPU."""
+        """Copy all tensors to a device, except the lengths, which stay on the CPU."""
         shapes, features, forms = (part.to(device) for part in (self.shapes, self.features, self.forms))
         return Sentences(self.words.to(device), shapes, features, forms, self.characters.to(device))
 
     def digest(self) -> str:
-        """SHA-256 of all that a tagger reads, in hexadecimal."""
+        """The SHA-256 of all values, in hexadecimal."""
         sha = hashlib.sha256(self.words.digest().encode() + self.characters.digest().encode())
         for part in (self.shapes, self.features, self.forms):
             sha.update(part.cpu().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""From texts with labelled spans of characters to tagged tokens, and back."""
+"""Convert texts with labelled spans of characters to tagged tokens, and back."""
 
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -8,14 +8,14 @@ from itertools import groupby
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.schemes import Entity, entities, to_tags
 
-Token = tuple[str, int, int]  # text, and the characters start ≤ c < end, counted from 0
-Span = tuple[int, int, str]  # characters start ≤ c < end, label
+Token = tuple[str, int, int]  # text, start, end: the characters start ≤ c < end, counted from 0
+Span = tuple[int, int, str]  # start, end, label: the characters start ≤ c < end, counted from 0
 
 JOINERS = "_\u200c\u200d"  # underscore; the zero-width joiners of Persian and of Indian scripts
 
 
 def tokenize_text(text: str) -> list[Token]:
-    """Words (runs of letters, digits, marks and joiners) and single other characters.
+    """Split a text into words (runs of letters, digits, marks and joiners) and single other characters.
 
     Every character except white space belongs to exactly one token.
 
@@ -36,7 +36,10 @@ def tokenize_text(text: str) -> list[Token]:
 def spans_to_tags(
     text: str, spans: Iterable[Span], scheme: str = "iob2"
 ) -> tuple[list[str], list[str], list[tuple[int, int]]]:
-    """Words, tags and offsets of a text; white space at the ends of a span is ignored.
+    """Convert the spans of a text to tags; white space at the ends of a span is ignored.
+
+    Returns:
+        The words of the text, their tags, and their offsets.
 
     Raises:
         DataError: a span lies outside the text, contains no token, cuts through one, overlaps another, or has no label.
@@ -49,7 +52,8 @@ def spans_to_tags(
         entity = _to_entity(text, tokens, span)
         if last is not None and found[-1].end > entity.start:
             raise DataError(
-                f"{_show(text, span)} overlaps {_show(text, last)}. A token has one tag: remove one of the two."
+                f"{_show(text, span)} overlaps {_show(text, last)}. Expected at most one span per token. Remove one of "
+                "the two."
             )
         found.append(entity)
         last = span
@@ -63,10 +67,10 @@ def spans_to_tags(
 def tags_to_spans(
     words: Sequence[str], tags: Sequence[str], offsets: Sequence[tuple[int, int]], scheme: str
 ) -> list[Span]:
-    """The spans of the entities in well-formed tags, in order of their start.
+    """Convert tags to the spans of their well-formed entities, sorted by start.
 
     Raises:
-        DataError: words, tags and offsets differ in number, or a tag is not one of the scheme's.
+        DataError: words, tags and offsets differ in number, or a tag does not belong to the scheme.
         ConfigError: the scheme is unknown.
     """
     if not len(words) == len(tags) == len(offsets):
@@ -85,7 +89,7 @@ def _to_entity(text: str, tokens: list[Token], span: Span) -> Entity:
     if not 0 <= start < end <= len(text):
         raise DataError(
             f"span {start} to {end} ({label}) does not fit a text of {len(text)} characters. "
-            f"Expected 0 ≤ start < end ≤ {len(text)}."
+            f"Expected 0 ≤ start < end ≤ {len(text)}. Correct the span."
         )
     if not label:
         raise DataError(f"{_show(text, span)} has no label. Add one, or remove the span.")

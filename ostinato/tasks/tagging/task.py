@@ -1,4 +1,4 @@
-"""One tag for each token."""
+"""The task tagging: one tag per token."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Tagging(Task):
-    """Each token gets one of C tags, by itself or by a CRF over the sentence."""
+    """Predicts one of C tags for each token, independently or with a CRF over the sentence."""
 
     name: ClassVar[str] = "tagging"
     config = TaggingConfig
@@ -78,16 +78,16 @@ class Tagging(Task):
     def check(self, config: "Config", data: TaskData) -> None:
         super().check(config, data)
         assert isinstance(config, TaggingConfig)
-        wanted = {
+        need_entities = {
             "data.target_scheme": config.data.target_scheme is not None,
             "model.constrained": config.model.constrained,
             "training.monitor f1": config.training.monitor == "f1",
         }
-        unusable = [key for key, is_wanted in wanted.items() if is_wanted]
+        unusable = [key for key, is_set in need_entities.items() if is_set]
         if data.codec.scheme is None and unusable:
             raise ConfigError(
-                f"{', '.join(unusable)}: the tags mark no entities. Remove it, or set data.scheme to iob1, iob2 or "
-                "bioes if they should."
+                f"{', '.join(unusable)}: not usable, because the tags do not mark entities. Remove "
+                f"{'it' if len(unusable) == 1 else 'them'}, or set data.scheme to iob1, iob2 or bioes if they should."
             )
 
     def read(self, path: Path, config: "DataConfig") -> "TaggedRows":
@@ -129,8 +129,7 @@ class Tagging(Task):
 
         network = build_tagger(config.model, encoder, codec)  # type: ignore[arg-type]
         data = config.data
-        sees_unknown = network.word_dropout > 0 or data.min_count > 1 or data.max_size is not None
-        network.has_trained_unknown = sees_unknown
+        network.has_trained_unknown = network.word_dropout > 0 or data.min_count > 1 or data.max_size is not None
         return network
 
     def objective(self, config: "Config", data: TaskData) -> "TagLikelihood":
@@ -156,7 +155,7 @@ class Tagging(Task):
         return score_baselines(data)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
-        """The interval and the baseline are of F1 where the tags mark entities, else of accuracy."""
+        """Format the test scores; interval and baseline are those of F1 if the tags mark entities, else of accuracy."""
         test, baselines = metrics["test"], metrics["baselines"]
         f1 = test.get("f1")
         metric = "accuracy" if f1 is None else "f1"

@@ -91,9 +91,9 @@ def test_the_audit_reports_tags_entities_and_what_train_lacks(tmp_path):
         "train": {"sentences": 3, "tokens": 8, "entities": {"LOC": 1, "PER": 2}},
         "test": {"sentences": 1, "tokens": 2, "entities": {"ORG": 1}},
     }
-    assert (audit.tags, audit.unlearnt, audit.unknown) == (4, {"test": ["B-ORG"]}, {"test": 0.5})
+    assert (audit.tags, audit.unseen_tags, audit.unknown) == (4, {"test": ["B-ORG"]}, {"test": 0.5})
     assert any("B-ORG" in finding for finding in audit.findings)
-    assert json.loads(json.dumps(audit.to_json()))["unlearnt"] == {"test": ["B-ORG"]}
+    assert json.loads(json.dumps(audit.to_json()))["unseen_tags"] == {"test": ["B-ORG"]}
 
 
 def test_sentences_that_cannot_be_read_are_errors_in_their_place(tmp_path):

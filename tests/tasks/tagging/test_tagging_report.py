@@ -167,7 +167,7 @@ def test_limits_follow_from_metrics_and_data(run):
         }
     )
     baseline = scores["commonest"].model_copy(update={"f1": 0.6, "intervals": {"f1": (0.5, 0.7)}})
-    audit = replace(audit, unlearnt={"test": ["B-ORG"]}, repeated={"train/test": 2}, overlap_dropped=False)
+    audit = replace(audit, unseen_tags={"test": ["B-ORG"]}, repeated={"train/test": 2}, overlap_dropped=False)
     found = [line.replace("\u00a0", " ") for line in limits(audit, {"test": test, "commonest": baseline})]
     assert len(found) == 8
     for line, part in zip(

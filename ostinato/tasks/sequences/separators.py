@@ -1,22 +1,22 @@
-"""Several labels in one text, as `Action|Comedy`: whether a column holds them, and what separates them."""
+"""Detect and split lists of labels in one string, such as `Action|Comedy`."""
 
 from collections.abc import Iterable, Sequence
 
-SEPARATORS = {"|": 0.1, ";": 0.1, ",": 0.3}  # and the share of the texts that must contain it
+SEPARATORS = {"|": 0.1, ";": 0.1, ",": 0.3}  # separator -> minimum share of the texts that contain it
 LONGEST_LABEL = 40  # characters
-MOST_WORDS = 4
-RECURRENCES = 3  # occurrences of a label, on average
+MOST_WORDS = 4  # in a label
+RECURRENCES = 3  # minimum mean number of occurrences of a label
 
 
 def split_labels(text: str, separator: str) -> list[str]:
-    """The labels in a text, without the blanks around them; empty ones do not count."""
+    """Split a text into its labels; strips white space and ignores empty labels."""
     return [label for part in text.split(separator) if (label := part.strip())]
 
 
 def find_separator(texts: Iterable[str]) -> str | None:
-    """What separates the labels in each text; None where the texts are not lists of labels.
+    """The separator of the labels in texts; None if the texts are not lists of labels.
 
-    Many texts must contain it, and what it separates must be short, recur 3 times on average, and be no more diverse
+    Enough texts must contain it. The labels must be short, occur 3 times on average, and have no more distinct values
     than the texts: `Paris, France` and `Lyon, France` are two labels, not three.
     """
     filled = [text for text in texts if text.strip()]
