@@ -49,11 +49,12 @@ class StoredEncoder(StoredFields):
 
     @model_validator(mode="after")
     def _has_tokens_or_a_scale(self) -> "StoredEncoder":
-        is_numeric = self.tokenizer == NUMERIC
-        if is_numeric != (self.tokens is None) or len(self.mean or ()) != len(self.std or ()):
+        if self.tokenizer == NUMERIC:
+            fits = self.tokens is None and self.mean and self.std and len(self.mean) == len(self.std)
+        else:
+            fits = self.tokens is not None and self.mean is None and self.std is None
+        if not fits:
             raise ValueError(f"tokenizer {self.tokenizer} does not fit its tokens, mean and std")
-        if is_numeric != bool(self.mean):
-            raise ValueError(f"tokenizer {self.tokenizer} does not fit its mean and std")
         return self
 
 

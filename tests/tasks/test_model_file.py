@@ -125,6 +125,17 @@ def paths_of(value, path=()):
         yield from paths_of(each, (*path, key))
 
 
+@pytest.mark.parametrize(
+    "altered", [{"mean": []}, {"tokens": None}, {"tokenizer": "numeric"}, {"mean": [1.0], "std": [1.0]}]
+)
+def test_an_encoder_whose_parts_do_not_fit_each_other_is_refused(altered, tmp_path):
+    path = tmp_path / "model.safetensors"
+    SUBJECTS["text"]().save(path)
+    tensors, facts, _ = load_tensors(path)
+    with pytest.raises(RunError, match=rf"{path.name}: encoder.*tokenizer"):
+        load_model(write(path, tensors, {**facts, "encoder": {**facts["encoder"], **altered}}))
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_altered_facts_are_read_or_refused_and_never_crash(subject, data):
