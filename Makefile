@@ -1,4 +1,4 @@
-# Two commands: `make demo` trains and uses five classifiers, `make test` checks the project. Each sets up .venv on a
+# Two commands: `make demo` trains and uses five classifiers; `make test` checks the project. Each sets up .venv on a
 # machine that has only Python (3.10 or newer) and pip, and builds the native kernel if there is a C++ compiler (CXX).
 # `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
 PYTHON ?= python3
@@ -34,7 +34,8 @@ sanitize: .venv/.built .venv/.installed-dev
 .venv/.built: .venv/.installed pyproject.toml setup.py $(wildcard $(KERNEL)/src/*)
 	$(PIP) --no-deps --editable .
 	@if ls $(KERNEL)/libostinato.* >/dev/null 2>&1; then touch $@; \
-	else echo "The native kernel was not built (see: $(PIP) -v --no-deps --editable .). Layers run on the torch engine."; fi
+	else echo "The native kernel was not built, so layers run on the torch engine." \
+	  "To see why: $(PIP) -v --no-deps --editable ."; fi
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt

@@ -7,15 +7,15 @@ split, reads the state after the padding, picks the best epoch on test, and neve
 import typer
 
 from ostinato import SequenceClassifier
+from ostinato.tasks import TASKS
 from ostinato.tasks.classification.config import ClassificationData
-from ostinato.tasks.classification.task import Classification
 
 
 def main(train_size: int = 2000, test_size: int = 5000, max_epochs: int = 12) -> float:
     settings = {"cell": "lstm", "bidirectional": True, "pooling": ["mean", "max"], "dropout": 0.5, "min_count": 2}
     model = SequenceClassifier(**settings, max_length=400, truncate="both", lr=2e-3, max_epochs=max_epochs)
     sizes = {"train_size": train_size, "validation_size": train_size // 4, "test_size": test_size}
-    data = Classification().prepare(ClassificationData(name="imdb", **sizes))
+    data = TASKS["classification"].prepare(ClassificationData(name="imdb", **sizes))
     train, validation, test = data.rows["train"], data.rows["validation"], data.rows["test"]
     model.fit(train.sequences, train.targets, validation_data=(validation.sequences, validation.targets))
     accuracy = model.score(test.sequences, test.targets)

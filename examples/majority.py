@@ -7,15 +7,15 @@ memory, although counting needs no order. Here a tie is 0 and all strings are di
 import typer
 
 from ostinato import SequenceClassifier
+from ostinato.tasks import TASKS
 from ostinato.tasks.classification.config import ClassificationData
-from ostinato.tasks.classification.task import Classification
 
 
 def main(train_size: int = 2000, test_size: int = 500, max_epochs: int = 30) -> float:
     settings = {"cell": "rnn", "embedding_size": 8, "hidden_size": 16, "pooling": "mean", "tokenizer": "characters"}
     model = SequenceClassifier(**settings, lr=5e-3, max_epochs=max_epochs, patience=10)
     sizes = {"train_size": train_size, "validation_size": test_size, "test_size": test_size}
-    rows = Classification().prepare(ClassificationData(name="majority", **sizes)).rows
+    rows = TASKS["classification"].prepare(ClassificationData(name="majority", **sizes)).rows
     train, validation, test = rows["train"], rows["validation"], rows["test"]
     model.fit(train.sequences, train.targets, validation_data=(validation.sequences, validation.targets))
     accuracy = model.score(test.sequences, test.targets)

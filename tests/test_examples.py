@@ -10,6 +10,7 @@ SMALL = {
     "majority": {"train_size": 60, "test_size": 20, "max_epochs": 1},
     "imdb": {"train_size": 40, "test_size": 20, "max_epochs": 1},
     "dna": {"train_size": 60, "test_size": 20, "max_epochs": 1},
+    "multilabel": {"train_size": 60, "test_size": 20, "max_epochs": 1},
 }
 
 

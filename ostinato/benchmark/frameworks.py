@@ -49,7 +49,8 @@ def onnx_session(module: nn.Module, example: Tensor) -> Callable[[Tensor], Tenso
         # Only the older exporter (dynamo=False) writes ONNX's LSTM and GRU; it warns that it is old, and that the
         # shape is fixed.
         warnings.simplefilter("ignore")
-        torch.onnx.export(copy.deepcopy(module).eval(), (example,), file, dynamo=False, **names)  # type: ignore[arg-type]
+        evaluated = copy.deepcopy(module).eval()
+        torch.onnx.export(evaluated, (example,), file, dynamo=False, **names)  # type: ignore[arg-type]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])

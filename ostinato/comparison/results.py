@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue, field_validator
 
 from ostinato.evaluation.statistics import NO_DIFFERENCE
-from ostinato.tuning.json_model import JsonModel
+from ostinato.runs.json_model import JsonModel
 
 Settings = dict[str, str]  # each varied key with its value, as text
 

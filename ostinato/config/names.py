@@ -1,4 +1,4 @@
-"""Names that a config may use for a cell, a format and a tokenizer: the built-in ones and those that user code adds.
+"""Names that a config may use for cells, formats, tokenizers and vectors: built in, or added by user code.
 
 The built-in names stand here so that a config is checked without importing PyTorch; a test compares them with the
 tables themselves.
@@ -16,6 +16,7 @@ from ostinato.errors import suggest
 CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm")
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "fasta", "ts", "conll", "conllu")
 TOKENIZERS = ("words", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
+VECTORS = ("glove-50d",)
 KMERS = re.compile(r"kmers\(([1-9]|1[0-3])\)")
 
 

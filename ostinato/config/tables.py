@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from ostinato.config.names import CellName, FormatName, TokenizerName
+from ostinato.config.names import VECTORS, CellName, FormatName, TokenizerName
 from ostinato.config.renamed import present_names
 
 EngineName = Literal["auto", "reference", "torch", "native"]
@@ -51,6 +51,8 @@ def _is_optional(table: type[BaseModel], key: str) -> bool:
 class DataConfig(Table):
     """Where the sequences come from, how they are split, and how they are encoded."""
 
+    PATHS: ClassVar[tuple[str, ...]] = ("path", "validation_path", "test_path", "vectors")  # keys that name files
+
     name: str | None = Field(None, description="a named data set (`ostinato data list`)")
     path: str | None = Field(None, description="a data file; with `validation_path` and `test_path`, the training file")
     validation_path: str | None = Field(None, description="a file with the validation rows")
@@ -81,6 +83,11 @@ class DataConfig(Table):
         if size is not None and (size < 0 or (isinstance(size, float) and not size < 1)):
             raise ValueError(f"{size} is neither a number of rows (0, 1, 2, …) nor a share (from 0 to below 1, as 0.2)")
         return size
+
+    def files(self) -> dict[str, str]:
+        """The files that the config names, by key; not pretrained vectors that are known by a name."""
+        paths = {key: getattr(self, key) for key in self.PATHS}
+        return {key: path for key, path in paths.items() if path is not None and path not in VECTORS}
 
     @model_validator(mode="after")
     def _one_source(self, info: ValidationInfo) -> "DataConfig":
@@ -190,6 +197,8 @@ class Config(Table):
 
 class SequenceData(DataConfig):
     """The data of a task with one target for each sequence."""
+
+    PATHS: ClassVar[tuple[str, ...]] = (*DataConfig.PATHS, "label_table")
 
     text_column: str = Field("text", description="the column that holds the sequence")
     label_pattern: str | None = Field(

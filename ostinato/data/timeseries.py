@@ -51,7 +51,7 @@ def ts_rows(path: Path) -> Iterator[Row]:
             stamps.
 
     Source:
-        The format as aeon documents it, https://www.aeon-toolkit.org/en/stable/api_reference/file_specifications/ts.html
+        https://www.aeon-toolkit.org/en/stable/api_reference/file_specifications/ts.html
     """
     with open_text(path) as file:
         lines = enumerate(file, start=1)

@@ -11,8 +11,8 @@ from torch import Tensor
 from ostinato.data.inputs import records_of
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError, DataError
+from ostinato.explanation.masking import batches, opened
 from ostinato.explanation.model import encode_given, fitted
-from ostinato.explanation.vectors import batches, opened
 from ostinato.nn import AttentionPooling, Layout, SequenceNetwork
 
 NEGLIGIBLE = 0.02  # accuracy: attention hardly matters if the whole interval of the loss is below this

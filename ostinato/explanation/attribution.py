@@ -14,9 +14,9 @@ from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, Vocabulary
 from ostinato.errors import ConfigError, look_up, suggest
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.gradients import gradient_x_input, integrated_gradients
-from ostinato.explanation.model import SequenceModel, encode_given, fitted, tokens_and_offsets
+from ostinato.explanation.masking import batches, slices_of
+from ostinato.explanation.model import ExplainableModel, encode_given, fitted, tokens_and_offsets
 from ostinato.explanation.perturbation import mutagenesis, occlusion
-from ostinato.explanation.vectors import batches, slices_of
 from ostinato.nn import AttentionPooling, Layout, SequenceNetwork
 from ostinato.progress import Progress
 from ostinato.training.predict import predict_outputs
@@ -30,7 +30,7 @@ ALPHABETS: dict[Vocabulary | None, str] = {NUCLEOTIDES: "ACGT", AMINO_ACIDS: "AC
 
 
 def explain_sequences(
-    model: SequenceModel,
+    model: ExplainableModel,
     sequences: Iterable[Any],
     *,
     method: str = "integrated-gradients",
@@ -92,7 +92,7 @@ def explain_sequences(
     return explanations
 
 
-def index_of(model: SequenceModel, label: Any) -> int:
+def index_of(model: ExplainableModel, label: Any) -> int:
     """The output that a label names.
 
     Raises:
@@ -106,7 +106,7 @@ def index_of(model: SequenceModel, label: Any) -> int:
     return names.index(label)
 
 
-def methods_of(model: SequenceModel) -> dict[str, Attribute]:
+def methods_of(model: ExplainableModel) -> dict[str, Attribute]:
     """The methods that this model has, by name."""
     model = fitted(model)
     methods: dict[str, Attribute] = {
@@ -123,7 +123,7 @@ def methods_of(model: SequenceModel) -> dict[str, Attribute]:
     return methods
 
 
-def letters_of(model: SequenceModel) -> str | None:
+def letters_of(model: ExplainableModel) -> str | None:
     """The letters of a model of DNA, RNA or protein, without ambiguous ones; None for other models."""
     encoder = fitted(model).encoder
     return None if encoder.is_numeric else ALPHABETS.get(make_tokenizer(encoder.tokenizer).vocabulary)
@@ -148,7 +148,7 @@ def attention(network: SequenceNetwork, sequences: Ragged, targets: Tensor) -> S
     return scores, None
 
 
-def _find_method(model: SequenceModel, method: str) -> Attribute:
+def _find_method(model: ExplainableModel, method: str) -> Attribute:
     methods = methods_of(model)
     if method not in methods and method in METHODS:
         reasons = {

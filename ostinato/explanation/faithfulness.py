@@ -15,8 +15,8 @@ import numpy as np
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.explanation.explanation import Explanation
-from ostinato.explanation.model import SequenceModel, fitted
-from ostinato.explanation.vectors import masked_outputs, opened
+from ostinato.explanation.masking import masked_outputs, opened
+from ostinato.explanation.model import ExplainableModel, fitted
 from ostinato.progress import Progress
 
 PERCENTS = np.array([0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])  # K shares of the steps, masked or left
@@ -61,7 +61,7 @@ class Masking(Protocol):
 class SequenceMasking:
     """Masks the steps of sequences that have one vector of outputs each."""
 
-    def __init__(self, model: SequenceModel) -> None:
+    def __init__(self, model: ExplainableModel) -> None:
         self.model = model
 
     def opened(self) -> AbstractContextManager[Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ostinato.data.ragged import Ragged
-from ostinato.explanation.vectors import batches, neutral_vector, opened, slices_of
+from ostinato.explanation.masking import batches, neutral_vector, opened, slices_of
 from ostinato.nn import SequenceNetwork
 
 COMPLETE = 0.01  # the gap that integrated gradients may leave

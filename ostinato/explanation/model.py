@@ -21,7 +21,7 @@ class OutputNames(Protocol):
         """The name of each output: a class, a label, a number."""
 
 
-class SequenceModel(Protocol):
+class ExplainableModel(Protocol):
     """A trained model with one vector of outputs for each sequence; `ostinato.tasks.base.Model` is one."""
 
     @property
@@ -46,7 +46,7 @@ def fitted(model: Any) -> Any:
 
 
 def encode_given(
-    model: SequenceModel, sequences: Iterable[Any], sources: Sequence[str] | None = None
+    model: ExplainableModel, sequences: Iterable[Any], sources: Sequence[str] | None = None
 ) -> tuple[list[Any], Ragged]:
     """The sequences as a list, and as the network reads them.
 

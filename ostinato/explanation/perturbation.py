@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ostinato.data.ragged import Ragged
-from ostinato.explanation.vectors import masked_outputs, opened, slices_of
+from ostinato.explanation.masking import masked_outputs, opened, slices_of
 from ostinato.nn import SequenceNetwork
 from ostinato.training.predict import predict_outputs
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ostinato.data.cleaning import COMPLEMENT, key_of
 from ostinato.errors import ConfigError, DataError
 from ostinato.explanation.attribution import letters_of
-from ostinato.explanation.model import SequenceModel, encode_given, fitted
+from ostinato.explanation.model import ExplainableModel, encode_given, fitted
 from ostinato.training.predict import predict_outputs
 
 
@@ -27,7 +27,7 @@ def reverse_complement(sequence: str) -> str:
     return str(key_of(sequence, "nucleotides")).translate(COMPLEMENT)[::-1]
 
 
-def strand_agreement(model: SequenceModel, sequences: Sequence[str]) -> StrandAgreement:
+def strand_agreement(model: ExplainableModel, sequences: Sequence[str]) -> StrandAgreement:
     """Compare the answers for each sequence and its reverse complement.
 
     This is only meaningful if the target does not depend on the strand.

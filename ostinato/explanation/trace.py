@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError
-from ostinato.explanation.model import SequenceModel, encode_given, fitted, tokens_and_offsets
-from ostinato.explanation.vectors import opened
+from ostinato.explanation.masking import opened
+from ostinato.explanation.model import ExplainableModel, encode_given, fitted, tokens_and_offsets
 from ostinato.nn import Layout, RecurrentStack, SequenceNetwork
 from ostinato.training.predict import predict_outputs
 
@@ -126,7 +126,7 @@ class Trace:
         }
 
 
-def trace_sequence(model: SequenceModel, sequence: Any, *, prefixes: int = 256) -> Trace:
+def trace_sequence(model: ExplainableModel, sequence: Any, *, prefixes: int = 256) -> Trace:
     """Follow a model through one sequence.
 
     Args:
@@ -161,7 +161,7 @@ def trace_sequence(model: SequenceModel, sequence: Any, *, prefixes: int = 256) 
     )
 
 
-def why_not_traced(model: SequenceModel) -> str | None:
+def why_not_traced(model: ExplainableModel) -> str | None:
     """Why a model cannot be followed token by token; None if it can."""
     network = fitted(model).network
     if not isinstance(network.stack, RecurrentStack):

@@ -13,8 +13,6 @@ from ostinato.storage import FORMAT, check_format, write_atomically
 from ostinato.training import choose_device
 from ostinato.versions import environment
 
-PATHS = ("path", "validation_path", "test_path", "label_table")  # keys of [data] that name files
-
 
 def create_run(config: Config, folder: Path) -> None:
     """Make a run folder with its config; it appears in one rename, complete or not at all.
@@ -43,8 +41,7 @@ def create_run(config: Config, folder: Path) -> None:
 
 def with_absolute_paths(config: Config) -> Config:
     """The same config, readable from any folder."""
-    paths = {key: getattr(config.data, key, None) for key in PATHS}
-    absolute = {key: str(Path(path).absolute()) for key, path in paths.items() if path is not None}
+    absolute = {key: str(Path(path).absolute()) for key, path in config.data.files().items()}
     return config.model_copy(update={"data": config.data.model_copy(update=absolute)})
 
 

@@ -34,7 +34,7 @@ def test_rows(run: Path) -> Any:
 
     Raises:
         RunError: there is none.
-        OstinatoError: the data have changed.
+        OstinatoError: the data cannot be read.
     """
     config = own_config(run)
     rows = TASKS[config.task].prepare(config.data).rows.get("test")

@@ -30,6 +30,20 @@ if TYPE_CHECKING:
 ALL_UNKNOWN = "every token is out of vocabulary"  # the warning of a row
 
 
+class InputEncoder(Protocol):
+    """Turns sequences into the network's input; independent of the targets."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+
+
+class TargetCodec(Protocol):
+    """Turns targets into numbers, and outputs into answers; independent of the tokens."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+
+
 class Audit(Protocol):
     """The contents of the data, and every change made to it."""
 
@@ -44,16 +58,6 @@ class Audit(Protocol):
         """All facts as JSON values."""
 
 
-class Rows(Protocol):
-    """Sequences with their targets, before encoding, and the source of each."""
-
-    @property
-    def sources(self) -> list[str]:
-        """The source of each row, such as `train.csv, row 17`."""
-
-    def __len__(self) -> int: ...
-
-
 @dataclass(frozen=True)
 class TaskData:
     """The audited and encoded splits of a config. Encoder and codec are fitted on train alone.
@@ -62,10 +66,11 @@ class TaskData:
         config: the data table of the config.
         name: name of the data set or of the file.
         source: origin of the data, for reports.
-        rows: the rows of each split before encoding: `train`, and `validation` and `test` if they exist.
+        rows: the rows of each split before encoding: `train`, and `validation` and `test` if they exist. Rows have a
+            length and `sources`: the source of each row, such as `train.csv, row 17`.
         splits: the same rows, encoded.
-        encoder: turns sequences into the network's input; independent of the targets.
-        codec: turns targets into numbers and outputs into answers; independent of the tokens.
+        encoder: the `InputEncoder`.
+        codec: the `TargetCodec`.
         audit: the contents of the data, and every change made to it.
         vectors: pretrained token vectors, if the config names any.
     """
@@ -217,7 +222,7 @@ class Task(ABC):
     # The network
 
     @abstractmethod
-    def encoder_from_json(self, fields: dict[str, Any]) -> Any:
+    def encoder_from_json(self, fields: dict[str, Any]) -> InputEncoder:
         """Rebuild an encoder from its `to_json`.
 
         Raises:
@@ -225,7 +230,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def codec_from_json(self, fields: dict[str, Any]) -> Any:
+    def codec_from_json(self, fields: dict[str, Any]) -> TargetCodec:
         """Rebuild a codec from its `to_json`.
 
         Raises:

@@ -10,7 +10,7 @@ from ostinato.tasks.base import Inferred
 def infer_config(path: Path) -> Inferred:
     """Infer a complete config that trains on `path`, with the reason for each decision.
 
-    Tasks are tried from last to first: later ones in the table are more selective, and the first accepts any table.
+    Tasks are tried from the last of `TASKS` to the first, which can read any table of sequences and labels.
 
     Raises:
         DataError: the file cannot be read, or no task can use it.

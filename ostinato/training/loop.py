@@ -22,17 +22,17 @@ from ostinato.nn.network import few_threads
 from ostinato.progress import Progress
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
-from ostinato.training.objective import Data, Examples, Model, Objective
+from ostinato.training.objective import AnyNetwork, Data, Examples, Objective
 from ostinato.training.optimizer import make_optimizer, set_learning_rate
 
 
 def train(
-    model: Model,
+    model: AnyNetwork,
     data: Data,
     validation: Data | None,
     config: TrainingConfig,
     *,
-    objective: Objective[Model, Data],
+    objective: Objective[AnyNetwork, Data],
     folder: Path | None = None,
     progress: Progress | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
@@ -58,7 +58,6 @@ def train(
     average = (
         {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
     )
-    parameters = list(model.parameters())
     checkpointer = Checkpointer(folder, fingerprints(data, validation, config), model, optimizer, average)
     state = checkpointer.restore()
     progress = progress or Progress(quiet=True)
@@ -73,18 +72,9 @@ def train(
             while group := [
                 data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)
             ]:
-                loss, weight = backward(model, group, objective, config)
-                norm = clip(parameters, config.max_grad_norm)
-                refuse_infinite(loss, norm, state, config)
-                state.batch += len(group)
-                set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
-                optimizer.step()
-                optimizer.zero_grad()
-                state.step += 1
+                take_step(model, group, objective, config, optimizer, state, num_batches)
                 if average is not None:
                     update_average(average, model, config.ema_decay or 0.0, state.step)
-                state.loss_sum += loss * weight
-                state.weight_sum += weight
                 state.seconds = time.monotonic() - started
                 progress.step(
                     state.batch / num_batches,
@@ -111,6 +101,28 @@ def train(
     return state
 
 
+def take_step(
+    model: AnyNetwork,
+    group: list[Data],
+    objective: Objective[AnyNetwork, Data],
+    config: TrainingConfig,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    num_batches: int,
+) -> None:
+    """One optimizer step on a group of batches; `num_batches` is that of the whole epoch."""
+    loss, weight = backward(model, group, objective, config)
+    norm = clip(list(model.parameters()), config.max_grad_norm)
+    refuse_infinite(loss, norm, state, config)
+    state.batch += len(group)
+    set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
+    optimizer.step()
+    optimizer.zero_grad()
+    state.step += 1
+    state.loss_sum += loss * weight
+    state.weight_sum += weight
+
+
 def is_frozen(config: TrainingConfig, epoch: int) -> bool:
     """Whether the tokens' vectors are not trained in an epoch, counted from 0."""
     frozen = config.freeze_vectors
@@ -127,7 +139,7 @@ def fingerprints(data: Examples, validation: Examples | None, config: TrainingCo
 
 
 def backward(
-    model: Model, group: list[Data], objective: Objective[Model, Data], config: TrainingConfig
+    model: AnyNetwork, group: list[Data], objective: Objective[AnyNetwork, Data], config: TrainingConfig
 ) -> tuple[float, float]:
     """Accumulate the gradient of one step's loss, the mean over the examples of its batches.
 
@@ -165,9 +177,9 @@ def refuse_infinite(loss: float, norm: float, state: TrainingState, config: Trai
 def end_epoch(
     state: TrainingState,
     config: TrainingConfig,
-    model: Model,
+    model: AnyNetwork,
     validation: Data | None,
-    objective: Objective[Model, Data],
+    objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
 ) -> None:
     """Validate, save the weights if they are the best so far, and decide whether training is finished."""

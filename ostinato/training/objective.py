@@ -42,20 +42,20 @@ class Labelled(NamedTuple):
         return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
 
 
-Model = TypeVar("Model", bound=Network)
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 Data = TypeVar("Data", bound=Examples)
-Model_contra = TypeVar("Model_contra", bound=Network, contravariant=True)
+AnyNetwork_contra = TypeVar("AnyNetwork_contra", bound=Network, contravariant=True)
 Data_contra = TypeVar("Data_contra", bound=Examples, contravariant=True)
 
 
-class Objective(Protocol[Model_contra, Data_contra]):
+class Objective(Protocol[AnyNetwork_contra, Data_contra]):
     """A task's loss and validation metrics."""
 
     def weight(self, batch: Data_contra) -> float:
         """The weight of a batch: summed loss / summed weight is the mean loss."""
 
-    def loss(self, model: Model_contra, batch: Data_contra, config: TrainingConfig) -> Tensor:
+    def loss(self, model: AnyNetwork_contra, batch: Data_contra, config: TrainingConfig) -> Tensor:
         """The batch's summed loss."""
 
-    def metrics(self, model: Model_contra, data: Data_contra) -> dict[str, float]:
+    def metrics(self, model: AnyNetwork_contra, data: Data_contra) -> dict[str, float]:
         """Metrics of the validation split: `loss`, and every other name that `training.monitor` accepts."""

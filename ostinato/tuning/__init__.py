@@ -5,7 +5,6 @@ study    Optuna's part: which values to try next, which trials to prune
 loop     `tune`: trials one after another, resumable
 results  the trials and the best config
 
-json_model  frozen models that are saved as JSON files, here and in `ostinato.comparison`
 
 A search's folder:
 plan.json                             config, search space, number of trials, seed

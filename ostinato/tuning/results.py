@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import JsonValue
 
 from ostinato.config import Config
+from ostinato.runs.json_model import JsonModel
 from ostinato.tasks.config import parse_toml
-from ostinato.tuning.json_model import JsonModel
 
 TRIALS, RESULTS, BEST = "trials.csv", "tuning.json", "best.toml"
 

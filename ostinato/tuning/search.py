@@ -11,9 +11,9 @@ from ostinato.config import Config, Range, to_toml
 from ostinato.config.renamed import RENAMED
 from ostinato.errors import ConfigError, RunError, suggest
 from ostinato.runs.folder import with_absolute_paths
+from ostinato.runs.json_model import JsonModel
 from ostinato.storage import FORMAT
 from ostinato.tasks.config import override, parse_toml
-from ostinato.tuning.json_model import JsonModel
 
 PLAN = "plan.json"
 

@@ -6,9 +6,11 @@ from ostinato.config import to_toml
 from ostinato.config.names import CELLS as CELL_NAMES
 from ostinato.config.names import FORMATS as FORMAT_NAMES
 from ostinato.config.names import TOKENIZERS as TOKENIZER_NAMES
+from ostinato.config.names import VECTORS
 from ostinato.config.tables import EngineName, PoolingName, SequenceModel
 from ostinato.data.formats import FORMATS
 from ostinato.data.tokenizers import TOKENIZERS
+from ostinato.data.vectors import NAMED
 from ostinato.errors import ConfigError
 from ostinato.nn import CELLS, ENGINES, POOLINGS
 from ostinato.tasks.config import parse_config, read_config
@@ -74,5 +76,6 @@ def test_names_in_the_config_are_those_of_the_tables():
     assert {"auto", *ENGINES} == set(EngineName.__args__)
     assert set(POOLINGS) == set(PoolingName.__args__)
     assert set(FORMATS) == set(FORMAT_NAMES)
+    assert set(NAMED) == set(VECTORS)
     without_sizes = {"kmers(K)" if name.startswith("kmers(") else name for name in TOKENIZERS}
     assert without_sizes == set(TOKENIZER_NAMES) - {"numeric"}  # series are not cut into tokens

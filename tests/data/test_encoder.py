@@ -206,7 +206,7 @@ def test_json_is_readable():
 def test_json_of_another_version_is_refused():
     fields = words().to_json()
     del fields["longest"]
-    with pytest.raises(RunError, match=r"found the fields .* expected .*'longest'"):
+    with pytest.raises(RunError, match="encoder.longest"):
         SequenceEncoder.from_json(fields)
 
 

@@ -99,7 +99,7 @@ def test_the_models_own_accuracy_is_its_score(seeing_a):
 def test_permutations_do_not_depend_on_order_or_batch(seeing_a, monkeypatch):
     sequences = ["ACCC", "CCTCCACC", "CAC", "TTTTTTTTTTTTAC", "A"]
     found = ablate_attention(seeing_a, sequences, ["yes"] * 5, permutations=3)
-    monkeypatch.setattr("ostinato.explanation.vectors.TOKENS_IN_A_BATCH", 8)
+    monkeypatch.setattr("ostinato.explanation.masking.TOKENS_IN_A_BATCH", 8)
     again = ablate_attention(seeing_a, sequences[::-1], ["yes"] * 5, permutations=3)
     assert found.permuted.accuracy == pytest.approx(again.permuted.accuracy)
     assert found.permuted.distance == pytest.approx(again.permuted.distance, abs=1e-6)

@@ -9,7 +9,7 @@ from ostinato import SequenceClassifier, explain
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.explanation import METHODS, explain_sequences, methods_of
 from ostinato.explanation.gradients import integrated_gradients
-from ostinato.explanation.vectors import neutral_vector
+from ostinato.explanation.masking import neutral_vector
 from ostinato.nn import Layout, use_engine
 from ostinato.nn.sequence_network import log_odds
 

@@ -18,7 +18,7 @@ from ostinato import load, runs
 from ostinato.config import to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.evaluation import metrics
-from ostinato.runs.folder import create_run
+from ostinato.runs.folder import create_run, with_absolute_paths
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
@@ -42,6 +42,15 @@ def tiny(*settings):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     return folder, runs.start_run(tiny(), folder)
+
+
+def test_every_file_that_a_config_names_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = {"path": "a.fasta", "test_path": "b.fasta", "label_table": "labels.csv", "vectors": "words.vec"}
+    data = with_absolute_paths(parse_config({"data": table, "model": {"embedding_size": 5}})).data
+    assert {key: getattr(data, key) for key in table} == {key: str(tmp_path / path) for key, path in table.items()}
+    named = parse_config({"data": {"name": "imdb", "vectors": "glove-50d"}, "model": {"embedding_size": 50}})
+    assert with_absolute_paths(named) == named
 
 
 def test_run_folder_holds_all_that_is_needed_and_no_pickle(finished):

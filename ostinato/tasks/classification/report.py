@@ -269,10 +269,10 @@ def _calibration(scores: dict[str, ClassificationMetrics], predictions: Predicti
     groups = by_confidence(predictions.targets, predictions.probabilities)
     pictures = gallery.show(plot_reliability(groups), "Accuracy against confidence")
     pictures += gallery.show(plot_confidence(groups), "Predictions by confidence")
-    return figure(pictures, " ".join(_calibration_in_words(scores["test"], groups, is_scaled="validation" in scores)))
+    return figure(pictures, " ".join(_calibration_in_words(scores["test"], groups)))
 
 
-def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group], *, is_scaled: bool) -> Iterator[str]:
+def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group]) -> Iterator[str]:
     off = sum(not group.interval[0] <= group.mean <= group.interval[1] for group in groups)
     yield (
         "First plot: accuracy against confidence with 95\u00a0% intervals; on the dashed line, predictions with a "
@@ -284,8 +284,8 @@ def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group], 
         else "The intervals of all bins include the line."
     )
     yield "Second plot: the number of predictions in each bin."
-    if not is_scaled or test.ece_before_scaling is None or test.temperature is None:
-        yield f"Without a validation split, the probabilities are not calibrated: calibration error {test.ece:.3f}."
+    if test.ece_before_scaling is None or test.temperature is None:
+        yield f"The probabilities were not calibrated on validation: calibration error {test.ece:.3f}."
         return
     change = "lower" if test.ece < test.ece_before_scaling else "not lower"
     yield (
@@ -301,7 +301,8 @@ def classifier_card(
     run: RunRecord, audit: "SequenceAudit", model: Model, scores: dict[str, ClassificationMetrics]
 ) -> list[CardSection]:
     """The model card of a classifier."""
-    scaled = " Probabilities are scaled by one temperature, fitted on validation." if "validation" in scores else ""
+    is_scaled = any(each.temperature is not None for each in scores.values())
+    scaled = " Probabilities are scaled by one temperature, fitted on validation." if is_scaled else ""
     return sequence_card(
         run,
         audit,

@@ -45,14 +45,12 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetric
     """
     calibrated = model.network.answers(logits).cpu().numpy()
     found = metrics.classification_metrics(targets.numpy(), calibrated, labels=model.codec.labels)
+    found = found.model_copy(update={"intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated)})
+    temperature = float(model.network.temperature)
+    if temperature == 1:  # not scaled
+        return found
     before = metrics.expected_calibration_error(targets.numpy(), torch.softmax(logits, dim=1).numpy())
-    return found.model_copy(
-        update={
-            "ece_before_scaling": before,
-            "temperature": float(model.network.temperature),
-            "intervals": bootstrap.bootstrap_intervals(targets.numpy(), calibrated),
-        }
-    )
+    return found.model_copy(update={"ece_before_scaling": before, "temperature": temperature})
 
 
 def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:

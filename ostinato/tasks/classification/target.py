@@ -14,8 +14,8 @@ from ostinato.data.rows import Row, value_of
 from ostinato.data.splits import Size, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
-from ostinato.tasks.sequences.label_sets import find_separator
 from ostinato.tasks.sequences.reading import to_text
+from ostinato.tasks.sequences.separators import find_separator
 from ostinato.tasks.sequences.targets import SplitRows, TargetKind
 
 FEW_CLASSES = 10  # up to this many distinct numbers can be classes, regardless of the number of rows

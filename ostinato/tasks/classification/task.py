@@ -86,7 +86,8 @@ class Classification(SequenceTask):
     def objective(self, config: "Config", data: TaskData) -> "CrossEntropy":
         from ostinato.tasks.classification.objective import CrossEntropy, class_weights
 
-        weights = class_weights(config.training.class_weight, data.codec, data.splits["train"].targets)  # type: ignore[attr-defined]
+        setting = config.training.class_weight  # type: ignore[attr-defined]
+        weights = class_weights(setting, data.codec, data.splits["train"].targets)
         return CrossEntropy(weights)
 
     def calibrate(self, config: "Config", network: "Classifier", outputs: "Tensor", examples: "Labelled") -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.errors import DataError
+from ostinato.tasks.sequences.labels import plain
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def label_sets_of(y: Any, label_names: Sequence[Any] | None = None) -> LabelSets
     matrix = _indicator_of(y)
     if matrix is not None:
         names = label_names if label_names is not None else frame_columns or range(matrix.shape[1])
-        return _from_indicator(matrix, tuple(map(_plain, names)))
+        return _from_indicator(matrix, tuple(map(plain, names)))
     if label_names is not None:
         raise DataError(
             f"label_names {list(label_names)} name the columns of an indicator matrix, and y names the labels of each "
@@ -119,7 +120,7 @@ def _label_set(row: int, labels: Any) -> tuple[Any, ...]:
 def _checked(row: int, label: Any) -> Any:
     if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
         raise DataError(f"y, row {row}: {label!r} cannot be a label. Expected strings, numbers or booleans.")
-    return _plain(label)
+    return plain(label)
 
 
 def _single_labels(example: Any, found: str) -> DataError:
@@ -127,8 +128,3 @@ def _single_labels(example: Any, found: str) -> DataError:
     if isinstance(example, str):
         hint = f"Split texts into lists, such as {example!r}.split('|'). {hint}"
     return DataError(f"y has {found}. Expected a list or set of labels for each row, or a matrix of 0 and 1. {hint}")
-
-
-def _plain(label: Any) -> Any:
-    """A NumPy scalar as Python's own type."""
-    return label.item() if isinstance(label, np.generic) else label

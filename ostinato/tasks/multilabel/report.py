@@ -214,8 +214,7 @@ def _result(run: RunRecord, scores: Scores) -> "Markup":
         rows.append((name, decimals_in_percent(scores[key].micro_f1), "" if ends is None else interval(ends)))
     note = (
         f"The linear baseline is {scores['linear'].description}, on the same training split; the label frequencies are "
-        "those of the training split. The thresholds of all three were chosen on the validation split, where there is "
-        "one."
+        "those of the training split. Both have thresholds chosen on the validation split, or 0.5 without one."
     )
     return body + table(("", "test micro F1", "95\u00a0% interval"), rows, numeric=(1, 2)) + paragraph(note)
 
@@ -288,8 +287,8 @@ def _calibration(scores: Scores, predictions: Predictions, model: Model, gallery
 
 def _calibration_in_words(scores: Scores) -> str:
     test = scores["test"]
-    if "validation" not in scores or test.ece_before_scaling is None:
-        return f"Without a validation split, the probabilities are not calibrated: calibration error {test.ece:.3f}."
+    if test.ece_before_scaling is None:
+        return f"The probabilities were not calibrated on validation: calibration error {test.ece:.3f}."
     change = "lower" if test.ece < test.ece_before_scaling else "not lower"
     return (
         f"The mean calibration error is {test.ece:.3f}, {change} than the {test.ece_before_scaling:.3f} before each "
@@ -300,9 +299,17 @@ def _calibration_in_words(scores: Scores) -> str:
 # Model card
 
 
+def _fitted_on_validation(model: Model) -> str:
+    """What was fitted on the validation split."""
+    network = model.network
+    parts = {"temperatures": (network.temperatures != 1).any(), "thresholds": (network.thresholds != 0.5).any()}
+    fitted = " and ".join(name for name, is_fitted in parts.items() if is_fitted)
+    return f"The labels' {fitted} were fitted on validation." if fitted else "Nothing was fitted on validation."
+
+
 def multilabel_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores: Scores) -> list[CardSection]:
     """The model card of a multilabel classifier."""
-    fitted = " Temperatures and thresholds were fitted on validation." if "validation" in scores else ""
+    fitted = f" {_fitted_on_validation(model)}"
     return sequence_card(
         run,
         audit,

@@ -44,6 +44,8 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> MultilabelMetrics:
     network, labels = model.network, model.codec.labels
     thresholds = network.thresholds.cpu().numpy()
     found = multilabel_metrics(targets.numpy(), network.answers(logits).cpu().numpy(), thresholds, labels)
+    if bool((network.temperatures == 1).all()):  # not scaled
+        return found
     uncalibrated = multilabel_metrics(targets.numpy(), logits.sigmoid().numpy(), thresholds, labels, resamples=0)
     return found.model_copy(update={"ece_before_scaling": uncalibrated.ece})
 

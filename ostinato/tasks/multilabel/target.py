@@ -14,7 +14,7 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.config import MultilabelData
 from ostinato.tasks.multilabel.stratify import iterative_split
-from ostinato.tasks.sequences.label_sets import find_separator, split_labels
+from ostinato.tasks.sequences.separators import find_separator, split_labels
 from ostinato.tasks.sequences.targets import SplitRows, TargetKind
 
 FLAGS = {"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False}

@@ -29,6 +29,8 @@ def fit_linear(fit: Callable[..., LinearBaseline], data: TaskData, targets: Mapp
 
 def baseline_kind(tokenizer: str, sequence: Any) -> str:
     """The kind of features, by its name in `ostinato.evaluation.baselines`, for the sequences of a tokenizer."""
-    if tokenizer == "events":
-        return "text" if isinstance(sequence, str) else "events"
-    return {"words": "text", "numeric": "numeric"}.get(tokenizer, "symbols")
+    if tokenizer == "numeric":
+        return "numeric"
+    if not isinstance(sequence, str):
+        return "events"
+    return "text" if tokenizer in ("words", "events") else "symbols"

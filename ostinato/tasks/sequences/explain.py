@@ -31,7 +31,7 @@ def explain_rows(
         model,
         [row.sequence for row in rows],
         method=method,
-        label={str(name): name for name in model.codec.names}.get(str(label), label),
+        label=None if label is None else {str(name): name for name in model.codec.names}.get(label, label),
         sources=sources,
         progress=progress,
         tokens=tokens,

@@ -95,7 +95,7 @@ def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[l
             skipped += 1
         else:
             raise DataError(
-                f"{record.source}: label is empty. Fill it in, or set data.skip_unlabelled = true to skip such rows."
+                f"{record.source}: no target. Fill it in, or set data.skip_unlabelled = true to skip unlabelled rows."
             )
     return found, skipped
 

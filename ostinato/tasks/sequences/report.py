@@ -5,6 +5,7 @@ The `report` of a task adds its own result and metrics sections to `data_section
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -54,14 +55,20 @@ def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> No
         sources: the sources of the scored rows.
 
     Raises:
-        RunError: the number of rows differs; names both numbers.
+        RunError: the number of rows or a source differs.
     """
-    found = len(data.rows["test"])
-    if found != len(sources):
+    found = data.rows["test"].sources
+    if len(found) != len(sources):
         raise RunError(
-            f"{run.folder}: the test split has {found:,} sequences, but {len(sources):,} were scored. Restore the "
+            f"{run.folder}: the test split has {len(found):,} sequences, but {len(sources):,} were scored. Restore the "
             "original data, or train again."
         )
+    for now, then in zip(found, sources, strict=True):
+        if Path(now).name != Path(then).name:  # the folder may have moved
+            raise RunError(
+                f"{run.folder}: {now} is in the test split, but {then} was scored in its place. Restore the data, or "
+                "train again."
+            )
 
 
 def describe_model(run: RunRecord) -> str:

@@ -21,8 +21,8 @@ from ostinato.errors import ConfigError, look_up
 from ostinato.explanation.attribution import METHODS
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.gradients import integrate
+from ostinato.explanation.masking import opened
 from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
-from ostinato.explanation.vectors import opened
 from ostinato.nn import Layout
 from ostinato.nn.sequence_network import log_odds
 from ostinato.progress import Progress

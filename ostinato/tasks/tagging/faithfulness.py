@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import MaskableInput, check_label, check_length
-from ostinato.explanation.vectors import opened
+from ostinato.explanation.masking import opened
 from ostinato.tasks.base import Model
 from ostinato.tasks.tagging.explain import SentenceVectors, neutral_vector
 

@@ -65,5 +65,5 @@ def test_a_label_that_json_cannot_hold_is_refused():
 
 @pytest.mark.parametrize("fields", [{}, {"labels": "ab"}, {"labels": ["a", None]}])
 def test_json_without_usable_labels_is_refused(fields):
-    with pytest.raises(RunError, match="None|'ab'"):
+    with pytest.raises(RunError, match="codec.labels"):
         ClassCodec.from_json(fields)

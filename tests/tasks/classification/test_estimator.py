@@ -215,7 +215,7 @@ def test_class_weight_moves_the_answer():
     ("X", "y", "fault"),
     [
         ("red", ["a"], "X is the one string 'red'"),
-        (["red", "blue"], ["a"], "2 sequences.* 1 label"),
+        (["red", "blue"], ["a"], "2 sequences.* 1 target"),
         (["red", "blue"] * 9, ["a"] * 18, "y holds only the class 'a'"),
         (["red", ""] * 9, ["a", "b"] * 9, "sequence 1"),
         ([[1.0, float("nan")], [1.0]] * 9, ["a", "b"] * 9, "sequence 0"),
@@ -300,7 +300,7 @@ def test_arguments_that_cannot_work_are_refused(options, fault):
 
 def test_validation_data_are_checked_as_training_data_are():
     X, y = strings(40)
-    with pytest.raises(DataError, match="2 sequences.* 1 label"):
+    with pytest.raises(DataError, match="2 sequences.* 1 target"):
         SequenceClassifier(**TINY).fit(X, y, validation_data=(X[:2], y[:1]))
     with pytest.raises(DataError, match="validation sequence 0"):
         SequenceClassifier(**TINY, tokenizer="characters").fit(X, y, validation_data=([""], [0]))

@@ -218,7 +218,6 @@ def test_search_tunes_on_validation(csv_file, tmp_path):
 
 
 def test_preset_finds_the_motifs(tmp_path):
-    settings = ["data.train_size=2000", "data.validation_size=200", "data.test_size=300", "training.max_epochs=6"]
-    settings.append("training.batch_size=32")
+    settings = ["data.train_size=2000", "data.validation_size=200", "data.test_size=300", "training.batch_size=32"]
     metrics = start_run(override(dna_motifs(), settings), tmp_path / "motifs")
     assert metrics["test"]["micro_f1"] >= 0.97

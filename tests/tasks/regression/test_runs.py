@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from ostinato import runs
 from ostinato.cli import app
 from ostinato.comparison.compare import run_comparison
+from ostinato.comparison.options import make_plan
 from ostinato.comparison.page import write_comparison_page
-from ostinato.comparison.plan import make_plan
 from ostinato.errors import DataError
 from ostinato.evaluation.statistics import compare, verdict
 from ostinato.runs.report import report_run
@@ -202,8 +202,8 @@ def test_comparison_shows_errors_in_units(table, tmp_path, monkeypatch):
     monkeypatch.setattr("ostinato.comparison.compare.measure_cost", lambda run: None)
     plan = make_plan(tiny(table, "training.max_epochs=1"), ["model.cell=rnn,gru"], seeds="2", match="none")
     results = run_comparison(plan, tmp_path / "compared", processes=1)
-    assert results["metric"] == "rmse"
-    assert [row["seeds"] for row in results["summary"]] == [2, 2]
+    assert results.metric == "rmse"
+    assert [row.seeds for row in results.summary] == [2, 2]
     page = write_comparison_page(results, tmp_path / "compared").read_text()
     assert "unit of the targets" in page
 
@@ -212,7 +212,7 @@ def test_search_minimises_the_monitored_error(table, tmp_path):
     config = tiny(table, "training.monitor=mae", "training.max_epochs=1")
     config = config.model_copy(update={"search": {"training.lr": [1e-6, 3e-2]}})
     found = tune(make_search(config, trials=2), tmp_path / "search")
-    assert found["best"]["score"] == min(trial["score"] for trial in found["trials"])
+    assert found.best.score == min(trial.score for trial in found.trials)
 
 
 @pytest.mark.parametrize("preset", ["count-ones", "motif-position"])

@@ -150,7 +150,7 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.csv", "text,label\n", r"a\.csv: .* no rows"),
         ("a.csv", "text,lable\na,x\n", r"row 2: .*'label'.*'lable'.*text, lable"),
         ("a.csv", "words,label\na,x\n", r"'text'.*words, label.*data.text_column"),
-        ("a.csv", "text,label\na,x\nb,\n", r"a\.csv, row 3: label is empty.*data\.skip_unlabelled = true"),
+        ("a.csv", "text,label\na,x\nb,\n", r"a\.csv, row 3: no target.*data\.skip_unlabelled = true"),
         ("a.csv", "text,label\na,x,y\n", r"row 2: 3 fields, expected 2 \(text, label\)"),
         ("a.csv", "text,label\na\n", r"row 2: 1 fields, expected 2"),
         ("a.csv", 'text,label\na,x\n"b,y\n', r"row 3: .*unexpected end of data"),

@@ -1,6 +1,6 @@
 import pytest
 
-from ostinato.tasks.sequences.label_sets import find_separator, split_labels
+from ostinato.tasks.sequences.separators import find_separator, split_labels
 
 
 def test_labels_lose_blanks_and_empty_parts():
