@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from ostinato.errors import RunError
+from ostinato.data.stored import StoredFields
 from ostinato.tasks.sequences.labels import as_json, in_order, unknown_label
+
+
+class StoredCodec(StoredFields):
+    """What `LabelSetCodec.to_json` writes."""
+
+    labels: list[str | bool | int | float] = Field(min_length=1)
+    is_indicator: bool
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,8 @@ class LabelSetCodec:
         Raises:
             RunError: a field is missing or has the wrong type.
         """
-        labels, is_indicator = fields.get("labels"), fields.get("is_indicator")
-        if not isinstance(labels, list) or not all(isinstance(label, str | int | float) for label in labels):
-            raise RunError(f"codec: labels {labels!r} are not a list of strings, numbers or booleans.")
-        if not isinstance(is_indicator, bool):
-            raise RunError(f"codec: is_indicator {is_indicator!r} is neither true nor false.")
-        return cls(tuple(labels), is_indicator)
+        stored = StoredCodec.read(fields, "codec")
+        return cls(tuple(stored.labels), stored.is_indicator)
 
     @cached_property
     def _indices(self) -> dict[Hashable, int]:
