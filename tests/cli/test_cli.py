@@ -365,7 +365,7 @@ def test_audit_of_a_name_takes_the_preset_before_the_data_set(capsys):
 
 
 def test_doctor_looks_for_every_extra_that_users_can_install():
-    known = {extra for extra in importlib.metadata.metadata("ostinato").get_all("Provides-Extra")}
+    known = set(importlib.metadata.metadata("ostinato").get_all("Provides-Extra"))
     assert set(doctor.EXTRAS) == known - {"all", "bench", "dev"}
 
 
