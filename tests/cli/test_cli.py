@@ -1,6 +1,7 @@
 """The command line: what it prints, and its one-line answers to every kind of bad input."""
 
 import errno
+import importlib.metadata
 import io
 import json
 import os
@@ -361,6 +362,11 @@ def test_audit_of_a_name_takes_the_preset_before_the_data_set(capsys):
     assert json.loads(capsys.readouterr().out)["splits"]["test"]["rows"] == PRESETS["majority"]().data.test_size
     assert run("data", "audit", "dna-motif", "--set", "data.test_size=7", "--json") == 0
     assert json.loads(capsys.readouterr().out)["splits"]["test"]["rows"] == 7
+
+
+def test_doctor_looks_for_every_extra_that_users_can_install():
+    known = set(importlib.metadata.metadata("ostinato").get_all("Provides-Extra"))
+    assert set(doctor.EXTRAS) == known - {"all", "bench", "dev"}
 
 
 def test_doctor_tells_how_to_get_what_is_missing(monkeypatch, capsys):

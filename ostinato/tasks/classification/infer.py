@@ -8,13 +8,7 @@ from ostinato.config import SequenceModel
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
-from ostinato.tasks.sequences.infer import LABEL_NAMES, Peek, infer_data, label_candidates, some
-
-HEADER_LABELS = {  # a regular expression that finds the label in a FASTA header, and what it matches
-    rf"(?i)\b(?:{'|'.join(LABEL_NAMES)})[=:]([^\s|;]+)": "the value after its name in the header",
-    r"[\s=]([^\s=]+)$": "the end of the header, after the last space or =",
-    r"\|([^|\s]+)$": "the end of the header, after the last |",
-}
+from ostinato.tasks.sequences.infer import HEADER_LABELS, LABEL_NAMES, Peek, infer_data, label_candidates, some
 
 
 def infer_config(path: Path) -> Inferred:

@@ -41,7 +41,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class GivenSplits:
     """Records before cleaning: the given splits, and the sizes of the splits to draw.
 
     Args:
@@ -96,17 +96,17 @@ def _refuse_unused_keys(config: SequenceData) -> None:
         )
 
 
-def _load_named(config: SequenceData, sets: Mapping[str, NamedSet]) -> Loaded:
+def _load_named(config: SequenceData, sets: Mapping[str, NamedSet]) -> GivenSplits:
     named = look_up(sets, str(config.name), "data set")
     found = named.load(config)
     wanted = {"train": True, "validation": config.validation_size != 0, "test": config.test_size != 0}
     given = {split: rows for split, rows in found.splits.items() if wanted[split]}
     tokenizer = config.tokenizer or named.tokenizer
     owns = len(found.splits) > 1
-    return Loaded(str(config.name), found.source, tokenizer, given, found.sizes, owns_splits=owns)
+    return GivenSplits(str(config.name), found.source, tokenizer, given, found.sizes, owns_splits=owns)
 
 
-def _load_files(config: SequenceData, kind: TargetKind) -> Loaded:
+def _load_files(config: SequenceData, kind: TargetKind) -> GivenSplits:
     if config.path is None:
         raise ConfigError("data.path: missing. Name a data file, or a named set with data.name.")
     paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
@@ -117,7 +117,7 @@ def _load_files(config: SequenceData, kind: TargetKind) -> Loaded:
         given = _by_column(given["train"])
     tokenizer = config.tokenizer or _file_tokenizer(config, given["train"])
     sizes = (config.train_size, config.validation_size, config.test_size)
-    return Loaded(Path(config.path).name, config.path, tokenizer, given, sizes, unlabelled_skipped=skipped)
+    return GivenSplits(Path(config.path).name, config.path, tokenizer, given, sizes, unlabelled_skipped=skipped)
 
 
 def _by_column(records: list[Record]) -> Splits:
@@ -137,7 +137,7 @@ def _file_tokenizer(config: SequenceData, records: list[Record]) -> str:
     return TOKENIZER_OF_UNIT[unit_of(first)]
 
 
-def _assemble(config: SequenceData, kind: TargetKind, loaded: Loaded) -> tuple[dict[str, Records], SequenceAudit]:
+def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tuple[dict[str, Records], SequenceAudit]:
     """Clean the records, draw the missing splits, and audit the result."""
     given, tokenizer = loaded.given, loaded.tokenizer
     drawn = [split for split, size in zip(SPLITS, loaded.sizes, strict=True) if split not in given and size != 0]

@@ -57,8 +57,8 @@ BASELINE = (
     "The baseline gives each word its most frequent training tag, and unknown words the most frequent tag overall."
 )
 ABOUT_TAGS = (
-    "Each picture explains the tag of one word; for an entity, of its least certain word. Scores are log-odds of the tag "
-    "at that word, which is never masked."
+    "Each picture explains the tag of one word; for an entity, of its least certain word. Scores are log-odds of the "
+    "tag at that word, which is never masked."
 )
 MISTAKES = "The most confident wrong tags, one per sentence: often the true tag is wrong, or the word is ambiguous."
 LOADING = """import ostinato

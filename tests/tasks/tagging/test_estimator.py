@@ -170,7 +170,7 @@ def test_features_are_held_out_with_their_words():
         ),
         (
             [[("it", "a", "b")]],
-            r"sentence 0: 2 features.*1 feature",
+            r"sentence 0: .*2 features.*1 feature",
         ),
         ([[("it", "a"), "is"]], r"sentence 0: 'is'.*\('it', 'a'\)"),
         (
@@ -292,10 +292,10 @@ def test_encoder_and_codec_go_through_json(tagger):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        ([["a", "b"]], [["O"]], "sentence 0: 2 words with 1 tags"),
+        ([["a", "b"]], [["O"]], "sentence 0: 2 words.*1 tags"),
         ([["a"], []], [["O"], []], "sentence 1: the sentence is empty"),
-        ([["a"]], [["O"], ["O"]], "X has 1 sentences and y has 2"),
-        ("abc", [["O"]], "X is the one string 'abc'"),
+        ([["a"]], [["O"], ["O"]], "X has 1 sentences.*2 lists"),
+        ("abc", [["O"]], "X is .*'abc'"),
         ([["a", ""]], [["O", "O"]], "sentence 0: '' is not a word"),
         ([["a", "b"]], [["O", "I-LOC"]], "sentence 0, token 2: .*iob2.*I-LOC"),
         ([["a", "\ud83d"]], [["O", "O"]], "sentence 0: character 0 is '.ud83d', half of a surrogate pair"),

