@@ -89,7 +89,7 @@ class SequenceTagger(Estimator):
         if validation_data is not None:
             validation = labelled_sentences(*validation_data, "validation sentence", scheme)
         elif self.validation_fraction is not None:
-            train, validation = self._hold_out(train)
+            train, validation = self._hold_out(train, config.training.seed)
         encoder = fit_encoder(train, config.data)  # type: ignore[arg-type]
         codec = TagCodec.fit(train, scheme, config.data.target_scheme)  # type: ignore[attr-defined]
         vectors = read_for(config.data, encoder.words)
@@ -139,7 +139,7 @@ class SequenceTagger(Estimator):
         encoded: Sentences = self._fitted("").encoder.encode(as_sentences(X, "sentence"))
         return encoded
 
-    def _hold_out(self, sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
+    def _hold_out(self, sentences: list[Sentence], seed: int) -> tuple[list[Sentence], list[Sentence]]:
         """Draw the sentences to train on and to validate on; copies of a sentence stay together."""
         groups: dict[tuple[str, ...], int] = {}
         group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
@@ -149,7 +149,7 @@ class SequenceTagger(Estimator):
                 f"{len(groups)} different sentences are too few to hold any out for validation. Add more, or pass "
                 "validation_fraction=None."
             )
-        is_held_out = np.isin(group_of, np.random.default_rng(self._seed()).permutation(len(groups))[:count])
+        is_held_out = np.isin(group_of, np.random.default_rng(seed).permutation(len(groups))[:count])
         train, validation = (
             [sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~is_held_out, is_held_out)
         )
