@@ -13,6 +13,7 @@ pytest.importorskip("optuna", reason="needs the extra tune")
 SMALL = ["data.train_size=100", "data.validation_size=40", "data.test_size=60", "training.max_epochs=1"]
 
 
+@pytest.mark.slow
 def test_each_combination_gets_the_same_search_and_sizes_stay_matched(one_worker, tmp_path):
     plan = make_plan(override(PRESETS["majority"](), SMALL), ["model.cell=rnn,gru"], seeds="1", trials=3)
     comparison = run_comparison(plan, tmp_path / "cells")

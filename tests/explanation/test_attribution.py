@@ -254,6 +254,7 @@ def test_one_token_and_unknown_tokens_alone_are_explained(bigru, method):
     assert all(np.isfinite(each.scores).all() for each in explanations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [*LINEAR_METHODS, "attention"])
 def test_five_thousand_tokens_are_explained(bigru, method):
     (explanation,) = explain(bigru, ["ACGTT" * 1000], method=method)

@@ -321,6 +321,7 @@ def test_forcing_native_for_a_cell_without_a_kernel_is_an_error():
         RecurrentLayer(2, 4, cell="lnlstm", engine="native")(*ragged(LENGTHS, 2))
 
 
+@pytest.mark.slow
 # warnings of torch's compiler about itself (PyTorch 2.13)
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")

@@ -31,7 +31,7 @@ def test_json_round_trip_keeps_order_and_kind():
 
 @pytest.mark.parametrize("fields", [{}, {"labels": [None], "is_indicator": True}, {"labels": ["a"]}])
 def test_altered_codec_is_refused(fields):
-    with pytest.raises(RunError, match=r"None|\[None\]"):
+    with pytest.raises(RunError, match="codec.labels|codec.is_indicator"):
         LabelSetCodec.from_json(fields)
 
 
