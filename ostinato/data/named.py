@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ Sizes = tuple[Size, Size, Size]
 GENERATED_TRAIN = 2_000
 GENERATED_TOTAL = 2_500
 
+Generator = Callable[[int, Length, np.random.Generator], tuple[list[str], list[Any]]]  # (rows, length, rng)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -28,11 +31,11 @@ class Loaded:
 
 @dataclass(frozen=True)
 class NamedSet:
-    """What `ostinato data list` says of a set, and how to load it.
+    """The description of a set in `ostinato data list`, and how to load it.
 
     Args:
-        tokenizer: what suits it.
-        is_generated: it is drawn at random, with any number of rows of any length.
+        tokenizer: the default for its sequences.
+        is_generated: whether it is drawn at random, with any number of rows of any length.
     """
 
     description: str
@@ -48,10 +51,14 @@ def sizes_of(config: SequenceData) -> Sizes:
     return config.train_size, config.validation_size, config.test_size
 
 
-def load_generated(
-    config: SequenceData, *, generator: Callable[..., tuple[list[str], list[Any]]], length: Length
-) -> Loaded:
-    """Draw as many rows as the config's sizes ask for: whole numbers as they are, shares of 2,500, none as 2,000.
+def generated_set(description: str, size: str, tokenizer: str, generator: Generator, length: Length) -> NamedSet:
+    """A set that is drawn at random, with sequences from `length[0]` to `length[1]` unless the config sets a length."""
+    load = partial(_draw, generator=generator, length=length)
+    return NamedSet(description, size, tokenizer, "generated", load, is_generated=True)
+
+
+def _draw(config: SequenceData, *, generator: Generator, length: Length) -> Loaded:
+    """Draw the rows that the config asks for; a share is of 2,500 rows, and `none` means 2,000.
 
     Raises:
         ConfigError: the set has no sequences of that length, or too few.

@@ -1,6 +1,6 @@
 """A finished run as it was recorded, and a task's part of its report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ostinato.config import Config
+from ostinato.errors import RunError
+from ostinato.evaluation.results import Metrics
 from ostinato.report.card import CardSection
 from ostinato.report.page import Section
 from ostinato.storage import unusable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from ostinato.report.gallery import Gallery
 
 Audit = TypeVar("Audit")
+SomeMetrics = TypeVar("SomeMetrics", bound=Metrics)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,29 @@ class RunRecord:
             return TypeAdapter(kind).validate_python(content)
         except ValidationError:
             raise unusable(self.folder / "audit.json") from None
+
+    def read_scores(self, kind: type[SomeMetrics], baselines: Iterable[str]) -> dict[str, SomeMetrics]:
+        """The metrics of the splits, with the keys `validation` and `test`, and of each baseline on the test split.
+
+        Args:
+            kind: the task's metrics.
+            baselines: the names of the task's baselines.
+
+        Raises:
+            RunError: a field or a baseline is missing, or has the wrong type.
+        """
+        path = self.folder / "metrics.json"
+        found = {name: self.metrics[name] for name in ("validation", "test") if name in self.metrics}
+        if "test" in found:
+            recorded = self.metrics.get("baselines", {})
+            missing = [name for name in baselines if name not in recorded]
+            if missing:
+                raise RunError(f"{path}: the baseline {missing[0]} is missing. Copy the file again, or train again.")
+            found |= recorded
+        try:
+            return {name: kind.from_json(values) for name, values in found.items()}
+        except RunError as error:
+            raise RunError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -232,9 +232,9 @@ UNUSABLE = {
     "blank.txt": (b"\n\n", "blank.txt: holds no vectors"),
     "empty.bin": (b"", "empty.bin: holds no vectors"),
     "empty.npy": (b"", "empty.npy: not a .* .npy file"),
-    "words.txt": (b"a\nb\n", "words.txt: no numbers at the end of its lines"),
-    "prose.txt": (b"a line of prose\nand a second one\n", "prose.txt: no numbers at the end of its lines"),
-    "tabs.txt": (b"a\t1\t2\nb\t3\t4\n", "tabs.txt: no numbers at the end of its lines"),
+    "words.txt": (b"a\nb\n", "words.txt: its lines do not end in numbers"),
+    "prose.txt": (b"a line of prose\nand a second one\n", "prose.txt: its lines do not end in numbers"),
+    "tabs.txt": (b"a\t1\t2\nb\t3\t4\n", "tabs.txt: its lines do not end in numbers"),
     "more.vec": (b"1 2\na 1 2\nb 3 4\n", "more.vec: 2 words, but the header on line 1 announces 1"),
     "fewer.vec": (
         b"3,000 2\na 1 2\nb 3 4\n".replace(b",", b""),

@@ -88,7 +88,7 @@ def _usual_size(path: Path, first: list[tuple[int, bytes]]) -> int:
     size = sizes.most_common(1)[0][0]
     if size == 0:
         raise DataError(
-            f"{path}: no numbers at the end of its lines. "
+            f"{path}: its lines do not end in numbers. "
             "Expected a word and its numbers on each line, separated by blanks."
         )
     return size

@@ -10,7 +10,7 @@ from ostinato.data import generated
 from ostinato.data.examples import Record
 from ostinato.data.files import installed_file, open_text
 from ostinato.data.imdb import read_imdb
-from ostinato.data.named import Loaded, NamedSet, load_generated, sizes_of
+from ostinato.data.named import Loaded, NamedSet, generated_set, sizes_of
 from ostinato.errors import DataError
 from ostinato.tasks.classification.config import ClassificationData
 from ostinato.tasks.classification.target import LabelTarget
@@ -62,45 +62,40 @@ def _load_vowels(config: SequenceData) -> Loaded:
 
 
 DATASETS: Mapping[str, NamedSet] = {
-    "majority": NamedSet(
+    "majority": generated_set(
         "Bits: are there more ones than zeros?",
         "any number, 20 bits",
         "characters",
-        "generated",
-        partial(load_generated, generator=generated.majority, length=(20, 20)),
-        is_generated=True,
+        generated.majority,
+        (20, 20),
     ),
-    "parity": NamedSet(
+    "parity": generated_set(
         "Bits: is the number of ones odd?",
         "any number, 5 to 20 bits",
         "characters",
-        "generated",
-        partial(load_generated, generator=generated.parity, length=(5, 20)),
-        is_generated=True,
+        generated.parity,
+        (5, 20),
     ),
-    "delayed-recall": NamedSet(
+    "delayed-recall": generated_set(
         "Letters: which of two cues came first, long before the end?",
         "any number, 40 to 60 letters",
         "characters",
-        "generated",
-        partial(load_generated, generator=generated.delayed_recall, length=(40, 60)),
-        is_generated=True,
+        generated.delayed_recall,
+        (40, 60),
     ),
-    "dna-motif": NamedSet(
+    "dna-motif": generated_set(
         "DNA: does the sequence contain the motif, or its bases in another order?",
         "any number, 50 bases",
         "nucleotides",
-        "generated",
-        partial(load_generated, generator=generated.dna_motif, length=(50, 50)),
-        is_generated=True,
+        generated.dna_motif,
+        (50, 50),
     ),
-    "dna-order": NamedSet(
+    "dna-order": generated_set(
         "DNA: which of two motifs comes first?",
         "any number, 60 to 100 bases",
         "nucleotides",
-        "generated",
-        partial(load_generated, generator=generated.dna_order, length=(60, 100)),
-        is_generated=True,
+        generated.dna_order,
+        (60, 100),
     ),
     "splice": NamedSet(
         "Primate DNA around a candidate splice site: exon to intron (ei), intron to exon (ie) or neither (n).",

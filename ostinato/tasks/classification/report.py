@@ -75,7 +75,8 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     Raises:
         RunError: audit.json is damaged, or the test split has changed since it was scored.
     """
-    audit, scores, gallery = read_audit(run), read_scores(run), Gallery()
+    audit, gallery = read_audit(run), Gallery()
+    scores = run.read_scores(ClassificationMetrics, model.task.baselines)
     sections = [
         Section("Result", "result", _result(run, scores)),
         data_section(run, audit, model.codec.names, how=STRATIFIED),
@@ -100,19 +101,6 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         sections += explained_sections(evidence, gallery, label="class", mistakes=MISTAKES)
         files = motif_file(evidence)
     return Report(sections, classifier_card(run, audit, model, scores), gallery, files)
-
-
-def read_scores(run: RunRecord) -> dict[str, ClassificationMetrics]:
-    """The metrics of splits and baselines, with the keys `validation`, `test`, `linear` and `majority`.
-
-    Raises:
-        RunError: metrics.json is damaged.
-    """
-    splits = {name: run.metrics[name] for name in ("validation", "test") if name in run.metrics}
-    return {
-        name: ClassificationMetrics.from_json(values)
-        for name, values in (splits | run.metrics.get("baselines", {})).items()
-    }
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:

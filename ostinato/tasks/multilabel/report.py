@@ -79,7 +79,8 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     Raises:
         RunError: audit.json is damaged, or the test split has changed since it was scored.
     """
-    audit, scores, gallery = read_audit(run), read_scores(run), Gallery()
+    audit, gallery = read_audit(run), Gallery()
+    scores = run.read_scores(MultilabelMetrics, model.task.baselines)
     description = f"{describe_model(run)} {describe_task(model)}"
     sections = [
         Section("Result", "result", _result(run, scores)),
@@ -104,19 +105,6 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         sections += explained_sections(evidence, gallery, label="label", mistakes=MISTAKES)
         files = motif_file(evidence)
     return Report(sections, multilabel_card(run, audit, model, scores), gallery, files)
-
-
-def read_scores(run: RunRecord) -> Scores:
-    """The metrics of the splits and of the baselines, by `validation`, `test`, `linear` and `frequency`.
-
-    Raises:
-        RunError: metrics.json is damaged.
-    """
-    splits = {name: run.metrics[name] for name in ("validation", "test") if name in run.metrics}
-    return {
-        name: MultilabelMetrics.from_json(values)
-        for name, values in (splits | run.metrics.get("baselines", {})).items()
-    }
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:

@@ -1,26 +1,23 @@
 """The named data sets of regression."""
 
 from collections.abc import Mapping
-from functools import partial
 
-from ostinato.data.named import NamedSet, load_generated
+from ostinato.data.named import NamedSet, generated_set
 from ostinato.tasks.regression import generated
 
 DATASETS: Mapping[str, NamedSet] = {
-    "count-ones": NamedSet(
+    "count-ones": generated_set(
         "Bits: how many are ones?",
         "any number, 5 to 30 bits",
         "characters",
-        "generated",
-        partial(load_generated, generator=generated.count_ones, length=(5, 30)),
-        is_generated=True,
+        generated.count_ones,
+        (5, 30),
     ),
-    "motif-position": NamedSet(
+    "motif-position": generated_set(
         "DNA: how many bases lie before the motif?",
         "any number, 40 to 80 bases",
         "nucleotides",
-        "generated",
-        partial(load_generated, generator=generated.motif_position, length=(40, 80)),
-        is_generated=True,
+        generated.motif_position,
+        (40, 80),
     ),
 }

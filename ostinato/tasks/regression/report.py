@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.report.card import CardSection
 from ostinato.report.gallery import Gallery
@@ -63,7 +62,8 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     Raises:
         RunError: audit.json or metrics.json is damaged, or the test split has changed since it was scored.
     """
-    audit, scores, gallery = read_audit(run), read_scores(run), Gallery()
+    audit, gallery = read_audit(run), Gallery()
+    scores = run.read_scores(RegressionMetrics, model.task.baselines)
     monitor = run.config.training.monitor
     watched = REGRESSION_METRICS[monitor if monitor in REGRESSION_METRICS else "rmse"]
     sections = [
@@ -95,23 +95,6 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         sections += explained_sections(evidence, gallery, label="target", mistakes=ERRORS)
         files = motif_file(evidence)
     return Report(sections, regressor_card(run, audit, model, scores), gallery, files)
-
-
-def read_scores(run: RunRecord) -> Scores:
-    """The metrics of the splits and of the baselines, by `validation`, `test`, `ridge`, `mean` and `median`.
-
-    Raises:
-        RunError: metrics.json is damaged.
-    """
-    splits = {name: run.metrics[name] for name in ("validation", "test") if name in run.metrics}
-    found = {
-        name: RegressionMetrics.from_json(values)
-        for name, values in (splits | run.metrics.get("baselines", {})).items()
-    }
-    missing = [name for name in COMPARED if "test" in found and name not in found]
-    if missing:
-        raise RunError(f"{run.folder / 'metrics.json'}: the baseline {missing[0]} is missing. Train again.")
-    return found
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import model_validator
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.evaluation.bootstrap import resample
@@ -82,6 +83,14 @@ class TaggingMetrics(Metrics):
     scheme: str | None = None
     reading: str | None = None
     ece: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_0_1(cls, values: Any) -> Any:
+        """Version 0.1 wrote `num_sentences`, but not `n`."""
+        if isinstance(values, dict) and "num_sentences" in values:
+            return {"n": values["num_sentences"], **values}
+        return values
 
 
 def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: str = "strict") -> EntityMetrics:

@@ -74,7 +74,8 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         RunError: audit.json is damaged.
     """
     assert isinstance(run.config, TaggingConfig)
-    audit, scores, gallery = read_audit(run), read_scores(run), Gallery()
+    audit, gallery = read_audit(run), Gallery()
+    scores = run.read_scores(TaggingMetrics, model.task.baselines)
     metric = main_metric(audit)
     description = f"{describe_tagger(run, run.config)} {describe_tagging(model)}"
     sections = [
@@ -102,19 +103,6 @@ def read_audit(run: RunRecord) -> TagAudit:
     """
     renamed = {"strange": "unseen_values", "unlearnt": "unseen_tags"}  # names in 0.1
     return run.read_audit(TagAudit, {renamed.get(key, key): value for key, value in run.audit.items()})
-
-
-def read_scores(run: RunRecord) -> dict[str, TaggingMetrics]:
-    """The metrics of splits and baseline, with the keys `validation`, `test` and `commonest`.
-
-    Raises:
-        RunError: metrics.json is damaged.
-    """
-    splits = {name: run.metrics[name] for name in ("validation", "test") if name in run.metrics}
-    return {
-        name: TaggingMetrics.from_json({"n": values.get("num_sentences"), **values})  # 0.1 wrote no n
-        for name, values in (splits | run.metrics.get("baselines", {})).items()
-    }
 
 
 def main_metric(audit: TagAudit) -> str:

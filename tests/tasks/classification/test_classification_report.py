@@ -17,7 +17,7 @@ from ostinato.progress import Progress
 from ostinato.report.gallery import Gallery
 from ostinato.runs.report import read_run, report_run
 from ostinato.tasks.classification import report as reporting
-from ostinato.tasks.classification.report import limits, read_scores, typical_and_unsure, verdict, worst_mistakes
+from ostinato.tasks.classification.report import limits, typical_and_unsure, verdict, worst_mistakes
 from ostinato.tasks.classification.scoring import Predictions
 from ostinato.tasks.config import override, parse_config
 from ostinato.tasks.model_file import load_model
@@ -191,6 +191,13 @@ def test_audit_is_typed_and_that_of_version_0_1_is_read(run):
     assert any("15.0%" in finding for finding in audit.findings)
 
 
+@pytest.mark.parametrize("baselines", [{}, {"linear": {"n": 60}, "majority": {"n": 60}}])
+def test_metrics_with_a_missing_baseline_or_field_are_refused(run, baselines):
+    damaged = replace(run, metrics={**run.metrics, "baselines": baselines})
+    with pytest.raises(RunError, match=r"metrics\.json: .*(linear|accuracy)"):
+        damaged.read_scores(ClassificationMetrics, ["linear", "majority"])
+
+
 # Rows to show
 
 
@@ -288,6 +295,6 @@ def test_poor_calibration_is_a_limit():
 
 
 def test_scores_are_typed(run):
-    scores = read_scores(run)
+    scores = run.read_scores(ClassificationMetrics, ["linear", "majority"])
     assert list(scores) == ["validation", "test", *run.metrics["baselines"]]
     assert scores["test"].to_json() == run.metrics["test"]

@@ -25,3 +25,5 @@ def test_numbers_to_predict_are_refused_by_the_name_of_their_task():
 )
 def test_few_numbers_and_many_words_may_be_classes(labels):
     refuse_numbers(labels)
+    with pytest.raises(DataError, match="0.5"):  # as many numbers, all of them different
+        refuse_numbers([f"{row}.5" for row in range(30)])

@@ -15,10 +15,11 @@ from ostinato.runs.report import read_run, report_run
 from ostinato.tasks.config import override, parse_config
 from ostinato.tasks.tagging import report as reporting
 from ostinato.tasks.tagging.answers import Answer
-from ostinato.tasks.tagging.metrics import TypeScores
-from ostinato.tasks.tagging.report import limits, read_audit, read_scores
+from ostinato.tasks.tagging.metrics import TaggingMetrics, TypeScores
+from ostinato.tasks.tagging.report import limits, read_audit
 from ostinato.tasks.tagging.report_evidence import Found, collect_confusions, typical_and_unsure, worst_mistakes
 from ostinato.tasks.tagging.scoring import Predictions
+from ostinato.tasks.tagging.task import Tagging
 
 SCRIPT = "<script>alert(1)</script>"
 PEOPLE, PLACES, VERBS = ["Ada", "Ben", "Cid", "Dora"], [SCRIPT, "Oslo", "Rome", "Bonn"], ["left", "saw", "likes"]
@@ -155,7 +156,7 @@ def test_run_without_validation_and_test_splits_is_reported(config, tmp_path):
 
 
 def test_limits_follow_from_metrics_and_data(run):
-    scores, audit = read_scores(run), read_audit(run)
+    scores, audit = run.read_scores(TaggingMetrics, Tagging.baselines), read_audit(run)
     test = scores["test"].model_copy(
         update={
             "f1": 0.5,
@@ -225,5 +226,5 @@ def test_audit_and_metrics_of_version_0_1_are_read(run):
     audit, metrics = (json.loads((old / name).read_text(encoding="utf-8")) for name in ("audit.json", "metrics.json"))
     found = read_audit(replace(run, audit=audit))
     assert (found.overlap_dropped, found.unseen_values) == (False, audit["strange"])
-    scores = read_scores(replace(run, metrics=metrics))
+    scores = replace(run, metrics=metrics).read_scores(TaggingMetrics, Tagging.baselines)
     assert (scores["test"].n, scores["test"].f1) == (10, metrics["test"]["f1"])
