@@ -101,7 +101,7 @@ def resample(B: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def wilson_interval(correct: int, total: int, level: float = LEVEL) -> Interval:
-    """The Wilson score interval of the share `correct / total`."""
+    """The interval of the share `correct / total`. Source: Wilson, Probable Inference, 1927."""
     from scipy.stats import binomtest
 
     interval = binomtest(correct, total).proportion_ci(level, method="wilson")

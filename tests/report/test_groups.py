@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from ostinato.evaluation.bootstrap import wilson_interval
 from ostinato.evaluation.metrics import expected_calibration_error
-from ostinato.report.groups import by_confidence, by_length, mean_interval, wilson_interval
+from ostinato.report.groups import by_confidence, by_length, mean_interval
 
 
 def test_bins_of_confidence_add_up_to_the_calibration_error():
@@ -52,6 +53,8 @@ def test_interval_of_a_mean_is_students():
     expected = ttest_1samp(scores, 0).confidence_interval(0.95)
     assert mean_interval(scores) == pytest.approx((expected.low, expected.high))
     assert mean_interval(np.array([3.0])) == (3.0, 3.0)
+    errors = np.array([0.1, 5.0])  # Student's interval begins below 0, an error does not
+    assert mean_interval(errors)[0] < 0 and mean_interval(errors, (0, np.inf))[0] == 0
 
 
 def test_numbers_are_averaged_within_groups_of_lengths():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ostinato.evaluation.bootstrap import wilson_interval
 from ostinato.evaluation.calibration import HIGHEST, LOWEST
 from ostinato.evaluation.metrics import CLASSIFICATION_METRICS, ClassificationMetrics
 from ostinato.evaluation.results import Metric
@@ -13,7 +14,7 @@ from ostinato.report.card import MISCALIBRATED, WIDE, CardSection
 from ostinato.report.explained import truth_of
 from ostinato.report.figures import plot_confidence, plot_confusion_matrix, plot_reliability
 from ostinato.report.gallery import Gallery
-from ostinato.report.groups import Group, by_confidence, wilson_interval
+from ostinato.report.groups import Group, by_confidence
 from ostinato.report.page import Section, figure, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section

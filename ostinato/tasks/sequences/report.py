@@ -142,7 +142,7 @@ def length_section(data: TaskData, scores: np.ndarray, metric: Metric, gallery: 
         scores: (B,) for each test row, in order: whether it is correct, or a number whose mean is the metric.
     """
     unit, name = "steps" if data.encoder.is_numeric else "tokens", metric_name(metric.name)
-    groups = by_length(data.splits["test"].sequences.lengths.numpy(), scores)
+    groups = by_length(data.splits["test"].sequences.lengths.numpy(), scores, metric.bounds)
     title = f"{name[:1].upper()}{name[1:]} by length"
     if len(groups) == 1:
         body = paragraph(f"All test sequences have a similar length ({span(groups[0])} {unit}).")
