@@ -49,7 +49,7 @@ class SequenceAudit:
     Args:
         unit: of the lengths: characters, events or steps.
         drawn: the splits that were drawn at random; the others were given.
-        unused: rows left over by the sizes asked for.
+        unused: rows that no split needs.
         unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
         truncated: for each split, how many sequences were cut to `max_length`.
         vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.

@@ -98,7 +98,7 @@ class SequenceEncoder:
             tokenizer: a name that `make_tokenizer` knows, or `numeric`.
             min_count: tokens seen less often are unknown; fixed alphabets stay whole.
             max_size: at most so many tokens besides `<unk>`, the commonest first; fixed alphabets stay whole.
-            max_length: see the class; the vocabulary and the scale are learnt from whole sequences.
+            max_length: see the class; the vocabulary and the scale are fitted on whole sequences.
             truncate: see the class.
             sources: names for error messages, as `train.csv, row 17`; `sequence 3` (counted from 0) without them.
 
@@ -290,7 +290,7 @@ def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarr
         step, channel = np.argwhere(~np.isfinite(series))[0]
         raise DataError(
             f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. "
-            "Fill the gap or leave the row out."
+            "Fill the gap, or remove the row."
         )
     return series
 
@@ -316,7 +316,7 @@ def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
             raise DataError(
                 f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. "
-                f"Expected {expected}. Convert it or leave the row out."
+                f"Expected {expected}. Convert it, or remove the row."
             )
     return sequences
 

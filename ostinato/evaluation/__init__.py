@@ -1,4 +1,4 @@
-"""How good predictions are: metrics, calibration, intervals, comparisons, and the baselines that a model must beat."""
+"""Metrics of predictions, their calibration, intervals and comparison, and simple baselines."""
 
 from ostinato.evaluation.baselines import (
     LinearBaseline,

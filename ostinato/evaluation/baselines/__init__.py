@@ -1,4 +1,4 @@
-"""Simple models that a recurrent model must beat: constant predictions, and linear models of simple features."""
+"""Simple baselines: constant predictions, and linear models of simple features."""
 
 from ostinato.evaluation.baselines.constant import label_frequencies, majority_baseline, mean_baseline, median_baseline
 from ostinato.evaluation.baselines.linear import (

@@ -70,7 +70,7 @@ class LabelSetCodec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "LabelSetCodec":
-        """The codec that `to_json` described.
+        """Rebuild the codec from its `to_json`.
 
         Raises:
             RunError: a field is missing or has the wrong type.

@@ -89,7 +89,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         return self
 
     def predict(self, X: Iterable[Any]) -> Any:
-        """The labels of each sequence: those whose probability reaches its threshold.
+        """Predict the labels whose probability reaches their threshold.
 
         Returns:
             What y was in `fit`: an indicator matrix (n, L) of 0 and 1, always dense; or a list of tuples of labels, in
@@ -109,7 +109,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         return self._answers(X)
 
     def score(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> float:
-        """Subset accuracy, the share of sequences with exactly the right labels, as scikit-learn's classifiers give it.
+        """The subset accuracy: the share of sequences whose labels are all correct, as for scikit-learn's classifiers.
 
         A row with a label that training never saw counts as wrong.
         """

@@ -16,7 +16,7 @@ NAMES = (*LABEL_NAMES, "tags", "genres", "genre", "topics", "categories", "class
 
 
 def infer_config(path: Path) -> Inferred | None:
-    """A complete config that trains on `path`, and the reason for each decision; None where rows have one label each.
+    """Infer a config that trains on `path`, with the reason for each decision; None if every row has one label.
 
     Raises:
         DataError: the file cannot be read.

@@ -45,7 +45,7 @@ class LabelSets:
 
 
 def label_sets_of(y: Any, label_names: Sequence[Any] | None = None) -> LabelSets:
-    """Read y as scikit-learn's multilabel classifiers or as `MultiLabelBinarizer` take it.
+    """Read y in the form of scikit-learn's multilabel classifiers, or of `MultiLabelBinarizer`.
 
     Args:
         y: an indicator matrix (n, L) of 0 and 1: an array, a sparse matrix, a data frame or equally long lists of 0 and

@@ -1,4 +1,4 @@
-"""A multilabel classifier's report: who wins, the metrics of each label, calibration, and the model card."""
+"""The report of a multilabel classifier: result, metrics of each label, calibration, explanations and model card."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -71,10 +71,10 @@ Scores = dict[str, MultilabelMetrics]
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """A multilabel classifier's sections and model card; see `Task.report`.
+    """Build the sections and the model card of a multilabel classifier; see `Task.report`.
 
     Args:
-        data: None where the run has no test split.
+        data: None if the run has no test split.
 
     Raises:
         RunError: audit.json is damaged, or the test split has changed since it was scored.
@@ -108,7 +108,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:
-    """The rows to explain: for frequent labels a typical row that is right; the rows with the most wrong labels."""
+    """Choose rows to explain: a typical correct row per frequent label, and the rows with the most wrong labels."""
     decode = model.codec.decode
     pairs = zip(decode(predictions.targets), decode(predictions.predicted), strict=True)
     truths = [describe_row(true, predicted) for true, predicted in pairs]
@@ -116,13 +116,13 @@ def choose(predictions: Predictions, model: Model) -> Choice:
 
 
 def describe_row(true: Sequence[object], predicted: Sequence[object]) -> str:
-    """The labels of a row next to the predicted ones, as `it is a, b; predicted: a`."""
+    """Describe a row's labels and the predicted ones, such as `it is a, b; predicted: a`."""
     found = ", ".join(map(str, true)) or "without labels"
     return f"it is {found}" + ("" if true == predicted else f"; predicted: {', '.join(map(str, predicted)) or 'none'}")
 
 
 def typical_rows(predictions: Predictions) -> list[int]:
-    """For each frequent label, of the right rows in which it is the most probable one that of median probability."""
+    """For each frequent label, the correct row of median probability among those where it is the most probable label."""
     right = (predictions.predicted == predictions.targets).all(axis=1)
     top = predictions.probabilities.argmax(axis=1)
     rows: list[int] = []

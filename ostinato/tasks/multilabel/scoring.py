@@ -19,7 +19,7 @@ from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
 
 class Predictions(NamedTuple):
-    """A split row by row.
+    """The predictions for each row of a split.
 
     Args:
         sources: where each row comes from.
@@ -51,7 +51,7 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> MultilabelMetrics:
 
 
 def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
-    """What a model must beat on the test split: linear models of the training split, and the labels' frequencies there.
+    """Score the baselines on the test split: linear models, and the label frequencies of the training split.
 
     Their thresholds have the highest F1 on the validation split; without one they are 0.5.
     """
@@ -75,7 +75,7 @@ def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
 
 
 def write_predictions(path: Path, rows: Records, model: Model, probabilities: np.ndarray) -> None:
-    """Write where each row came from, its labels, those predicted, and the probabilities (B, L), as Parquet.
+    """Write the source of each row, its labels, the predicted ones and the probabilities (B, L), as Parquet.
 
     Raises:
         RunError: the file cannot be written.
@@ -91,7 +91,7 @@ def write_predictions(path: Path, rows: Records, model: Model, probabilities: np
 
 
 def read_predictions(path: Path, per_label: Mapping[str, Mapping[str, Any]]) -> Predictions:
-    """What `write_predictions` wrote.
+    """Read what `write_predictions` wrote.
 
     Args:
         per_label: the run's test scores by label, in the model's order.

@@ -11,7 +11,9 @@ PLURAL = {"prediction": "predictions", "interval": "intervals", "quantiles": "qu
 
 
 def answer_json(model: Model, answers: Tensor) -> dict[str, Any]:
-    """`prediction`, and with quantiles `interval`, between the outermost two, and `quantiles`; of K targets by name.
+    """One answer as JSON: `prediction`, and with quantiles also `interval` (the outermost two) and `quantiles`.
+
+    With several targets: `predictions`, `intervals` and `quantiles`, each an object with a value per target.
 
     Shapes:
         answers (C,)

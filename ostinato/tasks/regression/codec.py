@@ -65,7 +65,7 @@ class NumberCodec:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "NumberCodec":
-        """The codec that `to_json` described.
+        """Rebuild the codec from its `to_json`.
 
         Raises:
             RunError: a field is missing or is not what `to_json` writes.

@@ -17,7 +17,7 @@ from ostinato.tasks.sequences.estimator import SequenceEstimator
 @accept_old_names
 @dataclass(kw_only=True, eq=False, repr=False)
 class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
-    """Predicts numbers for sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
+    """A recurrent or convolutional regressor of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
     The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
     describes, and:
@@ -72,7 +72,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         return self
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
-        """The number of each sequence, in the units of `y`. Returns (n,), or (n, K) for K > 1 targets.
+        """Predict the number of each sequence, in the units of `y`. Returns (n,), or (n, K) for K > 1 targets.
 
         Raises:
             NotFittedError: before `fit`.
@@ -83,7 +83,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         return predicted[:, 0] if predicted.shape[1] == 1 else predicted
 
     def predict_quantiles(self, X: Iterable[Any]) -> np.ndarray:
-        """The quantiles of each sequence, in increasing order. Returns (n, K, Q).
+        """Predict the quantiles of each sequence, in increasing order. Returns (n, K, Q).
 
         Raises:
             NotFittedError: before `fit`.
@@ -113,7 +113,7 @@ def targets_of(y: Any) -> list[dict[str, float]]:
     values = values.reshape(len(values), -1)
     for row in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
         raise DataError(
-            f"y, row {row}: {values[row].tolist()}. Expected finite numbers: correct it, or leave the row out."
+            f"y, row {row}: {values[row].tolist()}. Expected finite numbers. Correct it, or remove the row."
         )
     names = [str(name) for name in getattr(y, "columns", [])] or (
         ["target"] if values.shape[1] == 1 else [f"target_{k}" for k in range(values.shape[1])]

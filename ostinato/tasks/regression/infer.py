@@ -19,7 +19,7 @@ IDENTIFIERS = ("id", "index", "key", "row", "number", "no")
 
 
 def infer_config(path: Path) -> Inferred | None:
-    """A complete config that trains on `path`, and the reason for each decision; None where labels look like classes.
+    """Infer a config that trains on `path`, with the reason for each decision; None if the labels look like classes.
 
     Raises:
         DataError: the file cannot be read.

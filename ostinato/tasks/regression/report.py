@@ -1,4 +1,4 @@
-"""A regressor's report: who wins, the metrics, residuals, intervals, and the model card."""
+"""The report of a regressor: result, metrics, residuals, intervals, explanations and model card."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ model.predict(sequences)  # (n,), or (n, K) for K targets, in their units"""
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """A regressor's sections and model card; see `Task.report`.
+    """Build the sections and the model card of a regressor; see `Task.report`.
 
     Args:
         data: None where the run has no test split.

@@ -16,7 +16,7 @@ from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
 
 class Predictions(NamedTuple):
-    """A split row by row.
+    """The predictions for each row of a split.
 
     Args:
         sources: where each row came from.
@@ -55,7 +55,7 @@ def score(model: Model, rows: Records, outputs: Tensor) -> RegressionMetrics:
 
 
 def score_baselines(data: TaskData) -> dict[str, RegressionMetrics]:
-    """What a model must beat on the test split: ridge regression, and the training targets' mean and median."""
+    """Score the baselines on the test split: ridge regression, and the training targets' mean and median."""
     rows, codec = data.rows, data.codec
     targets = {name: codec.numbers(split.targets, split.sources) for name, split in rows.items()}
     ridge = fit_linear(ridge_baseline, data, targets)
@@ -91,7 +91,7 @@ def write_predictions(path: Path, names: Sequence[str], found: Predictions) -> N
 
 
 def read_predictions(path: Path, names: Sequence[str], levels: tuple[float, ...]) -> Predictions:
-    """What `write_predictions` wrote.
+    """Read what `write_predictions` wrote.
 
     Raises:
         RunError: the file is missing or altered.

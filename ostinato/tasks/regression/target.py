@@ -73,7 +73,7 @@ class NumberTarget(TargetKind):
             raise DataError(
                 f"{split} holds no row that is neither empty nor also in a later split. Add rows, or remove the split."
             )
-        if split not in ("train", "y"):  # only what is learnt must vary
+        if split not in ("train", "y"):  # only training targets must vary
             return
         for name, values in _columns(targets).items():
             if values.min() == values.max():
@@ -98,7 +98,7 @@ class NumberTarget(TargetKind):
 
 
 def to_number(value: Any, column: str, source: str) -> float | None:
-    """A cell as a finite number; None for an empty one.
+    """Read a cell as a finite number; None if it is empty.
 
     Raises:
         DataError: it is something else.
