@@ -122,7 +122,7 @@ def describe_row(true: Sequence[object], predicted: Sequence[object]) -> str:
 
 
 def typical_rows(predictions: Predictions) -> list[int]:
-    """For each frequent label, the correct row of median probability among those where it is the most probable label."""
+    """For each frequent label, the correct row of median probability among those where it is the most probable."""
     right = (predictions.predicted == predictions.targets).all(axis=1)
     top = predictions.probabilities.argmax(axis=1)
     rows: list[int] = []
