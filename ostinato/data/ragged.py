@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from ostinato.data.spans import spans
+
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
@@ -53,10 +55,3 @@ class Ragged:
         sha.update(lengths.data)
         sha.update(values.data)
         return sha.hexdigest()
-
-
-def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(N,) int64: the positions start, start + 1, … of each span, end to end; `starts` and `lengths` are (B,) int64."""
-    positions = np.repeat(starts - lengths.cumsum() + lengths, lengths)
-    positions += np.arange(len(positions))
-    return positions

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ostinato import plugins
-from ostinato.data.ragged import spans
+from ostinato.data.spans import spans
 from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 from ostinato.errors import ConfigError
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data import encoder as encoder_module
+from ostinato.data import encoding
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.errors import ConfigError, DataError, RunError
 
@@ -70,7 +70,7 @@ def test_truncation_equals_slicing(sequences, most, truncate):
 def test_answer_does_not_depend_on_the_chunk_or_the_batch(monkeypatch, make):
     encoder, sequences = make()
     whole = encoder.encode(sequences * 3)
-    monkeypatch.setattr(encoder_module, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(encoding, "CHUNK_SIZE", 2)
     chunked, refitted = encoder.encode(sequences * 3), make()[0]
     alone = [encoder.encode([sequence]).values for sequence in sequences * 3]
     assert whole.digest() == chunked.digest() and whole.truncated == chunked.truncated

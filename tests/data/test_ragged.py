@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.ragged import Ragged, spans
+from ostinato.data.ragged import Ragged
+from ostinato.data.spans import spans
 
 examples = settings(max_examples=50, deadline=None)
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ostinato.data.ragged import Ragged, spans
+from ostinato.data.ragged import Ragged
+from ostinato.data.spans import spans
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,170 @@
+"""Recurrent layers as ONNX nodes: LSTM, GRU and RNN where ONNX has the cell, Scan where it does not.
+
+ONNX orders the gates differently: LSTM i, o, f, c and GRU z, r, h, where `torch.nn` has i, f, g, o and r, z, n. The GRU
+needs `linear_before_reset=1`, since r applies after the recurrent product. Layout 0 (time first) is the one that all
+runtimes implement.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ostinato.errors import ConfigError
+from ostinato.nn.cells import NormWeights, ScanWeights, Weights
+from ostinato.nn.layers import RecurrentLayer
+from ostinato.nn.onnx.graph import Graph, Steps, Value
+
+NODES: dict[str, tuple[str, Sequence[int], dict[str, Any]]] = {  # cell -> node, our gate at each position, attributes
+    "lstm": ("LSTM", (0, 3, 1, 2), {}),
+    "gru": ("GRU", (1, 0, 2), {"linear_before_reset": 1}),
+    "rnn_tanh": ("RNN", (0,), {"activations": ["Tanh"]}),
+    "rnn_relu": ("RNN", (0,), {"activations": ["Relu"]}),
+}
+EPSILON = 1e-5  # of layer norm, as in torch.nn.functional.layer_norm
+
+Step = Callable[[Graph, Sequence[Value], Sequence[Value]], Sequence[Value]]  # body, states, inputs -> new states
+
+
+def recurrent(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Value:
+    """A layer over padded steps: (T, B, D) -> (T, B, H), or (T, B, 2·H) for both directions.
+
+    Raises:
+        ConfigError: the cell is one that user code registered.
+    """
+    if layer.cell.name in NODES:
+        return _by_node(graph, layer, x, steps)
+    if layer.cell.name not in SCANS:
+        raise ConfigError(
+            f"Cell {layer.cell.name!r} cannot be exported to ONNX. Choose from: {', '.join(sorted({*NODES, *SCANS}))}."
+        )
+    scan = SCANS[layer.cell.name]
+    forward, *reverse = layer.directions()
+    outputs = [scan(graph, x, forward)]
+    if reverse:
+        outputs.append(steps.reversed(scan(graph, steps.reversed(x), reverse[0])))
+    return graph.op("Concat", *outputs, axis=2) if reverse else outputs[0]
+
+
+def _by_node(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Value:
+    kind, order, attributes = NODES[layer.cell.name]
+    directions: list[Weights] = layer.directions()
+    inputs, recurrents, biases = (
+        torch.stack([_in_order(part, order) for part in parts])  # (directions, G·H, …)
+        for parts in zip(*((each[0], each[1], torch.stack([each[2], each[3]], 1)) for each in directions), strict=True)
+    )
+    attributes = dict(attributes)
+    if "activations" in attributes:  # one for each direction
+        attributes["activations"] = attributes["activations"] * len(directions)
+    outputs = graph.op(
+        kind,
+        x,
+        graph.constant(inputs),
+        graph.constant(recurrents),
+        graph.constant(biases.transpose(1, 2).flatten(1)),  # (directions, G·H, 2) -> (directions, 2·G·H)
+        graph.cast(steps.lengths, "INT32"),
+        hidden_size=layer.hidden_size,
+        direction="bidirectional" if layer.bidirectional else "forward",
+        **attributes,
+    )
+    return graph.reshape(graph.transpose(outputs, 0, 2, 1, 3), 0, 0, -1)  # (T, dirs, B, H) -> (T, B, dirs·H)
+
+
+def _in_order(weight: Tensor, order: Sequence[int]) -> Tensor:
+    """The gates of a weight (G·H, …) in the order that ONNX has them."""
+    gates = weight.detach().chunk(len(order))
+    return torch.cat([gates[gate] for gate in order])
+
+
+def mingru(graph: Graph, x: Value, weights: ScanWeights) -> Value:
+    """H' = (1 − z)·h + z·n; see `ostinato.nn.cells.mingru_step`."""
+    z, n = _split(graph, graph.linear(x, *weights), 2)
+    z = graph.op("Sigmoid", z)
+    return _linear_scan(graph, graph.op("Sub", graph.constant(1.0), z), graph.op("Mul", z, _positive(graph, n)))
+
+
+def minlstm(graph: Graph, x: Value, weights: ScanWeights) -> Value:
+    """H' = f·h + i·n with f + i = 1; see `ostinato.nn.cells.minlstm_step`."""
+    f, i, n = _split(graph, graph.linear(x, *weights), 3)
+    share = graph.op("Sub", _log_sigmoid(graph, f), _log_sigmoid(graph, i))
+    keep, take = graph.op("Sigmoid", share), graph.op("Sigmoid", graph.op("Neg", share))
+    return _linear_scan(graph, keep, graph.op("Mul", take, _positive(graph, n)))
+
+
+def lnlstm(graph: Graph, x: Value, weights: NormWeights) -> Value:
+    """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm_step`."""
+    inputs = graph.layer_norm(graph.linear(x, weights.weight_ih, None), weights.gain_ih, weights.bias_ih, EPSILON)
+
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Sequence[Value]:
+        h, c = states
+        sums = body.layer_norm(body.linear(h, weights.weight_hh, None), weights.gain_hh, None, EPSILON)
+        i, f, g, o = _split(body, body.op("Add", now[0], sums), 4)
+        i, f, o = (body.op("Sigmoid", gate) for gate in (i, f, o))
+        c = body.op("Add", body.op("Mul", f, c), body.op("Mul", i, body.op("Tanh", g)))
+        shown = body.op("Tanh", body.layer_norm(c, weights.gain_c, weights.bias_c, EPSILON))
+        return body.op("Mul", o, shown), c
+
+    return scan(graph, step, [_zeros(graph, x, len(weights.gain_c))] * 2, [inputs])
+
+
+SCANS: dict[str, Callable[[Graph, Value, Any], Value]] = {"mingru": mingru, "minlstm": minlstm, "lnlstm": lnlstm}
+
+
+def _linear_scan(graph: Graph, factors: Value, addends: Value) -> Value:
+    """h_t = factor_t·h_{t−1} + addend_t from h = 0. (T, B, H), (T, B, H) -> (T, B, H)."""
+
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Sequence[Value]:
+        return [body.op("Add", body.op("Mul", now[0], states[0]), now[1])]
+
+    first = graph.op("Gather", addends, graph.constant(0, np.int64), axis=0)
+    return scan(graph, step, [graph.op("Mul", first, graph.zero)], [factors, addends])
+
+
+def scan(graph: Graph, step: Step, states: Sequence[Value], inputs: Sequence[Value], *, reverse: bool = False) -> Value:
+    """Run a step over time: the first state at every step, (T, B, …).
+
+    Args:
+        states: the initial states, (B, …) each.
+        inputs: what is read at each step, (T, B, …) each.
+        reverse: from the last step to the first; the output is in the order of the inputs.
+    """
+    from onnx import TensorProto, helper
+
+    body = Graph(graph)
+    state_names = [body.name("state") for _ in states]
+    input_names = [body.name("input") for _ in inputs]
+    after = [body.op("Identity", value) for value in step(body, state_names, input_names)]
+    shown = body.op("Identity", after[0])
+    declared = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+        for names in ([*state_names, *input_names], [*after, shown])
+    ]
+    inner = helper.make_graph(body.nodes, body.name("step"), *declared)
+    order = {"scan_input_directions": [1] * len(inputs), "scan_output_directions": [1]} if reverse else {}
+    outputs = graph.ops(
+        "Scan", *states, *inputs, outputs=len(states) + 1, body=inner, num_scan_inputs=len(inputs), **order
+    )
+    return outputs[-1]
+
+
+def _zeros(graph: Graph, x: Value, size: int) -> Value:
+    """(B, size) zeros, for x (T, B, D)."""
+    batch = graph.op("Shape", x, start=1, end=2)
+    return graph.op("Expand", graph.zero, graph.op("Concat", batch, graph.ints([size]), axis=0))
+
+
+def _split(graph: Graph, x: Value, gates: int) -> list[Value]:
+    return graph.ops("Split", x, outputs=gates, axis=-1, num_outputs=gates)
+
+
+def _log_sigmoid(graph: Graph, x: Value) -> Value:
+    """−softplus(−x)."""
+    return graph.op("Neg", graph.op("Softplus", graph.op("Neg", x)))
+
+
+def _positive(graph: Graph, x: Value) -> Value:
+    """g(x) = x + 0.5 for x ≥ 0, else sigmoid(x)."""
+    above = graph.op("Add", x, graph.constant(0.5))
+    return graph.op("Where", graph.op("Less", x, graph.zero), graph.op("Sigmoid", x), above)
