@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.nn.network import Network
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.onnx import OnnxModel
     from ostinato.training import Examples, Objective, TrainingState
     from ostinato.training.vectors import PretrainedVectors
 
@@ -353,6 +354,15 @@ class Task(ABC):
     @abstractmethod
     def rows_of_texts(self, texts: Iterable[tuple[str, str]], model: Model) -> Iterator[Any]:
         """Turn pairs of a source and a typed text into rows; errors as in `rows_of_file`."""
+
+    # Export
+
+    def onnx(self, model: Model) -> "OnnxModel":
+        """Build the model's ONNX graph.
+
+        Raises:
+            ConfigError: ONNX cannot express the model.
+        """
 
     # Explanations
 

@@ -46,7 +46,7 @@ class Graph:
         if dtype is None and array.dtype == np.float64 and not isinstance(values, Tensor | np.ndarray):
             array = array.astype(np.float32)
         name = self.name("constant")
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.constants[name] = numpy_helper.from_array(array.copy(), name)  # C order; 0 dimensions stay 0
         return name
 
     def name(self, kind: str) -> str:

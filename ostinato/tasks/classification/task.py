@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ostinato.evaluation.metrics import ClassificationMetrics
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
+    from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.classification.codec import ClassCodec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.classification.network import Classifier
     from ostinato.tasks.classification.objective import CrossEntropy
     from ostinato.tasks.classification.scoring import Predictions
+    from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -136,6 +138,16 @@ class Classification(SequenceTask):
         labels = model.codec.labels
         probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, answers, strict=True)}
         return {"label": labels[int(answers.argmax())], "probabilities": probabilities}
+
+    def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
+        from ostinato.tasks.classification.onnx import outputs
+
+        return outputs(graph, model.network, logits)
+
+    def answer_facts(self, model: Model) -> dict[str, Any]:
+        from ostinato.tasks.classification.onnx import answer_facts
+
+        return answer_facts(model)
 
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
         from ostinato.tasks.classification.report import report

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.records import Truth
+    from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.multilabel.codec import LabelSetCodec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.multilabel.network import MultilabelClassifier
     from ostinato.tasks.multilabel.objective import BinaryCrossEntropy
     from ostinato.tasks.multilabel.scoring import Predictions
+    from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -146,6 +148,16 @@ class Multilabel(SequenceTask):
 
         found = list(map(str, target))
         return Truth(", ".join(found) or "without labels", str(label) in found)
+
+    def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
+        from ostinato.tasks.multilabel.onnx import outputs
+
+        return outputs(graph, model.network, logits)
+
+    def answer_facts(self, model: Model) -> dict[str, Any]:
+        from ostinato.tasks.multilabel.onnx import answer_facts
+
+        return answer_facts(model)
 
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
         from ostinato.tasks.multilabel.report import report

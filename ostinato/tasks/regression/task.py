@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.records import Truth
+    from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.regression.codec import NumberCodec
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.regression.network import Regressor
     from ostinato.tasks.regression.objective import PredictionError
     from ostinato.tasks.regression.scoring import Predictions
+    from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -38,6 +40,7 @@ class Regression(SequenceTask):
     config = RegressionConfig
     presets = PRESETS
     baselines: ClassVar[Mapping[str, str]] = {"ridge": "ridge", "mean": "mean", "median": "median"}
+    answers_output: ClassVar[str] = "predictions"
     rival: ClassVar[str] = "ridge regression on bags of n-grams"
 
     @property
@@ -153,6 +156,16 @@ class Regression(SequenceTask):
 
         number = target[label] if label in target else next(iter(target.values()))  # a single target has any name
         return Truth(f"{number:.7g}", None)
+
+    def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
+        from ostinato.tasks.regression.onnx import outputs
+
+        return outputs(graph, model.network, logits)
+
+    def answer_facts(self, model: Model) -> dict[str, Any]:
+        from ostinato.tasks.regression.onnx import answer_facts
+
+        return answer_facts(model)
 
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
         from ostinato.tasks.regression.report import report

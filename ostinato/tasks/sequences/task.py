@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ostinato.explanation.records import ExplainedRows, Truth
     from ostinato.explanation.trace import Trace
     from ostinato.nn import SequenceNetwork
+    from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.tasks.onnx import OnnxModel, Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -31,6 +33,7 @@ class SequenceTask(Task):
     """A task whose network has one output vector per sequence."""
 
     predictions_file: ClassVar[str] = "predictions.parquet"
+    answers_output: ClassVar[str] = "probabilities"  # the output of an ONNX graph that has what `network.answers` gives
 
     @property
     @abstractmethod
@@ -145,6 +148,21 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.reading import typed
 
         return typed(texts, model.encoder.tokenizer)
+
+    # Export
+
+    def onnx(self, model: Model) -> "OnnxModel":
+        from ostinato.tasks.sequences.onnx import to_onnx
+
+        return to_onnx(self, model)
+
+    @abstractmethod
+    def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
+        """Add the nodes from the logits (B, C) to the outputs that users read; one of them is `answers_output`."""
+
+    @abstractmethod
+    def answer_facts(self, model: Model) -> dict[str, Any]:
+        """How these outputs become answers; see `ostinato.export.answers`."""
 
     # Explanations
 

@@ -1,0 +1,102 @@
+"""Compare the answers of an ONNX file in ONNX Runtime with those of our own engine."""
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import RunError
+from ostinato.runs.json_model import JsonModel
+from ostinato.tasks.onnx import Arrays, OnnxModel
+
+TOLERANCE = 1e-5  # of float32 against float32
+
+
+class Certificate(JsonModel):
+    """How far a file's answers are from those of our own engine.
+
+    Args:
+        differences: for each output the largest ‖theirs − ours‖ / ‖ours‖ of a batch.
+        tolerance: the largest difference that is accepted.
+        batches, sequences: how many were compared.
+        lengths: the shortest and the longest sequence of them.
+        runtime: name and version.
+        date: UTC, ISO 8601.
+    """
+
+    differences: dict[str, float]
+    tolerance: float
+    batches: int
+    sequences: int
+    lengths: tuple[int, int]
+    runtime: str
+    date: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether every difference is within the tolerance."""
+        return all(each <= self.tolerance for each in self.differences.values())
+
+    def lines(self) -> Iterator[str]:
+        """The certificate in sentences."""
+        shown = ", ".join(f"{name} {each:.1e}" for name, each in self.differences.items())
+        yield f"Largest relative difference from our engine: {shown} (allowed: {self.tolerance:.0e})."
+        yield (
+            f"Compared on {self.sequences} sequences of {self.lengths[0]} to {self.lengths[1]} steps in {self.batches} "
+            f"batches, with {self.runtime}, {self.date}."
+        )
+
+
+def certify(model: OnnxModel, session: Any) -> Certificate:
+    """Compare a session with our own engine on random sequences of many lengths, alone and in mixed batches."""
+    import onnxruntime
+
+    random = np.random.default_rng(0)
+    differences: dict[str, float] = {}
+    plans = _plans(model.longest, random)
+    for lengths in plans:
+        inputs = model.draw(random, lengths)
+        ours = model.reference(inputs)
+        order = random.permutation(len(lengths))
+        for theirs, rows in ((_run(session, inputs, ours), slice(None)), (_run(session, _rows(inputs, order), ours), order)):
+            for name, expected in ours.items():
+                found = _difference(theirs[name], expected[rows])
+                differences[name] = max(found, differences.get(name, 0.0))
+    sizes = [length for lengths in plans for length in lengths]
+    return Certificate(
+        differences=differences,
+        tolerance=TOLERANCE,
+        batches=2 * len(plans),
+        sequences=len(sizes),
+        lengths=(min(sizes), max(sizes)),
+        runtime=f"onnxruntime {onnxruntime.__version__}",
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _plans(longest: int, random: np.random.Generator) -> list[list[int]]:
+    """The lengths of each batch: alone and mixed, shorter and longer than in training, and one without steps."""
+    half = max(longest // 2, 1)
+    mixed = random.integers(1, longest + 1, 16).tolist() if longest else [1]
+    return [[1], [2], [longest or 1], [2 * longest + 3], [1, 2, half, max(longest, 1)], mixed, [0, 3, 1, half]]
+
+
+def _run(session: Any, inputs: Arrays, like: Arrays) -> Arrays:
+    try:
+        return dict(zip(like, session.run(list(like), inputs), strict=True))
+    except (RuntimeError, ValueError) as error:  # ONNX Runtime's errors are RuntimeErrors
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+        raise RunError(f"ONNX Runtime cannot run the graph on {shapes}: {str(error).splitlines()[0]}.") from None
+
+
+def _rows(inputs: Arrays, order: np.ndarray) -> Arrays:
+    return {name: array[order] for name, array in inputs.items()}
+
+
+def _difference(theirs: np.ndarray, ours: np.ndarray) -> float:
+    """‖theirs − ours‖ / ‖ours‖; infinite if the shapes differ or a number is not finite."""
+    if theirs.shape != ours.shape or not np.isfinite(theirs).all():
+        return float("inf")
+    norm = float(np.linalg.norm(ours.astype(np.float64)))
+    return float(np.linalg.norm(theirs.astype(np.float64) - ours)) / (norm or 1.0)

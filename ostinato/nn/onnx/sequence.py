@@ -1,0 +1,46 @@
+"""A sequence network as an ONNX graph."""
+
+from typing import NamedTuple
+
+from ostinato.nn.embedding import TokenEmbedding
+from ostinato.nn.onnx.graph import Graph, Steps, Value
+from ostinato.nn.onnx.layers import conv_stem, on_tokens, positions, stack, token_vectors
+from ostinato.nn.onnx.pooling import pool
+from ostinato.nn.sequence_network import SequenceNetwork
+
+
+class SequenceOutputs(NamedTuple):
+    """What the graph computes.
+
+    Args:
+        logits: the network's outputs, (B, C) float32.
+        attention: the weight of each token or step, (B, T) float32, for attention pooling.
+    """
+
+    logits: Value
+    attention: Value | None
+
+
+def sequence_network(graph: Graph, network: SequenceNetwork, values: Value, lengths: Value) -> SequenceOutputs:
+    """A network's outputs for padded sequences.
+
+    Args:
+        values: (B, T) int64 token ids, or (B, T, channels) float32 standardized series; padding may hold anything.
+        lengths: (B,) int64.
+    """
+    steps = Steps(graph, graph.size(values, 1), lengths)
+    if isinstance(network.embed, TokenEmbedding):
+        x = token_vectors(graph, network.embed, graph.transpose(values, 1, 0))  # (B, T) -> (T, B, D)
+    else:
+        x = graph.linear(graph.transpose(values, 1, 0, 2), network.embed.weight, network.embed.bias)
+    if network.position is not None:
+        x = positions(graph, network.position, x, steps)
+    shorter = steps
+    if network.conv_stem is not None:
+        x, shorter = conv_stem(graph, network.conv_stem, x, steps)
+    pooled = pool(graph, network.pooling, stack(graph, network.stack, x, shorter), shorter)
+    logits = graph.linear(pooled.vectors, network.head.weight, network.head.bias)
+    if pooled.attention is None:
+        return SequenceOutputs(logits, None)
+    attention = on_tokens(graph, network.conv_stem, pooled.attention, steps, shorter)
+    return SequenceOutputs(logits, graph.transpose(attention, 1, 0))

@@ -1,0 +1,20 @@
+"""The outputs of a classifier's ONNX graph."""
+
+from typing import Any
+
+from ostinato.nn.onnx.graph import Graph
+from ostinato.tasks.base import Model
+from ostinato.tasks.classification.network import Classifier
+from ostinato.tasks.onnx import Port
+
+
+def outputs(graph: Graph, network: Classifier, logits: str) -> dict[str, Port]:
+    """`probabilities` (batch, C): softmax(logits / temperature)."""
+    scaled = graph.op("Div", logits, graph.constant(network.temperature))
+    probabilities = graph.op("Softmax", scaled, axis=-1)
+    return {"probabilities": Port("float32", ("batch", network.head.out_features), probabilities)}
+
+
+def answer_facts(model: Model) -> dict[str, Any]:
+    """One of the labels."""
+    return {"kind": "class", "labels": model.codec.to_json()["labels"]}

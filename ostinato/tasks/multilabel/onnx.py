@@ -1,0 +1,20 @@
+"""The outputs of a multilabel classifier's ONNX graph."""
+
+from typing import Any
+
+from ostinato.nn.onnx.graph import Graph
+from ostinato.tasks.base import Model
+from ostinato.tasks.multilabel.network import MultilabelClassifier
+from ostinato.tasks.onnx import Port
+
+
+def outputs(graph: Graph, network: MultilabelClassifier, logits: str) -> dict[str, Port]:
+    """`probabilities` (batch, L): the sigmoid of each logit over its temperature, computed in float64."""
+    scaled = graph.op("Div", graph.cast(logits, "DOUBLE"), graph.constant(network.temperatures.double()))
+    probabilities = graph.cast(graph.op("Sigmoid", scaled), "FLOAT")
+    return {"probabilities": Port("float32", ("batch", network.head.out_features), probabilities)}
+
+
+def answer_facts(model: Model) -> dict[str, Any]:
+    """Every label whose probability reaches its threshold."""
+    return {"kind": "labels", **model.codec.to_json(), "thresholds": model.network.thresholds.tolist()}

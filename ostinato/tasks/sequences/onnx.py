@@ -1,0 +1,84 @@
+"""Models with one target per sequence as ONNX graphs."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ostinato.data.encoder import SequenceEncoder
+from ostinato.nn.onnx.graph import Graph
+from ostinato.nn.onnx.sequence import sequence_network
+from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.tasks.base import Model
+from ostinato.tasks.onnx import Arrays, OnnxModel, Port
+
+if TYPE_CHECKING:
+    from ostinato.tasks.sequences.task import SequenceTask
+
+SPREAD = 1.5  # deviation of the drawn series, in deviations of the training series
+
+
+def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
+    """A trained model as a graph.
+
+    Inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, in the units of the data,
+    and `lengths` (batch,) int64. Outputs are `logits` (batch, C) float32, the task's own, and `attention`
+    (batch, length) float32 if the pooling has any.
+
+    Raises:
+        ConfigError: ONNX cannot express the model.
+    """
+    graph, encoder, network = Graph(), model.encoder, model.network
+    channels = encoder.channels
+    if channels is None:
+        name, port, values = "tokens", Port("int64", ("batch", "length")), "tokens"
+    else:
+        name, port, values = "values", Port("float32", ("batch", "length", channels)), _standardized(graph, encoder)
+    found = sequence_network(graph, network, values, "lengths")
+    outputs = {"logits": Port("float32", ("batch", network.head.out_features), found.logits)}
+    outputs |= task.onnx_outputs(graph, model, found.logits)
+    if found.attention is not None:
+        outputs["attention"] = Port("float32", ("batch", "length"), found.attention)
+    return OnnxModel(
+        graph,
+        {name: port, "lengths": Port("int64", ("batch",))},
+        outputs,
+        task.answer_facts(model),
+        encoder.longest,
+        partial(_draw, encoder),
+        partial(_reference, task, model),
+    )
+
+
+def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
+    """The series less the mean, in deviations; in float64, since the mean may be much larger than the deviation."""
+    less = graph.op("Sub", graph.cast("values", "DOUBLE"), graph.constant(np.array(encoder.mean)))
+    return graph.cast(graph.op("Div", less, graph.constant(np.array(encoder.std))), "FLOAT")
+
+
+def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+    """Random tokens or series; what lies beyond a sequence's length is random, too."""
+    size = (len(lengths), max(*lengths, 1))
+    counts = np.array(lengths, np.int64)
+    if encoder.vocabulary is None:
+        assert encoder.mean is not None and encoder.std is not None
+        noise = random.standard_normal((*size, len(encoder.mean))) * SPREAD
+        return {"values": (noise * encoder.std + encoder.mean).astype(np.float32), "lengths": counts}
+    return {"tokens": random.integers(0, len(encoder.vocabulary.ids), size), "lengths": counts}
+
+
+@torch.inference_mode()
+def _reference(task: "SequenceTask", model: Model, inputs: Arrays) -> Arrays:
+    """What our own engine gives for the same inputs."""
+    network: SequenceNetwork = model.network
+    lengths = inputs["lengths"]
+    real = np.arange(next(iter(inputs.values())).shape[1]) < lengths[:, None]  # (B, T)
+    if "tokens" in inputs:
+        values = inputs["tokens"][real].astype(np.int32)
+    else:
+        scale = np.array(model.encoder.mean), np.array(model.encoder.std)
+        values = ((inputs["values"][real].astype(np.float64) - scale[0]) / scale[1]).astype(np.float32)
+    logits = network(torch.from_numpy(values).to(network.device), torch.from_numpy(lengths)).float().cpu()
+    return {"logits": logits.numpy(), task.answers_output: network.answers(logits).cpu().numpy()}
