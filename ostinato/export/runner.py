@@ -134,16 +134,23 @@ def open_session(model: Path | bytes, threads: int | None = None) -> Any:
     if isinstance(model, Path) and not model.is_file():
         raise RunError(f"{model}: file not found. Write it with: ostinato export RUN --out {model}")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # errors are raised
     if threads is not None:
         options.intra_op_num_threads = threads
     given = str(model) if isinstance(model, Path) else model
     try:
         return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as error:  # ONNX Runtime's errors are RuntimeErrors
+    except runtime_errors() as error:
         reason = str(error).splitlines()[0]
         shown = model if isinstance(model, Path) else "The graph"
         raise RunError(f"{shown}: ONNX Runtime cannot open it ({reason}). Export the model again.") from None
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises; its errors have no base class of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return tuple(each for each in vars(state).values() if isinstance(each, type) and issubclass(each, Exception))
 
 
 def read_facts(path: Path, metadata: dict[str, str]) -> dict[str, Any]:

@@ -357,6 +357,7 @@ class Task(ABC):
 
     # Export
 
+    @abstractmethod
     def onnx(self, model: Model) -> "OnnxModel":
         """Build the model's ONNX graph.
 

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from ostinato.nn.characters import CharacterFeatures
 from ostinato.nn.convolution import Convolution, ConvStem
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
 from ostinato.nn.layers import Stack
 from ostinato.nn.onnx.graph import SMALLEST, Graph, Steps, Value
+from ostinato.nn.onnx.pooling import pool_by
 from ostinato.nn.onnx.recurrent import recurrent
 
 
@@ -79,6 +81,14 @@ def stack(graph: Graph, module: Stack, x: Value, steps: Steps) -> Value:
         if isinstance(norm, nn.LayerNorm):
             x = graph.layer_norm(x, norm.weight, norm.bias, norm.eps)
     return x
+
+
+def character_features(graph: Graph, module: CharacterFeatures, ids: Value, lengths: Value, forms: Value) -> Value:
+    """A vector for each token from the characters of its word. (F, L) ids, (F,), (T, B) -> (T, B, H)."""
+    steps = Steps(graph, graph.size(ids, 1), lengths)
+    x = token_vectors(graph, module.embedding, graph.transpose(ids, 1, 0))
+    vectors = pool_by(graph, module.pooling, _layer(graph, module.encoder, x, steps), steps)
+    return graph.op("Gather", vectors, forms, axis=0)
 
 
 def _layer(graph: Graph, layer: Any, x: Value, steps: Steps) -> Value:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from torch import nn
 
 from ostinato.nn.onnx.graph import SMALLEST, Graph, Steps, Value
 from ostinato.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
@@ -23,15 +24,20 @@ def pool(graph: Graph, module: Pooling, h: Value, steps: Steps) -> Pooled:
             weights = attention_weights(graph, each, h, steps)  # (M, B, 1)
             attention = graph.squeeze(weights, 2)
             parts.append(graph.reduce("Sum", graph.op("Mul", weights, steps.masked(h, graph.zero)), 0))
-        elif isinstance(each, LastPooling):
-            parts.append(_last(graph, each, h, steps))
-        elif isinstance(each, MaxPooling):
-            largest = graph.reduce("Max", steps.masked(h, graph.constant(SMALLEST)), 0)
-            parts.append(graph.op("Where", steps.filled, largest, graph.zero))
         else:
-            assert isinstance(each, MeanPooling)
-            parts.append(_mean(graph, h, steps))
+            parts.append(pool_by(graph, each, h, steps))
     return Pooled(graph.op("Concat", *parts, axis=1) if len(parts) > 1 else parts[0], attention)
+
+
+def pool_by(graph: Graph, module: nn.Module, h: Value, steps: Steps) -> Value:
+    """One pooling other than attention. (M, B, H) -> (B, H)."""
+    if isinstance(module, LastPooling):
+        return _last(graph, module, h, steps)
+    if isinstance(module, MaxPooling):
+        largest = graph.reduce("Max", steps.masked(h, graph.constant(SMALLEST)), 0)
+        return graph.op("Where", steps.filled, largest, graph.zero)
+    assert isinstance(module, MeanPooling)
+    return _mean(graph, h, steps)
 
 
 def attention_weights(graph: Graph, module: AttentionPooling, h: Value, steps: Steps) -> Value:

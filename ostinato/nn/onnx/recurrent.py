@@ -16,6 +16,7 @@ from ostinato.errors import ConfigError
 from ostinato.nn.cells import NormWeights, ScanWeights, Weights
 from ostinato.nn.layers import RecurrentLayer
 from ostinato.nn.onnx.graph import Graph, Steps, Value
+from ostinato.nn.onnx.scan import Stepped, scan
 
 NODES: dict[str, tuple[str, Sequence[int], dict[str, Any]]] = {  # cell -> node, our gate at each position, attributes
     "lstm": ("LSTM", (0, 3, 1, 2), {}),
@@ -25,7 +26,6 @@ NODES: dict[str, tuple[str, Sequence[int], dict[str, Any]]] = {  # cell -> node,
 }
 EPSILON = 1e-5  # of layer norm, as in torch.nn.functional.layer_norm
 
-Step = Callable[[Graph, Sequence[Value], Sequence[Value]], Sequence[Value]]  # body, states, inputs -> new states
 
 
 def recurrent(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Value:
@@ -97,16 +97,17 @@ def lnlstm(graph: Graph, x: Value, weights: NormWeights) -> Value:
     """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm_step`."""
     inputs = graph.layer_norm(graph.linear(x, weights.weight_ih, None), weights.gain_ih, weights.bias_ih, EPSILON)
 
-    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Sequence[Value]:
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
         h, c = states
         sums = body.layer_norm(body.linear(h, weights.weight_hh, None), weights.gain_hh, None, EPSILON)
         i, f, g, o = _split(body, body.op("Add", now[0], sums), 4)
         i, f, o = (body.op("Sigmoid", gate) for gate in (i, f, o))
         c = body.op("Add", body.op("Mul", f, c), body.op("Mul", i, body.op("Tanh", g)))
         shown = body.op("Tanh", body.layer_norm(c, weights.gain_c, weights.bias_c, EPSILON))
-        return body.op("Mul", o, shown), c
+        h = body.op("Mul", o, shown)
+        return [h, c], [h]
 
-    return scan(graph, step, [_zeros(graph, x, len(weights.gain_c))] * 2, [inputs])
+    return scan(graph, step, [_zeros(graph, x, len(weights.gain_c))] * 2, [inputs])[0]
 
 
 SCANS: dict[str, Callable[[Graph, Value, Any], Value]] = {"mingru": mingru, "minlstm": minlstm, "lnlstm": lnlstm}
@@ -115,38 +116,12 @@ SCANS: dict[str, Callable[[Graph, Value, Any], Value]] = {"mingru": mingru, "min
 def _linear_scan(graph: Graph, factors: Value, addends: Value) -> Value:
     """h_t = factor_t·h_{t−1} + addend_t from h = 0. (T, B, H), (T, B, H) -> (T, B, H)."""
 
-    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Sequence[Value]:
-        return [body.op("Add", body.op("Mul", now[0], states[0]), now[1])]
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
+        h = body.op("Add", body.op("Mul", now[0], states[0]), now[1])
+        return [h], [h]
 
     first = graph.op("Gather", addends, graph.constant(0, np.int64), axis=0)
-    return scan(graph, step, [graph.op("Mul", first, graph.zero)], [factors, addends])
-
-
-def scan(graph: Graph, step: Step, states: Sequence[Value], inputs: Sequence[Value], *, reverse: bool = False) -> Value:
-    """Run a step over time: the first state at every step, (T, B, …).
-
-    Args:
-        states: the initial states, (B, …) each.
-        inputs: what is read at each step, (T, B, …) each.
-        reverse: from the last step to the first; the output is in the order of the inputs.
-    """
-    from onnx import TensorProto, helper
-
-    body = Graph(graph)
-    state_names = [body.name("state") for _ in states]
-    input_names = [body.name("input") for _ in inputs]
-    after = [body.op("Identity", value) for value in step(body, state_names, input_names)]
-    shown = body.op("Identity", after[0])
-    declared = [
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
-        for names in ([*state_names, *input_names], [*after, shown])
-    ]
-    inner = helper.make_graph(body.nodes, body.name("step"), *declared)
-    order = {"scan_input_directions": [1] * len(inputs), "scan_output_directions": [1]} if reverse else {}
-    outputs = graph.ops(
-        "Scan", *states, *inputs, outputs=len(states) + 1, body=inner, num_scan_inputs=len(inputs), **order
-    )
-    return outputs[-1]
+    return scan(graph, step, [graph.op("Mul", first, graph.zero)], [factors, addends])[0]
 
 
 def _zeros(graph: Graph, x: Value, size: int) -> Value:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.records import ExplainedRows
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.onnx import OnnxModel
     from ostinato.tasks.tagging.codec import TagCodec
     from ostinato.tasks.tagging.encoder import SentenceEncoder
     from ostinato.tasks.tagging.estimator import SequenceTagger
@@ -203,6 +204,13 @@ class Tagging(Task):
         from ostinato.tasks.tagging.answers import from_texts
 
         return from_texts(texts)
+
+    # Export
+
+    def onnx(self, model: Model) -> "OnnxModel":
+        from ostinato.tasks.tagging.onnx import to_onnx
+
+        return to_onnx(model)
 
     # Explanations and report
 

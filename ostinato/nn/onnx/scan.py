@@ -1,0 +1,56 @@
+"""A loop over time as an ONNX node."""
+
+from collections.abc import Callable, Sequence
+
+from ostinato.nn.onnx.graph import Graph, Value
+
+Stepped = tuple[Sequence[Value], Sequence[Value]]  # the states after a step, and what is shown of it
+Step = Callable[[Graph, Sequence[Value], Sequence[Value]], Stepped]  # body, states, inputs of the step
+
+
+def scan(
+    graph: Graph,
+    step: Step,
+    states: Sequence[Value],
+    inputs: Sequence[Value],
+    *,
+    dtypes: Sequence[str] = (),
+    reverse: bool = False,
+) -> list[Value]:
+    """Run a step over time: what it shows at every step, (T, B, …) each.
+
+    Args:
+        states: the initial states, (B, …) each.
+        inputs: what is read at each step, (T, B, …) each.
+        dtypes: of the states, then the inputs, then what is shown; by default all are `FLOAT`.
+        reverse: from the last step to the first; what is shown is in the order of the inputs.
+    """
+    from onnx import TensorProto, helper
+
+    body = Graph(graph)
+    names = [body.name("state") for _ in states], [body.name("input") for _ in inputs]
+    after, shown = ([body.op("Identity", value) for value in values] for values in step(body, *names))
+    kinds = dtypes or ["FLOAT"] * (len(states) + len(inputs) + len(shown))
+    types = [getattr(TensorProto, kind) for kind in kinds]
+    of_states, of_inputs, of_shown = types[: len(states)], types[len(states) : -len(shown)], types[-len(shown) :]
+
+    def declared(values: Sequence[Value], dtypes: Sequence[int]) -> list[object]:
+        return [helper.make_tensor_value_info(*each, None) for each in zip(values, dtypes, strict=True)]
+
+    inner = helper.make_graph(
+        body.nodes,
+        body.name("step"),
+        declared(names[0], of_states) + declared(names[1], of_inputs),
+        declared(after, of_states) + declared(shown, of_shown),
+    )
+    directions = {"scan_input_directions": [1] * len(inputs), "scan_output_directions": [1] * len(shown)}
+    outputs = graph.ops(
+        "Scan",
+        *states,
+        *inputs,
+        outputs=len(states) + len(shown),
+        body=inner,
+        num_scan_inputs=len(inputs),
+        **(directions if reverse else {}),
+    )
+    return outputs[len(states) :]

@@ -1,0 +1,143 @@
+"""Taggers as ONNX graphs."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.data.ragged import Ragged
+from ostinato.nn.onnx import crf
+from ostinato.nn.onnx.graph import Graph, Steps
+from ostinato.nn.onnx.layers import character_features, stack, token_vectors
+from ostinato.tasks.base import Model
+from ostinato.tasks.onnx import Arrays, OnnxModel, Port
+from ostinato.tasks.tagging.encoder import WORD_SHAPES
+from ostinato.tasks.tagging.network import Tagger
+from ostinato.tasks.tagging.sentences import Sentences
+
+LONGEST_WORD = 12  # characters of the words that are drawn to certify a file
+TRAINED_LENGTH = 40  # tokens; an encoder of sentences does not know the longest of training
+
+
+def to_onnx(model: Model) -> OnnxModel:
+    """A trained tagger as a graph.
+
+    Inputs, padding arbitrary: `tokens` (batch, length), the ids of words, and `lengths` (batch,). As far as the model
+    reads them: `word_shapes` (batch, length); `features` (batch, length, K); `characters` (forms, characters) with
+    `character_lengths` (forms,), the characters of distinct words, and `forms` (batch, length), the word of each token.
+    All are int64. Outputs: `scores` (batch, length, C) float32, `tags` (batch, length) int64, the best sequence, −1
+    at padding, and `probabilities` (batch, length) float32, the marginal probability of each of these tags.
+    """
+    graph, network = Graph(), model.network
+    inputs = _inputs(model)
+    steps = Steps(graph, graph.size("tokens", 1), "lengths")
+    scores = graph.linear(stack(graph, network.stack, _vectors(graph, network), steps), *_head(network))  # (T, B, C)
+    if network.crf is None:
+        every = graph.op("Softmax", scores, axis=-1)
+        tags = graph.op("ArgMax", scores, axis=2, keepdims=0)
+    else:
+        every = crf.marginals(graph, network.crf, scores, steps)
+        tags = crf.decode(graph, network.crf, scores, steps)
+    own = graph.op("GatherElements", every, graph.unsqueeze(tags, 2), axis=2)  # (T, B, 1)
+    shown_tags = steps.masked(graph.unsqueeze(tags, 2), graph.constant(-1, np.int64))
+    probabilities = steps.masked(own, graph.zero)
+    outputs = {
+        "scores": Port("float32", ("batch", "length", network.head.out_features), graph.transpose(scores, 1, 0, 2)),
+        "tags": Port("int64", ("batch", "length"), graph.transpose(graph.squeeze(shown_tags, 2), 1, 0)),
+        "probabilities": Port("float32", ("batch", "length"), graph.transpose(graph.squeeze(probabilities, 2), 1, 0)),
+    }
+    answer = {"kind": "tags", **model.codec.to_json()}
+    return OnnxModel(graph, inputs, outputs, answer, TRAINED_LENGTH, partial(_draw, model), partial(_reference, model))
+
+
+def _inputs(model: Model) -> dict[str, Port]:
+    network: Tagger = model.network
+    of_tokens = ("batch", "length")
+    inputs = {"tokens": Port("int64", of_tokens), "lengths": Port("int64", ("batch",))}
+    if network.word_shapes is not None:
+        inputs["word_shapes"] = Port("int64", of_tokens)
+    if network.characters is not None:
+        inputs["characters"] = Port("int64", ("forms", "characters"))
+        inputs["character_lengths"] = Port("int64", ("forms",))
+        inputs["forms"] = Port("int64", of_tokens)
+    if len(network.features):
+        inputs["features"] = Port("int64", (*of_tokens, len(network.features)))
+    return inputs
+
+
+def _vectors(graph: Graph, network: Tagger) -> str:
+    """The vector of each token, (T, B, D)."""
+    parts = [token_vectors(graph, network.embed, graph.transpose("tokens", 1, 0))]
+    if network.word_shapes is not None:
+        parts.append(token_vectors(graph, network.word_shapes, graph.transpose("word_shapes", 1, 0)))
+    if network.characters is not None:
+        forms = graph.transpose("forms", 1, 0)
+        parts.append(character_features(graph, network.characters, "characters", "character_lengths", forms))
+    for number, embed in enumerate(network.features):
+        ids = graph.op("Gather", "features", graph.constant(number, np.int64), axis=2)
+        parts.append(token_vectors(graph, embed, graph.transpose(ids, 1, 0)))  # type: ignore[arg-type]
+    return graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+
+
+def _head(network: Tagger) -> tuple[torch.Tensor, torch.Tensor]:
+    return network.head.weight, network.head.bias
+
+
+def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+    """Random words, shapes, characters and features."""
+    encoder, wanted = model.encoder, _inputs(model)
+    size = (len(lengths), max(*lengths, 1))
+    forms = 1 + sum(lengths)
+    drawn: dict[str, Any] = {
+        "tokens": random.integers(0, len(encoder.words.ids), size),
+        "lengths": np.array(lengths, np.int64),
+        "word_shapes": random.integers(0, len(WORD_SHAPES), size),
+        "characters": random.integers(0, len(encoder.characters), (forms, LONGEST_WORD)),
+        "character_lengths": random.integers(1, LONGEST_WORD + 1, forms),
+        "forms": random.integers(0, forms, size),
+        "features": np.stack(
+            [random.integers(0, len(values), size) for values in encoder.features] or [np.zeros(size, np.int64)], 2
+        ),
+    }
+    return {name: drawn[name] for name in wanted}
+
+
+@torch.inference_mode()
+def _reference(model: Model, inputs: Arrays) -> Arrays:
+    """What our own engine gives for the same inputs."""
+    network: Tagger = model.network
+    lengths = inputs["lengths"]
+    real = np.arange(inputs["tokens"].shape[1]) < lengths[:, None]  # (B, T)
+    count = int(lengths.sum())
+    characters = inputs.get("characters", np.zeros((1, 1), np.int64))
+    sizes = inputs.get("character_lengths", np.ones(1, np.int64))
+    written = np.arange(characters.shape[1]) < sizes[:, None]
+    columns = {
+        name: torch.from_numpy(inputs[name][real] if name in inputs else np.zeros((count, *shape), np.int64))
+        for name, shape in (("word_shapes", ()), ("features", (0,)), ("forms", ()))
+    }
+    sentences = Sentences(
+        Ragged(torch.from_numpy(inputs["tokens"][real].astype(np.int32)), torch.from_numpy(lengths)),
+        columns["word_shapes"],
+        columns["features"],
+        columns["forms"],
+        Ragged(torch.from_numpy(characters[written].astype(np.int32)), torch.from_numpy(sizes)),
+    ).to(network.device)
+    scores = network(sentences).float()
+    tags = network.best(scores, sentences.lengths)
+    own = network.marginals(scores, sentences.lengths).gather(1, tags.unsqueeze(1)).squeeze(1)
+    return {
+        "scores": _padded(scores, real, np.nan),
+        "tags": _padded(tags, real, -1),
+        "probabilities": _padded(own, real, 0),
+    }
+
+
+def _padded(values: torch.Tensor, real: np.ndarray, fill: float) -> np.ndarray:
+    """(N, …) -> (B, T, …)."""
+    array = values.cpu().numpy()
+    padded = np.full((*real.shape, *array.shape[1:]), fill, array.dtype)
+    padded[real] = array
+    return padded
