@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato import data, evaluation, explanation, nn
+    from ostinato import data, evaluation, explanation, export, nn
     from ostinato.errors import OstinatoError
     from ostinato.nn.accelerate import accelerate
     from ostinato.tasks.classification.estimator import SequenceClassifier
@@ -29,7 +29,7 @@ _HOME = {
     "load": "tasks.loading",
     "trace": "tasks.loading",
 }
-_SUBPACKAGES = ("data", "evaluation", "explanation", "nn")
+_SUBPACKAGES = ("data", "evaluation", "explanation", "export", "nn")
 
 __all__ = [
     "OstinatoError",
@@ -43,6 +43,7 @@ __all__ = [
     "evaluation",
     "explain",
     "explanation",
+    "export",
     "load",
     "nn",
     "trace",

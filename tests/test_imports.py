@@ -21,7 +21,7 @@ ORDER = [  # as CONTRIBUTING.md has it
     ("report",),
     ("tasks",),
     ("runs",),
-    ("tuning", "benchmark"),
+    ("tuning", "benchmark", "export"),
     ("comparison",),
     ("cli",),
     ("__main__",),

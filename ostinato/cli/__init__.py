@@ -2,6 +2,7 @@
 
 training      train, evaluate, predict
 explaining    explain, trace, report
+exporting     export
 comparing     compare
 tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
@@ -17,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import comparing, data, explaining, machine, training, tuning
+from ostinato.cli import comparing, data, explaining, exporting, machine, training, tuning
 from ostinato.errors import OstinatoError
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ app.command()(training.predict)
 app.command()(explaining.explain)
 app.command()(explaining.trace)
 app.command()(explaining.report)
+app.command()(exporting.export)
 app.command()(comparing.compare)
 app.command()(tuning.tune)
 app.command()(data.init)

@@ -19,6 +19,7 @@ from ostinato.cli.arguments import (
     reading,
     rows_of,
 )
+from ostinato.cli.exporting import answers_of_onnx
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def evaluate(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a model file, or an ONNX file.")],
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE|-", help="A data file, or - for standard input with one sequence per line."),
@@ -138,6 +139,12 @@ def predict(
     """
     if (file is None) == (not text):
         raise ConfigError("Give either a FILE (- for standard input) or --text SEQUENCE.")
+    if run.suffix == ".onnx":
+        if form not in (None, "jsonl"):
+            raise ConfigError(f"--format {form}: an exported model answers in jsonl only.")
+        answered = answers_of_onnx(run, file, text, settings or [], strict=strict)
+        _finish(_print_answers(answered, is_json=True))
+        return
     model = load_on(run, device)
     forms = model.task.formats
     if form is not None and form not in forms:
@@ -147,6 +154,11 @@ def predict(
     form = form or ("text" if sys.stdout.isatty() and "text" in forms else forms[0])
     rows = rows_of(model, run, file, text, settings or [])
     errors = _print_answers(model.task.answer(model, rows, form=form, strict=strict), is_json=form == "jsonl")
+    _finish(errors)
+
+
+def _finish(errors: int) -> None:
+    """Report the rows that could not be read."""
     if errors:
         sys.stderr.write(f"{errors:,} {'row' if errors == 1 else 'rows'} could not be read.\n")
         raise typer.Exit(1)

@@ -1,17 +1,15 @@
 """Run an exported model: from raw input to answers with onnxruntime, numpy and tokenizers, without PyTorch."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ostinato.data.encoding import SequenceEncoding, source_of
-from ostinato.data.spans import spans
-from ostinato.data.vocabulary import Vocabulary
-from ostinato.errors import ConfigError, DataError, MissingExtraError, RunError
-from ostinato.export.answers import KINDS, Answers, Numbers, Outputs
+from ostinato.errors import DataError, MissingExtraError, RunError
+from ostinato.tasks.base import ALL_UNKNOWN
+from ostinato.tasks.portable import Encoded, Outputs, portable_of
 
 FORMAT = 1  # of the facts in an ONNX file
 STEPS_IN_A_BATCH = 16_384  # padding included
@@ -25,8 +23,9 @@ class Runner:
         threads: of ONNX Runtime; by default it decides.
 
     Attributes:
-        facts: what the file says of itself: task, encoder, answer, certificate.
-        classes_: the labels in the order of the probabilities; only of classifiers.
+        facts: what the file says of itself: task, config, encoder, answer, certificate.
+        task: the name of the task.
+        classes_: the labels in the order of the probabilities; only of models that predict labels or tags.
 
     Raises:
         RunError: the file is missing, is not such a model, or is newer than this version reads.
@@ -36,17 +35,23 @@ class Runner:
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
         self.session = open_session(Path(path), threads)
         self.facts = read_facts(Path(path), self.session.get_modelmeta().custom_metadata_map)
+        self.task = self.facts.get("task")
         try:
-            self.encoding = _encoding(self.facts["encoder"])
-            self._answers: Answers = _answers(self.facts["answer"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise RunError(f"{path}: its description is not valid ({error!r}). Export the model again.") from None
+            self._portable = portable_of(self.task, self.facts.get("encoder", {}), self.facts.get("answer", {}))
+        except RunError as error:
+            raise RunError(f"{path}: {error}") from None
+
+    @property
+    def encoding(self) -> Any:
+        """The fitted encoding of the input."""
+        return self._portable.encoding
 
     @property
     def classes_(self) -> np.ndarray:
-        if isinstance(self._answers, Numbers):
-            raise AttributeError("a model that predicts numbers has no classes_")
-        return self._answers.classes  # type: ignore[attr-defined, no-any-return]
+        classes = self._portable.classes
+        if classes is None:
+            raise AttributeError("This model predicts numbers, so it has no classes_.")
+        return classes
 
     def predict(self, X: Iterable[Any]) -> Any:
         """Predict as the estimator's `predict` does.
@@ -54,68 +59,60 @@ class Runner:
         Raises:
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
-        return self._answers.predict(self.outputs(X))
+        return self._portable.predict(self.outputs(X))
 
-    def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
-        """Calibrated probabilities, (n, C), columns as in `classes_`.
+    def predict_proba(self, X: Iterable[Any]) -> Any:
+        """Calibrated probabilities, as the estimator's `predict_proba` returns them.
 
         Raises:
             ConfigError: the model predicts numbers.
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
-        if isinstance(self._answers, Numbers):
-            raise ConfigError("This model predicts numbers, which have no probabilities. Use predict.")
-        return self.outputs(X)["probabilities"]
+        return self._portable.predict_proba(self.outputs(X))
 
-    def predict_quantiles(self, X: Iterable[Any]) -> np.ndarray:
-        """The quantiles of each target, (n, K, Q), in increasing order.
-
-        Raises:
-            ConfigError: the model predicts none.
-            DataError: a sequence is empty or of another kind than in training; names its row.
-        """
-        if not isinstance(self._answers, Numbers):
-            raise ConfigError("This model predicts labels, which have no quantiles. Use predict_proba.")
-        return self._answers.quantiles(self.outputs(X))
-
-    def answers(self, X: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    def answers(self, X: Iterable[Any], sources: list[str] | None = None) -> list[dict[str, Any]]:
         """One answer for each sequence, as `ostinato predict` prints it.
 
-        Raises:
-            DataError: a sequence is empty or of another kind than in training; names its row.
-        """
-        sequences = list(X)
-        outputs = self.outputs(sequences)
-        return (self._answers.as_json(outputs, row) for row in range(len(sequences)))
-
-    def outputs(self, X: Iterable[Any], sources: list[str] | None = None) -> dict[str, np.ndarray]:
-        """Every output of the graph with one row for each sequence, by name.
-
         Args:
-            X: strings, lists of tokens, or arrays (T,) or (T, channels), as in training.
-            sources: names of the sequences, for error messages.
+            sources: names of the sequences, for messages.
 
         Raises:
             DataError: a sequence is empty or of another kind than in training; names it.
         """
-        sequences = [list(each) if isinstance(each, tuple) else each for each in X]
+        sequences = list(X)
+        encoded = self._encode(sequences, sources)
+        outputs = self._run(encoded)
+        found = []
+        for row, sequence in enumerate(sequences):
+            answer = self._portable.as_json(sequence, {name: arrays[row] for name, arrays in outputs.items()})
+            found.append(answer | ({"warning": ALL_UNKNOWN} if encoded.all_unknown[row] else {}))
+        return found
+
+    def outputs(self, X: Iterable[Any], sources: list[str] | None = None) -> Outputs:
+        """Every output of the graph but the attention: by name, one array for each sequence.
+
+        Args:
+            X: sequences, as for the estimator's `predict`.
+            sources: names of the sequences, for messages.
+
+        Raises:
+            DataError: a sequence is empty or of another kind than in training; names it.
+        """
+        return self._run(self._encode(list(X), sources))
+
+    def _encode(self, sequences: list[Any], sources: list[str] | None) -> Encoded:
         if not sequences:
             raise DataError("There is no sequence. Give at least one.")
-        values, lengths, _ = self.encoding.arrays(sequences, sources)
-        for row in np.flatnonzero(lengths == 0)[:1].tolist():
-            raise DataError(f"{source_of(row, sources)}: the sequence is empty. Fill it in, or remove the row.")
-        return self._run(values, lengths)
+        return self._portable.encode(sequences, sources)
 
-    def _run(self, values: np.ndarray, lengths: np.ndarray) -> Outputs:
-        names = [each.name for each in self.session.get_outputs() if each.name != "attention"]
-        found: dict[str, np.ndarray] = {}
-        starts = lengths.cumsum() - lengths
-        for rows in _batches(lengths):
-            batch = _padded(values, starts[rows], lengths[rows])
-            name = "values" if self.encoding.is_numeric else "tokens"
-            for key, part in zip(names, self.session.run(names, {name: batch, "lengths": lengths[rows]}), strict=True):
-                whole = found.setdefault(key, np.empty((len(lengths), *part.shape[1:]), part.dtype))
-                whole[rows] = part
+    def _run(self, encoded: Encoded) -> Outputs:
+        of_steps = {each.name: list(each.shape[1:2]) == ["length"] for each in self.session.get_outputs()}
+        names = [name for name in of_steps if name != "attention"]
+        found: dict[str, list[Any]] = {name: [None] * len(encoded.lengths) for name in names}
+        for rows in _batches(encoded.lengths):
+            for name, part in zip(names, self.session.run(names, encoded.inputs(rows)), strict=True):
+                for row, array in zip(rows.tolist(), part, strict=True):
+                    found[name][row] = array[: encoded.lengths[row]] if of_steps[name] else array
         return found
 
 
@@ -174,25 +171,6 @@ def read_facts(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     return dict(facts)
 
 
-def _encoding(fields: dict[str, Any]) -> SequenceEncoding:
-    tokens = fields["tokens"]
-    return SequenceEncoding(
-        fields["tokenizer"],
-        None if tokens is None else Vocabulary(tuple(tokens), tuple(fields["extra"])),
-        None if fields["mean"] is None else tuple(fields["mean"]),
-        None if fields["std"] is None else tuple(fields["std"]),
-        fields["max_length"],
-        fields["truncate"],
-        fields["longest"],
-    )
-
-
-def _answers(fields: dict[str, Any]) -> Answers:
-    own = dict(fields)
-    answers: Answers = KINDS[own.pop("kind")](**own)
-    return answers
-
-
 def _batches(lengths: np.ndarray) -> Iterator[np.ndarray]:
     """Rows of similar length, with at most `STEPS_IN_A_BATCH` padded steps, at least one row."""
     order = lengths.argsort(kind="stable")
@@ -201,12 +179,3 @@ def _batches(lengths: np.ndarray) -> Iterator[np.ndarray]:
         if end == len(order) or (end - start + 1) * lengths[order[end]] > STEPS_IN_A_BATCH:
             yield order[start:end]
             start = end
-
-
-def _padded(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Sequences of a batch, filled with zeros: (N, …) -> (B, T, …), as int64 or float32."""
-    dtype = np.int64 if values.ndim == 1 else np.float32
-    batch = np.zeros((len(lengths), int(lengths.max()), *values.shape[1:]), dtype)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    batch[rows, spans(np.zeros_like(lengths), lengths)] = values[spans(starts, lengths)]
-    return batch

@@ -1,32 +1,35 @@
 """The tasks, one folder per task. All behaviour that depends on the task lives here.
 
+    table           TASKS, the table of all tasks
     base            Task, the interface that every task implements
     config          reads and writes the config of any task; its key `task` selects the task
     model_file      saves and loads models, and upgrades files of earlier versions
     estimator       code shared by all estimators
+    onnx            a model as an ONNX graph
+    portable        the part of a task that an exported model needs; without PyTorch
     sequences       code shared by the tasks with one target per sequence
     classification  one label per sequence
     multilabel      any number of labels per sequence
     regression      one or more numbers per sequence
     tagging         one tag per token
 
-To add a task, add a folder here and a line to `TASKS`.
+To add a task, add a folder here and a line to `TASKS`. Importing this package imports no task, so that an exported
+model runs where neither PyTorch nor pydantic is installed.
 """
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ostinato.tasks.base import Task
-from ostinato.tasks.classification.task import Classification
-from ostinato.tasks.multilabel.task import Multilabel
-from ostinato.tasks.regression.task import Regression
-from ostinato.tasks.tagging.task import Tagging
 
-# `ostinato init` tries them from the last to the first, which can read any table of sequences and labels
-TASKS: Mapping[str, Task] = {
-    "classification": Classification(),
-    "multilabel": Multilabel(),
-    "regression": Regression(),
-    "tagging": Tagging(),
-}
+if TYPE_CHECKING:
+    from ostinato.tasks.table import TASKS
 
 __all__ = ["TASKS", "Task"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TASKS":
+        from ostinato.tasks.table import TASKS
+
+        return TASKS
+    raise AttributeError(f"module 'ostinato.tasks' has no attribute {name!r}")

@@ -33,7 +33,7 @@ class OnnxModel:
     Args:
         graph: the nodes.
         inputs, outputs: by name.
-        answer: how outputs become answers, as JSON values; see `ostinato.export.answers`.
+        answer: how outputs become answers, as JSON values; see `portable.py` in the task's folder.
         longest: the length of the longest training sequence.
         draw: inputs for sequences of the given lengths, drawn at random.
         reference: the outputs of our own engine for inputs.

@@ -17,4 +17,5 @@ def outputs(graph: Graph, network: Classifier, logits: str) -> dict[str, Port]:
 
 def answer_facts(model: Model) -> dict[str, Any]:
     """One of the labels."""
-    return {"kind": "class", "labels": model.codec.to_json()["labels"]}
+    labels: dict[str, Any] = model.codec.to_json()
+    return labels

@@ -135,9 +135,9 @@ class Classification(SequenceTask):
         return compared(seeds, self.metrics[metric])
 
     def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
-        labels = model.codec.labels
-        probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, answers, strict=True)}
-        return {"label": labels[int(answers.argmax())], "probabilities": probabilities}
+        from ostinato.tasks.classification.portable import answer_json
+
+        return answer_json(model.codec.labels, answers.cpu().numpy())
 
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
         from ostinato.tasks.classification.onnx import outputs

@@ -17,4 +17,4 @@ def outputs(graph: Graph, network: MultilabelClassifier, logits: str) -> dict[st
 
 def answer_facts(model: Model) -> dict[str, Any]:
     """Every label whose probability reaches its threshold."""
-    return {"kind": "labels", **model.codec.to_json(), "thresholds": model.network.thresholds.tolist()}
+    return {**model.codec.to_json(), "thresholds": model.network.thresholds.tolist()}

@@ -138,10 +138,10 @@ class Multilabel(SequenceTask):
         return compared(seeds, self.metrics[metric])
 
     def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
-        labels = model.codec.labels
-        probabilities = {str(label): round(float(each), 6) for label, each in zip(labels, answers, strict=True)}
-        decoded = model.codec.decode(model.network.decisions(answers.unsqueeze(0)).cpu().numpy())[0]
-        return {"labels": list(decoded), "probabilities": probabilities}
+        from ostinato.tasks.multilabel.portable import answer_json
+
+        reached = model.network.decisions(answers)
+        return answer_json(model.codec.labels, answers.cpu().numpy(), reached.cpu().numpy())
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

@@ -35,4 +35,4 @@ def outputs(graph: Graph, network: Regressor, logits: str) -> dict[str, Port]:
 
 def answer_facts(model: Model) -> dict[str, Any]:
     """A number for each target."""
-    return {"kind": "numbers", "names": list(model.codec.names), "levels": list(model.network.levels)}
+    return {"names": list(model.codec.names), "levels": list(model.network.levels)}

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.onnx import Port
     from ostinato.tasks.regression.codec import NumberCodec
     from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.regression.metrics import RegressionMetrics
     from ostinato.tasks.regression.network import Regressor
     from ostinato.tasks.regression.objective import PredictionError
     from ostinato.tasks.regression.scoring import Predictions
-    from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled
 
@@ -147,9 +147,11 @@ class Regression(SequenceTask):
         return compared(seeds, self.metrics[metric])
 
     def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
-        from ostinato.tasks.regression.answers import answer_json
+        from ostinato.tasks.regression.portable import answer_json
 
-        return answer_json(model, answers)
+        network, rows = model.network, answers.unsqueeze(0)
+        predicted, quantiles = (each(rows)[0].tolist() for each in (network.predictions, network.quantiles))
+        return answer_json(model.codec.names, predicted, quantiles, network.levels)
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

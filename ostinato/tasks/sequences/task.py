@@ -162,7 +162,7 @@ class SequenceTask(Task):
 
     @abstractmethod
     def answer_facts(self, model: Model) -> dict[str, Any]:
-        """How these outputs become answers; see `ostinato.export.answers`."""
+        """How these outputs become answers; see `portable.py` in the task's folder."""
 
     # Explanations
 

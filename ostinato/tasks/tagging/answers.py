@@ -1,9 +1,9 @@
 """Answer sentences with their tags, printed as JSON lines, CoNLL columns or coloured text."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.text import Text
 
@@ -11,46 +11,14 @@ from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model
-from ostinato.tasks.tagging.encoder import check_features, refuse_unseen_features
+from ostinato.tasks.tagging.encoder import refuse_unseen_features
+from ostinato.tasks.tagging.encoding import check_features
 from ostinato.tasks.tagging.network import predict_certain_tags
-from ostinato.tasks.tagging.rows import from_text
+from ostinato.tasks.tagging.portable import Answer, answer_json, text_and_offsets
 from ostinato.tasks.tagging.schemes import OUTSIDE, Entity, conlleval_entities
 
 ROWS_AT_A_TIME = 512
 STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan", "bold red")
-
-
-class Answer(NamedTuple):
-    """The predicted tags of a sentence of T words.
-
-    Args:
-        tags: T tags, in the scheme of the training data.
-        probabilities: T marginal probabilities of these tags.
-        entities: None if the tags do not mark entities.
-    """
-
-    sentence: Sentence
-    tags: list[str]
-    probabilities: list[float]
-    entities: list[Entity] | None
-
-    def probability(self, entity: Entity) -> float:
-        """The probability of an entity's least certain token."""
-        return min(self.probabilities[entity.start : entity.end])
-
-
-def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence | DataError]:
-    """Split texts into words and punctuation marks; yields a `DataError` for an empty text.
-
-    Args:
-        texts: pairs of a source and a text.
-    """
-    for source, text in texts:
-        sentence = from_text(text, source)
-        if sentence.words:
-            yield sentence
-        else:
-            yield DataError(f"{source}: the sentence is empty. Fill it in, or remove the row.").at(source)
 
 
 def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, strict: bool) -> Iterator[Answered]:
@@ -116,13 +84,7 @@ def _json_line(model: Model) -> Writer:
     """Tokens, features, tags, probabilities, and the spans of entities: in characters for a text, else in tokens."""
 
     def write(answer: Answer, warning: str | None) -> str:
-        sentence = answer.sentence
-        row: dict[str, Any] = {} if sentence.text is None else {"text": sentence.text}
-        row |= {"tokens": sentence.words} | ({"features": list(sentence.features)} if sentence.features else {})
-        row |= {"tags": answer.tags, "probabilities": [round(each, 6) for each in answer.probabilities]}
-        if answer.entities is not None:
-            row["spans"] = [_span(answer, entity) for entity in answer.entities]
-        row |= {} if warning is None else {"warning": warning}
+        row = answer_json(answer) | ({} if warning is None else {"warning": warning})
         return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
     return write
@@ -138,7 +100,7 @@ def _coloured(model: Model) -> Writer:
     styles: dict[str, str] = {}
 
     def write(answer: Answer, warning: str | None) -> Text:
-        text, offsets = _text_and_offsets(answer.sentence)
+        text, offsets = text_and_offsets(answer.sentence)
         line, at = Text(), 0
         words = [Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags) if tag != OUTSIDE]
         for entity in words if answer.entities is None else answer.entities:
@@ -152,26 +114,3 @@ def _coloured(model: Model) -> Writer:
 
 
 FORMATS: dict[str, Callable[[Model], Writer]] = {"jsonl": _json_line, "conll": _columns, "text": _coloured}
-
-
-def _span(answer: Answer, entity: Entity) -> dict[str, Any]:
-    text, offsets = _text_and_offsets(answer.sentence)
-    start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
-    bounds = (
-        {"start": start, "end": end}
-        if answer.sentence.text is not None
-        else {"first_token": entity.start, "end_token": entity.end}
-    )
-    probability = round(answer.probability(entity), 6)
-    return {**bounds, "label": entity.type, "text": text[start:end], "probability": probability}
-
-
-def _text_and_offsets(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
-    """The text, or else the words joined by spaces, and the start and end of each word in it."""
-    if sentence.text is not None:
-        return sentence.text, sentence.offsets
-    offsets, at = [], 0
-    for word in sentence.words:
-        offsets.append((at, at + len(word)))
-        at += len(word) + 1
-    return " ".join(sentence.words), offsets

@@ -14,7 +14,8 @@ from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.stored import StoredFields
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.config import SchemeName
-from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, convert, to_tags
+from ostinato.tasks.tagging.decoding import decode
+from ostinato.tasks.tagging.schemes import OUTSIDE, convert
 
 PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 UNSEEN = -1  # the index of a tag that does not occur in training, so every prediction for it is wrong
@@ -88,9 +89,7 @@ class TagCodec:
         decoded, start = [], 0
         for length in lengths:
             tags = [self.tags[index] for index in indices[start : start + length]]
-            if self.scheme != self.target_scheme:  # predicted tags may break the scheme, so repair them like conlleval
-                tags = to_tags(conlleval_entities(tags), length, str(self.scheme))
-            decoded.append(tags)
+            decoded.append(decode(tags, self.scheme, self.target_scheme))
             start += length
         return decoded
 

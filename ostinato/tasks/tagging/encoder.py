@@ -7,20 +7,16 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ostinato.data.examples import Sentence
 from ostinato.data.ragged import Ragged
 from ostinato.data.stored import StoredFields
-from ostinato.data.vocabulary import UNKNOWN, Vocabulary
+from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import DataError
+from ostinato.tasks.tagging.encoding import SentenceEncoding, check_features
 from ostinato.tasks.tagging.sentences import Sentences
-
-# The patterns of capitals and digits in a word; the id of a pattern is its index.
-WORD_SHAPES = ("lower", "capital first", "all capitals", "mixed", "digits", "digits and letters", "other")
 
 SHOWN_VALUES = 5
 
@@ -39,20 +35,8 @@ class StoredEncoder(StoredFields):
 
 
 @dataclass(frozen=True)
-class SentenceEncoder:
-    """The vocabularies of the training sentences.
-
-    Args:
-        words: the training words, and extra words with a pretrained vector; in lower case if `lowercase` is set.
-        characters: the characters of the training words.
-        features: the values of each feature; empty if words have no features.
-        lowercase: whether words are looked up in lower case.
-    """
-
-    words: Vocabulary
-    characters: Vocabulary
-    features: tuple[Vocabulary, ...]
-    lowercase: bool
+class SentenceEncoder(SentenceEncoding):
+    """A `SentenceEncoding` that can be fitted, saved and read, and that gives tensors."""
 
     @classmethod
     def fit(
@@ -90,49 +74,13 @@ class SentenceEncoder:
         Raises:
             DataError: the number of features of a sentence differs from training; names the row.
         """
-        check_features(sentences, len(self.features), "in training")
-        lengths = torch.tensor([len(sentence.words) for sentence in sentences], dtype=torch.int64)
-        numbers: dict[str, int] = {}
-        forms = np.fromiter(
-            (numbers.setdefault(word, len(numbers)) for sentence in sentences for word in sentence.words),
-            np.int64,
-            int(lengths.sum()),
+        found = self.arrays(sentences)
+        words, characters = (
+            Ragged(torch.from_numpy(values), torch.from_numpy(lengths))
+            for values, lengths in ((found.words, found.lengths), (found.characters, found.character_lengths))
         )
-        distinct = list(numbers)
-        ids = np.fromiter(map(self._word_id, distinct), np.int32, len(distinct))
-        shapes = np.fromiter(map(word_shape, distinct), np.int64, len(distinct))
-        sizes = torch.tensor([len(form) for form in distinct], dtype=torch.int64)
-        characters = np.fromiter(
-            (self.characters.id(letter) for form in distinct for letter in form), np.int32, int(sizes.sum())
-        )
-        return Sentences(
-            Ragged(torch.from_numpy(ids[forms]), lengths),
-            torch.from_numpy(shapes[forms]),
-            self._feature_ids(sentences, len(forms)),
-            torch.from_numpy(forms),
-            Ragged(torch.from_numpy(characters), sizes),
-        )
-
-    def knows(self, words: Sequence[str]) -> np.ndarray:
-        """Whether each of n words is in the vocabulary of the training split, (n,)."""
-        return np.array(
-            [0 < self.words.id(word.lower() if self.lowercase else word) < len(self.words) for word in words],
-            dtype=bool,
-        )
-
-    def _word_id(self, form: str) -> int:
-        """The id of a word. With extra pretrained vectors, an unknown word is looked up again in lower case."""
-        found = self.words.id(form.lower() if self.lowercase else form)
-        return self.words.id(form.lower()) if found == UNKNOWN and self.words.extra else found
-
-    def _feature_ids(self, sentences: Sequence[Sentence], count: int) -> Tensor:
-        """The ids of the K features of N = `count` tokens, (N, K)."""
-        ids = np.empty((count, len(self.features)), np.int64)
-        for column, values in enumerate(self.features):
-            ids[:, column] = np.fromiter(
-                (values.id(value) for sentence in sentences for value in sentence.features[column]), np.int64, count
-            )
-        return torch.from_numpy(ids)
+        others = (torch.from_numpy(each) for each in (found.word_shapes, found.features, found.forms))
+        return Sentences(words, *others, characters)
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values, for `from_json`."""
@@ -160,22 +108,6 @@ class SentenceEncoder:
         )
 
 
-def word_shape(word: str) -> int:
-    """The index of a word's pattern in `WORD_SHAPES`."""
-    letters, digits = any(letter.isalpha() for letter in word), any(letter.isdigit() for letter in word)
-    if digits:
-        return WORD_SHAPES.index("digits and letters" if letters else "digits")
-    if not letters:
-        return WORD_SHAPES.index("other")
-    if word.islower():
-        return WORD_SHAPES.index("lower")
-    if word.isupper() and len(word) > 1:
-        return WORD_SHAPES.index("all capitals")
-    return WORD_SHAPES.index(
-        "capital first" if word[0].isupper() and not any(letter.isupper() for letter in word[1:]) else "mixed"
-    )
-
-
 def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
     """Fit one vocabulary per feature; all sentences must have the same number of features."""
     if not sentences:
@@ -186,30 +118,6 @@ def _fit_features(sentences: Sequence[Sentence]) -> tuple[Vocabulary, ...]:
         Vocabulary.fit(Counter(value for sentence in sentences for value in sentence.features[column]))
         for column in range(count)
     )
-
-
-def check_features(sentences: Sequence[Sentence], count: int, where: str) -> None:
-    """Refuse sentences whose words do not have `count` features.
-
-    Args:
-        where: the words that have this number of features, such as `in training`.
-
-    Raises:
-        DataError: names the row.
-    """
-    for sentence in sentences:
-        found = len(sentence.features)
-        if found != count:
-            actual, expected = (f"{each or 'no'} feature{'' if each == 1 else 's'}" for each in (found, count))
-            remedy = (
-                "Pass tuples (word, feature, …) in Python, or set data.feature_columns for a file. Plain texts have no "
-                "features."
-                if found < count
-                else "Remove the other features."
-            )
-            raise DataError(
-                f"{sentence.source}: each word has {actual}, but the words {where} have {expected}. {remedy}"
-            )
 
 
 def refuse_unseen_features(encoder: SentenceEncoder, sentences: Sequence[Sentence]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from ostinato.data.examples import Sentence
 from ostinato.data.files import check_unicode
 from ostinato.errors import DataError
-from ostinato.tasks.tagging.data import check_tags
 from ostinato.tasks.tagging.spans import tokenize_text
 
 
@@ -78,5 +77,7 @@ def labelled_sentences(
                 )
     labelled = [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]
     if scheme is not None:
+        from ostinato.tasks.tagging.data import check_tags  # which needs PyTorch; the rest of this file does not
+
         check_tags(scheme, labelled)
     return labelled

@@ -14,7 +14,8 @@ from ostinato.nn.network import Network, few_threads
 from ostinato.tasks.network import build_stack
 from ostinato.tasks.tagging.codec import UNSEEN, TagCodec
 from ostinato.tasks.tagging.config import TaggingModel
-from ostinato.tasks.tagging.encoder import WORD_SHAPES, SentenceEncoder
+from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.encoding import WORD_SHAPES
 from ostinato.tasks.tagging.schemes import transitions
 from ostinato.tasks.tagging.sentences import Sentences
 

@@ -13,7 +13,7 @@ from ostinato.nn.onnx.graph import Graph, Steps
 from ostinato.nn.onnx.layers import character_features, stack, token_vectors
 from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import Arrays, OnnxModel, Port
-from ostinato.tasks.tagging.encoder import WORD_SHAPES
+from ostinato.tasks.tagging.encoding import WORD_SHAPES
 from ostinato.tasks.tagging.network import Tagger
 from ostinato.tasks.tagging.sentences import Sentences
 
@@ -28,7 +28,7 @@ def to_onnx(model: Model) -> OnnxModel:
     reads them: `word_shapes` (batch, length); `features` (batch, length, K); `characters` (forms, characters) with
     `character_lengths` (forms,), the characters of distinct words, and `forms` (batch, length), the word of each token.
     All are int64. Outputs: `scores` (batch, length, C) float32, `tags` (batch, length) int64, the best sequence, −1
-    at padding, and `probabilities` (batch, length) float32, the marginal probability of each of these tags.
+    at padding, and `probabilities` (batch, length, C) float32, the marginal probabilities, arbitrary at padding.
     """
     graph, network = Graph(), model.network
     inputs = _inputs(model)
@@ -40,15 +40,14 @@ def to_onnx(model: Model) -> OnnxModel:
     else:
         every = crf.marginals(graph, network.crf, scores, steps)
         tags = crf.decode(graph, network.crf, scores, steps)
-    own = graph.op("GatherElements", every, graph.unsqueeze(tags, 2), axis=2)  # (T, B, 1)
     shown_tags = steps.masked(graph.unsqueeze(tags, 2), graph.constant(-1, np.int64))
-    probabilities = steps.masked(own, graph.zero)
+    size = network.head.out_features
     outputs = {
-        "scores": Port("float32", ("batch", "length", network.head.out_features), graph.transpose(scores, 1, 0, 2)),
+        "scores": Port("float32", ("batch", "length", size), graph.transpose(scores, 1, 0, 2)),
         "tags": Port("int64", ("batch", "length"), graph.transpose(graph.squeeze(shown_tags, 2), 1, 0)),
-        "probabilities": Port("float32", ("batch", "length"), graph.transpose(graph.squeeze(probabilities, 2), 1, 0)),
+        "probabilities": Port("float32", ("batch", "length", size), graph.transpose(every, 1, 0, 2)),
     }
-    answer = {"kind": "tags", **model.codec.to_json()}
+    answer = {**model.codec.to_json(), "inputs": list(inputs)}
     return OnnxModel(graph, inputs, outputs, answer, TRAINED_LENGTH, partial(_draw, model), partial(_reference, model))
 
 
@@ -127,11 +126,11 @@ def _reference(model: Model, inputs: Arrays) -> Arrays:
     ).to(network.device)
     scores = network(sentences).float()
     tags = network.best(scores, sentences.lengths)
-    own = network.marginals(scores, sentences.lengths).gather(1, tags.unsqueeze(1)).squeeze(1)
+    marginals = network.marginals(scores, sentences.lengths)
     return {
         "scores": _padded(scores, real, np.nan),
         "tags": _padded(tags, real, -1),
-        "probabilities": _padded(own, real, 0),
+        "probabilities": _padded(marginals, real, np.nan),
     }
 
 

@@ -1,6 +1,6 @@
 """Convert rows of any format to sentences: columns of words, tags and features, or a text with labelled spans."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -53,6 +53,20 @@ def from_text(text: str, source: str) -> Sentence:
     """Split a text into an unlabelled sentence of words and punctuation marks, with their offsets."""
     tokens = tokenize_text(text)
     return Sentence([word for word, _, _ in tokens], None, source, text, [(start, end) for _, start, end in tokens])
+
+
+def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence | DataError]:
+    """Split texts into words and punctuation marks; yields a `DataError` for an empty text.
+
+    Args:
+        texts: pairs of a source and a text.
+    """
+    for source, text in texts:
+        sentence = from_text(text, source)
+        if sentence.words:
+            yield sentence
+        else:
+            yield DataError(f"{source}: the sentence is empty. Fill it in, or remove the row.").at(source)
 
 
 def _from_columns(row: Row, word_column: str, tag_column: str | None, feature_columns: Sequence[str]) -> Sentence:

@@ -201,7 +201,7 @@ class Tagging(Task):
         return read_sentences(path, config, labelled=False)  # type: ignore[arg-type]
 
     def rows_of_texts(self, texts: Iterable[tuple[str, str]], model: Model) -> "Iterator[Sentence | DataError]":
-        from ostinato.tasks.tagging.answers import from_texts
+        from ostinato.tasks.tagging.rows import from_texts
 
         return from_texts(texts)
 

@@ -8,7 +8,8 @@ from toy import sentences
 from ostinato import SequenceTagger, load
 from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.tasks.tagging.codec import UNSEEN, TagCodec
-from ostinato.tasks.tagging.encoder import SentenceEncoder, refuse_unseen_features, word_shape
+from ostinato.tasks.tagging.encoder import SentenceEncoder, refuse_unseen_features
+from ostinato.tasks.tagging.encoding import word_shape
 from ostinato.tasks.tagging.inputs import labelled_sentences
 from ostinato.tasks.tagging.network import predict_certain_tags, predict_marginals, predict_tags
 

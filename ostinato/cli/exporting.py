@@ -1,0 +1,112 @@
+"""export, and predictions of an exported model."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ostinato.cli.arguments import Json, rows_of
+from ostinato.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from ostinato.export.runner import Runner
+    from ostinato.tasks.base import Answered, Model
+
+ROWS_AT_A_TIME = 512
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The ONNX file to write.")] = None,
+    verify: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare this ONNX file with the run again; writes nothing.")
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators; 18 by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the model as one ONNX file, and certify that ONNX Runtime gives the same answers.
+
+    The file holds tokenizer, vocabulary and labels. It answers from raw text without PyTorch: with
+    `ostinato.export.Runner`, or with `ostinato predict FILE.onnx`.
+    """
+    if (out is None) == (verify is None):
+        raise ConfigError("Give either --out FILE, to write a file, or --verify FILE, to check one.")
+    from ostinato import export as exporting
+    from ostinato.tasks.model_file import load_model
+
+    model = load_model(run)
+    if verify is not None:
+        certificate = exporting.verify(verify, model)
+    else:
+        assert out is not None
+        certificate = exporting.to_onnx(model, out, **({} if opset is None else {"opset": opset}))
+    file = out or verify
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), "holds": certificate.holds, **certificate.to_json()}))
+    else:
+        typer.echo("\n".join([str(file), *certificate.lines()]))
+    if not certificate.holds:
+        raise typer.Exit(1)
+
+
+def answers_of_onnx(
+    path: Path, file: str | None, text: list[str] | None, settings: list[str], *, strict: bool
+) -> "Iterator[Answered]":
+    """Answer rows with an exported model; PyTorch is not needed."""
+    from ostinato.export.runner import Runner
+
+    runner = Runner(path)
+    rows = rows_of(_stand_in(runner), path, file, text, settings)
+    while batch := list(islice(rows, ROWS_AT_A_TIME)):
+        yield from _answer_batch(runner, batch, strict)
+
+
+def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator[Answered]":
+    """Answer rows together, or one by one where one of them cannot be answered."""
+    from ostinato.tasks.base import Answered
+
+    try:
+        found: Iterable[Any] = runner.answers([_sequence(row) for row in batch], [row.source for row in batch])
+    except (DataError, TypeError):
+        found = (_answer_alone(runner, row) for row in batch)
+    for row, answer in zip(batch, found, strict=True):
+        if isinstance(answer, DataError):
+            if strict:
+                raise answer
+            yield Answered(row.source, None, str(answer))
+            continue
+        warning = answer.get("warning")
+        if warning is not None and strict:
+            raise DataError(f"{row.source}: {warning}. Remove the row, or predict without --strict.")
+        yield Answered(row.source, json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n", None, warning)
+
+
+def _answer_alone(runner: "Runner", row: Any) -> Any:
+    if isinstance(row, DataError):
+        return row
+    try:
+        return runner.answers([_sequence(row)], [row.source])[0]
+    except DataError as error:
+        return error
+
+
+def _sequence(row: Any) -> Any:
+    """The sequence of a record; a sentence is one itself."""
+    if isinstance(row, DataError):
+        raise row
+    return getattr(row, "sequence", row)
+
+
+def _stand_in(runner: "Runner") -> "Model":
+    """What reading rows needs of a model: the task, how its data were read, and the tokenizer."""
+    from ostinato.config.reading import parse
+    from ostinato.tasks import TASKS
+    from ostinato.tasks.base import Model
+
+    task = TASKS[runner.task]
+    fields = {"task": task.name, **runner.facts["config"]}
+    config = parse({task.name: task.config}, fields, "config", needs_data=False, is_old=True)
+    return Model(task, config, runner.encoding, None, None)
