@@ -1,5 +1,6 @@
 """Compare the answers of an ONNX file in ONNX Runtime with those of our own engine."""
 
+import math
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -19,7 +20,8 @@ class Certificate(JsonModel):
     """How far a file's answers are from those of our own engine.
 
     Args:
-        differences: for each output the largest ‖theirs − ours‖ / ‖ours‖ of a batch.
+        differences: for each output the largest ‖theirs − ours‖ / max(‖ours‖, √n) of a batch with n numbers; numbers in
+            the units of targets are taken in deviations.
         tolerance: the largest difference that is accepted.
         batches, sequences: how many were compared.
         lengths: the shortest and the longest sequence of them.
@@ -63,7 +65,7 @@ def certify(model: OnnxModel, session: Any) -> Certificate:
         for rows in (np.arange(len(lengths)), random.permutation(len(lengths))):
             theirs = _run(session, _select(model, inputs, rows), ours)
             for name, expected in ours.items():
-                found = _difference(theirs[name], expected[rows])
+                found = _difference(theirs[name], expected[rows], model.outputs[name].unit)
                 differences[name] = max(found, differences.get(name, 0.0))
     sizes = [length for lengths in plans for length in lengths]
     return Certificate(
@@ -97,10 +99,10 @@ def _select(model: OnnxModel, inputs: Arrays, rows: np.ndarray) -> Arrays:
     return {name: array[rows] if model.inputs[name].shape[0] == "batch" else array for name, array in inputs.items()}
 
 
-def _difference(theirs: np.ndarray, ours: np.ndarray) -> float:
-    """‖theirs − ours‖ / ‖ours‖ where ours are numbers; 1e30 if the shapes differ or theirs is not finite."""
+def _difference(theirs: np.ndarray, ours: np.ndarray, unit: float) -> float:
+    """‖theirs − ours‖ / max(‖ours‖, unit·√n) over n numbers; 1e30 if the shapes differ or theirs is not finite."""
     real = ~np.isnan(ours)  # padding may hold anything
     if theirs.shape != ours.shape or not np.isfinite(theirs[real]).all():
         return UNEQUAL
-    norm = float(np.linalg.norm(ours[real].astype(np.float64)))
-    return float(np.linalg.norm(theirs[real].astype(np.float64) - ours[real])) / (norm or 1.0)
+    norm = max(float(np.linalg.norm(ours[real].astype(np.float64))), unit * math.sqrt(real.sum()) or 1.0)
+    return float(np.linalg.norm(theirs[real].astype(np.float64) - ours[real])) / norm

@@ -35,7 +35,7 @@ class Runner:
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
         self.session = open_session(Path(path), threads)
         self.facts = read_facts(Path(path), self.session.get_modelmeta().custom_metadata_map)
-        self.task = self.facts.get("task")
+        self.task = str(self.facts.get("task"))
         try:
             self._portable = portable_of(self.task, self.facts.get("encoder", {}), self.facts.get("answer", {}))
         except RunError as error:
@@ -79,7 +79,7 @@ class Runner:
         Raises:
             DataError: a sequence is empty or of another kind than in training; names it.
         """
-        sequences = list(X)
+        sequences = _listed(X)
         encoded = self._encode(sequences, sources)
         outputs = self._run(encoded)
         found = []
@@ -98,11 +98,9 @@ class Runner:
         Raises:
             DataError: a sequence is empty or of another kind than in training; names it.
         """
-        return self._run(self._encode(list(X), sources))
+        return self._run(self._encode(_listed(X), sources))
 
     def _encode(self, sequences: list[Any], sources: list[str] | None) -> Encoded:
-        if not sequences:
-            raise DataError("There is no sequence. Give at least one.")
         return self._portable.encode(sequences, sources)
 
     def _run(self, encoded: Encoded) -> Outputs:
@@ -114,6 +112,15 @@ class Runner:
                 for row, array in zip(rows.tolist(), part, strict=True):
                     found[name][row] = array[: encoded.lengths[row]] if of_steps[name] else array
         return found
+
+
+def _listed(X: Iterable[Any]) -> list[Any]:
+    if isinstance(X, str):
+        raise DataError(f"X is the one string {X[:40]!r}: give a list of sequences, as [{X[:10]!r}].")
+    sequences = list(X)
+    if not sequences:
+        raise DataError("There is no sequence. Give at least one.")
+    return sequences
 
 
 def open_session(model: Path | bytes, threads: int | None = None) -> Any:

@@ -83,8 +83,11 @@ def _serialized(exported: OnnxModel, facts: dict[str, Any], opset: int) -> bytes
 
     graph = exported.graph
     ends = [helper.make_node("Identity", [port.value], [name]) for name, port in exported.outputs.items()]
-    ports = [[_value_info(name, port) for name, port in side.items()] for side in (exported.inputs, exported.outputs)]
-    made = helper.make_graph([*graph.nodes, *ends], "ostinato", *ports, initializer=list(graph.constants.values()))
+    inputs, outputs = (
+        [_value_info(name, port) for name, port in side.items()] for side in (exported.inputs, exported.outputs)
+    )
+    nodes, constants = [*graph.nodes, *ends], list(graph.constants.values())
+    made = helper.make_graph(nodes, "ostinato", inputs, outputs, initializer=constants)
     proto = helper.make_model(
         made,
         opset_imports=[helper.make_opsetid("", opset)],

@@ -19,11 +19,14 @@ class Port(NamedTuple):
         dtype: of NumPy, as `int64`.
         shape: sizes that are fixed as numbers, others by name, as `("batch", "length")`.
         value: the value in the graph that an output shows.
+        unit: the size of an output's numbers below which differences are not relative any more; layer norm and
+            cancellation may leave numbers near 0 with the rounding errors of large ones.
     """
 
     dtype: str
     shape: tuple[str | int, ...]
     value: str = ""
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Encoded(ABC):
         """The graph's inputs for the sequences at `rows`, padded to the longest of them."""
 
 
-def portable_of(task: Any, encoder: dict[str, Any], answer: dict[str, Any]) -> Portable:
+def portable_of(task: str, encoder: dict[str, Any], answer: dict[str, Any]) -> Portable:
     """The portable part of the task with that name.
 
     Raises:

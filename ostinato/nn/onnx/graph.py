@@ -24,7 +24,7 @@ class Graph:
     def __init__(self, parent: "Graph | None" = None) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {} if parent is None else parent.constants
-        self._count = [0] if parent is None else parent._count
+        self._count: list[int] = [0] if parent is None else parent._count
 
     def op(self, kind: str, *inputs: Value, **attributes: Any) -> Value:
         """Add a node with one output. An empty name is an input that is left out."""

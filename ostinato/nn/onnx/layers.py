@@ -70,7 +70,8 @@ def on_tokens(graph: Graph, module: ConvStem | None, weights: Value, steps: Step
     widths = graph.op("Min", graph.op("Sub", graph.unsqueeze(steps.lengths, 0), starts), pool)  # (M, B)
     widths = graph.op("Max", widths, graph.one)  # padding has weight 0
     shared = graph.op("Div", weights, graph.cast(widths, "FLOAT"))
-    return graph.op("Gather", shared, graph.op("Div", steps.time, pool), axis=0)
+    spread = graph.op("Gather", shared, graph.op("Div", steps.time, pool), axis=0)
+    return graph.op("Where", graph.squeeze(steps.mask, 2), spread, graph.zero)
 
 
 def stack(graph: Graph, module: Stack, x: Value, steps: Steps) -> Value:

@@ -1,6 +1,7 @@
 """A loop over time as an ONNX node."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ostinato.nn.onnx.graph import Graph, Value
 
@@ -34,7 +35,7 @@ def scan(
     types = [getattr(TensorProto, kind) for kind in kinds]
     of_states, of_inputs, of_shown = types[: len(states)], types[len(states) : -len(shown)], types[-len(shown) :]
 
-    def declared(values: Sequence[Value], dtypes: Sequence[int]) -> list[object]:
+    def declared(values: Sequence[Value], dtypes: Sequence[int]) -> list[Any]:
         return [helper.make_tensor_value_info(*each, None) for each in zip(values, dtypes, strict=True)]
 
     inner = helper.make_graph(

@@ -34,4 +34,4 @@ def answer_json(labels: Sequence[Any], probabilities: np.ndarray, reached: np.nd
 
 def chosen(labels: Sequence[Any], reached: np.ndarray) -> list[Any]:
     """The labels at which `reached` (L,) is true."""
-    return [labels[index] for index in np.flatnonzero(reached)]
+    return [labels[index] for index in np.flatnonzero(reached).tolist()]

@@ -16,11 +16,12 @@ def outputs(graph: Graph, network: Regressor, logits: str) -> dict[str, Port]:
     The first K of the C columns are the predictions of K targets. With quantiles, `quantiles` (batch, K, Q) has them
     in increasing order.
     """
+    unit = float(network.scale.square().mean().sqrt())
     C, Q = network.head.out_features, len(network.levels)
     scaled = graph.op("Mul", graph.cast(logits, "DOUBLE"), graph.constant(network.scale))
     numbers = graph.op("Add", scaled, graph.constant(network.mean))
     if Q < 2:
-        return {"predictions": Port("float64", ("batch", C), numbers)}
+        return {"predictions": Port("float64", ("batch", C), numbers, unit)}
     K = C // Q
     columns = network.quantiles(torch.arange(C)[None])[0].flatten()  # the output of each target's levels, K·Q of them
     grouped = graph.reshape(graph.op("Gather", numbers, graph.constant(columns), axis=1), 0, K, Q)
@@ -28,7 +29,7 @@ def outputs(graph: Graph, network: Regressor, logits: str) -> dict[str, Port]:
     flat = graph.reshape(increasing, 0, K * Q)
     predictions = graph.op("Gather", flat, graph.constant(columns.argsort()), axis=1)
     return {
-        "predictions": Port("float64", ("batch", C), predictions),
+        "predictions": Port("float64", ("batch", C), predictions, unit),
         "quantiles": Port("float64", ("batch", K, Q), increasing),
     }
 

@@ -79,8 +79,8 @@ class SentenceEncoder(SentenceEncoding):
             Ragged(torch.from_numpy(values), torch.from_numpy(lengths))
             for values, lengths in ((found.words, found.lengths), (found.characters, found.character_lengths))
         )
-        others = (torch.from_numpy(each) for each in (found.word_shapes, found.features, found.forms))
-        return Sentences(words, *others, characters)
+        shapes, features, forms = map(torch.from_numpy, (found.word_shapes, found.features, found.forms))
+        return Sentences(words, shapes, features, forms, characters)
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values, for `from_json`."""

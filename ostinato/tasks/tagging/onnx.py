@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ostinato.data.ragged import Ragged
+from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.onnx import crf
 from ostinato.nn.onnx.graph import Graph, Steps
 from ostinato.nn.onnx.layers import character_features, stack, token_vectors
@@ -68,15 +69,17 @@ def _inputs(model: Model) -> dict[str, Port]:
 
 def _vectors(graph: Graph, network: Tagger) -> str:
     """The vector of each token, (T, B, D)."""
+    assert isinstance(network.embed, TokenEmbedding)
     parts = [token_vectors(graph, network.embed, graph.transpose("tokens", 1, 0))]
     if network.word_shapes is not None:
         parts.append(token_vectors(graph, network.word_shapes, graph.transpose("word_shapes", 1, 0)))
     if network.characters is not None:
         forms = graph.transpose("forms", 1, 0)
         parts.append(character_features(graph, network.characters, "characters", "character_lengths", forms))
-    for number, embed in enumerate(network.features):
+    tables: list[TokenEmbedding] = list(network.features)  # type: ignore[arg-type]
+    for number, embed in enumerate(tables):
         ids = graph.op("Gather", "features", graph.constant(number, np.int64), axis=2)
-        parts.append(token_vectors(graph, embed, graph.transpose(ids, 1, 0)))  # type: ignore[arg-type]
+        parts.append(token_vectors(graph, embed, graph.transpose(ids, 1, 0)))
     return graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
 
 
