@@ -48,7 +48,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 KEY = re.compile(r"(?<![\w./])(data|model|training)\.([a-z_]+)\b(?!\()")
-FILE_ENDINGS = {"csv", "log", "md", "py", "safetensors", "toml"}  # data.md is a file and not a key
+FILE_ENDINGS = {"onnx", "csv", "log", "md", "py", "safetensors", "toml"}  # data.md is a file and not a key
 CLASSES = {
     "Metrics of every task": Metrics,
     "Metrics of classification": ClassificationMetrics,

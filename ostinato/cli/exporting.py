@@ -45,7 +45,7 @@ def export(
         certificate = exporting.to_onnx(model, out, **({} if opset is None else {"opset": opset}))
     file = out or verify
     if as_json:
-        typer.echo(json.dumps({"file": str(file), "holds": certificate.holds, **certificate.to_json()}))
+        typer.echo(json.dumps({"file": str(file), **certificate.to_json()}))
     else:
         typer.echo("\n".join([str(file), *certificate.lines()]))
     if not certificate.holds:

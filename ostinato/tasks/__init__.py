@@ -13,8 +13,8 @@
     regression      one or more numbers per sequence
     tagging         one tag per token
 
-To add a task, add a folder here and a line to `TASKS`. Importing this package imports no task, so that an exported
-model runs where neither PyTorch nor pydantic is installed.
+To add a task, add a folder here and a line to `TASKS` (`table.py`). Importing this package imports no task, so that
+an exported model runs where neither PyTorch nor pydantic is installed.
 """
 
 from typing import TYPE_CHECKING, Any

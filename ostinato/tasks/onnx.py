@@ -19,8 +19,8 @@ class Port(NamedTuple):
         dtype: of NumPy, as `int64`.
         shape: sizes that are fixed as numbers, others by name, as `("batch", "length")`.
         value: the value in the graph that an output shows.
-        unit: the size of an output's numbers below which differences are not relative any more; layer norm and
-            cancellation may leave numbers near 0 with the rounding errors of large ones.
+        unit: the usual size of an output's numbers. Differences are relative to the larger of it and the output, since
+            the sum of large numbers may be near 0.
     """
 
     dtype: str
@@ -39,7 +39,7 @@ class OnnxModel:
         answer: how outputs become answers, as JSON values; see `portable.py` in the task's folder.
         longest: the length of the longest training sequence.
         draw: inputs for sequences of the given lengths, drawn at random.
-        reference: the outputs of our own engine for inputs.
+        reference: the outputs of our own engine for inputs, in float32, or in float64 if the second argument is true.
     """
 
     graph: "Graph"
@@ -48,4 +48,4 @@ class OnnxModel:
     answer: dict[str, Any]
     longest: int
     draw: Callable[[np.random.Generator, Sequence[int]], Arrays]
-    reference: Callable[[Arrays], Arrays]
+    reference: Callable[[Arrays, bool], Arrays]

@@ -34,9 +34,6 @@ def holds(model, path):
 def test_every_cell_is_exported(tmp_path, cell, bidirectional):
     holds(small_models.classifier(cell=cell, bidirectional=bidirectional), tmp_path / "model.onnx")
     model = small_models.classifier(cell=cell, bidirectional=bidirectional, **EVERYTHING, conv_size=4, conv_pool=3)
-    for name, weight in model.model_.stack.named_parameters():
-        if "weight_ih" in name:  # layer norm magnifies the rounding errors of units that are nearly equal at first
-            torch.nn.init.normal_(weight)
     holds(model, tmp_path / "model.onnx")
 
 

@@ -1,5 +1,6 @@
 """Models with one target per sequence as ONNX graphs."""
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -70,9 +71,9 @@ def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequen
 
 
 @torch.inference_mode()
-def _reference(task: "SequenceTask", model: Model, inputs: Arrays) -> Arrays:
-    """What our own engine gives for the same inputs."""
-    network: SequenceNetwork = model.network
+def _reference(task: "SequenceTask", model: Model, inputs: Arrays, double: bool) -> Arrays:
+    """What our own engine gives for the same inputs, in float32 or float64."""
+    network: SequenceNetwork = copy.deepcopy(model.network).double() if double else model.network
     lengths = inputs["lengths"]
     real = np.arange(next(iter(inputs.values())).shape[1]) < lengths[:, None]  # (B, T)
     if "tokens" in inputs:
@@ -80,5 +81,7 @@ def _reference(task: "SequenceTask", model: Model, inputs: Arrays) -> Arrays:
     else:
         scale = np.array(model.encoder.mean), np.array(model.encoder.std)
         values = ((inputs["values"][real].astype(np.float64) - scale[0]) / scale[1]).astype(np.float32)
-    logits = network(torch.from_numpy(values).to(network.device), torch.from_numpy(lengths)).float().cpu()
+    if double and "values" in inputs:
+        values = values.astype(np.float64)
+    logits = network(torch.from_numpy(values).to(network.device), torch.from_numpy(lengths)).cpu()
     return {"logits": logits.numpy(), task.answers_output: network.answers(logits).cpu().numpy()}

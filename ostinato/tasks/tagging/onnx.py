@@ -1,5 +1,6 @@
 """Taggers as ONNX graphs."""
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -107,9 +108,9 @@ def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> 
 
 
 @torch.inference_mode()
-def _reference(model: Model, inputs: Arrays) -> Arrays:
-    """What our own engine gives for the same inputs."""
-    network: Tagger = model.network
+def _reference(model: Model, inputs: Arrays, double: bool) -> Arrays:
+    """What our own engine gives for the same inputs, in float32 or float64."""
+    network: Tagger = copy.deepcopy(model.network).double() if double else model.network
     lengths = inputs["lengths"]
     real = np.arange(inputs["tokens"].shape[1]) < lengths[:, None]  # (B, T)
     count = int(lengths.sum())
@@ -127,7 +128,7 @@ def _reference(model: Model, inputs: Arrays) -> Arrays:
         columns["forms"],
         Ragged(torch.from_numpy(characters[written].astype(np.int32)), torch.from_numpy(sizes)),
     ).to(network.device)
-    scores = network(sentences).float()
+    scores = network(sentences)
     tags = network.best(scores, sentences.lengths)
     marginals = network.marginals(scores, sentences.lengths)
     return {
