@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.config import SequenceModel
+from ostinato.data.rows import listed
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
@@ -65,7 +66,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
     if not named and not few:
         raise DataError(
             f"{peek.path}: no column looks like a label. Expected a column with few distinct values. Columns: "
-            f"{', '.join(columns)}. Rename the right one to `label`."
+            f"{listed(columns)}. Rename the right one to `label`."
         )
     chosen = named[0] if named else few[0][2]
     labels = found[chosen]

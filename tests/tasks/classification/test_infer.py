@@ -134,13 +134,13 @@ def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text;label": TEXTS}, "the only column is 'text;label'"),
+        ({"text": TEXTS}, "the only column is 'text'"),
         ({TEXTS[0]: TEXTS, "neg": LABELS}, "column 'neg' also contains the value 'neg'"),
         ({"part": ["train", "test"] * 30, "label": LABELS}, "no column is left for the sequence"),
         ({"x": np.arange(60) / 7, "label": LABELS}, "numbers written as text"),
         ({"series": ["[0.5; 1.5]"] * 60, "label": LABELS}, "numbers written as text"),
     ],
-    ids=["semicolons", "no header", "no sequence", "a number", "a series"],
+    ids=["one column", "no header", "no sequence", "a number", "a series"],
 )
 def test_what_cannot_be_trained_on_is_refused_with_its_reason(write, columns, message):
     with pytest.raises(DataError) as caught:

@@ -62,7 +62,7 @@ def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
 
 def test_jsonl_reads_texts_events_and_series(tmp_path):
     rows = [{"text": "a", "label": 1}, {"text": "b", "label": True}]
-    assert pairs(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == [("a", "1"), ("b", "True")]
+    assert pairs(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == [("a", "1"), ("b", "true")]
     assert pairs(write(tmp_path / "b.jsonl", '{"text": ["login", "pay"], "label": "x"}\n')) == [(["login", "pay"], "x")]
     ((series, _),) = pairs(write(tmp_path / "c.jsonl", '{"text": [[1, 2.5], [3, 4], [5, 6]], "label": "x"}\n'))
     assert series.dtype == np.float64
@@ -163,7 +163,7 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.jsonl", '{"text": [[1], [2, 3]], "label": 1}\n', r"row 1: the steps of the series differ"),
         ("a.jsonl", '{"text": ["a", 1], "label": 1}\n', r"row 1: not a series: 1 dimensions of <U"),
         ("a.jsonl", '{"text": 5, "label": 1}\n', r"row 1: the sequence is 5"),
-        ("a.jsonl", '{"text": "a", "label": [1]}\n', r"row 1: label is a list"),
+        ("a.jsonl", '{"text": "a", "label": [1]}\n', r"row 1: label is \[1\]"),
         (
             "a.jsonl",
             '{"text": "a", "label": 1}\n{"text": ["a"], "label": 1}\n',
@@ -196,7 +196,7 @@ def test_a_malformed_file_is_named_with_its_row(tmp_path, name, text, message):
 
 def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\nfine,x\nnaïve,y\n", "latin1")
-    with pytest.raises(DataError, match=r"a\.csv, line 3: .*0xef.*iconv -f latin1"):
+    with pytest.raises(DataError, match=r"a\.csv, line 3: .*0xef.*iconv -f windows-1252"):
         read(path)
 
 
