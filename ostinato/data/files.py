@@ -55,9 +55,12 @@ def open_text(path: Path) -> Iterator[TextIO]:
     Raises:
         DataError: see `reading`; also while the lines are read.
     """
-    with reading(path), _open_bytes(path) as file:
-        with io.TextIOWrapper(file, encoding=_encoding(path, file.peek(64)[:64]), newline="") as text:
-            yield text
+    with (
+        reading(path),
+        _open_bytes(path) as file,
+        io.TextIOWrapper(file, encoding=_encoding(path, file.peek(64)[:64]), newline="") as text,
+    ):
+        yield text
 
 
 def check_unicode(text: str, source: str) -> None:

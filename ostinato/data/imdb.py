@@ -74,7 +74,8 @@ def _read_package(path: Path) -> list[Record]:
 
 
 def _read_parquet(path: Path) -> list[Record]:
-    return [_review(row.values["text"], LABELS[str(row.values["label"])], row.source) for row in parquet_rows(path, ["text", "label"])]
+    rows = parquet_rows(path, ["text", "label"])
+    return [_review(row.values["text"], LABELS[str(row.values["label"])], row.source) for row in rows]
 
 
 def _download() -> Path:

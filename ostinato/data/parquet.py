@@ -38,9 +38,7 @@ def parquet_rows(path: Path, columns: Collection[str] | None = None) -> Iterator
             read = {name: column for name, column in values.items() if column is not None}
             for row in range(batch.num_rows):
                 number += 1
-                yield Row(
-                    f"{path}, row {number}", {name: column[row] for name, column in read.items()}, columns=names
-                )
+                yield Row(f"{path}, row {number}", {name: column[row] for name, column in read.items()}, columns=names)
 
 
 @contextmanager

@@ -134,8 +134,7 @@ def _object_row(value: Any, source: str) -> Row:
     if isinstance(value, dict):
         return Row(source, value)
     problem = (
-        f"{source}: a JSON {type(value).__name__}, expected an object. "
-        'Write objects such as {"text": …, "label": …}.'
+        f'{source}: a JSON {type(value).__name__}, expected an object. Write objects such as {{"text": …, "label": …}}.'
     )
     return Row(source, {}, error=DataError(problem))
 

@@ -9,21 +9,15 @@ from typing import Any
 import numpy as np
 
 from ostinato.data.formats import find_format, format_of, read_rows
-from ostinato.data.rows import Row, listed
+from ostinato.data.rows import Row
 from ostinato.data.splits import SPLITS
 from ostinato.errors import DataError
+from ostinato.tasks.sequences.headers import LABEL_NAMES
 
 Rows = list[dict[str, Any]]
 
-LABEL_NAMES = ("label", "labels", "class", "target", "y", "category", "sentiment")
 TEXT_NAMES = ("text", "sequence", "seq", "tokens", "events", "series")
 SPLIT_NAMES = ("split", "subset", "fold", "set")
-
-HEADER_LABELS = {  # a regular expression that finds the label in a FASTA header, and what it matches
-    rf"(?i)\b(?:{'|'.join(LABEL_NAMES)})[=:]([^\s|;]+)": "the value after its name in the header",
-    r"[\s=]([^\s=]+)$": "the end of the header, after the last space or =",
-    r"\|([^|\s]+)$": "the end of the header, after the last |",
-}
 
 NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")

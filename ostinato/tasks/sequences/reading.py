@@ -128,7 +128,8 @@ def _to_sequence(value: Any, source: str) -> Sequence:
         return value
     if not isinstance(value, list):
         raise DataError(
-            f"{source}: the sequence is {reprlib.repr(value)}. Expected a string, a list of events, or a list of numbers."
+            f"{source}: the sequence is {reprlib.repr(value)}. "
+            "Expected a string, a list of events, or a list of numbers."
         )
     if set(map(type, value)) <= {str}:
         return value
