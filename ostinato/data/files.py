@@ -18,6 +18,10 @@ ENCODINGS = {  # by byte-order mark; that of UTF-16 is also the start of that of
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+BINARY = {  # by the first bytes
+    b"\x1f\x8b": "compressed with gzip. Expected text. Add .gz to its name",
+    b"PK\x03\x04": "a ZIP or Excel file. Expected text. Export it as CSV",
+}
 WESTERN = 0.2  # at most this share of a line's bytes is not ASCII in a Western European encoding
 
 
@@ -98,6 +102,9 @@ def _open_bytes(path: Path) -> io.BufferedReader:
 
 
 def _encoding(path: Path, start: bytes) -> str:
+    for mark, problem in BINARY.items():
+        if start.startswith(mark):
+            raise DataError(f"{path}: {problem}.")
     marked = next((encoding for mark, encoding in ENCODINGS.items() if start.startswith(mark)), None)
     if marked is None and len(start) >= 4 and not (any(start[1::2]) and any(start[::2])):
         order = "le" if not any(start[1::2]) else "be"
@@ -118,11 +125,11 @@ def _not_text(path: Path, error: UnicodeDecodeError) -> DataError:
     line, text, start = _first_undecodable(path) or (1, error.object, error.start)
     foreign = sum(byte > 0x7F for byte in text)
     advice = (
-        "for example: iconv -f windows-1252 -t utf-8"
+        ", for example: iconv -f windows-1252 -t utf-8"
         if foreign <= max(2, WESTERN * len(text))
-        else "from its own encoding (such as windows-1251, gb18030 or shift_jis): iconv -f ENCODING -t utf-8"
+        else " from its own encoding (such as windows-1251, gb18030 or shift_jis): iconv -f ENCODING -t utf-8"
     )
-    return DataError(f"{path}, line {line}: not UTF-8 (byte 0x{text[start]:02x}). Convert the file, {advice}")
+    return DataError(f"{path}, line {line}: not UTF-8 (byte 0x{text[start]:02x}). Convert the file{advice}")
 
 
 def _first_undecodable(path: Path) -> tuple[int, bytes, int] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -42,10 +43,9 @@ def _mapped(path: Path) -> np.ndarray:
     with reading(path):
         try:
             array = np.lib.format.open_memmap(path, mode="r")
-        except ValueError as error:
-            raise DataError(
-                f"{path}: not a complete .npy file ({str(error).splitlines()[0]}). Write it again with numpy.save."
-            ) from None
+        except (ValueError, OverflowError, SyntaxError, TokenError) as error:  # numpy evaluates the header
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise DataError(f"{path}: not a complete .npy file ({reason}). Write it again with numpy.save.") from None
     if array.ndim != 2 or array.dtype.kind != "f" or 0 in array.shape:
         raise DataError(
             f"{path}: an array {array.shape} of {array.dtype}. Expected (words, dimension) of floating-point numbers."
