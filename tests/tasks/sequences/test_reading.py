@@ -259,3 +259,62 @@ def test_typed_series_and_events_are_json_and_texts_are_themselves():
     wrong, right = typed([("--text 1", "1 2"), ("--text 2", "[1]")], "numeric")
     assert isinstance(wrong, DataError) and str(wrong).startswith("--text 1: '1 2'")
     assert right.sequence == [1]
+
+
+@pytest.mark.parametrize("key", ["label", "split", "group"])
+def test_half_a_surrogate_pair_is_refused_before_training(tmp_path, key):
+    row = {"text": "a", "label": "x", "split": "train", "group": "g"}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n" + json.dumps({**row, key: "\ud83d"}) + "\n")
+    with pytest.raises(DataError, match=rf"a\.jsonl, row 2, column {key}: .*'.ud83d'"):
+        read(path, split_column="split", group_column="group")
+
+
+TS_HEADER = "@problemName a\n@classLabel\ttrue Up down\n@data\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "@classLabel\ttrue Up down\n@data\n",
+        "@classLabel  true   Up down\n@data\n",
+        "%comment\n@CLASSLABEL TRUE Up down\n@DATA\n",
+        "\n# note\n@missing false\n@timeStamps\tfalse\n@classLabel true Up down\n @data \n# note\n",
+    ],
+)
+def test_ts_headers_are_read_as_aeon_reads_them(tmp_path, header):
+    path = write(tmp_path / "a.ts", header + "1,2:Up\n3,4 : DOWN\n")
+    assert [target for _, target in pairs(path)] == ["Up", "DOWN"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,2", "row 5: no label"),
+        ("1,2:left", r"row 5: 'left' is not a class of the header \(Up, down\)"),
+        ("1,2:3,4", "row 5: '3,4' is not a class"),
+        ("1,2:", "row 5: no target"),
+        ("1,2:?", "row 5: no target"),
+    ],
+)
+def test_ts_rows_have_a_label_that_the_header_declares(tmp_path, row, message):
+    path = write(tmp_path / "a.ts", f"{TS_HEADER}1,2:up\n{row}\n")
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_ts_rows_that_cannot_be_read_do_not_hide_the_others(tmp_path):
+    path = write(tmp_path / "a.ts", f"{TS_HEADER}1,2:up\n1,2\n1,x:up\n3:down\n")
+    rows = list(read_records(path, ClassificationData(path=str(path)), LabelTarget(), labelled=False))
+    assert [isinstance(row, DataError) for row in rows] == [False, True, True, False]
+
+
+def test_ts_header_that_says_neither_true_nor_false_is_refused(tmp_path):
+    for line in ("@classLabel", "@classLabel yes a b", "@targetLabel 1"):
+        with pytest.raises(DataError, match=rf"row 1: '{line}'.*true"):
+            read(write(tmp_path / "a.ts", f"{line}\n@data\n1:a\n"))
+
+
+def test_a_missing_label_names_the_key_and_the_command_line(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\na,\n")
+    with pytest.raises(DataError, match=r"row 2: no target.*--set data\.skip_unlabelled=true"):
+        read(path)
