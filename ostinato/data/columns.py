@@ -4,6 +4,7 @@ Reading streams: memory does not grow with the file.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
@@ -16,53 +17,97 @@ from ostinato.errors import DataError
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 PLUS_HEADER = "# global.columns ="
 DOCUMENT = "-DOCSTART-"
+DOCUMENTS_2012 = ("#begin document", "#end document")
 PROBED_LINES = 200
+SHOWN_CHARACTERS = 40  # of a line in messages
 
 Line = tuple[int, str]  # counted from 1, without its line end
 
 
-def conll_rows(path: Path, names: Collection[str] = ()) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a file.
+
+    Args:
+        width: the number of columns of a token: of the first one, or of the format.
+        fewest: how many columns every token needs; None: exactly `width`.
+        names: of the columns, or empty.
+        first: the line of the first token; None: the format defines the width.
+        has_ranges: the first column is the id of CoNLL-U: skip lines with ids such as 1-2 and 1.1.
+    """
+
+    width: int
+    fewest: int | None
+    names: Sequence[str]
+    first: int | None = None
+    has_ranges: bool = False
+
+    def fits(self, fields: Sequence[str]) -> bool:
+        """Whether a token has the columns that it needs."""
+        return len(fields) == self.width if self.fewest is None else len(fields) >= self.fewest
+
+    def problem(self, fields: Sequence[str]) -> str:
+        """What is wrong with a token that does not fit."""
+        shown = " ".join(fields)[:SHOWN_CHARACTERS]
+        if self.first is None:
+            expected = f"{self.width}, separated by tabs"
+            remedy = "Write the missing columns as _."
+        elif self.fewest is None:
+            expected = f"{self.width} as in line {self.first}"
+            remedy = (
+                "Give every token the same columns, with the same separator. If only further columns differ, count "
+                "data.word_column and data.tag_column from the start."
+            )
+        else:
+            expected = f"at least {self.fewest}, because column {self.fewest - 1} is needed"
+            remedy = "Add the missing columns, or choose other columns."
+        return f"{len(fields)} columns, expected {expected}: {shown!r}. {remedy}"
+
+
+def conll_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[Row]:
     """Stream the sentences of a CoNLL file; each column is a list with one text per token.
 
     A row's keys are the column indices "0", "1", …, and the column names if the first line of the file gives them:
     `# word pos ner`, or `# global.columns = ID FORM …` (CoNLL-U Plus; ranges and empty nodes are skipped).
 
-    A line that contains a tab is split at tabs only. `-DOCSTART-` lines end a sentence and are skipped. So are
-    comments: lines before a sentence that start with `# ` and either do not have the columns of a token or read
-    `# key = value`.
+    A line that contains a tab is split at tabs only. `-DOCSTART-` lines end a sentence and are skipped, and so do
+    `#begin document` and `#end document` of CoNLL-2012. Comments are skipped: lines before a sentence that start with
+    `# ` and either do not have the columns of a token or read `# key = value`.
 
     Args:
-        names: column names that the caller reads. A first line such as `#word pos ner` looks like a token; it is read
-            as a header if it contains one of these names.
+        columns: the columns that the caller reads, by name or index. If all are counted from the start, tokens may
+            differ in the number of columns, as long as each has these. Otherwise every token must have as many columns
+            as the first. A first line such as `#word pos ner` looks like a token; it is read as a header if it
+            contains one of these names.
 
     Raises:
-        DataError: the file is missing, without tokens, or not UTF-8. A sentence with a line that differs from the
-            first in its number of columns is a row that carries its error.
+        DataError: the file is missing, without tokens, or not UTF-8. A sentence with a line that has too few columns is
+            a row that carries its error.
     """
     with open_text(path) as file:
         lines = _lines(file)
         opening, width = _up_to_a_token(lines, path)
-        header = _column_names(opening[0], width)
-        if set(names) & set(header):
+        names, first = _column_names(opening[0], width), opening[-1][0]
+        if set(columns or ()) & set(names):
             del opening[0]
-        has_ranges = header[:1] == ("ID",)
-        yield from _rows(chain(opening, lines), width, header, path, has_ranges=has_ranges)
+        layout = Layout(width, _fewest(columns, names, width), names, first, has_ranges=names[:1] == ("ID",))
+        yield from _rows(chain(opening, lines), layout, path)
 
 
 def conllu_rows(path: Path) -> Iterator[Row]:
     """Stream the sentences of a CoNLL-U file; keys are the names of the ten columns, and their indices.
 
-    Multiword ranges (1-2) and empty nodes (1.1) are skipped; the words of a range are read.
+    Multiword ranges (1-2) and empty nodes (1.1) are skipped; the words of a range are read. So are further columns.
 
     Raises:
-        DataError: the file is missing or not UTF-8. A sentence with a line that does not have ten columns is a row
+        DataError: the file is missing or not UTF-8. A sentence with a line that has fewer than ten columns is a row
             that carries its error.
 
     Source: https://universaldependencies.org/format.html
     """
     with open_text(path) as file:
         lines = (line for line in _lines(file) if not line[1].startswith("#"))
-        yield from _rows(lines, len(CONLLU), CONLLU, path, has_ranges=True)
+        yield from _rows(lines, Layout(len(CONLLU), len(CONLLU), CONLLU, has_ranges=True), path)
 
 
 def count_columns(path: Path) -> int:
@@ -78,6 +123,8 @@ def count_columns(path: Path) -> int:
 def looks_like_columns(path: Path, *, require_break: bool = False) -> bool:
     """Whether the first lines of a file are tokens: two or more columns, the same number in every line.
 
+    The number may differ if all lines contain tabs and some are empty.
+
     Args:
         require_break: require an empty line among them.
 
@@ -86,8 +133,11 @@ def looks_like_columns(path: Path, *, require_break: bool = False) -> bool:
     """
     with open_text(path) as file:
         lines = [line for _, line in islice(_lines(file), PROBED_LINES)]
-    widths = {len(_split(line)) for line in lines if not _is_break(line) and not line.startswith("# ")}
-    return len(widths) == 1 and widths != {1} and (not require_break or any(map(_is_break, lines)))
+    tokens = [line for line in lines if not _is_break(line) and not line.startswith("# ")]
+    widths = {len(_split(line)) for line in tokens}
+    has_breaks = any(map(_is_break, lines))
+    is_even = len(widths) == 1 or (has_breaks and all("\t" in line for line in tokens))
+    return is_even and min(widths, default=0) > 1 and (has_breaks or not require_break)
 
 
 def write_columns(sentences: Iterable[Sentence], tags: Iterable[list[str]]) -> Iterator[str]:
@@ -130,7 +180,7 @@ def _split(line: str) -> list[str]:
 
 
 def _is_break(line: str) -> bool:
-    return not line.strip(" \t") or _split(line)[0] == DOCUMENT
+    return not line.strip(" \t") or _split(line)[0] == DOCUMENT or line.startswith(DOCUMENTS_2012)
 
 
 def _is_comment(line: str, width: int) -> bool:
@@ -162,41 +212,44 @@ def _column_names(first: Line, width: int) -> tuple[str, ...]:
     return names if len(names) == width else ()
 
 
-def _rows(lines: Iterable[Line], width: int, names: Sequence[str], path: Path, *, has_ranges: bool) -> Iterator[Row]:
-    """One row per sentence.
+def _fewest(columns: Collection[str] | None, names: Sequence[str], width: int) -> int | None:
+    """How many columns each token needs; None: as many as the first token."""
+    if columns is None:
+        return None
+    wanted = [names.index(column) if column in names else column for column in columns]
+    indices = [int(each) for each in wanted if isinstance(each, int) or each.isdecimal()]
+    # a column from the end, or of a name that the file does not give; one that the first token lacks is named later
+    return None if len(indices) < len(wanted) or max(indices, default=0) >= width else max(indices, default=0) + 1
 
-    Args:
-        names: of the columns, or empty.
-        has_ranges: the first column is the id of CoNLL-U: skip lines with ids such as 1-2 and 1.1.
-    """
+
+def _rows(lines: Iterable[Line], layout: Layout, path: Path) -> Iterator[Row]:
+    """One row per sentence."""
     numbers: list[int] = []
     tokens: list[list[str]] = []
     error: DataError | None = None
     for number, line in lines:
         if _is_break(line):
             if tokens:
-                yield _row(numbers, tokens, names, path, error)
+                yield _row(numbers, tokens, layout.names, path, error)
             numbers, tokens, error = [], [], None
-        elif tokens or not _is_comment(line, width):
+        elif tokens or not _is_comment(line, layout.width):
             fields = _split(line)
-            fits = len(fields) == width
+            fits = layout.fits(fields)
             if not fits:
-                error = error or DataError(
-                    f"{path}, line {number}: {len(fields)} columns, expected {width}. "
-                    "Give every token the same columns, with the same separator."
-                )
-            if not (fits and has_ranges and ("-" in fields[0] or "." in fields[0])):
+                error = error or DataError(f"{path}, line {number}: {layout.problem(fields)}")
+            if not (fits and layout.has_ranges and ("-" in fields[0] or "." in fields[0])):
                 numbers.append(number)
                 tokens.append(fields)
     if tokens:
-        yield _row(numbers, tokens, names, path, error)
+        yield _row(numbers, tokens, layout.names, path, error)
 
 
 def _row(numbers: list[int], tokens: list[list[str]], names: Sequence[str], path: Path, error: DataError | None) -> Row:
+    """A row with the columns that all of its tokens have."""
     if error is not None:
         return Row(f"{path}, line {numbers[0]}", {}, numbers, error)
-    columns = [list(column) for column in zip(*tokens, strict=True)]
+    columns = [list(column) for column in zip(*tokens, strict=False)]
     values = {str(index): column for index, column in enumerate(columns)}
-    for name, column in zip(names, columns, strict=bool(names)):
+    for name, column in zip(names, columns, strict=False):
         values.setdefault(name, column)  # an index or an earlier column of that name wins
     return Row(f"{path}, line {numbers[0]}", values, numbers)

@@ -191,5 +191,3 @@ def _scale(series: list[np.ndarray], sources: list[str] | None) -> tuple[tuple[f
         1.0  # rounding may leave a constant channel a tiny std
     )
     return tuple(values.mean(axis=0, dtype=np.float64).tolist()), tuple(std.tolist())
-
-

@@ -167,11 +167,13 @@ def tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None)
     for row, sequence in enumerate(sequences):
         if isinstance(sequence, str):
             check_unicode(sequence, source_of(row, sources))
-        elif not (
+        elif (
             tokenizer == "events"
             and isinstance(sequence, list)
             and all(issubclass(kind, str) for kind in set(map(type, sequence)))
         ):
+            check_unicode(" ".join(sequence), source_of(row, sources))
+        else:
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
             shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
             raise DataError(

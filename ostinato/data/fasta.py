@@ -12,6 +12,7 @@ from ostinato.errors import ConfigError, DataError, MissingExtraError
 
 LabelOf = Callable[[str, str], str | None]  # (id, header) -> label
 
+LABEL_TABLES = (".csv", ".tsv", "-labels.csv", "-labels.tsv")  # what follows the stem of the FASTA file
 PATTERN_EXAMPLE = r"'class=(\w+)'"
 
 
@@ -89,6 +90,24 @@ def _labeller(config: SequenceData) -> tuple[LabelOf, str]:
         return match[1] if match else None
 
     return find_label, f"Expected a match of data.label_pattern {config.label_pattern!r}."
+
+
+def label_table_of(path: Path) -> Path | None:
+    """A table next to a FASTA file with a label for each of its ids: `x.csv`, `x.tsv` or `x-labels.csv` for `x.fasta`.
+
+    Raises:
+        DataError: the FASTA file cannot be read.
+    """
+    stem = path.name.partition(".")[0]
+    for table in (path.with_name(f"{stem}{ending}") for ending in LABEL_TABLES):
+        if table.is_file():
+            try:
+                labels = _read_label_table(table)
+            except DataError:  # some other table
+                continue
+            if all(row.values["id"] in labels for row in readable(fasta_rows(path))):
+                return table
+    return None
 
 
 def _read_label_table(path: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ A format of your own needs one function, from a path to rows:
 An installed package offers one as a `Format` object in the entry point group `ostinato.formats`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from ostinato import plugins
 from ostinato.data.columns import conll_rows, conllu_rows
 from ostinato.data.fasta import fasta_rows
 from ostinato.data.files import ending_of
+from ostinato.data.parquet import parquet_rows
 from ostinato.data.rows import Row, no_rows, readable
-from ostinato.data.tables import csv_rows, jsonl_rows, parquet_rows
+from ostinato.data.tables import csv_rows, json_rows, jsonl_rows
 from ostinato.data.timeseries import ts_rows
 from ostinato.errors import ConfigError, DataError
 
@@ -37,21 +38,24 @@ class Format:
         read: from a path to the file's rows, as a stream.
         endings: the file endings that select this format, in lower case with their dot; `.gz` is ignored.
         columns: the sequence and label columns, in formats that leave no choice.
+        selects: whether `read` takes a second argument: the columns that the caller reads, or None for all.
     """
 
-    read: Callable[[Path], Iterator[Row]]
+    read: Callable[..., Iterator[Row]]
     endings: tuple[str, ...] = ()
     columns: tuple[str, str] | None = None
+    selects: bool = False
 
 
 FORMATS: dict[str, Format] = {
     "csv": Format(csv_rows, (".csv",)),
     "tsv": Format(partial(csv_rows, delimiter="\t"), (".tsv",)),
     "jsonl": Format(jsonl_rows, (".jsonl", ".ndjson")),
-    "parquet": Format(parquet_rows, (".parquet",)),
+    "json": Format(json_rows, (".json",)),
+    "parquet": Format(parquet_rows, (".parquet",), selects=True),
     "fasta": Format(fasta_rows, (".fasta", ".fa", ".fna", ".faa"), ("sequence", "label")),
     "ts": Format(ts_rows, (".ts",), ("series", "label")),
-    "conll": Format(conll_rows, (".conll", ".bio", ".iob")),
+    "conll": Format(conll_rows, (".conll", ".bio", ".iob"), selects=True),
     "conllu": Format(conllu_rows, (".conllu",)),
 }
 BUILTIN_ENDINGS = {ending: name for name, each in FORMATS.items() for ending in each.endings}
@@ -117,11 +121,15 @@ def format_of(path: Path, name: str | None = None) -> str:
     return known[ending]
 
 
-def read_rows(path: Path, name: str | None = None, *, keep_errors: bool = False) -> Iterator[Row]:
+def read_rows(
+    path: Path, name: str | None = None, *, columns: Collection[str] | None = None, keep_errors: bool = False
+) -> Iterator[Row]:
     """Stream the rows of a file.
 
     Args:
         name: the format; None: by the file's ending.
+        columns: the columns that the caller reads, of which some may be missing; None: all that can be read. The values
+            of other columns may be left out.
         keep_errors: pass on rows that cannot be read, with their error, instead of raising it.
 
     Raises:
@@ -130,7 +138,8 @@ def read_rows(path: Path, name: str | None = None, *, keep_errors: bool = False)
         MissingExtraError: the format needs a package that is not installed.
     """
     is_empty = True
-    rows = find_format(format_of(path, name)).read(path)
+    form = find_format(format_of(path, name))
+    rows = form.read(path, columns) if form.selects else form.read(path)
     for row in rows if keep_errors else readable(rows):
         is_empty = False
         yield row

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ostinato.data.examples import Record
 from ostinato.data.files import installed_file, reading
+from ostinato.data.parquet import parquet_rows
 from ostinato.data.rows import readable
-from ostinato.data.tables import csv_rows, parquet_rows
+from ostinato.data.tables import csv_rows
 from ostinato.errors import DataError
 
 LABELS = {"0": "neg", "1": "pos"}
@@ -73,7 +74,8 @@ def _read_package(path: Path) -> list[Record]:
 
 
 def _read_parquet(path: Path) -> list[Record]:
-    return [_review(row.values["text"], LABELS[str(row.values["label"])], row.source) for row in parquet_rows(path)]
+    rows = parquet_rows(path, ["text", "label"])
+    return [_review(row.values["text"], LABELS[str(row.values["label"])], row.source) for row in rows]
 
 
 def _download() -> Path:

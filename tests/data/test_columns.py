@@ -10,6 +10,7 @@ from ostinato.data.columns import conll_rows, conllu_rows, count_columns, looks_
 from ostinato.data.examples import Sentence
 from ostinato.data.rows import Row
 from ostinato.errors import DataError
+from ostinato.tasks.infer import infer_config
 from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.data import read_sentences
 
@@ -281,3 +282,55 @@ def test_a_range_with_too_few_columns_is_an_error(tmp_path):
     assert (broken.source, broken.values) == (f"{path}, line 1", {})
     assert str(broken.error).startswith(f"{path}, line 1: 2 columns, expected 10")
     assert [row.error for row in others] == [None, None]
+
+
+RAGGED = "Rome NNP x B-LOC y z\nfell VBD x O\n\nAda NNP x B-PER y\n"
+
+
+def test_tokens_may_differ_in_columns_that_nobody_reads(tmp_path):
+    path = write(tmp_path / "a.conll", RAGGED)
+    assert pairs(read(path, tag_column="3")) == [(["Rome", "fell"], ["B-LOC", "O"]), (["Ada"], ["B-PER"])]
+    assert pairs(read(path, tag_column="3", feature_columns=["1"])) == pairs(read(path, tag_column="3"))
+    assert pairs(read(path, labelled=False)) == [(["Rome", "fell"], None), (["Ada"], None)]
+    headed = write(tmp_path / "b.conll", "# word pos chunk ner e f\n" + RAGGED)
+    assert pairs(read(headed, word_column="word", tag_column="ner")) == pairs(read(path, tag_column="3"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"line 2: 4 columns, expected 6 as in line 1: 'fell VBD x O'.*data.tag_column from the start"),
+        ({"tag_column": "-2"}, "line 2: 4 columns, expected 6"),
+        ({"tag_column": "4"}, "line 2: 4 columns, expected at least 5, because column 4 is needed"),
+        ({"tag_column": "3", "feature_columns": ["5"]}, "line 2: 4 columns, expected at least 6"),
+        ({"tag_column": "9"}, "line 2: 4 columns, expected 6"),
+    ],
+)
+def test_a_missing_column_that_is_read_names_the_line_and_its_columns(tmp_path, settings, message):
+    with pytest.raises(DataError, match=message):
+        read(write(tmp_path / "a.conll", RAGGED), **settings)
+
+
+def test_further_columns_of_conllu_are_ignored(tmp_path):
+    path = write(
+        tmp_path / "a.conllu",
+        "1\tRome\tRome\tPROPN\t_\t_\t0\troot\t_\t_\tB-LOC\textra\n2\tfell\tfall\tVERB\t_\t_\t1\troot\t_\t_\n",
+    )
+    assert pairs(read(path)) == [(["Rome", "fell"], ["PROPN", "VERB"])]
+
+
+def test_documents_of_conll_2012_are_breaks(tmp_path):
+    text = "#begin document (bc/x); part 000\nbc 0 0 Ada NNP\nbc 0 1 fell VBD (1)\n\n#end document\n"
+    path = write(tmp_path / "a.conll", text)
+    assert pairs(read(path, word_column="3", tag_column="4")) == [(["Ada", "fell"], ["NNP", "VBD"])]
+
+
+def test_a_text_file_of_tagged_lines_is_tagging_and_errors_list_the_endings_once(tmp_path):
+    path = write(tmp_path / "a.txt", "Rome\tB-LOC\nfell\tO\n\n" * 5)
+    assert infer_config(path)[0].task == "tagging"
+    ragged = write(tmp_path / "b.txt", "Rome\tB-LOC\tx\nfell\tO\n\n" * 5)
+    with pytest.raises(DataError, match=r"b\.txt, line 2: 2 columns, expected 3"):
+        infer_config(ragged)
+    with pytest.raises(DataError) as raised:
+        infer_config(write(tmp_path / "c.txt", "some prose.\n\nAnd more of it.\n"))
+    assert str(raised.value).count(".conllu") == 1

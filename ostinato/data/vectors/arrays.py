@@ -2,10 +2,12 @@
 
 from collections.abc import Container, Iterator
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from ostinato.data.files import reading
+from ostinato.data.parquet import batches_of, open_parquet, values_of
 from ostinato.data.vectors.problems import Problems, Word, as_float32, opened, quoted
 from ostinato.errors import DataError
 
@@ -41,10 +43,9 @@ def _mapped(path: Path) -> np.ndarray:
     with reading(path):
         try:
             array = np.lib.format.open_memmap(path, mode="r")
-        except ValueError as error:
-            raise DataError(
-                f"{path}: not a complete .npy file ({str(error).splitlines()[0]}). Write it again with numpy.save."
-            ) from None
+        except (ValueError, OverflowError, SyntaxError, TokenError) as error:  # numpy evaluates the header
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise DataError(f"{path}: not a complete .npy file ({reason}). Write it again with numpy.save.") from None
     if array.ndim != 2 or array.dtype.kind != "f" or 0 in array.shape:
         raise DataError(
             f"{path}: an array {array.shape} of {array.dtype}. Expected (words, dimension) of floating-point numbers."
@@ -73,20 +74,11 @@ def _listed(path: Path) -> Iterator[bytes]:
 
 def _parquet_column(path: Path) -> Iterator[bytes]:
     import pyarrow
-    import pyarrow.parquet
 
-    with reading(path):
-        try:
-            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-                columns = {field.name: field.type for field in file.schema_arrow}
-                if columns.get("index") not in (pyarrow.string(), pyarrow.large_string()):
-                    shown = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
-                    raise DataError(
-                        f"{path}: no text column 'index'. Columns: {shown}. Rename the column of words to index."
-                    )
-                for batch in file.iter_batches(batch_size=8192, columns=["index"]):
-                    yield from ((word or "").encode() for word in batch.column(0).to_pylist())
-        except pyarrow.ArrowInvalid as error:
-            raise DataError(
-                f"{path}: not a complete Parquet file ({str(error).splitlines()[0]}). Write it again."
-            ) from None
+    with open_parquet(path) as file:
+        columns = {field.name: field.type for field in file.schema_arrow}
+        if columns.get("index") not in (pyarrow.string(), pyarrow.large_string()):
+            shown = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
+            raise DataError(f"{path}: no text column 'index'. Columns: {shown}. Rename the column of words to index.")
+        for batch in batches_of(file, path, ["index"]):
+            yield from ((word or "").encode() for word in values_of(batch, "index", path) or ())

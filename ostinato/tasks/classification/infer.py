@@ -1,14 +1,18 @@
 """Infer a config from the first rows of a file of labelled sequences, with the reason for each decision."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from ostinato.config import SequenceModel
+from ostinato.data.fasta import label_table_of
+from ostinato.data.rows import listed
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
-from ostinato.tasks.sequences.infer import HEADER_LABELS, LABEL_NAMES, Peek, infer_data, label_candidates, some
+from ostinato.tasks.sequences.headers import LABEL_NAMES, class_in, headers_of
+from ostinato.tasks.sequences.infer import Peek, infer_data, label_candidates, some
+
+SHOWN_HEADERS = 3
 
 
 def infer_config(path: Path) -> Inferred:
@@ -26,7 +30,7 @@ def infer_config(path: Path) -> Inferred:
     keys: dict[str, Any] = {}
     label = None
     if peek.form == "fasta":
-        keys |= _header_label(peek, reasons)
+        keys |= _fasta_label(path, reasons)
     elif peek.fixed_columns is None:
         label = _label_column(peek, reasons)
         keys["label_column"] = label
@@ -36,20 +40,24 @@ def infer_config(path: Path) -> Inferred:
     return Inferred(ClassificationConfig(data=data, model=model, training=training), reasons)
 
 
-def _header_label(peek: Peek, reasons: list[str]) -> dict[str, str]:
-    """The first pattern that finds a plausible label in every FASTA header, else the path of a label table."""
-    headers = [str(row["header"]) for row in peek.rows]
-    for pattern, where in HEADER_LABELS.items():
-        labels = [match[1] for header in headers if (match := re.search(pattern, header))]
-        if len(labels) == len(peek.rows) and _could_be_label(len(set(labels)), len(peek.rows)):
-            reasons.append(f"label_pattern: the label is {where}, such as {some(labels)}")
-            return {"label_pattern": pattern}
-    table = peek.path.with_name(f"{peek.path.name.partition('.')[0]}-labels.csv")
+def _fasta_label(path: Path, reasons: list[str]) -> dict[str, str]:
+    """The place of the label in the headers, else a label table beside the file; empty if there is neither."""
+    headers = headers_of(path)
+    found = class_in(headers)
+    if found is not None:
+        reasons.append(f"label_pattern: the label is {found.where}, such as {some(found.values)}")
+        return {"label_pattern": found.pattern}
+    table = label_table_of(path)
+    if table is not None:
+        reasons.append(f"label_table: {table.name} has a label for each id")
+        return {"label_table": str(table)}
+    shown = ", ".join(map(repr, headers[:SHOWN_HEADERS]))
     reasons.append(
-        f"label_table: the headers contain no labels (the first is {headers[0]!r}). Create this file with the "
-        "columns id and label"
+        f"label_pattern: MISSING, because no part of the headers looks like a class. Headers: {shown}. Add to [data] a "
+        r"line such as label_pattern = '\|(\w+)$', whose group 1 is the label; or write a table "
+        f"{path.name.partition('.')[0]}.csv with the columns id and label, and run init again"
     )
-    return {"label_table": str(table)}
+    return {}
 
 
 def _label_column(peek: Peek, reasons: list[str]) -> str:
@@ -65,7 +73,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
     if not named and not few:
         raise DataError(
             f"{peek.path}: no column looks like a label. Expected a column with few distinct values. Columns: "
-            f"{', '.join(columns)}. Rename the right one to `label`."
+            f"{listed(columns)}. Rename the right one to `label`."
         )
     chosen = named[0] if named else few[0][2]
     labels = found[chosen]

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import SequenceData
-from ostinato.data.rows import Row, value_of
+from ostinato.data.rows import Row, to_text, value_of
 from ostinato.data.splits import Size, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
-from ostinato.tasks.sequences.reading import to_text
 from ostinato.tasks.sequences.separators import find_separator
 from ostinato.tasks.sequences.targets import SplitRows, TargetKind
 
@@ -28,6 +27,10 @@ class LabelTarget(TargetKind):
         assert isinstance(config, ClassificationData)
         column = column or config.label_column
         return to_text(value_of(row, column, "label_column", needed=needed), column, row.source)
+
+    def columns(self, config: SequenceData) -> list[str]:
+        assert isinstance(config, ClassificationData)
+        return [config.label_column]
 
     def split(
         self, targets: Sequence[Any], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int

@@ -9,7 +9,8 @@ from ostinato.config import SequenceModel
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.multilabel.config import MultilabelConfig, MultilabelData, MultilabelTraining
 from ostinato.tasks.multilabel.target import FLAGS
-from ostinato.tasks.sequences.infer import LABEL_NAMES, TEXT_NAMES, Peek, infer_data, label_candidates, some
+from ostinato.tasks.sequences.headers import LABEL_NAMES
+from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates, some
 from ostinato.tasks.sequences.separators import find_separator, split_labels
 
 NAMES = (*LABEL_NAMES, "tags", "genres", "genre", "topics", "categories", "classes")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import SequenceData
-from ostinato.data.rows import Row, value_of
+from ostinato.data.rows import Row, to_text, value_of
 from ostinato.data.splits import Size
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.multilabel.codec import LabelSetCodec
@@ -32,6 +32,10 @@ class LabelSetTarget(TargetKind):
         column = column or config.label_column
         value = value_of(row, column, "label_column", needed=needed)
         return _labels_of_value(value, column, config.label_separator, row.source)
+
+    def columns(self, config: SequenceData) -> list[str]:
+        assert isinstance(config, MultilabelData)
+        return [config.label_column] if config.label_columns is None else list(config.label_columns)
 
     def split(
         self, targets: Sequence[LabelSet], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
@@ -104,19 +108,23 @@ class LabelSetTarget(TargetKind):
 
 def _labels_of_value(value: Any, column: str, separator: str, source: str) -> LabelSet | None:
     """The labels in one cell; an empty text or list has none, and null or NaN is not labelled."""
-    if value is None or value != value:  # pandas writes a missing list as NaN
-        return None
     if isinstance(value, dict):
         raise DataError(
             f"{source}: {column} is an object, {value!r}. Expected a list of labels, or a text with {separator!r} "
             "between them."
         )
     if not isinstance(value, list):
-        return tuple(sorted(set(split_labels(str(value), separator))))
-    for label in value:
-        if not isinstance(label, str | int | float) or label != label or not str(label).strip():
-            raise DataError(f"{source}: {column} contains {label!r}, which is not a label. Expected texts or numbers.")
-    return tuple(sorted({str(label).strip() for label in value}))
+        text = to_text(value, column, source)
+        if text is None and not isinstance(value, str):
+            return None
+        return tuple(sorted(set(split_labels(text or "", separator))))
+    labels = [to_text(label, column, source) for label in value]
+    if None in labels:
+        raise DataError(
+            f"{source}: {column} contains {value[labels.index(None)]!r}, which is not a label. Expected texts or "
+            "numbers. Remove it."
+        )
+    return tuple(sorted({label for label in labels if label is not None}))
 
 
 def _labels_of_columns(row: Row, columns: Sequence[str], *, needed: bool) -> LabelSet | None:

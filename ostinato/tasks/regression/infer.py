@@ -1,6 +1,5 @@
 """A config for a file of sequences with a number each, from its first rows; every decision comes with its reason."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionTraining
 from ostinato.tasks.regression.target import to_number
-from ostinato.tasks.sequences.infer import HEADER_LABELS, TEXT_NAMES, Peek, infer_data, label_candidates
+from ostinato.tasks.sequences.headers import class_in, headers_of, number_in
+from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates
 
 MOST_WHOLE = 20  # different whole numbers that may be classes, whatever the number of rows
 FEWEST_DECIMAL = 5  # different numbers, with decimals among them, that are unlikely to be classes
@@ -32,10 +32,10 @@ def infer_config(path: Path) -> Inferred | None:
     ]
     keys: dict[str, Any]
     if peek.form == "fasta":
-        found = _header_numbers(peek)
-        keys = {"label_pattern": found}
-        column, numbers = None, _numbers(_header_values(peek, found)) if found else None
-        what = "the number in the header"
+        headers = headers_of(path)
+        found = None if class_in(headers) else number_in(headers)
+        column, numbers = None, None if found is None else _numbers(found.values)
+        keys, what = ({}, "") if found is None else ({"label_pattern": found.pattern}, found.where)
     elif peek.fixed_columns is not None:
         column, numbers = None, _numbers(peek.values(peek.fixed_columns[1]))
         keys, what = {}, "the label"
@@ -72,19 +72,6 @@ def _target_column(peek: Peek) -> str | None:
     numeric = [column for column in columns if (found := _numbers(peek.values(column))) and _is_many(found)]
     others = [column for column in candidates if column not in numeric]
     return numeric[-1] if numeric and (named_text or others) else None
-
-
-def _header_numbers(peek: Peek) -> str | None:
-    """The first pattern that finds a number in every FASTA header."""
-    for pattern in HEADER_LABELS:
-        values = _header_values(peek, pattern)
-        if len(values) == len(peek.rows) and _numbers(values) is not None:
-            return pattern
-    return None
-
-
-def _header_values(peek: Peek, pattern: str) -> list[str]:
-    return [match[1] for row in peek.rows if (match := re.search(pattern, str(row["header"])))]
 
 
 def _numbers(values: list[Any]) -> list[float] | None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,6 +43,10 @@ class NumberTarget(TargetKind):
                 f"{row.source}: {empty} is empty, the other targets are not. Fill it in, or remove the row."
             )
         return found or None
+
+    def columns(self, config: SequenceData) -> list[str]:
+        assert isinstance(config, RegressionData)
+        return config.target_columns or ["target", "label"]
 
     def split(
         self, targets: Sequence[Any], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
@@ -111,7 +116,7 @@ def to_number(value: Any, column: str, source: str) -> float | None:
         except ValueError:
             number = math.nan
     else:
-        is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float | Decimal | np.integer | np.floating) and not isinstance(value, bool)
         number = _float(value) if is_number else math.nan
     if not math.isfinite(number):
         hint = " Write a decimal point, not a comma." if isinstance(value, str) and _has_comma(value) else ""

@@ -9,20 +9,15 @@ from typing import Any
 import numpy as np
 
 from ostinato.data.formats import find_format, format_of, read_rows
+from ostinato.data.rows import Row
 from ostinato.data.splits import SPLITS
 from ostinato.errors import DataError
+from ostinato.tasks.sequences.headers import LABEL_NAMES
 
 Rows = list[dict[str, Any]]
 
-LABEL_NAMES = ("label", "labels", "class", "target", "y", "category", "sentiment")
 TEXT_NAMES = ("text", "sequence", "seq", "tokens", "events", "series")
 SPLIT_NAMES = ("split", "subset", "fold", "set")
-
-HEADER_LABELS = {  # a regular expression that finds the label in a FASTA header, and what it matches
-    rf"(?i)\b(?:{'|'.join(LABEL_NAMES)})[=:]([^\s|;]+)": "the value after its name in the header",
-    r"[\s=]([^\s=]+)$": "the end of the header, after the last space or =",
-    r"\|([^|\s]+)$": "the end of the header, after the last |",
-}
 
 NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
@@ -52,7 +47,9 @@ class Peek:
             MissingExtraError: the file is FASTA and dnaio is not installed.
         """
         form = format_of(path)
-        first = [row.values for row in islice(read_rows(path, form), rows)]
+        found = list(islice(read_rows(path, form), rows))
+        _refuse_unreadable(path, form, found)
+        first = [row.values for row in found]
         return cls(path, form, list(dict.fromkeys(column for row in first for column in row)), first)
 
     @property
@@ -64,6 +61,20 @@ class Peek:
         """The non-empty values of a column."""
         found = (row.get(column) for row in self.rows)
         return [value for value in found if not (value is None or (isinstance(value, str) and value == ""))]
+
+
+def _refuse_unreadable(path: Path, form: str, rows: list[Row]) -> None:
+    """Refuse a table that has a column of sequences or labels which cannot be read; other columns do not matter.
+
+    Raises:
+        DataError: says why the column cannot be read.
+    """
+    missing = {column: None for row in rows for column in row.columns if column not in row.values}
+    readable = {column for row in rows for column in row.values} - missing.keys()
+    named = [column for column in missing if column.lower() in (*LABEL_NAMES, *TEXT_NAMES)]
+    for column in named or (missing if len(readable) < 2 else ()):
+        for _ in islice(read_rows(path, form, columns=[column]), len(rows)):
+            pass
 
 
 def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, Any]:
@@ -98,8 +109,8 @@ def label_candidates(peek: Peek) -> list[str]:
     """
     if len(peek.columns) < 2:
         raise DataError(
-            f"{peek.path}: the only column is {peek.columns[0]!r}. Expected a column of sequences and a column of "
-            "labels. Separate the columns with commas, or in .tsv files with tabs."
+            f"{peek.path}: the only column is {''.join(peek.columns)!r}. Expected a column of sequences and a column "
+            "of labels. Separate the columns with commas, tabs, semicolons or |."
         )
     split = _split_column(peek, [])
     columns = [column for column in peek.columns if column != split]

@@ -12,7 +12,7 @@ from ostinato.config import SequenceData
 from ostinato.data.examples import Record, Sequence
 from ostinato.data.fasta import with_labels
 from ostinato.data.formats import find_format, format_of, read_rows
-from ostinato.data.rows import Row, value_of
+from ostinato.data.rows import Row, to_text, value_of
 from ostinato.data.timeseries import to_series
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.sequences.targets import TargetKind
@@ -40,9 +40,10 @@ def read_records(
     fixed = find_format(form).columns
     _refuse_columns(path, form, config, fixed is not None)
     text_column, label_column = fixed or (config.text_column, None)
-    may_lack_label = config.skip_unlabelled and form == "jsonl"  # unlabelled JSONL rows may lack the key
+    may_lack_label = config.skip_unlabelled and form in ("jsonl", "json")  # unlabelled rows may lack the key
     first: str | None = None
-    rows = read_rows(path, form, keep_errors=True)
+    named = (text_column, *kind.columns(config), config.split_column, config.group_column)
+    rows = read_rows(path, form, columns=[column for column in named if column is not None], keep_errors=True)
     for row in with_labels(rows, config, labelled=labelled) if form == "fasta" else rows:
         try:
             if row.error is not None:
@@ -95,7 +96,8 @@ def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[l
             skipped += 1
         else:
             raise DataError(
-                f"{record.source}: no target. Fill it in, or set data.skip_unlabelled = true to skip unlabelled rows."
+                f"{record.source}: no target. Fill it in, or skip unlabelled rows with data.skip_unlabelled = true "
+                "(on the command line: --set data.skip_unlabelled=true)."
             )
     return found, skipped
 
@@ -108,21 +110,6 @@ def _refuse_columns(path: Path, form: str, config: SequenceData, is_fixed: bool)
                 f"{path}: {form} files have no column {column!r}. Remove data.{key}, or convert the file to a format "
                 "with columns."
             )
-
-
-def to_text(value: Any, column: str, source: str) -> str | None:
-    """A label, split or group as text; None for an empty cell.
-
-    Raises:
-        DataError: the value is a list or an object.
-    """
-    if isinstance(value, (list, dict)):
-        raise DataError(
-            f"{source}: {column} is a {type(value).__name__}, expected a string or a number. Give each row one value."
-        )
-    if value is None or value != value:  # pandas writes an empty cell as NaN
-        return None
-    return str(value).strip() or None
 
 
 def _optional(row: Row, column: str | None, key: str, needed: bool) -> str | None:
@@ -141,7 +128,8 @@ def _to_sequence(value: Any, source: str) -> Sequence:
         return value
     if not isinstance(value, list):
         raise DataError(
-            f"{source}: the sequence is {value!r}. Expected a string, a list of events, or a list of numbers."
+            f"{source}: the sequence is {reprlib.repr(value)}. "
+            "Expected a string, a list of events, or a list of numbers."
         )
     if set(map(type, value)) <= {str}:
         return value

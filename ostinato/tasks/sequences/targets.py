@@ -36,6 +36,10 @@ class TargetKind(ABC):
         """
 
     @abstractmethod
+    def columns(self, config: SequenceData) -> list[str]:
+        """The columns that `read` looks at, in formats with named columns."""
+
+    @abstractmethod
     def split(
         self, targets: Sequence[Any], groups: list[str] | None, sizes: tuple[Size, Size, Size], seed: int
     ) -> SplitRows:

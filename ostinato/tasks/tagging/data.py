@@ -11,7 +11,6 @@ import numpy as np
 
 from ostinato.config import DataConfig
 from ostinato.data.audit import describe_vectors
-from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings, read_rows
@@ -24,7 +23,7 @@ from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
-from ostinato.tasks.tagging.rows import to_sentence
+from ostinato.tasks.tagging.rows import TEXT_AND_SPANS, is_index, to_sentence
 from ostinato.tasks.tagging.schemes import entities, infer_scheme, violations
 from ostinato.training.vectors import read_for
 
@@ -242,8 +241,10 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
     word, tag = WORD_AND_TAG.get(form, ("tokens", "tags"))
     word = word if form == "conllu" else config.word_column or word  # CoNLL-U words are always in the column `form`
     tag, features = config.tag_column or tag, config.feature_columns or ()
-    rows = conll_rows(path, {word, tag, *features}) if form == "conll" else read_rows(path, form, keep_errors=True)
-    for row in rows:
+    columns = {word, *features, *(() if form in WORD_AND_TAG else TEXT_AND_SPANS)}
+    if labelled or not is_index(tag):  # the name of the tags can reveal that the first line is a header
+        columns.add(tag)
+    for row in read_rows(path, form, columns=columns, keep_errors=True):
         try:
             if row.error is not None:
                 raise row.error

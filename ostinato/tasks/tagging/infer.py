@@ -17,6 +17,7 @@ from ostinato.tasks.tagging.schemes import infer_scheme
 PEEKED_SENTENCES = 1_000
 SHOWN_TAGS = 8
 TOKEN_FORMATS = ("conll", "conllu")
+LIST_FORMATS = ("jsonl", "json", "parquet")  # formats whose values can be lists
 
 
 def infer_config(path: Path) -> Inferred | None:
@@ -44,7 +45,7 @@ def _is_tagged(path: Path) -> bool:
             "Expected two or more columns in every line. Correct the lines, or give the file one of the endings "
             f"{', '.join(endings())}."
         )
-    if form != "jsonl":
+    if form not in LIST_FORMATS:
         return False
     columns = set(Peek.of(path, rows=1).columns)
     return {"tokens", "tags"} <= columns or {"text", "spans"} <= columns
@@ -61,7 +62,7 @@ def _infer(path: Path) -> Inferred:
     tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
     more = ", …" if len(tags) > SHOWN_TAGS else ""
     form = endings().get(ending_of(path), "conll")
-    source = {"conllu": "upos, whose tags are", "jsonl": "tags, or the spans of a text:"}
+    source = {"conllu": "upos, whose tags are", **dict.fromkeys(LIST_FORMATS, "tags, or the spans of a text:")}
     reasons = [
         f"Inferred from the first {len(sentences):,} sentences of {path.name}. Correct any mistakes, then run: "
         "ostinato train config.toml",

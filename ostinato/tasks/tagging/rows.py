@@ -6,10 +6,11 @@ from typing import Any
 
 from ostinato.data.examples import Sentence
 from ostinato.data.files import check_unicode
-from ostinato.data.rows import Row
+from ostinato.data.rows import Row, listed
 from ostinato.errors import DataError, suggest
 from ostinato.tasks.tagging.spans import Span, spans_to_tags, tokenize_text
 
+TEXT_AND_SPANS = ("text", "spans")  # the columns of a text with labelled spans
 ROLES = {"word_column": "word", "tag_column": "tag", "feature_columns": "feature"}
 
 
@@ -107,11 +108,11 @@ def _find_column(row: Row, option: str, column: str) -> str:
     if column in row.values:
         return column
     width = sum(key.isdecimal() for key in row.values)
-    names = [key for key in row.values if not key.isdecimal()]
-    named = f"{suggest(column, names)}Columns: {', '.join(names)}. " if names else ""
+    names = [key for key in row.columns or row.values if not key.isdecimal()]
+    named = f"{suggest(column, names)}Columns: {listed(names)}. " if names else ""
     if not width:
         raise DataError(f"{row.source}: no column {column!r}. {named}Set data.{option} to one of them.")
-    if not _is_index(column):
+    if not is_index(column):
         named = named or "The first line of the file names no columns (as '# word pos ner' does). "
         raise DataError(
             f"{row.source}: no column {column!r}. {named}"
@@ -131,7 +132,8 @@ def _find_column(row: Row, option: str, column: str) -> str:
     return str(index % width)
 
 
-def _is_index(column: str) -> bool:
+def is_index(column: str) -> bool:
+    """Whether a column is chosen by its index, from the start or from the end."""
     return column.removeprefix("-").isdecimal()
 
 

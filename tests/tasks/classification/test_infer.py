@@ -121,26 +121,87 @@ def test_fasta_label_is_found_in_the_header(tmp_path, header):
     assert dict(zip(DNA, LABELS, strict=True)).items() >= dict(zip(train.sequences, train.targets, strict=True)).items()
 
 
-def test_fasta_without_labels_asks_for_a_table_of_them(tmp_path):
-    config, reasons = infer_config(write_fasta(tmp_path, [f"seq{number}" for number in range(60)]))
-    assert config.data.label_pattern is None
-    assert any(reason.startswith("label_table: ") and "'seq0'" in reason for reason in reasons)
-    table = "".join(f"seq{number},{label}\n" for number, label in enumerate(LABELS))
-    (tmp_path / "some-labels.csv").write_text("id,label\n" + table, encoding="utf-8")
-    assert config.data.label_table == str(tmp_path / "some-labels.csv")
+@pytest.mark.parametrize(
+    "header",
+    [
+        "seq{} len=30 family={} x=1",
+        'seq{} class="{}" z=2',
+        "seq{} class: {}",
+        "seq{}|{}|training",
+        "sp|P{}|{}",
+        "NP_{}.1 protein [organism={}]",
+        "NP_{}.1 protein [{}]",
+        "seq{}_{}",
+        "seq{}-{}",
+        "seq{} {} and 3 more",
+        "seq{};{};x",
+        "seq{}/{}",
+        "seq{}\t{}",
+    ],
+)
+@pytest.mark.parametrize("labels", [LABELS, sorted(LABELS), list("0120" * 15)], ids=["mixed", "sorted", "numbers"])
+def test_fasta_label_is_guessed_in_headers_of_many_styles(tmp_path, header, labels):
+    config, _ = infer_config(write_fasta(tmp_path, [header.format(n, label) for n, label in enumerate(labels)]))
+    train = TASKS[config.task].prepare(parse_toml(to_toml(config), "config").data).rows["train"]
+    assert set(train.targets) == set(labels)
+
+
+@pytest.mark.parametrize("header", ["{label}_{n}", "{label}-{n}", "{label}{n}", "{label} {n}", "{label}|{n}"])
+def test_fasta_label_is_guessed_at_the_start_of_headers(tmp_path, header):
+    path = write_fasta(tmp_path, [header.format(label=label, n=n) for n, label in enumerate(LABELS)])
+    config, _ = infer_config(path)
+    assert set(TASKS[config.task].prepare(config.data).rows["train"].targets) == set(LABELS)
+
+
+def test_fasta_label_of_several_words_is_read_whole(tmp_path):
+    names = ["Homo sapiens", "Homo erectus"] * 30
+    headers = [f"sp|P{n}|K{n}_X Kinase {n} OS={name} OX=96 PE=1" for n, name in enumerate(names)]
+    config, _ = infer_config(write_fasta(tmp_path, headers))
+    assert set(TASKS[config.task].prepare(config.data).rows["train"].targets) == set(names)
+
+
+def test_fasta_label_after_the_first_thousand_records_counts(tmp_path):
+    headers = [f"s{number}|{'pos' if number < 1500 else 'neg'}" for number in range(3000)]
+    config, reasons = infer_config(write_fasta(tmp_path, headers, DNA * 50))
+    assert config.data.label_pattern == r"\|([^\|]+)$"
+    assert any("neg, pos" in reason for reason in reasons)
+
+
+def test_fasta_splits_lengths_and_accessions_are_not_labels(tmp_path):
+    for header in ("s{n} split={split}", "s{n} length={length}", "NM_{n}.1 gene {gene}", "seq_{n}"):
+        values = [{"split": ("train", "test")[n % 2], "length": n * 7 % 50 + 20, "gene": n * 31} for n in range(60)]
+        path = write_fasta(tmp_path, [header.format(n=n, **each) for n, each in enumerate(values)])
+        config, reasons = infer_config(path)
+        assert (config.task, config.data.label_pattern, config.data.label_table) == ("classification", None, None)
+        assert any("MISSING" in reason and repr(header.format(n=0, **values[0])) in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("table", ["some.csv", "some.tsv", "some-labels.csv"])
+def test_fasta_without_labels_uses_a_table_that_exists(tmp_path, table):
+    path = write_fasta(tmp_path, [f"seq{number}" for number in range(60)])
+    config, _ = infer_config(path)
+    assert (config.data.label_pattern, config.data.label_table) == (None, None)
+    (tmp_path / "some-labels.tsv").write_text("name\tkind\nseq0\tneg\n")  # some other table
+    separator = "\t" if table.endswith("tsv") else ","
+    rows = [("id", "label"), *((f"seq{number}", label) for number, label in enumerate(LABELS))]
+    (tmp_path / table).write_text("".join(f"{separator.join(row)}\n" for row in rows[:-1]), encoding="utf-8")
+    assert infer_config(path)[0].data.label_table is None  # an id is missing
+    (tmp_path / table).write_text("".join(f"{separator.join(row)}\n" for row in rows), encoding="utf-8")
+    config, _ = infer_config(path)
+    assert config.data.label_table == str(tmp_path / table)
     assert set(TASKS[config.task].prepare(config.data).rows["train"].targets) == {"neg", "pos"}
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text;label": TEXTS}, "the only column is 'text;label'"),
+        ({"text": TEXTS}, "the only column is 'text'"),
         ({TEXTS[0]: TEXTS, "neg": LABELS}, "column 'neg' also contains the value 'neg'"),
         ({"part": ["train", "test"] * 30, "label": LABELS}, "no column is left for the sequence"),
         ({"x": np.arange(60) / 7, "label": LABELS}, "numbers written as text"),
         ({"series": ["[0.5; 1.5]"] * 60, "label": LABELS}, "numbers written as text"),
     ],
-    ids=["semicolons", "no header", "no sequence", "a number", "a series"],
+    ids=["one column", "no header", "no sequence", "a number", "a series"],
 )
 def test_what_cannot_be_trained_on_is_refused_with_its_reason(write, columns, message):
     with pytest.raises(DataError) as caught:

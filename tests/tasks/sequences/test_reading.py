@@ -62,7 +62,7 @@ def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
 
 def test_jsonl_reads_texts_events_and_series(tmp_path):
     rows = [{"text": "a", "label": 1}, {"text": "b", "label": True}]
-    assert pairs(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == [("a", "1"), ("b", "True")]
+    assert pairs(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == [("a", "1"), ("b", "true")]
     assert pairs(write(tmp_path / "b.jsonl", '{"text": ["login", "pay"], "label": "x"}\n')) == [(["login", "pay"], "x")]
     ((series, _),) = pairs(write(tmp_path / "c.jsonl", '{"text": [[1, 2.5], [3, 4], [5, 6]], "label": "x"}\n'))
     assert series.dtype == np.float64
@@ -163,7 +163,7 @@ def test_peek_shows_columns_and_first_rows(tmp_path):
         ("a.jsonl", '{"text": [[1], [2, 3]], "label": 1}\n', r"row 1: the steps of the series differ"),
         ("a.jsonl", '{"text": ["a", 1], "label": 1}\n', r"row 1: not a series: 1 dimensions of <U"),
         ("a.jsonl", '{"text": 5, "label": 1}\n', r"row 1: the sequence is 5"),
-        ("a.jsonl", '{"text": "a", "label": [1]}\n', r"row 1: label is a list"),
+        ("a.jsonl", '{"text": "a", "label": [1]}\n', r"row 1: label is \[1\]"),
         (
             "a.jsonl",
             '{"text": "a", "label": 1}\n{"text": ["a"], "label": 1}\n',
@@ -196,7 +196,7 @@ def test_a_malformed_file_is_named_with_its_row(tmp_path, name, text, message):
 
 def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\nfine,x\nnaïve,y\n", "latin1")
-    with pytest.raises(DataError, match=r"a\.csv, line 3: .*0xef.*iconv -f latin1"):
+    with pytest.raises(DataError, match=r"a\.csv, line 3: .*0xef.*iconv -f windows-1252"):
         read(path)
 
 
@@ -259,3 +259,62 @@ def test_typed_series_and_events_are_json_and_texts_are_themselves():
     wrong, right = typed([("--text 1", "1 2"), ("--text 2", "[1]")], "numeric")
     assert isinstance(wrong, DataError) and str(wrong).startswith("--text 1: '1 2'")
     assert right.sequence == [1]
+
+
+@pytest.mark.parametrize("key", ["label", "split", "group"])
+def test_half_a_surrogate_pair_is_refused_before_training(tmp_path, key):
+    row = {"text": "a", "label": "x", "split": "train", "group": "g"}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n" + json.dumps({**row, key: "\ud83d"}) + "\n")
+    with pytest.raises(DataError, match=rf"a\.jsonl, row 2, column {key}: .*'.ud83d'"):
+        read(path, split_column="split", group_column="group")
+
+
+TS_HEADER = "@problemName a\n@classLabel\ttrue Up down\n@data\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "@classLabel\ttrue Up down\n@data\n",
+        "@classLabel  true   Up down\n@data\n",
+        "%comment\n@CLASSLABEL TRUE Up down\n@DATA\n",
+        "\n# note\n@missing false\n@timeStamps\tfalse\n@classLabel true Up down\n @data \n# note\n",
+    ],
+)
+def test_ts_headers_are_read_as_aeon_reads_them(tmp_path, header):
+    path = write(tmp_path / "a.ts", header + "1,2:Up\n3,4 : DOWN\n")
+    assert [target for _, target in pairs(path)] == ["Up", "DOWN"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,2", "row 5: no label"),
+        ("1,2:left", r"row 5: 'left' is not a class of the header \(Up, down\)"),
+        ("1,2:3,4", "row 5: '3,4' is not a class"),
+        ("1,2:", "row 5: no target"),
+        ("1,2:?", "row 5: no target"),
+    ],
+)
+def test_ts_rows_have_a_label_that_the_header_declares(tmp_path, row, message):
+    path = write(tmp_path / "a.ts", f"{TS_HEADER}1,2:up\n{row}\n")
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_ts_rows_that_cannot_be_read_do_not_hide_the_others(tmp_path):
+    path = write(tmp_path / "a.ts", f"{TS_HEADER}1,2:up\n1,2\n1,x:up\n3:down\n")
+    rows = list(read_records(path, ClassificationData(path=str(path)), LabelTarget(), labelled=False))
+    assert [isinstance(row, DataError) for row in rows] == [False, True, True, False]
+
+
+def test_ts_header_that_says_neither_true_nor_false_is_refused(tmp_path):
+    for line in ("@classLabel", "@classLabel yes a b", "@targetLabel 1"):
+        with pytest.raises(DataError, match=rf"row 1: '{line}'.*true"):
+            read(write(tmp_path / "a.ts", f"{line}\n@data\n1:a\n"))
+
+
+def test_a_missing_label_names_the_key_and_the_command_line(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\na,\n")
+    with pytest.raises(DataError, match=r"row 2: no target.*--set data\.skip_unlabelled=true"):
+        read(path)
