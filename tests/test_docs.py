@@ -30,7 +30,7 @@ from ostinato.tasks.config import CONFIGS, PRESETS, override, parse_config
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.multilabel.metrics import LabelScores, MultilabelMetrics
 from ostinato.tasks.regression.metrics import CentralInterval, OutputScores, RegressionMetrics
-from ostinato.tasks.tagging.data import TagAudit
+from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.metrics import TaggingMetrics, TypeScores
 from ostinato.training.vectors import PretrainedVectors
 from ostinato.tuning.results import Trial, TuningResults

@@ -11,6 +11,7 @@ from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, k
 from ostinato.data.examples import Record, Sequence
 
 SHOWN_CLASSES = 10
+LONGEST_SHOWN = 80  # characters of a value
 FAR = 5  # times the distance between the 5 % and the 95 % quantile
 
 
@@ -181,6 +182,15 @@ def quantiles(values: list[Any]) -> dict[str, float]:
     """Five quantiles by name."""
     names = ("shortest", "5 %", "median", "95 %", "longest")
     return dict(zip(names, np.quantile(values, [0, 0.05, 0.5, 0.95, 1]).tolist(), strict=True))
+
+
+def shown(value: Any, longest: int = LONGEST_SHOWN) -> str:
+    """A value from a data file as a sentence shows it: on one line, not too long, and without control characters."""
+    text = str(value)
+    text = text if len(text) <= longest else f"{text[:longest]}…"
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def unit_of(sequence: Sequence) -> str:

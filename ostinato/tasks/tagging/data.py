@@ -1,16 +1,15 @@
 """Load, audit and encode the splits of tagged sentences that a config describes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ostinato.config import DataConfig
-from ostinato.data.audit import describe_vectors
 from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
@@ -19,96 +18,21 @@ from ostinato.data.splits import SPLITS
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.tasks.base import TaskData
+from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
+from ostinato.tasks.tagging.repair import InScheme, bring_into_scheme
 from ostinato.tasks.tagging.rows import to_sentence
-from ostinato.tasks.tagging.schemes import entities, infer_scheme, violations
+from ostinato.tasks.tagging.scheme_inference import find_lookalike
+from ostinato.tasks.tagging.schemes import entities
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]
 
-SHOWN_TAGS = 10
 WORD_AND_TAG = {"conll": ("0", "-1"), "conllu": ("form", "upos")}  # default columns; other formats: tokens and tags
-
-
-@dataclass(frozen=True)
-class TagAudit:
-    """The contents of tagged data, reported before training and written to audit.json.
-
-    Args:
-        scheme: the scheme by which the tags mark entities; None: they do not mark entities.
-        tags: number of distinct tags in train.
-        splits: for each split, the number of sentences, of tokens and, with a scheme, of entities of each type.
-        drawn: the splits that were drawn at random; copies of a sentence stay together.
-        repeated: for each pair of given splits `first/second`, the sentences of the first that are also in the second.
-        overlap_dropped: whether these sentences were removed from the first.
-        unseen_tags: for each split except train, the tags that do not occur in train.
-        vectors: the source and the coverage of pretrained vectors; None: no vectors.
-        unknown: for each split except train, the share of out-of-vocabulary tokens.
-        features: for each feature column, the number of distinct values in train.
-        unseen_values: for each split except train and each feature column, the share of tokens whose value does not
-            occur in train.
-    """
-
-    scheme: str | None
-    tags: int
-    splits: dict[str, dict[str, Any]]
-    drawn: list[str]
-    repeated: dict[str, int]
-    unseen_tags: dict[str, list[str]]
-    overlap_dropped: bool = False
-    vectors: dict[str, Any] | str | None = None
-    unknown: dict[str, float] | None = None
-    features: dict[str, int] | None = None
-    unseen_values: dict[str, dict[str, float]] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All facts as JSON values."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """Describe the contents, then the findings, in sentences."""
-        return [*self._contents(), *self.findings]
-
-    @property
-    def findings(self) -> list[str]:
-        """Everything that needs attention, in sentences."""
-        return [*self._split_findings(), *self._encoding_findings()]
-
-    def _contents(self) -> Iterator[str]:
-        marks = "which do not mark entities" if self.scheme is None else f"scheme {self.scheme}"
-        yield f"{self.tags} tags, {marks}."
-        for split, facts in self.splits.items():
-            found = ", ".join(f"{kind} {count:,}" for kind, count in facts.get("entities", {}).items())
-            size = f"{facts['sentences']:,} sentences, {facts['tokens']:,} tokens"
-            yield f"{split}: {size}{f' ({found})' if found else ''}."
-
-    def _split_findings(self) -> Iterator[str]:
-        for pair, count in self.repeated.items():
-            first, second = pair.split("/")
-            action = (
-                f"removed from {first}" if self.overlap_dropped else "kept, because the data set defines its splits"
-            )
-            yield f"{count:,} sentences of {first} are also in {second}: {action}."
-        for split, tags in self.unseen_tags.items():
-            more = ", …" if len(tags) > SHOWN_TAGS else ""
-            yield f"Tags only in {split}, so the model cannot learn them: {', '.join(tags[:SHOWN_TAGS])}{more}."
-
-    def _encoding_findings(self) -> Iterator[str]:
-        for column, values in (self.features or {}).items():
-            yield f"Feature column {column}: {values:,} values in train."
-        for split, shares in (self.unseen_values or {}).items():
-            for column, share in shares.items():
-                if share:
-                    yield f"{share:.1%} of the {split} tokens have a value of column {column} that train does not have."
-        for split, share in (self.unknown or {}).items():
-            if share:
-                yield f"{share:.1%} of the {split} tokens are out of vocabulary."
-        if self.vectors is not None:
-            yield describe_vectors(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -188,7 +112,8 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
                 f"{source}: {split} contains no sentences. Expected one token per line, and a blank line after each "
                 "sentence. Add sentences."
             )
-    scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
+    given, tagged = _in_scheme(given, config)
+    scheme = tagged.scheme
     repeated = _repeated(given)
     drops = config.name is None
     splits, drawn = _draw(_without_overlap(given, source) if drops and repeated else given, config)
@@ -203,8 +128,20 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
         repeated=repeated,
         overlap_dropped=drops,
         unseen_tags={split: sorted(found - tags["train"]) for split, found in tags.items() if found - tags["train"]},
+        repairs=tagged.repairs,
+        lookalike=find_lookalike([tags_of(each) for each in tagged.sentences])
+        if config.scheme is None and scheme is None
+        else None,
     )
     return TaggedDataset(name, source, scheme, splits, audit)
+
+
+def _in_scheme(given: Splits, config: TaggingData) -> tuple[Splits, InScheme]:
+    """The same splits with tags that follow one scheme, and all their sentences in this order."""
+    together = [sentence for sentences in given.values() for sentence in sentences]
+    tagged = bring_into_scheme(config.scheme, together, repair=config.repair_tags)
+    remaining = iter(tagged.sentences)
+    return {split: list(islice(remaining, len(sentences))) for split, sentences in given.items()}, tagged
 
 
 def _load_files(config: TaggingData) -> tuple[Splits, str, str]:
@@ -264,35 +201,6 @@ def _format_of(path: Path) -> str:
     """The format by the file's ending; `conll` for unknown endings, and for tables, which cannot hold lists."""
     form = endings().get(ending_of(path), "conll")
     return "conll" if form in ("csv", "tsv") else form
-
-
-def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
-    """The scheme of the tags; None if they do not mark entities.
-
-    Args:
-        scheme: `plain`, the name of a scheme, or None to infer it from the tags.
-
-    Raises:
-        DataError: the scheme does not allow the tags; names the line.
-    """
-    scheme = None if scheme == "plain" else scheme or infer_scheme([tags_of(each) for each in sentences])
-    if scheme is not None:
-        check_tags(scheme, sentences)
-    return scheme
-
-
-def check_tags(scheme: str, sentences: Iterable[Sentence]) -> None:
-    """Refuse tags that the scheme does not allow.
-
-    Raises:
-        DataError: names the line of the first invalid tag.
-    """
-    for sentence in sentences:
-        for token, reason in violations(tags_of(sentence), scheme):
-            raise DataError(
-                f"{sentence.source_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: "
-                "tags do not mark entities)."
-            )
 
 
 def _without_overlap(given: Splits, source: str) -> Splits:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError
 from ostinato.tasks.base import Answered, Inferred, Model, Task, TaskData
-from ostinato.tasks.tagging.config import TaggingConfig
+from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Tagging(Task):
         return prepare(config)
 
     def check(self, config: "Config", data: TaskData) -> None:
+        from ostinato.tasks.tagging.schemes import SCHEMES
+
         super().check(config, data)
         assert isinstance(config, TaggingConfig)
         need_entities = {
@@ -87,21 +89,22 @@ class Tagging(Task):
         if data.codec.scheme is None and unusable:
             raise ConfigError(
                 f"{', '.join(unusable)}: not usable, because the tags do not mark entities. Remove "
-                f"{'it' if len(unusable) == 1 else 'them'}, or set data.scheme to iob1, iob2 or bioes if they should."
+                f"{'it' if len(unusable) == 1 else 'them'}, or set data.scheme to one of {', '.join(SCHEMES)} if they "
+                "should."
             )
 
     def read(self, path: Path, config: "DataConfig") -> "TaggedRows":
         from ostinato.tasks.tagging.data import read_labelled
         from ostinato.tasks.tagging.examples import TaggedRows
 
-        return TaggedRows(read_labelled(path, config))  # type: ignore[arg-type]
+        assert isinstance(config, TaggingData)
+        return TaggedRows(read_labelled(path, config), repair=config.repair_tags)
 
     def refuse_new(self, model: Model, rows: "TaggedRows") -> None:
-        from ostinato.tasks.tagging.data import scheme_of
         from ostinato.tasks.tagging.encoder import refuse_unseen_features
 
         refuse_unseen_features(model.encoder, rows.sentences)
-        scheme_of(model.codec.scheme or "plain", rows.sentences)
+        rows.in_scheme(model.codec.scheme)
 
     def shown_rows(self, rows: "TaggedRows", count: int) -> Iterator[dict[str, Any]]:
         for sentence in rows.sentences[:count]:
@@ -110,7 +113,7 @@ class Tagging(Task):
     def encode(self, model: Model, rows: "TaggedRows") -> "Tagged":
         from ostinato.tasks.tagging.examples import encode
 
-        return encode(model.encoder, model.codec, rows)
+        return encode(model.encoder, model.codec, rows.in_scheme(model.codec.scheme))
 
     # The network
 
@@ -147,7 +150,7 @@ class Tagging(Task):
     def score(self, model: Model, rows: "TaggedRows", examples: "Tagged", outputs: "CertainTags") -> "TaggingMetrics":
         from ostinato.tasks.tagging.scoring import score
 
-        return score(model, rows, examples, outputs)
+        return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
     def score_baselines(self, data: TaskData) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
