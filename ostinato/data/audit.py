@@ -10,10 +10,9 @@ import numpy as np
 from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, keys_of
 from ostinato.data.examples import Record
 from ostinato.data.examples import Sequence as Input
+from ostinato.data.shown import SHOWN, count_of, listed, shown
 
 SHOWN_CLASSES = 10
-LONGEST_SHOWN = 80  # characters of a value
-SHOWN_LABELS = 5  # of a remark
 FAR = 5  # times the distance between the 5 % and the 95 % quantile
 
 
@@ -51,7 +50,7 @@ class Remark:
 
     Args:
         kind: what it is, in one word; docs/files.md lists them.
-        labels: the labels that it is about, at most `SHOWN_LABELS`.
+        labels: the labels that it is about, at most `SHOWN`.
         rows: how many rows have them.
         text: the finding in a sentence or two, with what to do.
     """
@@ -62,7 +61,7 @@ class Remark:
     text: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", self.labels[:SHOWN_LABELS])
+        object.__setattr__(self, "labels", self.labels[:SHOWN])
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ class SequenceAudit:
         truncated: for each split, how many sequences were cut to `max_length`.
         vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.
         remarks: what deserves attention in the targets.
+        left_out: the splits that were not drawn, because there are too few rows.
     """
 
     rows_read: int
@@ -92,6 +92,7 @@ class SequenceAudit:
     truncated: dict[str, int] = field(default_factory=dict)
     vectors: dict[str, Any] | str | None = None
     remarks: list[Remark] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def with_encoding(
         self, unknown_share: float | None, truncated: dict[str, int], vectors: dict[str, Any] | None
@@ -115,7 +116,14 @@ class SequenceAudit:
     @property
     def findings(self) -> list[str]:
         """What was removed, and what deserves attention, in sentences."""
-        return [*self._removed(), *self._noted(), *(each.text for each in self.remarks), *self._encoded()]
+        rows = sum(facts.rows for split, facts in self.splits.items() if split in ("train", *self.drawn))
+        return [
+            *describe_left_out(self.left_out, rows, "row"),
+            *self._removed(),
+            *self._noted(),
+            *(each.text for each in self.remarks),
+            *self._encoded(),
+        ]
 
     def _contents(self) -> Iterator[str]:
         distinct = dict.fromkeys(label for facts in self.splits.values() for label in facts.counts)
@@ -205,30 +213,25 @@ def describe_vectors(facts: dict[str, Any] | str) -> str:
     )
 
 
+def describe_left_out(splits: Sequence[str], rows: int, what: str) -> Iterator[str]:
+    """What follows from the splits that too few rows or sentences leave out, in sentences."""
+    reason = f"{count_of(rows, what)} {'is' if rows == 1 else 'are'} too few to draw a"
+    if "test" in splits:
+        yield (
+            f"{reason} test split, so nothing shows how good the model is. Add {what}s, or name a file in "
+            "data.test_path."
+        )
+    if "validation" in splits:
+        yield (
+            f"{reason} validation split, so training runs to the last epoch, without early stopping. Add {what}s, or "
+            "name a file in data.validation_path."
+        )
+
+
 def quantiles(values: Sequence[Any]) -> dict[str, float]:
     """Five quantiles by name."""
     names = ("shortest", "5 %", "median", "95 %", "longest")
     return dict(zip(names, np.quantile(values, [0, 0.05, 0.5, 0.95, 1]).tolist(), strict=True))
-
-
-def shown(value: Any, longest: int = LONGEST_SHOWN) -> str:
-    """A value from a data file as a sentence shows it: on one line, not too long, and without control characters."""
-    text = str(value)
-    text = text if len(text) <= longest else f"{text[:longest]}…"
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
-def listed(values: Sequence[Any]) -> str:
-    """Up to five values, quoted and separated by commas."""
-    quoted = ", ".join(f"'{shown(value)}'" for value in values[:SHOWN_LABELS])
-    return f"{quoted}, …" if len(values) > SHOWN_LABELS else quoted
-
-
-def count_of(rows: int, what: str) -> str:
-    """A number with its noun: `1 row`, `2,000 rows`."""
-    return f"{rows:,} {what}{'' if rows == 1 else 's'}"
 
 
 def unit_of(sequence: Input) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ostinato.data.audit import Remark, listed
+from ostinato.data.audit import Remark
+from ostinato.data.shown import listed
 from ostinato.tasks.sequences.separators import find_separator
 from ostinato.tasks.sequences.suspicious import count_labels, suspicious_labels, to_float
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import SequenceData
-from ostinato.data.audit import Remark, shown
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, value_of
-from ostinato.data.splits import Size, refuse_one_class, stratified_split
+from ostinato.data.shown import shown
+from ostinato.data.splits import Size, SplitRows, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
 from ostinato.tasks.classification.findings import FEW_CLASSES, find_class_problems
 from ostinato.tasks.sequences.reading import to_text
 from ostinato.tasks.sequences.suspicious import to_float
-from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+from ostinato.tasks.sequences.targets import TargetKind
 
 
 class LabelTarget(TargetKind):
@@ -63,6 +64,9 @@ class LabelTarget(TargetKind):
         return sorted(chosen)
 
     def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
+        for row, label in enumerate(targets):
+            if _is_missing(label):
+                raise DataError(f"{split}, row {row}: {label!r} is not a label. Fill it in, or remove the row.")
         refuse_one_class(split, list(map(str, targets)))
         refuse_numbers(targets)
 
@@ -90,3 +94,7 @@ def refuse_numbers(labels: Sequence[Any]) -> None:
             'classes with several rows each. To predict numbers, use the task "regression" (SequenceRegressor). '
             "Otherwise, group the numbers into classes."
         )
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or type(label).__name__ == "NAType"  # pandas.NA, which cannot be compared

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import SequenceData
-from ostinato.data.audit import Remark, count_of, listed
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, value_of
-from ostinato.data.splits import Size
+from ostinato.data.shown import count_of, listed
+from ostinato.data.splits import Size, SplitRows
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.config import MultilabelData
 from ostinato.tasks.multilabel.stratify import iterative_split
 from ostinato.tasks.sequences.separators import find_separator, split_labels
 from ostinato.tasks.sequences.suspicious import count_labels, suspicious_labels
-from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+from ostinato.tasks.sequences.targets import TargetKind
 
 FLAGS = {"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False}
 
@@ -72,7 +73,7 @@ class LabelSetTarget(TargetKind):
             shown = ", ".join(map(repr, targets[0])) or "no labels"
             raise DataError(
                 f"{split}: all {len(targets)} rows have the same labels ({shown}). Expected a label that only some "
-                "rows have: add rows, or make the split larger."
+                f"rows have: add rows{'' if split == 'y' else ', or make the split larger'}."
             )
 
     def describe(self, targets: Sequence[LabelSet]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ostinato.config import SequenceData
-from ostinato.data.audit import Remark, shown
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, value_of
-from ostinato.data.splits import Size, draw_rows
+from ostinato.data.shown import shown
+from ostinato.data.splits import Size, SplitRows, draw_rows
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.regression.config import RegressionData
-from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+from ostinato.tasks.sequences.targets import TargetKind
 
 MOST_STRATA = 10
 ROWS_IN_A_STRATUM = 20  # at least: with fewer, a split's share of a stratum is mostly rounding

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ostinato.data.audit import Remark, count_of, listed
+from ostinato.data.audit import Remark
+from ostinato.data.shown import count_of, listed
 
 MISSING = {"None", "nan", "NaN", "NAN", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT"}
 

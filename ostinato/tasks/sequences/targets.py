@@ -9,9 +9,7 @@ import numpy as np
 from ostinato.config import SequenceData
 from ostinato.data.audit import Remark
 from ostinato.data.rows import Row
-from ostinato.data.splits import Size
-
-SplitRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # the rows of train, validation and test
+from ostinato.data.splits import Size, SplitRows
 
 
 class TargetKind(ABC):

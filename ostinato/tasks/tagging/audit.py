@@ -1,10 +1,11 @@
 """The audit of tagged sentences: their contents, and what deserves attention."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ostinato.data.audit import describe_vectors, shown
+from ostinato.data.audit import describe_left_out, describe_vectors
+from ostinato.data.shown import shown
 from ostinato.tasks.tagging.repair import Repairs
 from ostinato.tasks.tagging.scheme_inference import Lookalike
 
@@ -30,6 +31,7 @@ class TagAudit:
         unseen_values: for each split except train and each feature column, the share of tokens whose value does not
             occur in train.
         repairs: with `repair_tags`, the tags that were changed because the scheme does not allow them; else None.
+        left_out: the splits that were not drawn, because there are too few sentences.
         lookalike: how the tags are spelt, if they would mark entities in another spelling; None: they would not.
     """
 
@@ -46,6 +48,7 @@ class TagAudit:
     unseen_values: dict[str, dict[str, float]] | None = None
     repairs: Repairs | None = None
     lookalike: Lookalike | None = None
+    left_out: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """All facts as JSON values."""
@@ -58,7 +61,13 @@ class TagAudit:
     @property
     def findings(self) -> list[str]:
         """Everything that needs attention, in sentences."""
-        return [*self._tag_findings(), *self._split_findings(), *self._encoding_findings()]
+        source = [facts["sentences"] for split, facts in self.splits.items() if split in ("train", *self.drawn)]
+        return [
+            *describe_left_out(self.left_out, sum(source), "sentence"),
+            *self._tag_findings(),
+            *self._split_findings(),
+            *self._encoding_findings(),
+        ]
 
     def _contents(self) -> Iterator[str]:
         marks = "which do not mark entities" if self.scheme is None else f"scheme {self.scheme}"

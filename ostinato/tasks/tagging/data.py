@@ -14,7 +14,7 @@ from ostinato.data.columns import conll_rows
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings, read_rows
-from ostinato.data.splits import SPLITS
+from ostinato.data.splits import FEW_ROWS, SPLITS
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.tasks.base import TaskData
@@ -116,7 +116,7 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
     scheme = tagged.scheme
     repeated = _repeated(given)
     drops = config.name is None
-    splits, drawn = _draw(_without_overlap(given, source) if drops and repeated else given, config)
+    splits, drawn, left_out = _draw(_without_overlap(given, source) if drops and repeated else given, config)
     if config.train_fraction is not None:
         splits["train"] = _fraction(splits["train"], config)
     tags = {split: {tag for sentence in sentences for tag in tags_of(sentence)} for split, sentences in splits.items()}
@@ -129,6 +129,7 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
         overlap_dropped=drops,
         unseen_tags={split: sorted(found - tags["train"]) for split, found in tags.items() if found - tags["train"]},
         repairs=tagged.repairs,
+        left_out=left_out,
         lookalike=find_lookalike([tags_of(each) for each in tagged.sentences])
         if config.scheme is None and scheme is None
         else None,
@@ -218,11 +219,11 @@ def _without_overlap(given: Splits, source: str) -> Splits:
     return cleaned
 
 
-def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
+def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str], list[str]]:
     """Draw the missing splits from train; copies of a sentence stay together.
 
     Returns:
-        All splits, and the names of those that were drawn.
+        All splits, the names of those that were drawn, and of those that too few sentences leave out.
     """
     sizes = {"validation": config.validation_size, "test": config.test_size}
     train = given["train"]
@@ -230,6 +231,8 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
     groups: dict[tuple[str, ...], int] = {}
     group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in train])
     order = np.random.default_rng(config.seed).permutation(len(groups))
+    left_out = [split for split in drawn if len(groups) < FEW_ROWS and _is_too_small(sizes[split], len(groups))]
+    drawn = [split for split in drawn if split not in left_out]
     counts = {split: _count(sizes[split], len(groups)) for split in drawn}
     counts["train"] = len(groups) - sum(counts.values())
     for split, count in counts.items():
@@ -250,9 +253,15 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
     if config.train_size is not None:
         rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
     splits["train"] = [train[row] for row in rows]
-    return {
-        split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)
-    }, drawn
+    return (
+        {split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)},
+        drawn,
+        left_out,
+    )
+
+
+def _is_too_small(size: int | float, total: int) -> bool:
+    return isinstance(size, float) and size > 0 and _count(size, total) < 1
 
 
 def _count(size: int | float, total: int) -> int:

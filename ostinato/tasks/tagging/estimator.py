@@ -1,5 +1,6 @@
 """The tagger as a scikit-learn estimator: fit, predict, predict_proba, score, save."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ import numpy as np
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
-from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names
+from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names, too_few_to_validate
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.data import fit_encoder
 from ostinato.tasks.tagging.examples import TaggedRows, encode
@@ -86,9 +87,12 @@ class SequenceTagger(Estimator):
             DataError: an invalid sentence or tag; names its row.
         """
         config = self._config()
+        sentences = labelled_sentences(X, y, "sentence")
+        if not sentences:
+            raise DataError("X has no sentences. Expected at least one, with a tag for each word.")
         tagged = bring_into_scheme(
             config.data.scheme,  # type: ignore[attr-defined]
-            labelled_sentences(X, y, "sentence"),
+            sentences,
             repair=self.repair_tags,
         )
         train, scheme = tagged.sentences, tagged.scheme
@@ -153,10 +157,8 @@ class SequenceTagger(Estimator):
         group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
         count = max(1, round((self.validation_fraction or 0) * len(groups)))
         if count >= len(groups):
-            raise DataError(
-                f"{len(groups)} different sentences are too few to hold any out for validation. Add more, or pass "
-                "validation_fraction=None."
-            )
+            warnings.warn(too_few_to_validate(len(groups), "different sentence"), stacklevel=3)
+            return sentences, []
         is_held_out = np.isin(group_of, np.random.default_rng(seed).permutation(len(groups))[:count])
         train, validation = (
             [sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~is_held_out, is_held_out)

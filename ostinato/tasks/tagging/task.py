@@ -39,6 +39,7 @@ class Tagging(Task):
     presets = PRESETS
     baselines: ClassVar[Mapping[str, str]] = {"commonest": "commonest tag"}
     rival: ClassVar[str] = "each word's most frequent tag"
+    floor: ClassVar[tuple[str, str]] = ("commonest", "each word's most frequent tag")
     predictions_file: ClassVar[str] = "predictions.jsonl"
     formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
 
@@ -157,11 +158,13 @@ class Tagging(Task):
 
         return score_baselines(data)
 
+    def judging_metric(self, test: Mapping[str, Any]) -> str:
+        return "accuracy" if test.get("f1") is None else "f1"
+
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         """Format the test scores; interval and baseline are those of F1 if the tags mark entities, else of accuracy."""
         test, baselines = metrics["test"], metrics["baselines"]
-        f1 = test.get("f1")
-        metric = "accuracy" if f1 is None else "f1"
+        f1, metric = test.get("f1"), self.judging_metric(test)
         low, high = test["intervals"][metric]
         return {
             "test F1": "" if f1 is None else f"{f1:.3f}",

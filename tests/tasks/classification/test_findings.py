@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from ostinato.data.audit import shown
+from ostinato.data.shown import shown
 from ostinato.errors import DataError
 from ostinato.tasks import TASKS
 from ostinato.tasks.classification.config import ClassificationData
