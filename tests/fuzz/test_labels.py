@@ -10,7 +10,9 @@ from ostinato.runs import start_run
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import parse_config
 
-WORDS = st.sampled_from(["a", "b", "A", " a", "a|b", "None", "nan", "1", "1.0", "01", "0.5", "1e400", "", " ", "\u202ea"])
+WORDS = st.sampled_from(
+    ["a", "b", "A", " a", "a|b", "None", "nan", "1", "1.0", "01", "0.5", "1e400", "", " ", "\u202ea"]
+)
 VALUES = st.one_of(
     WORDS,
     st.none(),
