@@ -120,11 +120,10 @@ def refuse_one_class(split: str, labels: list[Any]) -> None:
         DataError: there is one class, or no row.
     """
     if len(set(labels)) < 2:
-        nothing = "no labels" if split == "y" else "no row that is neither empty nor also in a later split"
         held = (
             f"only the class {shown(labels[0])!r} ({len(labels):,} {'row' if len(labels) == 1 else 'rows'})"
             if labels
-            else nothing
+            else "no row that is neither empty nor also in a later split"
         )
         raise DataError(
             f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: "

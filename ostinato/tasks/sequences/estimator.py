@@ -48,6 +48,8 @@ class SequenceEstimator(Estimator):
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
         rows = records_of(X, y, "sequence")
+        if not len(rows):
+            raise DataError("X has no sequences. Expected at least one, with its target in y.")
         task.target_kind.refuse_unusable("y", rows.targets)
         validation = self._validation(rows, validation_data, config.training.seed)
         train, held_out = validation if validation is not None else (rows, None)

@@ -250,7 +250,7 @@ def _choices(prefixes: str, type_: str) -> str:
 def _prefixes(rule: Scheme, length: int, touches: bool) -> str:
     """The prefixes of an entity of `length` tokens; `touches`: an entity of the same type ends directly before it."""
     if "B" not in rule.last:  # ends and single tokens have prefixes of their own
-        last, single = rule.last
+        last, single = rule.last[0], rule.last[1]
         return single if length == 1 else f"B{'I' * (length - 2)}{last}"
     opening = "I" if rule is SCHEMES["iob1"] and not touches else "B"
     return opening + "I" * (length - 1)
