@@ -17,7 +17,7 @@ import ostinato
 from ostinato.cli import app
 from ostinato.comparison.results import Comparison, Cost, Pair, PlanRecord, RunRow, SummaryRow
 from ostinato.config.renamed import RENAMED
-from ostinato.data.audit import SequenceAudit, SplitFacts
+from ostinato.data.audit import Remark, SequenceAudit, SplitFacts
 from ostinato.data.cleaning import Cleaning
 from ostinato.data.encoder import StoredEncoder
 from ostinato.data.vectors import read_vectors
@@ -30,7 +30,7 @@ from ostinato.tasks.config import CONFIGS, PRESETS, override, parse_config
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.multilabel.metrics import LabelScores, MultilabelMetrics
 from ostinato.tasks.regression.metrics import CentralInterval, OutputScores, RegressionMetrics
-from ostinato.tasks.tagging.data import TagAudit
+from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.metrics import TaggingMetrics, TypeScores
 from ostinato.training.vectors import PretrainedVectors
 from ostinato.tuning.results import Trial, TuningResults
@@ -61,6 +61,7 @@ CLASSES = {
     "Metrics of tagging": TaggingMetrics,
     "Scores of an entity type": TypeScores,
     "Audit of sequences": SequenceAudit,
+    "Remark": Remark,
     "Cleaning": Cleaning,
     "Facts of a split": SplitFacts,
     "Audit of tagged sentences": TagAudit,

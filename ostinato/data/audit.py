@@ -1,14 +1,16 @@
 """What is in the data and what was done to them: reported before training, and written to audit.json."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, keys_of
-from ostinato.data.examples import Record, Sequence
+from ostinato.data.examples import Record
+from ostinato.data.examples import Sequence as Input
+from ostinato.data.shown import SHOWN, count_of, listed, shown
 
 SHOWN_CLASSES = 10
 FAR = 5  # times the distance between the 5 % and the 95 % quantile
@@ -43,17 +45,38 @@ class SplitFacts:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something in the targets that deserves attention.
+
+    Args:
+        kind: what it is, in one word; docs/files.md lists them.
+        labels: the labels that it is about, at most `SHOWN`.
+        rows: how many rows have them.
+        text: the finding in a sentence or two, with what to do.
+    """
+
+    kind: str
+    labels: list[str]
+    rows: int
+    text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", self.labels[:SHOWN])
+
+
+@dataclass(frozen=True)
 class SequenceAudit:
     """The facts of a data set, as read, as cleaned and as split.
 
     Args:
-        unit: of the lengths: characters, events or steps.
+        unit: of the lengths: characters, events or steps; words, k-mers or tokens if the tokenizer makes them.
         drawn: the splits that were drawn at random; the others were given.
         unused: rows that no split needs.
         unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
         truncated: for each split, how many sequences were cut to `max_length`.
         vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.
-        remarks: what deserves attention in the targets, in sentences.
+        remarks: what deserves attention in the targets.
+        left_out: the splits that were not drawn, because there are too few rows.
     """
 
     rows_read: int
@@ -68,13 +91,19 @@ class SequenceAudit:
     unknown_share: float | None = None
     truncated: dict[str, int] = field(default_factory=dict)
     vectors: dict[str, Any] | str | None = None
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def with_encoding(
         self, unknown_share: float | None, truncated: dict[str, int], vectors: dict[str, Any] | None
     ) -> "SequenceAudit":
         """The same audit with what only the encoder knows."""
         return replace(self, unknown_share=unknown_share, truncated=dict(truncated), vectors=vectors)
+
+    def with_lengths(self, unit: str, lengths: Mapping[str, Sequence[int]]) -> "SequenceAudit":
+        """The same audit with the lengths of each split's sequences in another unit."""
+        splits = {split: replace(facts, lengths=quantiles(lengths[split])) for split, facts in self.splits.items()}
+        return replace(self, unit=unit, splits=splits)
 
     def to_json(self) -> dict[str, Any]:
         """All facts as JSON values."""
@@ -87,39 +116,46 @@ class SequenceAudit:
     @property
     def findings(self) -> list[str]:
         """What was removed, and what deserves attention, in sentences."""
-        return [*self._removed(), *self._noted(), *self.remarks, *self._encoded()]
+        rows = sum(facts.rows for split, facts in self.splits.items() if split in ("train", *self.drawn))
+        return [
+            *describe_left_out(self.left_out, rows, "row"),
+            *self._removed(),
+            *self._noted(),
+            *(each.text for each in self.remarks),
+            *self._encoded(),
+        ]
 
     def _contents(self) -> Iterator[str]:
         distinct = dict.fromkeys(label for facts in self.splits.values() for label in facts.counts)
         what = "labels" if self.splits["train"].labels is not None else "classes"
         found = f", {len(distinct)} {what}" if distinct else ""
-        yield f"{_count(self.rows_read, 'row')} read{found}."
+        yield f"{count_of(self.rows_read, 'row')} read{found}."
         for split, facts in self.splits.items():
-            yield f"{split}: {_count(facts.rows, 'row')} ({_targets(facts)})."
+            yield f"{split}: {count_of(facts.rows, 'row')} ({_targets(facts)})."
         quantiles = ", ".join(f"{name} {value:,.0f}" for name, value in self.splits["train"].lengths.items())
         yield f"Lengths in train, in {self.unit}: {quantiles}."
 
     def _removed(self) -> Iterator[str]:
         cleaning = self.cleaning
         if self.unlabelled_skipped:
-            yield f"{_count(self.unlabelled_skipped, 'row')} without a label skipped."
+            yield f"{count_of(self.unlabelled_skipped, 'row')} without a label skipped."
         if cleaning.empty_dropped:
-            yield f"{_count(cleaning.empty_dropped, 'row')} with an empty sequence dropped."
+            yield f"{count_of(cleaning.empty_dropped, 'row')} with an empty sequence dropped."
         if cleaning.conflicting_dropped:
-            yield f"{_count(cleaning.conflicting_dropped, 'row')} of sequences with two labels dropped, all copies."
+            yield f"{count_of(cleaning.conflicting_dropped, 'row')} of sequences with two labels dropped, all copies."
         if cleaning.duplicates_dropped:
-            dropped = _count(cleaning.duplicates_dropped, "exact duplicate")
+            dropped = count_of(cleaning.duplicates_dropped, "exact duplicate")
             yield f"{dropped} dropped before splitting; the first copy of each remains."
         for pair, rows in cleaning.overlap.items():
             first, second = pair.split("/")
             done = f"removed from {first}" if cleaning.overlap_dropped else "kept, as the data set defines its splits"
-            yield f"{_count(rows, 'row')} of {first} also in {second}: {done}."
+            yield f"{count_of(rows, 'row')} of {first} also in {second}: {done}."
 
     def _noted(self) -> Iterator[str]:
         for pair, rows in self.cleaning.reverse_complements.items():
             first, second = pair.split("/")
             yield (
-                f"{_count(rows, 'row')} of {first} are reverse complements of sequences in {second}: a leak if the "
+                f"{count_of(rows, 'row')} of {first} are reverse complements of sequences in {second}: a leak if the "
                 "strand does not matter; kept."
             )
         if self.sorted_by_label:
@@ -127,24 +163,24 @@ class SequenceAudit:
             yield f"The rows are sorted by label: {what}."
         for split, facts in self.splits.items():
             if facts.duplicates:
-                yield f"{_count(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."
+                yield f"{count_of(facts.duplicates, 'row')} of {split} repeat an earlier one; kept."
             if facts.conflicting:
-                yield f"{_count(facts.conflicting, 'row')} of {split} are of sequences with different targets; kept."
+                yield f"{count_of(facts.conflicting, 'row')} of {split} are of sequences with different targets; kept."
             yield from _outliers(split, facts)
             unseen = sorted(facts.counts.keys() - self.splits["train"].counts.keys())
             if unseen:
-                yield f"Only in {split}, so the model cannot learn them: {', '.join(unseen)}."
+                yield f"Only in {split}, so the model cannot learn them: {listed(unseen)}."
         if self.shared_groups:
-            yield f"{_count(self.shared_groups, 'group')} in more than one of the given splits; kept."
+            yield f"{count_of(self.shared_groups, 'group')} in more than one of the given splits; kept."
         if self.unused:
-            yield f"{_count(self.unused, 'row')} not used: the sizes ask for fewer."
+            yield f"{count_of(self.unused, 'row')} not used: the sizes ask for fewer."
 
     def _encoded(self) -> Iterator[str]:
         if self.unknown_share:
             yield f"{self.unknown_share:.1%} of validation's tokens are out of vocabulary."
         for split, rows in self.truncated.items():
             if rows:
-                yield f"{_count(rows, 'sequence')} of {split} cut to max_length."
+                yield f"{count_of(rows, 'sequence')} of {split} cut to max_length."
         if self.vectors is not None:
             yield describe_vectors(self.vectors)
 
@@ -170,20 +206,35 @@ def describe_vectors(facts: dict[str, Any] | str) -> str:
     if isinstance(facts, str):
         return facts
     lower = f", {facts['lower_cased_share']:.1%} more in lower case" if facts["lower_cased"] else ""
-    skipped = f" {_count(facts['skipped'], 'malformed line')} skipped." if facts["skipped"] else ""
+    skipped = f" {count_of(facts['skipped'], 'malformed line')} skipped." if facts["skipped"] else ""
     return (
         f"Vectors of {facts['source']}: {facts['exact_share']:.1%} of the vocabulary found{lower}, "
-        f"{facts['missing_share']:.1%} missing; {_count(facts['extra_words'], 'extra word')}.{skipped}"
+        f"{facts['missing_share']:.1%} missing; {count_of(facts['extra_words'], 'extra word')}.{skipped}"
     )
 
 
-def quantiles(values: list[Any]) -> dict[str, float]:
+def describe_left_out(splits: Sequence[str], rows: int, what: str) -> Iterator[str]:
+    """What follows from the splits that too few rows or sentences leave out, in sentences."""
+    reason = f"{count_of(rows, what)} {'is' if rows == 1 else 'are'} too few to draw a"
+    if "test" in splits:
+        yield (
+            f"{reason} test split, so nothing shows how good the model is. Add {what}s, or name a file in "
+            "data.test_path."
+        )
+    if "validation" in splits:
+        yield (
+            f"{reason} validation split, so training runs to the last epoch, without early stopping. Add {what}s, or "
+            "name a file in data.validation_path."
+        )
+
+
+def quantiles(values: Sequence[Any]) -> dict[str, float]:
     """Five quantiles by name."""
     names = ("shortest", "5 %", "median", "95 %", "longest")
     return dict(zip(names, np.quantile(values, [0, 0.05, 0.5, 0.95, 1]).tolist(), strict=True))
 
 
-def unit_of(sequence: Sequence) -> str:
+def unit_of(sequence: Input) -> str:
     """What the length of a raw sequence counts."""
     if isinstance(sequence, np.ndarray):
         return "steps"
@@ -194,10 +245,6 @@ def shared_groups(splits: Splits) -> int:
     """How many groups have rows in more than one split."""
     found = Counter(group for records in splits.values() for group in {record.group for record in records} - {None})
     return sum(number > 1 for number in found.values())
-
-
-def _count(rows: int, what: str) -> str:
-    return f"{rows:,} {what}{'' if rows == 1 else 's'}"
 
 
 def _outliers(split: str, facts: SplitFacts) -> Iterator[str]:
@@ -214,7 +261,7 @@ def _outliers(split: str, facts: SplitFacts) -> Iterator[str]:
 
 def _targets(facts: SplitFacts) -> str:
     if facts.counts:
-        shown = [f"{label} {rows:,}" for label, rows in list(facts.counts.items())[:SHOWN_CLASSES]]
-        return ", ".join([*shown, *(["…"] if len(facts.counts) > SHOWN_CLASSES else [])])
+        first = [f"{shown(label)} {rows:,}" for label, rows in list(facts.counts.items())[:SHOWN_CLASSES]]
+        return ", ".join([*first, *(["…"] if len(facts.counts) > SHOWN_CLASSES else [])])
     values = [f"{name} {each['lowest']:.4g} to {each['highest']:.4g}" for name, each in (facts.values or {}).items()]
     return ", ".join(values)

@@ -1,14 +1,20 @@
 """Drawing train, validation and test: at random, by a seed, with the classes' shares kept and groups together."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ostinato.data.shown import shown
 from ostinato.errors import ConfigError, DataError
 
 Size = int | float | None  # rows, a share below 1, or all that is left
 
+Sizes = tuple[Size, Size, Size]  # of train, validation and test
+SplitRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # the rows of train, validation and test
+
 SPLITS = ("train", "validation", "test")
+FEW_ROWS = 100  # with fewer, a split of which only the share is given may be left out
 
 
 def stratified_split(
@@ -34,7 +40,7 @@ def stratified_split(
     if totals.min() < 2:
         rare = int(totals.argmin())
         raise DataError(
-            f"class {str(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: "
+            f"class {shown(classes[rare])!r} has {totals[rare]} row. Expected at least 2 to draw splits: "
             "add rows, or remove the class."
         )
     drawn = draw_rows(targets, groups, sizes, seed)
@@ -42,6 +48,37 @@ def stratified_split(
         if size != 0:
             refuse_one_class(name, [labels[i] for i in indices])
     return drawn
+
+
+def draw_what_fits(draw: Callable[[Sizes], SplitRows], sizes: Sizes, rows: int) -> tuple[SplitRows, list[str]]:
+    """Draw splits; where fewer than `FEW_ROWS` rows are too few for all, leave out validation, then test as well.
+
+    Args:
+        draw: draws splits of the given sizes, or raises.
+        sizes: a split is left out only if its size is a share, not a number of rows.
+
+    Returns:
+        The rows of each split, and the names of the splits that are left out.
+
+    Raises:
+        ConfigError, DataError: from `draw`, if there are enough rows, or if leaving out a split does not help.
+    """
+    try:
+        return draw(sizes), []
+    except (ConfigError, DataError):
+        shares = [name for name, size in zip(SPLITS, sizes, strict=True) if name != "train" and _is_share(size)]
+        if rows >= FEW_ROWS or not shares:
+            raise
+    left_out = shares[0]
+    train, validation, test = (0 if name == left_out else size for name, size in zip(SPLITS, sizes, strict=True))
+    if (train, validation, test) == (None, 0, 0):
+        return (np.arange(rows), np.arange(0), np.arange(0)), [left_out]
+    drawn, others = draw_what_fits(draw, (train, validation, test), rows)
+    return drawn, [left_out, *others]
+
+
+def _is_share(size: Size) -> bool:
+    return isinstance(size, float) and size > 0
 
 
 def draw_rows(
@@ -70,8 +107,8 @@ def draw_rows(
         if size and not len(indices):
             assert groups is not None
             raise ConfigError(
-                f"{name} would be empty: {len(set(groups))} groups are too few or too large for it. "
-                "Make it larger, or switch group_column off."
+                f"{name} would be empty: {len(set(groups))} groups of rows that stay together (by data.group_column, "
+                "or equal sequences) are too few or too large for it. Make it larger, or add rows."
             )
     return drawn[0], drawn[1], drawn[2]
 
@@ -84,13 +121,13 @@ def refuse_one_class(split: str, labels: list[Any]) -> None:
     """
     if len(set(labels)) < 2:
         held = (
-            f"only the class {labels[0]!r} ({len(labels)} rows)"
+            f"only the class {shown(labels[0])!r} ({len(labels):,} {'row' if len(labels) == 1 else 'rows'})"
             if labels
             else "no row that is neither empty nor also in a later split"
         )
         raise DataError(
             f"one-class split (refused): {split} holds {held}. Expected rows of two classes or more: "
-            "add rows, or make the split larger."
+            f"add rows of another class{'' if split == 'y' else ', or make the split larger'}."
         )
 
 

@@ -12,6 +12,7 @@ from ostinato.errors import ConfigError
 from ostinato.evaluation.results import Metric, Metrics, Scores
 
 CALIBRATION_BINS = 15
+UNEVEN_MAJORITY, UNEVEN_GAP = 0.8, 0.1  # from here on, accuracy alone misleads
 
 CLASSIFICATION_METRICS: dict[str, Metric] = {
     "accuracy": Metric("accuracy"),
@@ -89,6 +90,15 @@ def classification_metrics(
         confusion_matrix=confusion.tolist(),
         per_class=_per_class(confusion, labels),
     )
+
+
+def accuracy_misleads(accuracy: float, balanced: float, majority: float) -> bool:
+    """Whether the classes are so unequal that the balanced accuracy should be shown next to the accuracy.
+
+    Args:
+        majority: the accuracy of always predicting the most frequent class.
+    """
+    return majority > UNEVEN_MAJORITY or abs(accuracy - balanced) > UNEVEN_GAP
 
 
 def epoch_metrics(targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:

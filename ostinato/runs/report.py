@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.report.card import card_markdown
-from ostinato.report.page import Section, render
+from ostinato.report.page import Section, paragraph, render
 from ostinato.report.record import RunRecord
 from ostinato.report.sections import record_sections
 from ostinato.runs.folder import finished_metrics
@@ -38,7 +38,11 @@ def report_run(folder: Path, *, progress: Progress | None = None) -> Path:
     for name, content in report.files.items():
         write_atomically(folder / name, content)
     report.gallery.save(folder / "figures")
-    sections: list[Section] = [*report.sections, *record_sections(run, report.card)]
+    result, *others = report.sections
+    shortfall = task.shortfall(run.metrics) if "test" in run.metrics else None
+    if shortfall is not None:
+        result = result._replace(body=paragraph(shortfall) + result.body)
+    sections: list[Section] = [result, *others, *record_sections(run, report.card)]
     page, card = folder / "report.html", folder / "model_card.md"
     write_atomically(page, render(f"Report of {run.name}", sections))
     if not card.exists():

@@ -15,6 +15,9 @@ def print_results(results: Sequence[tuple[Path, dict[str, Any]]]) -> None:
         cells = [task.result_cells(metrics) if "test" in metrics else {} for _, metrics in chosen]
         headings = list(dict.fromkeys(heading for each in cells for heading in each)) or ["test"]
         rows = [_row(*result, each, headings) for result, each in zip(chosen, cells, strict=True)]
+        shortfalls = [task.shortfall(metrics) for _, metrics in chosen if "test" in metrics]
+        for sentence in filter(None, shortfalls):
+            print(sentence)
         if rows:
             print_table(("data", "model", *headings, "seconds", "run folder"), rows)
 

@@ -143,6 +143,7 @@ class Task(ABC):
     presets: "ClassVar[Mapping[str, Callable[[], Config]]]"
     baselines: ClassVar[Mapping[str, str]]  # name -> table heading of each baseline, the strongest first
     rival: ClassVar[str]  # the strongest baseline, in words
+    floor: ClassVar[tuple[str, str]]  # the baseline that every model should beat: its name, and what it does
     predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
     formats: ClassVar[tuple[str, ...]] = ("jsonl",)  # output formats of `predict`; the first is the default
 
@@ -302,6 +303,27 @@ class Task(ABC):
     @abstractmethod
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         """Format the test scores of a finished run and its baselines as table cells, by column heading."""
+
+    def judging_metric(self, test: Mapping[str, Any]) -> str:
+        """The metric by which `result_cells` compares these test scores with the baselines."""
+        return next(iter(self.metrics))
+
+    def shortfall(self, metrics: Mapping[str, Any]) -> str | None:
+        """Say so if the model of a finished run does not beat the baseline `floor`; None if it does.
+
+        Args:
+            metrics: those of the run, with test scores.
+        """
+        from ostinato.report.wording import metric_name
+
+        name = self.judging_metric(metrics["test"])
+        baseline, action = self.floor
+        value, floor = metrics["test"][name], metrics["baselines"][baseline][name]
+        if value is None or floor is None:
+            return None
+        if (value > floor) if self.metrics[name].higher_is_better else (value < floor):
+            return None
+        return f"The model does not beat {action}: test {metric_name(name)} {value:.4g} against {floor:.4g}."
 
     @abstractmethod
     def write_predictions(self, path: Path, model: Model, rows: Any, outputs: Any) -> None:

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from ostinato.config import Config
 from ostinato.config.reading import parse
 from ostinato.config.renamed import present_names
+from ostinato.data.shown import count_of
 from ostinato.errors import ConfigError, NotFittedError
 from ostinato.progress import Progress
 from ostinato.tasks.base import Model, Task, TaskData, Trained
@@ -52,6 +53,15 @@ class NoAudit:
 
     def to_json(self) -> dict[str, Any]:
         return {}
+
+
+def too_few_to_validate(rows: int, what: str) -> str:
+    """The warning of a `fit` that can hold out no rows for validation."""
+    return (
+        f"{count_of(rows, what)} {'is' if rows == 1 else 'are'} too few to hold any out for validation: training runs "
+        "to the last epoch, without early stopping. Add rows, or pass validation_data; to train like this without a "
+        "warning, pass validation_fraction=None."
+    )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -54,7 +54,7 @@ def test_copies_conflicts_and_classes_missing_from_train_are_findings():
     ).findings
     assert repeated.startswith("1 row of test repeat")
     assert conflicting.startswith("2 rows of test")
-    assert unseen.startswith("Only in test") and unseen.endswith(": z.")
+    assert unseen.startswith("Only in test") and unseen.endswith(": 'z'.")
 
 
 def test_targets_that_are_numbers_are_described_by_their_quantiles():

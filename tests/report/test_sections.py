@@ -12,7 +12,7 @@ from ostinato.report.card import CardSection
 from ostinato.report.gallery import Gallery
 from ostinato.report.record import RunRecord
 from ostinato.report.sections import data_origin, record_sections, training_section
-from ostinato.tasks.tagging.data import TagAudit
+from ostinato.tasks.tagging.audit import TagAudit
 
 HISTORY = [
     {"epoch": 1, "train_loss": 0.9, "validation_loss": 0.8, "validation_accuracy": 0.6},

@@ -34,7 +34,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         patience: epochs without improvement on the validation rows before training stops; None: train to the end.
         calibrate: fit a temperature on the validation rows, so that probabilities can be read as frequencies.
         validation_fraction: share of the rows to hold out for validation, stratified by label, if `fit` gets no
-            `validation_data`; None: train on all rows, without early stopping and calibration.
+            `validation_data`; None, or too few rows: train on all rows, without early stopping and calibration.
         seed: seeds the held-out rows, initial weights, batch order and dropout.
         random_state: overrides `seed`, for compatibility with scikit-learn.
         verbose: show progress on a terminal.

@@ -7,7 +7,7 @@ import numpy as np
 
 from ostinato.evaluation.bootstrap import wilson_interval
 from ostinato.evaluation.calibration import HIGHEST, LOWEST
-from ostinato.evaluation.metrics import CLASSIFICATION_METRICS, ClassificationMetrics
+from ostinato.evaluation.metrics import CLASSIFICATION_METRICS, ClassificationMetrics, accuracy_misleads
 from ostinato.evaluation.results import Metric
 from ostinato.progress import Progress
 from ostinato.report.card import MISCALIBRATED, WIDE, CardSection
@@ -158,7 +158,12 @@ def verdict(cell: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
             test.accuracy, ends, linear.accuracy, linear_ends, model="the model", rival="the linear baseline"
         ),
     ]
-    if ends[0] <= majority.accuracy:
+    if accuracy_misleads(test.accuracy, test.balanced_accuracy, majority.accuracy):
+        sentences.append(
+            f"The classes are uneven: the balanced accuracy, the mean over the classes, is "
+            f"{percent(test.balanced_accuracy)}."
+        )
+    if ends[0] <= majority.accuracy < test.accuracy:
         sentences.append("The model is not clearly better than always predicting the most frequent class.")
     return sentences
 

@@ -57,9 +57,10 @@ def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
     """Score the baselines on the test split: a linear model of the same training split, and the majority class."""
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
-    linear = fit_linear(linear_baseline, data, targets)
+    shares = partial(majority_baseline, targets["train"], num_classes=len(labels))
+    linear = fit_linear(linear_baseline, data, targets, constant=shares)
     measured = partial(metrics.classification_metrics, targets["test"], labels=labels)
-    majority = majority_baseline(targets["train"], len(targets["test"]), len(labels))
+    majority = shares(len(targets["test"]))
     of_linear = measured(linear.predict(rows["test"].sequences))
     return {
         "linear": of_linear.model_copy(update={"description": linear.description}),

@@ -1,6 +1,5 @@
 """The target of classification: one label, as text."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import SequenceData
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, to_text, value_of
-from ostinato.data.splits import Size, refuse_one_class, stratified_split
+from ostinato.data.shown import shown
+from ostinato.data.splits import Size, SplitRows, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
-from ostinato.tasks.sequences.separators import find_separator
-from ostinato.tasks.sequences.targets import SplitRows, TargetKind
-
-FEW_CLASSES = 10  # up to this many distinct numbers can be classes, regardless of the number of rows
+from ostinato.tasks.classification.findings import FEW_CLASSES, find_class_problems
+from ostinato.tasks.sequences.suspicious import to_float
+from ostinato.tasks.sequences.targets import TargetKind
 
 
 class LabelTarget(TargetKind):
@@ -26,7 +26,13 @@ class LabelTarget(TargetKind):
     def read(self, row: Row, config: SequenceData, *, column: str | None, needed: bool) -> str | None:
         assert isinstance(config, ClassificationData)
         column = column or config.label_column
-        return to_text(value_of(row, column, "label_column", needed=needed), column, row.source)
+        value = value_of(row, column, "label_column", needed=needed)
+        if isinstance(value, list):
+            raise DataError(
+                f"{row.source}: {column} is a list, {shown(value)}. Expected one label. If a row can have several "
+                'labels, set task = "multilabel".'
+            )
+        return to_text(value, column, row.source)
 
     def columns(self, config: SequenceData) -> list[str]:
         assert isinstance(config, ClassificationData)
@@ -61,21 +67,17 @@ class LabelTarget(TargetKind):
         return sorted(chosen)
 
     def refuse_unusable(self, split: str, targets: Sequence[Any]) -> None:
+        for row, label in enumerate(targets):
+            if _is_missing(label):
+                raise DataError(f"{split}, row {row}: {label!r} is not a label. Fill it in, or remove the row.")
         refuse_one_class(split, list(map(str, targets)))
         refuse_numbers(targets)
 
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
         return {"classes": dict(sorted(Counter(map(str, targets)).items()))}
 
-    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
-        separator = find_separator(str(label) for labels in targets.values() for label in labels)
-        if separator is None:
-            return []
-        example = next(label for labels in targets.values() for label in map(str, labels) if separator in label)
-        return [
-            f"The classes look like lists of labels, such as {example!r}. If a row can have several labels, "
-            f'set task = "multilabel" and data.label_separator = {separator!r}.'
-        ]
+    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[Remark]:
+        return list(find_class_problems(targets))
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         runs = 1 + sum(before != after for before, after in pairwise(targets))
@@ -89,16 +91,13 @@ def refuse_numbers(labels: Sequence[Any]) -> None:
         DataError: states their number, and the task that predicts numbers.
     """
     distinct = set(map(str, labels))
-    if len(distinct) > max(FEW_CLASSES, len(labels) // 2) and all(map(_is_number, distinct)):
+    if len(distinct) > max(FEW_CLASSES, len(labels) // 2) and all(to_float(label) is not None for label in distinct):
         raise DataError(
-            f"the {len(labels):,} labels are {len(distinct):,} different numbers, such as {labels[0]}. Expected "
+            f"the {len(labels):,} labels are {len(distinct):,} different numbers, such as {shown(labels[0])}. Expected "
             'classes with several rows each. To predict numbers, use the task "regression" (SequenceRegressor). '
             "Otherwise, group the numbers into classes."
         )
 
 
-def _is_number(label: str) -> bool:
-    try:
-        return math.isfinite(float(label))
-    except ValueError:
-        return False
+def _is_missing(label: Any) -> bool:
+    return label is None or type(label).__name__ == "NAType"  # pandas.NA, which cannot be compared

@@ -39,6 +39,7 @@ class Classification(SequenceTask):
     presets = PRESETS
     baselines: ClassVar[Mapping[str, str]] = {"linear": "linear", "majority": "majority"}
     rival: ClassVar[str] = "a linear model of bags of n-grams"
+    floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":
@@ -109,11 +110,16 @@ class Classification(SequenceTask):
         return score_baselines(data)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
+        from ostinato.evaluation.metrics import accuracy_misleads
+
         test, baselines = metrics["test"], metrics["baselines"]
         low, high = test["intervals"]["accuracy"]
+        balanced = test["balanced_accuracy"]
+        is_misleading = accuracy_misleads(test["accuracy"], balanced, baselines["majority"]["accuracy"])
         return {
             "test accuracy": f"{test['accuracy']:.3f}",
             "95 % interval": f"{low:.3f} – {high:.3f}",
+            **({"balanced accuracy": f"{balanced:.3f}"} if is_misleading else {}),
             **{heading: f"{baselines[name]['accuracy']:.3f}" for name, heading in self.baselines.items()},
         }
 

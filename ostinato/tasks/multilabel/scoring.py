@@ -1,6 +1,7 @@
 """The metrics of a multilabel classifier on a split, its baselines, and its answers on disk."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,10 +59,11 @@ def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
     rows = data.rows
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     validation = rows.get("validation")
-    linear = fit_linear(linear_multilabel_baseline, data, targets)
+    frequencies = partial(label_frequencies, targets["train"])
+    linear = fit_linear(linear_multilabel_baseline, data, targets, constant=frequencies)
     predict: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
         "linear": linear.predict,
-        "frequency": lambda sequences: label_frequencies(targets["train"], len(sequences)),
+        "frequency": lambda sequences: frequencies(len(sequences)),
     }
     found = {}
     for name, model in predict.items():

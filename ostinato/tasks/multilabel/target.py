@@ -1,21 +1,24 @@
 """What the target of a multilabel classification is: a set of labels, as a sorted tuple of texts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ostinato.config import SequenceData
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, to_text, value_of
-from ostinato.data.splits import Size
+from ostinato.data.shown import count_of, listed
+from ostinato.data.splits import Size, SplitRows
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.config import MultilabelData
 from ostinato.tasks.multilabel.stratify import iterative_split
 from ostinato.tasks.sequences.separators import find_separator, split_labels
-from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+from ostinato.tasks.sequences.suspicious import count_labels, suspicious_labels
+from ostinato.tasks.sequences.targets import TargetKind
 
 FLAGS = {"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False}
 
@@ -74,32 +77,22 @@ class LabelSetTarget(TargetKind):
             shown = ", ".join(map(repr, targets[0])) or "no labels"
             raise DataError(
                 f"{split}: all {len(targets)} rows have the same labels ({shown}). Expected a label that only some "
-                "rows have: add rows, or make the split larger."
+                f"rows have: add rows{'' if split == 'y' else ', or make the split larger'}."
             )
 
     def describe(self, targets: Sequence[LabelSet]) -> dict[str, Any]:
         return {"labels": dict(sorted(Counter(str(label) for labels in targets for label in labels).items()))}
 
-    def remarks(self, targets: Mapping[str, Sequence[LabelSet]], config: SequenceData) -> list[str]:
-        """Labels per row, rows without labels, labels of one split alone, and a separator that is not the config's."""
-        found = [_describe_sizes(split, rows) for split, rows in targets.items()]
-        seen = {split: {label for labels in rows for label in labels} for split, rows in targets.items()}
-        for split, labels in seen.items():
-            others = set().union(*(each for other, each in seen.items() if other != split))
-            if split == "train" and len(seen) > 1 and labels - others:
-                found.append(
-                    f"Only in train, so their scores are unknown: {', '.join(map(str, sorted(labels - others)))}."
-                )
+    def remarks(self, targets: Mapping[str, Sequence[LabelSet]], config: SequenceData) -> list[Remark]:
+        """Labels per row, labels of train alone, suspicious labels, and rows that never have two labels."""
         assert isinstance(config, MultilabelData)
-        if config.label_columns is None and all(len(labels) < 2 for rows in targets.values() for labels in rows):
-            separator = find_separator(str(label) for rows in targets.values() for labels in rows for label in labels)
-            found.append(
-                'No row has two labels. If no row can have several, task = "classification" fits better.'
-                if separator is None
-                else f"No row has two labels, but many labels contain {separator!r}. If it separates labels, set "
-                f"data.label_separator = {separator!r}."
-            )
-        return found
+        counts = count_labels(label for rows in targets.values() for labels in rows for label in labels)
+        return [
+            *(_describe_sizes(split, rows) for split, rows in targets.items()),
+            *_only_in_train(targets, counts),
+            *suspicious_labels(counts),
+            *_never_two(targets, counts, config),
+        ]
 
     def is_sorted(self, targets: Sequence[LabelSet]) -> bool:
         runs = 1 + sum(before != after for before, after in pairwise(targets))
@@ -145,10 +138,37 @@ def _indicator(targets: Sequence[LabelSet]) -> np.ndarray:
     return LabelSetCodec.fit(targets).encode(targets, [""] * len(targets)).numpy()
 
 
-def _describe_sizes(split: str, targets: Sequence[LabelSet]) -> str:
+def _describe_sizes(split: str, targets: Sequence[LabelSet]) -> Remark:
     sizes = [len(labels) for labels in targets]
-    without = sizes.count(0)
-    return (
+    text = (
         f"{split}: {sum(sizes) / len(sizes):.2f} labels per row on average, at most {max(sizes)}; "
-        f"{without:,} {'row' if without == 1 else 'rows'} without labels."
+        f"{count_of(sizes.count(0), 'row')} without labels."
     )
+    return Remark("labels-per-row", [], len(sizes), text)
+
+
+def _only_in_train(targets: Mapping[str, Sequence[LabelSet]], counts: Mapping[str, int]) -> Iterator[Remark]:
+    seen = {split: {str(label) for labels in rows for label in labels} for split, rows in targets.items()}
+    others = set().union(*(labels for split, labels in seen.items() if split != "train"))
+    alone = sorted(seen["train"] - others)
+    if len(seen) > 1 and alone:
+        rows = sum(counts[label] for label in alone)
+        yield Remark("only-in-train", alone, rows, f"Only in train, so their scores are unknown: {listed(alone)}.")
+
+
+def _never_two(
+    targets: Mapping[str, Sequence[LabelSet]], counts: Mapping[str, int], config: MultilabelData
+) -> Iterator[Remark]:
+    if config.label_columns is not None or any(len(labels) > 1 for rows in targets.values() for labels in rows):
+        return
+    separator = find_separator(str(label) for rows in targets.values() for labels in rows for label in labels)
+    if separator is None:
+        text = 'No row has two labels. If no row can have several, set task = "classification".'
+        yield Remark("single-labels", [], sum(counts.values()), text)
+        return
+    lists = [label for label in counts if separator in label]
+    text = (
+        f"No row has two labels, but many labels contain {separator!r}. If it separates labels, set "
+        f"data.label_separator = {separator!r}."
+    )
+    yield Remark("separated", lists, sum(counts[label] for label in lists), text)

@@ -40,6 +40,7 @@ class Multilabel(SequenceTask):
     presets = PRESETS
     baselines: ClassVar[Mapping[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
+    floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":

@@ -1,6 +1,7 @@
 """The metrics of predicted numbers on a split, their baselines, and the predictions on disk."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def score_baselines(data: TaskData) -> dict[str, RegressionMetrics]:
     """Score the baselines on the test split: ridge regression, and the training targets' mean and median."""
     rows, codec = data.rows, data.codec
     targets = {name: codec.numbers(split.targets, split.sources) for name, split in rows.items()}
-    ridge = fit_linear(ridge_baseline, data, targets)
+    ridge = fit_linear(ridge_baseline, data, targets, constant=partial(mean_baseline, targets["train"]))
 
     def measured(predictions: np.ndarray) -> RegressionMetrics:
         return regression_metrics(targets["test"], predictions, names=codec.names)

@@ -1,18 +1,20 @@
 """What the target of a regression is: one or more numbers, by name."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ostinato.config import SequenceData
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, value_of
-from ostinato.data.splits import Size, draw_rows
+from ostinato.data.shown import shown
+from ostinato.data.splits import Size, SplitRows, draw_rows
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.regression.config import RegressionData
-from ostinato.tasks.sequences.targets import SplitRows, TargetKind
+from ostinato.tasks.sequences.targets import TargetKind
 
 MOST_STRATA = 10
 ROWS_IN_A_STRATUM = 20  # at least: with fewer, a split's share of a stratum is mostly rounding
@@ -95,6 +97,20 @@ class NumberTarget(TargetKind):
                 for name, values in _columns(targets).items()
             }
         }
+
+    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[Remark]:
+        """Targets with two values, which are more often classes."""
+        found = []
+        together = _columns([target for rows in targets.values() for target in rows])
+        for name, values in together.items():
+            distinct = [f"{value:g}" for value in np.unique(values)]
+            if len(distinct) == 2:
+                text = (
+                    f"{name} has only the values {' and '.join(distinct)}. If they are classes, set "
+                    f'task = "classification" and data.label_column = "{shown(name)}".'
+                )
+                found.append(Remark("two-values", distinct, len(values), text))
+        return found
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:
         first = next(iter(_columns(targets).values()), np.array([]))

@@ -42,6 +42,7 @@ class Regression(SequenceTask):
     baselines: ClassVar[Mapping[str, str]] = {"ridge": "ridge", "mean": "mean", "median": "median"}
     answers_output: ClassVar[str] = "predictions"
     rival: ClassVar[str] = "ridge regression on bags of n-grams"
+    floor: ClassVar[tuple[str, str]] = ("mean", "always predicting the mean of the training targets")
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":
@@ -118,6 +119,9 @@ class Regression(SequenceTask):
         from ostinato.tasks.regression.scoring import score_baselines
 
         return score_baselines(data)
+
+    def judging_metric(self, test: Mapping[str, Any]) -> str:
+        return "rmse"
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         test, baselines = metrics["test"], metrics["baselines"]

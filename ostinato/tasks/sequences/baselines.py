@@ -1,30 +1,53 @@
 """The linear baseline: fitted on the same rows as the network, with features that suit the tokenizer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ostinato.errors import DataError
 from ostinato.evaluation.baselines import LinearBaseline
 from ostinato.tasks.base import TaskData
 
 
-def fit_linear(fit: Callable[..., LinearBaseline], data: TaskData, targets: Mapping[str, np.ndarray]) -> LinearBaseline:
+@dataclass(frozen=True)
+class ConstantBaseline:
+    """What stands in for a linear baseline that cannot be fitted: the same prediction for every sequence."""
+
+    description: str
+    predict_many: Callable[[int], np.ndarray]
+
+    def predict(self, sequences: Sequence[Any]) -> np.ndarray:
+        return self.predict_many(len(sequences))
+
+
+def fit_linear(
+    fit: Callable[..., LinearBaseline],
+    data: TaskData,
+    targets: Mapping[str, np.ndarray],
+    *,
+    constant: Callable[[int], np.ndarray],
+) -> LinearBaseline | ConstantBaseline:
     """Fit a linear baseline on train; the validation split, if any, selects the regularisation.
 
     Args:
         fit: a function of `ostinato.evaluation.baselines` that fits a linear model.
         targets: the targets of each split, in the form that `fit` expects.
+        constant: predicts the same for a number of sequences: the baseline if train has too few rows for a linear one.
     """
     train, validation = data.rows["train"], data.rows.get("validation")
-    return fit(
-        train.sequences,
-        targets["train"],
-        None if validation is None else validation.sequences,
-        targets.get("validation"),
-        kind=baseline_kind(data.encoder.tokenizer, train.sequences[0]),
-        seed=data.config.seed,
-    )
+    try:
+        return fit(
+            train.sequences,
+            targets["train"],
+            None if validation is None else validation.sequences,
+            targets.get("validation"),
+            kind=baseline_kind(data.encoder.tokenizer, train.sequences[0]),
+            seed=data.config.seed,
+        )
+    except DataError as error:
+        return ConstantBaseline(f"a constant, because no linear model can be fitted: {error}", constant)
 
 
 def baseline_kind(tokenizer: str, sequence: Any) -> str:

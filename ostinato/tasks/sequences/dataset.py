@@ -12,7 +12,7 @@ from ostinato.data.cleaning import Splits, clean, count_reverse_complements, key
 from ostinato.data.examples import Record, Records
 from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
-from ostinato.data.splits import SPLITS, Size
+from ostinato.data.splits import SPLITS, Size, draw_what_fits
 from ostinato.errors import ConfigError, DataError, look_up, suggest
 from ostinato.tasks.sequences.reading import read_labelled
 from ostinato.tasks.sequences.targets import TargetKind
@@ -150,7 +150,7 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tu
         keeps_conflicts=kind.keeps_conflicts,
     )
     groups = _groups(cleaned["train"], config.group_column is not None, kind, tokenizer)
-    splits = _draw(cleaned, drawn, loaded.sizes, config, kind, groups)
+    splits, left_out = _draw(cleaned, drawn, loaded.sizes, config, kind, groups)
     if config.train_fraction is not None:
         train = splits["train"]
         rows = kind.fraction(_targets(train), config.train_fraction, config.seed)
@@ -163,7 +163,7 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tu
         sorted_by_label=kind.is_sorted(_targets(given["train"])),
         unlabelled_skipped=loaded.unlabelled_skipped,
         cleaning=replace(cleaning, reverse_complements=count_reverse_complements(splits, tokenizer)),
-        drawn=drawn,
+        drawn=[split for split in drawn if split not in left_out],
         splits={
             split: describe_split(records, tokenizer, kind.describe(_targets(records)))
             for split, records in splits.items()
@@ -171,6 +171,7 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tu
         shared_groups=shared_groups(splits),
         remarks=kind.remarks({split: _targets(records) for split, records in splits.items()}, config),
         unused=_rows(cleaned) - _rows(splits),
+        left_out=left_out,
     )
     return {split: Records.of(records) for split, records in splits.items()}, audit
 
@@ -182,8 +183,8 @@ def _draw(
     config: SequenceData,
     kind: TargetKind,
     groups: list[str] | None,
-) -> Splits:
-    """The given splits, and those drawn from train.
+) -> tuple[Splits, list[str]]:
+    """The given splits and those drawn from train, and the splits that few rows leave out.
 
     Args:
         drawn: the splits to draw.
@@ -204,15 +205,19 @@ def _draw(
         cleaned = {**cleaned, "train": train, "test": test}
         drawn = [split for split in drawn if split != "test"]
     if not drawn and sizes[0] is None:
-        return cleaned
+        return cleaned, []
     validation, test_size = (size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True))
-    indices = kind.split(_targets(train), groups, (sizes[0], validation, test_size), config.seed)
+    targets = _targets(train)
+    indices, left_out = draw_what_fits(
+        lambda chosen: kind.split(targets, groups, chosen, config.seed), (sizes[0], validation, test_size), len(train)
+    )
+    drawn = [split for split in drawn if split not in left_out]
     parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
     return {
         split: parts[split] if split in ("train", *drawn) else cleaned[split]
         for split in SPLITS
         if split in cleaned or split in drawn
-    }
+    }, left_out
 
 
 def _targets(records: list[Record]) -> list[object]:

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from ostinato.data.examples import Records
 from ostinato.data.inputs import as_sequences, identity, infer_tokenizer, records_of
+from ostinato.data.shown import count_of
+from ostinato.data.splits import draw_what_fits
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.base import Model, TaskData
-from ostinato.tasks.estimator import Estimator, NoAudit
+from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
 from ostinato.tasks.sequences.prepare import encode, fit_encoder, refuse_empty, rows_without_known_tokens
 from ostinato.training import predict_outputs
 from ostinato.training.vectors import read_for
@@ -46,6 +48,9 @@ class SequenceEstimator(Estimator):
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
         rows = records_of(X, y, "sequence")
+        if not len(rows):
+            raise DataError("X has no sequences. Expected at least one, with its target in y.")
+        task.target_kind.refuse_unusable("y", rows.targets)
         validation = self._validation(rows, validation_data, config.training.seed)
         train, held_out = validation if validation is not None else (rows, None)
         tokenizer = config.data.tokenizer or infer_tokenizer(train.sequences)  # type: ignore[attr-defined]
@@ -70,19 +75,25 @@ class SequenceEstimator(Estimator):
             return rows, records_of(X, y, "validation sequence")
         return None if self.validation_fraction is None else self._hold_out(rows, seed)
 
-    def _hold_out(self, rows: Records, seed: int) -> tuple[Records, Records]:
-        """Hold out random rows for validation; copies of a sequence stay together."""
+    def _hold_out(self, rows: Records, seed: int) -> tuple[Records, Records] | None:
+        """Hold out random rows for validation; copies of a sequence stay together. None: there are too few rows."""
         task: SequenceTask = self.task  # type: ignore[assignment]
         copies: dict[Hashable, str] = {}
         groups = [copies.setdefault(identity(each), str(row)) for row, each in enumerate(rows.sequences)]
         distinct = groups if len(copies) < len(groups) else None
         sizes = (None, float(self.validation_fraction or 0), 0)
+        strata = self._strata(rows)
         try:
-            train, validation, _ = task.target_kind.split(self._strata(rows), distinct, sizes, seed)
+            (train, validation, _), left_out = draw_what_fits(
+                lambda chosen: task.target_kind.split(strata, distinct, chosen, seed), sizes, len(rows)
+            )
         except (ConfigError, DataError) as error:
             raise DataError(
                 f"Cannot hold out rows for validation: {error} Or pass validation_data or validation_fraction=None."
             ) from None
+        if left_out:
+            warnings.warn(too_few_to_validate(len(rows), "row"), stacklevel=5)
+            return None
         return rows.select(train), rows.select(validation)
 
     def _strata(self, rows: Records) -> list[Any]:
@@ -96,10 +107,8 @@ class SequenceEstimator(Estimator):
         refuse_empty(sequences, [f"sequence {row}" for row in range(len(sequences))])
         unknown = rows_without_known_tokens(model.encoder, sequences)
         if len(unknown):
-            warnings.warn(
-                f"{len(unknown)} sequences have only out-of-vocabulary tokens; the first is sequence {unknown[0]}",
-                stacklevel=4,
-            )
+            found = count_of(len(unknown), "sequence")
+            warnings.warn(f"Only out-of-vocabulary tokens in {found}; the first is sequence {unknown[0]}", stacklevel=4)
         return predict_outputs(model.network, sequences)
 
     def _answers(self, X: Iterable[Any]) -> np.ndarray:
@@ -109,7 +118,13 @@ class SequenceEstimator(Estimator):
         return answers
 
 
-def text_of_labels(labels: Iterable[Hashable]) -> list[str]:
+def text_of_labels(labels: Sequence[Hashable]) -> list[str]:
     """A string for each label; different labels get different strings."""
     names: dict[Hashable, str] = {}
-    return [names.setdefault(label, repr(label)) for label in labels]
+    taken: set[str] = set()
+    for label in labels:
+        if label not in names:
+            text = str(label)
+            names[label] = repr(label) if text in taken else text  # 1 and "1" are different labels
+            taken.add(text)
+    return [names[label] for label in labels]

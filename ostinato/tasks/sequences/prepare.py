@@ -1,6 +1,7 @@
 """Prepare the encoded splits of a config, and encode rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,28 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     truncated = {name: split.sequences.truncated for name, split in splits.items()}
     coverage = None if vectors is None else vectors.facts(config.vectors)
     audit = data.audit.with_encoding(unknown, truncated, coverage)
+    unit = _token_unit(encoder.tokenizer)
+    if unit != audit.unit and not encoder.is_numeric:
+        audit = audit.with_lengths(
+            unit, {name: _token_lengths(encoder, data.splits[name], splits[name].sequences) for name in splits}
+        )
     return TaskData(config, data.name, data.source, data.splits, splits, encoder, codec, audit, vectors)
+
+
+def _token_unit(tokenizer: str) -> str:
+    """What a tokenizer makes of sequences: the unit of their lengths."""
+    if tokenizer.startswith("kmers"):
+        return "k-mers"
+    if tokenizer in ("words", "characters", "events"):
+        return tokenizer
+    return "characters" if tokenizer in ("nucleotides", "amino-acids") else "tokens"
+
+
+def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> list[int]:
+    """The lengths of sequences in tokens, before any cut to `max_length`."""
+    whole = replace(encoder, max_length=None).encode(rows.sequences, rows.sources) if encoded.truncated else encoded
+    lengths: list[int] = whole.lengths.tolist()
+    return lengths
 
 
 def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ostinato.config import SequenceData
+from ostinato.data.audit import Remark
 from ostinato.data.rows import Row
-from ostinato.data.splits import Size
-
-SplitRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # the rows of train, validation and test
+from ostinato.data.splits import Size, SplitRows
 
 
 class TargetKind(ABC):
@@ -69,8 +68,8 @@ class TargetKind(ABC):
     def describe(self, targets: Sequence[Any]) -> dict[str, Any]:
         """Describe the targets of a split: rows per class (`classes`) or label (`labels`), or quantiles (`values`)."""
 
-    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[str]:
-        """Everything in the targets that needs attention, in sentences for the audit."""
+    def remarks(self, targets: Mapping[str, Sequence[Any]], config: SequenceData) -> list[Remark]:
+        """Everything in the targets that needs attention, for the audit."""
         return []
 
     def is_sorted(self, targets: Sequence[Any]) -> bool:

@@ -15,9 +15,8 @@ from ostinato.data.stored import StoredFields
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.config import SchemeName
 from ostinato.tasks.tagging.decoding import decode
-from ostinato.tasks.tagging.schemes import OUTSIDE, convert
+from ostinato.tasks.tagging.schemes import OUTSIDE, SCHEMES, convert
 
-PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 UNSEEN = -1  # the index of a tag that does not occur in training, so every prediction for it is wrong
 
 
@@ -35,7 +34,7 @@ class TagCodec:
 
     Args:
         tags: in the order of their indices, in `target_scheme`.
-        scheme: the scheme of the data and of predictions: `iob1`, `iob2` or `bioes`; None: tags do not mark entities.
+        scheme: the scheme of the data and of predictions, one of `SCHEMES`; None: tags do not mark entities.
         target_scheme: the scheme that the model learns; None if `scheme` is None.
     """
 
@@ -57,7 +56,7 @@ class TagCodec:
         target_scheme = None if scheme is None else target_scheme or scheme
         found = {tag for sentence in sentences for tag in _converted(tags_of(sentence), scheme, target_scheme)}
         if target_scheme is not None:  # a type that was seen with one prefix can occur with any other
-            found |= {prefix + tag[1:] for tag in found if tag != OUTSIDE for prefix in PREFIXES[target_scheme]}
+            found |= {prefix + tag[1:] for tag in found if tag != OUTSIDE for prefix in SCHEMES[target_scheme].prefixes}
         return cls(tuple(sorted(found)), scheme, target_scheme)
 
     @property

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
 from ostinato.config.names import RecurrentCellName
 
-SchemeName = Literal["iob1", "iob2", "bioes"]
+SchemeName = Literal["iob1", "iob2", "bioes", "bilou"]
 
 
 class TaggingData(DataConfig):
@@ -30,6 +30,10 @@ class TaggingData(DataConfig):
     scheme: SchemeName | Literal["plain"] | None = Field(
         None,
         description="the scheme by which the tags mark entities; plain: they mark none; none: inferred from the tags",
+    )
+    repair_tags: bool = Field(
+        False,
+        description="repair tags that the scheme does not allow, such as I- after O, instead of refusing the file",
     )
     lowercase: bool = Field(
         False, description="look words up in lower case; characters and word shapes still depend on case"

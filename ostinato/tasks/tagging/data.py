@@ -1,113 +1,37 @@
 """Load, audit and encode the splits of tagged sentences that a config describes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ostinato.config import DataConfig
-from ostinato.data.audit import describe_vectors
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings, read_rows
-from ostinato.data.splits import SPLITS
+from ostinato.data.splits import FEW_ROWS, SPLITS
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.tasks.base import TaskData
+from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
+from ostinato.tasks.tagging.repair import InScheme, bring_into_scheme
 from ostinato.tasks.tagging.rows import TEXT_AND_SPANS, is_index, to_sentence
-from ostinato.tasks.tagging.schemes import entities, infer_scheme, violations
+from ostinato.tasks.tagging.scheme_inference import find_lookalike
+from ostinato.tasks.tagging.schemes import entities
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]
 
-SHOWN_TAGS = 10
 WORD_AND_TAG = {"conll": ("0", "-1"), "conllu": ("form", "upos")}  # default columns; other formats: tokens and tags
-
-
-@dataclass(frozen=True)
-class TagAudit:
-    """The contents of tagged data, reported before training and written to audit.json.
-
-    Args:
-        scheme: the scheme by which the tags mark entities; None: they do not mark entities.
-        tags: number of distinct tags in train.
-        splits: for each split, the number of sentences, of tokens and, with a scheme, of entities of each type.
-        drawn: the splits that were drawn at random; copies of a sentence stay together.
-        repeated: for each pair of given splits `first/second`, the sentences of the first that are also in the second.
-        overlap_dropped: whether these sentences were removed from the first.
-        unseen_tags: for each split except train, the tags that do not occur in train.
-        vectors: the source and the coverage of pretrained vectors; None: no vectors.
-        unknown: for each split except train, the share of out-of-vocabulary tokens.
-        features: for each feature column, the number of distinct values in train.
-        unseen_values: for each split except train and each feature column, the share of tokens whose value does not
-            occur in train.
-    """
-
-    scheme: str | None
-    tags: int
-    splits: dict[str, dict[str, Any]]
-    drawn: list[str]
-    repeated: dict[str, int]
-    unseen_tags: dict[str, list[str]]
-    overlap_dropped: bool = False
-    vectors: dict[str, Any] | str | None = None
-    unknown: dict[str, float] | None = None
-    features: dict[str, int] | None = None
-    unseen_values: dict[str, dict[str, float]] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All facts as JSON values."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """Describe the contents, then the findings, in sentences."""
-        return [*self._contents(), *self.findings]
-
-    @property
-    def findings(self) -> list[str]:
-        """Everything that needs attention, in sentences."""
-        return [*self._split_findings(), *self._encoding_findings()]
-
-    def _contents(self) -> Iterator[str]:
-        marks = "which do not mark entities" if self.scheme is None else f"scheme {self.scheme}"
-        yield f"{self.tags} tags, {marks}."
-        for split, facts in self.splits.items():
-            found = ", ".join(f"{kind} {count:,}" for kind, count in facts.get("entities", {}).items())
-            size = f"{facts['sentences']:,} sentences, {facts['tokens']:,} tokens"
-            yield f"{split}: {size}{f' ({found})' if found else ''}."
-
-    def _split_findings(self) -> Iterator[str]:
-        for pair, count in self.repeated.items():
-            first, second = pair.split("/")
-            action = (
-                f"removed from {first}" if self.overlap_dropped else "kept, because the data set defines its splits"
-            )
-            yield f"{count:,} sentences of {first} are also in {second}: {action}."
-        for split, tags in self.unseen_tags.items():
-            more = ", …" if len(tags) > SHOWN_TAGS else ""
-            yield f"Tags only in {split}, so the model cannot learn them: {', '.join(tags[:SHOWN_TAGS])}{more}."
-
-    def _encoding_findings(self) -> Iterator[str]:
-        for column, values in (self.features or {}).items():
-            yield f"Feature column {column}: {values:,} values in train."
-        for split, shares in (self.unseen_values or {}).items():
-            for column, share in shares.items():
-                if share:
-                    yield f"{share:.1%} of the {split} tokens have a value of column {column} that train does not have."
-        for split, share in (self.unknown or {}).items():
-            if share:
-                yield f"{share:.1%} of the {split} tokens are out of vocabulary."
-        if self.vectors is not None:
-            yield describe_vectors(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -187,10 +111,11 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
                 f"{source}: {split} contains no sentences. Expected one token per line, and a blank line after each "
                 "sentence. Add sentences."
             )
-    scheme = scheme_of(config.scheme, [sentence for sentences in given.values() for sentence in sentences])
+    given, tagged = _in_scheme(given, config)
+    scheme = tagged.scheme
     repeated = _repeated(given)
     drops = config.name is None
-    splits, drawn = _draw(_without_overlap(given, source) if drops and repeated else given, config)
+    splits, drawn, left_out = _draw(_without_overlap(given, source) if drops and repeated else given, config)
     if config.train_fraction is not None:
         splits["train"] = _fraction(splits["train"], config)
     tags = {split: {tag for sentence in sentences for tag in tags_of(sentence)} for split, sentences in splits.items()}
@@ -202,8 +127,21 @@ def load_dataset(config: TaggingData) -> TaggedDataset:
         repeated=repeated,
         overlap_dropped=drops,
         unseen_tags={split: sorted(found - tags["train"]) for split, found in tags.items() if found - tags["train"]},
+        repairs=tagged.repairs,
+        left_out=left_out,
+        lookalike=find_lookalike([tags_of(each) for each in tagged.sentences])
+        if config.scheme is None and scheme is None
+        else None,
     )
     return TaggedDataset(name, source, scheme, splits, audit)
+
+
+def _in_scheme(given: Splits, config: TaggingData) -> tuple[Splits, InScheme]:
+    """The same splits with tags that follow one scheme, and all their sentences in this order."""
+    together = [sentence for sentences in given.values() for sentence in sentences]
+    tagged = bring_into_scheme(config.scheme, together, repair=config.repair_tags)
+    remaining = iter(tagged.sentences)
+    return {split: list(islice(remaining, len(sentences))) for split, sentences in given.items()}, tagged
 
 
 def _load_files(config: TaggingData) -> tuple[Splits, str, str]:
@@ -267,35 +205,6 @@ def _format_of(path: Path) -> str:
     return "conll" if form in ("csv", "tsv") else form
 
 
-def scheme_of(scheme: str | None, sentences: Sequence[Sentence]) -> str | None:
-    """The scheme of the tags; None if they do not mark entities.
-
-    Args:
-        scheme: `plain`, the name of a scheme, or None to infer it from the tags.
-
-    Raises:
-        DataError: the scheme does not allow the tags; names the line.
-    """
-    scheme = None if scheme == "plain" else scheme or infer_scheme([tags_of(each) for each in sentences])
-    if scheme is not None:
-        check_tags(scheme, sentences)
-    return scheme
-
-
-def check_tags(scheme: str, sentences: Iterable[Sentence]) -> None:
-    """Refuse tags that the scheme does not allow.
-
-    Raises:
-        DataError: names the line of the first invalid tag.
-    """
-    for sentence in sentences:
-        for token, reason in violations(tags_of(sentence), scheme):
-            raise DataError(
-                f"{sentence.source_of(token)}: by scheme {scheme}, {reason} Correct it, or set data.scheme (plain: "
-                "tags do not mark entities)."
-            )
-
-
 def _without_overlap(given: Splits, source: str) -> Splits:
     """Each split without the sentences of the splits after it."""
     names = [split for split in SPLITS if split in given]
@@ -311,11 +220,11 @@ def _without_overlap(given: Splits, source: str) -> Splits:
     return cleaned
 
 
-def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
+def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str], list[str]]:
     """Draw the missing splits from train; copies of a sentence stay together.
 
     Returns:
-        All splits, and the names of those that were drawn.
+        All splits, the names of those that were drawn, and of those that too few sentences leave out.
     """
     sizes = {"validation": config.validation_size, "test": config.test_size}
     train = given["train"]
@@ -323,6 +232,8 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
     groups: dict[tuple[str, ...], int] = {}
     group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in train])
     order = np.random.default_rng(config.seed).permutation(len(groups))
+    left_out = [split for split in drawn if len(groups) < FEW_ROWS and _is_too_small(sizes[split], len(groups))]
+    drawn = [split for split in drawn if split not in left_out]
     counts = {split: _count(sizes[split], len(groups)) for split in drawn}
     counts["train"] = len(groups) - sum(counts.values())
     for split, count in counts.items():
@@ -343,9 +254,15 @@ def _draw(given: Splits, config: TaggingData) -> tuple[Splits, list[str]]:
     if config.train_size is not None:
         rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: _count(config.train_size, len(train))])
     splits["train"] = [train[row] for row in rows]
-    return {
-        split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)
-    }, drawn
+    return (
+        {split: splits[split] for split in SPLITS if split in splits and (split == "train" or sizes[split] != 0)},
+        drawn,
+        left_out,
+    )
+
+
+def _is_too_small(size: int | float, total: int) -> bool:
+    return isinstance(size, float) and size > 0 and _count(size, total) < 1
 
 
 def _count(size: int | float, total: int) -> int:

@@ -1,5 +1,6 @@
 """The tagger as a scikit-learn estimator: fit, predict, predict_proba, score, save."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,13 +10,14 @@ import numpy as np
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
-from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names
+from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names, too_few_to_validate
 from ostinato.tasks.tagging.codec import TagCodec
-from ostinato.tasks.tagging.data import fit_encoder, scheme_of
+from ostinato.tasks.tagging.data import fit_encoder
 from ostinato.tasks.tagging.examples import TaggedRows, encode
 from ostinato.tasks.tagging.inputs import as_sentences, labelled_sentences
 from ostinato.tasks.tagging.metrics import tagging_metrics
 from ostinato.tasks.tagging.network import predict_marginals, predict_tags
+from ostinato.tasks.tagging.repair import bring_into_scheme
 from ostinato.tasks.tagging.sentences import Sentences
 from ostinato.tasks.tagging.task import Tagging
 from ostinato.training.vectors import read_for
@@ -30,6 +32,7 @@ class SequenceTagger(Estimator):
     describes, and those below.
 
     Args:
+        repair_tags: repair tags that the scheme does not allow, such as I- after O, instead of refusing them.
         patience: epochs without improvement on the validation sentences before training stops; None: train to the end.
         validation_fraction: share of the sentences to hold out for validation, if `fit` gets no `validation_data`;
             None: train on all sentences, without early stopping.
@@ -63,6 +66,7 @@ class SequenceTagger(Estimator):
     word_dropout: float = 0.0
     scheme: str | None = None
     target_scheme: str | None = None
+    repair_tags: bool = False
     lowercase: bool = False
 
     def fit(
@@ -83,11 +87,19 @@ class SequenceTagger(Estimator):
             DataError: an invalid sentence or tag; names its row.
         """
         config = self._config()
-        train = labelled_sentences(X, y, "sentence")
-        scheme = scheme_of(config.data.scheme, train)  # type: ignore[attr-defined]
+        sentences = labelled_sentences(X, y, "sentence")
+        if not sentences:
+            raise DataError("X has no sentences. Expected at least one, with a tag for each word.")
+        tagged = bring_into_scheme(
+            config.data.scheme,  # type: ignore[attr-defined]
+            sentences,
+            repair=self.repair_tags,
+        )
+        train, scheme = tagged.sentences, tagged.scheme
         validation: list[Sentence] = []
         if validation_data is not None:
-            validation = labelled_sentences(*validation_data, "validation sentence", scheme)
+            given = labelled_sentences(*validation_data, "validation sentence")
+            validation = bring_into_scheme(scheme or "plain", given, repair=self.repair_tags).sentences
         elif self.validation_fraction is not None:
             train, validation = self._hold_out(train, config.training.seed)
         encoder = fit_encoder(train, config.data)  # type: ignore[arg-type]
@@ -130,7 +142,7 @@ class SequenceTagger(Estimator):
     def score(self, X: Iterable[Any], y: Iterable[Sequence[str]]) -> float:
         """The micro F1 of entities if the tags mark entities, else the accuracy over tokens."""
         codec = self._fitted("").codec
-        rows = TaggedRows(labelled_sentences(X, y, "sentence", codec.scheme))
+        rows = TaggedRows(labelled_sentences(X, y, "sentence"), repair=self.repair_tags).in_scheme(codec.scheme)
         predicted = self.predict(rows.sentences)
         metrics = tagging_metrics(rows.tags, predicted, known=None, scheme=codec.scheme, tags=codec.tags)
         return float(metrics.accuracy if metrics.f1 is None else metrics.f1)
@@ -145,10 +157,8 @@ class SequenceTagger(Estimator):
         group_of = np.array([groups.setdefault(tuple(sentence.words), len(groups)) for sentence in sentences])
         count = max(1, round((self.validation_fraction or 0) * len(groups)))
         if count >= len(groups):
-            raise DataError(
-                f"{len(groups)} different sentences are too few to hold any out for validation. Add more, or pass "
-                "validation_fraction=None."
-            )
+            warnings.warn(too_few_to_validate(len(groups), "different sentence"), stacklevel=3)
+            return sentences, []
         is_held_out = np.isin(group_of, np.random.default_rng(seed).permutation(len(groups))[:count])
         train, validation = (
             [sentences[row] for row in np.flatnonzero(chosen)] for chosen in (~is_held_out, is_held_out)

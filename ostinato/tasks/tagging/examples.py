@@ -11,14 +11,29 @@ from torch import Tensor
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.encoder import SentenceEncoder
+from ostinato.tasks.tagging.repair import bring_into_scheme
 from ostinato.tasks.tagging.sentences import Sentences
 
 
 @dataclass(frozen=True)
 class TaggedRows:
-    """Labelled sentences before encoding."""
+    """Labelled sentences before encoding.
+
+    Args:
+        repair: whether `in_scheme` repairs ill-formed tags instead of refusing them.
+    """
 
     sentences: Sequence[Sentence]
+    repair: bool = False
+
+    def in_scheme(self, scheme: str | None) -> "TaggedRows":
+        """The same rows with tags that follow the scheme; None: tags do not mark entities.
+
+        Raises:
+            DataError: the scheme does not allow a tag, and `repair` is False or cannot help; names the lines.
+        """
+        tagged = bring_into_scheme(scheme or "plain", self.sentences, repair=self.repair)
+        return TaggedRows(tagged.sentences)
 
     @property
     def sources(self) -> list[str]:

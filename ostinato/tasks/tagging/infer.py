@@ -12,7 +12,7 @@ from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.infer import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
 from ostinato.tasks.tagging.data import read_sentences
-from ostinato.tasks.tagging.schemes import infer_scheme
+from ostinato.tasks.tagging.scheme_inference import Lookalike, find_lookalike, infer_scheme
 
 PEEKED_SENTENCES = 1_000
 SHOWN_TAGS = 8
@@ -63,13 +63,12 @@ def _infer(path: Path) -> Inferred:
     more = ", …" if len(tags) > SHOWN_TAGS else ""
     form = endings().get(ending_of(path), "conll")
     source = {"conllu": "upos, whose tags are", **dict.fromkeys(LIST_FORMATS, "tags, or the spans of a text:")}
+    lookalike = None if scheme else find_lookalike([tags_of(sentence) for sentence in sentences])
     reasons = [
         f"Inferred from the first {len(sentences):,} sentences of {path.name}. Correct any mistakes, then run: "
         "ostinato train config.toml",
         f"tag_column: {source.get(form, 'the last one, whose tags are')} {', '.join(tags[:SHOWN_TAGS])}{more}",
-        "scheme: the tags do not mark entities"
-        if scheme is None
-        else f"scheme: the tags follow {scheme}, so the head is a CRF that allows only valid sequences",
+        _why_scheme(scheme, lookalike),
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
     between = range(1, count_columns(path) - 1) if form == "conll" else ()
@@ -88,6 +87,18 @@ def _infer(path: Path) -> Inferred:
         word_shape_size=8,
     )
     target = None if scheme is None else "bioes"
-    inferred = data.model_copy(update={"lowercase": True, "scheme": scheme or "plain", "target_scheme": target})
+    inferred_scheme = scheme or (None if lookalike else "plain")  # with plain, the audit does not mention a lookalike
+    inferred = data.model_copy(update={"lowercase": True, "scheme": inferred_scheme, "target_scheme": target})
     training = TaggingTraining(max_epochs=30, lr=2e-3, monitor="accuracy" if scheme is None else "f1")
     return Inferred(TaggingConfig(data=inferred, model=model, training=training), reasons)
+
+
+def _why_scheme(scheme: str | None, lookalike: Lookalike | None) -> str:
+    if scheme is not None:
+        return f"scheme: the tags follow {scheme}, so the head is a CRF that allows only valid sequences"
+    if lookalike is None:
+        return "scheme: the tags do not mark entities"
+    return (
+        f"scheme: the tags look like {lookalike.scheme} {lookalike.spelling}, but are read as plain tags; to score "
+        f"entities, write {lookalike.respelt} instead of {lookalike.tag}, and so on, in the file"
+    )

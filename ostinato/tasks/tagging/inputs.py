@@ -47,17 +47,14 @@ def _as_sentence(given: Any, source: str) -> Sentence:
     return Sentence(only_words, None, source, features=tuple(features))
 
 
-def labelled_sentences(
-    X: Iterable[Any], y: Iterable[Sequence[str]], name: str, scheme: str | None = None
-) -> list[Sentence]:
+def labelled_sentences(X: Iterable[Any], y: Iterable[Sequence[str]], name: str) -> list[Sentence]:
     """Convert sentences and their tags, one per word.
 
     Args:
         name: names a sentence in messages, followed by its row.
-        scheme: refuse tags that this scheme does not allow; None: allow all.
 
     Raises:
-        DataError: the numbers of words and tags differ, or a tag is invalid; names the row.
+        DataError: the numbers of words and tags differ, or a tag is not a string; names the row.
     """
     sentences, tags = as_sentences(X, name), [list(each) for each in y]
     if len(sentences) != len(tags):
@@ -75,9 +72,4 @@ def labelled_sentences(
                     f"{sentence.source}: {tag!r} is not a tag. Expected a non-empty string. "
                     "Convert numbers to names, such as [names[i] for i in tags]."
                 )
-    labelled = [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]
-    if scheme is not None:
-        from ostinato.tasks.tagging.data import check_tags  # which needs PyTorch; the rest of this file does not
-
-        check_tags(scheme, labelled)
-    return labelled
+    return [sentence._replace(tags=given) for sentence, given in zip(sentences, tags, strict=True)]

@@ -99,7 +99,7 @@ def entity_metrics(targets: Tags, predictions: Tags, *, scheme: str, reading: st
     Args:
         targets: the true tags of each sentence.
         predictions: the predicted tags of each sentence.
-        scheme: `iob1`, `iob2` or `bioes`.
+        scheme: `iob1`, `iob2`, `bioes` or `bilou`.
         reading: `strict`: only well-formed entities count; `conlleval`: ill-formed tags are repaired as by that script,
             which reproduces its scores (except that it prints percentages).
 

@@ -22,8 +22,8 @@ from ostinato.report.wording import (
     short_source,
 )
 from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.config import TaggingConfig
-from ostinato.tasks.tagging.data import TagAudit
 from ostinato.tasks.tagging.metrics import TAGGING_METRICS, TaggingMetrics
 from ostinato.tasks.tagging.report_evidence import (
     METHOD,

@@ -4,14 +4,13 @@
     iob1     I-PER   I-PER    O        I-LOC   B-LOC   B-LOC
     iob2     B-PER   I-PER    O        B-LOC   B-LOC   B-LOC
     bioes    B-PER   E-PER    O        S-LOC   S-LOC   S-LOC
+    bilou    B-PER   L-PER    O        U-LOC   U-LOC   U-LOC
 
 A scheme is a rule for each pair of adjacent tags, with O before the first and after the last tag. `violations`,
 `transitions` and `infer_scheme` all apply this rule.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,9 +19,7 @@ import numpy as np
 from ostinato.errors import DataError, look_up
 
 OUTSIDE = "O"
-TYPED = re.compile(r"[BIES]-.")
-MAX_INVALID_SHARE = 0.1  # of all tags except O; fewer invalid tags are typos, more mean that these are no entity tags
-ENTITY_TAG = re.compile(r"O|[BIES]-.+|[BI]")  # not a bare S or E, which is more often a part of speech
+OPENING, ENDING = ("B", "S", "U"), ("E", "S", "L", "U")  # prefixes that start and end an entity in any scheme
 
 
 class Entity(NamedTuple):
@@ -50,14 +47,15 @@ SCHEMES: dict[str, Scheme] = {
     "iob1": Scheme(first="BI", inside="I", after="B", last="BI"),
     "iob2": Scheme(first="B", inside="I", after="I", last="BI"),
     "bioes": Scheme(first="BS", inside="IE", after="IE", last="ES"),
+    "bilou": Scheme(first="BU", inside="IL", after="IL", last="LU"),
 }
 
 
 def entities(tags: Sequence[str], scheme: str) -> list[Entity]:
     """The well-formed entities in the tags of a sentence.
 
-    In `iob2`, an I- that does not continue an entity does not start one; in `bioes`, a B- without its E- is not an
-    entity.
+    In `iob2`, an I- that does not continue an entity does not start one; in `bioes` and `bilou`, a B- without its E-
+    or L- is not an entity.
 
     Raises:
         DataError: a tag does not belong to the scheme.
@@ -90,7 +88,7 @@ def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
     An I- after O or after another type starts an entity. The prefix is the text before the first hyphen.
 
     Source: startOfChunk and endOfChunk of conlleval.pl (Tjong Kim Sang, CoNLL-2000 to 2003), with the rules for S- and
-    for tags after E- that later versions of the script added.
+    for tags after E- that later versions of the script added. U- and L- of `bilou` follow the rules for S- and E-.
     """
     found = []
     start: int | None = None
@@ -98,10 +96,10 @@ def conlleval_entities(tags: Sequence[str]) -> list[Entity]:
     for t, tag in enumerate([*tags, OUTSIDE]):
         prefix, type_ = _split(tag)
         changes = type_ != before_type
-        if start is not None and (before in ("E", "S") or prefix in ("B", "S", "O") or changes):
+        if start is not None and (before in ENDING or prefix in (*OPENING, OUTSIDE) or changes):
             found.append(Entity(before_type, start, t))
             start = None
-        if prefix != OUTSIDE and (prefix in ("B", "S") or before in ("E", "S", "O") or changes):
+        if prefix != OUTSIDE and (prefix in OPENING or before in (*ENDING, OUTSIDE) or changes):
             start = t
         before, before_type = prefix, type_
     return found
@@ -188,23 +186,14 @@ def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarra
     return start, between, end
 
 
-def infer_scheme(sentences_of_tags: Iterable[Sequence[str]]) -> str | None:
-    """Infer the scheme of the tags; None if they are not entity tags (such as parts of speech, or only O).
+def count_violations(pairs: Mapping[tuple[str, str], int], scheme: str) -> int:
+    """How many pairs of adjacent tags violate the scheme, where each pair occurs the given number of times.
 
-    If no scheme fits all sentences, or a few tags are not entity tags, the scheme with the fewest violations wins.
+    Raises:
+        ConfigError: the scheme is unknown.
     """
-    pairs, counts = Counter[tuple[str, str]](), Counter[str]()
-    for tags in sentences_of_tags:
-        counts.update(tag for tag in tags if tag != OUTSIDE)
-        pairs.update(zip([OUTSIDE, *tags], [*tags, OUTSIDE], strict=True))
-    invalid = [tag for tag in counts if not ENTITY_TAG.fullmatch(tag)]
-    are_few = sum(counts[tag] for tag in invalid) <= MAX_INVALID_SHARE * counts.total()
-    if not counts or (invalid and not (are_few and any(TYPED.match(tag) for tag in counts))):
-        return None
-    wrong = {
-        name: sum(count for pair, count in pairs.items() if not _fits(rule, *pair)) for name, rule in SCHEMES.items()
-    }
-    return min(("iob2", "bioes", "iob1"), key=wrong.__getitem__)
+    rule = look_up(SCHEMES, scheme, "tagging scheme")
+    return sum(count for pair, count in pairs.items() if not _fits(rule, *pair))
 
 
 @lru_cache(maxsize=10_000)
@@ -260,7 +249,8 @@ def _choices(prefixes: str, type_: str) -> str:
 
 def _prefixes(rule: Scheme, length: int, touches: bool) -> str:
     """The prefixes of an entity of `length` tokens; `touches`: an entity of the same type ends directly before it."""
-    if rule is SCHEMES["bioes"]:
-        return "S" if length == 1 else f"B{'I' * (length - 2)}E"
+    if "B" not in rule.last:  # ends and single tokens have prefixes of their own
+        last, single = rule.last[0], rule.last[1]
+        return single if length == 1 else f"B{'I' * (length - 2)}{last}"
     opening = "I" if rule is SCHEMES["iob1"] and not touches else "B"
     return opening + "I" * (length - 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError
 from ostinato.tasks.base import Answered, Inferred, Model, Task, TaskData
-from ostinato.tasks.tagging.config import TaggingConfig
+from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Tagging(Task):
     presets = PRESETS
     baselines: ClassVar[Mapping[str, str]] = {"commonest": "commonest tag"}
     rival: ClassVar[str] = "each word's most frequent tag"
+    floor: ClassVar[tuple[str, str]] = ("commonest", "each word's most frequent tag")
     predictions_file: ClassVar[str] = "predictions.jsonl"
     formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
 
@@ -77,6 +78,8 @@ class Tagging(Task):
         return prepare(config)
 
     def check(self, config: "Config", data: TaskData) -> None:
+        from ostinato.tasks.tagging.schemes import SCHEMES
+
         super().check(config, data)
         assert isinstance(config, TaggingConfig)
         need_entities = {
@@ -88,21 +91,22 @@ class Tagging(Task):
         if data.codec.scheme is None and unusable:
             raise ConfigError(
                 f"{', '.join(unusable)}: not usable, because the tags do not mark entities. Remove "
-                f"{'it' if len(unusable) == 1 else 'them'}, or set data.scheme to iob1, iob2 or bioes if they should."
+                f"{'it' if len(unusable) == 1 else 'them'}, or set data.scheme to one of {', '.join(SCHEMES)} if they "
+                "should."
             )
 
     def read(self, path: Path, config: "DataConfig") -> "TaggedRows":
         from ostinato.tasks.tagging.data import read_labelled
         from ostinato.tasks.tagging.examples import TaggedRows
 
-        return TaggedRows(read_labelled(path, config))  # type: ignore[arg-type]
+        assert isinstance(config, TaggingData)
+        return TaggedRows(read_labelled(path, config), repair=config.repair_tags)
 
     def refuse_new(self, model: Model, rows: "TaggedRows") -> None:
-        from ostinato.tasks.tagging.data import scheme_of
         from ostinato.tasks.tagging.encoder import refuse_unseen_features
 
         refuse_unseen_features(model.encoder, rows.sentences)
-        scheme_of(model.codec.scheme or "plain", rows.sentences)
+        rows.in_scheme(model.codec.scheme)
 
     def shown_rows(self, rows: "TaggedRows", count: int) -> Iterator[dict[str, Any]]:
         for sentence in rows.sentences[:count]:
@@ -111,7 +115,7 @@ class Tagging(Task):
     def encode(self, model: Model, rows: "TaggedRows") -> "Tagged":
         from ostinato.tasks.tagging.examples import encode
 
-        return encode(model.encoder, model.codec, rows)
+        return encode(model.encoder, model.codec, rows.in_scheme(model.codec.scheme))
 
     # The network
 
@@ -148,18 +152,20 @@ class Tagging(Task):
     def score(self, model: Model, rows: "TaggedRows", examples: "Tagged", outputs: "CertainTags") -> "TaggingMetrics":
         from ostinato.tasks.tagging.scoring import score
 
-        return score(model, rows, examples, outputs)
+        return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
     def score_baselines(self, data: TaskData) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
         return score_baselines(data)
 
+    def judging_metric(self, test: Mapping[str, Any]) -> str:
+        return "accuracy" if test.get("f1") is None else "f1"
+
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         """Format the test scores; interval and baseline are those of F1 if the tags mark entities, else of accuracy."""
         test, baselines = metrics["test"], metrics["baselines"]
-        f1 = test.get("f1")
-        metric = "accuracy" if f1 is None else "f1"
+        f1, metric = test.get("f1"), self.judging_metric(test)
         low, high = test["intervals"][metric]
         return {
             "test F1": "" if f1 is None else f"{f1:.3f}",

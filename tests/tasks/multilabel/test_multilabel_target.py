@@ -135,29 +135,29 @@ def test_audit_counts_labels_and_rows_without_any():
     targets = [("a", "b"), (), ("a",)]
     assert KIND.describe(targets) == {"labels": {"a": 2, "b": 1}}
     (remark,) = KIND.remarks({"train": targets}, MultilabelData(path="f"))
-    assert "1.00 labels per row" in remark
-    assert "1 row without labels" in remark
+    assert "1.00 labels per row" in remark.text
+    assert "1 row without labels" in remark.text
 
 
 def test_audit_names_labels_of_train_alone():
     remarks = KIND.remarks({"train": [("a", "b"), ()], "test": [("a",), ()]}, MultilabelData(path="f"))
-    assert any("Only in train" in remark and "b" in remark for remark in remarks)
+    assert any("Only in train" in remark.text and remark.labels == ["b"] for remark in remarks)
 
 
 def test_audit_finds_a_separator_that_is_not_the_configs():
     targets = [("a;b",), ("b",), ("a",)] * 5
-    assert any("';'" in remark for remark in KIND.remarks({"train": targets}, MultilabelData(path="f")))
+    assert any("';'" in remark.text for remark in KIND.remarks({"train": targets}, MultilabelData(path="f")))
 
 
 def test_audit_says_when_single_labels_would_do():
     remarks = KIND.remarks({"train": [("a",), ("b",)]}, MultilabelData(path="f"))
-    assert any("classification" in remark for remark in remarks)
+    assert any("classification" in remark.text for remark in remarks)
 
 
 def test_audit_of_a_classification_names_this_task_for_joined_labels():
     config = ClassificationData(path="f")
     remarks = LabelTarget().remarks({"train": ["a|b", "b", "a"] * 5}, config)
     assert len(remarks) == 1
-    assert "multilabel" in remarks[0]
-    assert "'|'" in remarks[0]
+    assert "multilabel" in remarks[0].text
+    assert "'|'" in remarks[0].text
     assert LabelTarget().remarks({"train": ["a", "b"] * 9}, config) == []

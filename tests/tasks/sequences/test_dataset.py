@@ -134,7 +134,7 @@ def test_the_tokenizer_follows_the_kind_of_sequence(tmp_path):
 
 def test_a_given_split_of_one_class_is_refused(tmp_path):
     train, test = table(tmp_path / "a.csv", many(100)), table(tmp_path / "b.csv", [("q", "pos")])
-    with pytest.raises(DataError, match=r"test .*'pos' \(1 rows\)"):
+    with pytest.raises(DataError, match=r"test .*'pos' \(1 row\)"):
         load(path=train, test_path=test)
 
 

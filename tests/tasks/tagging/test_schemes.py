@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.errors import ConfigError, DataError
+from ostinato.tasks.tagging.scheme_inference import infer_scheme
 from ostinato.tasks.tagging.schemes import (
     SCHEMES,
     Entity,
     conlleval_entities,
     convert,
     entities,
-    infer_scheme,
     to_tags,
     transitions,
     violations,
@@ -22,6 +22,7 @@ WRITTEN = {  # Mark Watney visits Mars Paris France
     "iob1": ["I-PER", "I-PER", "O", "I-LOC", "B-LOC", "B-LOC"],
     "iob2": ["B-PER", "I-PER", "O", "B-LOC", "B-LOC", "B-LOC"],
     "bioes": ["B-PER", "E-PER", "O", "S-LOC", "S-LOC", "S-LOC"],
+    "bilou": ["B-PER", "L-PER", "O", "U-LOC", "U-LOC", "U-LOC"],
 }
 MEANT = [Entity("PER", 0, 2), Entity("LOC", 3, 4), Entity("LOC", 4, 5), Entity("LOC", 5, 6)]
 TAG_SETS = {
