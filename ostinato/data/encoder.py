@@ -177,7 +177,8 @@ def _scale(series: list[np.ndarray], sources: list[str] | None) -> tuple[tuple[f
         raise DataError(
             f"all {len(series)} series have length 0: there is nothing to learn a scale from. Give series with steps."
         )
-    first = filled[0]
+    usual = Counter(series[row].shape[1] for row in filled).most_common(1)[0][0]
+    first = min(row for row in filled if series[row].shape[1] == usual)
     for row in filled:
         if series[row].shape[1] != series[first].shape[1]:
             raise DataError(

@@ -29,6 +29,21 @@ UNTRAINED = {
     "missing run to resume": ({}, "train --resume none", "none"),
     "missing file to infer from": ({}, "init none.csv", "none.csv"),
     "empty label": ({"reviews.csv": REVIEWS + "good,\n"}, "train reviews.toml", "reviews.csv, row 42"),
+    "empty label, what to do": (
+        {"reviews.csv": REVIEWS + "good,\n"},
+        "train reviews.toml",
+        "--set data.skip_unlabelled=true",
+    ),
+    "integer of 5,000 digits": (
+        {"series.jsonl": '{"series": [1], "label": ' + "9" * 5000 + "}\n"},
+        "train series.toml",
+        "series.jsonl, row 1: ",
+    ),
+    "half a surrogate pair": (
+        {"series.jsonl": '{"series": [1], "label": "\\ud83d"}\n'},
+        "train series.toml",
+        "series.jsonl, row 1, column label",
+    ),
     "empty file": ({"reviews.csv": ""}, "train reviews.toml", "reviews.csv"),
     "one class": ({"reviews.csv": REVIEWS.replace("neg", "pos")}, "train reviews.toml", "'pos'"),
     "empty refused": (

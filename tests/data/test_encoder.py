@@ -216,3 +216,15 @@ def test_encoder_that_was_used_can_be_copied(copied):
     used = encoder.encode(TEXTS)
     assert copied(encoder) == encoder
     assert copied(encoder).encode(TEXTS).digest() == used.digest()
+
+
+def test_the_sequence_whose_channels_differ_from_most_is_named():
+    series = [np.ones((3, 1)), *[np.ones((3, 2))] * 4]
+    for rows, wrong, other in ((series, 0, 1), (series[::-1], 4, 0)):
+        with pytest.raises(DataError, match=rf"^sequence {wrong}: .* 1 channels. Expected 2 as in sequence {other}"):
+            SequenceEncoder.fit(rows, tokenizer="numeric")
+
+
+def test_half_a_surrogate_pair_in_an_event_is_refused():
+    with pytest.raises(DataError, match="sequence 1: .*'.ud83d'"):
+        SequenceEncoder.fit([["open", "read"], ["open", "\ud83d"]], tokenizer="events")
