@@ -128,7 +128,7 @@ class SequenceAudit:
     def _contents(self) -> Iterator[str]:
         distinct = dict.fromkeys(label for facts in self.splits.values() for label in facts.counts)
         what = "labels" if self.splits["train"].labels is not None else "classes"
-        found = f", {len(distinct)} {what}" if distinct else ""
+        found = f", {len(distinct):,} {what}" if distinct else ""
         yield f"{count_of(self.rows_read, 'row')} read{found}."
         for split, facts in self.splits.items():
             yield f"{split}: {count_of(facts.rows, 'row')} ({_targets(facts)})."

@@ -37,7 +37,8 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             for arrays and lists of numbers (give events that are numbers as strings).
         patience: epochs without improvement on the validation rows before training stops; None: train to the end.
         validation_fraction: share of the rows held out for validation, stratified by label, when `fit` gets no
-            `validation_data`; None: train on all rows, without early stopping, calibration and thresholds.
+            `validation_data`; None, or too few rows: train on all rows, without early stopping, calibration and
+            thresholds.
         seed: draws the held-out rows, weights, batch order and dropout.
         random_state: scikit-learn's name for it; where given, it replaces `seed`.
         verbose: show progress on a terminal.

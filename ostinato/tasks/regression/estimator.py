@@ -30,8 +30,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         quantiles: of loss "quantile", in increasing order; by default [0.1, 0.5, 0.9]. `predict` gives quantile 0.5,
             or the middle one.
         patience: epochs without improvement on the validation rows before training stops; None: train to the end.
-        validation_fraction: share of the rows held out for validation when `fit` gets no `validation_data`; None: train
-            on all rows, without early stopping.
+        validation_fraction: share of the rows held out for validation when `fit` gets no `validation_data`; None, or
+            too few rows: train on all rows, without early stopping.
         seed: draws the held-out rows, weights, batch order and dropout.
         random_state: scikit-learn's name for it; where given, it replaces `seed`.
         verbose: show progress on a terminal.
