@@ -16,7 +16,7 @@ from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
-from ostinato.tasks.sequences.labels import plain
+from ostinato.tasks.sequences.labels import check_label, label_array, plain, refuse_clashing
 
 
 @accept_old_names
@@ -82,6 +82,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
                     f"label {row} is a {type(label).__name__}: {label!r}. Expected one hashable label per sequence. "
                     "If y is a column, pass y.ravel()."
                 )
+            check_label(label, f"sequence {row}")
+        refuse_clashing(map(plain, labels))
         refuse_numbers(labels)
         weights = self.class_weight
         if isinstance(weights, Mapping):  # the keys of a config are strings
@@ -119,8 +121,4 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)
-        labels = model.codec.labels
-        self.classes_ = np.empty(len(labels), dtype=object)
-        self.classes_[:] = labels
-        if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
-            self.classes_ = np.array(labels)
+        self.classes_ = label_array(model.codec.labels)

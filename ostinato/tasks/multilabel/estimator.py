@@ -15,6 +15,7 @@ from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.label_sets import LabelSets, label_sets_of
 from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.sequences.estimator import SequenceEstimator
+from ostinato.tasks.sequences.labels import label_array, refuse_clashing
 
 
 @accept_old_names
@@ -81,6 +82,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             DataError: a sequence or a row of y that cannot be used; all rows have the same labels.
         """
         given = label_sets_of(y, self.label_names)
+        refuse_clashing(label for labels in given.rows for label in labels)
         if validation_data is not None:
             X_validation, y_validation = validation_data
             validation_data = X_validation, given.read_more(y_validation).rows
@@ -130,9 +132,5 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)
-        labels = model.codec.labels
-        self.classes_ = np.empty(len(labels), dtype=object)
-        self.classes_[:] = labels
-        if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
-            self.classes_ = np.array(labels)
+        self.classes_ = label_array(model.codec.labels)
         self.thresholds_ = model.network.thresholds.cpu().numpy()

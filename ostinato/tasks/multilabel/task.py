@@ -79,7 +79,7 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.codec import LabelSetCodec
 
         columns = config.label_columns  # type: ignore[attr-defined]
-        return LabelSetCodec.fit(records.targets) if columns is None else LabelSetCodec(tuple(columns))
+        return LabelSetCodec.fit(records.targets, records.sources) if columns is None else LabelSetCodec(tuple(columns))
 
     def codec_from_json(self, fields: dict[str, Any]) -> "LabelSetCodec":
         from ostinato.tasks.multilabel.codec import LabelSetCodec

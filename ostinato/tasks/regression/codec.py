@@ -1,16 +1,32 @@
 """Targets as standardised numbers, and back."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
-from ostinato.errors import DataError, RunError
+from ostinato.data.stored import Distinct, StoredFields
+from ostinato.errors import DataError
 
 Numbers = Mapping[str, float]  # the targets of a row, by name
+HIGHEST = 1e300  # of means and scales: products with standardised numbers stay below the largest double
+
+
+class StoredCodec(StoredFields):
+    """The fields that `NumberCodec.to_json` writes."""
+
+    names: Annotated[Distinct, Field(min_length=1)]
+    mean: list[Annotated[float, Field(ge=-HIGHEST, le=HIGHEST)]]
+    scale: list[Annotated[float, Field(gt=0, le=HIGHEST)]]
+
+    @model_validator(mode="after")
+    def _one_scale_for_each(self) -> "StoredCodec":
+        if not len(self.names) == len(self.mean) == len(self.scale):
+            raise ValueError(f"{len(self.names)} names, {len(self.mean)} means and {len(self.scale)} scales")
+        return self
 
 
 @dataclass(frozen=True)
@@ -68,18 +84,7 @@ class NumberCodec:
         """Rebuild the codec from its `to_json`.
 
         Raises:
-            RunError: a field is missing or is not what `to_json` writes.
+            RunError: a field is missing or is not what `to_json` writes; names it.
         """
-        names, mean, scale = (fields.get(key, []) for key in ("names", "mean", "scale"))
-        is_named = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
-        if not (is_named and _are_numbers(mean, len(names)) and _are_numbers(scale, len(names)) and min(scale) > 0):
-            raise RunError(f"codec: names {names!r}, mean {mean!r}, scale {scale!r} are not targets and their scale.")
-        return cls(tuple(names), tuple(mean), tuple(scale))
-
-
-def _are_numbers(values: Any, count: int) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
-    )
+        stored = StoredCodec.read(fields, "codec")
+        return cls(tuple(stored.names), tuple(stored.mean), tuple(stored.scale))

@@ -10,6 +10,7 @@ from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names
+from ostinato.tasks.sequences.labels import label_array
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.data import fit_encoder, scheme_of
 from ostinato.tasks.tagging.examples import TaggedRows, encode
@@ -157,4 +158,4 @@ class SequenceTagger(Estimator):
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)
-        self.classes_ = np.array(model.codec.tags)
+        self.classes_ = label_array(model.codec.tags)
