@@ -34,7 +34,8 @@ class StoredFields(BaseModel):
             problem = error.errors()[0]
             field = ".".join([name, *map(str, problem["loc"])])
             shown = "" if problem["type"] == "missing" else f" ({problem['input']!r:.60})"
-            raise RunError(f"{field}: {problem['msg']}{shown}. Save the model again.".replace("\n", " ")) from None
+            message = problem["msg"].removeprefix("Value error, ")
+            raise RunError(f"{field}: {message}{shown}. Save the model again.".replace("\n", " ")) from None
 
 
 def distinct(values: list[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from ostinato.data.stored import Distinct, StoredFields
 from ostinato.errors import DataError
 
 Numbers = Mapping[str, float]  # the targets of a row, by name
-HIGHEST = 1e300  # of means and scales: products with standardised numbers stay below the largest double
+HIGHEST = 1e200  # of means and scales: times any float32, it stays below the largest double
 
 
 class StoredCodec(StoredFields):

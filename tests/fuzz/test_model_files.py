@@ -1,0 +1,166 @@
+"""Model files: whatever a file contains, loading and predicting gives an answer or one of Ostinato's errors."""
+
+import copy
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from fuzzing import ends_cleanly, fuzzing
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ostinato
+from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, SequenceTagger
+from ostinato import storage
+from ostinato.storage import load_tensors
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v0_1"
+TINY = {"embedding_size": 3, "hidden_size": 4, "max_epochs": 1, "device": "cpu"}
+SMALL = {**TINY, "validation_fraction": None}
+TEXTS = ["red green", "blue", "red", "blue blue"] * 3
+SERIES = [[[1.0, 2.0]] * 3, [[0.5, -1.0]] * 2] * 6
+SENTENCES, TAGS = [["Ann", "sees", "Bo"], ["Bo", "runs"]] * 4, [["B-PER", "O", "B-PER"], ["B-PER", "O"]] * 4
+MADE = {
+    "text": lambda: SequenceClassifier(**SMALL, position="learned", conv_size=2).fit(TEXTS, ["a", "b"] * 6),
+    "characters": lambda: SequenceClassifier(**SMALL, tokenizer="characters").fit(TEXTS, [1, 2] * 6),
+    "kmers": lambda: SequenceClassifier(**SMALL, tokenizer="kmers(2)").fit(["ACG", "TTA"] * 6, [0.5, 1.5] * 6),
+    "series": lambda: SequenceClassifier(**SMALL, cell="cnn", pooling="max").fit(SERIES, [True, False] * 6),
+    "labels": lambda: SequenceMultilabelClassifier(**SMALL).fit(TEXTS, [["a"], ["a", "b"], [], ["b"]] * 3),
+    "number": lambda: SequenceRegressor(**SMALL, loss="quantile").fit(TEXTS, [0.5, 1.5, 2.0, 3.0] * 3),
+    "tagger": lambda: SequenceTagger(
+        **SMALL, character_cell="cnn", word_shape_size=2, constrained=True, target_scheme="bioes"
+    ).fit(SENTENCES, TAGS),
+}
+OLD = {f"v0_1 {name}": GOLDEN / f"{name}.safetensors" for name in ("text", "series", "dna", "tagger", "vectors")}
+NAMES = [*MADE, *OLD]
+INPUTS = [["Ann runs", "red blue", ""], ["ACGT"], [["Bo", "sees"]], [[("Bo", "NNP")]], [[[1.0, 2.0]] * 3], [[1.0, 2.0]]]
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 70_000),
+    st.sampled_from([2**31, 2**53 + 1, 2**63, 10**30, -(2**63), 10_000, 65_536]),
+    st.floats(),
+    st.text(st.characters(codec=None), max_size=3),
+    st.sampled_from(["", "\0", "\ud800", "<unk>", "O", "B-PER", "I-X", "none", "bioes", "kmers(13)", "numeric", "cnn"]),
+    st.lists(st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=2)), max_size=3),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+)
+
+
+@pytest.fixture(scope="module")
+def subjects(tmp_path_factory):
+    """The bytes of each model's file, and what is stored in them."""
+    folder = tmp_path_factory.mktemp("models")
+    paths = OLD | {name: folder / name for name in MADE}
+    for name, make in MADE.items():
+        make().save(paths[name])
+    return {name: (path.read_bytes(), load_tensors(path)) for name, path in paths.items()}
+
+
+def containers(value):
+    """Every table and list in nested facts, and the facts themselves."""
+    yield value
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, dict | list):
+            yield from containers(each)
+
+
+def alter(data, facts):
+    """Change one value of nested facts: replace, remove or add it; in a list also repeat it."""
+    table = data.draw(st.sampled_from([each for each in containers(facts) if each or isinstance(each, list)]))
+    keys = list(table) if isinstance(table, dict) else list(range(len(table)))
+    action = data.draw(st.sampled_from(["replace", "remove", "add"])) if keys else "add"
+    if action == "add":
+        if isinstance(table, dict):
+            table[data.draw(st.text(max_size=5))] = data.draw(VALUES)
+        else:
+            table.append(data.draw(st.one_of(VALUES, st.sampled_from(table) if table else st.nothing())))
+        return
+    key = data.draw(st.sampled_from(keys))
+    if action == "replace":
+        table[key] = data.draw(VALUES)
+    else:
+        del table[key]
+
+
+def alter_tensors(data, tensors):
+    """Change one tensor: other numbers, shape or type, another name, or none at all."""
+    name = data.draw(st.sampled_from(sorted(tensors)))
+    tensor = tensors.pop(name).clone()
+    action = data.draw(st.sampled_from(["number", "scale", "shape", "dtype", "name", "remove"]))
+    if action == "number" and tensor.numel():
+        value = data.draw(st.sampled_from([float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 3e38, -3e38, 1e30]))
+        tensor.reshape(-1)[data.draw(st.integers(0, tensor.numel() - 1))] = value
+    elif action == "scale":
+        tensor.mul_(data.draw(st.sampled_from([0.0, -1.0, 1e6, 1e36])))
+    elif action == "shape":
+        tensor = data.draw(st.sampled_from([tensor[..., None], tensor.reshape(-1), tensor.new_empty(0, 2**40)]))
+    elif action == "dtype":
+        tensor = tensor.to(data.draw(st.sampled_from([torch.float64, torch.float16, torch.int64, torch.bool])))
+    if action != "remove":
+        tensors[data.draw(st.text(max_size=5)) if action == "name" else name] = tensor
+
+
+def load_and_use(path):
+    """Load a model and ask for every kind of answer; inputs of another kind than the model's are refused."""
+    model = ostinato.load(path, device="cpu")
+    for inputs in INPUTS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # every token is out of vocabulary
+            for method in ("predict", "predict_proba"):
+                if hasattr(model, method):
+                    ends_cleanly(getattr(model, method), inputs)
+    fitted = model.fitted_
+    for text in ("Ann sees red", "ACGT"):
+        ends_cleanly(answer, fitted, text)
+    ends_cleanly(model.save, path.with_name("again.safetensors"))
+
+
+def answer(fitted, text):
+    """The answer as the command line prints it."""
+    for form in fitted.task.formats:
+        rows = fitted.task.rows_of_texts([("row 1", text)], fitted)
+        list(fitted.task.answer(fitted, rows, form=form, strict=False))
+
+
+@fuzzing
+@given(data=st.data())
+def test_altered_facts(subjects, tmp_path, data):
+    _, stored = subjects[data.draw(st.sampled_from(NAMES))]
+    facts = copy.deepcopy(stored.facts)
+    for _ in range(data.draw(st.integers(1, 3))):
+        alter(data, facts)
+    ends_cleanly(load_and_use, write(tmp_path / "altered", stored.tensors, facts, stored.format))
+
+
+@fuzzing
+@given(data=st.data())
+def test_altered_weights(subjects, tmp_path, data):
+    _, stored = subjects[data.draw(st.sampled_from(NAMES))]
+    tensors = dict(stored.tensors)
+    alter_tensors(data, tensors)
+    ends_cleanly(load_and_use, write(tmp_path / "altered", tensors, stored.facts, stored.format))
+
+
+@fuzzing
+@given(data=st.data())
+def test_altered_bytes(subjects, tmp_path, data):
+    content, _ = subjects[data.draw(st.sampled_from(NAMES))]
+    altered = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.one_of(st.integers(0, len(altered)), st.integers(0, min(len(altered), 4000))))
+        end = start + data.draw(st.integers(0, 20))
+        altered[start:end] = data.draw(st.binary(max_size=20))
+    path = tmp_path / "altered"
+    path.write_bytes(altered)
+    ends_cleanly(load_and_use, path)
+
+
+def write(path, tensors, facts, version):
+    """Write a file with any facts, also those that `save_tensors` cannot write, and the digest that fits them."""
+    text = json.dumps(facts)
+    header = {"format": version, "facts": text, "sha256": storage._digest(tensors, text)}
+    path.write_bytes(storage.to_bytes(tensors, {"ostinato": json.dumps(header)}))
+    return path
