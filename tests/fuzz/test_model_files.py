@@ -85,22 +85,28 @@ def alter(data, facts):
         del table[key]
 
 
+SHAPES = {"longer": lambda each: each[..., None], "flat": lambda each: each.reshape(-1), "none": lambda each: each[:0]}
+DTYPES = {"float64": torch.float64, "float16": torch.float16, "int64": torch.int64, "bool": torch.bool}
+NUMBERS = [float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 3e38, -3e38, 1e30]
+
+
 def alter_tensors(data, tensors):
     """Change one tensor: other numbers, shape or type, another name, or none at all."""
     name = data.draw(st.sampled_from(sorted(tensors)))
-    tensor = tensors.pop(name).clone()
     action = data.draw(st.sampled_from(["number", "scale", "shape", "dtype", "name", "remove"]))
-    if action == "number" and tensor.numel():
-        value = data.draw(st.sampled_from([float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 3e38, -3e38, 1e30]))
-        tensor.reshape(-1)[data.draw(st.integers(0, tensor.numel() - 1))] = value
+    number, part = data.draw(st.sampled_from(NUMBERS)), data.draw(st.integers(0, 99))
+    shape, dtype = data.draw(st.sampled_from(sorted(SHAPES))), data.draw(st.sampled_from(sorted(DTYPES)))
+    tensor = tensors.pop(name).clone()
+    if action == "number":
+        tensor.reshape(-1)[part * tensor.numel() // 100] = number
     elif action == "scale":
-        tensor.mul_(data.draw(st.sampled_from([0.0, -1.0, 1e6, 1e36])))
+        tensor.mul_(number)
     elif action == "shape":
-        tensor = data.draw(st.sampled_from([tensor[..., None], tensor.reshape(-1), tensor.new_empty(0, 2**40)]))
+        tensor = SHAPES[shape](tensor[None] if tensor.dim() == 0 else tensor)
     elif action == "dtype":
-        tensor = tensor.to(data.draw(st.sampled_from([torch.float64, torch.float16, torch.int64, torch.bool])))
+        tensor = tensor.to(DTYPES[dtype])
     if action != "remove":
-        tensors[data.draw(st.text(max_size=5)) if action == "name" else name] = tensor
+        tensors[f"other.{name}" if action == "name" else name] = tensor
 
 
 def load_and_use(path):

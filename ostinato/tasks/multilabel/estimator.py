@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 
+from ostinato.data.inputs import weights_of
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, Trained
 from ostinato.tasks.estimator import accept_old_names
@@ -67,7 +68,11 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
     thresholds: str = "f1"
 
     def fit(
-        self, X: Iterable[Any], y: Any, validation_data: tuple[Iterable[Any], Any] | None = None
+        self,
+        X: Iterable[Any],
+        y: Any,
+        validation_data: tuple[Iterable[Any], Any] | None = None,
+        sample_weight: Any = None,
     ) -> "SequenceMultilabelClassifier":
         """Train on sequences and their labels.
 
@@ -76,6 +81,8 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             y: an indicator matrix (n, L) of 0 and 1, dense or sparse; or a list, tuple or set of labels for each
                 sequence, which may be empty.
             validation_data: (X, y) to validate on, instead of held-out rows.
+            sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
+                weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
 
         Raises:
             ConfigError: arguments that cannot be used, all at once.
@@ -87,7 +94,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             X_validation, y_validation = validation_data
             validation_data = X_validation, given.read_more(y_validation).rows
         codec = None if given.columns is None else LabelSetCodec(given.columns, is_indicator=True)
-        self._fit(X, given.rows, validation_data, codec=codec)
+        self._fit(X, given.rows, validation_data, sample_weight=sample_weight, codec=codec)
         return self
 
     def predict(self, X: Iterable[Any]) -> Any:
@@ -122,7 +129,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         if len(decoded) != len(targets):
             raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row per sequence.")
         right = [set(labels) == set(true) for labels, true in zip(decoded, targets, strict=True)]
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=weights_of(sample_weight, len(right))))
 
     def _predicted(self, X: Iterable[Any]) -> np.ndarray:
         """Whether each label is predicted. Returns (n, L) booleans."""

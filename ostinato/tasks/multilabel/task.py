@@ -90,7 +90,8 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.objective import BinaryCrossEntropy, label_weights
 
         setting = config.training.label_weight  # type: ignore[attr-defined]
-        return BinaryCrossEntropy(label_weights(setting, data.splits["train"].targets))
+        train = data.splits["train"]
+        return BinaryCrossEntropy(label_weights(setting, train.targets, train.weights))
 
     def calibrate(
         self, config: "Config", network: "MultilabelClassifier", outputs: "Tensor", examples: "Labelled"

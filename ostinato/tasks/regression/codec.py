@@ -43,13 +43,16 @@ class NumberCodec:
     scale: tuple[float, ...]
 
     @classmethod
-    def fit(cls, targets: Sequence[Numbers]) -> "NumberCodec":
-        """Measure each target of the training rows."""
+    def fit(cls, targets: Sequence[Numbers], weights: Sequence[float] | None = None) -> "NumberCodec":
+        """Measure each target of the training rows; a row of weight 2 counts as two rows."""
         names = tuple(targets[0])
         values = np.array([[row[name] for name in names] for row in targets], dtype=np.float64)  # (B, K)
-        scale = values.std(axis=0)
-        scale[values.min(axis=0) == values.max(axis=0)] = 1
-        return cls(names, tuple(values.mean(axis=0).tolist()), tuple(scale.tolist()))
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        if weights is not None:
+            mean = np.average(values, axis=0, weights=weights)
+            scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+        scale[(values.min(axis=0) == values.max(axis=0)) | (scale == 0)] = 1
+        return cls(names, tuple(mean.tolist()), tuple(scale.tolist()))
 
     def numbers(self, targets: Iterable[Numbers], sources: Sequence[str]) -> np.ndarray:
         """The targets in their own units; a single target may have another name. Returns (B, K) float64.

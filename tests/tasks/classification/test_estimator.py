@@ -258,7 +258,7 @@ def test_a_loaded_model_has_the_arguments_that_it_was_fitted_with(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "labels", [[("a", 1), ("b", 2)], ["x", 3], [None, "x"], [np.datetime64("2021-01-01"), np.datetime64("2022-01-01")]]
+    "labels", [[("a", 1), ("b", 2)], ["x", 3], ["x\0", "x"], [np.datetime64("2021-01-01"), np.datetime64("2022-01-01")]]
 )
 def test_any_hashable_label_is_scored(labels):
     model = SequenceClassifier(**TINY, validation_fraction=None).fit(["red", "blue"] * 10, labels * 10)
