@@ -33,7 +33,7 @@ class StoredFields(BaseModel):
         except ValidationError as error:
             problem = error.errors()[0]
             field = ".".join([name, *map(str, problem["loc"])])
-            shown = "" if problem["type"] == "missing" else f" ({problem['input']!r:.60})"
+            shown = "" if isinstance(problem["input"], dict) else f" ({problem['input']!r:.60})"
             message = problem["msg"].removeprefix("Value error, ")
             raise RunError(f"{field}: {message}{shown}. Save the model again.".replace("\n", " ")) from None
 

@@ -314,7 +314,7 @@ def refuse_impossible_tokens(name: str, tokens: list[str]) -> None:
         pattern = f"[A-Z]{{1,{tokenizer.k}}}"
     for token in tokens:
         if not re.fullmatch(pattern, token, re.DOTALL):
-            raise ValueError(f"tokenizer {name} does not make the token {token!r:.60}")
+            raise ValueError(f"tokens: tokenizer {name} does not make {token!r:.60}")
 
 
 def make_tokenizer(name: str) -> Tokenizer:

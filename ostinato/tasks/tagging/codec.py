@@ -36,10 +36,10 @@ class StoredCodec(StoredFields):
             try:
                 refuse_other_tags(self.tags, self.target_scheme)
             except DataError as error:
-                raise ValueError(str(error)) from None
+                raise ValueError(f"tags: {str(error).rstrip('.')}") from None
             missing = with_all_prefixes(self.tags, self.target_scheme) - set(self.tags)
             if missing:
-                raise ValueError(f"the tag {min(missing)!r} is missing")
+                raise ValueError(f"tags: {min(missing)!r} is missing")
         return self
 
 
