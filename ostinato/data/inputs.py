@@ -41,7 +41,9 @@ def weights_of(sample_weight: Any, count: int) -> np.ndarray | None:
     try:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"sample_weight holds something other than numbers ({error}). Pass one number per row.") from None
+        raise DataError(
+            f"sample_weight holds something other than numbers ({error}). Pass one number per row."
+        ) from None
     if weights.shape != (count,):
         raise DataError(f"sample_weight has the shape {weights.shape}. Expected ({count},): one number per row.")
     for row in np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[:1]:

@@ -104,7 +104,9 @@ def epoch_metrics(targets: np.ndarray, logits: np.ndarray, weights: np.ndarray |
 
     targets, logits = check_scores(targets, logits, "logits")
     B, C = logits.shape
-    scores = _confusion_scores(np.eye(C)[targets], np.eye(C)[logits.argmax(axis=1)], np.ones((1, B)) if weights is None else weights[None])
+    scores = _confusion_scores(
+        np.eye(C)[targets], np.eye(C)[logits.argmax(axis=1)], np.ones((1, B)) if weights is None else weights[None]
+    )
     loss = -np.average(log_softmax(logits, axis=1)[np.arange(B), targets], weights=weights)
     return {"loss": float(loss), "accuracy": float(scores["accuracy"][0]), "macro_f1": float(scores["macro_f1"][0])}
 

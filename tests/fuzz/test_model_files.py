@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ostinato
-from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, SequenceTagger
-from ostinato import storage
+from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, SequenceTagger, storage
 from ostinato.storage import load_tensors
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v0_1"

@@ -198,7 +198,9 @@ def test_weights_that_give_no_answer_are_refused(stored, kind, name, value, tmp_
     altered = tensors[name].clone()
     altered.view(-1)[-1] = value
     path = write(tmp_path / "model.safetensors", {**tensors, name: altered}, facts, monkeypatch, version)
-    with pytest.raises(RunError, match=rf"model.safetensors: the weights {name} contain .*{re.escape(format(value, 'g'))}"):
+    with pytest.raises(
+        RunError, match=rf"model.safetensors: the weights {name} contain .*{re.escape(format(value, 'g'))}"
+    ):
         load(path)
 
 
@@ -216,5 +218,5 @@ def test_finite_weights_that_overflow_on_an_input_give_an_error(stored, kind, tm
     weights["head.bias"] = torch.full_like(tensors["head.bias"], 3e38)
     weights |= {name: torch.full_like(each, 9.0) for name, each in tensors.items() if name.startswith("stack")}
     save_tensors(tmp_path / "model.safetensors", weights, facts)
-    with pytest.raises(TrainingError, match="inf"):
+    with pytest.raises(TrainingError, match=r"inf|nan|e\+3"):
         load(tmp_path / "model.safetensors").predict([["red"]] if kind == "tagger" else ["red"])

@@ -36,9 +36,10 @@ def train_split(model, X, y, weights, monkeypatch):
         seen["network"] = self.build(config, data.encoder, data.codec)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(type(model.task), "fit", stop)
+    monkeypatch.setattr(type(model.task), "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
         model.fit(X, y, sample_weight=weights)
+    monkeypatch.undo()
     return seen
 
 
@@ -81,9 +82,8 @@ def test_each_batch_counts_by_its_weight_and_not_as_a_mean_of_its_own(kind, monk
     weights = [100.0, 100.0, 100.0, 1.0, 1.0, 1.0]
     seen = train_split(ESTIMATORS[kind](**ALL), TEXTS, TARGETS[kind], weights, monkeypatch)
     whole = loss_and_gradient(seen)[1]
-    halves = []
-    for half in ([0, 1, 2], [3, 4, 5]):
-        halves.append(loss_and_gradient({**seen, "data": seen["data"].at(torch.tensor(half))})[1])
+    parts = [seen["data"].at(torch.tensor(half)) for half in ([0, 1, 2], [3, 4, 5])]
+    halves = [loss_and_gradient({**seen, "data": part})[1] for part in parts]
     torch.testing.assert_close(sum(halves) / 2, whole, rtol=1e-4, atol=1e-6)
 
 

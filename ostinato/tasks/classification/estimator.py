@@ -118,7 +118,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         targets = np.array([known.get(plain(label), -1) for label in y])
         predicted = self._answers(X).argmax(axis=1)
         if len(predicted) != len(targets):
-            raise DataError(f"X has {len(predicted)} sequences, but y has {len(targets)} labels. Give one per sequence.")
+            raise DataError(
+                f"X has {len(predicted)} sequences, but y has {len(targets)} labels. Give one per sequence."
+            )
         return float(np.average(predicted == targets, weights=weights_of(sample_weight, len(targets))))
 
     def _strata(self, rows: Records) -> list[Any]:

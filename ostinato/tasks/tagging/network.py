@@ -17,7 +17,7 @@ from ostinato.tasks.tagging.config import TaggingModel
 from ostinato.tasks.tagging.encoder import WORD_SHAPES, SentenceEncoder
 from ostinato.tasks.tagging.schemes import transitions
 from ostinato.tasks.tagging.sentences import Sentences
-from ostinato.training.predict import refuse_infinite_outputs
+from ostinato.training.predict import refuse_huge_outputs
 
 TOKENS_IN_A_PREDICTION_BATCH = 8_192
 
@@ -200,6 +200,6 @@ def _scored(model: Tagger, sentences: Sentences) -> Iterator[tuple[Tensor, Sente
         for indices in sampler.batches(0):
             batch = sentences.select(indices).to(model.device)
             scores = model(batch).float()
-            refuse_infinite_outputs(scores)
+            refuse_huge_outputs(scores)
             yield sentences.token_indices(indices), batch, scores
     model.train(was_training)
