@@ -53,19 +53,39 @@ def load_tensors(path: Path) -> Stored:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("ostinato", "{}"))
-            check_format(path, metadata.get("format", 0))
+            header = json.loads((file.metadata() or {}).get("ostinato", "{}"))
+            _check_header(path, header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        facts = json.loads(header["facts"])
+        digest = _digest(tensors, header["facts"])
     except FileNotFoundError:
         raise RunError(f"{path}: file not found. Give a finished run folder or a model file.") from None
-    except (SafetensorError, ValueError, OSError, TypeError, AttributeError) as error:
-        # TypeError and AttributeError: the metadata is JSON, but not an object
+    except (SafetensorError, ValueError, OSError, RuntimeError, RecursionError) as error:
+        # RuntimeError: torch cannot hold a tensor of this shape; RecursionError: JSON nested thousands deep
         raise RunError(f"{path}: truncated or altered ({error}). Copy the file again, or train again.") from None
-    if metadata.get("sha256") != _digest(tensors, metadata.get("facts", "")):
+    if header["sha256"] != digest:
         raise RunError(
             f"{path}: altered since it was saved: the SHA-256 does not match. Copy the file again, or train again."
         )
-    return Stored(tensors, json.loads(metadata["facts"]), metadata["format"])
+    if not isinstance(facts, dict):
+        raise RunError(f"{path}: facts: not a JSON object ({facts!r:.60}). Copy the file again, or train again.")
+    return Stored(tensors, facts, header["format"])
+
+
+def _check_header(path: Path, header: Any) -> None:
+    """Check the fields that every file has.
+
+    Raises:
+        RunError: a newer version wrote the file.
+        ValueError: a field is missing or of a wrong type; names it.
+    """
+    found = header.get("format") if isinstance(header, dict) else None
+    if type(found) is not int or found < 1:
+        raise ValueError(f"not a file of Ostinato: format {found!r:.60}")
+    check_format(path, found)  # a newer format may have other fields
+    for field in ("facts", "sha256"):
+        if not isinstance(header.get(field), str):
+            raise ValueError(f"{field} is missing, or is not a text")
 
 
 def check_format(path: Path, found: int) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ from ostinato.data.encoding import (
     wrong_channels,
 )
 from ostinato.data.ragged import Ragged
-from ostinato.data.stored import StoredFields
-from ostinato.data.tokenizers import make_tokenizer
+from ostinato.data.stored import HIGHEST_LENGTH, Distinct, StoredFields, Tokens, first_repeated
+from ostinato.data.tokenizers import make_tokenizer, refuse_impossible_tokens
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError, look_up
 
@@ -34,13 +34,20 @@ class StoredEncoder(StoredFields):
     """What `SequenceEncoder.to_json` writes."""
 
     tokenizer: str
-    tokens: list[str] | None = Field(min_length=1)
-    extra: list[str]
+    tokens: Tokens | None
+    extra: Distinct
     mean: list[float] | None
-    std: list[float] | None
-    max_length: int | None = Field(ge=1)
+    std: list[Annotated[float, Field(gt=0)]] | None
+    max_length: int | None = Field(ge=1, le=HIGHEST_LENGTH)
     truncate: Literal["head", "tail", "both"]
-    longest: int = Field(ge=0)
+    longest: int = Field(ge=0, le=HIGHEST_LENGTH)
+
+    @model_validator(mode="after")
+    def _knows_each_token_once(self) -> "StoredEncoder":
+        twice = first_repeated([*(self.tokens or []), *self.extra])
+        if twice is not None:
+            raise ValueError(f"the token {twice!r} occurs in both tokens and extra")
+        return self
 
     @model_validator(mode="after")
     def _has_tokens_or_a_scale(self) -> "StoredEncoder":
@@ -50,6 +57,8 @@ class StoredEncoder(StoredFields):
             fits = self.tokens is not None and self.mean is None and self.std is None
         if not fits:
             raise ValueError(f"tokenizer {self.tokenizer} does not fit its tokens, mean and std")
+        if self.tokens is not None:
+            refuse_impossible_tokens(self.tokenizer, [*self.tokens[1:], *self.extra])
         return self
 
 
@@ -137,7 +146,7 @@ class SequenceEncoder(SequenceEncoding):
         """The encoder that `to_json` described.
 
         Raises:
-            RunError: a field is missing, unknown, or of a wrong type.
+            RunError: a field is missing, unknown, or not what `to_json` writes; names it.
         """
         stored = StoredEncoder.read(fields, "encoder")
         tokens = stored.tokens

@@ -99,7 +99,9 @@ class SequenceEncoding:
     def _refuse_huge(self, series: list[np.ndarray], sources: list[str] | None) -> None:
         mean, std = np.array(self.mean), np.array(self.std)
         for row, each in enumerate(series):
-            if len(each) and np.abs((each.astype(np.float64) - mean) / std).max() > HUGE:
+            with np.errstate(over="ignore"):  # an infinite distance is refused too
+                distance = np.abs((each.astype(np.float64) - mean) / std).max(initial=0)
+            if distance > HUGE:
                 raise DataError(
                     f"{source_of(row, sources)}: holds {np.abs(each).max():g}, more than {HUGE:g} deviations from "
                     "training's mean. Correct the number."

@@ -23,11 +23,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Records:
-    """Sequences with their targets and sources: three lists of one length."""
+    """Sequences with their targets and sources, and the weight of each row if they differ: lists of one length."""
 
     sequences: list[Any]
     targets: list[Any]
     sources: list[str]
+    weights: list[float] | None = None
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Records":
@@ -45,7 +46,8 @@ class Records:
     def select(self, indices: Iterable[int] | np.ndarray) -> "Records":
         """The rows at `indices`, in that order."""
         chosen = [int(index) for index in indices]
-        return Records(*([part[i] for i in chosen] for part in (self.sequences, self.targets, self.sources)))
+        parts = (self.sequences, self.targets, self.sources, self.weights)
+        return Records(*(None if part is None else [part[i] for i in chosen] for part in parts))  # type: ignore[arg-type]
 
 
 class Sentence(NamedTuple):

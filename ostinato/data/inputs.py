@@ -1,6 +1,7 @@
 """What a user hands to an estimator, as plain lists."""
 
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,47 @@ from ostinato.data.examples import Records
 from ostinato.errors import DataError
 
 
-def records_of(X: Iterable[Any], y: Iterable[Any], name: str) -> Records:
+def records_of(X: Iterable[Any], y: Iterable[Any], name: str, sample_weight: Any = None) -> Records:
     """X and y, one target per sequence; `name` and a number, from 0, name a row.
 
+    Rows of weight 0 are left out.
+
     Raises:
-        DataError: they differ in number, or X is not a list of sequences.
+        DataError: they differ in number, X is not a list of sequences, or a weight is invalid.
     """
     sequences, targets = as_sequences(X), as_targets(y)
     if len(sequences) != len(targets):
         raise DataError(
             f"X has {len(sequences)} sequences, but y has {len(targets)} targets. Give one target per sequence."
         )
-    return Records(sequences, targets, [f"{name} {row}" for row in range(len(sequences))])
+    records = Records(sequences, targets, [f"{name} {row}" for row in range(len(sequences))])
+    weights = weights_of(sample_weight, len(sequences))
+    if weights is None:
+        return records
+    return replace(records, weights=weights.tolist()).select(np.flatnonzero(weights))
+
+
+def weights_of(sample_weight: Any, count: int) -> np.ndarray | None:
+    """The weight of each of `count` rows, (n,) float64; None: all rows have the same weight.
+
+    Raises:
+        DataError: not one finite number of at least 0 per row, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"sample_weight holds something other than numbers ({error}). Pass one number per row."
+        ) from None
+    if weights.shape != (count,):
+        raise DataError(f"sample_weight has the shape {weights.shape}. Expected ({count},): one number per row.")
+    for row in np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[:1]:
+        raise DataError(f"sample_weight of row {row} is {weights[row]}. Expected a finite number of at least 0.")
+    if not weights.any():
+        raise DataError(f"all {count} sample_weight are 0. Expected at least one above 0.")
+    return weights
 
 
 def as_targets(y: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """Drawing train, validation and test: at random, by a seed, with the classes' shares kept and groups together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def stratified_split(
         ConfigError: the sizes ask for more rows than there are, or for a split that would be empty.
         DataError: a class has fewer than two rows, or a split would hold one class.
     """
-    classes, targets = np.unique(labels, return_inverse=True)
+    classes, targets = numbered(labels)
     totals = np.bincount(targets)
     row_counts(len(labels), sizes)  # sizes that cannot be drawn are the first thing to correct
     if totals.min() < 2:
@@ -113,6 +113,13 @@ def draw_rows(
     return drawn[0], drawn[1], drawn[2]
 
 
+def numbered(names: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The distinct names in order, and the number of each name among them (N,); NumPy would drop NULs at their end."""
+    distinct = sorted(set(names))
+    number = {name: index for index, name in enumerate(distinct)}
+    return distinct, np.array([number[name] for name in names], dtype=np.int64)
+
+
 def refuse_one_class(split: str, labels: list[Any]) -> None:
     """Refuse a split whose labels are all the same.
 
@@ -180,7 +187,7 @@ def _place_rows(targets: np.ndarray, counts: np.ndarray, rng: np.random.Generato
 
 def _place_groups(targets: np.ndarray, groups: list[str], quotas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The split of each row (N,), all rows of a group alike."""
-    _, group_of = np.unique(groups, return_inverse=True)
+    _, group_of = numbered(groups)
     rows_of = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
     sizes = np.array([len(rows) for rows in rows_of])
     shuffled = rng.permutation(len(rows_of))

@@ -299,6 +299,24 @@ def find_tokenizer(name: str) -> Callable[[], Tokenizer]:
     return plugins.find(plugins.TOKENIZERS, name, TOKENIZERS, "tokenizer")
 
 
+def refuse_impossible_tokens(name: str, tokens: list[str]) -> None:
+    """Refuse tokens that the tokenizer of this name cannot make, as only a damaged vocabulary has them.
+
+    Raises:
+        ConfigError: the name is unknown.
+        ValueError: names the first such token.
+    """
+    tokenizer = make_tokenizer(name)
+    pattern = ".*"
+    if isinstance(tokenizer, Characters):
+        pattern = "."
+    elif isinstance(tokenizer, Kmers):
+        pattern = f"[A-Z]{{1,{tokenizer.k}}}"
+    for token in tokens:
+        if not re.fullmatch(pattern, token, re.DOTALL):
+            raise ValueError(f"tokens: tokenizer {name} does not make {token!r:.60}")
+
+
 def make_tokenizer(name: str) -> Tokenizer:
     """A tokenizer of that name.
 

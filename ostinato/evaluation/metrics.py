@@ -101,8 +101,11 @@ def accuracy_misleads(accuracy: float, balanced: float, majority: float) -> bool
     return majority > UNEVEN_MAJORITY or abs(accuracy - balanced) > UNEVEN_GAP
 
 
-def epoch_metrics(targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+def epoch_metrics(targets: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
     """Score logits (B, C) after an epoch of training: `loss` (mean cross-entropy), `accuracy` and `macro_f1`.
+
+    Args:
+        weights: (B,) of the examples; None: 1.
 
     Raises:
         ConfigError: shapes do not match, or there is no example.
@@ -111,8 +114,10 @@ def epoch_metrics(targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 
     targets, logits = check_scores(targets, logits, "logits")
     B, C = logits.shape
-    scores = _confusion_scores(np.eye(C)[targets], np.eye(C)[logits.argmax(axis=1)], np.ones((1, B)))
-    loss = -log_softmax(logits, axis=1)[np.arange(B), targets].mean()
+    scores = _confusion_scores(
+        np.eye(C)[targets], np.eye(C)[logits.argmax(axis=1)], np.ones((1, B)) if weights is None else weights[None]
+    )
+    loss = -np.average(log_softmax(logits, axis=1)[np.arange(B), targets], weights=weights)
     return {"loss": float(loss), "accuracy": float(scores["accuracy"][0]), "macro_f1": float(scores["macro_f1"][0])}
 
 

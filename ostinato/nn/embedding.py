@@ -26,11 +26,13 @@ class PositionEmbedding(nn.Module):
         super().__init__()
         self.learned = kind == "learned"
         if self.learned:
-            self.table = nn.Parameter(torch.randn(num_positions, size) * 0.02)
+            self.table = nn.Parameter(torch.empty(num_positions, size))
+            if not self.table.is_meta:  # see `TokenEmbedding.reset_parameters`
+                self.table.data.copy_(torch.randn(num_positions, size) * 0.02)
         else:
-            self.register_buffer(
-                "frequencies", torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size)), persistent=False
-            )
+            steps = torch.arange(0, size, 2, device="cpu")  # on the meta device, this would also import a compiler
+            frequencies = torch.exp(steps * (-math.log(10_000.0) / size)).to(torch.get_default_device())
+            self.register_buffer("frequencies", frequencies, persistent=False)
             self.size = size
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
@@ -70,4 +72,5 @@ class TokenEmbedding(nn.Embedding):
         return torch.where(is_extra.unsqueeze(-1), others, own)
 
     def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))
+        if not self.weight.is_meta:  # there is nothing to fill, and the first try would import a compiler for seconds
+            nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))

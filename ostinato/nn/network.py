@@ -1,7 +1,8 @@
 """What every network has: token vectors, a stack, an output layer, and the number of threads that suits it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -19,7 +20,10 @@ class Network(nn.Module):
     Attributes:
         embed: tokens or channels to vectors; what `[training] freeze_vectors` does not train.
         has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
+        RANGES: the lowest and highest value of tensors that are not any number, by name.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     has_trained_unknown: bool = False
 

@@ -62,20 +62,10 @@ def load_model(path: Path) -> Model:
         if facts.get("kind") != "model":
             raise RunError(f"not a model: kind {facts.get('kind')!r}. Name a run folder or a model file.")
         for version in range(stored.format, FORMAT):
-            facts, tensors = _upgraded(version, facts, tensors)
+            facts, tensors = UPGRADES[version](facts, tensors)
         return _model_of(ModelFacts.read(facts, "facts"), tensors)
     except (RunError, ConfigError) as error:
         raise RunError(f"{path}: {str(error).splitlines()[0]}") from None
-
-
-def _upgraded(version: int, facts: Facts, tensors: "dict[str, Tensor]") -> "tuple[Facts, dict[str, Tensor]]":
-    """Upgrade facts and weights from format `version` to the next."""
-    try:
-        return UPGRADES[version](facts, tensors)
-    except KeyError as error:
-        raise RunError(f"{error} is missing from this file of format {version}. Save the model again.") from None
-    except (TypeError, AttributeError, ValueError) as error:
-        raise RunError(f"not a valid file of format {version}: {error}. Save the model again.") from None
 
 
 class ModelFacts(StoredFields):
@@ -101,15 +91,18 @@ def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
         {task.name: task.config}, {"task": task.name, **facts.config}, "config", needs_data=False, is_old=True
     )
     encoder, codec = task.encoder_from_json(facts.encoder), task.codec_from_json(facts.codec)
+    with torch.device("meta"):  # shapes without memory: the config may ask for more than there is
+        expected = task.build(config, encoder, codec)
+    _refuse_other_weights(expected.state_dict(), tensors)
+    _refuse_impossible_values(expected.RANGES, tensors)
     with torch.random.fork_rng():
         network = task.build(config, encoder, codec)
-    _refuse_other_weights(network.state_dict(), tensors)
     network.load_state_dict(tensors)
     return Model(task, config, encoder, codec, network.eval())
 
 
 def _refuse_other_weights(expected: "Mapping[str, Tensor]", found: "Mapping[str, Tensor]") -> None:
-    """Refuse weights that are missing, unknown, or of a shape that does not match the config.
+    """Refuse weights that are missing, unknown, or of a shape or type that does not match the config.
 
     Raises:
         RunError: names the first of them.
@@ -122,3 +115,21 @@ def _refuse_other_weights(expected: "Mapping[str, Tensor]", found: "Mapping[str,
         shape, expected_shape = tuple(found[name].shape), tuple(expected[name].shape)
         if shape != expected_shape:
             raise RunError(f"the weights {name} have shape {shape}, expected {expected_shape}. Save the model again.")
+        dtype, expected_dtype = found[name].dtype, expected[name].dtype
+        if dtype != expected_dtype:
+            raise RunError(f"the weights {name} are {dtype}, expected {expected_dtype}. Save the model again.")
+
+
+def _refuse_impossible_values(ranges: "Mapping[str, tuple[float, float]]", tensors: "Mapping[str, Tensor]") -> None:
+    """Refuse NaN and infinite weights, and values outside the range that their meaning allows.
+
+    Raises:
+        RunError: names the first of them.
+    """
+    for name, tensor in sorted(tensors.items()):
+        low, high = ranges.get(name, (-torch.inf, torch.inf))
+        is_possible = tensor.isfinite() & (tensor >= low) & (tensor <= high)
+        if not is_possible.all():
+            value = float(tensor[~is_possible].flatten()[0])
+            expected = f"a number from {low:g} to {high:g}" if name in ranges else "finite numbers"
+            raise RunError(f"the weights {name} contain {value:g}, expected {expected}. Train again.")

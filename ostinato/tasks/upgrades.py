@@ -1,6 +1,10 @@
 """Upgrade model files of earlier versions. Each upgrade is written once and never changed afterwards."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from ostinato.data.stored import StoredFields
+from ostinato.errors import RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,19 +71,42 @@ TRAINING_0_1 = {
     "classification": (*SHARED_TRAINING, "label_smoothing", "class_weight"),
     "tagging": SHARED_TRAINING,
 }
+# The fields of 0.1's tables, under their present names. Its model table had the keys of both tasks.
+LAYERS_0_1 = {key for keys in MODEL_0_1.values() for key in keys}
+ARGUMENTS_0_1 = {
+    task: {*MODEL_0_1[task], *DATA_0_1[task], *TRAINING_0_1[task], "validation_fraction", "verbose"}
+    for task in MODEL_0_1
+}
+ENCODER_0_1 = {
+    "classification": ("tokenizer", "tokens", "beyond", "labels", "mean", "std", "max_length", "truncate", "longest"),
+    "tagging": ("words", "beyond", "characters", "features", "tags", "lowercase", "scheme", "target_scheme"),
+}
+OPTIONAL_0_1 = ("beyond", "features")  # empty when missing
+
+
+class Facts01(StoredFields):
+    """The contents of a model file of 0.1 besides the weights."""
+
+    kind: Literal["model"]
+    task: Literal["classification", "tagging"]
+    parameters: dict[str, Any]
+    model: dict[str, Any]
+    encoder: dict[str, Any]
 
 
 def from_version_0_1(facts: dict[str, Any], tensors: "dict[str, Tensor]") -> "tuple[dict[str, Any], dict[str, Tensor]]":
     """Upgrade from 0.1, which stored the estimator's arguments instead of a config, and labels and tags in the encoder.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: the facts are not those of a 0.1 file.
+        RunError: a field is missing, unknown, or of a wrong type; names it.
     """
-    task = facts["task"]
-    arguments = {RENAMED_0_1.get(name, name): value for name, value in facts["parameters"].items()}
-    layers = {RENAMED_0_1.get(name, name): value for name, value in facts["model"].items()}
-    if isinstance(arguments.get("class_weight"), list):  # pairs of label and weight
-        arguments["class_weight"] = {str(label): weight for label, weight in arguments["class_weight"]}
+    found = Facts01.read(facts, "facts")
+    task = found.task
+    arguments = _present(found.parameters, ARGUMENTS_0_1[task], "parameters")
+    layers = _present(found.model, LAYERS_0_1, "model")
+    encoder = _present(found.encoder, ENCODER_0_1[task], "encoder", OPTIONAL_0_1)
+    if isinstance(arguments.get("class_weight"), list):
+        arguments["class_weight"] = _weights_by_text(arguments["class_weight"])
     if arguments.get("freeze_vectors", "never") != "never" and arguments.get("vectors") is None:
         del arguments["freeze_vectors"]
     config = {
@@ -88,7 +115,6 @@ def from_version_0_1(facts: dict[str, Any], tensors: "dict[str, Tensor]") -> "tu
         "model": {key: layers[key] for key in MODEL_0_1[task] if key in layers},
         "training": {key: arguments[key] for key in TRAINING_0_1[task] if key in arguments},
     }
-    encoder = dict(facts["encoder"])
     encoder["extra"] = encoder.pop("beyond", [])
     if task == "tagging":
         encoder.setdefault("features", [])
@@ -99,6 +125,33 @@ def from_version_0_1(facts: dict[str, Any], tensors: "dict[str, Tensor]") -> "tu
         {"kind": "model", "task": task, "config": config, "encoder": encoder, "codec": codec},
         {_renamed(name): tensor for name, tensor in tensors.items()},
     )
+
+
+def _present(
+    values: Mapping[str, Any], names: Iterable[str], table: str, optional: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The values of a table under their present names: all of them, and no others.
+
+    Raises:
+        RunError: a name is missing or unknown.
+    """
+    present = {RENAMED_0_1.get(name, name): value for name, value in values.items()}
+    for name in sorted(set(names) ^ present.keys()):
+        if name not in optional:
+            problem = "not a field of version 0.1" if name in present else "missing"
+            raise RunError(f"{table}.{name}: {problem}. Save the model again.")
+    return present
+
+
+def _weights_by_text(pairs: list[Any]) -> dict[str, Any]:
+    """The weight of each label by its text, from pairs of label and weight.
+
+    Raises:
+        RunError: something is not a pair.
+    """
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise RunError(f"parameters.class_weight: {pairs!r:.60} are not pairs of a label and a weight. Train again.")
+    return {str(label): weight for label, weight in pairs}
 
 
 def _renamed(name: str) -> str:

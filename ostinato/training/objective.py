@@ -26,20 +26,31 @@ class Examples(Protocol):
 
 
 class Labelled(NamedTuple):
-    """Encoded sequences and their targets: class indices (B,), or numbers or flags (B, C)."""
+    """Encoded sequences and their targets: class indices (B,), or numbers or flags (B, C).
+
+    Args:
+        weights: (B,) float32 weight of each row in loss and metrics; None: 1. In a training split their mean is 1.
+    """
 
     sequences: Ragged
     targets: Tensor
+    weights: Tensor | None = None
 
     @property
     def lengths(self) -> Tensor:
         return self.sequences.lengths
 
     def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Labelled":
-        return Labelled(self.sequences.select(indices).to(device), self.targets[indices].to(device))
+        weights = None if self.weights is None else self.weights[indices].to(device)
+        return Labelled(self.sequences.select(indices).to(device), self.targets[indices].to(device), weights)
 
     def digest(self) -> str:
-        return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()
+        weights = b"" if self.weights is None else self.weights.numpy().tobytes()
+        return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes() + weights).hexdigest()
+
+    def weighted_sum(self, losses: Tensor) -> Tensor:
+        """The sum of the rows' losses (B,), each times the row's weight."""
+        return losses.sum() if self.weights is None else losses @ self.weights
 
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)

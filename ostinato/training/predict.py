@@ -5,15 +5,21 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
+from ostinato.errors import TrainingError
 from ostinato.nn.network import few_threads
 from ostinato.nn.sequence_network import SequenceNetwork
 
 TOKENS_IN_A_BATCH = 16_384
+HUGE = 1e30  # of an output: divided by a temperature, it stays finite
 
 
 @torch.inference_mode()
 def predict_outputs(model: SequenceNetwork, sequences: Ragged) -> Tensor:
-    """The network's outputs for every sequence, in order, in eval mode. Returns (B, C) float32 on the CPU."""
+    """The network's outputs for every sequence, in order, in eval mode. Returns (B, C) float32 on the CPU.
+
+    Raises:
+        TrainingError: an output is NaN, or too large for an answer.
+    """
     device = model.device
     outputs = torch.empty(len(sequences), model.head.out_features)
     was_training = model.training
@@ -24,4 +30,19 @@ def predict_outputs(model: SequenceNetwork, sequences: Ragged) -> Tensor:
             batch = sequences.select(indices)
             outputs[indices] = model(batch.values.to(device), batch.lengths).float().cpu()
     model.train(was_training)
+    refuse_huge_outputs(outputs)
     return outputs
+
+
+def refuse_huge_outputs(outputs: Tensor) -> None:
+    """Refuse outputs that no answer can be made of.
+
+    Raises:
+        TrainingError: an output is NaN, or too large for an answer.
+    """
+    is_usable = outputs.abs() <= HUGE
+    if not is_usable.all():
+        raise TrainingError(
+            f"The network's outputs contain {float(outputs[~is_usable][0]):g}: its weights are too large. Train again "
+            "with a lower training.lr, or with training.max_grad_norm."
+        )

@@ -6,17 +6,23 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from ostinato.data.stored import StoredFields
-from ostinato.errors import DataError
-from ostinato.tasks.sequences.labels import as_json, in_order, plain, unknown_label
+from ostinato.tasks.sequences.labels import (
+    StoredLabels,
+    as_json,
+    check_label,
+    in_order,
+    plain,
+    refuse_clashing,
+    unknown_label,
+)
 
 
 class StoredCodec(StoredFields):
     """The fields that `ClassCodec.to_json` writes."""
 
-    labels: list[str | bool | int | float] = Field(min_length=1)
+    labels: StoredLabels
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,12 @@ class ClassCodec:
         """Collect the distinct labels in sorted order; labels that cannot be compared are sorted by type and text.
 
         Raises:
-            DataError: a label is not hashable, or is NaN; names the row.
+            DataError: a label is None or NaN, cannot be hashed, or is not valid Unicode (names the row); two labels
+                have the same text, as 1 and "1".
         """
-        seen: dict[Any, None] = {}
-        for label, source in zip(labels, sources, strict=True):
-            if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
-                raise DataError(
-                    f"{source}: {label!r} cannot be a label. Expected a string, a number or a boolean. Correct it, or "
-                    "remove the row."
-                )
-            seen[plain(label)] = None
-        return cls(in_order(seen))
+        checked = [check_label(label, source) for label, source in zip(labels, sources, strict=True)]
+        refuse_clashing(checked)
+        return cls(in_order(set(checked)))
 
     @property
     def names(self) -> tuple[Any, ...]:
@@ -73,7 +74,7 @@ class ClassCodec:
         """Rebuild a codec from its `to_json`.
 
         Raises:
-            RunError: the labels are missing, or are not strings, numbers or booleans.
+            RunError: the labels are missing, are not strings, numbers or booleans, or occur twice.
         """
         return cls(tuple(StoredCodec.read(fields, "codec").labels))
 

@@ -1,14 +1,14 @@
 """The classifier as a scikit-learn estimator: fit, predict, predict_proba, score, save."""
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
 from ostinato.data.examples import Records
-from ostinato.data.inputs import as_targets
+from ostinato.data.inputs import as_targets, weights_of
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
@@ -16,7 +16,8 @@ from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
-from ostinato.tasks.sequences.labels import plain
+from ostinato.tasks.sequences.label_array import label_array
+from ostinato.tasks.sequences.labels import check_label, plain, refuse_clashing
 
 
 @accept_old_names
@@ -63,6 +64,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         X: Iterable[Any],
         y: Iterable[Hashable],
         validation_data: tuple[Iterable[Any], Iterable[Hashable]] | None = None,
+        sample_weight: Any = None,
     ) -> "SequenceClassifier":
         """Train on sequences and their labels.
 
@@ -70,6 +72,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             X: strings, lists of tokens, or arrays (T,) or (T, channels); a list, pandas Series or array of them.
             y: one hashable label per sequence.
             validation_data: (X, y) to validate on, instead of held-out rows.
+            sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
+                weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
 
         Raises:
             ConfigError: invalid arguments, all at once.
@@ -82,11 +86,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
                     f"label {row} is a {type(label).__name__}: {label!r}. Expected one hashable label per sequence. "
                     "If y is a column, pass y.ravel()."
                 )
+            check_label(label, f"sequence {row}")
+        refuse_clashing(map(plain, labels))
         refuse_numbers(labels)
         weights = self.class_weight
         if isinstance(weights, Mapping):  # the keys of a config are strings
             weights = {str(plain(label)): plain(weight) for label, weight in weights.items()}
-        self._fit(X, labels, validation_data, class_weight=weights)
+        self._fit(X, labels, validation_data, sample_weight=sample_weight, class_weight=weights)
         return self
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
@@ -104,23 +110,33 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         return self._answers(X)
 
     def score(self, X: Iterable[Any], y: Iterable[Hashable], sample_weight: Any = None) -> float:
-        """Accuracy. A label that does not occur in the training data always counts as wrong."""
+        """Accuracy. A label that does not occur in the training data always counts as wrong.
+
+        Raises:
+            DataError: X, y and sample_weight do not fit each other; a weight is invalid.
+        """
         known = {label: index for index, label in enumerate(self.classes_.tolist())}
         targets = np.array([known.get(plain(label), -1) for label in y])
-        return float(np.average(self._answers(X).argmax(axis=1) == targets, weights=sample_weight))
+        predicted = self._answers(X).argmax(axis=1)
+        if len(predicted) != len(targets):
+            raise DataError(
+                f"X has {len(predicted)} sequences, but y has {len(targets)} labels. Give one per sequence."
+            )
+        return float(np.average(predicted == targets, weights=weights_of(sample_weight, len(targets))))
 
     def _strata(self, rows: Records) -> list[Any]:
         return text_of_labels(rows.targets)
 
     def _train(self, config: Any, data: TaskData) -> Trained:
-        weights = class_weights(self.class_weight, data.codec, data.splits["train"].targets)
+        train = data.splits["train"]
+        weights = class_weights(self.class_weight, data.codec, train.targets, train.weights)
+        if weights is not None and train.weights is not None:  # scale them to a mean of 1, weighted by class
+            of_class = weights[train.targets]
+            train = train._replace(weights=train.weights * (of_class.sum() / (train.weights @ of_class)))
+            data = replace(data, splits={**data.splits, "train": train})
         self.task.check(config, data)
         return self.task.fit(config, data, objective=CrossEntropy(weights), progress=self._progress())
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)
-        labels = model.codec.labels
-        self.classes_ = np.empty(len(labels), dtype=object)
-        self.classes_[:] = labels
-        if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
-            self.classes_ = np.array(labels)
+        self.classes_ = label_array(model.codec.labels)

@@ -1,5 +1,8 @@
 """The classifier as a module."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,6 +15,8 @@ class Classifier(SequenceNetwork):
     Attributes:
         temperature: the scalar that divides the logits; fitted by calibration.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {"temperature": (0.01, 100.0)}
 
     temperature: Tensor
 

@@ -41,20 +41,26 @@ class CrossEntropy:
         with autocast(batch.sequences.values.device, config.precision):
             logits = model(batch.sequences.values, batch.sequences.lengths)
         weight = None if self.class_weight is None else self.class_weight.to(logits.device)
-        smoothing = config.label_smoothing
-        return F.cross_entropy(logits.float(), batch.targets, weight=weight, reduction="sum", label_smoothing=smoothing)
+        settings: dict[str, Any] = {"weight": weight, "label_smoothing": config.label_smoothing}
+        if batch.weights is None:
+            return F.cross_entropy(logits.float(), batch.targets, reduction="sum", **settings)
+        return batch.weighted_sum(F.cross_entropy(logits.float(), batch.targets, reduction="none", **settings))
 
     def metrics(self, model: Classifier, data: Labelled) -> dict[str, float]:
-        return epoch_metrics(data.targets.numpy(), predict_outputs(model, data.sequences).numpy())
+        weights = None if data.weights is None else data.weights.double().numpy()
+        return epoch_metrics(data.targets.numpy(), predict_outputs(model, data.sequences).numpy(), weights)
 
 
-def class_weights(setting: str | Mapping[Any, float] | None, codec: ClassCodec, targets: Tensor) -> Tensor | None:
+def class_weights(
+    setting: str | Mapping[Any, float] | None, codec: ClassCodec, targets: Tensor, row_weights: Tensor | None = None
+) -> Tensor | None:
     """The weight of each class, (C,); `balanced` is n / (C · count), as in scikit-learn.
 
     Args:
         setting: None, `balanced`, or a mapping from label to weight. Labels may be given as text, as in config files;
             labels that are missing from the mapping get weight 1.
         targets: (n,) class indices of the training split.
+        row_weights: (n,) a row of weight 2 counts as two rows; None: 1.
 
     Raises:
         ConfigError: `setting` names a label that does not occur in the training data, or a weight is not above 0.
@@ -62,8 +68,8 @@ def class_weights(setting: str | Mapping[Any, float] | None, codec: ClassCodec, 
     if setting is None:
         return None
     if isinstance(setting, str):
-        counts = torch.bincount(targets, minlength=len(codec.labels)).float()
-        return len(targets) / (len(codec.labels) * counts)
+        counts = torch.bincount(targets, row_weights, minlength=len(codec.labels)).float()
+        return counts.sum() / (len(codec.labels) * counts)
     if not isinstance(setting, Mapping):
         raise ConfigError(
             f"class_weight {setting!r} is not valid. Expected None, 'balanced', or a mapping from label to weight."

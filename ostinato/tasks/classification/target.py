@@ -12,7 +12,7 @@ from ostinato.config import SequenceData
 from ostinato.data.audit import Remark
 from ostinato.data.rows import Row, to_text, value_of
 from ostinato.data.shown import shown
-from ostinato.data.splits import Size, SplitRows, refuse_one_class, stratified_split
+from ostinato.data.splits import Size, SplitRows, numbered, refuse_one_class, stratified_split
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
 from ostinato.tasks.classification.findings import FEW_CLASSES, find_class_problems
@@ -55,13 +55,16 @@ class LabelTarget(TargetKind):
                 f"folds {count}: class {rarest[0]!r} has {rarest[1]} rows. Set at most that many folds, or add rows."
             )
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
-        return [fold for _, fold in splitter.split(labels, labels, range(len(labels)) if groups is None else groups)]
+        return [
+            fold
+            for _, fold in splitter.split(labels, numbered(labels)[1], range(len(labels)) if groups is None else groups)
+        ]
 
     def fraction(self, targets: Sequence[Any], share: float, seed: int) -> list[int]:
-        labels = np.array(list(map(str, targets)))
+        classes, labels = numbered(list(map(str, targets)))
         order = np.random.default_rng(seed).permutation(len(labels))
         chosen: list[int] = []
-        for label in np.unique(labels):
+        for label in range(len(classes)):
             rows = order[labels[order] == label]
             chosen += rows[: max(1, round(share * len(rows)))].tolist()
         return sorted(chosen)

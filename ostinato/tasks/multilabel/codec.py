@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from ostinato.data.stored import StoredFields
-from ostinato.tasks.sequences.labels import as_json, in_order, unknown_label
+from ostinato.tasks.sequences.labels import (
+    StoredLabels,
+    as_json,
+    check_label,
+    in_order,
+    refuse_clashing,
+    unknown_label,
+)
 
 
 class StoredCodec(StoredFields):
     """What `LabelSetCodec.to_json` writes."""
 
-    labels: list[str | bool | int | float] = Field(min_length=1)
+    labels: StoredLabels
     is_indicator: bool
 
 
@@ -32,10 +38,17 @@ class LabelSetCodec:
     is_indicator: bool = False
 
     @classmethod
-    def fit(cls, label_sets: Iterable[Iterable[Any]]) -> "LabelSetCodec":
-        """The distinct labels in order; labels that cannot be compared are ordered by type and text."""
-        distinct = {label for labels in label_sets for label in labels}
-        return cls(in_order(distinct))
+    def fit(cls, label_sets: Iterable[Iterable[Any]], sources: Sequence[str]) -> "LabelSetCodec":
+        """The distinct labels in order; labels that cannot be compared are ordered by type and text.
+
+        Raises:
+            DataError: a label is None or NaN, cannot be hashed, or is not valid Unicode (names the row); two labels
+                have the same text, as 1 and "1".
+        """
+        rows = zip(label_sets, sources, strict=True)
+        checked = [check_label(label, source) for labels, source in rows for label in labels]
+        refuse_clashing(checked)
+        return cls(in_order(set(checked)))
 
     @property
     def names(self) -> tuple[Any, ...]:
@@ -73,7 +86,7 @@ class LabelSetCodec:
         """Rebuild the codec from its `to_json`.
 
         Raises:
-            RunError: a field is missing or has the wrong type.
+            RunError: a field is missing or has the wrong type, or a label occurs twice.
         """
         stored = StoredCodec.read(fields, "codec")
         return cls(tuple(stored.labels), stored.is_indicator)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 
+from ostinato.data.inputs import weights_of
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, Trained
 from ostinato.tasks.estimator import accept_old_names
@@ -15,6 +16,8 @@ from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.label_sets import LabelSets, label_sets_of
 from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.sequences.estimator import SequenceEstimator
+from ostinato.tasks.sequences.label_array import label_array
+from ostinato.tasks.sequences.labels import refuse_clashing
 
 
 @accept_old_names
@@ -67,7 +70,11 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
     thresholds: str = "f1"
 
     def fit(
-        self, X: Iterable[Any], y: Any, validation_data: tuple[Iterable[Any], Any] | None = None
+        self,
+        X: Iterable[Any],
+        y: Any,
+        validation_data: tuple[Iterable[Any], Any] | None = None,
+        sample_weight: Any = None,
     ) -> "SequenceMultilabelClassifier":
         """Train on sequences and their labels.
 
@@ -76,17 +83,20 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             y: an indicator matrix (n, L) of 0 and 1, dense or sparse; or a list, tuple or set of labels for each
                 sequence, which may be empty.
             validation_data: (X, y) to validate on, instead of held-out rows.
+            sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
+                weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
 
         Raises:
             ConfigError: arguments that cannot be used, all at once.
             DataError: a sequence or a row of y that cannot be used; all rows have the same labels.
         """
         given = label_sets_of(y, self.label_names)
+        refuse_clashing(label for labels in given.rows for label in labels)
         if validation_data is not None:
             X_validation, y_validation = validation_data
             validation_data = X_validation, given.read_more(y_validation).rows
         codec = None if given.columns is None else LabelSetCodec(given.columns, is_indicator=True)
-        self._fit(X, given.rows, validation_data, codec=codec)
+        self._fit(X, given.rows, validation_data, sample_weight=sample_weight, codec=codec)
         return self
 
     def predict(self, X: Iterable[Any]) -> Any:
@@ -121,7 +131,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         if len(decoded) != len(targets):
             raise DataError(f"X has {len(decoded)} sequences and y has {len(targets)} rows. Give one row per sequence.")
         right = [set(labels) == set(true) for labels, true in zip(decoded, targets, strict=True)]
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=weights_of(sample_weight, len(right))))
 
     def _predicted(self, X: Iterable[Any]) -> np.ndarray:
         """Whether each label is predicted. Returns (n, L) booleans."""
@@ -131,9 +141,5 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)
-        labels = model.codec.labels
-        self.classes_ = np.empty(len(labels), dtype=object)
-        self.classes_[:] = labels
-        if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
-            self.classes_ = np.array(labels)
+        self.classes_ = label_array(model.codec.labels)
         self.thresholds_ = model.network.thresholds.cpu().numpy()

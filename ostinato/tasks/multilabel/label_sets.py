@@ -1,13 +1,13 @@
 """What a user hands to the estimator as y: a matrix of 0 and 1, or the labels of each row."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ostinato.errors import DataError
-from ostinato.tasks.sequences.labels import plain
+from ostinato.tasks.sequences.labels import check_label, plain, refuse_clashing
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,9 @@ def _from_indicator(matrix: np.ndarray, names: tuple[Any, ...]) -> LabelSets:
 def _label_set(row: int, labels: Any) -> tuple[Any, ...]:
     if isinstance(labels, str) or not isinstance(labels, Iterable):
         raise _single_labels(labels, f"{labels!r} in row {row}")
-    distinct = dict.fromkeys(_checked(row, label) for label in labels)
-    return tuple(distinct)
-
-
-def _checked(row: int, label: Any) -> Any:
-    if not isinstance(label, Hashable) or label != label:  # only NaN differs from itself
-        raise DataError(f"y, row {row}: {label!r} cannot be a label. Expected strings, numbers or booleans.")
-    return plain(label)
+    checked = [check_label(label, f"y, row {row}") for label in labels]
+    refuse_clashing(checked)  # before equal ones, as 1 and True, become one
+    return tuple(dict.fromkeys(checked))
 
 
 def _single_labels(example: Any, found: str) -> DataError:

@@ -1,5 +1,8 @@
 """The multilabel classifier as a module."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -13,6 +16,8 @@ class MultilabelClassifier(SequenceNetwork):
         temperatures: (L,) what each label's logit is divided by; calibration fits them.
         thresholds: (L,) the probability from which a label is predicted.
     """
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {"temperatures": (0.01, 100.0), "thresholds": (0.0, 1.0)}
 
     temperatures: Tensor
     thresholds: Tensor

@@ -37,36 +37,43 @@ class BinaryCrossEntropy:
             logits = model(batch.sequences.values, batch.sequences.lengths)
         weight = None if self.label_weight is None else self.label_weight.to(logits.device)
         targets = batch.targets * (1 - config.label_smoothing) + config.label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="sum")
+        if batch.weights is None:
+            return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="sum")
+        losses = F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="none")
+        return batch.weighted_sum(losses.sum(dim=1))
 
     def metrics(self, model: MultilabelClassifier, data: Labelled) -> dict[str, float]:
-        return epoch_metrics(data.targets, predict_outputs(model, data.sequences))
+        return epoch_metrics(data.targets, predict_outputs(model, data.sequences), data.weights)
 
 
-def epoch_metrics(targets: Tensor, logits: Tensor) -> dict[str, float]:
+def epoch_metrics(targets: Tensor, logits: Tensor, weights: Tensor | None = None) -> dict[str, float]:
     """Score logits (B, L) after an epoch: `loss`, summed over the labels, and F1 scores at thresholds of 0.5.
 
     A label that no row has and that is not predicted does not count in `macro_f1`; both scores are 0 without any other.
+
+    Args:
+        weights: (B,) of the rows; None: 1.
     """
-    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(targets)
+    w = (torch.ones(len(targets)) if weights is None else weights).double()
+    loss = w @ F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1).double() / w.sum()
     is_true, is_predicted = targets == 1, logits >= 0
-    right = (is_true & is_predicted).sum(dim=0)
-    total = is_true.sum(dim=0) + is_predicted.sum(dim=0)
+    right = w @ (is_true & is_predicted).double()  # (B,), (B, L) -> (L,)
+    total = w @ (is_true.double() + is_predicted.double())
     counted = total > 0
-    micro = 2 * right.sum() / total.sum().clamp(min=1)
+    micro = 2 * right.sum() / total.sum() if counted.any() else 0.0
     macro = (2 * right[counted] / total[counted]).sum() / counted.sum().clamp(min=1)
     return {"loss": float(loss), "micro_f1": float(micro), "macro_f1": float(macro)}
 
 
-def label_weights(setting: str | None, targets: Tensor) -> Tensor | None:
+def label_weights(setting: str | None, targets: Tensor, weights: Tensor | None = None) -> Tensor | None:
     """The weight of rows with each label (L,), from targets (B, L): `balanced` gives rows without it / rows with it.
 
-    A label that all rows have or lack has weight 1.
+    A label that all rows have or lack has weight 1. A row of weight 2 counts as two rows.
     """
     if setting is None:
         return None
-    positive = targets.sum(dim=0)
-    negative = len(targets) - positive
+    positive = targets.sum(dim=0) if weights is None else weights @ targets
+    negative = (1 - targets).sum(dim=0) if weights is None else weights @ (1 - targets)
     return torch.where((positive > 0) & (negative > 0), negative / positive, torch.ones(()))
 
 

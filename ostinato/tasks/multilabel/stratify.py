@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ostinato.data.splits import SPLITS, Size, row_counts
+from ostinato.data.splits import SPLITS, Size, numbered, row_counts
 from ostinato.errors import ConfigError, DataError
 
 UNUSED = 3  # the column of rows that no split takes, after train, validation and test
@@ -140,7 +140,7 @@ def _swap_for(
 
 def _assign_groups(labels: np.ndarray, groups: list[str], wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The split of each row (B,), the same for all rows of a group."""
-    _, group_of = np.unique(groups, return_inverse=True)
+    _, group_of = numbered(groups)
     sizes = np.bincount(group_of)
     held = np.zeros((len(sizes), labels.shape[1] + 1))
     np.add.at(held, group_of, np.column_stack([labels, np.ones(len(labels))]))  # rows of each label, and of the group
@@ -153,4 +153,5 @@ def _assign_groups(labels: np.ndarray, groups: list[str], wanted: np.ndarray, rn
         split = int(np.where(wanted == 0, -np.inf, held[group] @ missing).argmax())
         missing[:, split] -= held[group]
         split_of_group[group] = split
-    return split_of_group[group_of]
+    split_of_row: np.ndarray = split_of_group[group_of]
+    return split_of_row

@@ -135,7 +135,8 @@ def _labels_of_columns(row: Row, columns: Sequence[str], *, needed: bool) -> Lab
 
 def _indicator(targets: Sequence[LabelSet]) -> np.ndarray:
     """Rows of 0 and 1 (B, L) for all labels that occur."""
-    return LabelSetCodec.fit(targets).encode(targets, [""] * len(targets)).numpy()
+    sources = [f"row {row}" for row in range(len(targets))]
+    return LabelSetCodec.fit(targets, sources).encode(targets, sources).numpy()
 
 
 def _describe_sizes(split: str, targets: Sequence[LabelSet]) -> Remark:

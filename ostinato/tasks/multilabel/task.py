@@ -82,7 +82,7 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.codec import LabelSetCodec
 
         columns = config.label_columns  # type: ignore[attr-defined]
-        return LabelSetCodec.fit(records.targets) if columns is None else LabelSetCodec(tuple(columns))
+        return LabelSetCodec.fit(records.targets, records.sources) if columns is None else LabelSetCodec(tuple(columns))
 
     def codec_from_json(self, fields: dict[str, Any]) -> "LabelSetCodec":
         from ostinato.tasks.multilabel.codec import LabelSetCodec
@@ -93,7 +93,8 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.objective import BinaryCrossEntropy, label_weights
 
         setting = config.training.label_weight  # type: ignore[attr-defined]
-        return BinaryCrossEntropy(label_weights(setting, data.splits["train"].targets))
+        train = data.splits["train"]
+        return BinaryCrossEntropy(label_weights(setting, train.targets, train.weights))
 
     def calibrate(
         self, config: "Config", network: "MultilabelClassifier", outputs: "Tensor", examples: "Labelled"

@@ -1,16 +1,32 @@
 """Targets as standardised numbers, and back."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
-from ostinato.errors import DataError, RunError
+from ostinato.data.stored import Distinct, StoredFields
+from ostinato.errors import DataError
 
 Numbers = Mapping[str, float]  # the targets of a row, by name
+HIGHEST = 1e200  # of means and scales: times any float32, it stays below the largest double
+
+
+class StoredCodec(StoredFields):
+    """The fields that `NumberCodec.to_json` writes."""
+
+    names: Annotated[Distinct, Field(min_length=1)]
+    mean: list[Annotated[float, Field(ge=-HIGHEST, le=HIGHEST)]]
+    scale: list[Annotated[float, Field(gt=0, le=HIGHEST)]]
+
+    @model_validator(mode="after")
+    def _one_scale_for_each(self) -> "StoredCodec":
+        if not len(self.names) == len(self.mean) == len(self.scale):
+            raise ValueError(f"{len(self.names)} names, {len(self.mean)} means and {len(self.scale)} scales")
+        return self
 
 
 @dataclass(frozen=True)
@@ -27,13 +43,16 @@ class NumberCodec:
     scale: tuple[float, ...]
 
     @classmethod
-    def fit(cls, targets: Sequence[Numbers]) -> "NumberCodec":
-        """Measure each target of the training rows."""
+    def fit(cls, targets: Sequence[Numbers], weights: Sequence[float] | None = None) -> "NumberCodec":
+        """Measure each target of the training rows; a row of weight 2 counts as two rows."""
         names = tuple(targets[0])
         values = np.array([[row[name] for name in names] for row in targets], dtype=np.float64)  # (B, K)
-        scale = values.std(axis=0)
-        scale[values.min(axis=0) == values.max(axis=0)] = 1
-        return cls(names, tuple(values.mean(axis=0).tolist()), tuple(scale.tolist()))
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        if weights is not None:
+            mean = np.average(values, axis=0, weights=weights)
+            scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+        scale[(values.min(axis=0) == values.max(axis=0)) | (scale == 0)] = 1
+        return cls(names, tuple(mean.tolist()), tuple(scale.tolist()))
 
     def numbers(self, targets: Iterable[Numbers], sources: Sequence[str]) -> np.ndarray:
         """The targets in their own units; a single target may have another name. Returns (B, K) float64.
@@ -68,18 +87,7 @@ class NumberCodec:
         """Rebuild the codec from its `to_json`.
 
         Raises:
-            RunError: a field is missing or is not what `to_json` writes.
+            RunError: a field is missing or is not what `to_json` writes; names it.
         """
-        names, mean, scale = (fields.get(key, []) for key in ("names", "mean", "scale"))
-        is_named = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
-        if not (is_named and _are_numbers(mean, len(names)) and _are_numbers(scale, len(names)) and min(scale) > 0):
-            raise RunError(f"codec: names {names!r}, mean {mean!r}, scale {scale!r} are not targets and their scale.")
-        return cls(tuple(names), tuple(mean), tuple(scale))
-
-
-def _are_numbers(values: Any, count: int) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
-    )
+        stored = StoredCodec.read(fields, "codec")
+        return cls(tuple(stored.names), tuple(stored.mean), tuple(stored.scale))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 
+from ostinato.data.inputs import weights_of
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.regression.task import Regression
@@ -54,7 +55,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     quantiles: Any = None
 
     def fit(
-        self, X: Iterable[Any], y: Any, validation_data: tuple[Iterable[Any], Any] | None = None
+        self,
+        X: Iterable[Any],
+        y: Any,
+        validation_data: tuple[Iterable[Any], Any] | None = None,
+        sample_weight: Any = None,
     ) -> "SequenceRegressor":
         """Train on sequences and their numbers.
 
@@ -62,13 +67,15 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
             X: strings, lists of tokens, or arrays (T,) or (T, channels); a list, pandas Series or array of them.
             y: (n,) or (n, K) finite numbers; a list, array, pandas Series or DataFrame.
             validation_data: (X, y) to validate on, instead of held-out rows.
+            sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
+                weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
 
         Raises:
             ConfigError: arguments that cannot be used, all at once.
             DataError: a sequence or a number that cannot be used, with its row; a target that never varies.
         """
         validation = None if validation_data is None else (validation_data[0], targets_of(validation_data[1]))
-        self._fit(X, targets_of(y), validation)
+        self._fit(X, targets_of(y), validation, sample_weight=sample_weight)
         return self
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
@@ -81,6 +88,19 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         answers = torch.from_numpy(self._answers(X))
         predicted: np.ndarray = self.model_.predictions(answers).numpy()  # type: ignore[operator]
         return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+
+    def score(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> float:
+        """R², as for scikit-learn's regressors: the mean over the targets.
+
+        Raises:
+            DataError: X, y and sample_weight do not fit each other; a weight is invalid.
+        """
+        from sklearn.metrics import r2_score
+
+        targets, predicted = np.asarray(y, dtype=np.float64), self.predict(X)
+        if len(predicted) != len(targets):
+            raise DataError(f"X has {len(predicted)} sequences, but y has {len(targets)} rows. Give one per sequence.")
+        return float(r2_score(targets, predicted, sample_weight=weights_of(sample_weight, len(predicted))))
 
     def predict_quantiles(self, X: Iterable[Any]) -> np.ndarray:
         """Predict the quantiles of each sequence, in increasing order. Returns (n, K, Q).

@@ -27,8 +27,9 @@ class Regressor(SequenceNetwork):
     def __init__(self, *, num_outputs: int, **parts: object) -> None:
         super().__init__(num_outputs=num_outputs, **parts)  # type: ignore[arg-type]
         self.levels: tuple[float, ...] = ()
-        self.register_buffer("mean", torch.zeros(num_outputs, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(num_outputs, dtype=torch.float64))
+        # not among the weights: the codec holds them
+        self.register_buffer("mean", torch.zeros(num_outputs, dtype=torch.float64), persistent=False)
+        self.register_buffer("scale", torch.ones(num_outputs, dtype=torch.float64), persistent=False)
 
     def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The predicted number, in its target's units."""

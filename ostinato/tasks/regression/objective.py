@@ -33,7 +33,7 @@ class PredictionError:
     def loss(self, model: Regressor, batch: Labelled, config: TrainingConfig) -> Tensor:
         with autocast(batch.sequences.values.device, config.precision):
             outputs = model(batch.sequences.values, batch.sequences.lengths)
-        return self._errors(model, outputs.float(), batch.targets).sum()
+        return batch.weighted_sum(self._errors(model, outputs.float(), batch.targets))
 
     def metrics(self, model: Regressor, data: Labelled) -> dict[str, float]:
         """`loss` of the standardised numbers; `rmse` and `mae` in units, and `r2`, the mean over the targets."""
@@ -42,13 +42,14 @@ class PredictionError:
         mean = model.mean.cpu()[: data.targets.shape[1]].numpy()
         targets = data.targets.double().numpy()
         predicted = (model.predictions(model.answers(outputs)).cpu().numpy() - mean) / scale
-        squared = ((predicted - targets) ** 2).mean(axis=0)  # (K,)
-        variance = targets.var(axis=0)
+        weights = None if data.weights is None else data.weights.double().numpy()
+        squared = np.average((predicted - targets) ** 2, axis=0, weights=weights)  # (K,)
+        variance = np.average((targets - np.average(targets, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
         varies = variance > 0
         return {
-            "loss": float(self._errors(model, outputs, data.targets).mean()),
+            "loss": float(np.average(self._errors(model, outputs, data.targets).numpy(), weights=weights)),
             "rmse": float((np.sqrt(squared) * scale).mean()),
-            "mae": float((np.abs(predicted - targets).mean(axis=0) * scale).mean()),
+            "mae": float((np.average(np.abs(predicted - targets), axis=0, weights=weights) * scale).mean()),
             "r2": float((1 - squared[varies] / variance[varies]).mean()) if varies.any() else 0.0,
         }
 

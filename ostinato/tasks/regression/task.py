@@ -85,7 +85,7 @@ class Regression(SequenceTask):
     def fit_codec(self, config: "SequenceData", records: "Records") -> "NumberCodec":
         from ostinato.tasks.regression.codec import NumberCodec
 
-        return NumberCodec.fit(records.targets)
+        return NumberCodec.fit(records.targets, records.weights)
 
     def codec_from_json(self, fields: dict[str, Any]) -> "NumberCodec":
         from ostinato.tasks.regression.codec import NumberCodec

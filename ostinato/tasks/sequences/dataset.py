@@ -12,7 +12,7 @@ from ostinato.data.cleaning import Splits, clean, count_reverse_complements, key
 from ostinato.data.examples import Record, Records
 from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
-from ostinato.data.splits import SPLITS, Size, draw_what_fits
+from ostinato.data.splits import SPLITS, Size, draw_what_fits, numbered
 from ostinato.errors import ConfigError, DataError, look_up, suggest
 from ostinato.tasks.sequences.reading import read_labelled
 from ostinato.tasks.sequences.targets import TargetKind
@@ -241,7 +241,7 @@ def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    names, group_of = np.unique(groups, return_inverse=True)
+    names, group_of = numbered(groups)
     size = len(numbers) + len(names)
     edges = coo_array((np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size))
     component = connected_components(edges, directed=False)[1]  # each row connects its sequence with its group

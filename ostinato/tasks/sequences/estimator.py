@@ -37,17 +37,25 @@ class SequenceEstimator(Estimator):
     truncate: str = "head"
 
     def _fit(
-        self, X: Iterable[Any], y: Iterable[Any], validation_data: Any, *, codec: Any = None, **replaced: Any
+        self,
+        X: Iterable[Any],
+        y: Iterable[Any],
+        validation_data: Any,
+        *,
+        sample_weight: Any = None,
+        codec: Any = None,
+        **replaced: Any,
     ) -> None:
         """Train on sequences and targets.
 
         Args:
+            sample_weight: (n,) weight of each row; None: 1.
             codec: replaces the codec that would be fitted to the training targets.
             replaced: arguments of the estimator, with the values to use instead.
         """
         task: SequenceTask = self.task  # type: ignore[assignment]
         config = self._config(**replaced)
-        rows = records_of(X, y, "sequence")
+        rows = records_of(X, y, "sequence", sample_weight)
         if not len(rows):
             raise DataError("X has no sequences. Expected at least one, with its target in y.")
         task.target_kind.refuse_unusable("y", rows.targets)

@@ -1,10 +1,13 @@
 """Sort, look up and save labels, for tasks with one or several labels per sequence."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
+from ostinato.data.files import check_unicode
+from ostinato.data.stored import Text
 from ostinato.errors import DataError, suggest
 
 SHOWN_LABELS = 20
@@ -13,6 +16,53 @@ SHOWN_LABELS = 20
 def plain(label: Any) -> Any:
     """Turn a NumPy scalar into a Python value."""
     return label.item() if isinstance(label, np.generic) else label
+
+
+def check_label(label: Any, source: str) -> Any:
+    """The label as a Python value.
+
+    Raises:
+        DataError: it is None or NaN, cannot be hashed, or is not valid Unicode; names the row.
+    """
+    value = plain(label)
+    equals_itself = isinstance(value, Hashable) and value == value
+    if value is None or not isinstance(equals_itself, bool) or not equals_itself:  # NaN does not; pandas' NA has no say
+        raise DataError(
+            f"{source}: {label!r} cannot be a label. Expected a string, a number or a boolean. Correct it, or "
+            "remove the row."
+        )
+    if isinstance(value, str):
+        check_unicode(value, f"{source}, label")
+    return value
+
+
+def clash(labels: Iterable[Any]) -> tuple[Any, Any] | None:
+    """Two labels with equal text, as 1 and "1", or that are equal but not of one kind, as 1 and True; None without any.
+
+    Answers in JSON name labels by their text.
+    """
+    texts: dict[str, Any] = {}
+    values: dict[Any, Any] = {}
+    for label in labels:
+        other = texts.setdefault(str(label), label)
+        if type(other) is not type(label):
+            return other, label
+        other = values.setdefault(label, label)
+        if isinstance(other, bool) != isinstance(label, bool):
+            return other, label
+    return None
+
+
+def refuse_clashing(labels: Iterable[Any]) -> None:
+    """Refuse labels that answers could not tell apart.
+
+    Raises:
+        DataError: names two of them.
+    """
+    pair = clash(labels)
+    if pair is not None:
+        first, second = (f"{label!r} ({type(label).__name__})" for label in pair)
+        raise DataError(f"y has both the labels {first} and {second}. Convert all labels to one type.")
 
 
 def in_order(distinct: Collection[Any]) -> tuple[Any, ...]:
@@ -48,3 +98,13 @@ def as_json(labels: Iterable[Any]) -> list[Any]:
                 "Convert the labels, and train again."
             )
     return values
+
+
+def _apart(labels: list[Any]) -> list[Any]:
+    pair = clash(labels)
+    if pair is not None or len(set(labels)) < len(labels):
+        raise ValueError("two labels are the same" if pair is None else f"the labels {pair} cannot be told apart")
+    return labels
+
+
+StoredLabels = Annotated[list[Text | bool | int | float], Field(min_length=1), AfterValidator(_apart)]

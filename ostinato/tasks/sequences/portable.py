@@ -12,6 +12,7 @@ from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks import portable
 from ostinato.tasks.portable import Arrays, Outputs
+from ostinato.tasks.sequences.label_array import label_array
 
 
 class EncodedSequences(portable.Encoded):
@@ -61,20 +62,11 @@ class LabelPortable(SequencePortable):
 
     @property
     def classes(self) -> np.ndarray:
-        return array_of(self.labels)
+        return label_array(self.labels)
 
     def predict_proba(self, outputs: Outputs) -> np.ndarray:
         """Calibrated probabilities, (n, C), columns as in `classes`."""
         return np.stack(list(outputs["probabilities"]))
-
-
-def array_of(labels: Sequence[Any]) -> np.ndarray:
-    """Labels as an array: of strings or numbers if all have the same type, else of objects."""
-    if len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int | float):
-        return np.array(labels)
-    array = np.empty(len(labels), dtype=object)
-    array[:] = labels
-    return array
 
 
 def by_label(labels: Sequence[Any], probabilities: np.ndarray) -> dict[str, float]:

@@ -64,8 +64,8 @@ def pool_folds(folds: Sequence[Any], names: Sequence[str]) -> tuple[list[str], l
 
 
 def _array(values: list[Any]) -> np.ndarray:
-    if not values or not isinstance(values[0], list):
+    if not values or not isinstance(values[0], list | str):
         return np.array(values)
-    lists = np.empty(len(values), dtype=object)
-    lists[:] = values
-    return lists
+    objects = np.empty(len(values), dtype=object)  # NumPy's own strings would lose NULs at their end
+    objects[:] = values
+    return objects

@@ -69,8 +69,12 @@ def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> Sequenc
 
 
 def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:
-    """Encode sequences and targets."""
-    return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources))
+    """Encode sequences and targets; weights are scaled to a mean of 1."""
+    weights = None
+    if rows.weights is not None:
+        weights = torch.tensor(rows.weights, dtype=torch.float64)
+        weights = (weights / weights.mean()).float()
+    return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources), weights)
 
 
 def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) -> tuple[Ragged, list[DataError | None]]:

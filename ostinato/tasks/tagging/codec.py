@@ -1,21 +1,22 @@
 """Encode tags as indices, in the scheme that the model learns, and decode predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ostinato.data.examples import Sentence, tags_of
-from ostinato.data.stored import StoredFields
+from ostinato.data.files import check_unicode
+from ostinato.data.stored import Distinct, StoredFields
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.config import SchemeName
 from ostinato.tasks.tagging.decoding import decode
-from ostinato.tasks.tagging.schemes import OUTSIDE, SCHEMES, convert
+from ostinato.tasks.tagging.schemes import OUTSIDE, SCHEMES, convert, refuse_other_tags
 
 UNSEEN = -1  # the index of a tag that does not occur in training, so every prediction for it is wrong
 
@@ -23,9 +24,23 @@ UNSEEN = -1  # the index of a tag that does not occur in training, so every pred
 class StoredCodec(StoredFields):
     """The fields that `TagCodec.to_json` writes."""
 
-    tags: list[str] = Field(min_length=1)
+    tags: Annotated[Distinct, Field(min_length=1)]
     scheme: SchemeName | None
     target_scheme: SchemeName | None
+
+    @model_validator(mode="after")
+    def _of_the_scheme(self) -> "StoredCodec":
+        if (self.scheme is None) != (self.target_scheme is None):
+            raise ValueError(f"scheme {self.scheme} does not fit target_scheme {self.target_scheme}")
+        if self.target_scheme is not None:
+            try:
+                refuse_other_tags(self.tags, self.target_scheme)
+            except DataError as error:
+                raise ValueError(f"tags: {str(error).rstrip('.')}") from None
+            missing = with_all_prefixes(self.tags, self.target_scheme) - set(self.tags)
+            if missing:
+                raise ValueError(f"tags: {min(missing)!r} is missing")
+        return self
 
 
 @dataclass(frozen=True)
@@ -55,8 +70,10 @@ class TagCodec:
         """
         target_scheme = None if scheme is None else target_scheme or scheme
         found = {tag for sentence in sentences for tag in _converted(tags_of(sentence), scheme, target_scheme)}
+        for tag in found:
+            check_unicode(tag, f"tag {tag!r}")
         if target_scheme is not None:  # a type that was seen with one prefix can occur with any other
-            found |= {prefix + tag[1:] for tag in found if tag != OUTSIDE for prefix in SCHEMES[target_scheme].prefixes}
+            found = with_all_prefixes(found, target_scheme)
         return cls(tuple(sorted(found)), scheme, target_scheme)
 
     @property
@@ -109,6 +126,15 @@ class TagCodec:
     @cached_property
     def _tag_indices(self) -> dict[str, int]:
         return {tag: index for index, tag in enumerate(self.tags)}
+
+
+def with_all_prefixes(tags: Iterable[str], scheme: str) -> set[str]:
+    """The tags, and those of the same types with the scheme's other prefixes."""
+    return {
+        each
+        for tag in tags
+        for each in ([tag] if tag == OUTSIDE else [prefix + tag[1:] for prefix in SCHEMES[scheme].prefixes])
+    }
 
 
 def _converted(tags: Sequence[str], scheme: str | None, target: str | None) -> Sequence[str]:

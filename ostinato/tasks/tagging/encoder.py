@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import model_validator
 
 from ostinato.data.examples import Sentence
 from ostinato.data.ragged import Ragged
-from ostinato.data.stored import StoredFields
+from ostinato.data.stored import Distinct, StoredFields, Tokens, first_repeated
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import DataError
 from ostinato.tasks.tagging.encoding import SentenceEncoding, check_features
@@ -21,17 +21,21 @@ from ostinato.tasks.tagging.sentences import Sentences
 SHOWN_VALUES = 5
 
 
-Tokens = Annotated[list[str], Field(min_length=1)]
-
-
 class StoredEncoder(StoredFields):
     """The fields that `SentenceEncoder.to_json` writes."""
 
     words: Tokens
-    extra: list[str]
+    extra: Distinct
     characters: Tokens
     features: list[Tokens]
     lowercase: bool
+
+    @model_validator(mode="after")
+    def _knows_each_word_once(self) -> "StoredEncoder":
+        twice = first_repeated([*self.words, *self.extra])
+        if twice is not None:
+            raise ValueError(f"the word {twice!r} occurs in both words and extra")
+        return self
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names, too_few_to_validate
+from ostinato.tasks.sequences.label_array import label_array
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.data import fit_encoder
 from ostinato.tasks.tagging.examples import TaggedRows, encode
@@ -167,4 +168,4 @@ class SequenceTagger(Estimator):
 
     def _take(self, model: Model, trained: Trained | None = None) -> None:
         super()._take(model, trained)
-        self.classes_ = np.array(model.codec.tags)
+        self.classes_ = label_array(model.codec.tags)

@@ -18,6 +18,7 @@ from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.encoding import WORD_SHAPES
 from ostinato.tasks.tagging.schemes import transitions
 from ostinato.tasks.tagging.sentences import Sentences
+from ostinato.training.predict import refuse_huge_outputs
 
 TOKENS_IN_A_PREDICTION_BATCH = 8_192
 
@@ -199,5 +200,7 @@ def _scored(model: Tagger, sentences: Sentences) -> Iterator[tuple[Tensor, Sente
     with few_threads(model):
         for indices in sampler.batches(0):
             batch = sentences.select(indices).to(model.device)
-            yield sentences.token_indices(indices), batch, model(batch).float()
+            scores = model(batch).float()
+            refuse_huge_outputs(scores)
+            yield sentences.token_indices(indices), batch, scores
     model.train(was_training)

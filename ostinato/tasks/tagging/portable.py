@@ -11,7 +11,7 @@ from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import DataError
 from ostinato.tasks import portable
 from ostinato.tasks.portable import Arrays, Outputs
-from ostinato.tasks.sequences.portable import array_of
+from ostinato.tasks.sequences.label_array import label_array
 from ostinato.tasks.tagging.decoding import decode
 from ostinato.tasks.tagging.encoding import EncodedSentences, SentenceEncoding
 from ostinato.tasks.tagging.inputs import as_sentences
@@ -85,7 +85,7 @@ class Portable(portable.Portable):
 
     @property
     def classes(self) -> np.ndarray:
-        return array_of(self.tags)
+        return label_array(self.tags)
 
     def encode(self, X: Iterable[Any], sources: Sequence[str] | None = None) -> EncodedBatches:
         sentences = _sentences(X, sources)

@@ -173,17 +173,28 @@ def transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarra
         DataError: a tag does not belong to the scheme.
         ConfigError: the scheme is unknown.
     """
-    rule = look_up(SCHEMES, scheme, "tagging scheme")
-    for tag in tags:
-        reason = _not_in_scheme(rule, tag)
-        if reason:
-            raise DataError(reason)
+    refuse_other_tags(tags, scheme)
+    rule = SCHEMES[scheme]
     start = np.array([_fits(rule, OUTSIDE, tag) for tag in tags], dtype=bool)
     between = np.array([[_fits(rule, before, tag) for tag in tags] for before in tags], dtype=bool).reshape(
         len(tags), len(tags)
     )
     end = np.array([_fits(rule, tag, OUTSIDE) for tag in tags], dtype=bool)
     return start, between, end
+
+
+def refuse_other_tags(tags: Iterable[str], scheme: str) -> None:
+    """Refuse tags that do not belong to the scheme.
+
+    Raises:
+        DataError: names the first.
+        ConfigError: the scheme is unknown.
+    """
+    rule = look_up(SCHEMES, scheme, "tagging scheme")
+    for tag in tags:
+        reason = _not_in_scheme(rule, tag)
+        if reason:
+            raise DataError(reason)
 
 
 def count_violations(pairs: Mapping[tuple[str, str], int], scheme: str) -> int:

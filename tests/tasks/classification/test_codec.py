@@ -52,7 +52,7 @@ def test_a_label_that_is_not_one_value_is_refused_with_its_row(label):
 
 
 def test_json_round_trip_is_exact():
-    codec = fit([1, "1", 1.5, False, 0.1])
+    codec = fit([1, "one", 1.5, False, 0.1, 2**53 + 1, 2**70, "a\0", "a"])
     restored = ClassCodec.from_json(json.loads(json.dumps(codec.to_json())))
     assert restored == codec
     assert [type(label) for label in restored.labels] == [type(label) for label in codec.labels]

@@ -138,7 +138,10 @@ def test_convolutions_find_a_motif_and_come_back_from_a_file(shape, tmp_path):
     assert (np.concatenate([again.predict_proba([x]) for x in X[:20]]) == again.predict_proba(X)[:20]).all()
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [True, False], [0.5, 1.5], ["x", "y"], [("a", 1), ("b", 2)], [1, "x"]])
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 1], [True, False], [0.5, 1.5], ["x", "y"], [("a", 1), ("b", 2)], [1, "x"], ["a\0", "a"], [-1, 2**63]],
+)
 def test_any_hashable_label_comes_back(labels):
     model = SequenceClassifier(**TINY, validation_fraction=None).fit(["red", "blue"] * 10, labels * 10)
     assert model.predict(["red", "blue"]).tolist() == labels

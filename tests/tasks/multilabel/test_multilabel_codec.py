@@ -7,14 +7,14 @@ from ostinato.tasks.multilabel.codec import LabelSetCodec
 
 
 def test_labels_are_sorted_and_rows_without_labels_are_zero():
-    codec = LabelSetCodec.fit([("b", "a"), (), ("c",)])
+    codec = LabelSetCodec.fit([("b", "a"), (), ("c",)], ["1", "2", "3"])
     assert codec.labels == ("a", "b", "c")
     rows = codec.encode([("b", "a"), (), ("c",)], ["row 1", "row 2", "row 3"])
     assert torch.equal(rows, torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
 
 
 def test_decoding_inverts_encoding():
-    codec = LabelSetCodec.fit([(3, 1), (2,), ()])
+    codec = LabelSetCodec.fit([(3, 1), (2,), ()], ["1", "2", "3"])
     rows = codec.encode([(1, 3), (), (2,)], [""] * 3)
     assert codec.decode(rows.numpy()) == [(1, 3), (), (2,)]
 
@@ -41,5 +41,5 @@ def test_label_of_another_type_cannot_be_saved():
 
 
 def test_labels_of_several_types_have_an_order():
-    assert LabelSetCodec.fit([(1, "b"), ("a",)]).labels == (1, "a", "b")
+    assert LabelSetCodec.fit([(1, "b"), ("a",)], ["1", "2"]).labels == (1, "a", "b")
     assert np.array_equal(LabelSetCodec((1, "a")).encode([("a",)], ["row"]).numpy(), [[0, 1]])
