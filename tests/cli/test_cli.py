@@ -96,7 +96,7 @@ def test_schema_is_the_config_s(capsys):
 
 def test_train_says_the_model_beside_what_it_must_beat(folder, capsys):
     assert run("train", "reviews.toml", *tiny()) == 0
-    headings, values = capsys.readouterr().out.splitlines()
+    *_, headings, values = capsys.readouterr().out.splitlines()
     assert headings.startswith("data")
     assert all(heading in headings for heading in ("test accuracy", "95 % interval", "linear", "majority"))
     figures = json.loads(Path("runs/reviews/metrics.json").read_text(encoding="utf-8"))
