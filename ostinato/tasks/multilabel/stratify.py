@@ -153,4 +153,4 @@ def _assign_groups(labels: np.ndarray, groups: list[str], wanted: np.ndarray, rn
         split = int(np.where(wanted == 0, -np.inf, held[group] @ missing).argmax())
         missing[:, split] -= held[group]
         split_of_group[group] = split
-    return split_of_group[group_of]
+    return np.asarray(split_of_group[group_of])
