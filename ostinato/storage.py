@@ -57,6 +57,8 @@ def load_tensors(path: Path) -> Stored:
             _check_header(path, header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         facts = json.loads(header["facts"])
+        if "\\u" in header["facts"]:  # JSON can express half a surrogate pair, which no file can hold as text
+            json.dumps(facts, ensure_ascii=False).encode()
         digest = _digest(tensors, header["facts"])
     except FileNotFoundError:
         raise RunError(f"{path}: file not found. Give a finished run folder or a model file.") from None

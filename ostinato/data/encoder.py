@@ -56,7 +56,7 @@ class StoredEncoder(StoredFields):
         else:
             fits = self.tokens is not None and self.mean is None and self.std is None
         if not fits:
-            raise ValueError(f"tokenizer {self.tokenizer} does not fit its tokens, mean and std")
+            raise ValueError(f"tokenizer {self.tokenizer!r:.60} does not fit its tokens, mean and std")
         if self.tokens is not None:
             refuse_impossible_tokens(self.tokenizer, [*self.tokens[1:], *self.extra])
         return self

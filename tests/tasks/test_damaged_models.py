@@ -147,6 +147,7 @@ def test_facts_that_are_not_an_object_are_refused(stored, facts, tmp_path):
         {"format": 2, "facts": "[" * 100_000, "sha256": ""},
         {"format": 2, "facts": "9" * 5000, "sha256": ""},
         {"format": 2, "facts": "\ud800", "sha256": ""},
+        {"format": 2, "facts": '{"kind": "\\ud800"}', "sha256": ""},
     ],
 )
 def test_a_header_that_ostinato_did_not_write_is_refused(header, tmp_path):

@@ -153,5 +153,4 @@ def _assign_groups(labels: np.ndarray, groups: list[str], wanted: np.ndarray, rn
         split = int(np.where(wanted == 0, -np.inf, held[group] @ missing).argmax())
         missing[:, split] -= held[group]
         split_of_group[group] = split
-    split_of_row: np.ndarray = split_of_group[group_of]
-    return split_of_row
+    return np.asarray(split_of_group[group_of])

@@ -28,7 +28,7 @@ def test_loss_is_the_weighted_binary_cross_entropy_summed():
     logits = torch.tensor([[0.5, -1.0], [2.0, 0.1]])
     targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     weight, smoothing = torch.tensor([3.0, 0.5]), 0.2
-    batch = SimpleNamespace(sequences=SimpleNamespace(values=logits, lengths=None), targets=targets)
+    batch = SimpleNamespace(sequences=SimpleNamespace(values=logits, lengths=None), targets=targets, weights=None)
     config = MultilabelTraining(label_smoothing=smoothing)
     objective = BinaryCrossEntropy(weight)
     smooth = targets * 0.8 + 0.1
