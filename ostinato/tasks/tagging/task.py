@@ -90,11 +90,21 @@ class Tagging(Task):
                 f"{'it' if len(unusable) == 1 else 'them'}, or set data.scheme to iob1, iob2 or bioes if they should."
             )
 
-    def read(self, path: Path, config: "DataConfig") -> "TaggedRows":
-        from ostinato.tasks.tagging.data import read_labelled
+    def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[TaggedRows, list[DataError]]":
+        from ostinato.tasks.tagging.answers import error_of
+        from ostinato.tasks.tagging.data import read_sentences
         from ostinato.tasks.tagging.examples import TaggedRows
 
-        return TaggedRows(read_labelled(path, config))  # type: ignore[arg-type]
+        usable, refused = [], []
+        for row in read_sentences(path, config):  # type: ignore[arg-type]
+            error = error_of(model, row)
+            if error is None and not isinstance(row, DataError):
+                usable.append(row)
+            elif error is not None:
+                refused.append(error)
+        if refused and not usable:
+            raise refused[0]
+        return TaggedRows(usable), refused
 
     def refuse_new(self, model: Model, rows: "TaggedRows") -> None:
         from ostinato.tasks.tagging.data import scheme_of
