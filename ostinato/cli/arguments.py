@@ -82,6 +82,22 @@ def load_on(run: Path, device: str) -> "Model":
     return model
 
 
+def new_folder(out: Path | None, name: str) -> Path:
+    """The folder to create: `out`, or a free one in `runs`.
+
+    Raises:
+        ConfigError: its name is not UTF-8, so the files of weights could not be written.
+    """
+    from ostinato.runs import free_folder
+
+    folder = free_folder(name) if out is None else out
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"--out {folder}: not UTF-8. Choose another name.") from None
+    return folder
+
+
 def task_of_dataset(name: str) -> "Task":
     """The task that has this named data set.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, interrupt, preset_names
+from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
 from ostinato.cli.streams import say
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
@@ -61,7 +61,6 @@ def compare(
     from ostinato.comparison.options import make_plan
     from ostinato.comparison.page import check_page_extra
     from ostinato.comparison.plan import read_plan
-    from ostinato.runs import free_folder
 
     if resume is not None:
         plan, folder = read_plan(resume), resume
@@ -71,7 +70,7 @@ def compare(
         raise ConfigError("Nothing to compare. Add for example: --vary model.cell=rnn,lstm,gru")
     else:
         plan = make_plan(config, vary, seeds=seeds, folds=folds, match=match, metric=metric, trials=budget_trials)
-        folder = out or free_folder(f"compare-{name}")
+        folder = new_folder(out, f"compare-{name}")
     check_page_extra()
     comparison = _run(plan, folder, jobs)
     _show(comparison, folder, as_json)

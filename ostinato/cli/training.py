@@ -15,6 +15,7 @@ from ostinato.cli.arguments import (
     Settings,
     config_of,
     load_on,
+    new_folder,
     preset_names,
     reading,
     row_groups,
@@ -67,7 +68,7 @@ def train(
             figures = runs.resume_run(resume, progress=progress)
         else:
             assert config is not None
-            folder = out or runs.free_folder(name)
+            folder = new_folder(out, name)
             figures = runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
         has_begun = folder is not None and folder.exists()

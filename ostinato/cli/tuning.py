@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, interrupt, preset_names
+from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
 from ostinato.cli.streams import say
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
@@ -45,7 +45,6 @@ def tune(
             "without --resume."
         )
     config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
-    from ostinato.runs import free_folder
     from ostinato.tuning import make_search, read_search
 
     if resume is not None:
@@ -54,7 +53,7 @@ def tune(
         raise ConfigError(f"Give a preset or a config file, or --resume FOLDER. Presets: {', '.join(preset_names())}.")
     else:
         search = make_search(config, trials=DEFAULT_TRIALS if trials is None else trials, seed=seed)
-        folder = out or free_folder(f"tune-{name}")
+        folder = new_folder(out, f"tune-{name}")
     found, run, metrics = _run(search, folder)
     if as_json:
         shown = {"folder": str(folder), "run": str(run), **found.to_json(), "test": metrics.get("test")}

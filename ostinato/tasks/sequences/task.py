@@ -62,6 +62,12 @@ class SequenceTask(Task):
 
         return prepare(self, config)
 
+    def check(self, config: "Config", data: TaskData) -> None:
+        from ostinato.tasks.sequences.network import warn_of_wide_windows
+
+        super().check(config, data)
+        warn_of_wide_windows(config.model, data.encoder.longest)  # type: ignore[arg-type]
+
     def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[Records, list[DataError]]":
         from ostinato.data.examples import Record, Records
         from ostinato.tasks.sequences.prepare import encode_each

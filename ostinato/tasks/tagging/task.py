@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.base import Answered, Inferred, Model, Task, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig
 from ostinato.tasks.tagging.presets import PRESETS
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
     from ostinato.data.examples import Sentence
     from ostinato.data.named import NamedSet
-    from ostinato.errors import DataError
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
