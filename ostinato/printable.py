@@ -38,5 +38,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
 
 
+def plain_repr(value: Any) -> str:
+    """`repr`, but of the Python value that a NumPy scalar stands for: `0`, not `np.int64(0)`."""
+    is_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return repr(value.item() if is_scalar else value)
+
+
 def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()

@@ -121,7 +121,10 @@ def evaluate(
     else:
         print_metrics(metrics)
     if errors:
-        say(f"{_rows(len(errors))} could not be read; the scores leave them out.", err=True)
+        say(
+            f"{_rows(len(errors))} could not be read; the scores leave {'it' if len(errors) == 1 else 'them'} out.",
+            err=True,
+        )
         raise typer.Exit(1)
 
 

@@ -1,7 +1,6 @@
 """Everything fitted on the training data that turns sequences into model input; it knows nothing of targets."""
 
 import dataclasses
-import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ostinato.data.stored import StoredFields
 from ostinato.data.tokenizers import Indexer, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError, look_up
+from ostinato.printable import plain_repr, shortened
 
 if TYPE_CHECKING:
     from ostinato.data.examples import Sequence
@@ -276,7 +276,7 @@ def _series(sequence: Any, source: str, channels: int | None = None) -> np.ndarr
     except ValueError:  # rows of different lengths
         series = np.asarray(None)
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
-        shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
+        shown = f"{shortened(plain_repr(sequence))} ({type(sequence).__name__})"
         raise DataError(
             f"{source}: {shown} is not a numeric series. "
             "Expected an array of numbers of shape (T, channels) or (T,). Convert it."
@@ -313,7 +313,7 @@ def _tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None
             and all(issubclass(kind, str) for kind in set(map(type, sequence)))
         ):
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
-            shown = f"{reprlib.repr(sequence)} ({type(sequence).__name__})"
+            shown = f"{shortened(plain_repr(sequence))} ({type(sequence).__name__})"
             raise DataError(
                 f"{_source(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. "
                 f"Expected {expected}. Convert it, or remove the row."

@@ -11,6 +11,7 @@ from torch import Tensor
 from ostinato.data.examples import Records
 from ostinato.data.inputs import as_sequences, identity, infer_tokenizer, records_of
 from ostinato.errors import ConfigError, DataError
+from ostinato.printable import plain_repr
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit
 from ostinato.tasks.sequences.prepare import encode, fit_encoder, refuse_empty, rows_without_known_tokens
@@ -112,4 +113,4 @@ class SequenceEstimator(Estimator):
 def text_of_labels(labels: Iterable[Hashable]) -> list[str]:
     """A string for each label; different labels get different strings."""
     names: dict[Hashable, str] = {}
-    return [names.setdefault(label, repr(label)) for label in labels]
+    return [names.setdefault(label, plain_repr(label)) for label in labels]
