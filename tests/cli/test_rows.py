@@ -27,7 +27,9 @@ def csv_of(name, texts, targets):
 
 
 def conll_of(texts):
-    return "".join("".join(f"{word}\tO\n" for word in text.split()) + "\n" for text in texts)
+    return "".join(
+        "".join(f"{word}\t{'B-X' if word == 'film,' else 'O'}\n" for word in text.split()) + "\n" for text in texts
+    )
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ DEEP = "[" * 5000 + "]" * 5000
 def test_a_hostile_value_is_refused_in_a_short_line(line, expected, tmp_path):
     path = tmp_path / "hostile.toml"
     path.write_text(f'[data]\nname = "majority"\n{line}\n', encoding="utf-8")
-    with pytest.raises(ConfigError, match=f"hostile.toml: {expected}") as caught:
+    with pytest.raises(ConfigError, match=f"hostile.toml: .*{expected}") as caught:
         read_config(path)
     assert len(str(caught.value)) < 5_000
 
