@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ostinato.printable import visible, visible_lines
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import ProgressColumn
@@ -23,13 +25,13 @@ class Progress:
         from rich.console import Console
 
         self.console = Console(stderr=True, quiet=quiet)
-        self.prefix = f"{label}: " if label else ""
+        self.prefix = f"{visible(label)}: " if label else ""
         self._bar: Bar | None = None
         self._epoch = self._max_epochs = 0
 
     def say(self, line: str) -> None:
         """Show a line, above the bar if there is one."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(visible_lines(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def note(self, line: str) -> None:
         """Show a line on a terminal only."""
@@ -38,9 +40,10 @@ class Progress:
 
     def track(self, items: Sequence[Item], what: str) -> Iterable[Item]:
         """Yield the items and, on a terminal, show a bar that counts them."""
+        from rich.markup import escape
         from rich.progress import track
 
-        description = f"{self.prefix}{what}"
+        description = escape(f"{self.prefix}{what}")
         return track(items, description, console=self.console, transient=True, disable=not self._shows_bar)
 
     @contextmanager
@@ -50,7 +53,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[loss]}"),
             _rate_column(),

@@ -268,6 +268,16 @@ def test_config_keys_in_the_docs_exist(path):
     assert found <= known
 
 
+def test_every_config_key_is_on_the_page_of_settings():
+    sections = re.split(r"^## ", FILES.with_name("settings.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    tables = {
+        section.partition("\n")[0].lower(): re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) for section in sections
+    }
+    assert {f"{table}.{key}" for table, keys in tables.items() for key in keys} == set().union(
+        *map(keys_of, CONFIGS.values())
+    )
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_toml_in_the_docs_has_keys_of_its_task(path):
     for language, block in BLOCK.findall(path.read_text(encoding="utf-8")):

@@ -12,7 +12,7 @@ import ostinato
 PACKAGE = Path(ostinato.__file__).parent
 ORDER = [  # as CONTRIBUTING.md has it
     ("errors",),
-    ("plugins",),
+    ("plugins", "printable"),
     ("storage", "progress", "versions", "config"),
     ("data", "nn"),
     ("evaluation",),

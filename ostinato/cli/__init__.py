@@ -8,18 +8,21 @@ tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
 machine       doctor, benchmark
 arguments     options and arguments that several commands share
+streams       standard input, output and error
 """
 
-import io
-import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from ostinato.cli import comparing, data, explaining, exporting, machine, training, tuning
+from ostinato.cli import comparing, data, explaining, exporting, machine, streams, training, tuning
+from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
+
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # click's, or the copy that newer versions of typer have
+INTERRUPTED = 130  # exit status after Ctrl-C
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +37,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from ostinato.versions import __version__
 
-        typer.echo(f"ostinato {__version__}")
+        say(f"ostinato {__version__}")
         raise typer.Exit
 
 
@@ -67,29 +70,35 @@ data_app.command("audit")(data.data_audit)
 
 
 def main() -> None:
-    """Run the command line; our errors print one line each and exit with status 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # print UTF-8 in any locale; unprintable characters are escaped
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    """Run the command line; errors print one line each and exit with status 2."""
     warnings.showwarning = _show_warning
     try:
-        app()
+        streams.prepare()
+        status = app(standalone_mode=False)
     except OstinatoError as error:
         _fail(str(error))
+    except UsageError as error:
+        status = streams.show_usage_error(error)
+    except typer.Abort:  # how older versions of typer report Ctrl-C
+        status = INTERRUPTED
     except BrokenPipeError:  # the reader of our output stopped, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        streams.abandon(1, 2)
         sys.exit(1)
     except OSError as error:  # usually standard output on a full disk
         if error.filename is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python tries again at exit
+            streams.abandon(1)
         _fail(f"{error.filename or 'standard output'}: {error.strerror}. Free some space, or choose another path.")
+    sys.exit(status or 0)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
     """Print a warning in one line, without the code that raised it."""
-    typer.echo(f"Warning: {message}", err=True)
+    say(f"Warning: {message}", err=True)
 
 
-def _fail(message: str) -> None:
-    typer.echo("\n".join(f"Error: {line}" for line in message.splitlines()), err=True)
+def _fail(message: str) -> NoReturn:
+    try:
+        say("\n".join(f"Error: {line}" for line in message.split("\n")), err=True)
+    except OSError:  # standard error is full or a broken pipe: only the exit status is left
+        streams.abandon(2)
     sys.exit(2)

@@ -1,13 +1,14 @@
 """What several commands share: options, and reading configs and rows from arguments."""
 
+import itertools
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ostinato.cli.streams import input_lines, say
 from ostinato.errors import ConfigError, DataError, look_up
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
         from ostinato.tasks.infer import infer_config
 
         inferred = infer_config(Path(what))
-        typer.echo("\n".join(inferred.reasons[1:]), err=True)
+        say("\n".join(inferred.reasons[1:]), err=True)
         return override(inferred.config, settings)
     if what.endswith(".toml") or what in PRESETS:
         return config_of(what, settings)[0]
@@ -79,6 +80,22 @@ def load_on(run: Path, device: str) -> "Model":
     model = load_model(run)
     model.network.to(chosen)
     return model
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """The folder to create: `out`, or a free one in `runs`.
+
+    Raises:
+        ConfigError: its name is not UTF-8, so the files of weights could not be written.
+    """
+    from ostinato.runs import free_folder
+
+    folder = free_folder(name) if out is None else out
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"--out {folder}: not UTF-8. Choose another name.") from None
+    return folder
 
 
 def task_of_dataset(name: str) -> "Task":
@@ -132,25 +149,37 @@ def refuse_model_settings(settings: list[str]) -> None:
             )
 
 
-def rows_of(
+def row_groups(
     model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str]
-) -> "Iterator[Any]":
-    """The rows of --text, standard input or a file; a row that cannot be read is a `DataError`."""
+) -> "Iterator[Iterator[Any]]":
+    """The rows of --text, standard input or a file, in groups to answer together: as standard input provides them.
+
+    A row that cannot be read is a `DataError`.
+    """
     if settings and (text or file == "-"):
         raise ConfigError(
             f"--set {settings[0]}: changes how a file is read, but there is no file. Remove it, or name a file."
         )
     if text:
-        return model.task.rows_of_texts(((f"--text {number}", each) for number, each in enumerate(text, 1)), model)
+        texts = ((f"--text {number}", each) for number, each in enumerate(text, 1))
+        return iter([model.task.rows_of_texts(texts, model)])
     if file == "-":
-        return _rows_of_lines(model, sys.stdin.buffer)
+        numbers = itertools.count(1)
+        return (_rows_of_lines(model, zip(lines, numbers, strict=False)) for lines in input_lines())
     path = Path(str(file))
-    return model.task.rows_of_file(path, reading(run, path, settings, model), model)
+    return iter([model.task.rows_of_file(path, reading(run, path, settings, model), model)])
 
 
-def _rows_of_lines(model: "Model", stream: "Iterable[bytes]") -> "Iterator[Any]":
-    """The rows of standard input, one per line; a line that cannot be read is a `DataError`."""
-    for number, line in enumerate(stream, 1):
+def rows_of(
+    model: "Model", run: Path, file: str | None, text: list[str] | None, settings: list[str]
+) -> "Iterator[Any]":
+    """The rows of `row_groups`, one after the other."""
+    return itertools.chain.from_iterable(row_groups(model, run, file, text, settings))
+
+
+def _rows_of_lines(model: "Model", lines: "Iterable[tuple[bytes, int]]") -> "Iterator[Any]":
+    """The rows of numbered lines of standard input; a line that cannot be read is a `DataError`."""
+    for line, number in lines:
         source = f"standard input, line {number}"
         try:
             text = line.decode("utf-8-sig").rstrip("\r\n")

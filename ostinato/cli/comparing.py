@@ -1,6 +1,5 @@
 """The command `compare`."""
 
-import json
 import shlex
 import signal
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, interrupt, preset_names
+from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
+from ostinato.cli.streams import say
 from ostinato.errors import ConfigError
+from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.comparison.plan import Plan
@@ -56,21 +57,20 @@ def compare(
         )
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: expected at least 1 process.")
+    config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato.comparison.options import make_plan
     from ostinato.comparison.page import check_page_extra
     from ostinato.comparison.plan import read_plan
-    from ostinato.runs import free_folder
 
     if resume is not None:
         plan, folder = read_plan(resume), resume
-    elif what is None:
+    elif config is None:
         raise ConfigError(f"Give a preset or a config file, or --resume FOLDER. Presets: {', '.join(preset_names())}.")
     elif not vary:
         raise ConfigError("Nothing to compare. Add for example: --vary model.cell=rnn,lstm,gru")
     else:
-        config, name = config_of(what, settings or [])
         plan = make_plan(config, vary, seeds=seeds, folds=folds, match=match, metric=metric, trials=budget_trials)
-        folder = out or free_folder(f"compare-{name}")
+        folder = new_folder(out, f"compare-{name}")
     check_page_extra()
     comparison = _run(plan, folder, jobs)
     _show(comparison, folder, as_json)
@@ -105,7 +105,7 @@ def _show(comparison: "Comparison", folder: Path, as_json: bool) -> None:
     if as_json:
         page = write_comparison_page(comparison, folder)
         shown = {"folder": str(folder), "page": str(page), **comparison.to_json()}
-        typer.echo(json.dumps(shown, ensure_ascii=False))
+        say(to_json(shown))
         return
     print_comparison(comparison)  # before the page, which takes a while
-    typer.echo(f"Page: {write_comparison_page(comparison, folder)}")
+    say(f"Page: {write_comparison_page(comparison, folder)}")

@@ -1,12 +1,13 @@
 """data list, data show, data audit; init and schema: configs to start from."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ostinato.cli.arguments import Json, Settings, config_of, data_config_of, is_data_file, task_of_dataset
+from ostinato.cli.streams import say
+from ostinato.printable import json_escapes, to_json, visible
 
 
 def data_list(as_json: Json = False) -> None:
@@ -24,7 +25,7 @@ def data_list(as_json: Json = False) -> None:
         for name, each in task.datasets.items()
     }
     if as_json:
-        typer.echo(json.dumps(sets))
+        say(to_json(sets))
         return
     from ostinato.report.terminal import print_table
 
@@ -54,12 +55,12 @@ def data_show(
     }
     first = list(task.shown_rows(data.rows["train"], rows))
     if as_json:
-        typer.echo(json.dumps({**facts, "rows": first}, ensure_ascii=False))
+        say(to_json({**facts, "rows": first}))
         return
     for key, value in facts.items():
-        typer.echo(f"{key}: {value}")
+        say(f"{key}: {value}")
     for row in first:
-        typer.echo("  " + "\t".join(_shortened(value) for value in row.values()))
+        say("  " + "\t".join(visible(_shortened(value)) for value in row.values()))
 
 
 def data_audit(
@@ -80,7 +81,7 @@ def data_audit(
 
     config = data_config_of(what, settings or [])
     audit = TASKS[config.task].prepare(config.data).audit
-    typer.echo(json.dumps(audit.to_json(), ensure_ascii=False) if as_json else "\n".join(audit.lines()))
+    say(to_json(audit.to_json()) if as_json else "\n".join(audit.lines()))
 
 
 def init(
@@ -99,18 +100,18 @@ def init(
 
         config, reasons = infer_config(Path(what))
         for reason in reasons:
-            typer.echo("# " + "".join(character if character.isprintable() else " " for character in reason))
-        typer.echo()
+            say(f"# {visible(reason)}")
+        say("")
     else:
         config = config_of(what, [])[0]
-    typer.echo(to_toml(config), nl=False)
+    say(json_escapes(to_toml(config)), nl=False)
 
 
 def schema() -> None:
     """Print the JSON Schema of the config."""
     from ostinato.tasks.config import json_schema
 
-    typer.echo(json_schema())
+    say(json_schema())
 
 
 def _shortened(value: Any) -> str:

@@ -1,6 +1,5 @@
 """explain, trace, report."""
 
-import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ostinato.cli.arguments import FileSettings, Json, load_on, rows_of
+from ostinato.cli.streams import say
 from ostinato.errors import ConfigError, DataError
+from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.tasks.base import Model
@@ -63,11 +64,11 @@ def explain(
 
         write_explanations(out, explained)
     if as_json:
-        typer.echo(json.dumps(explained.to_json(), ensure_ascii=False, allow_nan=False))
+        say(to_json(explained.to_json()))
     else:
         terminal.print_explained(explained)
     if out is not None:
-        typer.echo(f"Written: {out / 'explanations.html'}", err=True)
+        say(f"Written: {out / 'explanations.html'}", err=True)
 
 
 def trace(
@@ -93,7 +94,7 @@ def trace(
 
         save_figure(plot_trace(traced), plot)
     if as_json:
-        typer.echo(json.dumps(traced.to_json(), ensure_ascii=False, allow_nan=False))
+        say(to_json(traced.to_json()))
     else:
         terminal.print_trace(traced)
 
@@ -103,7 +104,7 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished r
     from ostinato.progress import Progress
     from ostinato.runs.report import report_run
 
-    typer.echo(f"Written: {report_run(run, progress=Progress())}")
+    say(f"Written: {report_run(run, progress=Progress())}")
 
 
 def _rows(

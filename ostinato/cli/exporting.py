@@ -1,6 +1,5 @@
 """export, and predictions of an exported model."""
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.arguments import Json, rows_of
+from ostinato.cli.arguments import Json, row_groups
+from ostinato.cli.streams import say
 from ostinato.errors import ConfigError, DataError
+from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.export.runner import Runner
@@ -45,9 +46,9 @@ def export(
         certificate = exporting.to_onnx(model, out, **({} if opset is None else {"opset": opset}))
     file = out or verify
     if as_json:
-        typer.echo(json.dumps({"file": str(file), **certificate.to_json()}))
+        say(to_json({"file": str(file), **certificate.to_json()}))
     else:
-        typer.echo("\n".join([str(file), *certificate.lines()]))
+        say("\n".join([str(file), *certificate.lines()]))
     if not certificate.holds:
         raise typer.Exit(1)
 
@@ -59,9 +60,9 @@ def answers_of_onnx(
     from ostinato.export.runner import Runner
 
     runner = Runner(path)
-    rows = rows_of(_stand_in(runner), path, file, text, settings)
-    while batch := list(islice(rows, ROWS_AT_A_TIME)):
-        yield from _answer_batch(runner, batch, strict)
+    for rows in row_groups(_stand_in(runner), path, file, text, settings):
+        while batch := list(islice(rows, ROWS_AT_A_TIME)):
+            yield from _answer_batch(runner, batch, strict)
 
 
 def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator[Answered]":
@@ -81,7 +82,7 @@ def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator
         warning = answer.get("warning")
         if warning is not None and strict:
             raise DataError(f"{row.source}: {warning}. Remove the row, or predict without --strict.")
-        yield Answered(row.source, json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n", None, warning)
+        yield Answered(row.source, to_json(answer) + "\n", None, warning)
 
 
 def _answer_alone(runner: "Runner", row: Any) -> Any:

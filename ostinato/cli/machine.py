@@ -1,12 +1,13 @@
 """doctor, benchmark."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ostinato.cli.arguments import Json
+from ostinato.cli.streams import say
+from ostinato.printable import to_json
 
 
 def show_doctor(
@@ -24,7 +25,7 @@ def show_doctor(
     if model is not None:
         facts["layers"] = doctor.examine_model(model)
     if as_json:
-        typer.echo(json.dumps(facts))
+        say(to_json(facts))
     else:
         print_table(("what", "found"), doctor.rows(facts))
         if model is not None:
@@ -52,11 +53,11 @@ def benchmark(
     from ostinato.cli.doctor import engine_choice
 
     if every:
-        typer.echo("\n".join(ROWS))
+        say("\n".join(ROWS))
         return
     names = rows or (USUAL if device == "cpu" else ON_CUDA)
     refuse_unknown(names, device)
-    typer.echo(engine_choice(device))
+    say(engine_choice(device))
     bench = measure(names, quick=not full, device=device)
     if out is not None:
         save(bench.rows, out, quick=not full)

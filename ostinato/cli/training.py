@@ -1,10 +1,10 @@
 """train, evaluate, predict."""
 
-import json
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,17 +15,22 @@ from ostinato.cli.arguments import (
     Settings,
     config_of,
     load_on,
+    new_folder,
     preset_names,
     reading,
-    rows_of,
+    row_groups,
 )
 from ostinato.cli.exporting import answers_of_onnx
-from ostinato.errors import ConfigError
+from ostinato.cli.streams import say
+from ostinato.errors import ConfigError, DataError
+from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ostinato.tasks.base import Answered
+
+MOST_ERRORS = 20  # rows that `evaluate` names before it only counts them
 
 
 def train(
@@ -50,6 +55,7 @@ def train(
         )
     if resume is not None and (settings or out):
         raise ConfigError("--resume uses the run's own config and folder. Remove --set and --out, or start a new run.")
+    config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato import runs
     from ostinato.progress import Progress
     from ostinato.runs.table import print_results
@@ -62,8 +68,8 @@ def train(
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
             figures = runs.resume_run(resume, progress=progress)
         else:
-            config, name = config_of(what or "", settings or [])
-            folder = out or runs.free_folder(name)
+            assert config is not None
+            folder = new_folder(out, name)
             figures = runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
         has_begun = folder is not None and folder.exists()
@@ -76,13 +82,11 @@ def train(
 
         page = report_run(Path(str(folder)), progress=progress)
     if as_json:
-        typer.echo(
-            json.dumps({"run": str(folder), **({"report": str(page)} if page else {}), **figures}, ensure_ascii=False)
-        )
+        say(to_json({"run": str(folder), **({"report": str(page)} if page else {}), **figures}))
     else:
         print_results([(Path(str(folder)), figures)])
         if page is not None:
-            typer.echo(f"Report: {page}")
+            say(f"Report: {page}")
 
 
 def evaluate(
@@ -94,7 +98,10 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Score a run on a labelled file, or on its test split."""
+    """Score a run on a labelled file, or on its test split.
+
+    Rows of the file that cannot be read are reported and left out, and the exit status is 1.
+    """
     if settings and file is None:
         raise ConfigError(
             f"--set {settings[0]}: changes how a file is read, but no file is given, and the test split uses the "
@@ -104,12 +111,23 @@ def evaluate(
     from ostinato.runs import evaluate_run
 
     model = load_on(run, device)
-    rows = None if file is None else model.task.read(file, reading(run, file, settings or [], model))
+    rows: Any = None
+    errors: list[DataError] = []
+    if file is not None:
+        rows, errors = model.task.read(file, reading(run, file, settings or [], model), model)
+    for error in errors[:MOST_ERRORS]:
+        say(f"{error}", err=True)
     metrics = evaluate_run(model, run, rows).to_json()
     if as_json:
-        typer.echo(json.dumps(metrics, ensure_ascii=False))
+        say(to_json(metrics))
     else:
         print_metrics(metrics)
+    if errors:
+        say(
+            f"{_rows(len(errors))} could not be read; the scores leave {'it' if len(errors) == 1 else 'them'} out.",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 def predict(
@@ -152,20 +170,23 @@ def predict(
             f"--format {form}: task {model.task.name} has no such format. Choose from: {', '.join(forms)}."
         )
     form = form or ("text" if sys.stdout.isatty() and "text" in forms else forms[0])
-    rows = rows_of(model, run, file, text, settings or [])
-    errors = _print_answers(model.task.answer(model, rows, form=form, strict=strict), is_json=form == "jsonl")
-    _finish(errors)
+    groups = row_groups(model, run, file, text, settings or [])
+    answers = chain.from_iterable(model.task.answer(model, rows, form=form, strict=strict) for rows in groups)
+    _finish(_print_answers(answers, is_json=form == "jsonl"))
 
 
 def _finish(errors: int) -> None:
     """Report the rows that could not be read."""
     if errors:
-        sys.stderr.write(f"{errors:,} {'row' if errors == 1 else 'rows'} could not be read.\n")
+        say(f"{_rows(errors)} could not be read.", err=True)
         raise typer.Exit(1)
 
 
 def _print_answers(answers: "Iterable[Answered]", *, is_json: bool) -> int:
-    """Print answers as they arrive; returns the number of rows with errors."""
+    """Print answers as they arrive; returns the number of rows with errors.
+
+    Control characters in CoNLL columns are escaped on a terminal only, so that programs get the words themselves.
+    """
     from rich.console import Console
 
     console = Console(markup=False, emoji=False, highlight=False)
@@ -173,13 +194,18 @@ def _print_answers(answers: "Iterable[Answered]", *, is_json: bool) -> int:
     for each in answers:
         if each.error is not None:
             errors += 1
-            line = json.dumps({"error": each.error, "source": each.source}, ensure_ascii=False)
-            (sys.stdout if is_json else sys.stderr).write(f"{line if is_json else each.error}\n")
-        elif isinstance(each.text, str):
-            sys.stdout.write(each.text)
-        else:
+            say(to_json({"error": each.error, "source": each.source}) if is_json else each.error, err=not is_json)
+        elif not isinstance(each.text, str):
             console.print(each.text, soft_wrap=True)
+        elif sys.stdout.isatty():
+            say(each.text, nl=False)
+        else:
+            sys.stdout.write(each.text)
+        sys.stdout.flush()
         if each.warning is not None and not is_json:
-            sys.stderr.write(f"{each.source}: {each.warning}\n")
-    sys.stdout.flush()
+            say(f"{each.source}: {each.warning}", err=True)
     return errors
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

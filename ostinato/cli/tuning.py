@@ -1,6 +1,5 @@
 """The command `tune`."""
 
-import json
 import shlex
 import signal
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, interrupt, preset_names
+from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
+from ostinato.cli.streams import say
 from ostinato.errors import ConfigError
+from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.tuning import Search, TuningResults
@@ -43,21 +44,20 @@ def tune(
             "--resume uses the search's own plan and folder. Remove PRESET, --set and --out, or start a new search "
             "without --resume."
         )
-    from ostinato.runs import free_folder
+    config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato.tuning import make_search, read_search
 
     if resume is not None:
         search, folder = read_search(resume, trials=trials), resume
-    elif what is None:
+    elif config is None:
         raise ConfigError(f"Give a preset or a config file, or --resume FOLDER. Presets: {', '.join(preset_names())}.")
     else:
-        config, name = config_of(what, settings or [])
         search = make_search(config, trials=DEFAULT_TRIALS if trials is None else trials, seed=seed)
-        folder = out or free_folder(f"tune-{name}")
+        folder = new_folder(out, f"tune-{name}")
     found, run, metrics = _run(search, folder)
     if as_json:
         shown = {"folder": str(folder), "run": str(run), **found.to_json(), "test": metrics.get("test")}
-        typer.echo(json.dumps(shown, ensure_ascii=False))
+        say(to_json(shown))
     else:
         _show(found, folder, run, metrics)
 
@@ -93,12 +93,10 @@ def _show(found: "TuningResults", folder: Path, run: Path, metrics: dict[str, An
 
     values = ", ".join(f"{key} {format_value(value)}" for key, value in found.best.values.items())
     untuned = "failed" if found.untuned is None else f"{found.untuned:.4f}"
-    typer.echo(
+    say(
         f"Best of {len(found.trials)} trials: validation {found.monitor} {found.best.score:.4f} (untuned {untuned}): "
         f"{values}"
     )
-    typer.echo(
-        "The best of many trials looks too good on validation. The test split was scored once, after the search:"
-    )
+    say("The best of many trials looks too good on validation. The test split was scored once, after the search:")
     print_results([(run, metrics)])
-    typer.echo(f"Train it again with: ostinato train {shlex.quote(str(folder / BEST))}")
+    say(f"Train it again with: ostinato train {shlex.quote(str(folder / BEST))}")

@@ -6,6 +6,7 @@ from ostinato.comparison.plan import Combination, Plan, with_size
 from ostinato.config import Config
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import TaskData
+from ostinato.tasks.memory import skeleton
 
 HIDDEN = "model.hidden_size"
 LARGEST = 65_536
@@ -26,7 +27,7 @@ def match_parameters(plan: Plan, combinations: list[Combination], data: TaskData
 
 def count_parameters(config: Config, data: TaskData) -> int:
     """The number of parameters of the config's model for these data."""
-    network = TASKS[config.task].build(config, data.encoder, data.codec)
+    network = skeleton(TASKS[config.task], config, data.encoder, data.codec)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -5,6 +5,7 @@ import io
 
 from ostinato.comparison.results import Comparison, Cost, RunRow, SummaryRow
 from ostinato.evaluation.results import Metric
+from ostinato.printable import visible_lines
 from ostinato.report.terminal import print_table
 from ostinato.report.wording import counted
 from ostinato.tasks import TASKS
@@ -91,9 +92,9 @@ def print_comparison(comparison: Comparison) -> None:
         print_table(comparison_headings(comparison), rows)
     for run in comparison.runs:
         if run.reason is not None:
-            print(f"{run.status}: {run.folder}: {run.reason}")
+            print(visible_lines(f"{run.status}: {run.folder}: {run.reason}"))
     sentences = [pair.sentence for pair in comparison.pairs] or [significance_summary(comparison)]
-    print("", *sentences[:MAX_SENTENCES], sep="\n")
+    print("", *map(visible_lines, sentences[:MAX_SENTENCES]), sep="\n")
     if len(sentences) > MAX_SENTENCES:
         print(f"… and {len(sentences) - MAX_SENTENCES} more pairs, on the page and in comparison.json.")
 

@@ -3,6 +3,7 @@
 tables    [data], [model] and [training], and what tasks with one target per sequence add to them
 names     which cells, formats and tokenizers there are
 renamed   keys of version 0.1
+memory    how much of it is available, and a refusal of sizes that need more
 reading   mappings and TOML in, TOML and JSON Schema out; `ostinato.tasks.config` applies it to the tasks' configs
 """
 

@@ -5,6 +5,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from ostinato.config.tables import FROM_FILE, NONE, OLD_RUN, Config
 from ostinato.errors import ConfigError, suggest
+from ostinato.printable import shortened
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +24,10 @@ else:
 
 Union = Mapping[str, type[Config]]  # the config of each task
 DEFAULT_TASK = "classification"
+MOST_PROBLEMS = 50  # of a config, in one message
+LONGEST_SENTENCE = 2_000  # characters
+DEEPEST = 8  # tables and lists within each other
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def parse(union: Union, values: Mapping[str, Any], source: str, *, needs_data: bool, is_old: bool = False) -> Config:
@@ -35,15 +41,43 @@ def parse(union: Union, values: Mapping[str, Any], source: str, *, needs_data: b
     Raises:
         ConfigError: an unknown task or key, a value of a wrong type or out of range; every problem at once.
     """
+    unusable = list(islice(_unusable(values, source), MOST_PROBLEMS))
+    if unusable:
+        raise ConfigError("\n".join(unusable))
     task = values.get("task", DEFAULT_TASK)
     if not isinstance(task, str) or task not in union:
         hint = suggest(task, union) if isinstance(task, str) else ""
-        raise ConfigError(f"{source}: task: unknown value {task!r}. {hint}Choose from: {', '.join(sorted(union))}.")
+        raise ConfigError(
+            f"{source}: task: unknown value {shortened(repr(task))}. {hint}Choose from: {', '.join(sorted(union))}."
+        )
     try:
         return union[task].model_validate(values, context={FROM_FILE: needs_data, OLD_RUN: is_old})
     except ValidationError as error:
-        problems = "\n".join(f"{source}: {problem}" for problem in _describe(error, union, task))
-        raise ConfigError(problems) from None
+        problems = [f"{source}: {problem}" for problem in islice(_describe(error, union, task), MOST_PROBLEMS + 1)]
+        more = ["… and more."] if len(problems) > MOST_PROBLEMS else []
+        raise ConfigError("\n".join(problems[:MOST_PROBLEMS] + more)) from None
+
+
+def _unusable(values: Mapping[str, Any], source: str) -> Iterator[str]:
+    """A sentence for each value that no key can have, and that other programs could not read back."""
+    pending: list[tuple[tuple[str, ...], Any]] = [((), values)]
+    while pending:
+        where, value = pending.pop()
+        reason = None
+        if isinstance(value, Mapping | list):
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            if len(where) < DEEPEST:
+                pending += [((*where, str(key)), each) for key, each in items]
+            else:
+                reason = "nested too deeply. Give a plain value, or a list of them"
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            reason = f"an integer of {value.bit_length():,} bits. Expected at most 64"
+        elif isinstance(value, str) and "\0" in value:
+            reason = f"{_shown(value)} holds a NUL character. Remove it"
+        elif isinstance(value, str) and not value.isascii() and SURROGATE.search(value):
+            reason = f"{_shown(value)} is not valid Unicode. Rename the file, or correct the text"
+        if reason is not None:
+            yield f"{source}: {shortened('.'.join(where[:2]))}: {reason}."
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -58,7 +92,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: file not found. Write a config with: ostinato init PRESET|FILE > {path.name}"
         ) from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text: {error}. Save it as UTF-8.") from None
@@ -75,13 +109,17 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not a TOML file: {error}. Correct that line.") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: a value is nested too deeply. A config has lists of plain values.") from None
+    except ValueError:  # Python limits the digits of an integer that it reads
+        raise ConfigError(f"{source}: an integer has thousands of digits. Expected at most 64 bits.") from None
 
 
 def toml_value(text: str) -> Any:
     """A value as TOML reads it, or the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, an integer of thousands of digits, or nested too deeply
         return text
 
 
@@ -146,31 +184,36 @@ def json_schema(union: Union) -> str:
 
 def _describe(error: ValidationError, union: Union, task: str) -> Iterator[str]:
     """One plain sentence for each problem that pydantic found."""
-    seen = set()
+    by_key: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
     for problem in error.errors():
-        where = [str(part) for part in problem["loc"]]
-        key = ".".join(where[:2])
-        if key not in seen:  # a union of types reports one problem for each of its members
-            seen.add(key)
-            yield f"{key or 'config'}: {_sentence(where, problem, error.errors(), union, task)}"
+        by_key.setdefault(problem["loc"][:2], []).append(problem)
+    for key, problems in by_key.items():  # a union of types reports one problem for each of its members
+        where = [str(part) for part in problems[0]["loc"]]
+        yield f"{shortened('.'.join(map(str, key))) or 'config'}: {_sentence(where, problems, union, task)}"
 
 
-def _sentence(where: list[str], problem: ErrorDetails, problems: list[ErrorDetails], union: Union, task: str) -> str:
+def _sentence(where: list[str], problems: list[ErrorDetails], union: Union, task: str) -> str:
+    """What is wrong with a key, in a sentence; all problems are of the same key."""
+    problem = problems[0]
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(where, union, task)
-    same_key = [each for each in problems if each["loc"][:2] == problem["loc"][:2]]
-    if kind == "literal_error" and (isinstance(value, str) or len(same_key) == 1):
+    if kind == "literal_error" and (isinstance(value, str) or len(problems) == 1):
         choices = re.findall(r"'([^']*)'", context["expected"])
         hint = suggest(value, choices) if isinstance(value, str) else ""
-        return f"unknown value {value!r}. {hint}Choose from: {', '.join(sorted(choices))}."
+        return f"unknown value {shortened(repr(value))}. {hint}Choose from: {', '.join(sorted(choices))}."
     if kind == "missing":
         return "missing. Add this table: it says where the sequences come from."
     if kind == "value_error":
-        return f"{context['error']}."
-    expected = [str(each["msg"]).removeprefix("Input should be ") for each in same_key]
-    shown = "nan" if isinstance(value, float) and math.isnan(value) else json.dumps(value, default=str)
-    return f"{shown} is not valid. Expected: {' or '.join(dict.fromkeys(expected))}."
+        return f"{shortened(str(context['error']), LONGEST_SENTENCE)}."
+    expected = [str(each["msg"]).removeprefix("Input should be ") for each in problems]
+    return f"{_shown(value)} is not valid. Expected: {' or '.join(dict.fromkeys(expected))}."
+
+
+def _shown(value: Any) -> str:
+    """The value as JSON, shortened."""
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return "nan" if is_nan else shortened(json.dumps(value, default=str, skipkeys=True))
 
 
 def _unknown_key(where: list[str], union: Union, task: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.config import SequenceData
+from ostinato.config.memory import available_bytes, refuse_more_than
 from ostinato.data.examples import Record
 from ostinato.data.generated import Length
 from ostinato.data.splits import Size
@@ -16,6 +17,7 @@ Sizes = tuple[Size, Size, Size]
 
 GENERATED_TRAIN = 2_000
 GENERATED_TOTAL = 2_500
+BYTES_OF_A_TOKEN, BYTES_OF_A_ROW = 9, 100  # at least: a character and an id; objects
 
 Generator = Callable[[int, Length, np.random.Generator], tuple[list[str], list[Any]]]  # (rows, length, rng)
 
@@ -67,12 +69,19 @@ def _draw(config: SequenceData, *, generator: Generator, length: Length) -> Load
         first, last = (config.length, config.length) if isinstance(config.length, int) else config.length
         length = first, last
     sizes = tuple(map(_rows, sizes_of(config)))
+    _refuse_oversized(str(config.name), sum(sizes), length[1])
     sequences, targets = generator(sum(sizes), length, np.random.default_rng(config.seed))
     records = [
         Record(sequence, target, None, None, f"{config.name}, sequence {number}")
         for number, (sequence, target) in enumerate(zip(sequences, targets, strict=True), start=1)
     ]
     return Loaded(f"generated, seed {config.seed}", {"train": records}, (sizes[0], sizes[1], sizes[2]))
+
+
+def _refuse_oversized(name: str, rows: int, longest: int) -> None:
+    what = f"Drawing {rows:,} sequences of up to {longest:,} tokens for {name}"
+    remedy = "Reduce data.length, or the data's train_size, validation_size or test_size."
+    refuse_more_than(available_bytes(), rows * (longest // 2 * BYTES_OF_A_TOKEN + BYTES_OF_A_ROW), what, remedy)
 
 
 def _rows(size: Size) -> int:

@@ -236,12 +236,15 @@ class Faithfulness:
         return _counted(self.n, "sequence")
 
     def masking(self, row: int) -> str:
-        """What masking does to the answer of one explanation, in words."""
-        found = self.comprehensiveness
+        """What masking does to the answer of one explanation, in words: the figures that `sentence` averages."""
+        found = self.area
         if np.isnan(found.each[row]):
             return "There is no other word to mask."
         top, random = (self._change(float(each[row])) for each in (found.each, found.random_each))
-        return f"Masking the top-ranked {self.maskable.removeprefix('the ')} {top}; masking random ones {random}."
+        steps = self.maskable.removeprefix("the ")
+        return (
+            f"Masking the top-ranked {steps} {top}; masking random ones {random} (averaged over all shares of steps)."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything except the figures of each explanation; curves and figures are None if nothing can be masked."""

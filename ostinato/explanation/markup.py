@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ostinato.printable import visible, visible_lines
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -49,7 +51,7 @@ def explanation_html(explanation: "Explanation") -> str:
     scale = strongest(explanation.scores)
     body = "".join(_span(text, score, scale) for text, score in segments(explanation))
     gap = "" if explanation.gap is None else f", completeness gap {explanation.gap:.1%}"
-    answer = f"<strong>{escape(explanation.title)}</strong> {explanation.shown_value}"
+    answer = f"<strong>{escape(visible(explanation.title))}</strong> {explanation.shown_value}"
     head = f"{answer} <small>({escape(explanation.method)}{gap})</small>"
     style = "white-space:pre-wrap;overflow-wrap:anywhere"
     if all(len(token) == 1 for token in explanation.tokens):  # letters of different lines are aligned
@@ -64,9 +66,8 @@ def explanation_text(explanation: "Explanation") -> "Text":
     scale = strongest(explanation.scores)
     text = Text()
     for part, score in segments(explanation):
-        shown = "".join(character if character.isprintable() or character == "\n" else " " for character in part)
         strength = 0.0 if score is None or scale == 0 else score / scale
-        text.append(shown, style=background(strength) if abs(strength) > FAINT else "")
+        text.append(visible_lines(part), style=background(strength) if abs(strength) > FAINT else "")
     return text
 
 
@@ -80,10 +81,10 @@ def _by_character(explanation: "Explanation", text: str) -> list[tuple[str, floa
 
 def _span(text: str, score: float | None, scale: float) -> str:
     if score is None or scale == 0 or abs(score) <= FAINT * scale:
-        return escape(text)
+        return escape(visible_lines(text))
     red, green, blue = _rgb(score)
     colour = f"rgba({red},{green},{blue},{abs(score) / scale * 0.75:.2f})"
-    return f'<span style="background:{colour}" title="{score:+.3g}">{escape(text)}</span>'
+    return f'<span style="background:{colour}" title="{score:+.3g}">{escape(visible_lines(text))}</span>'
 
 
 def background(strength: float) -> str:

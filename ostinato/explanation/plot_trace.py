@@ -9,7 +9,7 @@ from ostinato.explanation.canvas import new_figure
 from ostinato.explanation.markup import AGAINST, FOR
 from ostinato.explanation.plot_explanation import NAMED_TOKENS
 from ostinato.explanation.trace import Trace
-from ostinato.explanation.trace_text import visible
+from ostinato.printable import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

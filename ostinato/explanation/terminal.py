@@ -7,7 +7,8 @@ from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.markup import explanation_text
 from ostinato.explanation.records import ExplainedRows
 from ostinato.explanation.trace import Trace
-from ostinato.explanation.trace_text import trace_lines, visible
+from ostinato.explanation.trace_text import trace_lines
+from ostinato.printable import visible, visible_lines
 
 MOST_TOKENS = 8  # named if colours cannot be seen
 
@@ -20,17 +21,21 @@ def print_explained(explained: ExplainedRows) -> None:
     console = Console(markup=False, emoji=False, highlight=False)
     for row in explained.rows:
         explanation = row.explanation
-        answer = f"{visible(explanation.title)} {explanation.shown_value} by {explanation.method}"
+        answer = f"{explanation.title} {explanation.shown_value} by {explanation.method}"
         truth = f" ({row.comparison})" if row.comparison else ""
-        console.print(f"{row.source}: {answer}{truth}", style="bold", soft_wrap=True)
+        console.print(visible(f"{row.source}: {answer}{truth}"), style="bold", soft_wrap=True)
         text = explanation_text(explanation)
         if explanation.token is not None:
-            text.stylize("bold underline", *explanation.offsets[explanation.token])
+            start, end = explanation.offsets[explanation.token]
+            before, word = (
+                len(visible_lines(part)) for part in (explanation.text[:start], explanation.text[start:end])
+            )
+            text.stylize("bold underline", before, before + word)
         console.print(text, soft_wrap=True)
         _print_strongest(console, explanation)
         console.print(f"{row.masking}\n", style="dim", soft_wrap=True)
     for source in explained.unexplained:
-        console.print(f"{source}: no entity found, nothing to explain. Name a word: --token N", soft_wrap=True)
+        console.print(f"{visible(source)}: no entity found, nothing to explain. Name a word: --token N", soft_wrap=True)
     if explained.faithfulness is not None:
         console.print(explained.faithfulness.sentence, soft_wrap=True)
 

@@ -1,11 +1,12 @@
 """A trace as coloured text, for terminals: one line per step, readable without colours too."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ostinato.explanation.markup import AGAINST, FOR, background
 from ostinato.explanation.trace import LayerTrace, Trace
+from ostinato.printable import visible
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -125,10 +126,3 @@ def _cut(text: str, width: int) -> str:
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
-
-
-def visible(name: Any) -> str:
-    """A token or label on one line, with control characters and other invisible ones escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in str(name)
-    )

@@ -57,28 +57,38 @@ class Convolution(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
-        before = (
-            self.kernel_size // 2 if self.centred else self.kernel_size - 1
-        )  # steps of a window before its own step
+        weight, before = self._within(int(layout.lengths_on_cpu.max()) if layout.batch_size else 0)
+        kernel_size = weight.shape[2]
         rows = torch.arange(len(values), device=values.device) + before * (layout.sequence + 1)
         # `before` zeros around each sequence suffice for its windows; K more rows make a window even in an empty batch
-        block = scatter_rows(
-            values, rows, len(values) + before * layout.batch_size + self.kernel_size
-        )  # (N, D) -> (M, D)
+        block = scatter_rows(values, rows, len(values) + before * layout.batch_size + kernel_size)  # (N, D) -> (M, D)
         starts = rows - before
-        if torch.is_grad_enabled() or not runs_native(values, self.weight):
+        if torch.is_grad_enabled() or not runs_native(values, weight):
             h = gather_rows(
-                F.conv1d(block.t().unsqueeze(0), self.weight, self.bias).squeeze(0).t(), starts
+                F.conv1d(block.t().unsqueeze(0), weight, self.bias).squeeze(0).t(), starts
             )  # (M, D) -> (1, H, M − K + 1) -> (N, H)
         else:
             h = self._sum_separately(
-                block.unfold(0, self.kernel_size, 1), starts
+                block.unfold(0, kernel_size, 1), weight, starts
             )  # (M, D) -> (M − K + 1, D, K) -> (N, H)
         return torch.relu(h)
 
-    def _sum_separately(self, windows: Tensor, starts: Tensor) -> Tensor:
-        """The linear map of the windows at `starts`, each summed by itself. (M, D, K), (N,) -> (N, H)."""
-        weight = self.weight.flatten(1)  # (H, D, K) -> (H, D·K)
+    def _within(self, longest: int) -> tuple[Tensor, int]:
+        """The weights that meet a step of a sequence, and how many of them lie before the window's own step.
+
+        The others would be multiplied by the zeros around the sequences.
+
+        Shapes:
+            (H, D, K), K at most 2 · longest − 1.
+        """
+        own = self.kernel_size // 2 if self.centred else self.kernel_size - 1  # the window's own step
+        reach = max(longest, 1) - 1
+        first = max(own - reach, 0)
+        return self.weight[:, :, first : own + reach + 1], own - first
+
+    def _sum_separately(self, windows: Tensor, weight: Tensor, starts: Tensor) -> Tensor:
+        """The linear map of the windows at `starts`, each summed by itself. (M, D, K), (H, D, K), (N,) -> (N, H)."""
+        weight = weight.flatten(1)  # (H, D, K) -> (H, D·K)
         parts = torch.split(starts, max(1, WINDOW_VALUES_AT_A_TIME // weight.shape[1]))
         return torch.cat([kernel.linear(windows[part].flatten(1), weight, self.bias) for part in parts])
 

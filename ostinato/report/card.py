@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from ostinato.printable import visible
+
 if TYPE_CHECKING:
     from ostinato.data.named import NamedSet
     from ostinato.report.record import RunRecord
@@ -115,4 +117,4 @@ def _origin(run: "RunRecord") -> str:
 
 def _quoted(text: str) -> str:
     """One line that Markdown shows literally."""
-    return QUOTED_IN_MARKDOWN.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
+    return QUOTED_IN_MARKDOWN.sub(r"\\\1", escape(visible(" ".join(text.split())), quote=False))

@@ -1,6 +1,7 @@
 """A report's page: building blocks that turn untrusted text into safe markup, and the frame around them.
 
-Blocks escape every `str` and insert `Markup`, which blocks return, unchanged. `+` joins blocks.
+Blocks escape every `str`, including its control characters, and insert `Markup`, which blocks return, unchanged. `+`
+joins blocks.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -8,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ostinato.errors import MissingExtraError
+from ostinato.printable import visible_lines
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -84,5 +86,11 @@ def _templates() -> "Environment":
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
         raise MissingExtraError("jinja2", "explain", "A report") from None
-    loader = PackageLoader("ostinato.report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=PackageLoader("ostinato.report"),
+        autoescape=True,
+        finalize=lambda value: visible_lines(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

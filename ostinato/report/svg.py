@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from ostinato.errors import MissingExtraError
+from ostinato.printable import visible_lines
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -53,7 +54,7 @@ def _draw(figure: "Figure") -> str:
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ostinato"}):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has the fonts
         figure.savefig(drawn, format="svg", transparent=True, metadata=NO_METADATA)
-    return NOT_IN_XML.sub(" ", drawn.getvalue())
+    return NOT_IN_XML.sub(" ", visible_lines(drawn.getvalue()))
 
 
 def _take_page_colours(element: ElementTree.Element) -> None:

@@ -7,6 +7,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from ostinato.printable import visible
+
 MOST_CLASSES = 12  # a larger confusion matrix fits no terminal; `--json` has it
 WIDTH_OF_A_PIPE = 100_000
 
@@ -47,6 +49,7 @@ def _shown(value: float) -> str:
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table: on a terminal, cells too wide are folded between words; in a pipe each row is one line."""
     console = Console(markup=False, emoji=False, highlight=False)
+    headings, *rows = ([visible(cell) for cell in row] for row in (headings, *rows))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, *cells in zip(headings, *rows, strict=True):
         longest_word = max((cell_len(word) for cell in (heading, *cells) for word in cell.split()), default=0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ostinato.config import Config
 from ostinato.nn.network import Network
+from ostinato.printable import visible_lines
 from ostinato.progress import Progress
 from ostinato.runs.folder import (
     create_run,
@@ -166,8 +167,8 @@ class Log:
         self._write(line)
 
     def _write(self, line: str) -> None:
-        with self.path.open("a", encoding="utf-8") as log:
-            log.write(f"{now()} {line}\n")
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{now()} {visible_lines(line)}\n")
 
 
 def _write_history(folder: Path, state: TrainingState) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -192,14 +192,20 @@ class Task(ABC):
         Raises:
             ConfigError: names the keys.
         """
+        from ostinato.tasks.memory import refuse_oversized
         from ostinato.training.vectors import check_size
 
         check_size(data.vectors, config)
         self.objective(config, data)
+        refuse_oversized(self, config, data.encoder, data.codec, data.splits["train"])
 
     @abstractmethod
-    def read(self, path: Path, config: "DataConfig") -> Any:
-        """Read the labelled rows of a file."""
+    def read(self, path: Path, config: "DataConfig", model: Model) -> tuple[Any, list[DataError]]:
+        """Read the labelled rows of a file that the model can score, and the error of each other row.
+
+        Raises:
+            DataError: the file as a whole cannot be read, or none of its rows.
+        """
 
     @abstractmethod
     def refuse_new(self, model: Model, rows: Any) -> None:
@@ -269,13 +275,18 @@ class Task(ABC):
             splits: encoded examples that replace `data.splits`: `train`, and optionally `validation`.
             objective: replaces the objective of the config.
             options: passed on to `ostinato.training.train`.
+
+        Raises:
+            ConfigError: the training needs more memory than is available.
         """
         import torch
 
+        from ostinato.tasks.memory import refuse_oversized
         from ostinato.training import train
         from ostinato.training.vectors import fill
 
         splits = data.splits if splits is None else splits
+        refuse_oversized(self, config, data.encoder, data.codec, splits["train"])
         validation = splits.get("validation")
         with torch.random.fork_rng():
             torch.manual_seed(config.training.seed)

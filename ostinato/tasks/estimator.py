@@ -17,6 +17,7 @@ from ostinato.config.reading import parse
 from ostinato.config.renamed import present_names
 from ostinato.data.shown import count_of
 from ostinato.errors import ConfigError, NotFittedError
+from ostinato.printable import plain_repr
 from ostinato.progress import Progress
 from ostinato.tasks.base import Model, Task, TaskData, Trained
 
@@ -212,7 +213,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         if isinstance(state, int | np.integer) and not isinstance(state, bool) and state >= 0:
             return int(state)
         raise ConfigError(
-            f"random_state {state!r} is invalid. Expected None, an integer of at least 0, or a NumPy generator."
+            f"random_state {plain_repr(state)} is invalid. Expected None, an integer of at least 0, or a NumPy "
+            "generator."
         )
 
     def _train(self, config: Config, data: TaskData) -> Trained:

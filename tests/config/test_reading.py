@@ -145,3 +145,45 @@ def test_the_schema_has_the_tables_and_keys_of_each_task_and_allows_no_others():
             definition = definitions[properties[table]["$ref"]]
             assert set(definition["properties"]) == set(task.config.model_fields[table].annotation.model_fields)
             assert definition["additionalProperties"] is False
+
+
+DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"length = {DEEP}", "nested too deeply"),
+        (f"seed = {'9' * 6000}", "thousands of digits"),
+        (f"seed = 0x{'F' * 6000}", "data.seed: an integer of 24,000 bits"),
+        ("length = [[[[[[[[[[[1]]]]]]]]]]]", "data.length: nested too deeply"),
+        ("length = 99999999999999999999", "data.length: an integer of 67 bits"),
+        ('path = "a\\u0000.csv"', "data.path: .* NUL"),
+        (f'tokenizer = "{"x" * 10_000}"', r"data.tokenizer: .*characters\)"),
+        (f"length = {list(range(10_000))}", r"data.length: .*characters\)"),
+    ],
+)
+def test_a_hostile_value_is_refused_in_a_short_line(line, expected, tmp_path):
+    path = tmp_path / "hostile.toml"
+    path.write_text(f'[data]\nname = "majority"\n{line}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"hostile.toml: .*{expected}") as caught:
+        read_config(path)
+    assert len(str(caught.value)) < 5_000
+
+
+@pytest.mark.parametrize("value", [DEEP, "9" * 6000, f"0x{'F' * 6000}"])
+def test_a_hostile_setting_is_refused_in_a_short_line(value):
+    with pytest.raises(ConfigError, match="data.seed: ") as caught:
+        override(config(), [f"data.seed={value}"])
+    assert len(str(caught.value)) < 500
+
+
+def test_a_path_that_is_not_utf_8_is_refused():
+    with pytest.raises(ConfigError, match="data.path: .*not valid Unicode"):
+        override(config(), ["data.path=r\udcff.csv"])
+
+
+def test_a_config_of_thousands_of_unknown_keys_is_answered_by_the_first():
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"data": {"name": "majority"} | {f"key{number}": 1 for number in range(5_000)}})
+    assert str(caught.value).count("\n") == 50

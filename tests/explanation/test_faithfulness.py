@@ -224,10 +224,8 @@ def test_dependent_explanations_count_once():
 def test_the_effect_of_masking_is_said_in_the_unit_of_the_answer(make_linear):
     model = make_linear()
     found = measure(model, [by_weight("ACGTACGTAC")])
-    assert f"lowers the probability by {found.comprehensiveness.value:.3f}" in found.masking(0)
-    in_units = replace(
-        found, quantity="prediction", comprehensiveness=Figure(*(np.array([x]) for x in (-1234.5, 0, 0)))
-    )
+    assert f"lowers the probability by {found.area.value:.3f}" in found.masking(0)
+    in_units = replace(found, quantity="prediction", area=Figure(*(np.array([x]) for x in (-1234.5, 0, 0))))
     assert "raises the prediction by 1234" in in_units.masking(0) and "lowers the prediction by 0" in in_units.masking(
         0
     )

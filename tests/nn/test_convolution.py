@@ -205,3 +205,21 @@ def test_gpu_equals_cpu_forward_and_backward(centred):
     torch.testing.assert_close(outputs.cpu(), expected, rtol=1e-3, atol=1e-3)
     outputs.sum().backward()
     assert torch.isfinite(on_gpu.grad).all()
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_weights_that_meet_no_step_change_nothing_and_cost_nothing(centred, monkeypatch):
+    lengths = torch.tensor([5, 1, 7])
+    wide, narrow = (Convolution(3, 4, kernel_size=size, centred=centred) for size in (1001, 13))
+    start = 500 - 6 if centred else 1001 - 13
+    with torch.no_grad():
+        narrow.weight.copy_(wide.weight[:, :, start : start + 13])
+        narrow.bias.copy_(wide.bias)
+    values = torch.randn(13, 3)
+    for gradient in (True, False):
+        with torch.set_grad_enabled(gradient):
+            assert torch.equal(wide(values, Layout(lengths)), narrow(values, Layout(lengths)))
+    wide(values, Layout(lengths)).sum().backward()
+    reached = wide.weight.grad.abs().sum(dim=(0, 1)).nonzero().flatten()
+    assert reached.min() >= start
+    assert reached.max() < start + 13

@@ -7,6 +7,7 @@ import pytest
 from markupsafe import Markup, escape
 
 from ostinato.errors import MissingExtraError
+from ostinato.printable import visible_lines
 from ostinato.report import page
 from ostinato.report.page import Section, bullets, code, figure, heading, paragraph, render, table
 
@@ -60,3 +61,10 @@ def test_missing_jinja2_is_named(monkeypatch):
     page._templates.cache_clear()
     with pytest.raises(MissingExtraError, match="'jinja2'.*ostinato\\[explain\\]"):
         paragraph("a")
+
+
+def test_control_characters_are_shown_not_sent():
+    html = render("a\u202eb", [Section("s\x00", "s", paragraph("x\x1b[2J\u2066y") + table(("h",), [("\x9b\ud800",)]))])
+    assert visible_lines(html) == html
+    for shown in (r"a\u202eb", r"s\x00", r"x\x1b[2J\u2066y", r"\x9b\ud800"):
+        assert shown in html

@@ -13,6 +13,7 @@ from ostinato.data.inputs import as_sequences, identity, infer_tokenizer, record
 from ostinato.data.shown import count_of
 from ostinato.data.splits import draw_what_fits
 from ostinato.errors import ConfigError, DataError
+from ostinato.printable import plain_repr
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
 from ostinato.tasks.sequences.prepare import encode, fit_encoder, refuse_empty, rows_without_known_tokens
@@ -133,6 +134,6 @@ def text_of_labels(labels: Sequence[Hashable]) -> list[str]:
     for label in labels:
         if label not in names:
             text = str(label)
-            names[label] = repr(label) if text in taken else text  # 1 and "1" are different labels
+            names[label] = plain_repr(label) if text in taken else text  # 1 and "1" are different labels
             taken.add(text)
     return [names[label] for label in labels]

@@ -1,5 +1,6 @@
 """Build networks with one output vector per sequence."""
 
+import warnings
 from typing import TypeVar
 
 from ostinato.config import SequenceModel
@@ -44,3 +45,21 @@ def _build_stem(config: SequenceModel, input_size: int, channels: int) -> ConvSt
     return ConvStem(
         input_size, channels, kernel_size=config.kernel_size, centred=config.bidirectional, pool=config.conv_pool
     )
+
+
+def warn_of_wide_windows(config: SequenceModel, longest: int) -> None:
+    """Warn of convolutions and poolings that are wider than the longest training sequence."""
+    has_convolution = config.cell == "cnn" or config.conv_size is not None
+    widest = 2 * longest - 1 if config.bidirectional else longest
+    if has_convolution and config.kernel_size > widest:
+        warnings.warn(
+            f"model.kernel_size {config.kernel_size} is wider than any training sequence: of the longest, with "
+            f"{longest} steps, a window sees at most {widest}. Reduce it: further weights are never trained.",
+            stacklevel=2,
+        )
+    if config.conv_size is not None and config.conv_pool > longest:
+        warnings.warn(
+            f"model.conv_pool {config.conv_pool} makes one step of every training sequence, since the longest has "
+            f"{longest}. Reduce it: the recurrent layers have nothing to read in order.",
+            stacklevel=2,
+        )

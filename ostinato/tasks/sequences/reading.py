@@ -88,18 +88,34 @@ def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[l
     """
     found, skipped = [], 0
     for record in read_records(path, config, kind):
-        if isinstance(record, DataError):
-            raise record
-        if record.target is not None:
-            found.append(record)
-        elif config.skip_unlabelled:
+        checked = _labelled(record, config)
+        if isinstance(checked, DataError):
+            raise checked
+        if checked is None:
             skipped += 1
         else:
-            raise DataError(
-                f"{record.source}: no target. Fill it in, or skip unlabelled rows with data.skip_unlabelled = true "
-                "(on the command line: --set data.skip_unlabelled=true)."
-            )
+            found.append(checked)
     return found, skipped
+
+
+def labelled_records(path: Path, config: SequenceData, kind: TargetKind) -> Iterator[Record | DataError]:
+    """Stream the labelled records of a file; yields a `DataError` in place of a row that cannot be used.
+
+    Unlabelled rows are left out if `skip_unlabelled` is set.
+    """
+    checked = (_labelled(record, config) for record in read_records(path, config, kind))
+    return (record for record in checked if record is not None)
+
+
+def _labelled(record: Record | DataError, config: SequenceData) -> Record | DataError | None:
+    """The record if it has a target, else an error, or None if `skip_unlabelled` is set."""
+    if isinstance(record, DataError) or record.target is not None:
+        return record
+    if config.skip_unlabelled:
+        return None
+    return DataError(
+        f"{record.source}: no target. Fill it in, or set data.skip_unlabelled = true to skip unlabelled rows."
+    ).at(record.source)
 
 
 def _refuse_columns(path: Path, form: str, config: SequenceData, is_fixed: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import DataError
+from ostinato.printable import to_json
 from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model, Task, TaskData
 
 if TYPE_CHECKING:
@@ -64,11 +65,24 @@ class SequenceTask(Task):
 
         return prepare(self, config)
 
-    def read(self, path: Path, config: "DataConfig") -> "Records":
-        from ostinato.data.examples import Records
-        from ostinato.tasks.sequences.reading import read_labelled
+    def check(self, config: "Config", data: TaskData) -> None:
+        from ostinato.tasks.sequences.network import warn_of_wide_windows
 
-        return Records.of(read_labelled(path, config, self.target_kind)[0])  # type: ignore[arg-type]
+        super().check(config, data)
+        warn_of_wide_windows(config.model, data.encoder.longest)  # type: ignore[arg-type]
+
+    def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[Records, list[DataError]]":
+        from ostinato.data.examples import Record, Records
+        from ostinato.tasks.sequences.prepare import encode_each
+        from ostinato.tasks.sequences.reading import labelled_records
+
+        rows = list(labelled_records(path, config, self.target_kind))  # type: ignore[arg-type]
+        errors = encode_each(model.encoder, rows)[1]
+        usable = [row for row, error in zip(rows, errors, strict=True) if error is None and isinstance(row, Record)]
+        refused = [error for error in errors if error is not None]
+        if refused and not usable:
+            raise refused[0]
+        return Records.of(usable), refused
 
     def refuse_new(self, model: Model, rows: "Records") -> None:
         from ostinato.tasks.sequences.prepare import refuse_empty
@@ -116,8 +130,6 @@ class SequenceTask(Task):
 
     def _answer_batch(self, model: Model, batch: "list[Record | DataError]", strict: bool) -> Iterator[Answered]:
         """Answer each row in order, including those that cannot be read."""
-        import json
-
         from ostinato.tasks.sequences.prepare import encode_each, rows_without_known_tokens
         from ostinato.training import predict_outputs
 
@@ -137,7 +149,7 @@ class SequenceTask(Task):
                 raise DataError(f"{row.source}: {warning}. Remove the row, or predict without --strict.")
             fields = self.answer_json(model, next(answers))
             flagged = fields if warning is None else {**fields, "warning": warning}
-            yield Answered(row.source, json.dumps(flagged, ensure_ascii=False, allow_nan=False) + "\n", None, warning)
+            yield Answered(row.source, to_json(flagged) + "\n", None, warning)
 
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Record | DataError]":
         from ostinato.tasks.sequences.reading import read_records

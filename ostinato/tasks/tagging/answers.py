@@ -1,6 +1,5 @@
 """Answer sentences with their tags, printed as JSON lines, CoNLL columns or coloured text."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -10,6 +9,7 @@ from rich.text import Text
 from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
+from ostinato.printable import to_json, visible, visible_lines
 from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model
 from ostinato.tasks.tagging.encoder import refuse_unseen_features
 from ostinato.tasks.tagging.encoding import check_features
@@ -34,7 +34,7 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
         if is_first:
             refuse_unseen_features(model.encoder, [row for row in batch if isinstance(row, Sentence)])
             is_first = False
-        errors = [_error_of(model, row) for row in batch]
+        errors = [error_of(model, row) for row in batch]
         usable = [row for row, error in zip(batch, errors, strict=True) if error is None and isinstance(row, Sentence)]
         answers = answers_of(model, usable)
         for row, error in zip(batch, errors, strict=True):
@@ -50,13 +50,14 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
             yield Answered(found.sentence.source, write(found, warning), None, warning)
 
 
-def _error_of(model: Model, row: Sentence | DataError) -> DataError | None:
+def error_of(model: Model, row: Sentence | DataError) -> DataError | None:
+    """Why the model cannot answer a row; None if it can."""
     if isinstance(row, DataError):
         return row
     try:
         check_features([row], len(model.encoder.features), "in training")
     except DataError as error:
-        return error
+        return error.at(row.source)
     return None
 
 
@@ -85,7 +86,7 @@ def _json_line(model: Model) -> Writer:
 
     def write(answer: Answer, warning: str | None) -> str:
         row = answer_json(answer) | ({} if warning is None else {"warning": warning})
-        return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        return to_json(row) + "\n"
 
     return write
 
@@ -106,9 +107,10 @@ def _coloured(model: Model) -> Writer:
         for entity in words if answer.entities is None else answer.entities:
             start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
             style = styles.setdefault(entity.type, STYLES[len(styles) % len(STYLES)])
-            line.append(text[at:start]).append(text[start:end], style).append(f"[{entity.type}]", "dim")
+            line.append(visible_lines(text[at:start])).append(visible_lines(text[start:end]), style)
+            line.append(f"[{visible(entity.type)}]", "dim")
             at = end
-        return line.append(text[at:])
+        return line.append(visible_lines(text[at:]))
 
     return write
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.base import Answered, Inferred, Model, Task, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
     from ostinato.data.examples import Sentence
     from ostinato.data.named import NamedSet
-    from ostinato.errors import DataError
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
@@ -95,12 +94,22 @@ class Tagging(Task):
                 "should."
             )
 
-    def read(self, path: Path, config: "DataConfig") -> "TaggedRows":
-        from ostinato.tasks.tagging.data import read_labelled
+    def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[TaggedRows, list[DataError]]":
+        from ostinato.tasks.tagging.answers import error_of
+        from ostinato.tasks.tagging.data import read_sentences
         from ostinato.tasks.tagging.examples import TaggedRows
 
         assert isinstance(config, TaggingData)
-        return TaggedRows(read_labelled(path, config), repair=config.repair_tags)
+        usable, refused = [], []
+        for row in read_sentences(path, config):
+            error = error_of(model, row)
+            if error is None and not isinstance(row, DataError):
+                usable.append(row)
+            elif error is not None:
+                refused.append(error)
+        if refused and not usable:
+            raise refused[0]
+        return TaggedRows(usable, repair=config.repair_tags), refused
 
     def refuse_new(self, model: Model, rows: "TaggedRows") -> None:
         from ostinato.tasks.tagging.encoder import refuse_unseen_features
