@@ -17,7 +17,6 @@ from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, override, parse_config
 from ostinato.tuning import TuningResults, loop, make_search, read_search, tune
-from ostinato.tuning.search import save_search
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 
@@ -223,14 +222,14 @@ def test_a_search_interrupted_in_version_0_1_resumes(tmp_path):
 
 def test_a_search_over_a_renamed_key_is_refused(tmp_path):
     search = make_search(config(**{"training.lr": [1e-3, 1e-2]}), trials=1)
-    save_search(search, tmp_path)
+    search.record().write(tmp_path / "plan.json")
     change_plan(tmp_path, format=1, space={"training.clip_norm": [1.0, 5.0]})
     with pytest.raises(RunError, match=r"training\.clip_norm.*training\.max_grad_norm"):
         read_search(tmp_path)
 
 
 def test_an_altered_plan_is_refused(tmp_path):
-    save_search(make_search(MAJORITY, trials=1), tmp_path)
+    make_search(MAJORITY, trials=1).record().write(tmp_path / "plan.json")
     change_plan(tmp_path, trials="many")
     with pytest.raises(RunError, match=r"plan\.json: trials"):
         read_search(tmp_path)

@@ -1,7 +1,6 @@
 """train, evaluate, predict."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,13 +50,14 @@ def train(
         raise ConfigError("--resume uses the run's own config and folder. Remove --set and --out, or start a new run.")
     from ostinato import runs
     from ostinato.progress import Progress
+    from ostinato.runs.folder import resume_command
     from ostinato.runs.table import print_results
 
     progress = Progress()
     folder = resume
     try:
         if resume is not None:
-            if runs.finished_metrics(resume) is not None:
+            if runs.is_complete(resume):
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
             figures = runs.resume_run(resume, progress=progress)
         else:
@@ -66,7 +66,7 @@ def train(
             figures = runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
         has_begun = folder is not None and folder.exists()
-        resumable = f"Stopped. Continue with: ostinato train --resume {shlex.quote(str(folder))}"
+        resumable = f"Stopped. Continue with: {resume_command(Path(str(folder)))}"
         progress.say(resumable if has_begun else "Stopped before training began.")
         raise typer.Exit(130) from None
     page = None
@@ -93,22 +93,29 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Score a run on a labelled file, or on its test split."""
+    """Score a run on a labelled file, or on its test split.
+
+    Rows of the file that the run was trained or validated on are counted: the scores are too good for new rows.
+    """
     if settings and file is None:
         raise ConfigError(
             f"--set {settings[0]}: changes how a file is read, but no file is given, and the test split uses the "
             "run's own config. Remove it, or name a file."
         )
     from ostinato.report.terminal import print_metrics
-    from ostinato.runs import evaluate_run
+    from ostinato.runs import evaluate_run, seen_rows
 
     model = load_on(run, device)
     rows = None if file is None else model.task.read(file, reading(run, file, settings or [], model))
     metrics = evaluate_run(model, run, rows).to_json()
+    seen = None if file is None else seen_rows(model, run, rows)
     if as_json:
-        typer.echo(json.dumps(metrics, ensure_ascii=False))
-    else:
-        print_metrics(metrics)
+        counts = {"seen_in_training": seen and seen.training, "seen_in_validation": seen and seen.validation}
+        typer.echo(json.dumps(metrics if file is None else {**counts, **metrics}, ensure_ascii=False))
+        return
+    if seen is not None and seen.training + seen.validation:
+        typer.echo(seen.sentence)
+    print_metrics(metrics)
 
 
 def predict(

@@ -6,9 +6,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ostinato.errors import ConfigError, RunError
+from ostinato.errors import ConfigError
 from ostinato.report.svg import NO_METADATA, inline_svg
-from ostinato.storage import write_atomically
+from ostinato.storage import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -45,18 +45,6 @@ class Gallery:
         for name, figure in self.figures.items():
             for kind in ("png", "svg"):
                 save_figure(figure, folder / f"{name}.{kind}")
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder, unless it exists.
-
-    Raises:
-        RunError: it cannot be created.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another folder.") from None
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

@@ -18,7 +18,8 @@ from ostinato import load, runs
 from ostinato.config import to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.evaluation import metrics
-from ostinato.runs.folder import create_run, with_absolute_paths
+from ostinato.runs.creation import create_run
+from ostinato.runs.folder import with_absolute_paths
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
@@ -30,7 +31,7 @@ TINY = {
 }
 FILES = {
     "config.toml", "environment.json", "audit.json", "vocabulary.json", "checkpoints", "metrics.jsonl", "training.log",
-    "model.safetensors", "predictions.parquet", "metrics.json",
+    "model.safetensors", "predictions.parquet", "metrics.json", "rows.safetensors",
 }  # fmt: skip
 
 
