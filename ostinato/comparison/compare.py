@@ -69,7 +69,9 @@ def read_comparison(folder: Path) -> Comparison:
         RunError: the comparison is not finished, or its results were altered.
     """
     if not (folder / RESULTS).exists():
-        raise RunError(f"{folder}: holds no {RESULTS}. Finish the comparison with: ostinato compare --resume {folder}")
+        raise RunError(
+            f"{folder}: holds no {RESULTS}. Finish the comparison with: ostinato compare --resume {shell_path(folder)}"
+        )
     return Comparison.read(folder / RESULTS)
 
 

@@ -58,8 +58,10 @@ def save_figure(figure: "Figure", path: Path) -> None:
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
         raise ConfigError(f"{path}: unknown image format {kind!r}. Choose from: {', '.join(sorted(kinds))}.")
+    import matplotlib
+
     drawn = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": path.name}):  # same figure, same bytes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as boxes; the page shows the text
         metadata = NO_METADATA if kind == "svg" else None
         figure.savefig(drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=metadata)

@@ -55,7 +55,8 @@ def shell_path(path: Path) -> str:
     """A path as an argument for a shell, on one line, also if it starts with a dash."""
     text = str(path)
     if not text.isprintable():
-        return "$'" + text.encode("unicode_escape").decode().replace("'", "\\'") + "'"
+        escaped = (each if each.isprintable() and each not in "'\\" else f"\\U{ord(each):08x}" for each in text)
+        return f"$'{''.join(escaped)}'"
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 

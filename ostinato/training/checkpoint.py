@@ -14,6 +14,7 @@ from ostinato.config.renamed import present_names
 from ostinato.errors import RunError
 from ostinato.storage import Stored, load_tensors, save_tensors
 
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # of AdamW
 TRAINING_TABLE = "table [training] of the config"
 
 
@@ -106,8 +107,8 @@ class Checkpointer:
         """Load the optimizer's moments.
 
         Raises:
-            KeyError: of an unknown parameter.
-            ValueError: they do not have the parameter's shape.
+            KeyError: they are of an unknown parameter.
+            ValueError: some are missing, or do not have the parameter's shape.
         """
         indices = {name: index for index, name in enumerate(self._names_in_the_optimizer())}
         shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
@@ -115,8 +116,10 @@ class Checkpointer:
         for key, tensor in tensors.items():
             name, _, moment = key.partition("/")
             moments.setdefault(indices[name], {})[moment] = tensor
-            if tensor.dim() and tensor.shape != shapes[name]:
-                raise ValueError(f"{key} has the shape {tuple(tensor.shape)}, expected {tuple(shapes[name])}")
+            if tensor.shape != (() if moment == "step" else shapes[name]):
+                raise ValueError(f"{key} has the shape {tuple(tensor.shape)}")
+        if any(found.keys() != MOMENTS for found in moments.values()):
+            raise ValueError(f"the optimizer has other moments than {', '.join(sorted(MOMENTS))}")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
@@ -219,8 +222,10 @@ def read_state(values: Any) -> TrainingState:
 
 
 def _refuse_other_kind(path: Path, facts: Any, kind: str) -> None:
-    """Refuse a file of Ostinato's that belongs in another place."""
+    """Refuse a file of Ostinato's that belongs in another place, or lacks its fingerprints."""
     found = facts.get("kind") if isinstance(facts, dict) else None
+    if found == kind and not isinstance(facts.get("fingerprints", {}), dict):
+        raise RunError(f"{path}: its fingerprints are not an object. Copy it again, or train into a new folder.")
     if found != kind:
         raise RunError(
             f"{path}: holds a {found!r:.40}, expected a {kind!r}. Put the run's own file back, or train into a new "

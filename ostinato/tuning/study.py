@@ -79,7 +79,7 @@ def open_study(search: Search, folder: Path) -> "optuna.Study":
             ),
             load_if_exists=True,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a line that Optuna did not write
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError) as error:  # a line of others
         raise RunError(
             f"{path}: damaged ({type(error).__name__}: {error}). Copy the folder again, or start another search."
         ) from None
