@@ -238,9 +238,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: it cannot be read, or is a folder, a pipe or a device.
     """
     try:
+        if not path.is_file():
+            raise RunError(f"{path}: is not a file. Copy it again, or train again.")
         with path.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):

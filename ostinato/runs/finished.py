@@ -14,6 +14,10 @@ from ostinato.storage import METRICS, check_format, file_digest, read_json
 MODEL = "model.safetensors"
 
 
+def _files_of_version_0_1() -> dict[str, str | None]:
+    return {MODEL: None}
+
+
 class MetricsData(JsonModel):
     """The field `data` of metrics.json.
 
@@ -57,7 +61,7 @@ class MetricsFile(JsonModel):
     validation: dict[str, Any] | None = None
     test: dict[str, Any] | None = None
     baselines: dict[str, dict[str, Any]] | None = None
-    files: dict[str, str | None] = Field(default_factory=lambda: {MODEL: None})
+    files: dict[str, str | None] = Field(default_factory=_files_of_version_0_1)
 
 
 def finished_metrics(folder: Path) -> dict[str, Any] | None:
@@ -87,7 +91,9 @@ def lost_files(folder: Path, metrics: dict[str, Any]) -> list[str]:
     return [
         name
         for name, digest in _checked(folder, metrics).files.items()
-        if not (folder / name).exists() or (digest is not None and file_digest(folder / name) != digest)
+        if Path(name).name != name  # not a file of the folder
+        or not (folder / name).is_file()
+        or (digest is not None and file_digest(folder / name) != digest)
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ostinato.config import Config, to_toml
 from ostinato.errors import RunError, TrainingError
 from ostinato.progress import Progress
+from ostinato.runs.folder import shell_path
 from ostinato.runs.lock import locked
 from ostinato.storage import make_folder, write_atomically
 from ostinato.tasks import TASKS
@@ -16,6 +17,7 @@ from ostinato.training import TrainingState
 from ostinato.tuning.results import BEST, RESULTS, TRIALS, TuningResults, format_value, to_csv
 from ostinato.tuning.search import PLAN, Search, refuse_other, with_values
 from ostinato.tuning.study import (
+    JOURNAL,
     ended_trials,
     import_optuna,
     is_complete,
@@ -51,7 +53,16 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> T
     with locked(folder):
         refuse_other(search, folder)  # another process may have been faster
         search.record().write(folder / PLAN)
-        return _run_trials(search, folder, progress or Progress(quiet=True))
+        try:
+            return _run_trials(search, folder, progress or Progress(quiet=True))
+        except OSError as error:
+            journal = folder / JOURNAL
+            if error.filename not in (None, str(journal)):
+                raise
+            raise RunError(
+                f"{journal}: cannot be written: {error.strerror}. Free disk space, then run: ostinato tune --resume "
+                f"{shell_path(folder)}"
+            ) from None
 
 
 def _run_trials(search: Search, folder: Path, progress: Progress) -> TuningResults:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -143,7 +142,7 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path,
     ours, theirs = (load_tensors(path / "checkpoints" / "last.safetensors")[0] for path in (folder, tmp_path / "run"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 4
-    assert not [path for path in (tmp_path / "run").rglob("*.tmp") if str(os.getpid()) in path.name]
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
 
 
 def test_finished_run_is_not_trained_again(finished):

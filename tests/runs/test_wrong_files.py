@@ -1,6 +1,7 @@
 """Wrong files in a run folder: each is named in an error or made again; none is accepted, none gives a traceback."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -185,6 +186,15 @@ def test_the_model_of_another_run_is_refused(made, finished):
     with pytest.raises(RunError, match="model.safetensors"):
         load_model(finished)
     load_model(finished / "model.safetensors")  # by itself it is a model
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../run/config.toml", "pipe", "checkpoints"])
+def test_only_files_of_the_folder_are_read_for_their_digests(finished, name):
+    os.mkfifo(finished / "pipe")
+    metrics = json.loads((finished / METRICS).read_text(encoding="utf-8"))
+    metrics["files"][name] = "0" * 64
+    (finished / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
+    assert not runs.is_complete(finished)
 
 
 @pytest.mark.parametrize("name", ["last", "best"])
