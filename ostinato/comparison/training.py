@@ -62,5 +62,5 @@ def finished_outcome(job: Job, plan: Plan, folder: Path) -> Outcome | None:
         return None
     scored = read_json(lengths)
     if not all(isinstance(scored.get(str(length)), dict) for length in plan.lengths):
-        raise RunError(f"{lengths}: damaged; it lacks a length of the plan. Delete it and resume.")
+        raise RunError(f"{lengths}: damaged; it lacks a length of the plan. Delete the file and resume.")
     return Outcome(job, {**metrics, "lengths": scored})
