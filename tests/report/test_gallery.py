@@ -37,8 +37,6 @@ def test_unknown_format_and_unwritable_folder_are_refused(tmp_path):
 
 
 def test_the_same_figure_gives_the_same_files(tmp_path):
-    from matplotlib.figure import Figure
-
     contents = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
