@@ -1,12 +1,13 @@
 # Two commands: `make demo` trains and uses five classifiers; `make test` checks the project. Each sets up .venv on a
 # machine that has only Python (3.10 or newer) and pip, and builds the native kernel if there is a C++ compiler (CXX).
-# `make fuzz` gives every reader thousands of damaged files. `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
+# `make fuzz` gives every reader thousands of damaged files, `make kill` kills commands 200 times and resumes them.
+# `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KERNEL := ostinato/nn/kernel
 
-.PHONY: demo test fuzz sanitize clean
+.PHONY: demo test fuzz kill sanitize clean
 
 demo: .venv/.built
 	$(BIN)/python examples/demo.py
@@ -19,6 +20,10 @@ test: .venv/.built .venv/.installed-dev
 # Thousands of damaged files and configs for each reader: each must give a result or one of Ostinato's errors.
 fuzz: .venv/.built .venv/.installed-dev
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal tests/fuzz
+
+# Trainings, comparisons, searches and reports, killed at random moments: each must resume to the same bits.
+kill: .venv/.built .venv/.installed-dev
+	$(BIN)/python tests/kill_harness.py --kills $${KILLS:-200} --seed $${SEED:-0}
 
 # Python itself is built without sanitizers, so preload their library, and libstdc++, whose `throw` they wrap.
 sanitize: .venv/.built .venv/.installed-dev

@@ -2,12 +2,16 @@
 
 A file is a safetensors file. Its metadata contains JSON-able facts and a SHA-256 of tensors and facts, so truncated and
 altered files are refused. Equal tensors and facts produce equal bytes. Writing replaces a file in one rename: if the
-process is killed or the disk is full, the previous file remains.
+process is killed or the disk is full, the previous file remains. Nothing is written through a link that somebody else
+put into a folder.
 """
 
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +25,9 @@ from torch import Tensor
 from ostinato.errors import RunError
 
 FORMAT = 2  # of all of Ostinato's files; 1 is version 0.1
+METRICS = "metrics.json"  # the results of a run; written last
+LOCK = ".ostinato.lock"  # in a folder that a process is writing to
+TEMPORARY = re.compile(r"\.ostinato-[0-9a-f]{16}\.tmp")
 
 
 class Stored(NamedTuple):
@@ -61,7 +68,10 @@ def load_tensors(path: Path) -> Stored:
             json.dumps(facts, ensure_ascii=False).encode()
         digest = _digest(tensors, header["facts"])
     except FileNotFoundError:
-        raise RunError(f"{path}: file not found. Give a finished run folder or a model file.") from None
+        raise RunError(
+            f"{path}: file not found. Give a finished run folder or a model file. If a run has lost its model, make it "
+            "again with: ostinato train --resume RUN"
+        ) from None
     except (SafetensorError, ValueError, OSError, RuntimeError, RecursionError) as error:
         # RuntimeError: torch cannot hold a tensor of this shape; RecursionError: JSON nested thousands deep
         raise RunError(f"{path}: truncated or altered ({error}). Copy the file again, or train again.") from None
@@ -90,12 +100,14 @@ def _check_header(path: Path, header: Any) -> None:
             raise ValueError(f"{field} is missing, or is not a text")
 
 
-def check_format(path: Path, found: int) -> None:
+def check_format(path: Path, found: Any) -> None:
     """Check that this version can read a file's format.
 
     Raises:
-        RunError: a newer version wrote it.
+        RunError: the format is not a number, or a newer version wrote it.
     """
+    if type(found) is not int:
+        raise RunError(f"{path}: format {found!r:.60}: expected a whole number. Copy the file again, or train again.")
     if found > FORMAT:
         raise RunError(
             f"{path}: format {found} is newer than this version of Ostinato can read (up to {FORMAT}). "
@@ -108,15 +120,53 @@ def unusable(path: Path) -> RunError:
     return RunError(f"{path}: missing or altered. Copy the run folder again, or train again.")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that Ostinato wrote.
+
+    Raises:
+        RunError: it is missing, truncated or altered.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}. Copy the folder again, or train again.") from None
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested too deeply
+        content = None
+    if not isinstance(content, dict):
+        raise RunError(
+            f"{path}: damaged; it is not the JSON object that was written. Delete it and resume, or train again."
+        )
+    return content
+
+
+def refuse_altered(path: Path) -> None:
+    """Refuse a file of a finished run that is not the one which the run wrote, such as that of another run.
+
+    `metrics.json` beside it holds the digests; runs of version 0.1 have none.
+
+    Raises:
+        RunError: its content is another, or `metrics.json` is damaged.
+    """
+    metrics = path.with_name(METRICS)
+    files = read_json(metrics).get("files") if metrics.exists() else None
+    if isinstance(files, dict) and path.name in files and path.exists() and file_digest(path) != files[path.name]:
+        raise RunError(
+            f"{path}: is not the file that this run wrote: its SHA-256 is not the one in {METRICS}. Copy it again, or "
+            "make it again with: ostinato train --resume RUN"
+        )
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replace a file in one step: it has either all of the new content or all of the old.
+
+    A link at `path` is replaced, and the file it points to stays as it is.
 
     Raises:
         RunError: the disk is full, or the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")  # always the same name: the next write replaces an abandoned one
+    temporary = path.with_name(f".ostinato-{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # x: fails if the name exists, even as a link
             file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -129,6 +179,99 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open or create a file that is changed in place. Returns its descriptor.
+
+    Args:
+        flags: as for `os.open`.
+
+    Raises:
+        RunError: it cannot be opened, or is a link, a pipe or a device, which somebody else put there.
+    """
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe without a reader would block
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | careful, 0o666)
+    except OSError as error:
+        hint = " It is a symbolic link: remove it." if path.is_symlink() else " Choose another folder."
+        raise RunError(f"{path}: cannot be written: {error.strerror}.{hint}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise RunError(f"{path}: is not a file of its own (a link, a pipe or a device). Remove it, then try again.")
+    return descriptor
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to the end of a file.
+
+    Raises:
+        RunError: it cannot be written, or is a link.
+    """
+    try:
+        with open(open_own(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}. Free disk space, then try again.") from None
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, unless it exists.
+
+    Raises:
+        RunError: it cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be created: {error.strerror}. Choose another folder.") from None
+
+
+def make_subfolder(path: Path) -> None:
+    """Create a folder inside one of Ostinato's folders, unless it exists.
+
+    Raises:
+        RunError: it cannot be created, or is a link that leads elsewhere.
+    """
+    make_folder(path)
+    if path.is_symlink():
+        raise RunError(f"{path}: is a symbolic link to {os.readlink(path)}. Replace it by a folder.")
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether nothing is in a folder, except what a killed process of ours left before it wrote its first file."""
+    if not folder.exists() and not folder.is_symlink():
+        return True
+    if not folder.is_dir():
+        return False
+    return all(path.name == LOCK or TEMPORARY.fullmatch(path.name) for path in folder.iterdir())
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder and in the folders inside it."""
+    for place in (folder, *(each for each in folder.iterdir() if each.is_dir() and not each.is_symlink())):
+        for path in place.iterdir():
+            if TEMPORARY.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+                path.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        RunError: it cannot be read, or is a folder, a pipe or a device.
+    """
+    try:
+        if not path.is_file():
+            raise RunError(f"{path}: is not a file. Copy it again, or train again.")
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}.") from None
+    return digest.hexdigest()
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

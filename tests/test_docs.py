@@ -25,7 +25,7 @@ from ostinato.evaluation.metrics import ClassificationMetrics, ClassScores
 from ostinato.evaluation.results import Metrics
 from ostinato.explanation.trace import trace_sequence
 from ostinato.runs import start_run
-from ostinato.runs.folder import create_run
+from ostinato.runs.creation import create_run
 from ostinato.tasks.config import CONFIGS, PRESETS, override, parse_config
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.multilabel.metrics import LabelScores, MultilabelMetrics

@@ -10,7 +10,15 @@ import torch
 
 from ostinato import storage
 from ostinato.errors import RunError
-from ostinato.storage import load_tensors, save_tensors, write_atomically
+from ostinato.storage import (
+    append,
+    is_unused,
+    load_tensors,
+    make_subfolder,
+    remove_abandoned,
+    save_tensors,
+    write_atomically,
+)
 
 
 @pytest.fixture
@@ -110,3 +118,85 @@ def test_full_disk_leaves_the_previous_file(saved, monkeypatch):
         write_atomically(path, b"half")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def temporary_names(monkeypatch):
+    """The names of temporary files, as they are drawn."""
+    drawn = []
+    real = storage.secrets.token_hex
+    monkeypatch.setattr(storage.secrets, "token_hex", lambda size: drawn.append(real(size)) or drawn[-1])
+    return drawn
+
+
+def test_temporary_names_are_never_the_same(tmp_path, monkeypatch):
+    drawn = temporary_names(monkeypatch)
+    for _ in range(20):
+        write_atomically(tmp_path / "some.json", "{}")
+    assert len(set(drawn)) == 20
+    assert all(len(each) == 16 for each in drawn)
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    monkeypatch.setattr(storage.secrets, "token_hex", lambda size: "0" * 16)
+    (tmp_path / f".ostinato-{'0' * 16}.tmp").symlink_to(victim)
+    with pytest.raises(RunError, match="some.json"):
+        write_atomically(tmp_path / "some.json", "ours")
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [".some.json.tmp", "some.tmp", "some.json"])
+def test_links_that_somebody_planted_are_not_followed(tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / name).symlink_to(victim)
+    write_atomically(tmp_path / "some.json", "ours")
+    assert victim.read_text() == "mine"
+    assert (tmp_path / "some.json").read_text() == "ours"
+    assert not (tmp_path / "some.json").is_symlink()
+
+
+def test_text_is_appended_to_files_of_their_own_only(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "link").symlink_to(victim)
+    (tmp_path / "hard").hardlink_to(victim)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "hard", "pipe", "folder"):
+        with pytest.raises(RunError, match=name):
+            append(tmp_path / name, "ours")
+    assert victim.read_text() == "mine"
+    append(tmp_path / "own.log", "a\n")
+    append(tmp_path / "own.log", "b\n")
+    assert (tmp_path / "own.log").read_text() == "a\nb\n"
+
+
+def test_a_folder_that_leads_elsewhere_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="figures"):
+        make_subfolder(tmp_path / "figures")
+
+
+def test_only_our_own_temporary_files_are_removed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    ours = [tmp_path / f".ostinato-{'a' * 16}.tmp", tmp_path / "checkpoints" / f".ostinato-{'0' * 16}.tmp"]
+    others = [tmp_path / name for name in (".ostinato-1.tmp", "mine.tmp", f".ostinato-{'g' * 16}.tmp")]
+    for path in (*ours, *others):
+        path.write_text("x")
+    link = tmp_path / f".ostinato-{'b' * 16}.tmp"
+    link.symlink_to(others[1])
+    remove_abandoned(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if not path.is_dir()} == {*others, link}
+
+
+def test_what_a_kill_leaves_behind_does_not_fill_a_folder(tmp_path):
+    assert is_unused(tmp_path / "new")
+    (tmp_path / f".ostinato-{'a' * 16}.tmp").write_text("x")
+    (tmp_path / storage.LOCK).write_text("x")
+    assert is_unused(tmp_path)
+    (tmp_path / "mine.txt").write_text("x")
+    assert not is_unused(tmp_path)
+    assert not is_unused(tmp_path / "mine.txt")

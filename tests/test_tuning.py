@@ -2,6 +2,9 @@
 
 import csv
 import json
+import math
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +20,6 @@ from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, override, parse_config
 from ostinato.tuning import TuningResults, loop, make_search, read_search, tune
-from ostinato.tuning.search import save_search
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 
@@ -126,6 +128,87 @@ def test_a_killed_search_resumes_and_repeats_the_interrupted_trial(tmp_path):
     assert found.trials[0].values["model.hidden_size"] == 16  # the config's own, although it was interrupted
 
 
+class InterruptedHereError(Exception):
+    """In place of a kill."""
+
+
+def quick_training(moments, monkeypatch):
+    """Replace training by a function of the values, which is interrupted before some of all of its epochs."""
+    optuna = pytest.importorskip("optuna")
+    epoch = iter(range(10**6))
+
+    def train(config, data, trial):
+        score = 1 + abs(math.log(config.training.lr / 1e-3)) + config.model.dropout
+        for step in range(1, 7):
+            if next(epoch) in moments:
+                raise InterruptedHereError
+            trial.report(score + 3 / step, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        if config.model.num_layers == 2 and config.model.hidden_size > 26:
+            raise TrainingError("too large")
+        return score
+
+    monkeypatch.setattr(loop, "_train", train)
+
+
+def without_seconds(found):
+    return [trial.model_copy(update={"seconds": None}) for trial in found.trials]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_interrupted_at_any_moments_has_the_trials_of_an_uninterrupted_one(tmp_path, monkeypatch, seed):
+    search = make_search(MAJORITY, trials=20, seed=seed)
+    quick_training((), monkeypatch)
+    whole = tune(search, tmp_path / "whole")
+    assert {trial.state for trial in whole.trials} >= {"complete", "pruned"}
+    moments = random.Random(seed).sample(range(90), 12)
+    quick_training({0, *moments}, monkeypatch)  # also in the first epoch of the first trial
+    found, interruptions = None, 0
+    while found is None:
+        try:
+            found = tune(read_search(tmp_path / "parts") if interruptions else search, tmp_path / "parts")
+        except InterruptedHereError:
+            interruptions += 1
+    assert interruptions > 6
+    assert without_seconds(found) == without_seconds(whole)
+    assert found.config == whole.config
+
+
+def test_a_torn_line_of_the_journal_is_forgotten(finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "search")
+    with (folder / "study.journal").open("a", encoding="utf-8") as journal:
+        journal.write('{"op_code":4,"worker_id":"a-')
+    planned = read_search(folder).trials  # another test may have added some
+    assert tune(read_search(folder), folder).trials[:4] == finished[1].trials
+    assert tune(read_search(folder, trials=planned + 1), folder).trials[:4] == finished[1].trials
+
+
+@pytest.mark.parametrize("content", ["{}\n", "[]\n", "nonsense\nmore\n", '{"op_code": 99}\n', "null\n"])
+def test_a_damaged_journal_is_named(finished, tmp_path, content):
+    folder = shutil.copytree(finished[0], tmp_path / "search")
+    (folder / "study.journal").write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match=r"study\.journal"):
+        tune(read_search(folder), folder)
+
+
+def test_a_journal_is_not_written_through_a_planted_link(finished, tmp_path):
+    victim, folder = tmp_path / "victim", shutil.copytree(finished[0], tmp_path / "search")
+    victim.write_text("mine", encoding="utf-8")
+    (folder / "study.journal").unlink()
+    (folder / "study.journal").symlink_to(victim)
+    with pytest.raises(RunError, match=r"study\.journal"):
+        tune(read_search(folder), folder)
+    assert victim.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"null", b"[" * 5000])
+def test_a_damaged_plan_is_named(tmp_path, content):
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"plan\.json"):
+        read_search(tmp_path)
+
+
 def test_a_trial_that_fails_has_a_reason_and_the_others_continue(tmp_path):
     found = tune(
         make_search(override(config(**{"training.lr": [1e30, 5e-3]}), ["training.max_grad_norm=none"]), trials=6),
@@ -223,14 +306,14 @@ def test_a_search_interrupted_in_version_0_1_resumes(tmp_path):
 
 def test_a_search_over_a_renamed_key_is_refused(tmp_path):
     search = make_search(config(**{"training.lr": [1e-3, 1e-2]}), trials=1)
-    save_search(search, tmp_path)
+    search.record().write(tmp_path / "plan.json")
     change_plan(tmp_path, format=1, space={"training.clip_norm": [1.0, 5.0]})
     with pytest.raises(RunError, match=r"training\.clip_norm.*training\.max_grad_norm"):
         read_search(tmp_path)
 
 
 def test_an_altered_plan_is_refused(tmp_path):
-    save_search(make_search(MAJORITY, trials=1), tmp_path)
+    make_search(MAJORITY, trials=1).record().write(tmp_path / "plan.json")
     change_plan(tmp_path, trials="many")
     with pytest.raises(RunError, match=r"plan\.json: trials"):
         read_search(tmp_path)

@@ -1,5 +1,6 @@
 """The results as JSON, with the versions and the machine, and as a plot."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,9 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         _draw(axes, height, goal)
     axes.set_yticks(range(len(goals)), [label for label, _ in goals], fontsize=8)
     axes.set(xscale="log", xlabel="measured (dot) and goal (bar); blue: reached", ylim=(-0.6, len(goals) - 0.2))
-    figure.savefig(path, dpi=120)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=120)
+    write_atomically(path, drawn.getvalue())
     pyplot.close(figure)
 
 

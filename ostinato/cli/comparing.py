@@ -1,6 +1,5 @@
 """The command `compare`."""
 
-import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,6 +81,7 @@ def _run(plan: "Plan", folder: Path, jobs: int | None) -> "Comparison":
     """Run the comparison; exit with status 130 on Ctrl-C or SIGTERM."""
     from ostinato.comparison.compare import run_comparison
     from ostinato.progress import Progress
+    from ostinato.runs.folder import shell_path
 
     progress = Progress()
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -90,7 +90,7 @@ def _run(plan: "Plan", folder: Path, jobs: int | None) -> "Comparison":
     except KeyboardInterrupt:
         progress.say(
             "Interrupted; finished runs and checkpoints are saved. "
-            f"Resume with: ostinato compare --resume {shlex.quote(str(folder))}"
+            f"Resume with: ostinato compare --resume {shell_path(folder)}"
         )
         raise typer.Exit(130) from None
     finally:

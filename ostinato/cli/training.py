@@ -1,6 +1,5 @@
 """train, evaluate, predict."""
 
-import shlex
 import sys
 from itertools import chain
 from pathlib import Path
@@ -58,13 +57,14 @@ def train(
     config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato import runs
     from ostinato.progress import Progress
+    from ostinato.runs.folder import resume_command
     from ostinato.runs.table import print_results
 
     progress = Progress()
     folder = resume
     try:
         if resume is not None:
-            if runs.finished_metrics(resume) is not None:
+            if runs.is_complete(resume):
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
             figures = runs.resume_run(resume, progress=progress)
         else:
@@ -73,7 +73,7 @@ def train(
             figures = runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
         has_begun = folder is not None and folder.exists()
-        resumable = f"Stopped. Continue with: ostinato train --resume {shlex.quote(str(folder))}"
+        resumable = f"Stopped. Continue with: {resume_command(Path(str(folder)))}"
         progress.say(resumable if has_begun else "Stopped before training began.")
         raise typer.Exit(130) from None
     page = None
@@ -100,7 +100,8 @@ def evaluate(
 ) -> None:
     """Score a run on a labelled file, or on its test split.
 
-    Rows of the file that cannot be read are reported and left out, and the exit status is 1.
+    Rows of the file that cannot be read are reported and left out, and the exit status is 1. Rows that the run was
+    trained or validated on are counted: the scores are too good for new rows.
     """
     if settings and file is None:
         raise ConfigError(
@@ -108,7 +109,7 @@ def evaluate(
             "run's own config. Remove it, or name a file."
         )
     from ostinato.report.terminal import print_metrics
-    from ostinato.runs import evaluate_run
+    from ostinato.runs import evaluate_run, seen_rows
 
     model = load_on(run, device)
     rows: Any = None
@@ -118,9 +119,13 @@ def evaluate(
     for error in errors[:MOST_ERRORS]:
         say(f"{error}", err=True)
     metrics = evaluate_run(model, run, rows).to_json()
+    seen = None if file is None else seen_rows(model, run, rows)
     if as_json:
-        say(to_json(metrics))
+        counts = {"seen_in_training": seen and seen.training, "seen_in_validation": seen and seen.validation}
+        say(to_json(metrics if file is None else {**counts, **metrics}))
     else:
+        if seen is not None and seen.training + seen.validation:
+            say(seen.sentence)
         print_metrics(metrics)
     if errors:
         say(

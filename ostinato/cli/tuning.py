@@ -1,6 +1,5 @@
 """The command `tune`."""
 
-import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,6 +66,7 @@ def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str
     from ostinato import tuning
     from ostinato.progress import Progress
     from ostinato.runs import resume_run, start_run
+    from ostinato.runs.folder import shell_path
 
     progress = Progress()
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -78,7 +78,7 @@ def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str
         return found, run, start_run(found.best_config(), run, progress=progress)
     except KeyboardInterrupt:
         progress.say(
-            f"Interrupted; finished trials are saved. Resume with: ostinato tune --resume {shlex.quote(str(folder))}"
+            f"Interrupted; finished trials are saved. Resume with: ostinato tune --resume {shell_path(folder)}"
         )
         raise typer.Exit(130) from None
     finally:
@@ -87,6 +87,7 @@ def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str
 
 def _show(found: "TuningResults", folder: Path, run: Path, metrics: dict[str, Any]) -> None:
     """Print the best trial, and the test scores of its run."""
+    from ostinato.runs.folder import shell_path
     from ostinato.runs.table import print_results
     from ostinato.tuning import BEST
     from ostinato.tuning.results import format_value
@@ -99,4 +100,4 @@ def _show(found: "TuningResults", folder: Path, run: Path, metrics: dict[str, An
     )
     say("The best of many trials looks too good on validation. The test split was scored once, after the search:")
     print_results([(run, metrics)])
-    say(f"Train it again with: ostinato train {shlex.quote(str(folder / BEST))}")
+    say(f"Train it again with: ostinato train {shell_path(folder / BEST)}")

@@ -17,7 +17,9 @@ from ostinato.comparison.workers import train_all
 from ostinato.config import to_toml
 from ostinato.errors import RunError
 from ostinato.progress import Progress
-from ostinato.storage import write_atomically
+from ostinato.runs.folder import shell_path
+from ostinato.runs.lock import locked
+from ostinato.storage import is_unused, make_folder, make_subfolder, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tuning import make_search, time_left, tune
 
@@ -37,7 +39,7 @@ def run_comparison(
         The content of `comparison.json`.
 
     Raises:
-        RunError: the folder holds something else.
+        RunError: the folder holds something else, or another process is using it.
         OstinatoError: the data cannot be used.
         KeyboardInterrupt: all runs have stopped after a checkpoint; called again, the comparison resumes.
     """
@@ -45,14 +47,18 @@ def run_comparison(
     _refuse_other(plan, folder)
     data = TASKS[plan.base.task].prepare(plan.base.data)
     combinations = match_parameters(plan, plan.combinations(), data)
-    _save_plan(plan, folder)
-    if plan.trials:
-        combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], data)
-    outcomes = _train(plan, combinations, folder, processes, progress)
-    costs = _costs(combinations, outcomes, folder, progress)
-    comparison = summarise(plan, combinations, outcomes, costs, folder)
-    comparison.write(folder / RESULTS)
-    write_atomically(folder / TABLE, to_csv(comparison))
+    make_folder(folder)
+    with locked(folder):
+        _refuse_other(plan, folder)  # another process may have been faster
+        plan.record().write(folder / PLAN)
+        write_atomically(folder / BASE, to_toml(plan.base))
+        if plan.trials:
+            combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], data)
+        outcomes = _train(plan, combinations, folder, processes, progress)
+        costs = _costs(combinations, outcomes, folder, progress)
+        comparison = summarise(plan, combinations, outcomes, costs, folder)
+        comparison.write(folder / RESULTS)
+        write_atomically(folder / TABLE, to_csv(comparison))
     return comparison
 
 
@@ -63,7 +69,9 @@ def read_comparison(folder: Path) -> Comparison:
         RunError: the comparison is not finished, or its results were altered.
     """
     if not (folder / RESULTS).exists():
-        raise RunError(f"{folder}: holds no {RESULTS}. Finish the comparison with: ostinato compare --resume {folder}")
+        raise RunError(
+            f"{folder}: holds no {RESULTS}. Finish the comparison with: ostinato compare --resume {shell_path(folder)}"
+        )
     return Comparison.read(folder / RESULTS)
 
 
@@ -72,21 +80,11 @@ def _refuse_other(plan: Plan, folder: Path) -> None:
     if (folder / PLAN).exists():
         if read_plan(folder).record() != plan.record():
             raise RunError(
-                f"{folder}: holds another comparison. "
-                f"Choose another --out, or resume that one: ostinato compare --resume {folder}"
+                f"{folder}: holds another comparison. Choose another --out, or resume that one: ostinato compare "
+                f"--resume {shell_path(folder)}"
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif not is_unused(folder):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
-
-
-def _save_plan(plan: Plan, folder: Path) -> None:
-    """Create the folder with the plan in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another --out.") from None
-    plan.record().write(folder / PLAN)
-    write_atomically(folder / BASE, to_toml(plan.base))
 
 
 def _tuned(plan: Plan, combination: Combination, folder: Path, progress: Progress) -> Combination:
@@ -146,6 +144,6 @@ def _costs(
         elif finished:
             cost = costs[combination.name] = measure_cost(folder / finished[0].folder)
             if cost is not None:
-                file.parent.mkdir(exist_ok=True)
+                make_subfolder(file.parent)
                 cost.write(file)
     return costs

@@ -23,7 +23,7 @@ from ostinato.evaluation.results import Metric
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, bullets, code, figure, heading, join, paragraph, render, table
 from ostinato.report.wording import counted
-from ostinato.storage import write_atomically
+from ostinato.storage import make_subfolder, write_atomically
 from ostinato.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
         Section("Runs", "runs", _runs(comparison)),
         Section("How to reproduce", "reproduce", _reproduce(comparison, folder)),
     ]
+    make_subfolder(folder / "figures")
     gallery.save(folder / "figures")
     write_atomically(page, render(f"Comparison {folder.resolve().name}", sections))
     return page

@@ -12,7 +12,7 @@ from ostinato.comparison.plan import LENGTH, Combination, Plan, describe
 from ostinato.comparison.results import Comparison, Cost, Environment, Pair, RunRow, Settings, SummaryRow
 from ostinato.comparison.training import Outcome
 from ostinato.evaluation.statistics import Scored, compare, holm, sentence, verdict
-from ostinato.storage import FORMAT
+from ostinato.storage import FORMAT, refuse_altered
 from ostinato.tasks import TASKS
 from ostinato.versions import environment
 
@@ -75,18 +75,20 @@ def _predicted(plan: Plan, combination: Combination, outcomes: Sequence[Outcome]
         seeds = [runs for seed in plan.seeds if (runs := _scored_runs(plan, own, seed, length))]
         if not seeds:
             continue
-        predictions = [
-            [
-                task.read_predictions(predictions_file(folder / run.job.folder, task.name, length), _test(run))
-                for run in runs
-            ]
-            for runs in seeds
-        ]
+        predictions = [[_predictions(run, folder, length) for run in runs] for runs in seeds]
         scored, sources, interval = task.compared(predictions, plan.metric, _test(seeds[0][0]))
         settings = combination.settings if length is None else {**combination.settings, LENGTH: str(length)}
         metrics = [run.metrics for runs in seeds for run in runs if run.metrics is not None]
         failed = sum(run.metrics is None for run in own)
         yield Predicted(combination, settings, metrics, failed, sources, scored, interval)
+
+
+def _predictions(run: Outcome, folder: Path, length: int | None) -> Any:
+    """A finished run's predictions for its test split, or for test sequences of a length."""
+    task = TASKS[run.job.config.task]
+    file = predictions_file(folder / run.job.folder, task.name, length)
+    refuse_altered(file)
+    return task.read_predictions(file, _test(run))
 
 
 def _scored_runs(plan: Plan, outcomes: Sequence[Outcome], seed: int, length: int | None) -> list[Outcome]:

@@ -1,6 +1,5 @@
 """One run of a comparison: trained or resumed in its folder, and tested at other lengths."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,9 +7,15 @@ from typing import Any, NamedTuple
 from ostinato.comparison.lengths import LENGTHS, test_at_lengths
 from ostinato.comparison.plan import Job, Plan
 from ostinato.config import Config
-from ostinato.runs.folder import create_run, finished_metrics
+from ostinato.errors import RunError
+from ostinato.runs.creation import create_run
+from ostinato.runs.finished import finished_metrics
+from ostinato.runs.lock import locked
 from ostinato.runs.training import resume_run
+from ostinato.storage import read_json
 from ostinato.tasks.base import TaskData
+
+WAIT_S = 60  # a process of a comparison that was killed writes a checkpoint before it ends
 
 
 class Outcome(NamedTuple):
@@ -39,8 +44,11 @@ def train_run(config: Config, folder: Path, lengths: Sequence[int], data: TaskDa
     """
     if not (folder / "config.toml").exists():
         create_run(config, folder)
-    metrics = resume_run(folder, data=data)
-    return {**metrics, "lengths": test_at_lengths(folder, config, lengths, data)} if lengths else metrics
+    metrics = resume_run(folder, data=data, wait_s=WAIT_S)
+    if not lengths:
+        return metrics
+    with locked(folder, wait_s=WAIT_S):
+        return {**metrics, "lengths": test_at_lengths(folder, config, lengths, data)}
 
 
 def finished_outcome(job: Job, plan: Plan, folder: Path) -> Outcome | None:
@@ -52,4 +60,7 @@ def finished_outcome(job: Job, plan: Plan, folder: Path) -> Outcome | None:
     lengths = run / LENGTHS
     if not lengths.exists():
         return None
-    return Outcome(job, {**metrics, "lengths": json.loads(lengths.read_text(encoding="utf-8"))})
+    scored = read_json(lengths)
+    if not all(isinstance(scored.get(str(length)), dict) for length in plan.lengths):
+        raise RunError(f"{lengths}: damaged; it lacks a length of the plan. Delete the file and resume.")
+    return Outcome(job, {**metrics, "lengths": scored})

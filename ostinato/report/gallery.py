@@ -6,9 +6,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ostinato.errors import ConfigError, RunError
+from ostinato.errors import ConfigError
 from ostinato.report.svg import NO_METADATA, inline_svg
-from ostinato.storage import write_atomically
+from ostinato.storage import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -47,18 +47,6 @@ class Gallery:
                 save_figure(figure, folder / f"{name}.{kind}")
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder, unless it exists.
-
-    Raises:
-        RunError: it cannot be created.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another folder.") from None
-
-
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure on a white background, in the format of the file's ending.
 
@@ -70,8 +58,10 @@ def save_figure(figure: "Figure", path: Path) -> None:
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
         raise ConfigError(f"{path}: unknown image format {kind!r}. Choose from: {', '.join(sorted(kinds))}.")
+    import matplotlib
+
     drawn = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": path.name}):  # same figure, same bytes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as boxes; the page shows the text
         metadata = NO_METADATA if kind == "svg" else None
         figure.savefig(drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=metadata)

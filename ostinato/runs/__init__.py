@@ -1,9 +1,10 @@
 """Run folders: one training from config to scores, complete and resumable at any moment.
 
 config.toml           everything the run depends on; can be run again
-environment.json      versions, machine, engine
+environment.json      versions, machine, engine, and a random name of the run
 audit.json            what the data contain, and what was cleaned
 vocabulary.json       the encoder (tokens, or channel means) and the codec (labels, tags), fitted on train
+rows.safetensors      hashes of the training and validation rows
 checkpoints/          last.safetensors (to resume), best.safetensors
 metrics.jsonl         one line per epoch
 training.log          messages with their times
@@ -11,14 +12,31 @@ model.safetensors     the complete model: what `ostinato.load` reads
 predictions.*         the answers to the test split, row by row
 metrics.json          the scores; written last, so that it marks a finished run
 
-folder    making and reading these files
+folder    paths, and reading and writing these files
+creation  create_run: a new folder
+lock      one process at a time writes to a folder
 training  start_run, resume_run
+finished  the results, and whether the files are those that the run wrote
+rows      which rows the run was trained on
 scoring   evaluate_run: a finished run on new rows
 report    report.html, the model card and pictures
 """
 
-from ostinato.runs.folder import finished_metrics, free_folder
+from ostinato.runs.creation import create_run
+from ostinato.runs.finished import finished_metrics, is_complete
+from ostinato.runs.folder import free_folder
+from ostinato.runs.rows import seen_rows
 from ostinato.runs.scoring import evaluate_run, test_rows
 from ostinato.runs.training import resume_run, start_run
 
-__all__ = ["evaluate_run", "finished_metrics", "free_folder", "resume_run", "start_run", "test_rows"]
+__all__ = [
+    "create_run",
+    "evaluate_run",
+    "finished_metrics",
+    "free_folder",
+    "is_complete",
+    "resume_run",
+    "seen_rows",
+    "start_run",
+    "test_rows",
+]

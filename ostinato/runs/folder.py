@@ -1,42 +1,35 @@
 """A run's folder: making it, and reading and writing its files."""
 
 import json
-import shutil
+import secrets
+import shlex
 from datetime import datetime, timezone
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
-from ostinato.config import Config, to_toml
+from ostinato.config import Config
 from ostinato.errors import RunError
-from ostinato.storage import FORMAT, check_format, write_atomically
+from ostinato.storage import FORMAT, is_unused, read_json, write_atomically
 from ostinato.training import choose_device
 from ostinato.versions import environment
 
+CONFIG, ENVIRONMENT = "config.toml", "environment.json"
 
-def create_run(config: Config, folder: Path) -> None:
-    """Make a run folder with its config; it appears in one rename, complete or not at all.
+
+def environment_of(folder: Path, config: Config) -> dict[str, Any]:
+    """The content of `environment.json`; written first if it does not exist.
 
     Raises:
-        RunError: the path already exists, or cannot be written.
+        RunError: it is damaged, or cannot be written.
         ConfigError: the config's device is not available.
     """
-    refuse_occupied(folder)
-    facts = {"format": FORMAT, "created": now(), **environment(), "device": str(choose_device(config.training.device))}
-    fresh = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        fresh.chmod(0o755)
-        (fresh / "checkpoints").mkdir()
-        write_atomically(fresh / "config.toml", to_toml(config))
-        write_json(fresh / "environment.json", facts)
-        fresh.rename(folder)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another --out.") from None
-    finally:
-        if fresh is not None and fresh.exists():
-            shutil.rmtree(fresh, ignore_errors=True)
+    path = folder / ENVIRONMENT
+    if path.exists():
+        return read_json(path)
+    device = str(choose_device(config.training.device))
+    facts = {"format": FORMAT, "run": secrets.token_hex(8), "created": now(), **environment(), "device": device}
+    write_json(path, facts)
+    return facts
 
 
 def with_absolute_paths(config: Config) -> Config:
@@ -47,12 +40,24 @@ def with_absolute_paths(config: Config) -> Config:
 
 def refuse_occupied(folder: Path) -> None:
     """Refuse a path that already exists and is not an empty folder."""
-    if (folder / "config.toml").exists():
-        raise RunError(
-            f"{folder}: already holds a run. Choose another --out, or resume it: ostinato train --resume {folder}"
-        )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if (folder / CONFIG).exists():
+        raise RunError(f"{folder}: already holds a run. Choose another --out, or resume it: {resume_command(folder)}")
+    if not is_unused(folder):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
+
+
+def resume_command(folder: Path) -> str:
+    """The command that resumes a run, for messages."""
+    return f"ostinato train --resume {shell_path(folder)}"
+
+
+def shell_path(path: Path) -> str:
+    """A path as an argument for a shell, on one line, also if it starts with a dash."""
+    text = str(path)
+    if not text.isprintable():
+        escaped = (each if each.isprintable() and each not in "'\\" else f"\\U{ord(each):08x}" for each in text)
+        return f"$'{''.join(escaped)}'"
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def free_folder(name: str) -> Path:
@@ -62,40 +67,6 @@ def free_folder(name: str) -> Path:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
-
-
-def finished_metrics(folder: Path) -> dict[str, Any] | None:
-    """The metrics of a finished run; None while it is unfinished.
-
-    Raises:
-        RunError: there is no run at that path, or its format is newer than this Ostinato reads.
-    """
-    if not (folder / "config.toml").exists():
-        raise RunError(
-            f"{folder}: not a run folder, since it has no config.toml. Start a run with: "
-            f"ostinato train PRESET --out {folder}"
-        )
-    environment_file, metrics_file = folder / "environment.json", folder / "metrics.json"
-    if environment_file.exists():
-        check_format(environment_file, int(read_json(environment_file).get("format", 0)))
-    return read_json(metrics_file) if metrics_file.exists() else None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that a run wrote.
-
-    Raises:
-        RunError: it is truncated or altered.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # not UTF-8, or not JSON
-        content = None
-    if not isinstance(content, dict):
-        raise RunError(
-            f"{path}: damaged; it is not the JSON object that was written. Delete it and resume, or train again."
-        )
-    return content
 
 
 def write_json(path: Path, content: Any) -> None:

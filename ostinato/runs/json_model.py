@@ -57,8 +57,8 @@ class JsonModel(BaseModel):
             values = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}. Copy the folder again.") from None
-        except ValueError:  # not UTF-8, or not JSON
+        except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested too deeply
             raise RunError(f"{path}: truncated or altered: it is not JSON. Copy the folder again.") from None
-        if "format" in cls.model_fields and isinstance(values, dict) and isinstance(values.get("format"), int):
+        if "format" in cls.model_fields and isinstance(values, dict) and values.get("format") is not None:
             check_format(path, values["format"])
         return cls.from_json(values, str(path))

@@ -1,18 +1,21 @@
 """The report of a run: its page, its model card, and the pictures as files."""
 
+import json
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.report.card import card_markdown
 from ostinato.report.page import Section, paragraph, render
-from ostinato.report.record import RunRecord
+from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import record_sections
-from ostinato.runs.folder import finished_metrics
-from ostinato.storage import unusable, write_atomically
+from ostinato.runs.finished import finished_metrics
+from ostinato.runs.folder import resume_command
+from ostinato.runs.json_model import JsonModel
+from ostinato.runs.lock import locked
+from ostinato.runs.scoring import refuse_other_data
+from ostinato.storage import make_subfolder, read_json, refuse_altered, unusable, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.config import parse_toml
@@ -33,21 +36,47 @@ def report_run(folder: Path, *, progress: Progress | None = None) -> Path:
     """
     run = read_run(folder)
     task = TASKS[run.config.task]
+    model = load_model(folder)
     data: TaskData | None = None if run.predictions is None else task.prepare(run.config.data)
-    report = task.report(run, data, load_model(folder), progress or Progress(quiet=True))
+    if data is not None:
+        refuse_other_data(model, folder, data.rows["test"])
+    with locked(folder):
+        report = task.report(run, data, model, progress or Progress(quiet=True))
+        return _write(run, report)
+
+
+def _write(run: RunRecord, report: Report) -> Path:
+    """Write the page, the model card and the pictures; returns the page's path."""
     for name, content in report.files.items():
-        write_atomically(folder / name, content)
-    report.gallery.save(folder / "figures")
+        write_atomically(run.folder / name, content)
+    make_subfolder(run.folder / "figures")
+    report.gallery.save(run.folder / "figures")
     result, *others = report.sections
-    shortfall = task.shortfall(run.metrics) if "test" in run.metrics else None
+    shortfall = TASKS[run.config.task].shortfall(run.metrics) if "test" in run.metrics else None
     if shortfall is not None:
         result = result._replace(body=paragraph(shortfall) + result.body)
     sections: list[Section] = [result, *others, *record_sections(run, report.card)]
-    page, card = folder / "report.html", folder / "model_card.md"
+    page, card = run.folder / "report.html", run.folder / "model_card.md"
     write_atomically(page, render(f"Report of {run.name}", sections))
     if not card.exists():
         write_atomically(card, card_markdown(f"Model card of {run.name}", report.card))
     return page
+
+
+class EnvironmentFile(JsonModel):
+    """The fields of environment.json that a report reads."""
+
+    created: str
+    ostinato: str
+    device: str
+    packages: dict[str, str | None]
+
+
+class HistoryEntry(JsonModel):
+    """The fields that every line of metrics.jsonl has."""
+
+    epoch: int
+    train_loss: float
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -59,28 +88,43 @@ def read_run(folder: Path) -> RunRecord:
     """
     metrics = finished_metrics(folder)
     if metrics is None:
-        raise RunError(f"{folder}: the run is not finished. Finish it with: ostinato train --resume {folder}")
-    config_text = (folder / "config.toml").read_text(encoding="utf-8")
+        raise RunError(f"{folder}: the run is not finished. Finish it with: {resume_command(folder)}")
+    config_text = _text(folder / "config.toml")
     config = parse_toml(config_text, str(folder / "config.toml"))
     task = TASKS[config.task]
     test = metrics.get("test")
-    objects = TypeAdapter(dict[str, Any])
+    predictions = folder / task.predictions_file
+    for path in (predictions, folder / "metrics.jsonl", folder / "audit.json"):
+        refuse_altered(path)
+    environment = read_json(folder / "environment.json")
+    EnvironmentFile.from_json(environment, str(folder / "environment.json"))
     return RunRecord(
         folder=folder,
         config=config,
         config_text=config_text,
-        environment=_read(folder / "environment.json", objects),
-        history=_read(folder / "metrics.jsonl", TypeAdapter(list[dict[str, Any]]), lines=True),
+        environment=environment,
+        history=_history(folder / "metrics.jsonl", metrics["training"]["epochs"]),
         metrics=metrics,
-        audit=_read(folder / "audit.json", objects),
-        predictions=None if test is None else task.read_predictions(folder / task.predictions_file, test),
+        audit=read_json(folder / "audit.json"),
+        predictions=None if test is None else task.read_predictions(predictions, test),
     )
 
 
-def _read(path: Path, kind: TypeAdapter[Any], *, lines: bool = False) -> Any:
-    """A JSON file, or one of JSON lines as a list, checked against what it should hold."""
+def _history(path: Path, epochs: int) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, one for each epoch."""
     try:
-        content = path.read_bytes()
-        return kind.validate_json(b"[" + b",".join(content.splitlines()) + b"]" if lines else content)
-    except (OSError, ValidationError):
+        entries = [json.loads(line) for line in _text(path).splitlines()]
+    except (ValueError, RecursionError):
+        raise unusable(path) from None
+    for number, entry in enumerate(entries, 1):
+        HistoryEntry.from_json(entry, f"{path}, line {number}")
+    if len(entries) != epochs:
+        raise RunError(f"{path}: has {len(entries)} lines, expected one for each of {epochs} epochs. Copy it again.")
+    return entries
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
         raise unusable(path) from None

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.config import Config
-from ostinato.errors import RunError
+from ostinato.errors import DataError, RunError
 from ostinato.evaluation.results import Metrics
+from ostinato.runs.finished import finished_metrics
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model
 from ostinato.tasks.config import read_run_config
+from ostinato.tasks.model_file import load_model
 
 
 def evaluate_run(model: Model, run: Path, rows: Any = None) -> Metrics:
@@ -18,7 +20,7 @@ def evaluate_run(model: Model, run: Path, rows: Any = None) -> Metrics:
         rows: as the task's `read` gives them; None: the run's own test split.
 
     Raises:
-        RunError: the run has no test split.
+        RunError: the run has no test split, or its data have changed.
         DataError: a row that cannot be scored, or a target that training never saw.
     """
     if rows is None:
@@ -33,14 +35,40 @@ def test_rows(run: Path) -> Any:
     """A run's own test split, loaded again.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or the data are not those that the run was trained on.
         OstinatoError: the data cannot be read.
     """
     config = own_config(run)
     rows = TASKS[config.task].prepare(config.data).rows.get("test")
     if rows is None:
         raise RunError(f"{run}: was trained without a test split. Name a file: {run} FILE")
+    refuse_other_data(load_model(run), run, rows)
     return rows
+
+
+def refuse_other_data(model: Model, run: Path, rows: Any) -> None:
+    """Refuse a test split that is not the one that a run scored: the rows, their order or their targets have changed.
+
+    If the splits were drawn at random, rows of the training split could otherwise be scored as if they were new. Runs
+    of version 0.1 do not know their data, and are not checked.
+
+    Raises:
+        RunError: the test split is another one.
+    """
+    metrics = finished_metrics(run)
+    digest = (metrics or {}).get("data", {}).get("digests", {}).get("test")
+    if digest is None:
+        return
+    try:
+        found = model.task.encode(model, rows).digest()
+    except DataError:  # a label that the model does not have
+        found = None
+    if found != digest:
+        raise RunError(
+            f"{run}: the data are not those of the run: its test split has changed since it was scored. If the splits "
+            "are drawn at random, it may now hold training rows. Restore the data file, or score a file of new rows: "
+            "ostinato evaluate RUN FILE"
+        )
 
 
 def own_config(run: Path) -> Config:

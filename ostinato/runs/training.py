@@ -11,23 +11,31 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.config import Config
+from ostinato.errors import RunError
 from ostinato.nn.network import Network
 from ostinato.printable import visible_lines
 from ostinato.progress import Progress
+from ostinato.runs.creation import create_run
+from ostinato.runs.finished import MODEL, digests_of, finished_metrics, lost_files
 from ostinato.runs.folder import (
-    create_run,
-    finished_metrics,
+    CONFIG,
+    ENVIRONMENT,
+    environment_of,
     now,
     refuse_occupied,
     with_absolute_paths,
     write_json,
 )
-from ostinato.storage import write_atomically
+from ostinato.runs.lock import locked
+from ostinato.runs.rows import ROWS, save_rows
+from ostinato.storage import METRICS, append, make_subfolder, unusable, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.model_file import save_model
 from ostinato.training import TrainingState
+
+FILES = ("audit.json", "vocabulary.json", ROWS, "metrics.jsonl", MODEL)  # and the task's predictions
 
 
 def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -43,24 +51,49 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
     data = task.prepare(config.data)
     task.check(config, data)
     create_run(config, folder)
-    return _train(folder, config, data, progress or Progress(quiet=True))
+    return resume_run(folder, data=data, progress=progress)
 
 
-def resume_run(folder: Path, *, data: TaskData | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def resume_run(
+    folder: Path, *, data: TaskData | None = None, progress: Progress | None = None, wait_s: float = 0
+) -> dict[str, Any]:
     """Train and evaluate what the folder's config describes, from its last checkpoint on. Returns the metrics.
+
+    If a finished run has lost a file, such as its model, the file is made again from the checkpoints.
 
     Args:
         data: its prepared data, if the caller has them already.
+        wait_s: how long to wait for another process that is using the run.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
+        RunError: another process is using the run, or a file of it is damaged.
         OstinatoError: a problem of the config, the data, the training or the disk.
     """
+    progress = progress or Progress(quiet=True)
     done = finished_metrics(folder)
-    if done is not None:
+    if done is not None and not lost_files(folder, done):
         return done
-    config = read_run_config(folder / "config.toml")
-    return _train(folder, config, data or TASKS[config.task].prepare(config.data), progress or Progress(quiet=True))
+    with locked(folder, wait_s=wait_s):
+        done = finished_metrics(folder)  # another process may have finished it meanwhile
+        lost = [] if done is None else lost_files(folder, done)
+        if done is not None and not lost:
+            return done
+        if lost:
+            _refuse_without_checkpoints(folder, lost)
+            progress.say(f"{', '.join(lost)}: missing or altered, so made again from the best weights.")
+        config = read_run_config(folder / CONFIG)
+        return _train(folder, config, data or TASKS[config.task].prepare(config.data), progress)
+
+
+def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:
+    for name in ("last.safetensors", "best.safetensors"):
+        path = folder / "checkpoints" / name
+        if not path.exists():
+            raise RunError(
+                f"{folder}: {', '.join(lost)} is missing or altered, and cannot be made again without {path}. Copy the "
+                "run folder again, or train again."
+            )
 
 
 @contextmanager
@@ -85,12 +118,15 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> dict[str, Any]:
-    task = TASKS[config.task]
+    task, checkpoints = TASKS[config.task], folder / "checkpoints"
+    identity = _identity(folder, config, data)
     log = Log(folder / "training.log", progress)
     for line in data.audit.lines():
         log.say(line)
     write_json(folder / "audit.json", data.audit.to_json())
     write_json(folder / "vocabulary.json", {"encoder": data.encoder.to_json(), "codec": data.codec.to_json()})
+    save_rows(folder, task, data)
+    make_subfolder(checkpoints)
 
     def save_history(state: TrainingState) -> None:
         _write_history(folder, state)
@@ -100,7 +136,8 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
         trained = task.fit(
             config,
             data,
-            folder=folder / "checkpoints",
+            folder=checkpoints,
+            identity=identity,
             progress=progress,
             on_epoch=save_history,
             stop_requested=stop_requested,
@@ -109,12 +146,28 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
             raise KeyboardInterrupt
     _write_history(folder, trained.state)  # a kill between the last checkpoint and its line leaves it out
     model = Model(task, config, data.encoder, data.codec, trained.network)
-    save_model(folder / "model.safetensors", model)
+    save_model(folder / MODEL, model)
     if "test" in data.splits:
         log.say("Scoring the test split once, with its baselines.")
     metrics = {**_describe(config, data, trained.network, trained.state), **_score(folder, model, data, trained)}
-    write_json(folder / "metrics.json", metrics)
+    metrics["files"] = digests_of(folder, (*FILES, task.predictions_file))
+    write_json(folder / METRICS, metrics)
     return metrics
+
+
+def _identity(folder: Path, config: Config, data: TaskData) -> dict[str, Any]:
+    """What makes a run this one, apart from its training data and settings; its checkpoints hold it.
+
+    Raises:
+        RunError: the run has checkpoints, but has lost the file that says which run it is.
+    """
+    if not (folder / ENVIRONMENT).exists() and (folder / "checkpoints" / "last.safetensors").exists():
+        raise unusable(folder / ENVIRONMENT)
+    return {
+        "run": environment_of(folder, config).get("run"),
+        "test data": data.splits["test"].digest() if "test" in data.splits else "none",
+        "table [model] of the config": config.model.model_dump(mode="json", exclude={"engine"}),
+    }
 
 
 def _score(folder: Path, model: Model, data: TaskData, trained: Trained) -> dict[str, Any]:
@@ -136,7 +189,11 @@ def _describe(config: Config, data: TaskData, model: Network, state: TrainingSta
     """What was trained on what, and how long it took."""
     return {
         "task": config.task,
-        "data": {"name": data.name, "source": data.source},
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "digests": {name: split.digest() for name, split in data.splits.items()},
+        },
         "model": {
             "cell": config.model.cell,
             "engine": model.engine,
@@ -167,8 +224,7 @@ class Log:
         self._write(line)
 
     def _write(self, line: str) -> None:
-        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{now()} {visible_lines(line)}\n")
+        append(self.path, f"{now()} {visible_lines(line)}\n")
 
 
 def _write_history(folder: Path, state: TrainingState) -> None:

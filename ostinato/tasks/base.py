@@ -4,7 +4,7 @@ A task is stateless: `TaskData` holds its data, `Model` its trained network with
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -213,6 +213,13 @@ class Task(ABC):
 
         Raises:
             DataError: names the row.
+        """
+
+    @abstractmethod
+    def row_keys(self, encoder: Any, rows: Any) -> Iterator[Hashable]:
+        """What is equal for rows that are the same to the model, whatever their targets: one key per row.
+
+        Its `repr` must be the same on every machine.
         """
 
     @abstractmethod

@@ -13,7 +13,7 @@ import torch
 from ostinato.config.reading import parse
 from ostinato.data.stored import StoredFields
 from ostinato.errors import ConfigError, RunError
-from ostinato.storage import FORMAT, load_tensors, save_tensors
+from ostinato.storage import FORMAT, load_tensors, refuse_altered, save_tensors
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model
 from ostinato.tasks.upgrades import from_version_0_1
@@ -55,6 +55,8 @@ def load_model(path: Path) -> Model:
     Raises:
         RunError: the file is missing, truncated, altered, of a newer format, or not a model.
     """
+    if path.is_dir():
+        refuse_altered(model_file(path))
     path = model_file(path)
     stored = load_tensors(path)
     facts, tensors = stored.facts, stored.tensors

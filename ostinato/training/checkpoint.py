@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from ostinato.config.renamed import present_names
 from ostinato.errors import RunError
-from ostinato.storage import load_tensors, save_tensors
+from ostinato.storage import Stored, load_tensors, save_tensors
 
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # of AdamW
 TRAINING_TABLE = "table [training] of the config"
 
 
@@ -36,7 +38,7 @@ class Checkpointer:
     """Saves a training's complete state and its best weights; in memory only if there is no folder.
 
     Args:
-        fingerprints: what must be equal for a training to resume.
+        fingerprints: what must be equal for a training to resume; both files hold it.
         average: the moving average of the weights, if there is one.
     """
 
@@ -71,55 +73,103 @@ class Checkpointer:
         """Load the last checkpoint, if there is one.
 
         Raises:
-            RunError: it cannot be read, or belongs to another training.
+            RunError: it cannot be read, is not a checkpoint, or belongs to another training.
         """
         path = None if self.folder is None else self.folder / "last.safetensors"
         if path is None or not path.exists():
             return TrainingState()
         stored = load_tensors(path)
+        _refuse_other_kind(path, stored.facts, "checkpoint")
+        try:
+            return self._restore(path, stored)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:  # tensors or facts missing
+            raise RunError(
+                f"{path}: not a complete checkpoint of this training ({type(error).__name__}: {error}). Copy it again, "
+                "or train into a new folder.".replace("\n", " ")
+            ) from None
+
+    def _restore(self, path: Path, stored: Stored) -> TrainingState:
         tensors, facts = stored.tensors, stored.facts
         if stored.format == 1:
             tensors, facts = self._from_version_0_1(tensors, facts)
-        for what, fingerprint in self.fingerprints.items():
-            if facts["fingerprints"][what] != fingerprint:
-                if stored.format == 1:
-                    raise RunError(
-                        f"{path}: this training was started by version 0.1, and the {what} has changed since, or this "
-                        "version prepares it differently. Train into a new folder."
-                    )
-                raise RunError(f"{path}: the {what} has changed since. Restore it, or train into a new folder.")
+        self._refuse_other_training(path, facts["fingerprints"], stored.format)
+        state = read_state(facts["state"])
         _load_weights(path, self.model, _under("model.", tensors))
-        indices = {name: index for index, name in enumerate(self._names_in_the_optimizer())}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _under("optimizer.", tensors).items():
-            name, _, moment = key.partition("/")
-            moments.setdefault(indices[name], {})[moment] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        for name, tensor in _under("average.", tensors).items():
-            (self.average or {})[name].copy_(tensor)
+        self._load_optimizer(_under("optimizer.", tensors))
+        for name, weights in (self.average or {}).items():
+            weights.copy_(tensors[f"average.{name}"])
         torch.set_rng_state(tensors["generator"])
         if "cuda_generator" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["cuda_generator"])
-        return TrainingState(**facts["state"])
+        return state
 
-    def save_best(self) -> None:
-        """Save the current weights."""
+    def _load_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load the optimizer's moments.
+
+        Raises:
+            KeyError: they are of an unknown parameter.
+            ValueError: some are missing, or do not have the parameter's shape.
+        """
+        indices = {name: index for index, name in enumerate(self._names_in_the_optimizer())}
+        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            name, _, moment = key.partition("/")
+            moments.setdefault(indices[name], {})[moment] = tensor
+            if tensor.shape != (() if moment == "step" else shapes[name]):
+                raise ValueError(f"{key} has the shape {tuple(tensor.shape)}")
+        if any(found.keys() != MOMENTS for found in moments.values()):
+            raise ValueError(f"the optimizer has other moments than {', '.join(sorted(MOMENTS))}")
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _refuse_other_training(self, path: Path, found: Mapping[str, Any], version: int) -> None:
+        """Refuse a file whose fingerprints are not those of this training."""
+        for what, fingerprint in self.fingerprints.items():
+            if version == 1 and (what not in found or found[what] == fingerprint):
+                continue
+            if version == 1:
+                raise RunError(
+                    f"{path}: this training was started by version 0.1, and the {what} has changed since, or this "
+                    "version prepares it differently. Train into a new folder."
+                )
+            if found.get(what) != fingerprint:
+                raise RunError(
+                    f"{path}: the {what} has changed since, or the file belongs to another training. Restore it, or "
+                    "train into a new folder."
+                )
+
+    def save_best(self, epoch: int) -> None:
+        """Save the current weights, those of `epoch`."""
         weights = self.model.state_dict()
         if self.folder is None:
             self.best = {name: tensor.clone() for name, tensor in weights.items()}
         else:
-            save_tensors(self.folder / "best.safetensors", weights, {"kind": "weights"})
+            facts = {"kind": "weights", "epoch": epoch, "fingerprints": dict(self.fingerprints)}
+            save_tensors(self.folder / "best.safetensors", weights, facts)
 
-    def load_best(self) -> None:
-        """Load the weights that `save_best` saved into the model."""
+    def load_best(self, epoch: int) -> None:
+        """Load the weights that `save_best` saved into the model.
+
+        Raises:
+            RunError: the file cannot be read, or does not hold this training's weights of `epoch`.
+        """
         if self.folder is None:
             self.model.load_state_dict(self.best)
-        else:
-            path = self.folder / "best.safetensors"
-            stored = load_tensors(path)
-            tensors = stored.tensors if stored.format > 1 else _present_weight_names(stored.tensors)
-            _load_weights(path, self.model, tensors)
+            return
+        path = self.folder / "best.safetensors"
+        stored = load_tensors(path)
+        _refuse_other_kind(path, stored.facts, "weights")
+        if stored.format == 1:
+            _load_weights(path, self.model, _present_weight_names(stored.tensors))
+            return
+        self._refuse_other_training(path, stored.facts.get("fingerprints", {}), stored.format)
+        if stored.facts.get("epoch") != epoch:
+            raise RunError(
+                f"{path}: holds the weights of epoch {stored.facts.get('epoch')!r:.20}, but the best epoch is {epoch} "
+                "(counted from 0). Copy the file again, or train into a new folder."
+            )
+        _load_weights(path, self.model, stored.tensors)
 
     def _names_in_the_optimizer(self) -> list[str]:
         """The parameters' names in the order of the optimizer's state."""
@@ -154,6 +204,33 @@ class Checkpointer:
         if all(then.get(key, value) == value for key, value in now.items()):
             prints[TRAINING_TABLE] = now  # 0.1 had keys of other tasks here, and lacked some newer keys
         return renamed, {**facts, "fingerprints": prints}
+
+
+def read_state(values: Any) -> TrainingState:
+    """The progress in a checkpoint's facts.
+
+    Raises:
+        ValueError: a field is missing or of the wrong type.
+    """
+    if not isinstance(values, dict) or values.keys() != asdict(TrainingState()).keys():
+        raise ValueError("its state has other fields")
+    try:
+        return TypeAdapter(TrainingState).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def _refuse_other_kind(path: Path, facts: Any, kind: str) -> None:
+    """Refuse a file of Ostinato's that belongs in another place, or lacks its fingerprints."""
+    found = facts.get("kind") if isinstance(facts, dict) else None
+    if found == kind and not isinstance(facts.get("fingerprints", {}), dict):
+        raise RunError(f"{path}: its fingerprints are not an object. Copy it again, or train into a new folder.")
+    if found != kind:
+        raise RunError(
+            f"{path}: holds a {found!r:.40}, expected a {kind!r}. Put the run's own file back, or train into a new "
+            "folder."
+        )
 
 
 WEIGHTS_RENAMED = {"front.": "conv_stem.", "capitals.": "word_shapes.", "embed.beyond": "embed.extra"}

@@ -6,7 +6,7 @@ interrupted and resumed training ends with the same bits as an uninterrupted one
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ def train(
     *,
     objective: Objective[AnyNetwork, Data],
     folder: Path | None = None,
+    identity: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     stop_requested: Callable[[], bool] = lambda: False,
@@ -43,6 +44,7 @@ def train(
     Args:
         objective: the task's loss and validation metrics.
         folder: where `last.safetensors` and `best.safetensors` are saved; training resumes from them.
+        identity: what must be equal for the training to resume, apart from its data and settings.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
 
@@ -58,7 +60,8 @@ def train(
     average = (
         {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
     )
-    checkpointer = Checkpointer(folder, fingerprints(data, validation, config), model, optimizer, average)
+    prints = {**fingerprints(data, validation, config), **(identity or {})}
+    checkpointer = Checkpointer(folder, prints, model, optimizer, average)
     state = checkpointer.restore()
     progress = progress or Progress(quiet=True)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -97,7 +100,7 @@ def train(
             if stop_requested():
                 raise KeyboardInterrupt
     model.embed.requires_grad_(True)
-    checkpointer.load_best()
+    checkpointer.load_best(state.best_epoch)
     return state
 
 
@@ -196,7 +199,7 @@ def end_epoch(
     state.history.append(entry | {"seconds": round(state.seconds, 3)})
     if state.best is None or score > state.best:
         state.best, state.best_epoch = score, state.epoch
-        checkpointer.save_best()
+        checkpointer.save_best(state.epoch)
     waited = state.epoch - state.best_epoch
     state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
     out_of_patience = validation is not None and config.patience is not None and waited >= config.patience

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 from ostinato.config import Config, to_toml
 from ostinato.errors import RunError, TrainingError
 from ostinato.progress import Progress
-from ostinato.storage import write_atomically
+from ostinato.runs.folder import shell_path
+from ostinato.runs.lock import locked
+from ostinato.storage import make_folder, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import TaskData
 from ostinato.training import TrainingState
 from ostinato.tuning.results import BEST, RESULTS, TRIALS, TuningResults, format_value, to_csv
-from ostinato.tuning.search import Search, save_search, with_values
-from ostinato.tuning.study import ended_trials, import_optuna, is_complete, open_study, propose, trial_result
+from ostinato.tuning.search import PLAN, Search, refuse_other, with_values
+from ostinato.tuning.study import (
+    JOURNAL,
+    ended_trials,
+    import_optuna,
+    is_complete,
+    next_trial,
+    open_study,
+    propose,
+    trial_result,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -31,19 +42,36 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> T
         folder: is created, or holds the same search, interrupted before.
 
     Raises:
-        RunError: the folder holds something else, or every trial failed.
+        RunError: the folder holds something else, another process is using it, or every trial failed.
         MissingExtraError: Optuna is not installed.
-        KeyboardInterrupt: the current trial is lost, all others are saved; called again, the search resumes.
+        KeyboardInterrupt: the current trial is lost, all others are saved; called again, the search resumes, and has
+            the trials of an uninterrupted one.
     """
-    progress = progress or Progress(quiet=True)
     import_optuna()  # before a folder is created
-    save_search(search, folder)
+    refuse_other(search, folder)
+    make_folder(folder)
+    with locked(folder):
+        refuse_other(search, folder)  # another process may have been faster
+        search.record().write(folder / PLAN)
+        try:
+            return _run_trials(search, folder, progress or Progress(quiet=True))
+        except OSError as error:
+            journal = folder / JOURNAL
+            if error.filename not in (None, str(journal)):
+                raise
+            raise RunError(
+                f"{journal}: cannot be written: {error.strerror}. Free disk space, then run: ostinato tune --resume "
+                f"{shell_path(folder)}"
+            ) from None
+
+
+def _run_trials(search: Search, folder: Path, progress: Progress) -> TuningResults:
     study = open_study(search, folder)
     task = TASKS[search.config.task]
     data = task.prepare(search.config.data)
     started, before = time.monotonic(), len(ended_trials(study))
     while (done := len(ended_trials(study))) < search.trials:
-        trial = study.ask()
+        trial = next_trial(study, search, done)
         values = propose(trial, search.space)
         config = with_values(search.config, values)
         if config.data != data.config:

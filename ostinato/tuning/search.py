@@ -10,9 +10,9 @@ from pydantic import JsonValue
 from ostinato.config import Config, Range, to_toml
 from ostinato.config.renamed import RENAMED
 from ostinato.errors import ConfigError, RunError, suggest
-from ostinato.runs.folder import with_absolute_paths
+from ostinato.runs.folder import shell_path, with_absolute_paths
 from ostinato.runs.json_model import JsonModel
-from ostinato.storage import FORMAT
+from ostinato.storage import FORMAT, is_unused
 from ostinato.tasks.config import override, parse_toml
 
 PLAN = "plan.json"
@@ -121,26 +121,21 @@ def read_search(folder: Path, *, trials: int | None = None) -> Search:
     return Search(config, saved.space, saved.trials if trials is None else trials, saved.seed)
 
 
-def save_search(search: Search, folder: Path) -> None:
-    """Create the folder with the search in it, or update the number of trials of the same search.
+def refuse_other(search: Search, folder: Path) -> None:
+    """Refuse a folder that holds anything but this search, whatever its number of trials.
 
     Raises:
-        RunError: the folder holds something else, or cannot be created.
+        RunError: the folder holds something else.
     """
     if (folder / PLAN).exists():
         same = {"trials": search.trials}
         if read_search(folder).record().model_copy(update=same) != search.record():
             raise RunError(
-                f"{folder}: holds another search. "
-                f"Choose another --out, or resume that one: ostinato tune --resume {folder}"
+                f"{folder}: holds another search. Choose another --out, or resume that one: ostinato tune --resume "
+                f"{shell_path(folder)}"
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif not is_unused(folder):
         raise RunError(f"{folder}: is not empty. Choose another --out.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be created: {error.strerror}. Choose another --out.") from None
-    search.record().write(folder / PLAN)
 
 
 def with_values(config: Config, values: Mapping[str, JsonValue]) -> Config:

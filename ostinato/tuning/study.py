@@ -1,14 +1,22 @@
-"""Optuna's part of a search: it proposes values, prunes trials, and keeps a journal of all trials on disk."""
+"""Optuna's part of a search: it proposes values, prunes trials, and writes a journal of all trials to disk.
+
+The sampler of each trial is a fresh one, seeded by the search's seed and the trial's number among those that ended. So
+its proposals, like the decisions to prune, depend on the ended trials only, and a search that was interrupted any
+number of times has the same trials as an uninterrupted one.
+"""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import JsonValue
 
 from ostinato.config import Config, Range
-from ostinato.errors import MissingExtraError
+from ostinato.errors import MissingExtraError, RunError
+from ostinato.storage import open_own
 from ostinato.tuning.results import Trial
 from ostinato.tuning.search import Domain, Search
 
@@ -39,26 +47,69 @@ def import_optuna() -> Any:
     return optuna
 
 
+class HeldLock:
+    """For Optuna: the process already holds the folder's lock. Optuna's own lock would survive a kill."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
 def open_study(search: Search, folder: Path) -> "optuna.Study":
-    """Create or load the folder's study; a trial that was interrupted is queued again with the same values."""
+    """Create or load the folder's study. A trial that was interrupted is marked as failed, without a reason.
+
+    The caller holds the folder's lock.
+
+    Raises:
+        RunError: the journal is damaged, is a link, or cannot be written.
+    """
     optuna = import_optuna()
-    study = optuna.create_study(
-        study_name="ostinato",
-        storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))),
-        direction="minimize" if search.config.training.minimises else "maximize",
-        pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=EPOCHS_BEFORE_PRUNING
-        ),
-        load_if_exists=True,
-    )
-    study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
+    path = folder / JOURNAL
+    _cut_torn_line(path)
+    backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=HeldLock())
+    try:
+        study = optuna.create_study(
+            study_name="ostinato",
+            storage=optuna.storages.JournalStorage(backend),
+            direction="minimize" if search.config.training.minimises else "maximize",
+            pruner=optuna.pruners.MedianPruner(
+                n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=EPOCHS_BEFORE_PRUNING
+            ),
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError) as error:  # a line of others
+        raise RunError(
+            f"{path}: damaged ({type(error).__name__}: {error}). Copy the folder again, or start another search."
+        ) from None
     for trial in study.trials:
         if trial.state == optuna.trial.TrialState.RUNNING:
-            study.enqueue_trial(trial.params, user_attrs={"again": True})
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    if not study.trials:
-        study.enqueue_trial({key: _own_value(search.config, key, domain) for key, domain in search.space.items()})
     return study  # type: ignore[no-any-return]
+
+
+def next_trial(study: "optuna.Study", search: Search, number: int) -> "optuna.Trial":
+    """The next trial.
+
+    Args:
+        number: of trials that have ended. The trial after none has the config's own values.
+    """
+    optuna = import_optuna()
+    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
+    is_queued = any(trial.state == optuna.trial.TrialState.WAITING for trial in study.trials)
+    if number == 0 and not is_queued:
+        study.enqueue_trial({key: _own_value(search.config, key, domain) for key, domain in search.space.items()})
+    return study.ask()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove the end of a journal that was being written when the disk was full or the process was killed."""
+    descriptor = open_own(path, os.O_RDWR)
+    with open(descriptor, "rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def propose(trial: "optuna.Trial", space: Mapping[str, Domain]) -> dict[str, JsonValue]:

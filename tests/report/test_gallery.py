@@ -34,3 +34,14 @@ def test_unknown_format_and_unwritable_folder_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file: "):
         Gallery().save(tmp_path / "file")
+
+
+def test_the_same_figure_gives_the_same_files(tmp_path):
+    contents = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        figure = Figure()
+        figure.subplots().plot([1, 3, 2], marker="o")
+        save_figure(figure, tmp_path / name / "line.svg")
+        contents.append((tmp_path / name / "line.svg").read_bytes())
+    assert contents[0] == contents[1]

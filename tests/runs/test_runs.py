@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,7 +17,8 @@ from ostinato import load, runs
 from ostinato.config import to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.evaluation import metrics
-from ostinato.runs.folder import create_run, with_absolute_paths
+from ostinato.runs.creation import create_run
+from ostinato.runs.folder import with_absolute_paths
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
@@ -30,7 +30,7 @@ TINY = {
 }
 FILES = {
     "config.toml", "environment.json", "audit.json", "vocabulary.json", "checkpoints", "metrics.jsonl", "training.log",
-    "model.safetensors", "predictions.parquet", "metrics.json",
+    "model.safetensors", "predictions.parquet", "metrics.json", "rows.safetensors",
 }  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path,
     ours, theirs = (load_tensors(path / "checkpoints" / "last.safetensors")[0] for path in (folder, tmp_path / "run"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 4
-    assert not [path for path in (tmp_path / "run").rglob("*.tmp") if str(os.getpid()) in path.name]
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
 
 
 def test_finished_run_is_not_trained_again(finished):

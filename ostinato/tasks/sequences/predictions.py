@@ -1,14 +1,13 @@
 """Write and read test predictions as a Parquet file: the source of each row, and task-specific columns."""
 
-import os
+import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ostinato.errors import RunError
-from ostinato.storage import unusable
+from ostinato.storage import unusable, write_atomically
 
 
 def write_columns(path: Path, sources: Sequence[str], columns: Mapping[str, Any]) -> None:
@@ -20,15 +19,9 @@ def write_columns(path: Path, sources: Sequence[str], columns: Mapping[str, Any]
     import pyarrow as pa
     from pyarrow import parquet
 
-    fresh = path.with_suffix(".tmp")
-    try:
-        parquet.write_table(pa.table({"source": sources, **columns}), fresh)
-        fresh.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written: {os.strerror(error.errno or 0)}. Free some space, then run: ostinato train "
-            f"--resume {path.parent}"
-        ) from None
+    written = io.BytesIO()
+    parquet.write_table(pa.table({"source": sources, **columns}), written)
+    write_atomically(path, written.getvalue())
 
 
 def read_columns(

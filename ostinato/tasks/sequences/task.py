@@ -1,7 +1,7 @@
 """The base class of tasks with one target per sequence."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -93,6 +93,11 @@ class SequenceTask(Task):
         for row in islice(rows, count):
             sequence = row.sequence.tolist() if hasattr(row.sequence, "tolist") else row.sequence
             yield {"label": row.target, "sequence": sequence}
+
+    def row_keys(self, encoder: "SequenceEncoder", rows: "Records") -> Iterator[Hashable]:
+        from ostinato.data.cleaning import key_of
+
+        return (key_of(sequence, encoder.tokenizer) for sequence in rows.sequences)
 
     def encode(self, model: Model, rows: "Records") -> "Labelled":
         from ostinato.tasks.sequences.prepare import encode

@@ -1,6 +1,6 @@
 """The task tagging: one tag per token."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,6 +120,9 @@ class Tagging(Task):
     def shown_rows(self, rows: "TaggedRows", count: int) -> Iterator[dict[str, Any]]:
         for sentence in rows.sentences[:count]:
             yield {"tokens": sentence.words, "tags": sentence.tags}
+
+    def row_keys(self, encoder: "SentenceEncoder", rows: "TaggedRows") -> Iterator[Hashable]:
+        return (tuple(sentence.words) for sentence in rows)
 
     def encode(self, model: Model, rows: "TaggedRows") -> "Tagged":
         from ostinato.tasks.tagging.examples import encode
