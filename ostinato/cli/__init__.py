@@ -19,6 +19,7 @@ import typer
 
 from ostinato.cli import comparing, data, explaining, machine, training, tuning
 from ostinato.errors import OstinatoError
+from ostinato.threads import limit_program
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,6 +71,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # print UTF-8 in any locale; unprintable characters are escaped
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     warnings.showwarning = _show_warning
+    limit_program()
     try:
         app()
     except OstinatoError as error:

@@ -12,6 +12,7 @@ from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
 from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan
+from ostinato.nn.kernel.threads import use_threads
 from ostinato.nn.kernel.tracing import is_traced
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "pool",
     "recurrent",
     "scan",
+    "use_threads",
     "variant",
     "why_unavailable",
 ]
@@ -44,6 +46,9 @@ def variant() -> str:
 
 
 def pool() -> str:
-    """The source of threads: `openmp`, which is torch's pool, or the kernel's own `threads`."""
+    """The source of threads where torch uses several: `openmp`, which is torch's pool, or the kernel's own `threads`.
+
+    Where torch uses one, as in training and prediction, the threads are the kernel's own.
+    """
     loaded = library()
     return loaded.ostinato_pool().decode() if loaded is not None else "none"
