@@ -1,22 +1,18 @@
 """How many threads a network uses: the kernel several, PyTorch's own operations one, except in large convolutions."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from ostinato.nn import kernel
 from ostinato.nn.convolution import Convolution
+from ostinato.nn.kernel.threads import torch_threads, use_threads
 from ostinato.nn.layers import RecurrentStack
 from ostinato.nn.network import Network
 from ostinato.threads import thread_limit
 
 NARROW = 64  # units of a recurrent layer that the torch engine runs on one thread
 WORTH_THREADS = 2e8  # operations of a batch's convolutions, some 4 ms; in half of that a second thread gained nothing
-
-_lock = threading.Lock()
-_before: dict[int, int] = {}  # for each thread of Python inside a block: PyTorch's number of threads before it
 
 
 @contextmanager
@@ -34,23 +30,12 @@ def few_threads(model: Network, *, tokens: float) -> Iterator[None]:
     Args:
         tokens: in a batch.
     """
-    thread = threading.get_ident()
-    with _lock:
-        before, is_outermost = torch.get_num_threads(), thread not in _before
-        if is_outermost:
-            # a new thread starts with the number that was set last: ours, if another thread is inside a block
-            before = next(iter(_before.values()), before)
-            _before[thread] = before
-        most = min(_before[thread], thread_limit().count)
-        torch.set_num_threads(most if torch_is_worth_threads(model, tokens) else 1)
-    try:
-        with kernel.use_threads(most):
+    with torch_threads(1) as before:
+        most = min(before, thread_limit().count)
+        if torch_is_worth_threads(model, tokens):
+            torch.set_num_threads(most)
+        with use_threads(most):
             yield
-    finally:
-        with _lock:
-            torch.set_num_threads(before)
-            if is_outermost:
-                del _before[thread]
 
 
 def torch_is_worth_threads(model: Network, tokens: float) -> bool:

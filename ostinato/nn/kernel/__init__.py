@@ -12,7 +12,6 @@ from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
 from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan
-from ostinato.nn.kernel.threads import use_threads
 from ostinato.nn.kernel.tracing import is_traced
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "pool",
     "recurrent",
     "scan",
-    "use_threads",
     "variant",
     "why_unavailable",
 ]

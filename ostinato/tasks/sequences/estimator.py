@@ -11,6 +11,7 @@ from torch import Tensor
 from ostinato.data.examples import Records
 from ostinato.data.inputs import as_sequences, identity, infer_tokenizer, records_of
 from ostinato.errors import ConfigError, DataError
+from ostinato.nn.kernel.threads import torch_threads
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit
 from ostinato.tasks.sequences.prepare import encode, fit_encoder, refuse_empty, rows_without_known_tokens
@@ -105,7 +106,8 @@ class SequenceEstimator(Estimator):
     def _answers(self, X: Iterable[Any]) -> np.ndarray:
         """The network's answers to sequences, such as probabilities, (n, C)."""
         outputs = self._outputs(X)
-        answers: np.ndarray = self._fitted("").network.answers(outputs).cpu().numpy()
+        with torch_threads(1):
+            answers: np.ndarray = self._fitted("").network.answers(outputs).cpu().numpy()
         return answers
 
 
