@@ -17,7 +17,7 @@ OF_VERSION_1 = ("cpu", "cpu,cpuacct", "cpuacct,cpu")  # where the CPU controller
 class ThreadLimit(NamedTuple):
     """A number of threads of at least 1, and what sets it."""
 
-    count: int
+    number: int
     source: str
 
 
@@ -33,10 +33,10 @@ def limit_program(environment: MutableMapping[str, str] = os.environ) -> None:
     mask limits the threads, each library keeps its own default, such as one thread for each physical core.
     """
     limit = smallest_limit(num_cpus(), cpu_quota(Path("/")), environment)
-    if limit.count < num_cpus() or any(name in environment for name in VARIABLES):
+    if limit.number < num_cpus() or any(name in environment for name in VARIABLES):
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # NumPy's OpenBLAS and pyarrow read the first, too
-            environment[name] = str(limit.count)
-    environment.setdefault("RAYON_NUM_THREADS", str(limit.count))  # of the tokenizers
+            environment[name] = str(limit.number)
+    environment.setdefault("RAYON_NUM_THREADS", str(limit.number))  # of the tokenizers
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", SPIN)
 
@@ -56,7 +56,7 @@ def smallest_limit(cpus: int, quota: float | None, environment: Mapping[str, str
         number = re.match(r"\s*(\d+)\s*(,|$)", environment.get(name, ""), re.ASCII)  # the first of "4,2": outer regions
         if number and int(number[1]) > 0:
             limits.append(ThreadLimit(int(number[1]), name))
-    return min(limits, key=lambda limit: limit.count)
+    return min(limits, key=lambda limit: limit.number)
 
 
 def num_cpus() -> int:

@@ -22,7 +22,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "threads": min(torch.get_num_threads(), thread_limit().count),
+        "threads": min(torch.get_num_threads(), thread_limit().number),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": {name: installed(name) for name in PACKAGES},
     }

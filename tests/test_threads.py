@@ -69,9 +69,9 @@ def test_the_smallest_limit_counts(cpus, quota, environment):
     texts = [environment[name].split(",")[0].strip() for name in VARIABLES if name in environment]
     numbers = [int(text) for text in texts if text.isdecimal()]
     others = [] if quota is None else [max(1, int(quota))]
-    assert limit.count == min([cpus, *others, *(number for number in numbers if number > 0)])
-    assert limit.count >= 1
-    assert limit.source.startswith("CPU mask" if limit.count == cpus else ("container's quota", *VARIABLES))
+    assert limit.number == min([cpus, *others, *(number for number in numbers if number > 0)])
+    assert limit.number >= 1
+    assert limit.source.startswith("CPU mask" if limit.number == cpus else ("container's quota", *VARIABLES))
 
 
 @given(environment=st.dictionaries(st.sampled_from(VARIABLES), VALUES))

@@ -70,7 +70,7 @@ class Calibration:
     """
 
     def __init__(self) -> None:
-        self._num_cores = min(torch.get_num_threads(), thread_limit().count)
+        self._num_cores = min(torch.get_num_threads(), thread_limit().number)
         self._threads = ThreadPoolExecutor(self._num_cores)
         self._block = bytes(3 << 20)
         self.fastest = math.inf

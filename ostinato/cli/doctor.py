@@ -34,7 +34,7 @@ def examine() -> dict[str, Any]:
     limit = thread_limit()
     return {
         **environment(),
-        "thread_limit": f"{limit.count} ({limit.source})",
+        "thread_limit": f"{limit.number} ({limit.source})",
         "device": str(choose_device("auto")),
         "engine": engine,
         "missing_extras": missing,

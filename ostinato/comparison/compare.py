@@ -110,7 +110,7 @@ def _train(
     missing = [job for job in jobs if job.folder not in outcomes]
     if outcomes:
         progress.say(f"{len(outcomes)} of {len(jobs)} runs are already finished.")
-    limit = thread_limit().count
+    limit = thread_limit().number
     parallel = max(1, min(processes or limit, len(missing)))
     started, before = time.monotonic(), len(outcomes)
     for outcome in train_all(missing, folder, plan.lengths, processes=parallel, threads=max(1, limit // parallel)):

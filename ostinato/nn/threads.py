@@ -31,7 +31,7 @@ def few_threads(model: Network, *, tokens: float) -> Iterator[None]:
         tokens: in a batch.
     """
     with torch_threads(1) as before:
-        most = min(before, thread_limit().count)
+        most = min(before, thread_limit().number)
         if torch_is_worth_threads(model, tokens):
             torch.set_num_threads(most)
         with use_threads(most):

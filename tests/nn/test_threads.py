@@ -85,4 +85,4 @@ def test_threads_of_python_do_not_take_each_other_s_number():
 
 
 def test_the_limit_is_that_of_this_process():
-    assert 1 <= thread_limit().count <= (os.cpu_count() or 1)
+    assert 1 <= thread_limit().number <= (os.cpu_count() or 1)
