@@ -5,6 +5,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ostinato.threads import thread_limit
+
 __version__ = version("ostinato")
 
 PACKAGES = ("torch", "numpy", "pyarrow", "tokenizers", "scikit-learn", "scipy", "safetensors", "pydantic")
@@ -20,7 +22,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": min(torch.get_num_threads(), thread_limit().number),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": {name: installed(name) for name in PACKAGES},
     }

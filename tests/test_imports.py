@@ -12,7 +12,7 @@ import ostinato
 PACKAGE = Path(ostinato.__file__).parent
 ORDER = [  # as CONTRIBUTING.md has it
     ("errors",),
-    ("plugins", "printable"),
+    ("plugins", "printable", "threads"),
     ("storage", "progress", "versions", "config"),
     ("data", "nn"),
     ("evaluation",),
@@ -75,7 +75,7 @@ def test_contributing_has_the_same_order():
 def test_nn_knows_no_config_and_no_data():
     for path in (PACKAGE / "nn").rglob("*.py"):
         parts = {name for _, name in imported(path)}
-        assert parts <= {"errors", "plugins", "nn"}, path
+        assert parts <= {"errors", "plugins", "threads", "nn"}, path
 
 
 @pytest.mark.parametrize("statement", ["import ostinato", "import ostinato.cli", "from ostinato.cli import app"])

@@ -23,7 +23,7 @@ from ostinato.benchmark.textbook import AttentionGRU, copy_weights, inference_si
 from ostinato.benchmark.timing import QUICK, Effort, Side
 from ostinato.benchmark.workload import Workload
 from ostinato.data.sampler import POOL_BATCHES, BucketSampler
-from ostinato.nn.network import few_threads
+from ostinato.nn.threads import few_threads
 
 LSTM = "LSTM 2×128, 64 inputs"
 STEPS_IN_MEMORY = {
@@ -103,7 +103,7 @@ def bigru_model_1(bench: Bench) -> None:
 
     sides = {
         "ours": inference_side(
-            network, lambda: network(sequence.values, sequence.lengths), 50, lambda: few_threads(network)
+            network, lambda: network(sequence.values, sequence.lengths), 50, lambda: few_threads(network, tokens=50)
         ),
         "nn.GRU": inference_side(textbook, lambda: textbook(ids), 50),
         "ONNX Runtime": optional(onnx),

@@ -7,7 +7,6 @@ affects all sides alike. A fixed calculation runs on every core before and after
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from ostinato.threads import thread_limit
 
 SLOW = 1.25  # on an idle machine the calibration varies by 5 to 10 %
 SETTLE_S = 0.01  # thread pools spin for a while after their work, and would slow down the next sample
@@ -69,7 +70,7 @@ class Calibration:
     """
 
     def __init__(self) -> None:
-        self._num_cores = min(torch.get_num_threads(), num_usable_cores())
+        self._num_cores = min(torch.get_num_threads(), thread_limit().number)
         self._threads = ThreadPoolExecutor(self._num_cores)
         self._block = bytes(3 << 20)
         self.fastest = math.inf
@@ -85,11 +86,6 @@ class Calibration:
         seconds = time.perf_counter() - start
         self.fastest = min(self.fastest, seconds)
         return seconds
-
-
-def num_usable_cores() -> int:
-    """The number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Sample(NamedTuple):

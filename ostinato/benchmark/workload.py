@@ -10,7 +10,7 @@ from torch import Tensor
 from ostinato.benchmark.timing import Side
 from ostinato.config import TrainingConfig
 from ostinato.errors import look_up
-from ostinato.nn.network import few_threads
+from ostinato.nn.threads import few_threads
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS
 from ostinato.training import Objective, train
@@ -80,7 +80,7 @@ def training_steps(
             optimizer.zero_grad()
 
     tokens = sum(int(batch.lengths.sum()) for batch in batches)
-    return Side(run, answer, tokens, context=lambda: few_threads(network))
+    return Side(run, answer, tokens, context=lambda: few_threads(network, tokens=tokens / len(batches)))
 
 
 def training_epoch(workload: Workload, *, answer: Callable[[], list[Tensor]] | None = None) -> Side:

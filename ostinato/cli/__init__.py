@@ -20,6 +20,7 @@ import typer
 from ostinato.cli import comparing, data, explaining, exporting, machine, streams, training, tuning
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
+from ostinato.threads import limit_program
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # click's, or the copy that newer versions of typer have
 INTERRUPTED = 130  # exit status after Ctrl-C
@@ -72,6 +73,7 @@ data_app.command("audit")(data.data_audit)
 def main() -> None:
     """Run the command line; errors print one line each and exit with status 2."""
     warnings.showwarning = _show_warning
+    limit_program()
     try:
         streams.prepare()
         status = app(standalone_mode=False)

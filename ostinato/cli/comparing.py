@@ -38,7 +38,9 @@ def compare(
     budget_trials: Annotated[
         int, typer.Option(help="Tune each combination with this many trials before it is trained.")
     ] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Processes that train in parallel; by default one per core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes that train in parallel; by default one per thread.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The comparison's folder; by default runs/compare-NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume an interrupted comparison.")] = None,
     as_json: Json = False,

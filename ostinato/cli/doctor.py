@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ostinato.threads import thread_limit
 from ostinato.versions import environment, installed
 
 REINSTALL = "install a C++ compiler (g++ or clang++), then: pip install --force-reinstall --no-deps ostinato"
@@ -30,7 +31,14 @@ def examine() -> dict[str, Any]:
         if unavailable is None
         else f"torch; the native engine cannot run: {unavailable.removesuffix(' (see: ostinato doctor)')}; {REINSTALL}"
     )
-    return {**environment(), "device": str(choose_device("auto")), "engine": engine, "missing_extras": missing}
+    limit = thread_limit()
+    return {
+        **environment(),
+        "thread_limit": f"{limit.number} ({limit.source})",
+        "device": str(choose_device("auto")),
+        "engine": engine,
+        "missing_extras": missing,
+    }
 
 
 def engine_choice(device: str = "cpu") -> str:

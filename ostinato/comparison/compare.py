@@ -1,6 +1,5 @@
 """A comparison from plan to results: match sizes, tune, train, measure costs, test. It resumes where it stopped."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ostinato.runs.folder import shell_path
 from ostinato.runs.lock import locked
 from ostinato.storage import is_unused, make_folder, make_subfolder, write_atomically
 from ostinato.tasks import TASKS
+from ostinato.threads import thread_limit
 from ostinato.tuning import make_search, time_left, tune
 
 BASE, RESULTS, TABLE = "base.toml", "comparison.json", "comparison.csv"
@@ -33,7 +33,7 @@ def run_comparison(
 
     Args:
         folder: is created, or holds the same comparison, interrupted before.
-        processes: how many train in parallel; they share the machine's cores. None: one for each core.
+        processes: how many train in parallel; they share the threads that `thread_limit` allows. None: one for each.
 
     Returns:
         The content of `comparison.json`.
@@ -108,10 +108,10 @@ def _train(
     missing = [job for job in jobs if job.folder not in outcomes]
     if outcomes:
         progress.say(f"{len(outcomes)} of {len(jobs)} runs are already finished.")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parallel = max(1, min(processes or cores, len(missing)))
+    limit = thread_limit().number
+    parallel = max(1, min(processes or limit, len(missing)))
     started, before = time.monotonic(), len(outcomes)
-    for outcome in train_all(missing, folder, plan.lengths, processes=parallel, threads=max(1, cores // parallel)):
+    for outcome in train_all(missing, folder, plan.lengths, processes=parallel, threads=max(1, limit // parallel)):
         outcomes[outcome.job.folder] = outcome
         left = (time.monotonic() - started) / (len(outcomes) - before) * (len(jobs) - len(outcomes))
         line = f"[{len(outcomes)}/{len(jobs)}] {outcome.job}: {_outcome_in_words(outcome, plan.metric)}"

@@ -38,7 +38,7 @@ def opened(network: AnyNetwork) -> Iterator[AnyNetwork]:
     """The network in eval mode, its weights without gradients, so that a backward pass ends at the token vectors."""
     was_training, wanted = network.training, [parameter.requires_grad for parameter in network.parameters()]
     try:
-        with few_threads(network):
+        with few_threads(network, tokens=TOKENS_IN_A_BATCH):
             yield network.eval().requires_grad_(False)
     finally:
         network.train(was_training)

@@ -15,9 +15,10 @@ from ostinato.nn.engines import ENGINES, use_engine, why_not_native
 from ostinato.nn.layers import RecurrentLayer, RecurrentStack, Stack, VariationalDropout
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
-from ostinato.nn.network import Network, few_threads
+from ostinato.nn.network import Network
 from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.nn.threads import few_threads
 
 __all__ = [
     "CELLS",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ostinato.errors import look_up
 from ostinato.nn.cells import field_names, find_cell
 from ostinato.nn.engines import ENGINES, choose_engine, run_native_stack
+from ostinato.nn.kernel.threads import torch_threads
 from ostinato.nn.layout import Layout
 
 
@@ -58,7 +59,7 @@ class RecurrentLayer(nn.Module):
         section 2.2.
         """
         H, names = self.hidden_size, field_names(self.cell.weights)
-        with torch.no_grad():
+        with torch.no_grad(), torch_threads(1):  # the bits of an orthogonal matrix depend on the number of threads
             for weights in self.directions():
                 for name, weight in zip(names, weights, strict=True):
                     if weight.dim() == 1:

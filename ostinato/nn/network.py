@@ -1,7 +1,6 @@
-"""What every network has: token vectors, a stack, an output layer, and the number of threads that suits it."""
+"""What every network has: token vectors, a stack and an output layer."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -10,8 +9,6 @@ from torch import nn
 from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.layers import RecurrentStack, Stack
 from ostinato.nn.linear import Linear
-
-NARROW = 64  # units of a layer that the torch engine runs on one thread
 
 
 class Network(nn.Module):
@@ -39,20 +36,3 @@ class Network(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.head.weight.device
-
-
-@contextmanager
-def few_threads(model: Network) -> Iterator[None]:
-    """Narrow recurrent layers run on one thread of PyTorch's kernels; the process's own number is back after the block.
-
-    Up to 64 units, a second thread of the torch engine took 10 to 25 % off a step on two idle cores, and tripled it
-    where another program used one of them: its threads wait for each other at every time step. The native engine's
-    threads do not, and have its own measure of what is worth a thread.
-    """
-    before = torch.get_num_threads()
-    if isinstance(model.stack, RecurrentStack) and model.stack.hidden_size <= NARROW and model.engine == "torch":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

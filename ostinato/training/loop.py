@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ostinato.config import TrainingConfig
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import TrainingError
-from ostinato.nn.network import few_threads
+from ostinato.nn.threads import few_threads
 from ostinato.progress import Progress
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
@@ -66,7 +66,8 @@ def train(
     progress = progress or Progress(quiet=True)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
 
-    with few_threads(model), progress.training(config.max_epochs, state.epoch):
+    tokens = int(data.lengths.sum()) / max(1, sampler.num_batches(0))
+    with few_threads(model, tokens=tokens), progress.training(config.max_epochs, state.epoch):
         while not state.finished:
             model.train()
             model.embed.requires_grad_(not is_frozen(config, state.epoch))

@@ -6,8 +6,8 @@ from torch import Tensor
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import TrainingError
-from ostinato.nn.network import few_threads
 from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.nn.threads import few_threads
 
 TOKENS_IN_A_BATCH = 16_384
 HUGE = 1e30  # of an output: divided by a temperature, it stays finite
@@ -25,7 +25,7 @@ def predict_outputs(model: SequenceNetwork, sequences: Ragged) -> Tensor:
     was_training = model.training
     model.eval()
     sampler = BucketSampler(sequences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_BATCH, shuffle=False)
-    with few_threads(model):
+    with few_threads(model, tokens=min(TOKENS_IN_A_BATCH, int(sequences.lengths.sum()))):
         for indices in sampler.batches(0):
             batch = sequences.select(indices)
             outputs[indices] = model(batch.values.to(device), batch.lengths).float().cpu()

@@ -44,6 +44,9 @@ def variant() -> str:
 
 
 def pool() -> str:
-    """The source of threads: `openmp`, which is torch's pool, or the kernel's own `threads`."""
+    """The source of threads where torch uses several: `openmp`, which is torch's pool, or the kernel's own `threads`.
+
+    Where torch uses one, as in training and prediction, the threads are the kernel's own.
+    """
     loaded = library()
     return loaded.ostinato_pool().decode() if loaded is not None else "none"

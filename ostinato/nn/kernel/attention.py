@@ -9,6 +9,7 @@ from torch import Tensor
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Attention, AttentionGradients
 from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.threads import num_threads
 
 
 def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
@@ -55,9 +56,7 @@ class _Attend(torch.autograd.Function):
         attention = _attention(h, lengths, project, bias, score, out, a, u)
         gradients = AttentionGradients(*(tensor.data_ptr() for tensor in (gradient, dh, dproject, dbias, dscore)))
         library = binding.built_library()
-        binding.check(
-            library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), torch.get_num_threads())
-        )
+        binding.check(library.ostinato_attend_backward(ctypes.byref(attention), ctypes.byref(gradients), num_threads()))
         input_gradient, *others = first_order_only([dh, dproject, dbias, dscore], [gradient, given, *weights])
         return input_gradient, None, *others
 
@@ -72,7 +71,7 @@ def _forward(
 ) -> Tensor:
     out = h.new_empty(len(lengths), h.shape[1])
     attention = _attention(h, lengths, project, bias, score, out, a, u)
-    binding.check(binding.built_library().ostinato_attend(ctypes.byref(attention), torch.get_num_threads()))
+    binding.check(binding.built_library().ostinato_attend(ctypes.byref(attention), num_threads()))
     return out
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import CELLS, ORDERS, Gradients, Stack
+from ostinato.nn.kernel.threads import num_threads
 
 Result = tuple[Tensor, Tensor, Tensor | None]
 
@@ -146,7 +147,7 @@ def _stack(
         spec.num_layers,
         2 if spec.bidirectional else 1,
         ORDERS.index(spec.order),
-        torch.get_num_threads(),
+        num_threads(),
         saved is not None,
         spec.batch_size,
         steps,
@@ -199,7 +200,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             out.data_ptr(),
             *x.shape,
             weight.shape[0],
-            torch.get_num_threads(),
+            num_threads(),
         )
     )
     return out

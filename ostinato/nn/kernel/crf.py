@@ -9,6 +9,7 @@ from torch import Tensor
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Crf, CrfGradients
 from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.threads import num_threads
 
 OUT_OF_RANGE = 2  # the library's status for a tag outside 0 to C − 1
 
@@ -46,7 +47,7 @@ def marginals(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Te
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
     binding.check(
         binding.built_library().ostinato_crf_marginals(
-            ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), torch.get_num_threads()
+            ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), num_threads()
         )
     )
     return out
@@ -58,9 +59,7 @@ def decode(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Tenso
     out = lengths.new_empty(len(emissions))
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
     binding.check(
-        binding.built_library().ostinato_crf_decode(
-            ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), torch.get_num_threads()
-        )
+        binding.built_library().ostinato_crf_decode(ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), num_threads())
     )
     return out
 
@@ -90,9 +89,7 @@ class _LogLikelihood(torch.autograd.Function):
         crf = _crf(emissions, tags, lengths, start, transitions, end, saved)
         gradients = CrfGradients(*(tensor.data_ptr() for tensor in (gradient, demissions, dstart, dtransitions, dend)))
         binding.check(
-            binding.built_library().ostinato_crf_backward(
-                ctypes.byref(crf), ctypes.byref(gradients), torch.get_num_threads()
-            )
+            binding.built_library().ostinato_crf_backward(ctypes.byref(crf), ctypes.byref(gradients), num_threads())
         )
         emissions_gradient, *others = first_order_only(
             [demissions, dstart, dtransitions, dend], [gradient, emissions, start, transitions, end]
@@ -120,9 +117,7 @@ def _forward(
     )
     out = emissions.new_empty(len(lengths))
     crf = _crf(emissions, tags, lengths, start, transitions, end, saved)
-    status = binding.built_library().ostinato_crf(
-        ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), torch.get_num_threads()
-    )
+    status = binding.built_library().ostinato_crf(ctypes.byref(crf), ctypes.c_void_p(out.data_ptr()), num_threads())
     if status == OUT_OF_RANGE:
         raise IndexError(f"tags are {int(tags.min())} to {int(tags.max())}. Expected 0 to {emissions.shape[1] - 1}.")
     binding.check(status)

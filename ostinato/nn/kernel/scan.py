@@ -11,6 +11,7 @@ from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import SCANS, Scan, ScanGradients
 from ostinato.nn.kernel.buffers import Buffer, take_buffer
 from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.threads import num_threads
 
 
 def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -60,9 +61,7 @@ class _Scan(torch.autograd.Function):
         pointers = _pointers(dweights)
         gradients = ScanGradients(dy.data_ptr(), None if dx is None else dx.data_ptr(), ctypes.addressof(pointers))
         binding.check(
-            binding.built_library().ostinato_scan_backward(
-                ctypes.byref(call), ctypes.byref(gradients), torch.get_num_threads()
-            )
+            binding.built_library().ostinato_scan_backward(ctypes.byref(call), ctypes.byref(gradients), num_threads())
         )
         dx, *dweights = first_order_only([dx, *dweights], [dy, x, *weights])
         return None, dx, None, *dweights
@@ -80,7 +79,7 @@ def _forward(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], s
     x, weights = x.contiguous(), [weight.contiguous() for weight in weights]
     y = x.new_empty(len(x), sum(len(bias) for bias in weights[1::2]) // _gates(cell))
     call, _alive = _call(cell, x, lengths, weights, y, sums)
-    binding.check(binding.built_library().ostinato_scan(ctypes.byref(call), torch.get_num_threads()))
+    binding.check(binding.built_library().ostinato_scan(ctypes.byref(call), num_threads()))
     return y
 
 

@@ -13,6 +13,7 @@ from ostinato.data.inputs import as_sequences, identity, infer_tokenizer, record
 from ostinato.data.shown import count_of
 from ostinato.data.splits import draw_what_fits
 from ostinato.errors import ConfigError, DataError
+from ostinato.nn.kernel.threads import torch_threads
 from ostinato.printable import plain_repr
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
@@ -123,7 +124,8 @@ class SequenceEstimator(Estimator):
     def _answers(self, X: Iterable[Any]) -> np.ndarray:
         """The network's answers to sequences, such as probabilities, (n, C)."""
         outputs = self._outputs(X)
-        answers: np.ndarray = self._fitted("").network.answers(outputs).cpu().numpy()
+        with torch_threads(1):
+            answers: np.ndarray = self._fitted("").network.answers(outputs).cpu().numpy()
         return answers
 
 

@@ -130,6 +130,8 @@ def rows_without_known_tokens(encoder: SequenceEncoder, sequences: Ragged) -> np
     """The indices of non-empty sequences whose tokens are all out of vocabulary."""
     if encoder.is_numeric:
         return np.array([], dtype=int)
-    row_of = torch.repeat_interleave(torch.arange(len(sequences)), sequences.lengths)
-    known = torch.zeros(len(sequences)).index_add_(0, row_of, (sequences.values != 0).float())
-    return np.flatnonzero(((known == 0) & (sequences.lengths > 0)).numpy())
+    # NumPy, because PyTorch repeats on all its threads, which a forked process does not have
+    lengths = sequences.lengths.numpy()
+    row_of = np.repeat(np.arange(len(lengths)), lengths)
+    known = np.bincount(row_of, weights=sequences.values.numpy() != 0, minlength=len(lengths))
+    return np.flatnonzero((known == 0) & (lengths > 0))

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.nn import CharacterFeatures, CRFConstraints, Layout, Linear, LinearChainCRF, TokenEmbedding
-from ostinato.nn.network import Network, few_threads
+from ostinato.nn.network import Network
+from ostinato.nn.threads import few_threads
 from ostinato.tasks.network import build_stack
 from ostinato.tasks.tagging.codec import UNSEEN, TagCodec
 from ostinato.tasks.tagging.config import TaggingModel
@@ -197,7 +198,7 @@ def _scored(model: Tagger, sentences: Sentences) -> Iterator[tuple[Tensor, Sente
     was_training = model.training
     model.eval()
     sampler = BucketSampler(sentences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_PREDICTION_BATCH, shuffle=False)
-    with few_threads(model):
+    with few_threads(model, tokens=min(TOKENS_IN_A_PREDICTION_BATCH, sentences.num_tokens)):
         for indices in sampler.batches(0):
             batch = sentences.select(indices).to(model.device)
             scores = model(batch).float()

@@ -7,7 +7,6 @@ from ostinato.config import SequenceModel
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.ragged import Ragged
 from ostinato.nn import Layout
-from ostinato.nn.network import few_threads
 from ostinato.tasks.classification.network import Classifier
 from ostinato.tasks.sequences.network import build_network
 from ostinato.training import predict_outputs
@@ -141,14 +140,3 @@ def test_probabilities_are_softened_by_the_temperature():
     torch.testing.assert_close(model.answers(logits), logits.softmax(1))
     model.temperature.fill_(2.0)
     torch.testing.assert_close(model.answers(logits), (logits / 2).softmax(1))
-
-
-@pytest.mark.parametrize(("hidden_size", "engine", "inside"), [(64, "torch", 1), (65, "torch", 2), (64, "native", 2)])
-def test_narrow_layers_of_the_torch_engine_run_on_one_thread_and_the_number_is_restored(hidden_size, engine, inside):
-    torch.set_num_threads(2)
-    with few_threads(classifier(SequenceModel(hidden_size=hidden_size, engine=engine))):
-        assert torch.get_num_threads() == inside
-    assert torch.get_num_threads() == 2
-    with few_threads(classifier(CONFIGS["cnn"])):  # nothing waits at every time step
-        assert torch.get_num_threads() == 2
-    torch.set_num_threads(1)

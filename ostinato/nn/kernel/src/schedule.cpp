@@ -1,10 +1,11 @@
-// The workers: torch's OpenMP pool if there is one, else our own threads.
+// The workers: torch's OpenMP pool where torch computes on several threads, too, else our own threads.
 #include "schedule.h"
 
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -26,10 +27,13 @@
 namespace ostinato {
 namespace {
 
-// ---- the pool -------------------------------------------------------------------------------------------------
+// ---- torch's pool ---------------------------------------------------------------------------------------------
 
-// libgomp's entry for a parallel region; LLVM's and Intel's libraries offer the same name.
-using Region = void (*)(void (*)(void *), void *, unsigned, unsigned);
+// libgomp's entry for a parallel region; LLVM's and Intel's libraries offer the same names.
+struct OpenMp {
+  void (*parallel)(void (*)(void *), void *, unsigned, unsigned) = nullptr;
+  int (*max_threads)() = nullptr;
+};
 
 #if defined(__linux__)
 int find_openmp(dl_phdr_info *info, size_t, void *found) {
@@ -37,8 +41,11 @@ int find_openmp(dl_phdr_info *info, size_t, void *found) {
     if (!info->dlpi_name || !std::strstr(info->dlpi_name, name)) continue;
     void *library = dlopen(info->dlpi_name, RTLD_LAZY | RTLD_NOLOAD);
     if (!library) continue;
-    *static_cast<void **>(found) = dlsym(library, "GOMP_parallel");
-    if (*static_cast<void **>(found)) return 1;
+    OpenMp *openmp = static_cast<OpenMp *>(found);
+    *reinterpret_cast<void **>(&openmp->parallel) = dlsym(library, "GOMP_parallel");
+    *reinterpret_cast<void **>(&openmp->max_threads) = dlsym(library, "omp_get_max_threads");
+    if (openmp->parallel && openmp->max_threads) return 1;
+    *openmp = {};
   }
   return 0;
 }
@@ -46,49 +53,19 @@ int find_openmp(dl_phdr_info *info, size_t, void *found) {
 
 std::atomic<bool> forked{false};  // an OpenMP pool does not survive a fork: libgomp hangs in the child
 
-std::mutex &store_mutex() {
-  static std::mutex *mutex = new std::mutex;  // never destroyed: threads may outlive static objects
-  return *mutex;
-}
-
-#if defined(__linux__) || defined(__APPLE__)
-[[maybe_unused]] const int watching_forks = pthread_atfork(
-    [] { store_mutex().lock(); }, [] { store_mutex().unlock(); },
-    [] {
-      store_mutex().unlock();
-      forked = true;
-    });
-#endif
-
-Region openmp_region() {
+const OpenMp &openmp() {
 #if defined(__linux__)
-  static Region region = [] {
-    void *found = nullptr;
+  static const OpenMp library = [] {
+    OpenMp found;
     dl_iterate_phdr(find_openmp, &found);
-    return reinterpret_cast<Region>(found);
+    return found;
   }();
-  return forked ? nullptr : region;
+  static const OpenMp none;
+  return forked ? none : library;
 #else
-  return nullptr;
+  static const OpenMp none;
+  return none;
 #endif
-}
-
-// Runs worker() on this thread and up to threads - 1 others; returns when all that started are done.
-template <class Worker> void parallel(int threads, Worker &worker) {
-  if (threads <= 1) return worker();
-  if (Region region = openmp_region()) {
-    region([](void *w) { (*static_cast<Worker *>(w))(); }, &worker, unsigned(threads), 0);
-    return;
-  }
-  std::vector<std::thread> others;
-  others.reserve(size_t(threads - 1));
-  try {
-    for (int k = 1; k < threads; k++) others.emplace_back([&worker] { worker(); });
-  } catch (const std::system_error &) {
-    // the system has no more threads: those that started do the work
-  }
-  worker();
-  for (std::thread &other : others) other.join();
 }
 
 // ---- the scheduler --------------------------------------------------------------------------------------------
@@ -161,6 +138,76 @@ class Schedule {
   std::condition_variable changed_;
 };
 
+// ---- our own pool ---------------------------------------------------------------------------------------------
+
+// Sleeping threads that help with the work of any number of callers at once. A caller returns when its tasks are done:
+// it never waits for a helper that has not started, as on a machine whose cores other programs use.
+class Helpers {
+ public:
+  void share(const std::shared_ptr<Schedule> &work, int wanted) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (started_ < wanted && start()) started_++;
+    open_.push_back({work, wanted});
+    wanted < 2 ? opened_.notify_one() : opened_.notify_all();
+  }
+
+  void withdraw(const std::shared_ptr<Schedule> &work) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (size_t k = 0; k < open_.size(); k++) {
+      if (open_[k].work == work) return void(open_.erase(open_.begin() + ptrdiff_t(k)));
+    }
+  }
+
+ private:
+  struct Offer {
+    std::shared_ptr<Schedule> work;  // its helpers may return after its caller
+    int wanted;
+  };
+
+  bool start() {
+    try {
+      std::thread([this] { help(); }).detach();
+      return true;
+    } catch (const std::system_error &) {
+      return false;  // the system has no more threads: those that started do the work
+    }
+  }
+
+  void help() {
+    for (;;) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      opened_.wait(lock, [this] { return !open_.empty(); });
+      const std::shared_ptr<Schedule> work = open_.front().work;
+      if (--open_.front().wanted == 0) open_.erase(open_.begin());
+      lock.unlock();
+      (*work)();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  std::vector<Offer> open_;
+  int started_ = 0;
+};
+
+// Neither is ever destroyed: threads may outlive static objects. A forked child has none of the threads: it starts anew.
+std::atomic<Helpers *> helpers_{new Helpers};
+
+std::mutex &store_mutex() {
+  static std::mutex *mutex = new std::mutex;
+  return *mutex;
+}
+
+#if defined(__linux__) || defined(__APPLE__)
+[[maybe_unused]] const int watching_forks = pthread_atfork(
+    [] { store_mutex().lock(); }, [] { store_mutex().unlock(); },
+    [] {
+      store_mutex().unlock();
+      forked = true;
+      helpers_ = new Helpers;
+    });
+#endif
+
 // ---- the store of blocks --------------------------------------------------------------------------------------
 
 constexpr size_t kHeader = 64, kMostStored = 8, kLargestStored = size_t(64) << 20;
@@ -175,11 +222,19 @@ size_t &size_of(void *start) { return *static_cast<size_t *>(start); }
 }  // namespace
 
 void run_stages(Stage *stages, int count, int threads) {
-  Schedule schedule(stages, count);
-  parallel(threads, schedule);
+  if (threads <= 1) return Schedule(stages, count)();
+  if (const OpenMp &pool = openmp(); pool.parallel && pool.max_threads() > 1) {
+    Schedule schedule(stages, count);
+    return pool.parallel([](void *work) { (*static_cast<Schedule *>(work))(); }, &schedule, unsigned(threads), 0);
+  }
+  const auto schedule = std::make_shared<Schedule>(stages, count);
+  Helpers &helpers = *helpers_;
+  helpers.share(schedule, threads - 1);
+  (*schedule)();
+  helpers.withdraw(schedule);
 }
 
-const char *pool_name() { return openmp_region() ? "openmp" : "threads"; }
+const char *pool_name() { return openmp().parallel ? "openmp" : "threads"; }
 
 void *take_block(std::size_t bytes) {
   if (!kSanitized) {
