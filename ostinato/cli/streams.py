@@ -64,7 +64,7 @@ def input_lines() -> Iterator[list[bytes]]:
     """
     if sys.stdin is None:
         raise DataError("standard input is closed. Pipe the sequences into it, or name a file.")
-    read: Callable[[int], bytes] = sys.stdin.buffer.read1  # type: ignore[attr-defined]
+    read: Callable[[int], bytes] = sys.stdin.buffer.read1  # type: ignore[union-attr]
     pending: list[bytes] = []
     while chunk := _read(read):
         *lines, last = chunk.split(b"\n")
