@@ -70,7 +70,8 @@ def test_values_of_any_type(changes, task):
     values |= {"data": {"name": "majority"}, "model": {}, "training": {}}
     for key, value in changes.items():
         table, _, name = key.partition(".")
-        values[table] = {**values.get(table, {}), name: value} if name else value
+        before = values.get(table)
+        values[table] = {**(before if isinstance(before, dict) else {}), name: value} if name else value
     ends_cleanly(parse_config, values)
 
 

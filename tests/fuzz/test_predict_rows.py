@@ -20,7 +20,9 @@ TINY = {"embedding_size": 3, "hidden_size": 3, "max_epochs": 1, "validation_frac
 LINES = st.lists(
     st.text(max_size=20).map(str.encode)
     | st.binary(max_size=12)
-    | st.sampled_from([b"", b"a good film", b"zzz", b"x " * 3000, b"[[1, 2]]", b"[[1, NaN]]", b"[" * 3000]),
+    | st.sampled_from(
+        [b"", b"a good film", b"zzz", b"x " * 3000, b"[[1, 2]]", b"0", b"{}", b"[[1, NaN]]", b"[" * 3000]
+    ),
     max_size=6,
 ).map(b"\n".join)
 

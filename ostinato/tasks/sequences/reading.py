@@ -168,9 +168,11 @@ def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record |
         if tokenizer == "numeric" or (tokenizer == "events" and text.startswith("[")):
             try:
                 sequence = json.loads(text or "[]")
+                reason = None if isinstance(sequence, list) else f"it is of type {type(sequence).__name__}"
             except (ValueError, RecursionError) as error:
-                example = "[1.5, 2] or [[1.5, 2], [3, 4]]" if tokenizer == "numeric" else '["open", "read"]'
                 reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            if reason is not None:
+                example = "[1.5, 2] or [[1.5, 2], [3, 4]]" if tokenizer == "numeric" else '["open", "read"]'
                 yield DataError(
                     f"{source}: {reprlib.repr(text)} is not a JSON array ({reason}). Write for example: {example}"
                 ).at(source)

@@ -85,9 +85,10 @@ def test_the_metrics_of_a_run_are_those_of_its_predictions(folder):
 
 def test_evaluating_again_gives_the_same_metrics(folder, capsys):
     own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
-    for arguments in (("run",), ("run", "test.conll")):
+    unseen = {"seen_in_training": 0, "seen_in_validation": 0}
+    for arguments, counts in ((("run",), {}), (("run", "test.conll"), unseen)):
         assert run("evaluate", *arguments, "--json") == 0
-        assert json.loads(capsys.readouterr().out) == own
+        assert json.loads(capsys.readouterr().out) == {**counts, **own}
 
 
 def test_a_resumed_run_has_the_weights_of_an_uninterrupted_one_bit_for_bit(folder, tmp_path, monkeypatch):
@@ -227,9 +228,10 @@ def test_a_run_reads_features_wherever_it_is_used(featured, monkeypatch, capsys)
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "column 1 (3)" in page
     assert "(word, column 1)" in page
-    for arguments in (("run",), ("run", "test.conll")):
+    unseen = {"seen_in_training": 0, "seen_in_validation": 0}
+    for arguments, counts in ((("run",), {}), (("run", "test.conll"), unseen)):
         assert run("evaluate", *arguments, "--json") == 0
-        assert json.loads(capsys.readouterr().out) == own
+        assert json.loads(capsys.readouterr().out) == {**counts, **own}
     assert run("predict", "run", "test.conll", "--format", "conll") == 0
     first = capsys.readouterr().out.splitlines()[0].split("\t")
     assert first[:2] == Path("test.conll").read_text(encoding="utf-8").split()[:2] and len(first) == 3
