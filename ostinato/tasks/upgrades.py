@@ -77,6 +77,7 @@ ARGUMENTS_0_1 = {
     task: {*MODEL_0_1[task], *DATA_0_1[task], *TRAINING_0_1[task], "validation_fraction", "verbose"}
     for task in MODEL_0_1
 }
+OPTIONAL_ARGUMENTS_0_1 = ("validation_fraction", "verbose")  # missing in the model of a run
 ENCODER_0_1 = {
     "classification": ("tokenizer", "tokens", "beyond", "labels", "mean", "std", "max_length", "truncate", "longest"),
     "tagging": ("words", "beyond", "characters", "features", "tags", "lowercase", "scheme", "target_scheme"),
@@ -102,7 +103,7 @@ def from_version_0_1(facts: dict[str, Any], tensors: "dict[str, Tensor]") -> "tu
     """
     found = Facts01.read(facts, "facts")
     task = found.task
-    arguments = _present(found.parameters, ARGUMENTS_0_1[task], "parameters")
+    arguments = _present(found.parameters, ARGUMENTS_0_1[task], "parameters", OPTIONAL_ARGUMENTS_0_1)
     layers = _present(found.model, LAYERS_0_1, "model")
     encoder = _present(found.encoder, ENCODER_0_1[task], "encoder", OPTIONAL_0_1)
     if isinstance(arguments.get("class_weight"), list):
