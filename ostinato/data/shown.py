@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ostinato.printable import shortened, visible
+
 LONGEST = 80  # characters of a value
 SHOWN = 5  # values of a list
 
 
 def shown(value: Any, longest: int = LONGEST) -> str:
     """A value from a data file as a sentence shows it: on one line, not too long, and without control characters."""
-    text = str(value)
-    text = text if len(text) <= longest else f"{text[:longest]}…"
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    return shortened(visible(value), longest)
 
 
 def listed(values: Sequence[Any]) -> str:
