@@ -13,7 +13,7 @@ from ostinato.data.spans import spans
 from ostinato.data.tokenizers import Indexer, make_tokenizer
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import DataError
-from ostinato.printable import plain_repr, shortened
+from ostinato.printable import plain_repr, shortened, visible
 
 if TYPE_CHECKING:
     from ostinato.data.examples import Sequence
@@ -138,7 +138,7 @@ def as_series(sequence: Any, source: str, channels: int | None = None) -> np.nda
     except ValueError:  # rows of different lengths
         series = np.asarray(None)
     if series.dtype.kind not in "biuf" or series.ndim not in (1, 2) or 0 in series.shape[1:]:
-        shown = f"{shortened(plain_repr(sequence))} ({type(sequence).__name__})"
+        shown = f"{shortened(visible(plain_repr(sequence)))} ({type(sequence).__name__})"
         raise DataError(
             f"{source}: {shown} is not a numeric series. "
             "Expected an array of numbers of shape (T, channels) or (T,). Convert it."
@@ -177,7 +177,7 @@ def tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None)
             check_unicode(" ".join(sequence), source_of(row, sources))
         else:
             expected = "a string or a list of strings" if tokenizer == "events" else "a string"
-            shown = f"{shortened(plain_repr(sequence))} ({type(sequence).__name__})"
+            shown = f"{shortened(visible(plain_repr(sequence)))} ({type(sequence).__name__})"
             raise DataError(
                 f"{source_of(row, sources)}: {shown} is not what tokenizer {tokenizer!r} reads. "
                 f"Expected {expected}. Convert it, or remove the row."

@@ -49,7 +49,7 @@ def weights_of(sample_weight: Any, count: int) -> np.ndarray | None:
     for row in np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[:1]:
         raise DataError(f"sample_weight of row {row} is {weights[row]}. Expected a finite number of at least 0.")
     if not weights.any():
-        raise DataError(f"all {count} sample_weight are 0. Expected at least one above 0.")
+        raise DataError(f"All {count} values of sample_weight are zero. Expected at least one above zero.")
     return weights
 
 

@@ -55,10 +55,11 @@ def load_model(path: Path) -> Model:
     Raises:
         RunError: the file is missing, truncated, altered, of a newer format, or not a model.
     """
-    if path.is_dir():
-        refuse_altered(model_file(path))
+    is_run = path.is_dir()
     path = model_file(path)
     stored = load_tensors(path)
+    if is_run:
+        refuse_altered(path)
     facts, tensors = stored.facts, stored.tensors
     try:
         if facts.get("kind") != "model":

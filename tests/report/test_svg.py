@@ -40,8 +40,8 @@ def test_text_stays_text_letter_by_letter():
     assert "script" not in read.tags
 
 
-def test_characters_that_xml_cannot_hold_become_spaces():
-    assert "a b" in Reader(inline_svg(drawn("a\x01b"), "t")).text
+def test_characters_that_xml_cannot_hold_are_escaped():
+    assert "a\\x01b" in Reader(inline_svg(drawn("a\x01b"), "t")).text
 
 
 def test_title_is_what_a_screen_reader_says():

@@ -51,7 +51,7 @@ def test_copies_of_a_sequence_do_not_prevent_training():
         (lambda: SequenceClassifier(**SMALL).fit(TEXTS, [1] * 4), r"only the class '1' \(4 rows\)"),
         (lambda: SequenceClassifier(**SMALL).fit(TEXTS[:1], [1]), r"only the class '1' \(1 row\)"),
         (lambda: SequenceClassifier(**SMALL).fit([], []), "no sequences"),
-        (lambda: SequenceClassifier(**SMALL).fit(TEXTS, [1, None, 0, 1]), "row 1: None is not a label"),
+        (lambda: SequenceClassifier(**SMALL).fit(TEXTS, [1, None, 0, 1]), "sequence 1: None cannot be a label"),
         (lambda: SequenceRegressor(**SMALL).fit(TEXTS[:1], [1.0]), "nothing to learn"),
         (lambda: SequenceMultilabelClassifier(**SMALL).fit(TEXTS[:1], [["a"]]), "same labels"),
         (lambda: SequenceTagger(**SMALL).fit([], []), "no sentences"),

@@ -29,7 +29,7 @@ class LabelTarget(TargetKind):
         value = value_of(row, column, "label_column", needed=needed)
         if isinstance(value, list):
             raise DataError(
-                f"{row.source}: {column} is a list, {shown(value)}. Expected one label. If a row can have several "
+                f"{row.source}: {column} is {shown(value)} (list). Expected one label. If a row can have several "
                 'labels, set task = "multilabel".'
             )
         return to_text(value, column, row.source)

@@ -48,10 +48,10 @@ def _build_stem(config: SequenceModel, input_size: int, channels: int) -> ConvSt
 
 
 def warn_of_wide_windows(config: SequenceModel, longest: int) -> None:
-    """Warn of convolutions and poolings that are wider than the longest training sequence."""
+    """Warn of convolutions and poolings that are wider than the longest training sequence, if they were chosen."""
     has_convolution = config.cell == "cnn" or config.conv_size is not None
     widest = 2 * longest - 1 if config.bidirectional else longest
-    if has_convolution and config.kernel_size > widest:
+    if has_convolution and config.kernel_size > max(widest, type(config).model_fields["kernel_size"].default):
         warnings.warn(
             f"model.kernel_size {config.kernel_size} is wider than any training sequence: of the longest, with "
             f"{longest} steps, a window sees at most {widest}. Reduce it: further weights are never trained.",

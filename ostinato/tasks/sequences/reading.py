@@ -114,7 +114,8 @@ def _labelled(record: Record | DataError, config: SequenceData) -> Record | Data
     if config.skip_unlabelled:
         return None
     return DataError(
-        f"{record.source}: no target. Fill it in, or set data.skip_unlabelled = true to skip unlabelled rows."
+        f"{record.source}: no target. Fill it in, or skip unlabelled rows with data.skip_unlabelled = true "
+        "(on the command line: --set data.skip_unlabelled=true)."
     ).at(record.source)
 
 

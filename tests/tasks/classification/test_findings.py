@@ -105,7 +105,7 @@ def test_lists_as_labels_name_the_task_for_them(tmp_path):
     path = tmp_path / "f.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     config = ClassificationData(path=str(path))
-    with pytest.raises(DataError, match=r'row 1: label is a list.*task = "multilabel"'):
+    with pytest.raises(DataError, match=r'row 1: label is .* \(list\).*task = "multilabel"'):
         load_dataset(config, LabelTarget(), {})
 
 
