@@ -403,7 +403,7 @@ NOT_FOR_SEQUENCES = {
     "check_classifier_data_not_an_array": "a table is not a list of sequences",
     "check_classifiers_regression_target": "any hashable label is a class, a float too",
     "check_sample_weights_pandas_series": "a table is not a list of sequences",
-    "check_sample_weight_equivalence_on_dense_data": "repeated rows make other batches; tests/tasks/test_sample_weight.py",
+    "check_sample_weight_equivalence_on_dense_data": "repeated rows make other batches",
     "check_supervised_y_2d": "refuses a column of labels and names y.ravel()",
 }
 
