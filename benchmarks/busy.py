@@ -33,7 +33,7 @@ from ostinato.versions import environment
 SIZES: dict[str, tuple[int, int, int, dict[str, Any]]] = {
     "small": (300, 20, 10, {"model.cell": "rnn", "model.hidden_size": 32, "training.max_epochs": 3}),
     "medium": (600, 60, 30, {"model.cell": "gru", "model.hidden_size": 32, "model.bidirectional": True}),
-    "convolution": (600, 60, 30, {"model.cell": "cnn", "model.hidden_size": 64}),
+    "convolution": (600, 60, 30, {"model.cell": "cnn", "model.pooling": "max", "model.hidden_size": 64}),
     "large": (400, 200, 5000, {"model.hidden_size": 128, "model.num_layers": 2}),
 }
 LIMITS = (*VARIABLES, "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "RAYON_NUM_THREADS")
@@ -52,6 +52,7 @@ def main(
         for busy in (False, True):
             with tempfile.TemporaryDirectory() as folder, busy_programs(num_cpus() if busy else 0):
                 results.append({"size": size, "busy": busy, **measure(size, Path(folder), rounds)})
+                print(*cells(results[-1]), file=sys.stderr, flush=True)
     headings = ("training", "cores", "default s", "one thread s", "ratio", "whole command: ratio")
     print_table(headings, [cells(result) for result in results])
     if out is not None:
@@ -82,8 +83,7 @@ def train(size: str, folder: Path, limits: dict[str, str]) -> tuple[float, float
         rows = json.dumps(str(folder / "rows.csv"))
         config.write_text(f'task = "classification"\n[data]\npath = {rows}\n', encoding="utf-8")
         command = [sys.executable, "-m", "ostinato", "train", str(config), "--out", str(Path(run) / "run")]
-        for key, value in settings.items():
-            command += ["--set", f"{key}={json.dumps(value) if isinstance(value, bool) else value}"]
+        command += [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
         variables = {name: value for name, value in os.environ.items() if name not in LIMITS}
         started = time.monotonic()
         subprocess.run(command, env=variables | limits, check=True, capture_output=True)
