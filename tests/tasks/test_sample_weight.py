@@ -109,7 +109,7 @@ def test_fit_ignores_rows_of_weight_zero_and_the_scale_of_weights(kind):
         ([1, 1, -2.5, 1, 1, 1], "row 2 is -2.5"),
         ([1, float("nan"), 1, 1, 1, 1], "row 1 is nan"),
         ([1, 1, 1, 1, 1, float("inf")], "row 5 is inf"),
-        ([0.0] * 6, "all 6"),
+        ([0.0] * 6, "All 6"),
         (["much"] * 6, "much"),
     ],
 )
