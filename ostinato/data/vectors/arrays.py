@@ -1,5 +1,6 @@
 """Word vectors as a NumPy array, with a list of its words."""
 
+import warnings
 from collections.abc import Container, Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -40,7 +41,8 @@ def array_words(path: Path, needed: Container[bytes], problems: Problems, words:
 
 
 def _mapped(path: Path) -> np.ndarray:
-    with reading(path):
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # numpy's, of a header that Python 2 wrote, or a damaged one
         try:
             array = np.lib.format.open_memmap(path, mode="r")
         except (ValueError, OverflowError, SyntaxError, TokenError) as error:  # numpy evaluates the header
