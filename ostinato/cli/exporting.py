@@ -71,7 +71,7 @@ def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator
 
     try:
         found: Iterable[Any] = runner.answers([_sequence(row) for row in batch], [row.source for row in batch])
-    except (DataError, TypeError):
+    except DataError:
         found = (_answer_alone(runner, row) for row in batch)
     for row, answer in zip(batch, found, strict=True):
         if isinstance(answer, DataError):

@@ -47,7 +47,8 @@ class Records:
         """The rows at `indices`, in that order."""
         chosen = [int(index) for index in indices]
         parts = (self.sequences, self.targets, self.sources, self.weights)
-        return Records(*(None if part is None else [part[i] for i in chosen] for part in parts))  # type: ignore[arg-type]
+        selected = (None if part is None else [part[i] for i in chosen] for part in parts)
+        return Records(*selected)  # type: ignore[arg-type]
 
 
 class Sentence(NamedTuple):

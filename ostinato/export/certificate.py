@@ -10,7 +10,8 @@ import numpy as np
 from ostinato.errors import RunError
 from ostinato.export.runner import runtime_errors
 from ostinato.runs.json_model import JsonModel
-from ostinato.tasks.onnx import Arrays, OnnxModel
+from ostinato.tasks.onnx import OnnxModel
+from ostinato.tasks.portable import Arrays
 
 TOLERANCE = 1e-5  # of float32 against float32
 UNEQUAL = 1e30  # the difference between outputs that cannot be compared

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ostinato.tasks.portable import Arrays
+
 if TYPE_CHECKING:
     from ostinato.nn.onnx.graph import Graph
-
-Arrays = dict[str, np.ndarray]
 
 
 class Port(NamedTuple):

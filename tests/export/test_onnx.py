@@ -32,20 +32,20 @@ def holds(model, path):
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_is_exported(tmp_path, cell, bidirectional):
-    holds(small_models.classifier(cell=cell, bidirectional=bidirectional), tmp_path / "model.onnx")
+    assert holds(small_models.classifier(cell=cell, bidirectional=bidirectional), tmp_path / "model.onnx")
     model = small_models.classifier(cell=cell, bidirectional=bidirectional, **EVERYTHING, conv_size=4, conv_pool=3)
-    holds(model, tmp_path / "model.onnx")
+    assert holds(model, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_pooling_is_exported(tmp_path, pooling):
-    holds(small_models.classifier(pooling=pooling, bidirectional=True), tmp_path / "model.onnx")
+    assert holds(small_models.classifier(pooling=pooling, bidirectional=True), tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_convolutions_and_waves_are_exported(tmp_path, bidirectional):
     options = {"cell": "cnn", "pooling": ["max", "attention"], "position": "sinusoidal", "num_layers": 2}
-    holds(small_models.classifier(bidirectional=bidirectional, **options), tmp_path / "model.onnx")
+    assert holds(small_models.classifier(bidirectional=bidirectional, **options), tmp_path / "model.onnx")
 
 
 def test_relu_rnn_and_series_with_a_large_mean_are_exported(tmp_path):
@@ -54,7 +54,7 @@ def test_relu_rnn_and_series_with_a_large_mean_are_exported(tmp_path):
 
 
 def test_multilabel_probabilities_are_exported(tmp_path):
-    holds(small_models.multilabel(), tmp_path / "model.onnx")
+    assert holds(small_models.multilabel(), tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("head", ["crf", "softmax"])
@@ -72,7 +72,7 @@ def test_taggers_are_exported(tmp_path, head, character_cell):
 def test_calibration_is_exported(tmp_path):
     model = small_models.classifier()
     model.model_.temperature.fill_(3.0)
-    holds(model, tmp_path / "model.onnx")
+    assert holds(model, tmp_path / "model.onnx")
 
 
 def test_attention_of_pooled_steps_is_shared_among_their_tokens(tmp_path):

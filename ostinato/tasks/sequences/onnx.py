@@ -13,7 +13,8 @@ from ostinato.nn.onnx.graph import Graph
 from ostinato.nn.onnx.sequence import sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.tasks.base import Model
-from ostinato.tasks.onnx import Arrays, OnnxModel, Port
+from ostinato.tasks.onnx import OnnxModel, Port
+from ostinato.tasks.portable import Arrays
 
 if TYPE_CHECKING:
     from ostinato.tasks.sequences.task import SequenceTask
