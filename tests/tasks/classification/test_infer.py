@@ -121,6 +121,14 @@ def test_fasta_label_is_found_in_the_header(tmp_path, header):
     assert dict(zip(DNA, LABELS, strict=True)).items() >= dict(zip(train.sequences, train.targets, strict=True)).items()
 
 
+@pytest.mark.parametrize("period", range(2, 8))
+def test_fasta_label_is_found_where_classes_alternate_in_a_long_file(tmp_path, period):
+    path = tmp_path / "windows.fasta"
+    kinds = ["enhancer"] + ["background"] * (period - 1)
+    path.write_text("".join(f">w{row} {kinds[row % period]}\nACGTAC\n" for row in range(6_000)), encoding="ascii")
+    assert infer_config(path).config.data.label_pattern == r"\s([^\s]+)$"
+
+
 @pytest.mark.parametrize(
     "header",
     [
