@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.multilabel.scoring import Predictions
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -144,6 +145,16 @@ class Multilabel(SequenceTask):
 
         reached = model.network.decisions(answers)
         return answer_json(model.codec.labels, answers.cpu().numpy(), reached.cpu().numpy())
+
+    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
+        import numpy as np
+
+        from ostinato.tasks.stream import StreamAnswer
+
+        probabilities = answers.cpu().numpy()
+        fields = self.answer_json(model, answers)
+        least_certain = np.maximum(probabilities, 1 - probabilities).min()
+        return StreamAnswer(steps, fields, probabilities, tuple(fields["labels"]), confidence=float(least_certain))
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth
