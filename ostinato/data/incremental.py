@@ -108,6 +108,11 @@ class Reader(ABC):
         self._encoding = encoding
         self.held = Held()
 
+    @property
+    @abstractmethod
+    def has_lines(self) -> bool:
+        """Whether the end of a line belongs to the sequence, as in text; not in DNA that a file wraps."""
+
     @abstractmethod
     def push(self, piece: Any) -> Tokens:
         """Read a piece; if it is refused, the reader stays as it was.
@@ -135,6 +140,8 @@ class Reader(ABC):
 class SeriesReader(Reader):
     """Numeric series: every piece is an array (t,) or (t, channels)."""
 
+    has_lines = False
+
     def push(self, piece: Any) -> Tokens:
         return Tokens(self._encoding.arrays([piece], [SOURCE]).values, self.pending())
 
@@ -151,6 +158,10 @@ class TextReader(Reader):
         self._tokenizer: Any = make_tokenizer(encoding.tokenizer)
         # a word that is longer than all known words is out of vocabulary however it ends
         self._longest_word = max(map(len, encoding.vocabulary.ids))
+
+    @property
+    def has_lines(self) -> bool:
+        return self._tokenizer.vocabulary is None and not isinstance(self._tokenizer, Kmers)
 
     def push(self, piece: Any) -> Tokens:
         held = self.held

@@ -3,7 +3,7 @@
 import base64
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -123,6 +123,17 @@ class Stream(ABC):
 
         Raises:
             DataError: the sequence ends inside a character.
+        """
+
+    @abstractmethod
+    def follow(self, texts: Iterable[str]) -> Iterator[StreamAnswer]:
+        """Read a text of lines to its end, and yield an answer whenever it is new.
+
+        A sequence is answered after every line, and at the end. A tagger answers for the words that are complete. A
+        line of a numeric series is a JSON array of steps.
+
+        Raises:
+            DataError: a line cannot be read.
         """
 
     def decided(self, threshold: float) -> bool:

@@ -1,6 +1,7 @@
 """The stream of a model with one target per sequence."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,14 +10,18 @@ from torch import Tensor
 
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.incremental import Held, Tokens, incremental_reader
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 from ostinato.nn import few_threads, streaming
 from ostinato.tasks.base import Model
+from ostinato.tasks.sequences.reading import typed
 from ostinato.tasks.stream import Stream, StreamAnswer
 from ostinato.training.predict import refuse_huge_outputs
 
 if TYPE_CHECKING:
     from ostinato.tasks.sequences.task import SequenceTask
+
+
+LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class SequenceStream(Stream):
@@ -68,6 +73,35 @@ class SequenceStream(Stream):
             self._read(self._reader.finish())
             self._is_finished = True
         return self.answer
+
+    def follow(self, texts: Iterable[str]) -> Iterator[StreamAnswer]:
+        shown: StreamAnswer | None = None
+        for number, line in enumerate(self._lines(texts), 1):
+            if self._model.encoder.is_numeric:
+                (row,) = typed([(f"line {number}", line.strip())], self._model.encoder.tokenizer)
+                if isinstance(row, DataError):
+                    raise row
+                self._read(self._reader.push(row.sequence))
+            else:
+                self._read(self._reader.push(line if self._reader.has_lines else line.strip("\r\n")))
+            if line.endswith("\n") and (shown is None or self.answer.json != shown.json):
+                shown = self.answer
+                yield shown
+        self.finish()
+        if shown is None or (shown.steps, shown.json) != (self.answer.steps, self.answer.json):
+            yield self.answer
+
+    def _lines(self, texts: Iterable[str]) -> Iterator[str]:
+        """Lines with their ends; a part of a line is read at once, unless it is JSON."""
+        begun = ""
+        for text in texts:
+            for part in LINE.findall(text):
+                begun += part
+                if part.endswith("\n") or not self._model.encoder.is_numeric:
+                    yield begun
+                    begun = ""
+        if begun:
+            yield begun
 
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)

@@ -1,6 +1,6 @@
 """The stream of a tagger: the tag of each word as soon as the word is complete."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -84,6 +84,15 @@ class TagStream(Stream):
         answer = self._tag(self._sentence(self._words(self._text.text)))
         self._text, self._is_finished = Held(), True
         return answer
+
+    def follow(self, texts: Iterable[str]) -> Iterator[StreamAnswer]:
+        for text in texts:
+            answer = self.push(text)
+            if answer.tokens:
+                yield answer
+        answer = self.finish()
+        if answer.tokens:
+            yield answer
 
     def _words_of(self, piece: str | bytes) -> Sentence:
         """The words that a piece of text completes; the last word may go on."""
