@@ -146,14 +146,16 @@ class Classification(SequenceTask):
 
         return answer_json(model.codec.labels, answers.cpu().numpy())
 
+    def confidence(self, answers: "Tensor") -> "Tensor":
+        return answers.amax(dim=1)
+
     def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
         from ostinato.tasks.stream import StreamAnswer
 
         probabilities = answers.cpu().numpy()
         label = model.codec.labels[int(probabilities.argmax())]
-        return StreamAnswer(
-            steps, self.answer_json(model, answers), probabilities, label, confidence=float(probabilities.max())
-        )
+        confidence = float(self.confidence(answers.unsqueeze(0)))
+        return StreamAnswer(steps, self.answer_json(model, answers), probabilities, label, confidence=confidence)
 
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
         from ostinato.tasks.classification.onnx import outputs

@@ -146,15 +146,15 @@ class Multilabel(SequenceTask):
         reached = model.network.decisions(answers)
         return answer_json(model.codec.labels, answers.cpu().numpy(), reached.cpu().numpy())
 
-    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
-        import numpy as np
+    def confidence(self, answers: "Tensor") -> "Tensor":
+        """That of the least certain label."""
+        return answers.maximum(1 - answers).amin(dim=1)
 
+    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
         from ostinato.tasks.stream import StreamAnswer
 
-        probabilities = answers.cpu().numpy()
-        fields = self.answer_json(model, answers)
-        least_certain = np.maximum(probabilities, 1 - probabilities).min()
-        return StreamAnswer(steps, fields, probabilities, tuple(fields["labels"]), confidence=float(least_certain))
+        fields, confidence = self.answer_json(model, answers), float(self.confidence(answers.unsqueeze(0)))
+        return StreamAnswer(steps, fields, answers.cpu().numpy(), tuple(fields["labels"]), confidence=confidence)
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

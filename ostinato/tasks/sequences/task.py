@@ -173,6 +173,10 @@ class SequenceTask(Task):
 
         return SequenceStream(model, state)
 
+    def confidence(self, answers: "Tensor") -> "Tensor | None":
+        """The probability of each sequence's answer, from the network's answers (B, C). None for predicted numbers."""
+        return None
+
     @abstractmethod
     def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
         """The answer of a stream after `steps` steps, from the network's answers (C,)."""
