@@ -46,7 +46,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts, ensure_ascii=False)
-    header = {"format": FORMAT, "facts": text, "sha256": _digest(plain, text)}
+    header = {"format": FORMAT, "facts": text, "sha256": digest_of(plain, text)}
     # a single entry, because safetensors writes several entries in any order, and equal content must give equal bytes
     metadata = {"ostinato": json.dumps(header, ensure_ascii=False)}
     write_atomically(path, to_bytes(plain, metadata))
@@ -66,7 +66,7 @@ def load_tensors(path: Path) -> Stored:
         facts = json.loads(header["facts"])
         if "\\u" in header["facts"]:  # JSON can express half a surrogate pair, which no file can hold as text
             json.dumps(facts, ensure_ascii=False).encode()
-        digest = _digest(tensors, header["facts"])
+        digest = digest_of(tensors, header["facts"])
     except FileNotFoundError:
         raise RunError(
             f"{path}: file not found. Give a finished run folder or a model file. If a run has lost its model, make it "
@@ -274,7 +274,8 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+def digest_of(tensors: Mapping[str, Tensor], text: str) -> str:
+    """SHA-256 of a text and of contiguous tensors on the CPU, in hexadecimal."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

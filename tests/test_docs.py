@@ -30,6 +30,7 @@ from ostinato.tasks.config import CONFIGS, PRESETS, override, parse_config
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.multilabel.metrics import LabelScores, MultilabelMetrics
 from ostinato.tasks.regression.metrics import CentralInterval, OutputScores, RegressionMetrics
+from ostinato.tasks.stream import StoredStream
 from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.metrics import TaggingMetrics, TypeScores
 from ostinato.training.vectors import PretrainedVectors
@@ -66,6 +67,7 @@ CLASSES = {
     "Facts of a split": SplitFacts,
     "Audit of tagged sentences": TagAudit,
     "Encoder of sequences": StoredEncoder,
+    "State of a stream": StoredStream,
     "plan.json of a comparison": PlanRecord,
     "comparison.json": Comparison,
     "Run of a comparison": RunRow,

@@ -2,6 +2,7 @@
 
 training      train, evaluate, predict
 explaining    explain, trace, report
+following     predict --follow
 exporting     export
 comparing     compare
 tuning        tune

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ostinato.cli import following
 from ostinato.cli.arguments import (
     Device,
     FileSettings,
@@ -153,6 +154,13 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first row that cannot be read or has only unknown tokens.")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Read FILE as one growing text, and print its answer when a line changes it; Ctrl-C ends.",
+        ),
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Print one JSON line per sequence, in order; taggers can also print columns or coloured text.
@@ -162,6 +170,11 @@ def predict(
     """
     if (file is None) == (not text):
         raise ConfigError("Give either a FILE (- for standard input) or --text SEQUENCE.")
+    if follow:
+        if file is None or settings or strict or form not in (None, "jsonl"):
+            raise ConfigError("--follow takes a FILE or -, and no --text, --set, --strict or --format. Remove them.")
+        following.follow(run, file, device)
+        return
     if run.suffix == ".onnx":
         if form not in (None, "jsonl"):
             raise ConfigError(f"--format {form}: an exported model answers in jsonl only.")

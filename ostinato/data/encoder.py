@@ -124,7 +124,7 @@ class SequenceEncoder(SequenceEncoding):
         """
         values, lengths, truncated = self.arrays(sequences, sources)
         if self.is_numeric:
-            values = ((values - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+            values = self.standardized(values)
         return Ragged(torch.from_numpy(values), torch.from_numpy(lengths), truncated)
 
     def unknown_share(self, sequences: Ragged) -> float:
@@ -164,6 +164,7 @@ class SequenceEncoder(SequenceEncoding):
         """The same encoder, which also knows those of `words` that it lacks; see `Vocabulary`."""
         assert self.vocabulary is not None
         return dataclasses.replace(self, vocabulary=self.vocabulary.with_extra(words))
+
 
 def _fit_vocabulary(
     sequences: list[Any], tokenizer_name: str, min_count: int, max_size: int | None

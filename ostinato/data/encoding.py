@@ -91,6 +91,11 @@ class SequenceEncoding:
         values, lengths, truncated = zip(*parts, strict=True)
         return Encoded(np.concatenate(values), np.concatenate(lengths), sum(truncated))
 
+    def standardized(self, values: np.ndarray) -> np.ndarray:
+        """Checked series in units of training's deviations from its mean. (N, channels) -> (N, channels) float32."""
+        scaled: np.ndarray = ((values - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+        return scaled
+
     @cached_property
     def _index(self) -> Indexer:
         assert self.vocabulary is not None

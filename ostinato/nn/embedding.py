@@ -36,9 +36,13 @@ class PositionEmbedding(nn.Module):
             self.size = size
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
+        return self.at(values, layout.time)
+
+    def at(self, values: Tensor, time: Tensor) -> Tensor:
+        """Steps at the positions `time` (N,), from 0. (N, D) -> (N, D)."""
         if self.learned:
-            return values + nn.functional.embedding(layout.time.clamp(max=len(self.table) - 1), self.table)
-        angles = layout.time.unsqueeze(1) * self.frequencies  # (N,) -> (N, D/2)
+            return values + nn.functional.embedding(time.clamp(max=len(self.table) - 1), self.table)
+        angles = time.unsqueeze(1) * self.frequencies  # (N,) -> (N, D/2)
         waves = torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[
             :, : self.size
         ]  # sin and cos alternate -> (N, D)

@@ -94,6 +94,14 @@ def plot_by_length(groups: Sequence[Group], unit: str, metric: str) -> "Figure":
     return figure
 
 
+def plot_by_share(groups: Sequence[Group], metric: str) -> "Figure":
+    """The mean score after each share of the sequences, with 95 % intervals."""
+    figure, axes = new_axes(*SMALL)
+    _plot_groups(axes, [100 * group.mean for group in groups], groups)
+    axes.set(xlabel="share read in %", ylabel=metric, xlim=(0, 105))
+    return figure
+
+
 def span(group: Group) -> str:
     """The lengths of a group, as `12–15`."""
     first, last = f"{group.smallest:,.0f}", f"{group.largest:,.0f}"

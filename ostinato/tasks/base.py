@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
+    from ostinato.tasks.stream import Stream
     from ostinato.training import Examples, Objective, TrainingState
     from ostinato.training.vectors import PretrainedVectors
 
@@ -394,6 +395,15 @@ class Task(ABC):
     @abstractmethod
     def rows_of_texts(self, texts: Iterable[tuple[str, str]], model: Model) -> Iterator[Any]:
         """Turn pairs of a source and a typed text into rows; errors as in `rows_of_file`."""
+
+    @abstractmethod
+    def stream(self, model: Model, state: Mapping[str, Any] | None = None) -> "Stream":
+        """Start to read one sequence in pieces, or continue from the state of a stream.
+
+        Raises:
+            ConfigError: the model cannot answer before the end of a sequence.
+            RunError: the state is of another model or format, or damaged.
+        """
 
     # Export
 

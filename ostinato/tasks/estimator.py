@@ -4,6 +4,7 @@ The arguments of an estimator have the names and defaults of the keys in its tas
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -23,6 +24,7 @@ from ostinato.tasks.base import Model, Task, TaskData, Trained
 
 if TYPE_CHECKING:
     from ostinato.nn.network import Network
+    from ostinato.tasks.stream import Stream
 
 Class = TypeVar("Class")
 MOST_SEED = 2**32
@@ -143,6 +145,19 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         from ostinato.tasks.model_file import save_model
 
         save_model(Path(path), self._fitted("There is nothing to save. "))
+
+    def stream(self, state: Mapping[str, Any] | None = None) -> "Stream":
+        """Start to read one sequence in pieces: `push` answers for everything read so far.
+
+        Args:
+            state: what `state()` of an earlier stream returned, to continue it to the last bit.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ConfigError: the model cannot answer before the end of a sequence.
+            RunError: the state is of another model or format, or damaged.
+        """
+        return self.task.stream(self._fitted(""), state)
 
     @classmethod
     def of(cls, model: Model) -> Any:

@@ -21,6 +21,8 @@ from ostinato.tasks.upgrades import from_version_0_1
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ostinato.nn import AttentionPooling, Network
+
 Facts = dict[str, Any]
 Upgrade = Callable[[Facts, "dict[str, Tensor]"], "tuple[Facts, dict[str, Tensor]]"]
 UPGRADES: Mapping[int, Upgrade] = {1: from_version_0_1}
@@ -38,6 +40,7 @@ def save_model(path: Path, model: Model) -> None:
         "config": model.config.model_dump(mode="json", exclude={"search"}),
         "encoder": model.encoder.to_json(),
         "codec": model.codec.to_json(),
+        "attention_by_step": any(pooling.by_step for pooling in _attention_of(model.network)),
     }
     save_tensors(path, model.network.state_dict(), facts)
 
@@ -72,13 +75,18 @@ def load_model(path: Path) -> Model:
 
 
 class ModelFacts(StoredFields):
-    """The contents of a model file besides the weights."""
+    """The contents of a model file besides the weights.
+
+    `attention_by_step` is the order in which attention pooling sums. Files without it have the order of version 0.1, so
+    that their answers keep their last bits.
+    """
 
     kind: Literal["model"]
     task: str
     config: Facts
     encoder: Facts
     codec: Facts
+    attention_by_step: bool = False
 
 
 def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
@@ -101,7 +109,15 @@ def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
     with torch.random.fork_rng():
         network = task.build(config, encoder, codec)
     network.load_state_dict(tensors)
+    for pooling in _attention_of(network):
+        pooling.by_step = facts.attention_by_step
     return Model(task, config, encoder, codec, network.eval())
+
+
+def _attention_of(network: "Network") -> "list[AttentionPooling]":
+    from ostinato.nn import AttentionPooling
+
+    return [module for module in network.modules() if isinstance(module, AttentionPooling)]
 
 
 def _refuse_other_weights(expected: "Mapping[str, Tensor]", found: "Mapping[str, Tensor]") -> None:

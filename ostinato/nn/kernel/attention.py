@@ -12,7 +12,9 @@ from ostinato.nn.kernel.second_derivative import first_order_only
 from ostinato.nn.kernel.threads import num_threads
 
 
-def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
+def attend(
+    h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, running: Tensor | None = None
+) -> Tensor:
     """Additive attention pooling: Σ a·h over each sequence, with a = softmax(score · tanh(project · h + bias)).
 
     Args:
@@ -20,6 +22,9 @@ def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Ten
         lengths: (B,) int64 on the CPU.
         project: (H, H), with `bias` (H,).
         score: (1, H).
+        running: (B, H + 2), contiguous: sum step by step from this state, and write the state after the last step to
+            it, so that a sequence in pieces gives the bits of the whole. For each sequence the largest score so far
+            (-inf without steps), the sum of powers, the weighted sum of h. Without gradients only.
 
     Returns:
         (B, H), zeros for a sequence without steps; a sequence's bits do not depend on the other sequences.
@@ -28,9 +33,11 @@ def attend(h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Ten
         ValueError: a length is negative, or their sum is not the number of steps.
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (h, project, bias, score)):
+        assert running is None, "there is no backward of a sum step by step"
         pooled: Tensor = _Attend.apply(h, lengths, project, bias, score)  # type: ignore[no-untyped-call]
         return pooled
-    return _forward(h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), None, None)
+    dense = (h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous())
+    return _forward(*dense, None, None, running)
 
 
 class _Attend(torch.autograd.Function):
@@ -67,10 +74,17 @@ def _new_saved(h: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _forward(
-    h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor, a: Tensor | None, u: Tensor | None
+    h: Tensor,
+    lengths: Tensor,
+    project: Tensor,
+    bias: Tensor,
+    score: Tensor,
+    a: Tensor | None,
+    u: Tensor | None,
+    running: Tensor | None = None,
 ) -> Tensor:
     out = h.new_empty(len(lengths), h.shape[1])
-    attention = _attention(h, lengths, project, bias, score, out, a, u)
+    attention = _attention(h, lengths, project, bias, score, out, a, u, running)
     binding.check(binding.built_library().ostinato_attend(ctypes.byref(attention), num_threads()))
     return out
 
@@ -84,8 +98,8 @@ def _attention(
     out: Tensor,
     a: Tensor | None,
     u: Tensor | None,
+    running: Tensor | None = None,
 ) -> Attention:
-    pointers = (
-        None if tensor is None else tensor.data_ptr() for tensor in (lengths, h, project, bias, score, out, a, u)
-    )
+    tensors = (lengths, h, project, bias, score, out, a, u, running)
+    pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
     return Attention(len(lengths), *h.shape, *pointers)

@@ -56,7 +56,7 @@ class Attention(ctypes.Structure):
 
     _fields_ = [
         *((name, _long) for name in ("batch_size", "num_steps", "hidden_size")),
-        *((name, _pointer) for name in ("lengths", "h", "project", "bias", "score", "out", "a", "u")),
+        *((name, _pointer) for name in ("lengths", "h", "project", "bias", "score", "out", "a", "u", "running")),
     ]
 
 
@@ -72,7 +72,7 @@ class Scan(ctypes.Structure):
     _fields_ = [
         *((name, _int) for name in ("cell", "num_directions")),
         *((name, _long) for name in ("batch_size", "num_steps", "input_size", "hidden_size")),
-        *((name, _pointer) for name in ("lengths", "x", "weights", "y", "sums")),
+        *((name, _pointer) for name in ("lengths", "x", "weights", "y", "sums", "h0")),
     ]
 
 

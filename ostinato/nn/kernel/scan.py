@@ -10,17 +10,19 @@ from torch import Tensor
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import SCANS, Scan, ScanGradients
 from ostinato.nn.kernel.buffers import Buffer, take_buffer
+from ostinato.nn.kernel.calls import address, dense
 from ostinato.nn.kernel.second_derivative import first_order_only
 from ostinato.nn.kernel.threads import num_threads
 
 
-def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """Run `mingru` or `minlstm` over each sequence from a zero state.
+def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], h0: Tensor | None = None) -> Tensor:
+    """Run `mingru` or `minlstm` over each sequence.
 
     Args:
         x: (N, D), the steps of each sequence end to end.
         lengths: (B,) int64 on the CPU.
         weights: for each direction `weight_ih` (G·H, D) and `bias_ih` (G·H,).
+        h0: (directions, B, H) initial states; None for zeros. Without gradients only.
 
     Returns:
         (N, directions · H); a sequence's bits do not depend on the other sequences.
@@ -29,9 +31,10 @@ def scan(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor]) -> Te
         ValueError: a length is negative, or their sum is not the number of steps.
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *weights)):
+        assert h0 is None, "there is no gradient of an initial state"
         y: Tensor = _Scan.apply(cell, x, lengths, *weights)  # type: ignore[no-untyped-call]
         return y
-    return _forward(cell, x, lengths, weights, None)
+    return _forward(cell, x, lengths, weights, None, h0)
 
 
 class _Scan(torch.autograd.Function):
@@ -75,21 +78,34 @@ def _new_buffer(x: Tensor, weights: Sequence[Tensor]) -> Buffer:
     return take_buffer(len(x) * gates)
 
 
-def _forward(cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], sums: Tensor | None) -> Tensor:
+def _forward(
+    cell: str,
+    x: Tensor,
+    lengths: Tensor,
+    weights: Sequence[Tensor],
+    sums: Tensor | None,
+    h0: Tensor | None = None,
+) -> Tensor:
     x, weights = x.contiguous(), [weight.contiguous() for weight in weights]
     y = x.new_empty(len(x), sum(len(bias) for bias in weights[1::2]) // _gates(cell))
-    call, _alive = _call(cell, x, lengths, weights, y, sums)
+    h0 = dense(h0)
+    call, _alive = _call(cell, x, lengths, weights, y, sums, h0)
     binding.check(binding.built_library().ostinato_scan(ctypes.byref(call), num_threads()))
     return y
 
 
 def _call(
-    cell: str, x: Tensor, lengths: Tensor, weights: Sequence[Tensor], y: Tensor, sums: Tensor | None
+    cell: str,
+    x: Tensor,
+    lengths: Tensor,
+    weights: Sequence[Tensor],
+    y: Tensor,
+    sums: Tensor | None,
+    h0: Tensor | None = None,
 ) -> tuple[Scan, Any]:
     """The C structure of a call, and the array of pointers that must stay alive with it."""
     pointers, directions = _pointers(weights), len(weights) // 2
     sizes = (len(lengths), *x.shape, y.shape[1] // directions)
-    saved = None if sums is None else sums.data_ptr()
     return Scan(
         SCANS.index(cell),
         directions,
@@ -98,7 +114,8 @@ def _call(
         x.data_ptr(),
         ctypes.addressof(pointers),
         y.data_ptr(),
-        saved,
+        address(sums),
+        address(h0),
     ), pointers
 
 

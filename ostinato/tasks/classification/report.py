@@ -39,6 +39,7 @@ from ostinato.tasks.sequences.report import (
     refuse_changed,
     sequence_card,
 )
+from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
 
@@ -94,6 +95,13 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
             Section("Confusions", "confusions", _confusions(scores["test"], gallery)),
             Section("Calibration", "calibration", _calibration(scores, predictions, gallery)),
             length_section(data, predictions.correct, CLASSIFICATION_METRICS["accuracy"], gallery),
+            early_section(
+                model,
+                data,
+                lambda answers, rows: answers.argmax(dim=1).numpy() == predictions.targets[rows],
+                CLASSIFICATION_METRICS["accuracy"],
+                gallery,
+            ),
         ]
         test = data.rows["test"]
         evidence = collect_evidence(

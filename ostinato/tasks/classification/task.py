@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.classification.scoring import Predictions
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -144,6 +145,17 @@ class Classification(SequenceTask):
         from ostinato.tasks.classification.portable import answer_json
 
         return answer_json(model.codec.labels, answers.cpu().numpy())
+
+    def confidence(self, answers: "Tensor") -> "Tensor":
+        return answers.amax(dim=1)
+
+    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
+        from ostinato.tasks.stream import StreamAnswer
+
+        probabilities = answers.cpu().numpy()
+        label = model.codec.labels[int(probabilities.argmax())]
+        confidence = float(self.confidence(answers.unsqueeze(0)))
+        return StreamAnswer(steps, self.answer_json(model, answers), probabilities, label, confidence=confidence)
 
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
         from ostinato.tasks.classification.onnx import outputs

@@ -37,6 +37,7 @@ from ostinato.tasks.sequences.report import (
     refuse_changed,
     sequence_card,
 )
+from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
 
@@ -91,12 +92,19 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     if data is not None:
         predictions: Predictions = run.predictions
         refuse_changed(run, data, predictions.sources)
-        whole = (predictions.predicted == predictions.targets).all(axis=1)
+        right = _all_right(predictions.predicted, predictions.targets)
         sections += [
             Section("Test metrics", "metrics", _metrics(scores)),
             Section("Labels", "labels", _labels(scores["test"], predictions, gallery)),
             Section("Calibration", "calibration", _calibration(scores, predictions, model, gallery)),
-            length_section(data, whole, MULTILABEL_METRICS["subset_accuracy"], gallery),
+            length_section(data, right, MULTILABEL_METRICS["subset_accuracy"], gallery),
+            early_section(
+                model,
+                data,
+                lambda answers, rows: _all_right(model.network.decisions(answers).numpy(), predictions.targets[rows]),
+                MULTILABEL_METRICS["subset_accuracy"],
+                gallery,
+            ),
         ]
         chosen = choose(predictions, model)
         evidence = collect_evidence(
@@ -105,6 +113,12 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         sections += explained_sections(evidence, gallery, label="label", mistakes=MISTAKES)
         files = motif_file(evidence)
     return Report(sections, multilabel_card(run, audit, model, scores), gallery, files)
+
+
+def _all_right(predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Whether all labels of each sequence are right. (B, L), (B, L) -> (B,)."""
+    right: np.ndarray = (predicted == targets).all(axis=1)
+    return right
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.multilabel.scoring import Predictions
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -144,6 +145,16 @@ class Multilabel(SequenceTask):
 
         reached = model.network.decisions(answers)
         return answer_json(model.codec.labels, answers.cpu().numpy(), reached.cpu().numpy())
+
+    def confidence(self, answers: "Tensor") -> "Tensor":
+        """That of the least certain label."""
+        return answers.maximum(1 - answers).amin(dim=1)
+
+    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
+        from ostinato.tasks.stream import StreamAnswer
+
+        fields, confidence = self.answer_json(model, answers), float(self.confidence(answers.unsqueeze(0)))
+        return StreamAnswer(steps, fields, answers.cpu().numpy(), tuple(fields["labels"]), confidence=confidence)
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

@@ -26,6 +26,7 @@ from ostinato.tasks.sequences.report import (
     refuse_changed,
     sequence_card,
 )
+from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
 
@@ -77,12 +78,19 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     if data is not None:
         predictions: Predictions = run.predictions
         refuse_changed(run, data, predictions.sources)
-        errors = np.abs(predictions.predictions - predictions.targets)  # (B, K)
+        errors = _errors(predictions.predictions, predictions.targets)
         sections += [
             Section("Test metrics", "metrics", _metrics(scores)),
             Section("Predicted and actual", "residuals", _residuals(model, predictions, gallery)),
             *_intervals(scores["test"]),
-            length_section(data, errors.mean(axis=1), REGRESSION_METRICS["mae"], gallery),
+            length_section(data, errors, REGRESSION_METRICS["mae"], gallery),
+            early_section(
+                model,
+                data,
+                lambda answers, rows: _errors(model.network.predictions(answers).numpy(), predictions.targets[rows]),
+                REGRESSION_METRICS["mae"],
+                gallery,
+            ),
         ]
         evidence = collect_evidence(
             model,
@@ -95,6 +103,12 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         sections += explained_sections(evidence, gallery, label="target", mistakes=ERRORS)
         files = motif_file(evidence)
     return Report(sections, regressor_card(run, audit, model, scores), gallery, files)
+
+
+def _errors(predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The mean absolute error of each sequence's targets. (B, K), (B, K) -> (B,)."""
+    errors: np.ndarray = np.abs(predicted - targets).mean(axis=1)
+    return errors
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.regression.objective import PredictionError
     from ostinato.tasks.regression.scoring import Predictions
     from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -156,6 +157,13 @@ class Regression(SequenceTask):
         network, rows = model.network, answers.unsqueeze(0)
         predicted, quantiles = (each(rows)[0].tolist() for each in (network.predictions, network.quantiles))
         return answer_json(model.codec.names, predicted, quantiles, network.levels)
+
+    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
+        from ostinato.tasks.stream import StreamAnswer
+
+        predicted = model.network.predictions(answers.unsqueeze(0))[0].cpu().numpy()  # (C,) -> (K,)
+        prediction = float(predicted[0]) if len(predicted) == 1 else predicted
+        return StreamAnswer(steps, self.answer_json(model, answers), prediction=prediction)
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

@@ -1,7 +1,7 @@
 """The base class of tasks with one target per sequence."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.tasks.onnx import OnnxModel, Port
+    from ostinato.tasks.sequences.stream import SequenceStream
     from ostinato.tasks.sequences.targets import TargetKind
+    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 ROWS_AT_A_TIME = 512
@@ -165,6 +167,19 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.reading import typed
 
         return typed(texts, model.encoder.tokenizer)
+
+    def stream(self, model: Model, state: Mapping[str, Any] | None = None) -> "SequenceStream":
+        from ostinato.tasks.sequences.stream import SequenceStream
+
+        return SequenceStream(model, state)
+
+    def confidence(self, answers: "Tensor") -> "Tensor | None":
+        """The probability of each sequence's answer, from the network's answers (B, C). None for predicted numbers."""
+        return None
+
+    @abstractmethod
+    def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
+        """The answer of a stream after `steps` steps, from the network's answers (C,)."""
 
     # Export
 

@@ -23,7 +23,7 @@ def tokenize_text(text: str) -> list[Token]:
     [('Don', 0, 3), ("'", 3, 4), ('t', 4, 5), ('!', 5, 6)]
     """
     tokens: list[Token] = []
-    for is_word, group in groupby(enumerate(text), key=lambda numbered: _in_word(numbered[1])):
+    for is_word, group in groupby(enumerate(text), key=lambda numbered: in_word(numbered[1])):
         characters = list(group)
         if is_word:
             start, end = characters[0][0], characters[-1][0] + 1
@@ -80,7 +80,8 @@ def tags_to_spans(
     return [(offsets[entity.start][0], offsets[entity.end - 1][1], entity.type) for entity in entities(tags, scheme)]
 
 
-def _in_word(character: str) -> bool:
+def in_word(character: str) -> bool:
+    """Whether a character belongs to a word, rather than being a token of its own or white space."""
     return character.isalnum() or character in JOINERS or unicodedata.category(character).startswith("M")
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.tagging.network import CertainTags, Tagger
     from ostinato.tasks.tagging.objective import TagLikelihood
     from ostinato.tasks.tagging.scoring import Predictions
+    from ostinato.tasks.tagging.stream import TagStream
 
 
 class Tagging(Task):
@@ -222,6 +223,11 @@ class Tagging(Task):
         from ostinato.tasks.tagging.rows import from_texts
 
         return from_texts(texts)
+
+    def stream(self, model: Model, state: Mapping[str, Any] | None = None) -> "TagStream":
+        from ostinato.tasks.tagging.stream import TagStream
+
+        return TagStream(model, state)
 
     # Export
 

@@ -1,6 +1,7 @@
 """The report of a classifier's run: complete, reproducible, and in agreement with its metrics."""
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ostinato
 from ostinato import runs
 from ostinato.data.audit import SequenceAudit
 from ostinato.errors import RunError
 from ostinato.evaluation.metrics import ClassificationMetrics, ClassScores
 from ostinato.progress import Progress
 from ostinato.report.gallery import Gallery
+from ostinato.report.wording import percent
 from ostinato.runs.report import read_run, report_run
 from ostinato.tasks.classification import report as reporting
 from ostinato.tasks.classification.report import limits, typical_and_unsure, verdict, worst_mistakes
@@ -22,6 +25,7 @@ from ostinato.tasks.classification.scoring import Predictions
 from ostinato.tasks.config import override, parse_config
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.sequences.report import read_audit
+from ostinato.tasks.sequences.report_early import decided_at
 
 TINY = {
     "task": "classification",
@@ -30,7 +34,7 @@ TINY = {
     "training": {"max_epochs": 2, "device": "cpu"},
 }
 SECTIONS = [
-    *("result", "data", "training", "metrics", "confusions", "calibration", "lengths"),
+    *("result", "data", "training", "metrics", "confusions", "calibration", "lengths", "early"),
     *("examples", "faithfulness", "tokens", "trace", "mistakes"),
     *("model-card", "configuration", "environment", "reproduce"),
 ]
@@ -115,6 +119,29 @@ def test_accuracy_of_each_length_is_that_of_its_rows(page, finished, run):
     group = lengths <= shortest
     expected = [str(group.sum()), f"{100 * run.predictions.correct[group].mean():.1f}\u00a0%"]
     assert cells(section_of(page, "lengths"))[0][1:3] == expected
+
+
+def test_early_answers_are_those_to_the_first_part_of_each_sequence(page, finished):
+    model, rows = ostinato.load(finished), runs.test_rows(finished)
+    sequences, section = rows.sequences, section_of(page, "early")
+    shares, accuracies = np.arange(1, 11) / 10, []
+    probabilities = np.empty((10, len(rows), 2))
+    for index, share in enumerate(shares):
+        prefixes = [sequence[: math.ceil(round(share * len(sequence), 6))] for sequence in sequences]
+        probabilities[index] = model.predict_proba(prefixes)
+        accuracies.append(np.mean(model.predict(prefixes) == np.array(rows.targets)))
+    assert [row[1] for row in cells(section)] == [percent(accuracy) for accuracy in accuracies]
+    decided = probabilities.max(axis=2) >= 0.9
+    first = np.where(decided.any(axis=0), decided.argmax(axis=0), 9)
+    assert f"reads {percent(shares[first].mean())} of a sequence" in section
+    assert f"{percent(np.mean(~decided.any(axis=0)))} of the sequences are never decided" in section
+
+
+def test_an_answer_is_decided_at_the_first_share_that_reaches_the_threshold():
+    confidences = np.array([[0.6, 0.9, 0.5], [0.95, 0.6, 0.5], [0.7, 0.99, 0.6]])
+    index, is_decided = decided_at(confidences, 0.9)
+    assert index.tolist() == [1, 0, 2]
+    assert is_decided.tolist() == [True, True, False]
 
 
 def test_confusions_of_many_classes_are_listed_by_frequency():

@@ -70,6 +70,40 @@ struct PoolJob {
   }
 };
 
+// The same, step by step: every step costs the same, and a sequence that comes in pieces gives the bits of the whole.
+// The state is rescaled whenever a score exceeds all before it. Source: Milakov & Gimelshein (2018), arXiv:1805.02867.
+struct RunningPoolJob {
+  const AttentionPlan &plan;
+  const float *scores;
+
+  void run(int64_t sequence) const {
+    const int64_t first = plan.offsets[sequence], H = plan.H;
+    float *largest = plan.a.running + sequence * (H + 2), *total = largest + 1, *sum = largest + 2;
+    for (int64_t t = first; t < first + plan.a.lengths[sequence]; t++) {
+      if (scores[t] > *largest) {
+        const float shrunk = power(*largest - scores[t]);
+        for (int64_t unit = 0; unit < H; unit++) sum[unit] *= shrunk;
+        *total *= shrunk;
+        *largest = scores[t];
+      }
+      const float weight = power(scores[t] - *largest);
+      *total += weight;
+      for (int64_t unit = 0; unit < H; unit += W) {
+        const Vec h = load_up_to(plan.a.h + t * H + unit, H - unit);
+        store_up_to(sum + unit, fma(all(weight), h, load_up_to(sum + unit, H - unit)), H - unit);
+      }
+    }
+    float *out = plan.a.out + sequence * H;
+    for (int64_t unit = 0; unit < H; unit++) out[unit] = *total > 0 ? sum[unit] / *total : 0;
+  }
+
+  static float power(float x) {
+    float lanes[W];
+    store(lanes, exp(all(x)));
+    return lanes[0];
+  }
+};
+
 void attend(const OstinatoAttention &attention, int threads) {
   Arena arena;
   const AttentionPlan plan(attention, arena, threads);
@@ -78,7 +112,9 @@ void attend(const OstinatoAttention &attention, int threads) {
       attention.h, Linear::pack(attention.project, plan.H, 1, attention.bias, plan.H, plan.H, arena), plan.H, plan.H};
   const ScoreJob score{plan, map, scores};
   const PoolJob pool{plan, scores};
-  Stage stages[2] = {stage_of(score, row_tasks(plan.N)), stage_of(pool, attention.batch_size)};
+  const RunningPoolJob running{plan, scores};
+  Stage stages[2] = {stage_of(score, row_tasks(plan.N)),
+      attention.running ? stage_of(running, attention.batch_size) : stage_of(pool, attention.batch_size)};
   stages[1].need(&stages[0]);
   run_stages(stages, 2, plan.threads);
 }

@@ -62,6 +62,9 @@ struct OstinatoAttention {
   const float *project, *bias, *score;  // (H, H), (H,), (H,)
   float *out;                           // (B, H)
   float *a, *u;                         // * saved for backward: (N,) and (N, H rounded up to a multiple of 16)
+  // * (B, H + 2), not for backward: the state of a sum step by step, read and updated. For each sequence the largest
+  // score so far (-inf without steps), the sum of powers, the weighted sum of h. So a sequence can come in pieces.
+  float *running;
 };
 
 // Overwrites `u`, so it serves one backward.
@@ -75,7 +78,7 @@ OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t thr
 OSTINATO_API int ostinato_attend_backward(
     const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
 
-// Layers whose gates depend on the input alone: h' = keep·h + (1 - keep)·candidate over each sequence, from zeros.
+// Layers whose gates depend on the input alone: h' = keep·h + (1 - keep)·candidate over each sequence.
 enum OstinatoScanCell { OSTINATO_MIN_GRU, OSTINATO_MIN_LSTM };  // of 2 and 3 gates
 
 struct OstinatoScan {
@@ -86,6 +89,7 @@ struct OstinatoScan {
   const float *const *weights;  // directions · {weight_ih (G·H, D), bias_ih (G·H,)}
   float *y;                     // (N, directions · H)
   float *sums;                  // * saved for backward: (N, directions · G · H rounded up to a multiple of 16)
+  const float *h0;              // * (directions, B, H), not for backward; null: zeros
 };
 
 // Overwrites `sums`, so it serves one backward.

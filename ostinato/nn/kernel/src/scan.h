@@ -75,11 +75,12 @@ template <class Cell> struct ScanPlan {
 
 // What a task computes: one direction, group of units and sequence; steps are counted in the direction of reading.
 template <class Cell> struct ScanTask {
-  int64_t direction, vector, first, steps;
+  int64_t direction, sequence, vector, first, steps;
   bool reverse;
 
   ScanTask(const ScanPlan<Cell> &plan, int64_t task) {
-    const int64_t sequence = task % plan.B, rest = task / plan.B;
+    const int64_t rest = task / plan.B;
+    sequence = task % plan.B;
     direction = rest / plan.groups, vector = rest % plan.groups * 4;
     first = plan.offsets[sequence], steps = plan.scan.lengths[sequence];
     reverse = direction == 1;
@@ -111,7 +112,11 @@ template <class Cell> struct ScanJob {
   template <int V> void pass(const ScanTask<Cell> &at) const {
     alignas(64) float local[kStepsOfAChunk * kGates * V * W];
     Vec h[V];
-    UNROLL for (int v = 0; v < V; v++) h[v] = all(0.0f);
+    const float *h0 = plan.scan.h0 ? plan.scan.h0 + (at.direction * plan.B + at.sequence) * plan.H : nullptr;
+    UNROLL for (int v = 0; v < V; v++) {
+      const int64_t unit = (at.vector + v) * W;
+      h[v] = h0 ? load_up_to(h0 + unit, plan.H - unit) : all(0.0f);
+    }
     for (int64_t from = 0; from < at.steps; from += kStepsOfAChunk) {
       const int64_t count = std::min(kStepsOfAChunk, at.steps - from),
                     lowest = at.reverse ? at.flat_step(from + count - 1) : at.flat_step(from);
