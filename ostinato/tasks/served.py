@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ostinato.errors import DataError
 from ostinato.tasks.base import Answered, Model
+
+MOST_EXAMPLES = 5
 
 
 class ModelFacts(NamedTuple):
@@ -80,6 +83,10 @@ class ServedModel(ABC):
             DataError: the model does not read token ids, or an id is out of range.
         """
         raise DataError(f"{source}: this model does not read token ids. Send the input `text` instead.")
+
+    def examples(self, path: Path) -> list[Any]:
+        """Up to `MOST_EXAMPLES` inputs that the run folder at `path` has, as JSON values."""
+        return []
 
     def answer(self, rows: Sequence[Any]) -> list[Answered]:
         """Answer rows together."""
