@@ -76,10 +76,7 @@ function changed() {
 function ask() {
   clearTimeout(page.pause);
   find("refused").hidden = true;
-  if (page.input.isEmpty()) {
-    page.views.forEach((view) => view.clear());
-    return refuse("The input is empty. Type a sequence, or choose an example.");
-  }
+  if (page.input.isEmpty()) return page.views.forEach((view) => view.clear());
   let input;
   try {
     input = page.input.value();

@@ -93,7 +93,7 @@ export class View {
   clear() {
     this.stop();
     this.input = undefined;
-    this.refuse("Waiting for an input.");
+    this.refuse("The input is empty.");
   }
 
   stop() {
