@@ -13,8 +13,10 @@ from ostinato.serving.faults import ServiceError, refusal_of
 from ostinato.serving.gate import Gate, refused
 from ostinato.serving.pages import documentation, page, page_file
 from ostinato.serving.people import People
+from ostinato.serving.protocol import Protocol
 from ostinato.serving.requests import ExplainBody, PredictBody, TraceBody
 from ostinato.serving.service import Service
+from ostinato.serving.tensors import InferBody
 from ostinato.versions import __version__
 
 
@@ -32,7 +34,19 @@ def create_app(service: Service) -> Any:
     _post(app, "/predict", people.predict, PredictBody)
     _post(app, "/explain", people.explain, ExplainBody)
     _post(app, "/trace", people.trace, TraceBody)
+    _add_protocol(app, Protocol(service))
     return Gate(app, service)
+
+
+def _add_protocol(app: FastAPI, protocol: Protocol) -> None:
+    _get(app, "/v2", protocol.server)
+    _get(app, "/v2/health/live", protocol.live)
+    _get(app, "/v2/health/ready", protocol.ready)
+    for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+        _get(app, model, protocol.model)
+        _get(app, f"{model}/ready", protocol.model_ready)
+        _post(app, f"{model}/infer", protocol.infer, InferBody)
+    _post(app, "/v2/repository/models/{model}/load", protocol.load)
 
 
 class Metrics:

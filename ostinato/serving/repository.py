@@ -37,7 +37,7 @@ class Entry:
     def described(self) -> dict[str, Any]:
         """What `/models` says of it."""
         facts, model = self.facts._asdict(), self.served.model
-        facts.pop("traces")
+        del facts["ids"]
         shape = model.config.model
         return {
             "name": self.name,
@@ -50,7 +50,6 @@ class Entry:
             "bidirectional": shape.bidirectional,
             "parameters": sum(weights.numel() for weights in model.network.parameters()),
             "streams": False,
-            "traces": self.facts.traces,
             "examples": self.examples,
         }
 

@@ -25,6 +25,7 @@ class ModelFacts(NamedTuple):
         calibrated: whether the probabilities were calibrated on a validation split.
         explanation_methods: those that this model has.
         traces: whether `Task.trace` can follow the model step by step.
+        ids: whether the model also reads token ids (`row_of_ids`).
     """
 
     kind: str
@@ -35,6 +36,7 @@ class ModelFacts(NamedTuple):
     calibrated: bool
     explanation_methods: list[str]
     traces: bool
+    ids: bool
 
 
 class Output(NamedTuple):

@@ -46,6 +46,7 @@ class ServedSequences(ServedModel):
             calibrated=self.is_calibrated,
             explanation_methods=list(methods_of(self.model)),
             traces=why_not_traced(self.model) is None,
+            ids=not encoder.is_numeric,
         )
 
     def _kind(self) -> str:

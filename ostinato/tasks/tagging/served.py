@@ -25,6 +25,7 @@ class ServedTagger(ServedModel):
             calibrated=False,
             explanation_methods=list(TAG_METHODS),
             traces=False,
+            ids=False,
         )
 
     @property
