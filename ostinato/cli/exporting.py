@@ -82,7 +82,7 @@ def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator
         warning = answer.get("warning")
         if warning is not None and strict:
             raise DataError(f"{row.source}: {warning}. Remove the row, or predict without --strict.")
-        yield Answered(row.source, to_json(answer) + "\n", None, warning)
+        yield Answered(row.source, answer, None, warning)
 
 
 def _answer_alone(runner: "Runner", row: Any) -> Any:

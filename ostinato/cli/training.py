@@ -26,7 +26,7 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ostinato.tasks.base import Answered
 
@@ -179,7 +179,7 @@ def predict(
         if form not in (None, "jsonl"):
             raise ConfigError(f"--format {form}: an exported model answers in jsonl only.")
         answered = answers_of_onnx(run, file, text, settings or [], strict=strict)
-        _finish(_print_answers(answered, is_json=True))
+        _finish(_print_answers(answered, lambda each: to_json(each.answer) + "\n", is_json=True))
         return
     model = load_on(run, device)
     forms = model.task.formats
@@ -189,8 +189,8 @@ def predict(
         )
     form = form or ("text" if sys.stdout.isatty() and "text" in forms else forms[0])
     groups = row_groups(model, run, file, text, settings or [])
-    answers = chain.from_iterable(model.task.answer(model, rows, form=form, strict=strict) for rows in groups)
-    _finish(_print_answers(answers, is_json=form == "jsonl"))
+    answers = chain.from_iterable(model.task.answer(model, rows, strict=strict) for rows in groups)
+    _finish(_print_answers(answers, model.task.writer(model, form), is_json=form == "jsonl"))
 
 
 def _finish(errors: int) -> None:
@@ -200,7 +200,7 @@ def _finish(errors: int) -> None:
         raise typer.Exit(1)
 
 
-def _print_answers(answers: "Iterable[Answered]", *, is_json: bool) -> int:
+def _print_answers(answers: "Iterable[Answered]", write: "Callable[[Answered], Any]", *, is_json: bool) -> int:
     """Print answers as they arrive; returns the number of rows with errors.
 
     Control characters in CoNLL columns are escaped on a terminal only, so that programs get the words themselves.
@@ -213,12 +213,12 @@ def _print_answers(answers: "Iterable[Answered]", *, is_json: bool) -> int:
         if each.error is not None:
             errors += 1
             say(to_json({"error": each.error, "source": each.source}) if is_json else each.error, err=not is_json)
-        elif not isinstance(each.text, str):
-            console.print(each.text, soft_wrap=True)
+        elif not isinstance(text := write(each), str):
+            console.print(text, soft_wrap=True)
         elif sys.stdout.isatty():
-            say(each.text, nl=False)
+            say(text, nl=False)
         else:
-            sys.stdout.write(each.text)
+            sys.stdout.write(text)
         sys.stdout.flush()
         if each.warning is not None and not is_json:
             say(f"{each.source}: {each.warning}", err=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ostinato.errors import ConfigError, DataError
+from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
+    from ostinato.tasks.served import ServedModel
     from ostinato.tasks.stream import Stream
     from ostinato.training import Examples, Objective, TrainingState
     from ostinato.training.vectors import PretrainedVectors
@@ -125,13 +127,13 @@ class Answered(NamedTuple):
 
     Args:
         source: such as `train.csv, row 17`.
-        text: printable, including the line end; None if the row has an error.
+        answer: in the task's own form, which `Task.answer_json` and `Task.writer` read; None if the row has an error.
         error: the error message; None if the row has an answer.
         warning: set if every token of the row is out of vocabulary.
     """
 
     source: str
-    text: Any
+    answer: Any
     error: str | None = None
     warning: str | None = None
 
@@ -377,16 +379,32 @@ class Task(ABC):
     # Answers
 
     @abstractmethod
-    def answer(self, model: Model, rows: Iterator[Any], *, form: str, strict: bool) -> Iterator[Answered]:
+    def answer(self, model: Model, rows: Iterator[Any], *, strict: bool) -> Iterator[Answered]:
         """Answer rows in order, a few hundred at a time. For a row that cannot be read, the answer holds the error.
 
         Args:
-            form: one of `formats`.
             strict: raise at the first row with an error or a warning.
 
         Raises:
             DataError: `strict`, and a row cannot be read or has only out-of-vocabulary tokens.
         """
+
+    @abstractmethod
+    def answer_json(self, model: Model, answer: Any) -> dict[str, Any]:
+        """An `Answered.answer` as JSON values."""
+
+    def writer(self, model: Model, form: str) -> Callable[[Answered], Any]:
+        """What turns the answers to a model's rows into printable text, including the line end.
+
+        Args:
+            form: one of `formats`.
+        """
+        return lambda answered: to_json(self.answered_json(model, answered)) + "\n"
+
+    def answered_json(self, model: Model, answered: Answered) -> dict[str, Any]:
+        """The answer to a row and its warning, if it has one, as JSON values."""
+        fields = self.answer_json(model, answered.answer)
+        return fields if answered.warning is None else {**fields, "warning": answered.warning}
 
     @abstractmethod
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> Iterator[Any]:
@@ -405,6 +423,14 @@ class Task(ABC):
             RunError: the state is of another model or format, or damaged.
         """
 
+    @abstractmethod
+    def row_of_value(self, value: Any, source: str, model: Model) -> Any:
+        """Turn a JSON value into a row: a text, or a list of tokens or numbers.
+
+        Raises:
+            DataError: the value is not a sequence.
+        """
+
     # Export
 
     @abstractmethod
@@ -414,6 +440,12 @@ class Task(ABC):
         Raises:
             ConfigError: ONNX cannot express the model.
         """
+
+    # Service
+
+    @abstractmethod
+    def served(self, model: Model) -> "ServedModel":
+        """The model as the HTTP service uses it."""
 
     # Explanations
 

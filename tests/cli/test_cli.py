@@ -254,7 +254,7 @@ def test_predict_holds_a_few_hundred_rows_at_a_time(folder):
     taken = []
     records = (taken.append(number) or Record(TEXTS[0], None, None, None, f"row {number}") for number in range(10_000))
     model = load_model(Path("run"))
-    next(model.task.answer(model, records, form="jsonl", strict=False))
+    next(model.task.answer(model, records, strict=False))
     assert len(taken) == ROWS_AT_A_TIME
 
 

@@ -123,7 +123,8 @@ def answer(fitted, text):
     """The answer as the command line prints it."""
     for form in fitted.task.formats:
         rows = fitted.task.rows_of_texts([("row 1", text)], fitted)
-        list(fitted.task.answer(fitted, rows, form=form, strict=False))
+        write = fitted.task.writer(fitted, form)
+        [write(each) for each in fitted.task.answer(fitted, rows, strict=False) if each.error is None]
 
 
 @fuzzing

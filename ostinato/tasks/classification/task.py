@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.classification.network import Classifier
     from ostinato.tasks.classification.objective import CrossEntropy
     from ostinato.tasks.classification.scoring import Predictions
+    from ostinato.tasks.classification.served import ServedClassifier
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.tasks.stream import StreamAnswer
@@ -141,10 +142,15 @@ class Classification(SequenceTask):
 
         return compared(seeds, self.metrics[metric])
 
-    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+    def answer_json(self, model: Model, answer: "Tensor") -> dict[str, Any]:
         from ostinato.tasks.classification.portable import answer_json
 
-        return answer_json(model.codec.labels, answers.cpu().numpy())
+        return answer_json(model.codec.labels, answer.cpu().numpy())
+
+    def served(self, model: Model) -> "ServedClassifier":
+        from ostinato.tasks.classification.served import ServedClassifier
+
+        return ServedClassifier(model)
 
     def confidence(self, answers: "Tensor") -> "Tensor":
         return answers.amax(dim=1)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.multilabel.network import MultilabelClassifier
     from ostinato.tasks.multilabel.objective import BinaryCrossEntropy
     from ostinato.tasks.multilabel.scoring import Predictions
+    from ostinato.tasks.multilabel.served import ServedMultilabel
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.tasks.stream import StreamAnswer
@@ -140,11 +141,11 @@ class Multilabel(SequenceTask):
 
         return compared(seeds, self.metrics[metric])
 
-    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+    def answer_json(self, model: Model, answer: "Tensor") -> dict[str, Any]:
         from ostinato.tasks.multilabel.portable import answer_json
 
-        reached = model.network.decisions(answers)
-        return answer_json(model.codec.labels, answers.cpu().numpy(), reached.cpu().numpy())
+        reached = model.network.decisions(answer)
+        return answer_json(model.codec.labels, answer.cpu().numpy(), reached.cpu().numpy())
 
     def confidence(self, answers: "Tensor") -> "Tensor":
         """That of the least certain label."""
@@ -161,6 +162,11 @@ class Multilabel(SequenceTask):
 
         found = list(map(str, target))
         return Truth(", ".join(found) or "without labels", str(label) in found)
+
+    def served(self, model: Model) -> "ServedMultilabel":
+        from ostinato.tasks.multilabel.served import ServedMultilabel
+
+        return ServedMultilabel(model)
 
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
         from ostinato.tasks.multilabel.onnx import outputs

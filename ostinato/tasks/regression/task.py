@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.regression.network import Regressor
     from ostinato.tasks.regression.objective import PredictionError
     from ostinato.tasks.regression.scoring import Predictions
+    from ostinato.tasks.regression.served import ServedRegressor
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
@@ -151,10 +152,10 @@ class Regression(SequenceTask):
 
         return compared(seeds, self.metrics[metric])
 
-    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+    def answer_json(self, model: Model, answer: "Tensor") -> dict[str, Any]:
         from ostinato.tasks.regression.portable import answer_json
 
-        network, rows = model.network, answers.unsqueeze(0)
+        network, rows = model.network, answer.unsqueeze(0)
         predicted, quantiles = (each(rows)[0].tolist() for each in (network.predictions, network.quantiles))
         return answer_json(model.codec.names, predicted, quantiles, network.levels)
 
@@ -170,6 +171,11 @@ class Regression(SequenceTask):
 
         number = target[label] if label in target else next(iter(target.values()))  # a single target has any name
         return Truth(f"{number:.7g}", None)
+
+    def served(self, model: Model) -> "ServedRegressor":
+        from ostinato.tasks.regression.served import ServedRegressor
+
+        return ServedRegressor(model)
 
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
         from ostinato.tasks.regression.onnx import outputs

@@ -162,6 +162,20 @@ def _kind_of(sequence: Sequence) -> str | None:
     return "a string" if isinstance(sequence, str) else "a list of events"
 
 
+def record_of_value(value: Any, source: str, tokenizer: str) -> Record:
+    """Turn a JSON value into a record: a text as `typed` reads it, a list of events, or a list of numbers.
+
+    Raises:
+        DataError: the value is not a sequence.
+    """
+    if isinstance(value, str):
+        (record,) = typed([(source, value)], tokenizer)
+        if isinstance(record, DataError):
+            raise record
+        return record
+    return Record(_to_sequence(value, source), None, None, None, source)
+
+
 def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record | DataError]:
     """Turn pairs of a source and a typed text into records; series and lists of events are typed as JSON arrays."""
     for source, text in texts:

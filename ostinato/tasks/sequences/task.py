@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import DataError
-from ostinato.printable import to_json
 from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model, Task, TaskData
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class SequenceTask(Task):
         return len(codec.names)
 
     @abstractmethod
-    def answer_json(self, model: Model, answers: "Tensor") -> dict[str, Any]:
+    def answer_json(self, model: Model, answer: "Tensor") -> dict[str, Any]:
         """The answer to one row as `predict` prints it, from the network's answers (C,)."""
 
     # Data
@@ -129,9 +128,7 @@ class SequenceTask(Task):
 
     # Answers
 
-    def answer(
-        self, model: Model, rows: "Iterator[Record | DataError]", *, form: str, strict: bool
-    ) -> Iterator[Answered]:
+    def answer(self, model: Model, rows: "Iterator[Record | DataError]", *, strict: bool) -> Iterator[Answered]:
         while batch := list(islice(rows, ROWS_AT_A_TIME)):
             yield from self._answer_batch(model, batch, strict)
 
@@ -154,9 +151,7 @@ class SequenceTask(Task):
             number += 1
             if warning is not None and strict:
                 raise DataError(f"{row.source}: {warning}. Remove the row, or predict without --strict.")
-            fields = self.answer_json(model, next(answers))
-            flagged = fields if warning is None else {**fields, "warning": warning}
-            yield Answered(row.source, to_json(flagged) + "\n", None, warning)
+            yield Answered(row.source, next(answers), None, warning)
 
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Record | DataError]":
         from ostinato.tasks.sequences.reading import read_records
@@ -180,6 +175,11 @@ class SequenceTask(Task):
     @abstractmethod
     def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
         """The answer of a stream after `steps` steps, from the network's answers (C,)."""
+
+    def row_of_value(self, value: Any, source: str, model: Model) -> "Record":
+        from ostinato.tasks.sequences.reading import record_of_value
+
+        return record_of_value(value, source, model.encoder.tokenizer)
 
     # Export
 

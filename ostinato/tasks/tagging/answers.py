@@ -1,4 +1,4 @@
-"""Answer sentences with their tags, printed as JSON lines, CoNLL columns or coloured text."""
+"""Answer sentences with their tags, and print them as CoNLL columns or coloured text."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -9,26 +9,25 @@ from rich.text import Text
 from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
-from ostinato.printable import to_json, visible, visible_lines
+from ostinato.printable import visible, visible_lines
 from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model
 from ostinato.tasks.tagging.encoder import refuse_unseen_features
 from ostinato.tasks.tagging.encoding import check_features
 from ostinato.tasks.tagging.network import predict_certain_tags
-from ostinato.tasks.tagging.portable import Answer, answer_json, text_and_offsets
+from ostinato.tasks.tagging.portable import Answer, text_and_offsets
 from ostinato.tasks.tagging.schemes import OUTSIDE, Entity, conlleval_entities
 
 ROWS_AT_A_TIME = 512
 STYLES = ("bold green", "bold blue", "bold magenta", "bold yellow", "bold cyan", "bold red")
 
 
-def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, strict: bool) -> Iterator[Answered]:
+def answer(model: Model, rows: Iterator[Sentence | DataError], *, strict: bool) -> Iterator[Answered]:
     """Answer sentences in order; see `Task.answer`.
 
     Raises:
         DataError: the features of the first batch do not match those of training; or `strict`, and a row has an error
             or a warning.
     """
-    write = FORMATS[form](model)
     is_first = True
     while batch := list(islice(rows, ROWS_AT_A_TIME)):
         if is_first:
@@ -47,7 +46,7 @@ def answer(model: Model, rows: Iterator[Sentence | DataError], *, form: str, str
             warning = None if model.encoder.knows(found.sentence.words).any() else ALL_UNKNOWN
             if warning is not None and strict:
                 raise DataError(f"{found.sentence.source}: {warning}. Remove the row, or predict without --strict.")
-            yield Answered(found.sentence.source, write(found, warning), None, warning)
+            yield Answered(found.sentence.source, found, None, warning)
 
 
 def error_of(model: Model, row: Sentence | DataError) -> DataError | None:
@@ -78,29 +77,20 @@ def answers_of(model: Model, sentences: Sequence[Sentence]) -> Iterator[Answer]:
         start += len(tags)
 
 
-Writer = Callable[[Answer, str | None], Any]  # formats an answer, with its warning, for printing
+Writer = Callable[[Answered], Any]  # formats an answer for printing
 
 
-def _json_line(model: Model) -> Writer:
-    """Tokens, features, tags, probabilities, and the spans of entities: in characters for a text, else in tokens."""
-
-    def write(answer: Answer, warning: str | None) -> str:
-        row = answer_json(answer) | ({} if warning is None else {"warning": warning})
-        return to_json(row) + "\n"
-
-    return write
-
-
-def _columns(model: Model) -> Writer:
+def _columns() -> Writer:
     """Word, features and tag, separated by tabs; an empty line after each sentence."""
-    return lambda answer, _: "".join(write_columns([answer.sentence], [answer.tags]))
+    return lambda answered: "".join(write_columns([answered.answer.sentence], [answered.answer.tags]))
 
 
-def _coloured(model: Model) -> Writer:
+def _coloured() -> Writer:
     """The text with each entity in the colour of its type, followed by the type; without a scheme, each tag but O."""
     styles: dict[str, str] = {}
 
-    def write(answer: Answer, warning: str | None) -> Text:
+    def write(answered: Answered) -> Text:
+        answer: Answer = answered.answer
         text, offsets = text_and_offsets(answer.sentence)
         line, at = Text(), 0
         words = [Entity(tag, t, t + 1) for t, tag in enumerate(answer.tags) if tag != OUTSIDE]
@@ -115,4 +105,4 @@ def _coloured(model: Model) -> Writer:
     return write
 
 
-FORMATS: dict[str, Callable[[Model], Writer]] = {"jsonl": _json_line, "conll": _columns, "text": _coloured}
+WRITERS: dict[str, Callable[[], Writer]] = {"conll": _columns, "text": _coloured}  # besides JSON lines

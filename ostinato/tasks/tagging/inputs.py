@@ -22,10 +22,11 @@ def as_sentences(X: Iterable[Any], name: str) -> list[Sentence]:
         raise DataError(
             f"X is one string, {X[:40]!r}. Expected a list of sentences. Pass a list, such as [{X[:10]!r}]."
         )
-    return [each if isinstance(each, Sentence) else _as_sentence(each, f"{name} {row}") for row, each in enumerate(X)]
+    return [each if isinstance(each, Sentence) else as_sentence(each, f"{name} {row}") for row, each in enumerate(X)]
 
 
-def _as_sentence(given: Any, source: str) -> Sentence:
+def as_sentence(given: Any, source: str) -> Sentence:
+    """Convert one sentence; see `as_sentences`."""
     words = [word for word, _, _ in tokenize_text(given)] if isinstance(given, str) else list(given)
     if not words:
         raise DataError(f"{source}: the sentence is empty. Expected at least one word. Remove the sentence.")

@@ -8,6 +8,7 @@ from ostinato.data.examples import Sentence
 from ostinato.data.files import check_unicode
 from ostinato.data.rows import Row, listed
 from ostinato.errors import DataError, suggest
+from ostinato.tasks.tagging.inputs import as_sentence
 from ostinato.tasks.tagging.spans import Span, spans_to_tags, tokenize_text
 
 TEXT_AND_SPANS = ("text", "spans")  # the columns of a text with labelled spans
@@ -68,6 +69,23 @@ def from_texts(texts: Iterable[tuple[str, str]]) -> Iterator[Sentence | DataErro
             yield sentence
         else:
             yield DataError(f"{source}: the sentence is empty. Fill it in, or remove the row.").at(source)
+
+
+def sentence_of_value(value: Any, source: str) -> Sentence:
+    """Turn a JSON value into a sentence: a text, a list of words, or of lists: word, feature, ….
+
+    Raises:
+        DataError: the value is not a sentence.
+    """
+    if isinstance(value, str):
+        (sentence,) = from_texts([(source, value)])
+        if isinstance(sentence, DataError):
+            raise sentence
+        return sentence
+    if not isinstance(value, list):
+        raise DataError(f"{source}: {value!r:.60} is not a sentence. Expected a text or a list of words.")
+    words = [tuple(word) if isinstance(word, list) else word for word in value]
+    return as_sentence(words, source)
 
 
 def _from_columns(row: Row, word_column: str, tag_column: str | None, feature_columns: Sequence[str]) -> Sentence:

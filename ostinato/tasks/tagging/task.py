@@ -1,6 +1,6 @@
 """The task tagging: one tag per token."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from ostinato.tasks.tagging.metrics import TaggingMetrics
     from ostinato.tasks.tagging.network import CertainTags, Tagger
     from ostinato.tasks.tagging.objective import TagLikelihood
+    from ostinato.tasks.tagging.portable import Answer
     from ostinato.tasks.tagging.scoring import Predictions
+    from ostinato.tasks.tagging.served import ServedTagger
     from ostinato.tasks.tagging.stream import TagStream
 
 
@@ -207,12 +209,20 @@ class Tagging(Task):
 
     # Answers
 
-    def answer(
-        self, model: Model, rows: "Iterator[Sentence | DataError]", *, form: str, strict: bool
-    ) -> Iterator[Answered]:
+    def answer(self, model: Model, rows: "Iterator[Sentence | DataError]", *, strict: bool) -> Iterator[Answered]:
         from ostinato.tasks.tagging.answers import answer
 
-        return answer(model, rows, form=form, strict=strict)
+        return answer(model, rows, strict=strict)
+
+    def answer_json(self, model: Model, answer: "Answer") -> dict[str, Any]:
+        from ostinato.tasks.tagging.portable import answer_json
+
+        return answer_json(answer)
+
+    def writer(self, model: Model, form: str) -> Callable[[Answered], Any]:
+        from ostinato.tasks.tagging.answers import WRITERS
+
+        return WRITERS[form]() if form in WRITERS else super().writer(model, form)
 
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Sentence | DataError]":
         from ostinato.tasks.tagging.data import read_sentences
@@ -229,12 +239,24 @@ class Tagging(Task):
 
         return TagStream(model, state)
 
+    def row_of_value(self, value: Any, source: str, model: Model) -> "Sentence":
+        from ostinato.tasks.tagging.rows import sentence_of_value
+
+        return sentence_of_value(value, source)
+
     # Export
 
     def onnx(self, model: Model) -> "OnnxModel":
         from ostinato.tasks.tagging.onnx import to_onnx
 
         return to_onnx(model)
+
+    # Service
+
+    def served(self, model: Model) -> "ServedTagger":
+        from ostinato.tasks.tagging.served import ServedTagger
+
+        return ServedTagger(model)
 
     # Explanations and report
 

@@ -1,0 +1,84 @@
+"""What every request passes: its id, the token, logs and metrics."""
+
+import hmac
+import re
+import secrets
+import time
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from ostinato.serving.faults import ServiceError
+from ostinato.serving.logs import log
+from ostinato.serving.people import json_response
+from ostinato.serving.service import Service
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")  # of a client that names its requests
+OPEN = re.compile(r"/v2/health/(live|ready)|/|/page/[^/]*")  # needs no token: health, and the page, which asks for one
+
+
+class Gate:
+    """An ASGI application around another one.
+
+    Args:
+        app: answers the requests that pass.
+        service: has the token and the metrics.
+    """
+
+    def __init__(self, app: Any, service: Service) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        start, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope["path"], headers)
+            app = self.app if refusal is None else refused(refusal)
+            await app(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - start
+            self.service.measured.request(route_of(scope), status, seconds)
+            log(
+                "request",
+                id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1000, 3),
+            )
+
+    def _refusal(self, path: str, headers: Headers) -> ServiceError | None:
+        """Why a request does not pass; None if it does."""
+        if OPEN.fullmatch(path) or self.service.settings.token is None:
+            return None
+        expected = f"Bearer {self.service.settings.token}".encode()
+        if hmac.compare_digest(headers.get("authorization", "").encode(), expected):  # in constant time
+            return None
+        return ServiceError(
+            401,
+            "The token is missing or wrong. Send the header Authorization: Bearer TOKEN.",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+
+def refused(refusal: ServiceError) -> Any:
+    """The response to a request that is not answered; an ASGI application."""
+    return json_response({"error": str(refusal)}, refusal.status, refusal.headers)
+
+
+def route_of(scope: Any) -> str:
+    """The route of a request, without the names in it; a client cannot make up new ones."""
+    return str(getattr(scope.get("route"), "path", "other"))

@@ -1,0 +1,80 @@
+"""The web page, and the documentation of the interface; neither needs the internet."""
+
+import json
+import mimetypes
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from ostinato.serving.faults import ServiceError
+
+FOLDER = Path(__file__).parent / "page"
+TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".woff2": "font/woff2"}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+METHODS = ("get", "post")
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    "pre{overflow:auto;border:1px solid;padding:.5rem}"
+)
+
+
+async def page(request: Request) -> Response:
+    """The web page."""
+    return _file("index.html")
+
+
+async def page_file(request: Request) -> Response:
+    """A file of the web page."""
+    return _file(request.path_params["file"])
+
+
+def _file(name: str) -> Response:
+    path = FOLDER / name
+    if Path(name).name != name or name.startswith(".") or not path.is_file():
+        raise ServiceError(404, f"The page has no file {name!r:.100}.")
+    kind = TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return Response(path.read_bytes(), headers=HEADERS, media_type=kind)
+
+
+async def documentation(request: Request) -> Response:
+    """Describe the interface for people; for programs it is at /openapi.json."""
+    return HTMLResponse(documentation_html(request.app.openapi()), headers=HEADERS)
+
+
+def documentation_html(description: dict[str, Any]) -> str:
+    """An OpenAPI description as a page without scripts."""
+    title = escape(description["info"]["title"])
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+        f"<meta name=viewport content='width=device-width'><style>{STYLE}</style><h1>{title}</h1>"
+        "<p>For programs: <a href='openapi.json'>openapi.json</a>.</p>"
+    ]
+    for path, operations in description["paths"].items():
+        parts += [
+            _operation(method.upper(), path, operations[method], description)
+            for method in METHODS
+            if method in operations
+        ]
+    return "".join(parts)
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], description: dict[str, Any]) -> str:
+    body = operation.get("requestBody")
+    shown = "" if body is None else f"<pre>{escape(json.dumps(_schema(body, description), indent=2))}</pre>"
+    return f"<h2><code>{method} {escape(path)}</code></h2><p>{escape(operation.get('description', ''))}</p>{shown}"
+
+
+def _schema(body: dict[str, Any], description: dict[str, Any]) -> Any:
+    schema = body["content"]["application/json"]["schema"]
+    return {name: schema[name] for name in ("properties", "required", "$defs") if name in schema}

@@ -1,0 +1,59 @@
+"""What the HTTP service asks of a tagger."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.tasks.served import MOST_EXAMPLES, ModelFacts, Output, ServedModel
+from ostinato.tasks.tagging.explain import TAG_METHODS
+from ostinato.tasks.tagging.scoring import read_predictions
+
+
+class ServedTagger(ServedModel):
+    """A tag for each word."""
+
+    @property
+    def facts(self) -> ModelFacts:
+        return ModelFacts(
+            kind="text",
+            tokenizer="words",
+            labels=list(self.model.codec.tags),
+            channels=None,
+            quantity="probability",
+            calibrated=False,
+            explanation_methods=list(TAG_METHODS),
+            traces=False,
+            ids=False,
+        )
+
+    @property
+    def outputs(self) -> Mapping[str, Output]:
+        return {"tags": Output("BYTES", (-1, -1)), "probabilities": Output("FP32", (-1, -1))}
+
+    def arrays(self, answer: Any) -> dict[str, np.ndarray]:
+        return {"tags": np.array(answer.tags, object), "probabilities": np.array(answer.probabilities, np.float32)}
+
+    def count_tokens(self, row: Any, enough: int) -> int:
+        return len(row.words)
+
+    def examples(self, path: Path) -> list[Any]:
+        """The first sentences of the test split; with features, each word is a list: word, feature, …."""
+        file = path / self.model.task.predictions_file
+        if not file.is_file():
+            return []
+        found = read_predictions(file)
+        sentences = list(zip(found.tokens, found.features, strict=True))[:MOST_EXAMPLES]
+        return [
+            list(map(list, zip(words, *features, strict=True))) if features else words for words, features in sentences
+        ]
+
+    def cut(self, row: Any, length: int) -> Any:
+        offsets = row.offsets[:length]
+        return row._replace(
+            words=row.words[:length],
+            text=None if row.text is None else row.text[: offsets[-1][1]],
+            offsets=offsets,
+            features=[values[:length] for values in row.features],
+        )
