@@ -96,7 +96,7 @@ class Tagging(Task):
 
     def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[TaggedRows, list[DataError]]":
         from ostinato.tasks.tagging.answers import error_of
-        from ostinato.tasks.tagging.data import read_sentences
+        from ostinato.tasks.tagging.reading import read_sentences
         from ostinato.tasks.tagging.examples import TaggedRows
 
         assert isinstance(config, TaggingData)
@@ -214,7 +214,7 @@ class Tagging(Task):
         return answer(model, rows, form=form, strict=strict)
 
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Sentence | DataError]":
-        from ostinato.tasks.tagging.data import read_sentences
+        from ostinato.tasks.tagging.reading import read_sentences
 
         return read_sentences(path, config, labelled=False)  # type: ignore[arg-type]
 
