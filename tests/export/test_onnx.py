@@ -98,7 +98,7 @@ def test_padding_does_not_matter(tmp_path):
 
 
 def test_a_wrong_graph_is_refused_and_leaves_no_file(tmp_path, monkeypatch):
-    original = write._serialized
+    original = write.serialize
 
     def wrong(exported, facts, opset):
         for node in exported.graph.nodes:  # the mistake of other exporters
@@ -107,7 +107,7 @@ def test_a_wrong_graph_is_refused_and_leaves_no_file(tmp_path, monkeypatch):
                     attribute.i = 0
         return original(exported, facts, opset)
 
-    monkeypatch.setattr(write, "_serialized", wrong)
+    monkeypatch.setattr(write, "serialize", wrong)
     with pytest.raises(RunError, match="differ"):
         to_onnx(small_models.classifier(cell="gru"), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
