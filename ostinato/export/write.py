@@ -67,13 +67,14 @@ def to_onnx(
     _check_opset(opset)
     _check_path(path)
     _check_quantize(quantize, validation, tolerance)
+    rows = None if quantize is None else _labelled_rows(fitted, validation)
     exported = fitted.task.onnx(fitted)
     facts = facts_of(fitted, exported)
     content = serialize(exported, facts, opset)
     certificate = certify(exported, open_session(content))
     _refuse_unequal(path, certificate)
     if quantize is not None:
-        judge = _judge(fitted, validation, content, tolerance)
+        judge = _judge(fitted, rows, content, tolerance)
         exported, facts, found = _quantize(exported, facts, opset, judge)
         _refuse_worse(path, found)
         certificate = certificate.with_quantization(found)
@@ -106,7 +107,7 @@ def verify(path: str | Path, model: Any, *, validation: Any = None) -> Certifica
     tolerance = TOLERANCE if recorded is None else recorded.tolerance
     _check_quantize(facts["quantize"], validation, tolerance)
     content = serialize(exported, facts_of(fitted, exported), OPSET)
-    found = _judge(fitted, validation, content, tolerance)(path.read_bytes())
+    found = _judge(fitted, _labelled_rows(fitted, validation), content, tolerance)(path.read_bytes())
     return certify(exported, open_session(content)).with_quantization(found)
 
 
@@ -128,9 +129,8 @@ def _int8(
     return Int8(rounded, own_facts, judge(serialize(rounded, own_facts, opset)))
 
 
-def _judge(model: Model, validation: Any, float32: bytes, tolerance: float) -> Callable[[bytes], Quantization]:
-    """How an int8 file is compared with the float32 file."""
-    rows = _labelled_rows(model, validation)
+def _judge(model: Model, rows: Any, float32: bytes, tolerance: float) -> Callable[[bytes], Quantization]:
+    """A function that compares an int8 file with the float32 file on labelled rows."""
 
     def compared(int8: bytes) -> Quantization:
         contents = {FLOAT32: float32, INT8: int8}
@@ -142,9 +142,14 @@ def _judge(model: Model, validation: Any, float32: bytes, tolerance: float) -> C
 
 
 def _labelled_rows(model: Model, validation: Any) -> Any:
-    """Rows from (X, y), or the validation split of a run."""
+    """Rows from (X, y), or the validation split of a run.
+
+    Raises:
+        RunError: the run is of another task, has no validation split, or its data have changed.
+        DataError: the model cannot use a row.
+    """
     if isinstance(validation, str | Path):
-        return validation_rows(Path(validation))
+        return validation_rows(Path(validation), model.task)
     X, y = validation
     rows = model.task.labelled_rows(model, X, y)
     model.task.refuse_new(model, rows)

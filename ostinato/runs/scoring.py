@@ -8,7 +8,7 @@ from ostinato.errors import DataError, RunError
 from ostinato.evaluation.results import Metrics
 from ostinato.runs.finished import finished_metrics
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model
+from ostinato.tasks.base import Model, Task
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.model_file import load_model
 
@@ -45,15 +45,18 @@ def test_rows(run: Path) -> Any:
     return rows
 
 
-def validation_rows(run: Path) -> Any:
+def validation_rows(run: Path, task: Task) -> Any:
     """A run's own validation split, loaded again.
 
     Raises:
-        RunError: there is none, or the data are not those that the run was trained on.
+        RunError: there is none, the run is of another task, or the data are not those that it was trained on.
         OstinatoError: the data cannot be read.
     """
     if not (run / "config.toml").exists():
-        raise RunError(f"{run}: a model file has no validation split. Name its run folder.")
+        raise RunError(f"{run}: not a run folder, so it has no validation split. Name the folder of a run.")
+    other = own_config(run).task
+    if other != task.name:
+        raise RunError(f"{run}: its task is {other}, and that of the model {task.name}. Name a run of the same task.")
     rows = _split_rows(run, "validation")
     if rows is None:
         raise RunError(

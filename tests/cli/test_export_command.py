@@ -9,6 +9,10 @@ import sys
 import pytest
 from commands import REVIEWS, answers, run, tiny
 
+from ostinato import load
+from ostinato.errors import RunError
+from ostinato.export import to_onnx
+
 pytest.importorskip("onnxruntime", reason="needs the extra export")
 
 
@@ -227,6 +231,11 @@ def test_a_tagger_s_exported_model_reads_files_without_torch(tagger, name, capsy
     assert run("predict", tagger / "run", tagger / name, "--format", "jsonl") == 0
     for ours, theirs in zip(answers(capsys), found, strict=True):
         assert theirs["tokens"] == ours["tokens"] and theirs["tags"] == ours["tags"]
+
+
+def test_the_run_of_another_task_cannot_judge_a_model(finished, tagger, tmp_path):
+    with pytest.raises(RunError, match="tagging"):
+        to_onnx(load(finished / "run"), tmp_path / "m.onnx", quantize="int8", validation=tagger / "run")
 
 
 def test_an_exported_classifier_reads_files_without_torch(finished):

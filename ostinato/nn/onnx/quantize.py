@@ -49,8 +49,7 @@ def quantize(graph: Graph, *, int8_arithmetic: bool) -> Graph:
         elif int8_arithmetic and node.op_type == "LSTM" and all(_is_weight(result, name) for name in node.input[1:3]):
             _add_lstm(result, node)
         else:
-            _replace_weights(result, node)
-            result.nodes.append(node)
+            result.nodes += _with_int8_weights(result, node)
     return result
 
 
@@ -89,16 +88,21 @@ def _add_lstm(graph: Graph, node: Any) -> None:
     graph.nodes.append(node)
 
 
-def _replace_weights(graph: Graph, node: Any) -> None:
-    """Let a node, and the nodes of its body, read int8 weights times their scales."""
+def _with_int8_weights(graph: Graph, node: Any) -> list[Any]:
+    """A node that reads int8 weights times their scales, after the nodes that multiply them; also in its body."""
+    body = Graph(graph)
     for position, axes in WEIGHTS.get(node.op_type, ()):
         if _is_weight(graph, node.input[position]):
             values, scales = _rounded(_take(graph, node.input[position]), axes, LARGEST)
             # Cast and Mul of constants are computed once, on opening; ONNX Runtime repeats DequantizeLinear in each run
-            node.input[position] = graph.op("Mul", graph.cast(graph.constant(values), "FLOAT"), graph.constant(scales))
+            node.input[position] = body.op("Mul", body.cast(body.constant(values), "FLOAT"), body.constant(scales))
     for attribute in node.attribute:
-        for inner in attribute.g.node:
-            _replace_weights(graph, inner)
+        inner = [each for original in attribute.g.node for each in _with_int8_weights(graph, original)]
+        if inner:
+            count = len(attribute.g.node)
+            attribute.g.node.extend(inner)
+            del attribute.g.node[:count]
+    return [*body.nodes, node]
 
 
 def _take(graph: Graph, name: Value) -> np.ndarray:
