@@ -24,6 +24,8 @@ from ostinato.data.vectors import read_vectors
 from ostinato.evaluation.metrics import ClassificationMetrics, ClassScores
 from ostinato.evaluation.results import Metrics
 from ostinato.explanation.trace import trace_sequence
+from ostinato.export.certificate import Certificate
+from ostinato.export.quantization import Quantization
 from ostinato.runs import start_run
 from ostinato.runs.creation import create_run
 from ostinato.tasks.config import CONFIGS, PRESETS, override, parse_config
@@ -77,6 +79,8 @@ CLASSES = {
     "plan.json of a search": SearchRecord,
     "tuning.json": TuningResults,
     "Trial": Trial,
+    "Certificate of an ONNX file": Certificate,
+    "Comparison of an int8 file": Quantization,
 }
 TINY = ["data.train_size=40", "data.validation_size=20", "data.test_size=20", "training.max_epochs=1"]
 PRESET_OF = {"classification": "majority", "multilabel": "dna-motifs", "regression": "count-ones"}

@@ -25,6 +25,16 @@ def export(
     verify: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare this ONNX file with the run again; writes nothing.")
     ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(metavar="int8", help="Write weights of 8 bits; compared on the run's validation split."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS", help="How much int8 may cost: points, or per cent of a regressor's error; 0.5 by default."
+        ),
+    ] = None,
     opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators; 18 by default.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,15 +45,21 @@ def export(
     """
     if (out is None) == (verify is None):
         raise ConfigError("Give either --out FILE, to write a file, or --verify FILE, to check one.")
+    if tolerance is not None and quantize is None:
+        raise ConfigError(f"--tolerance {tolerance:g}: there is nothing to tolerate without --quantize. Remove it.")
+    if verify is not None and quantize is not None:
+        raise ConfigError(f"--quantize {quantize}: --verify writes no file. Remove one of them.")
     from ostinato import export as exporting
     from ostinato.tasks.model_file import load_model
 
     model = load_model(run)
     if verify is not None:
-        certificate = exporting.verify(verify, model)
+        certificate = exporting.verify(verify, model, validation=run)
     else:
         assert out is not None
-        certificate = exporting.to_onnx(model, out, **({} if opset is None else {"opset": opset}))
+        given = {"opset": opset, "tolerance": tolerance}
+        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        certificate = exporting.to_onnx(model, out, quantize=quantize, validation=run, **options)
     file = out or verify
     if as_json:
         say(to_json({"file": str(file), **certificate.to_json()}))
@@ -70,7 +86,7 @@ def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator
     from ostinato.tasks.base import Answered
 
     try:
-        found: Iterable[Any] = runner.answers([_sequence(row) for row in batch], [row.source for row in batch])
+        found: Iterable[Any] = runner.answers([_readable(row) for row in batch], [row.source for row in batch])
     except DataError:
         found = (_answer_alone(runner, row) for row in batch)
     for row, answer in zip(batch, found, strict=True):
@@ -86,19 +102,24 @@ def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator
 
 
 def _answer_alone(runner: "Runner", row: Any) -> Any:
-    if isinstance(row, DataError):
-        return row
+    """The answer to a row, or the error that prevents it."""
     try:
-        return runner.answers([_sequence(row)], [row.source])[0]
+        return runner.answers([_readable(row)], [row.source])[0]
     except DataError as error:
         return error
 
 
-def _sequence(row: Any) -> Any:
-    """The sequence of a record; a sentence is one itself."""
+def _readable(row: Any) -> Any:
+    """The sequence of a row.
+
+    Raises:
+        DataError: the row could not be read.
+    """
     if isinstance(row, DataError):
         raise row
-    return getattr(row, "sequence", row)
+    from ostinato.export.runner import sequence_of
+
+    return sequence_of(row)
 
 
 def _stand_in(runner: "Runner") -> "Model":

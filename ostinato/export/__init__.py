@@ -1,8 +1,10 @@
 """Take a trained model to where there is no PyTorch: one certified ONNX file, and a runner for it.
 
-write        to_onnx: the file, with everything that turns raw input into answers; verify
-certificate  the file's answers in ONNX Runtime compared with those of our own engine
-runner       Runner: answers from raw text with onnxruntime, numpy and tokenizers alone
+write         to_onnx: the file, with everything that turns raw input into answers; verify
+serialize     the content of the file: graph and facts
+certificate   the file's answers in ONNX Runtime compared with those of our own engine
+quantization  an int8 file compared with the float32 file on labelled rows
+runner        Runner: answers from raw text with onnxruntime, numpy and tokenizers alone
 """
 
 from importlib import import_module

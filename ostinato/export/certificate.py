@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.errors import RunError
+from ostinato.export.quantization import Quantization
 from ostinato.export.runner import runtime_errors
 from ostinato.runs.json_model import JsonModel
 from ostinato.tasks.onnx import OnnxModel
@@ -21,7 +22,8 @@ class Certificate(JsonModel):
     """How far a file's answers are from those of our own engine.
 
     Args:
-        holds: in each batch, the difference is at most the tolerance more than the rounding error of our own engine.
+        holds: in each batch, the difference is at most the tolerance more than the rounding error of our own engine;
+            and `quantization` holds, if there is any.
         differences: for each output the largest ‖theirs − ours‖ / max(‖ours‖, √n) of a batch with n numbers; numbers in
             the units of targets are taken in deviations.
         rounding: the largest difference of the same kind between our own engine in float32 and in float64.
@@ -30,6 +32,7 @@ class Certificate(JsonModel):
         lengths: the shortest and the longest sequence of them.
         runtime: name and version.
         date: UTC, ISO 8601.
+        quantization: of an int8 file, its comparison with the float32 file, which all the other fields are about.
     """
 
     holds: bool
@@ -41,9 +44,17 @@ class Certificate(JsonModel):
     lengths: tuple[int, int]
     runtime: str
     date: str
+    quantization: Quantization | None = None
+
+    def with_quantization(self, found: Quantization) -> "Certificate":
+        """The certificate of the int8 file."""
+        return self.model_copy(update={"quantization": found, "holds": self.holds and found.holds})
 
     def lines(self) -> Iterator[str]:
         """The certificate in sentences."""
+        if self.quantization is not None:
+            yield from self.quantization.lines()
+            yield "The float32 file that it was made from:"
         shown = ", ".join(f"{name} {each:.1e}" for name, each in self.differences.items())
         rounding = ", ".join(f"{name} {each:.1e}" for name, each in self.rounding.items())
         yield f"Largest relative difference from our engine: {shown} (allowed: {self.tolerance:.0e} plus rounding)."
@@ -63,7 +74,7 @@ def certify(model: OnnxModel, session: Any) -> Certificate:
     plans = _plans(model.longest, random)
     for lengths in plans:
         inputs = model.draw(random, lengths)
-        ours, exact = model.reference(inputs, False), model.reference(inputs, True)
+        ours, exact = model.reference(inputs), model.exact(inputs)
         for rows in (np.arange(len(lengths)), random.permutation(len(lengths))):
             theirs = _run(session, _select(model, inputs, rows), ours)
             for name, expected in ours.items():

@@ -33,22 +33,32 @@ class Runner:
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
-        self.session = open_session(Path(path), threads)
-        self.facts = read_facts(Path(path), self.session.get_modelmeta().custom_metadata_map)
+        self._open(Path(path), str(path), threads)
+
+    @classmethod
+    def of(cls, content: bytes, *, threads: int | None = None) -> "Runner":
+        """The runner of a file's content."""
+        runner = cls.__new__(cls)
+        runner._open(content, "The graph", threads)
+        return runner
+
+    def _open(self, model: Path | bytes, name: str, threads: int | None) -> None:
+        self.session = open_session(model, threads)
+        self.facts = read_facts(name, self.session.get_modelmeta().custom_metadata_map)
         self.task = str(self.facts.get("task"))
         try:
-            self._portable = portable_of(self.task, self.facts.get("encoder", {}), self.facts.get("answer", {}))
+            self.portable = portable_of(self.task, self.facts.get("encoder", {}), self.facts.get("answer", {}))
         except RunError as error:
-            raise RunError(f"{path}: {error}") from None
+            raise RunError(f"{name}: {error}") from None
 
     @property
     def encoding(self) -> Any:
         """The fitted encoding of the input."""
-        return self._portable.encoding
+        return self.portable.encoding
 
     @property
     def classes_(self) -> np.ndarray:
-        classes = self._portable.classes
+        classes = self.portable.classes
         if classes is None:
             raise AttributeError("This model predicts numbers, so it has no classes_.")
         return classes
@@ -59,7 +69,7 @@ class Runner:
         Raises:
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
-        return self._portable.predict(self.outputs(X))
+        return self.portable.predict(self.outputs(X))
 
     def predict_proba(self, X: Iterable[Any]) -> Any:
         """Calibrated probabilities, as the estimator's `predict_proba` returns them.
@@ -68,7 +78,7 @@ class Runner:
             ConfigError: the model predicts numbers.
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
-        return self._portable.predict_proba(self.outputs(X))
+        return self.portable.predict_proba(self.outputs(X))
 
     def answers(self, X: Iterable[Any], sources: list[str] | None = None) -> list[dict[str, Any]]:
         """One answer for each sequence, as `ostinato predict` prints it.
@@ -80,11 +90,11 @@ class Runner:
             DataError: a sequence is empty or of another kind than in training; names it.
         """
         sequences = _listed(X)
-        encoded = self._encode(sequences, sources)
-        outputs = self._run(encoded)
+        encoded = self.encode(sequences, sources)
+        outputs = self.run(encoded)
         found = []
         for row, sequence in enumerate(sequences):
-            answer = self._portable.as_json(sequence, {name: arrays[row] for name, arrays in outputs.items()})
+            answer = self.portable.as_json(sequence, {name: arrays[row] for name, arrays in outputs.items()})
             found.append(answer | ({"warning": ALL_UNKNOWN} if encoded.all_unknown[row] else {}))
         return found
 
@@ -98,20 +108,33 @@ class Runner:
         Raises:
             DataError: a sequence is empty or of another kind than in training; names it.
         """
-        return self._run(self._encode(_listed(X), sources))
+        return self.run(self.encode(_listed(X), sources))
 
-    def _encode(self, sequences: list[Any], sources: list[str] | None) -> Encoded:
-        return self._portable.encode(sequences, sources)
+    def encode(self, X: list[Any], sources: list[str] | None = None) -> Encoded:
+        """Sequences as inputs of the graph.
 
-    def _run(self, encoded: Encoded) -> Outputs:
+        Raises:
+            DataError: a sequence is empty or of another kind than in training; names it.
+        """
+        return self.portable.encode(X, sources)
+
+    def run(self, encoded: Encoded) -> Outputs:
+        """The outputs of encoded sequences, as `outputs` returns them."""
         of_steps = {each.name: list(each.shape[1:2]) == ["length"] for each in self.session.get_outputs()}
         names = [name for name in of_steps if name != "attention"]
         found: dict[str, list[Any]] = {name: [None] * len(encoded.lengths) for name in names}
-        for rows in _batches(encoded.lengths):
+        # where activations share a scale, a batch would make an answer depend on its batch mates
+        most_steps = 0 if self.facts.get("batch_dependent") else STEPS_IN_A_BATCH
+        for rows in _batches(encoded.lengths, most_steps):
             for name, part in zip(names, self.session.run(names, encoded.inputs(rows)), strict=True):
                 for row, array in zip(rows.tolist(), part, strict=True):
                     found[name][row] = array[: encoded.lengths[row]] if of_steps[name] else array
         return found
+
+
+def sequence_of(row: Any) -> Any:
+    """The sequence of a record; a sentence is one itself."""
+    return getattr(row, "sequence", row)
 
 
 def _listed(X: Iterable[Any]) -> list[Any]:
@@ -157,7 +180,7 @@ def runtime_errors() -> tuple[type[Exception], ...]:
     return tuple(each for each in vars(state).values() if isinstance(each, type) and issubclass(each, Exception))
 
 
-def read_facts(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+def read_facts(name: str, metadata: dict[str, str]) -> dict[str, Any]:
     """What an ONNX file says of itself.
 
     Raises:
@@ -168,21 +191,21 @@ def read_facts(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         version = int(facts["format"])
     except (ValueError, KeyError, TypeError):
         raise RunError(
-            f"{path}: not a model that Ostinato exported. Write one with: ostinato export RUN --out {path}"
+            f"{name}: not a model that Ostinato exported. Write one with: ostinato export RUN --out {name}"
         ) from None
     if version > FORMAT:
         raise RunError(
-            f"{path}: format {version} is newer than this version of Ostinato can read (up to {FORMAT}). "
+            f"{name}: format {version} is newer than this version of Ostinato can read (up to {FORMAT}). "
             "Upgrade with: pip install --upgrade ostinato"
         )
     return dict(facts)
 
 
-def _batches(lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows of similar length, with at most `STEPS_IN_A_BATCH` padded steps, at least one row."""
+def _batches(lengths: np.ndarray, most_steps: int) -> Iterator[np.ndarray]:
+    """Rows of similar length, with at most `most_steps` padded steps, at least one row."""
     order = lengths.argsort(kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or (end - start + 1) * lengths[order[end]] > STEPS_IN_A_BATCH:
+        if end == len(order) or (end - start + 1) * lengths[order[end]] > most_steps:
             yield order[start:end]
             start = end

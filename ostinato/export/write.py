@@ -1,23 +1,47 @@
 """Write a trained model to one ONNX file, certified against our own engine."""
 
-import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ostinato.errors import ConfigError, MissingExtraError, RunError
 from ostinato.export.certificate import Certificate, certify
-from ostinato.export.runner import FORMAT, open_session, read_facts
-from ostinato.nn.onnx.graph import IR_VERSION, OPSET
+from ostinato.export.quantization import FLOAT32, INT8, Quantization, compare
+from ostinato.export.runner import Runner, open_session, read_facts
+from ostinato.export.serialize import facts_of, serialize
+from ostinato.nn.onnx.graph import OPSET
+from ostinato.nn.onnx.quantize import has_int8_arithmetic
+from ostinato.nn.onnx.quantize import quantize as int8_graph
+from ostinato.runs.scoring import validation_rows
 from ostinato.storage import write_atomically
 from ostinato.tasks.base import Model
 from ostinato.tasks.loading import fitted_model
-from ostinato.tasks.onnx import OnnxModel, Port
-from ostinato.versions import __version__
+from ostinato.tasks.onnx import OnnxModel
 
-LARGEST = 2**31 - 1  # bytes that protobuf allows
+Facts = dict[str, Any]
+
+TOLERANCE = 0.5  # points, or per cent, that int8 may cost
+WORTHWHILE = 1.2  # how much faster int8 arithmetic must be than the float32 arithmetic of int8 weights
 
 
-def to_onnx(model: Any, path: str | Path, *, opset: int = OPSET) -> Certificate:
+class Int8(NamedTuple):
+    """A model with int8 weights, what its file says of it, and its comparison with the float32 file."""
+
+    exported: OnnxModel
+    facts: Facts
+    found: Quantization
+
+
+def to_onnx(
+    model: Any,
+    path: str | Path,
+    *,
+    opset: int = OPSET,
+    quantize: str | None = None,
+    validation: Any = None,
+    tolerance: float = TOLERANCE,
+) -> Certificate:
     """Write a fitted estimator to an ONNX file, and compare the file with our own engine.
 
     The graph's inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, and `lengths`
@@ -26,88 +50,154 @@ def to_onnx(model: Any, path: str | Path, *, opset: int = OPSET) -> Certificate:
 
     Args:
         opset: version of ONNX's operators.
+        quantize: `int8`: weights of 8 bits, compared with those of 32 bits on `validation`.
+        validation: (X, y), labelled rows that the model was not trained on; or a run folder, for its validation split.
+        tolerance: how much worse the metric of the int8 file may be on these rows: in points; for metrics without
+            bounds, such as the error of a regressor, in per cent.
 
     Raises:
         NotFittedError: before `fit`.
-        ConfigError: ONNX cannot express the model; an unknown opset.
+        ConfigError: ONNX cannot express the model; an unknown opset; an invalid argument.
+        DataError: a row of `validation` cannot be used.
         RunError: the answers differ by more than the certificate allows, or the file cannot be written. No file is
-            left then.
+            left then, and an existing file remains as it is.
         MissingExtraError: onnx or onnxruntime is not installed.
     """
-    fitted = fitted_model(model)
+    fitted, path = fitted_model(model), Path(path)
     _check_opset(opset)
+    _check_path(path)
+    _check_quantize(quantize, validation, tolerance)
+    rows = None if quantize is None else _labelled_rows(fitted, validation)
     exported = fitted.task.onnx(fitted)
-    facts = _facts(fitted, exported)
-    certificate = certify(exported, open_session(_serialized(exported, facts, opset)))
-    if not certificate.holds:
-        raise RunError(
-            f"{path}: not written, because its answers differ from those of our engine. {' '.join(certificate.lines())}"
-        )
-    write_atomically(Path(path), _serialized(exported, {**facts, "certificate": certificate.to_json()}, opset))
+    facts = facts_of(fitted, exported)
+    content = serialize(exported, facts, opset)
+    certificate = certify(exported, open_session(content))
+    _refuse_unequal(path, certificate)
+    if quantize is not None:
+        judge = _judge(fitted, rows, content, tolerance)
+        exported, facts, found = _quantize(exported, facts, opset, judge)
+        _refuse_worse(path, found)
+        certificate = certificate.with_quantization(found)
+    write_atomically(path, serialize(exported, {**facts, "certificate": certificate.to_json()}, opset))
     return certificate
 
 
-def verify(path: str | Path, model: Any) -> Certificate:
+def verify(path: str | Path, model: Any, *, validation: Any = None) -> Certificate:
     """Compare an ONNX file with a fitted estimator once more, with the ONNX Runtime that is installed here.
 
+    Args:
+        validation: of an int8 file, as for `to_onnx`. The tolerance is that of the file.
+
     Raises:
+        ConfigError: an int8 file, without `validation`.
         RunError: the file is missing, is not one that `to_onnx` wrote, or belongs to a model with another input or
             other answers.
         MissingExtraError: onnxruntime is not installed.
     """
-    fitted = fitted_model(model)
-    session = open_session(Path(path))
-    facts = read_facts(Path(path), session.get_modelmeta().custom_metadata_map)
+    fitted, path = fitted_model(model), Path(path)
+    session = open_session(path)
+    facts = read_facts(str(path), session.get_modelmeta().custom_metadata_map)
     exported = fitted.task.onnx(fitted)
-    for key, expected in _facts(fitted, exported).items():
+    for key, expected in facts_of(fitted, exported).items():
         if key not in ("ostinato", "format") and facts.get(key) != expected:
             raise RunError(f"{path}: its {key} is not that of the model. It belongs to another model: export this one.")
-    return certify(exported, session)
+    if "quantize" not in facts:
+        return certify(exported, session)
+    recorded = Certificate.from_json(facts.get("certificate"), str(path)).quantization
+    tolerance = TOLERANCE if recorded is None else recorded.tolerance
+    _check_quantize(facts["quantize"], validation, tolerance)
+    content = serialize(exported, facts_of(fitted, exported), OPSET)
+    found = _judge(fitted, _labelled_rows(fitted, validation), content, tolerance)(path.read_bytes())
+    return certify(exported, open_session(content)).with_quantization(found)
 
 
-def _facts(model: Model, exported: OnnxModel) -> dict[str, Any]:
-    facts = {
-        "format": FORMAT,
-        "ostinato": __version__,
-        "task": model.task.name,
-        "config": model.config.model_dump(mode="json", exclude={"search"}),
-        "encoder": model.encoder.to_json(),
-        "answer": exported.answer,
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(facts, ensure_ascii=False, allow_nan=False))
-    return plain
+def _quantize(exported: OnnxModel, facts: Facts, opset: int, judge: Callable[[bytes], Quantization]) -> Int8:
+    """The model with int8 weights. LSTM layers get int8 arithmetic if that is clearly faster, and holds."""
+    careful = _int8(exported, facts, opset, judge, int8_arithmetic=False)
+    if not has_int8_arithmetic(int8_graph(exported.graph, int8_arithmetic=True)):
+        return careful
+    fast = _int8(exported, facts, opset, judge, int8_arithmetic=True)
+    is_worthwhile = fast.found.holds and fast.found.speedup >= WORTHWHILE * careful.found.speedup
+    return fast if is_worthwhile else careful
 
 
-def _serialized(exported: OnnxModel, facts: dict[str, Any], opset: int) -> bytes:
-    from onnx import checker, helper
-
-    graph = exported.graph
-    ends = [helper.make_node("Identity", [port.value], [name]) for name, port in exported.outputs.items()]
-    inputs, outputs = (
-        [_value_info(name, port) for name, port in side.items()] for side in (exported.inputs, exported.outputs)
-    )
-    nodes, constants = [*graph.nodes, *ends], list(graph.constants.values())
-    made = helper.make_graph(nodes, "ostinato", inputs, outputs, initializer=constants)
-    proto = helper.make_model(
-        made,
-        opset_imports=[helper.make_opsetid("", opset)],
-        ir_version=IR_VERSION,
-        producer_name="ostinato",
-        producer_version=__version__,
-    )
-    helper.set_model_props(proto, {"ostinato": json.dumps(facts, ensure_ascii=False)})
-    if proto.ByteSize() > LARGEST:
-        raise ConfigError(f"The model has {proto.ByteSize():,} bytes. An ONNX file holds at most {LARGEST:,}.")
-    checker.check_model(proto)
-    content: bytes = proto.SerializeToString(deterministic=True)
-    return content
+def _int8(
+    exported: OnnxModel, facts: Facts, opset: int, judge: Callable[[bytes], Quantization], *, int8_arithmetic: bool
+) -> Int8:
+    rounded = replace(exported, graph=int8_graph(exported.graph, int8_arithmetic=int8_arithmetic))
+    own_facts = {**facts, "quantize": INT8, "batch_dependent": int8_arithmetic}
+    return Int8(rounded, own_facts, judge(serialize(rounded, own_facts, opset)))
 
 
-def _value_info(name: str, port: Port) -> Any:
-    import numpy as np
-    from onnx import helper
+def _judge(model: Model, rows: Any, float32: bytes, tolerance: float) -> Callable[[bytes], Quantization]:
+    """A function that compares an int8 file with the float32 file on labelled rows."""
 
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(port.dtype)), list(port.shape))
+    def compared(int8: bytes) -> Quantization:
+        contents = {FLOAT32: float32, INT8: int8}
+        runners = {name: Runner.of(content, threads=1) for name, content in contents.items()}
+        sizes = {name: len(content) for name, content in contents.items()}
+        return compare(model, rows, runners, sizes, tolerance)
+
+    return compared
+
+
+def _labelled_rows(model: Model, validation: Any) -> Any:
+    """Rows from (X, y), or the validation split of a run.
+
+    Raises:
+        RunError: the run is of another task, has no validation split, or its data have changed.
+        DataError: the model cannot use a row.
+    """
+    if isinstance(validation, str | Path):
+        return validation_rows(Path(validation), model.task)
+    X, y = validation
+    rows = model.task.labelled_rows(model, X, y)
+    model.task.refuse_new(model, rows)
+    return rows
+
+
+def _refuse_unequal(path: Path, certificate: Certificate) -> None:
+    if not certificate.holds:
+        raise RunError(
+            f"{path}: not written, because its answers differ from those of our engine. {' '.join(certificate.lines())}"
+        )
+
+
+def _refuse_worse(path: Path, found: Quantization) -> None:
+    if not found.holds:
+        raise RunError(
+            f"{path}: not written, because int8 weights cost more than the tolerance allows. {' '.join(found.lines())} "
+            "Export the model with float32 weights, or raise the tolerance."
+        )
+
+
+def _check_path(path: Path) -> None:
+    """Refuse a path that no file can have, before any work.
+
+    Raises:
+        RunError: it is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise RunError(f"{path}: is a folder. Name a file in it: {path / 'model.onnx'}")
+    if not path.parent.is_dir():
+        raise RunError(f"{path}: the folder {path.parent} does not exist. Create it, or choose another.")
+
+
+def _check_quantize(quantize: str | None, validation: Any, tolerance: float) -> None:
+    if quantize is None:
+        return
+    if quantize != INT8:
+        raise ConfigError(f"quantize {quantize!r} is not available. Choose {INT8}.")
+    if not (isinstance(tolerance, int | float) and 0 <= tolerance < float("inf")):
+        raise ConfigError(f"tolerance {tolerance!r} is invalid. Expected a number of at least 0.")
+    if validation is None:
+        raise ConfigError(
+            "An int8 file is judged on labelled rows that the model was not trained on. Pass validation=(X, y), or the "
+            "run folder of the model."
+        )
+    is_pair = isinstance(validation, tuple | list) and len(validation) == 2
+    if not is_pair and not isinstance(validation, str | Path):
+        raise ConfigError(f"validation is a {type(validation).__name__}. Expected (X, y), or the path of a run folder.")
 
 
 def _check_opset(opset: int) -> None:

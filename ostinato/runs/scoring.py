@@ -8,7 +8,7 @@ from ostinato.errors import DataError, RunError
 from ostinato.evaluation.results import Metrics
 from ostinato.runs.finished import finished_metrics
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model
+from ostinato.tasks.base import Model, Task
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.model_file import load_model
 
@@ -38,25 +38,51 @@ def test_rows(run: Path) -> Any:
         RunError: there is none, or the data are not those that the run was trained on.
         OstinatoError: the data cannot be read.
     """
-    config = own_config(run)
-    rows = TASKS[config.task].prepare(config.data).rows.get("test")
+    rows = _split_rows(run, "test")
     if rows is None:
         raise RunError(f"{run}: was trained without a test split. Name a file: {run} FILE")
     refuse_other_data(load_model(run), run, rows)
     return rows
 
 
-def refuse_other_data(model: Model, run: Path, rows: Any) -> None:
-    """Refuse a test split that is not the one that a run scored: the rows, their order or their targets have changed.
+def validation_rows(run: Path, task: Task) -> Any:
+    """A run's own validation split, loaded again.
+
+    Raises:
+        RunError: there is none, the run is of another task, or the data are not those that it was trained on.
+        OstinatoError: the data cannot be read.
+    """
+    if not (run / "config.toml").exists():
+        raise RunError(f"{run}: not a run folder, so it has no validation split. Name the folder of a run.")
+    other = own_config(run).task
+    if other != task.name:
+        raise RunError(f"{run}: its task is {other}, and that of the model {task.name}. Name a run of the same task.")
+    rows = _split_rows(run, "validation")
+    if rows is None:
+        raise RunError(
+            f"{run}: was trained without a validation split. Train again with data.validation_size, or pass labelled "
+            "rows in Python: validation=(X, y)"
+        )
+    refuse_other_data(load_model(run), run, rows, "validation")
+    return rows
+
+
+def _split_rows(run: Path, split: str) -> Any:
+    config = own_config(run)
+    return TASKS[config.task].prepare(config.data).rows.get(split)
+
+
+def refuse_other_data(model: Model, run: Path, rows: Any, split: str = "test") -> None:
+    """Refuse a split that is not the one that a run used: the rows, their order or their targets have changed.
 
     If the splits were drawn at random, rows of the training split could otherwise be scored as if they were new. Runs
     of version 0.1 do not know their data, and are not checked.
 
     Raises:
-        RunError: the test split is another one.
+        RunError: the split is another one.
     """
     metrics = finished_metrics(run)
-    digest = (metrics or {}).get("data", {}).get("digests", {}).get("test")
+    digest = (metrics or {}).get("data", {}).get("digests", {}).get(split)
     if digest is None:
         return
     try:
@@ -64,10 +90,10 @@ def refuse_other_data(model: Model, run: Path, rows: Any) -> None:
     except DataError:  # a label that the model does not have
         found = None
     if found != digest:
+        other = ", or score a file of new rows: ostinato evaluate RUN FILE" if split == "test" else "."
         raise RunError(
-            f"{run}: the data are not those of the run: its test split has changed since it was scored. If the splits "
-            "are drawn at random, it may now hold training rows. Restore the data file, or score a file of new rows: "
-            "ostinato evaluate RUN FILE"
+            f"{run}: the data are not those of the run: its {split} split has changed since it was scored. If the "
+            f"splits are drawn at random, it may now hold training rows. Restore the data file{other}"
         )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
+    from ostinato.tasks.portable import Outputs
     from ostinato.tasks.served import ServedModel
     from ostinato.tasks.stream import Stream
     from ostinato.training import Examples, Objective, TrainingState
@@ -208,6 +209,14 @@ class Task(ABC):
 
         Raises:
             DataError: the file as a whole cannot be read, or none of its rows.
+        """
+
+    @abstractmethod
+    def labelled_rows(self, model: Model, X: Iterable[Any], y: Any) -> Any:
+        """Sequences and targets, as an estimator's `fit` takes them, in the form that `read` returns.
+
+        Raises:
+            DataError: X and y differ in number, or a row has the wrong type; names it.
         """
 
     @abstractmethod
@@ -440,6 +449,10 @@ class Task(ABC):
         Raises:
             ConfigError: ONNX cannot express the model.
         """
+
+    @abstractmethod
+    def outputs_of_onnx(self, outputs: "Outputs") -> Any:
+        """Convert the outputs of an exported model to the form that `outputs` returns."""
 
     # Service
 

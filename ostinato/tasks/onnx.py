@@ -39,7 +39,7 @@ class OnnxModel:
         answer: how outputs become answers, as JSON values; see `portable.py` in the task's folder.
         longest: the length of the longest training sequence.
         draw: inputs for sequences of the given lengths, drawn at random.
-        reference: the outputs of our own engine for inputs, in float32, or in float64 if the second argument is true.
+        reference, exact: the outputs of our own engine for inputs, in float32 and in float64.
     """
 
     graph: "Graph"
@@ -48,4 +48,5 @@ class OnnxModel:
     answer: dict[str, Any]
     longest: int
     draw: Callable[[np.random.Generator, Sequence[int]], Arrays]
-    reference: Callable[[Arrays, bool], Arrays]
+    reference: Callable[[Arrays], Arrays]
+    exact: Callable[[Arrays], Arrays]

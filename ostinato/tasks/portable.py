@@ -61,6 +61,11 @@ class Portable(ABC):
             ConfigError: the task predicts numbers.
         """
 
+    def agreement(self, outputs: Outputs, others: Outputs) -> float:
+        """How far two models predict the same: the share of sequences with equal predictions."""
+        pairs = zip(self.predict(outputs), self.predict(others), strict=True)
+        return float(np.mean([np.array_equal(one, other) for one, other in pairs]))
+
     @abstractmethod
     def as_json(self, sequence: Any, output: Arrays) -> dict[str, Any]:
         """The answer to one sequence, as `ostinato predict` prints it."""

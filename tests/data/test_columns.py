@@ -12,7 +12,7 @@ from ostinato.data.rows import Row
 from ostinato.errors import DataError
 from ostinato.tasks.infer import infer_config
 from ostinato.tasks.tagging.config import TaggingData
-from ostinato.tasks.tagging.data import read_sentences
+from ostinato.tasks.tagging.reading import read_sentences
 
 NER = """-DOCSTART- -X- -X- O
 

@@ -21,7 +21,7 @@ from ostinato.tasks.regression.config import RegressionData
 from ostinato.tasks.regression.target import NumberTarget
 from ostinato.tasks.sequences.reading import read_labelled, read_records
 from ostinato.tasks.tagging.config import TaggingData
-from ostinato.tasks.tagging.data import read_sentences
+from ostinato.tasks.tagging.reading import read_sentences
 
 TEXTS = ["good film", "bad film", "dull film", "great film"] * 5
 

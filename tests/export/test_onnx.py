@@ -69,6 +69,16 @@ def test_taggers_are_exported(tmp_path, head, character_cell):
     assert holds(model, tmp_path / "model.onnx").differences["tags"] == 0
 
 
+def test_every_value_in_a_loop_says_that_it_is_a_matrix():
+    """OpenVINO refuses to guess."""
+    model = small_models.tagger(cell="lnlstm", bidirectional=True).fitted_
+    loops = [node for node in model.task.onnx(model).graph.nodes if node.op_type == "Scan"]
+    assert len(loops) == 6  # a layer in two directions, Viterbi and marginals
+    for body in (attribute.g for node in loops for attribute in node.attribute if attribute.name == "body"):
+        for value in (*body.input, *body.output):
+            assert len(value.type.tensor_type.shape.dim) == 2
+
+
 def test_calibration_is_exported(tmp_path):
     model = small_models.classifier()
     model.model_.temperature.fill_(3.0)
@@ -98,7 +108,7 @@ def test_padding_does_not_matter(tmp_path):
 
 
 def test_a_wrong_graph_is_refused_and_leaves_no_file(tmp_path, monkeypatch):
-    original = write._serialized
+    original = write.serialize
 
     def wrong(exported, facts, opset):
         for node in exported.graph.nodes:  # the mistake of other exporters
@@ -107,7 +117,7 @@ def test_a_wrong_graph_is_refused_and_leaves_no_file(tmp_path, monkeypatch):
                     attribute.i = 0
         return original(exported, facts, opset)
 
-    monkeypatch.setattr(write, "_serialized", wrong)
+    monkeypatch.setattr(write, "serialize", wrong)
     with pytest.raises(RunError, match="differ"):
         to_onnx(small_models.classifier(cell="gru"), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

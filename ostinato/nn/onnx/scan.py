@@ -36,7 +36,7 @@ def scan(
     of_states, of_inputs, of_shown = types[: len(states)], types[len(states) : -len(shown)], types[-len(shown) :]
 
     def declared(values: Sequence[Value], dtypes: Sequence[int]) -> list[Any]:
-        return [helper.make_tensor_value_info(*each, None) for each in zip(values, dtypes, strict=True)]
+        return [helper.make_tensor_value_info(*each, [None, None]) for each in zip(values, dtypes, strict=True)]
 
     inner = helper.make_graph(
         body.nodes,

@@ -1,6 +1,6 @@
 """Any number of labels for each sequence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -85,6 +85,13 @@ class Multilabel(SequenceTask):
 
         columns = config.label_columns  # type: ignore[attr-defined]
         return LabelSetCodec.fit(records.targets, records.sources) if columns is None else LabelSetCodec(tuple(columns))
+
+    def labelled_rows(self, model: Model, X: Iterable[Any], y: Any) -> "Records":
+        from ostinato.tasks.multilabel.label_sets import LabelSets
+
+        codec: LabelSetCodec = model.codec
+        fitted = LabelSets([], codec.labels if codec.is_indicator else None)
+        return super().labelled_rows(model, X, fitted.read_more(y).rows)
 
     def codec_from_json(self, fields: dict[str, Any]) -> "LabelSetCodec":
         from ostinato.tasks.multilabel.codec import LabelSetCodec

@@ -30,6 +30,14 @@ class Portable(SequencePortable):
     def predict_proba(self, outputs: Outputs) -> np.ndarray:
         raise no_probabilities()
 
+    def agreement(self, outputs: Outputs, others: Outputs) -> float:
+        """The share of the variance of predictions that the others explain, at least 0; the mean over the targets."""
+        count = len(self.names)
+        ours, theirs = (np.stack(list(each["predictions"]))[:, :count] for each in (outputs, others))
+        error, variance = np.square(ours - theirs).mean(axis=0), ours.var(axis=0)  # (n, K) -> (K,)
+        unexplained = np.divide(error, variance, out=(error > 0).astype(np.float64), where=variance > 0)
+        return float((1 - unexplained).clip(min=0).mean())
+
     def as_json(self, sequence: Any, output: Arrays) -> dict[str, Any]:
         count = len(self.names)
         quantiles = output.get("quantiles", np.empty((count, 0)))

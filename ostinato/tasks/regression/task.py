@@ -1,6 +1,6 @@
 """One or more numbers for each sequence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,6 +88,14 @@ class Regression(SequenceTask):
         from ostinato.tasks.regression.codec import NumberCodec
 
         return NumberCodec.fit(records.targets, records.weights)
+
+    def labelled_rows(self, model: Model, X: Iterable[Any], y: Any) -> "Records":
+        from ostinato.tasks.regression.estimator import targets_of
+
+        rows, names = targets_of(y), model.codec.names
+        if not hasattr(y, "columns") and all(len(row) == len(names) for row in rows):  # columns without names
+            rows = [dict(zip(names, row.values(), strict=True)) for row in rows]
+        return super().labelled_rows(model, X, rows)
 
     def codec_from_json(self, fields: dict[str, Any]) -> "NumberCodec":
         from ostinato.tasks.regression.codec import NumberCodec

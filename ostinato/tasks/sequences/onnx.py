@@ -50,7 +50,8 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         task.answer_facts(model),
         encoder.longest,
         partial(_draw, encoder),
-        partial(_reference, task, model),
+        partial(_reference, task, model, network),
+        partial(_reference, task, model, copy.deepcopy(network).double()),
     )
 
 
@@ -72,17 +73,14 @@ def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequen
 
 
 @torch.inference_mode()
-def _reference(task: "SequenceTask", model: Model, inputs: Arrays, double: bool) -> Arrays:
-    """What our own engine gives for the same inputs, in float32 or float64."""
-    network: SequenceNetwork = copy.deepcopy(model.network).double() if double else model.network
+def _reference(task: "SequenceTask", model: Model, network: SequenceNetwork, inputs: Arrays) -> Arrays:
+    """What our own engine gives for the same inputs, in the precision of the network."""
     lengths = inputs["lengths"]
     real = np.arange(next(iter(inputs.values())).shape[1]) < lengths[:, None]  # (B, T)
     if "tokens" in inputs:
-        values = inputs["tokens"][real].astype(np.int32)
+        values = torch.from_numpy(inputs["tokens"][real].astype(np.int32))
     else:
-        scale = np.array(model.encoder.mean), np.array(model.encoder.std)
-        values = ((inputs["values"][real].astype(np.float64) - scale[0]) / scale[1]).astype(np.float32)
-    if double and "values" in inputs:
-        values = values.astype(np.float64)
-    logits = network(torch.from_numpy(values).to(network.device), torch.from_numpy(lengths)).cpu()
+        deviations = (inputs["values"][real].astype(np.float64) - np.array(model.encoder.mean)) / model.encoder.std
+        values = torch.from_numpy(deviations.astype(np.float32)).to(network.head.weight.dtype)
+    logits = network(values.to(network.device), torch.from_numpy(lengths)).cpu()
     return {"logits": logits.numpy(), task.answers_output: network.answers(logits).cpu().numpy()}

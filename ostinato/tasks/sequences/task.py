@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.tasks.onnx import OnnxModel, Port
+    from ostinato.tasks.portable import Outputs
     from ostinato.tasks.sequences.stream import SequenceStream
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.tasks.stream import StreamAnswer
@@ -84,6 +85,11 @@ class SequenceTask(Task):
         if refused and not usable:
             raise refused[0]
         return Records.of(usable), refused
+
+    def labelled_rows(self, model: Model, X: Iterable[Any], y: Any) -> "Records":
+        from ostinato.data.inputs import records_of
+
+        return records_of(X, y, "sequence")
 
     def refuse_new(self, model: Model, rows: "Records") -> None:
         from ostinato.tasks.sequences.prepare import refuse_empty
@@ -187,6 +193,12 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.onnx import to_onnx
 
         return to_onnx(self, model)
+
+    def outputs_of_onnx(self, outputs: "Outputs") -> "Tensor":
+        import numpy as np
+        import torch
+
+        return torch.from_numpy(np.stack(list(outputs["logits"])))
 
     @abstractmethod
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":

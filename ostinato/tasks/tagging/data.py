@@ -1,7 +1,7 @@
 """Load, audit and encode the splits of tagged sentences that a config describes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from pathlib import Path
@@ -11,8 +11,6 @@ import numpy as np
 
 from ostinato.config import DataConfig
 from ostinato.data.examples import Sentence, tags_of
-from ostinato.data.files import ending_of
-from ostinato.data.formats import endings, read_rows
 from ostinato.data.splits import FEW_ROWS, SPLITS
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
@@ -23,15 +21,13 @@ from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.datasets import DATASETS
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
+from ostinato.tasks.tagging.reading import read_sentences
 from ostinato.tasks.tagging.repair import InScheme, bring_into_scheme
-from ostinato.tasks.tagging.rows import TEXT_AND_SPANS, is_index, to_sentence
 from ostinato.tasks.tagging.scheme_inference import find_lookalike
 from ostinato.tasks.tagging.schemes import entities
 from ostinato.training.vectors import read_for
 
 Splits = dict[str, list[Sentence]]
-
-WORD_AND_TAG = {"conll": ("0", "-1"), "conllu": ("form", "upos")}  # default columns; other formats: tokens and tags
 
 
 @dataclass(frozen=True)
@@ -164,45 +160,6 @@ def read_labelled(path: Path, config: TaggingData) -> list[Sentence]:
             raise sentence
         sentences.append(sentence)
     return sentences
-
-
-def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) -> Iterator[Sentence | DataError]:
-    """Stream the sentences of a file; yields a `DataError` in place of a sentence that cannot be read.
-
-    Args:
-        labelled: False: ignore the tags, which may be missing.
-
-    Raises:
-        DataError: the file as a whole cannot be read.
-    """
-    form = config.format or _format_of(path)
-    word, tag = WORD_AND_TAG.get(form, ("tokens", "tags"))
-    word = word if form == "conllu" else config.word_column or word  # CoNLL-U words are always in the column `form`
-    tag, features = config.tag_column or tag, config.feature_columns or ()
-    columns = {word, *features, *(() if form in WORD_AND_TAG else TEXT_AND_SPANS)}
-    if labelled or not is_index(tag):  # the name of the tags can reveal that the first line is a header
-        columns.add(tag)
-    for row in read_rows(path, form, columns=columns, keep_errors=True):
-        try:
-            if row.error is not None:
-                raise row.error
-            sentence = to_sentence(
-                row,
-                word_column=word,
-                tag_column=tag,
-                feature_columns=features,
-                labelled=labelled,
-            )
-        except DataError as error:
-            yield error.at(row.source)
-        else:
-            yield sentence
-
-
-def _format_of(path: Path) -> str:
-    """The format by the file's ending; `conll` for unknown endings, and for tables, which cannot hold lists."""
-    form = endings().get(ending_of(path), "conll")
-    return "conll" if form in ("csv", "tsv") else form
 
 
 def _without_overlap(given: Splits, source: str) -> Splits:

@@ -11,7 +11,7 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.infer import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
-from ostinato.tasks.tagging.data import read_sentences
+from ostinato.tasks.tagging.reading import read_sentences
 from ostinato.tasks.tagging.scheme_inference import Lookalike, find_lookalike, infer_scheme
 
 PEEKED_SENTENCES = 1_000

@@ -15,9 +15,9 @@ from ostinato.nn.onnx.graph import Graph, Steps
 from ostinato.nn.onnx.layers import character_features, stack, token_vectors
 from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
-from ostinato.tasks.portable import Arrays
+from ostinato.tasks.portable import Arrays, Outputs
 from ostinato.tasks.tagging.encoding import WORD_SHAPES
-from ostinato.tasks.tagging.network import Tagger
+from ostinato.tasks.tagging.network import CertainTags, Tagger
 from ostinato.tasks.tagging.sentences import Sentences
 
 LONGEST_WORD = 12  # characters of the words that are drawn to certify a file
@@ -51,7 +51,16 @@ def to_onnx(model: Model) -> OnnxModel:
         "probabilities": Port("float32", ("batch", "length", size), graph.transpose(every, 1, 0, 2)),
     }
     answer = {**model.codec.to_json(), "inputs": list(inputs)}
-    return OnnxModel(graph, inputs, outputs, answer, TRAINED_LENGTH, partial(_draw, model), partial(_reference, model))
+    return OnnxModel(
+        graph,
+        inputs,
+        outputs,
+        answer,
+        TRAINED_LENGTH,
+        partial(_draw, model),
+        partial(_reference, network),
+        partial(_reference, copy.deepcopy(network).double()),
+    )
 
 
 def _inputs(model: Model) -> dict[str, Port]:
@@ -109,9 +118,8 @@ def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> 
 
 
 @torch.inference_mode()
-def _reference(model: Model, inputs: Arrays, double: bool) -> Arrays:
-    """What our own engine gives for the same inputs, in float32 or float64."""
-    network: Tagger = copy.deepcopy(model.network).double() if double else model.network
+def _reference(network: Tagger, inputs: Arrays) -> Arrays:
+    """What our own engine gives for the same inputs, in the precision of the network."""
     lengths = inputs["lengths"]
     real = np.arange(inputs["tokens"].shape[1]) < lengths[:, None]  # (B, T)
     count = int(lengths.sum())
@@ -137,6 +145,13 @@ def _reference(model: Model, inputs: Arrays, double: bool) -> Arrays:
         "tags": _padded(tags, real, -1),
         "probabilities": _padded(marginals, real, np.nan),
     }
+
+
+def certain_tags(outputs: Outputs) -> CertainTags:
+    """The best tags of all tokens (N,), with their probabilities, from the outputs of the graph."""
+    tags = np.concatenate(list(outputs["tags"]))
+    own = np.take_along_axis(np.concatenate(list(outputs["probabilities"])), tags[:, None], axis=1)[:, 0]
+    return CertainTags(torch.from_numpy(tags), torch.from_numpy(own))
 
 
 def _padded(values: torch.Tensor, real: np.ndarray, fill: float) -> np.ndarray:

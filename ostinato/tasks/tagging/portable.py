@@ -100,6 +100,11 @@ class Portable(portable.Portable):
         """The probability of each tag at each token: an array (T, C) per sentence."""
         return list(outputs["probabilities"])
 
+    def agreement(self, outputs: Outputs, others: Outputs) -> float:
+        """The share of words with the same tag."""
+        tags, other_tags = (np.concatenate(list(each["tags"])) for each in (outputs, others))
+        return float((tags == other_tags).mean())
+
     def as_json(self, sequence: Any, output: Arrays) -> dict[str, Any]:
         (sentence,) = _sentences([sequence], None)
         tags = self._decoded(output["tags"])

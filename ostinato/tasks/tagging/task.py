@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
+    from ostinato.tasks.portable import Outputs
     from ostinato.tasks.tagging.codec import TagCodec
     from ostinato.tasks.tagging.encoder import SentenceEncoder
     from ostinato.tasks.tagging.estimator import SequenceTagger
@@ -99,8 +100,8 @@ class Tagging(Task):
 
     def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[TaggedRows, list[DataError]]":
         from ostinato.tasks.tagging.answers import error_of
-        from ostinato.tasks.tagging.data import read_sentences
         from ostinato.tasks.tagging.examples import TaggedRows
+        from ostinato.tasks.tagging.reading import read_sentences
 
         assert isinstance(config, TaggingData)
         usable, refused = [], []
@@ -113,6 +114,12 @@ class Tagging(Task):
         if refused and not usable:
             raise refused[0]
         return TaggedRows(usable, repair=config.repair_tags), refused
+
+    def labelled_rows(self, model: Model, X: Iterable[Any], y: Any) -> "TaggedRows":
+        from ostinato.tasks.tagging.examples import TaggedRows
+        from ostinato.tasks.tagging.inputs import labelled_sentences
+
+        return TaggedRows(labelled_sentences(X, y, "sentence"))
 
     def refuse_new(self, model: Model, rows: "TaggedRows") -> None:
         from ostinato.tasks.tagging.encoder import refuse_unseen_features
@@ -225,7 +232,7 @@ class Tagging(Task):
         return WRITERS[form]() if form in WRITERS else super().writer(model, form)
 
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Sentence | DataError]":
-        from ostinato.tasks.tagging.data import read_sentences
+        from ostinato.tasks.tagging.reading import read_sentences
 
         return read_sentences(path, config, labelled=False)  # type: ignore[arg-type]
 
@@ -250,6 +257,11 @@ class Tagging(Task):
         from ostinato.tasks.tagging.onnx import to_onnx
 
         return to_onnx(model)
+
+    def outputs_of_onnx(self, outputs: "Outputs") -> "CertainTags":
+        from ostinato.tasks.tagging.onnx import certain_tags
+
+        return certain_tags(outputs)
 
     # Service
 

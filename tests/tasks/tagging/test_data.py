@@ -10,7 +10,8 @@ from ostinato.data.named import Loaded, NamedSet
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.tagging import data as tagging_data
 from ostinato.tasks.tagging.config import TaggingData
-from ostinato.tasks.tagging.data import load_dataset, prepare, read_labelled, read_sentences
+from ostinato.tasks.tagging.data import load_dataset, prepare, read_labelled
+from ostinato.tasks.tagging.reading import read_sentences
 
 
 def write(path, *sentences):

@@ -8,7 +8,8 @@ from ostinato.data.examples import Sentence
 from ostinato.data.rows import Row
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.tagging.config import TaggingData
-from ostinato.tasks.tagging.data import read_labelled, read_sentences
+from ostinato.tasks.tagging.data import read_labelled
+from ostinato.tasks.tagging.reading import read_sentences
 from ostinato.tasks.tagging.rows import from_text, to_sentence
 
 COLUMNS = {"word_column": "tokens", "tag_column": "tags"}
