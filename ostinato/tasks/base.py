@@ -119,6 +119,22 @@ class Inferred(NamedTuple):
     reasons: list[str]
 
 
+class Candidate(NamedTuple):
+    """One of the models that `ostinato train FILE` compares.
+
+    Args:
+        name: short, unique in its portfolio, and usable as the name of a folder.
+        config: a complete config; its data are those of the other candidates.
+        reason: why it is tried.
+        is_linear: whether it is a linear model.
+    """
+
+    name: str
+    config: "Config"
+    reason: str
+    is_linear: bool = False
+
+
 class Answered(NamedTuple):
     """The answer to one row, or the error that prevented it.
 
@@ -176,6 +192,14 @@ class Task(ABC):
 
         Raises:
             DataError: the file seems to belong to this task, but cannot be used.
+        """
+
+    @abstractmethod
+    def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
+        """Models of different kinds for the data, the simplest first.
+
+        Args:
+            config: inferred from the data file; candidates differ from it in the tables [model] and [training] only.
         """
 
     @abstractmethod

@@ -38,6 +38,7 @@ def train(
     progress: Progress | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     stop_requested: Callable[[], bool] = lambda: False,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> TrainingState:
     """Train `model` in place; it ends with the weights of its best epoch, or of the last without `validation`.
 
@@ -47,6 +48,8 @@ def train(
         identity: what must be equal for the training to resume, apart from its data and settings.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
+        out_of_time: called after each step from the second epoch on; if true, training is finished, as after
+            `patience` epochs without improvement.
 
     Raises:
         TrainingError: the loss or the gradient is not finite; names epoch and batch.
@@ -88,9 +91,15 @@ def train(
                 if stop_requested():
                     checkpointer.save_last(state)
                     raise KeyboardInterrupt
+                if state.epoch > 0 and out_of_time():
+                    state.finished = True
+                    break
                 if time.monotonic() - saved > config.checkpoint_every_s:
                     checkpointer.save_last(state)
                     saved = time.monotonic()
+            if state.finished:  # in the middle of an epoch
+                checkpointer.save_last(state)
+                break
             with swapped(model, average):
                 end_epoch(state, config, model, validation, objective, checkpointer)
             state.seconds = time.monotonic() - started

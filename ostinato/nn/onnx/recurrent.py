@@ -27,7 +27,6 @@ NODES: dict[str, tuple[str, Sequence[int], dict[str, Any]]] = {  # cell -> node,
 EPSILON = 1e-5  # of layer norm, as in torch.nn.functional.layer_norm
 
 
-
 def recurrent(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Value:
     """A layer over padded steps: (T, B, D) -> (T, B, H), or (T, B, 2·H) for both directions.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import DataError
 from ostinato.printable import to_json
-from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model, Task, TaskData
+from ostinato.tasks.base import ALL_UNKNOWN, Answered, Candidate, Model, Task, TaskData
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +64,11 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.prepare import prepare
 
         return prepare(self, config)
+
+    def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
+        from ostinato.tasks.sequences.portfolio import portfolio
+
+        return portfolio(config, data)
 
     def check(self, config: "Config", data: TaskData) -> None:
         from ostinato.tasks.sequences.network import warn_of_wide_windows
