@@ -56,6 +56,11 @@ CellName = Annotated[
     AfterValidator(_known("cell", (*CELLS, "cnn"), plugins.CELLS, _never)),
     Field(json_schema_extra=_listed((*CELLS, "cnn"), plugins.CELLS)),
 ]
+SequenceCellName = Annotated[
+    str,
+    AfterValidator(_known("cell", (*CELLS, "cnn", "none"), plugins.CELLS, _never)),
+    Field(json_schema_extra=_listed((*CELLS, "cnn", "none"), plugins.CELLS)),
+]
 RecurrentCellName = Annotated[
     str,
     AfterValidator(_known("cell", CELLS, plugins.CELLS, _never)),

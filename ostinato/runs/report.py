@@ -113,15 +113,16 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def _history(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, one for each epoch."""
+    """The lines of metrics.jsonl, one for each epoch; epoch 0 comes first if training started from a fitted model."""
     try:
         entries = [json.loads(line) for line in _text(path).splitlines()]
     except (ValueError, RecursionError):
         raise unusable(path) from None
     for number, entry in enumerate(entries, 1):
         HistoryEntry.from_json(entry, f"{path}, line {number}")
-    if len(entries) != epochs:
-        raise RunError(f"{path}: has {len(entries)} lines, expected one for each of {epochs} epochs. Copy it again.")
+    trained = sum(entry["epoch"] > 0 for entry in entries)
+    if trained != epochs or not entries:
+        raise RunError(f"{path}: has {trained} epochs, expected {epochs}. Copy it again.")
     return entries
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.encoder import SequenceEncoder
+from ostinato.errors import ConfigError
 from ostinato.nn.onnx.graph import Graph
 from ostinato.nn.onnx.sequence import sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
@@ -33,6 +34,10 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         ConfigError: ONNX cannot express the model.
     """
     graph, encoder, network = Graph(), model.encoder, model.network
+    if network.wide is not None:
+        raise ConfigError(
+            f"model.wide {model.config.model.wide}: the wide part cannot be exported yet. Train with wide = none."  # type: ignore[attr-defined]
+        )
     channels = encoder.channels
     if channels is None:
         name, port, values = "tokens", Port("int64", ("batch", "length")), "tokens"

@@ -1,7 +1,7 @@
 """The base class of tasks with one target per sequence."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.tasks.onnx import OnnxModel, Port
     from ostinato.tasks.sequences.targets import TargetKind
-    from ostinato.training.objective import Labelled
+    from ostinato.training.objective import Labelled, Objective
 
 ROWS_AT_A_TIME = 512
 
@@ -124,6 +124,19 @@ class SequenceTask(Task):
         data = config.data
         network.has_trained_unknown = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
         return network
+
+    def start(
+        self,
+        config: "Config",
+        network: "SequenceNetwork",
+        splits: "Mapping[str, Labelled]",
+        objective: "Objective[Any, Any]",
+    ) -> None:
+        if network.wide is not None:
+            from ostinato.tasks.sequences.wide import fit_wide
+
+            size, seed = config.model.wide_size, config.training.seed  # type: ignore[attr-defined]
+            fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
         from ostinato.training import predict_outputs
