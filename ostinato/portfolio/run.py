@@ -131,7 +131,7 @@ def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, cloc
             trainer = Trainer(folder, task, prepared.data, metric, progress, stop_requested, clock)
             used = sum(each.seconds for each in read_attempts(folder) if each.session == plan.session)
             if not plan.finished:
-                trainer.warm_up(prepared.candidates[0])
+                trainer.warm_up(prepared.candidates[-1])
             budget = Budget(trainer, plan.seconds, used)
             log = Log(folder / "training.log", progress)
             search = Search(folder, plan, trainer, prepared.candidates, budget, log)

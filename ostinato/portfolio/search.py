@@ -25,7 +25,7 @@ from ostinato.portfolio.plan import (
     read_attempts,
     write_attempts,
 )
-from ostinato.portfolio.trial import FAILURES, MEASURED, PLANNED, Trainer, failed, planned_config, with_epochs
+from ostinato.portfolio.trial import FAILURES, MEASURED, PLANNED, Speed, Trainer, failed, planned_config, with_epochs
 from ostinato.report.wording import counted, metric_name
 from ostinato.runs.leaderboard import LEADERBOARD, Entry, Leaderboard
 from ostinato.runs.training import Log
@@ -112,18 +112,16 @@ class Search:
         """The candidates that a stage has still to train, in order; it depends on earlier stages alone."""
         now = (self.plan.session, stage)
         before = [each for each in self.attempts if (each.session, each.stage) < now]
-        leaders = [each.name for each in ranked(before, self.metric)]
+        complete = {each.name for each in before if each.complete}
+        favourite = choose(before, self.names, self.metric)
+        leaders = [each.name for each in ([favourite] if favourite else []) + ranked(before, self.metric)]
+        order = [name for name in dict.fromkeys([*leaders, *self.names]) if name not in complete]  # untried ones last
         if stage == 0:
-            chosen = self.names
+            order.sort(key=self.names.index)
         elif stage < len(STAGES) - 1:
-            leading = leaders[: math.ceil(len(leaders) / THIRD)]
-            chosen = [name for name in self.names if name in leading]
-        else:
-            favourite = choose(before, self.names, self.metric)
-            chosen = [*dict.fromkeys([favourite.name, *leaders])] if favourite is not None else []
+            order = order[: math.ceil(len(self.names) / THIRD)]
         done = {each.name for each in self.attempts if (each.session, each.stage) == now}
-        done |= {each.name for each in before if each.complete}
-        return [self.candidates[self.names.index(name)] for name in chosen if name not in done]
+        return [self.candidates[self.names.index(name)] for name in order if name not in done]
 
     def _try(self, candidate: Candidate, stage: int, limit_s: float) -> None:
         """Train a candidate if there is time for more epochs than it has had."""
@@ -147,17 +145,20 @@ class Search:
         """The candidate's config with the epochs that fit into its time; None if they are too few to be worthwhile."""
         earlier = [each for each in self.attempts if each.name == candidate.name]
         if earlier:
-            seconds_per_epoch = earlier[-1].seconds_per_epoch
+            last = earlier[-1]
+            speed = Speed(max(last.seconds - last.epochs * last.seconds_per_epoch, 0.0), last.seconds_per_epoch)
+        elif candidate.is_linear:
+            return candidate.config
         else:
-            seconds_per_epoch = self.trainer.seconds_per_epoch(candidate.config, MEASURED * limit_s)
-        fitting = int(PLANNED * limit_s / max(seconds_per_epoch, 1e-9))
+            speed = self.trainer.speed(candidate.config, MEASURED * limit_s)
+        fitting = speed.epochs(PLANNED * limit_s)
         epochs = min(max(fitting, 1), candidate.config.training.max_epochs)
         if earlier and epochs < WORTHWHILE * max(each.epochs for each in earlier):
             return None
         if fitting < 1 and self.best() is not None:
             self.log.say(
-                f"{candidate.name}: left out: an epoch takes about {seconds_per_epoch:.1f} s, and its share of the "
-                f"time is {limit_s:.1f} s."
+                f"{candidate.name}: left out: an epoch takes about {speed.epoch:.1f} s, and its share of the time is "
+                f"{limit_s:.1f} s."
             )
             return None
         return with_epochs(candidate.config, epochs)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -52,6 +53,17 @@ class _Stopwatch(Progress):
         return self.seconds / (last - first) * WITH_VALIDATION
 
 
+class Speed(NamedTuple):
+    """Seconds before the first epoch, and seconds of an epoch with its validation."""
+
+    start: float
+    epoch: float
+
+    def epochs(self, seconds: float) -> int:
+        """How many epochs fit into these seconds."""
+        return int((seconds - self.start) / max(self.epoch, 1e-9))
+
+
 @dataclass(frozen=True)
 class Trainer:
     """Trains candidates on the same data.
@@ -71,7 +83,7 @@ class Trainer:
     stop_requested: Callable[[], bool] = lambda: False
     clock: Clock = time.monotonic
 
-    def seconds_per_epoch(self, config: Config, limit_s: float) -> float:
+    def speed(self, config: Config, limit_s: float) -> Speed:
         """Measure the duration of an epoch, or extrapolate it from the steps of `limit_s` seconds, at least two.
 
         Raises:
@@ -88,8 +100,10 @@ class Trainer:
         except KeyboardInterrupt:
             if self.stop_requested():
                 raise
-            return stopwatch.seconds_per_epoch
-        return self.clock() - started
+            return Speed(stopwatch.steps[0][1] - started, stopwatch.seconds_per_epoch)
+        if len(stopwatch.steps) > 1:
+            return Speed(stopwatch.steps[0][1] - started, self.clock() - stopwatch.steps[0][1])
+        return Speed(0.0, self.clock() - started)
 
     def warm_up(self, candidate: Candidate) -> None:
         """Train on a few rows and score. The first training of a process imports and prepares what later ones share.
@@ -123,6 +137,7 @@ class Trainer:
         make_subfolder(place)
         write_atomically(place / CONFIG, to_toml(config))
         cap, is_stopped = candidate.config.training.max_epochs, False
+        judged: list[float] = []  # when
 
         def out_of_time() -> bool:
             nonlocal is_stopped
@@ -135,13 +150,13 @@ class Trainer:
             folder=place,
             identity=identity_of(self.folder, config, self.data),
             progress=self.progress,
+            on_epoch=lambda state: judged.append(self.clock()),
             stop_requested=self.stop_requested,
             out_of_time=out_of_time,
         )
-        seconds = self.clock() - started
+        seconds, epochs = self.clock() - started, trained.state.epoch
         metrics = self._score(config, trained)
-        epochs = trained.state.epoch
-        ended_early = epochs < config.training.max_epochs and not is_stopped
+        ended_early = epochs < config.training.max_epochs and not is_stopped  # also if the model is linear
         return Attempt(
             session=session,
             stage=stage,
@@ -150,7 +165,7 @@ class Trainer:
             interval=metrics.intervals.get(self.metric),
             epochs=epochs,
             seconds=self.clock() - started,
-            seconds_per_epoch=seconds / epochs,
+            seconds_per_epoch=(judged[-1] - judged[0]) / (len(judged) - 1) if len(judged) > 1 else seconds,
             parameters=sum(each.numel() for each in trained.network.parameters()),
             complete=ended_early or epochs >= cap,
             problem=None,

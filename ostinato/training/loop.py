@@ -50,7 +50,7 @@ def train(
         identity: what must be equal for the training to resume, apart from its data and settings.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
-        out_of_time: called after each step from the second epoch on; if true, training is finished, as after
+        out_of_time: called after each step once an epoch has been judged; if true, training is finished, as after
             `patience` epochs without improvement.
 
     Raises:
@@ -96,7 +96,7 @@ def train(
                 if stop_requested():
                     checkpointer.save_last(state)
                     raise KeyboardInterrupt
-                if state.epoch > 0 and out_of_time():
+                if state.history and out_of_time():
                     state.finished = True
                     break
                 if time.monotonic() - saved > config.checkpoint_every_s:

@@ -24,7 +24,7 @@ class World:
     """Counts trainings, and lets something happen in one of them.
 
     Args:
-        strike_at: the number of a training, from 1.
+        strike_at: the number of a training, from 1; 0: before the first.
         strike: called once in that training, after its second epoch.
     """
 
@@ -53,17 +53,20 @@ class World:
     def fit(self, task, config, data, **options):
         is_recorded = options.get("folder") is not None
         self.fits += is_recorded
-        epochs = 0
+        epochs, judge = 0, options.get("on_epoch", lambda state: None)
 
         def count(state):
             nonlocal epochs
             epochs += 1
-            self.now += 1
+            self.now += state.epoch > 0  # not for the start of a fitted model
+            judge(state)
             if is_recorded and self.fits == self.strike_at and epochs == 2 and self.strike:
                 strike, self.strike = self.strike, None
                 strike()
 
         if "splits" in options:  # the warm-up takes no time
+            if self.strike_at == 0 and self.strike:
+                self.strike()
             return self.train_for_real(task, config, data, **options)
         return self.train_for_real(task, config, data, **{**options, "on_epoch": count})
 

@@ -11,7 +11,7 @@ SMALL_DATA = 2_000  # training rows below which a tiny network is tried
 LONG, VERY_LONG = 200, 500  # mean tokens of a training sequence
 
 # what another kind of network in the inferred config would bring along
-PLAIN: dict[str, Any] = {"cell": "gru", "conv_size": None, "conv_pool": 1, "num_layers": 1}
+PLAIN: dict[str, Any] = {"cell": "gru", "conv_size": None, "conv_pool": 1, "num_layers": 1, "wide": None}
 
 
 def portfolio(config: Config, data: TaskData) -> list[Candidate]:
@@ -25,10 +25,13 @@ def portfolio(config: Config, data: TaskData) -> list[Candidate]:
     pooled = [*dict.fromkeys([*(each for each in config.model.pooling if each != "last"), "max"])]
     candidates = []
 
-    def add(name: str, reason: str, **changes: Any) -> None:
+    def add(name: str, reason: str, *, is_linear: bool = False, **changes: Any) -> None:
         model = config.model.model_copy(update={**PLAIN, **changes})
-        candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason))
+        candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason, is_linear))
 
+    has_tokens = not data.encoder.is_numeric
+    if has_tokens:
+        add("linear", "counts n-grams", is_linear=True, cell="none", wide="ngrams", position=None)
     if rows < SMALL_DATA:
         tiny = {"hidden_size": min(size, 16), "embedding_size": min(width, 16)}
         add("tiny-gru", f"few weights for {rows:,} training rows", **tiny)
@@ -40,6 +43,8 @@ def portfolio(config: Config, data: TaskData) -> list[Candidate]:
     add("lstm", "order over long distances", cell="lstm")
     stem = {"conv_size": size, "kernel_size": kernel_size, "conv_pool": 4 if mean_length >= LONG else 1}
     add("cnn-gru", f"patterns of {kernel_size} steps, then their order", **stem)
+    if has_tokens:
+        add("wide-gru", "n-grams and order: starts where the linear model ends", wide="ngrams")
     add("attention-gru", "weighs the steps of a sequence", pooling=[*pooled, "attention"])
     add("large-gru", "more weights, two layers", hidden_size=2 * size, num_layers=2)
     return candidates
