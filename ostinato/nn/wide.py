@@ -38,10 +38,11 @@ class Entries(NamedTuple):
 class WideNgrams(nn.Module):
     """Logits that are linear in the TF-IDF of a sequence's n-grams: Σₓ v(x) · weight[x].
 
-    A feature x is an n-gram of tokens, or an n-gram at its position in the sequence. If x occurs k times in a sequence,
-    v(x) = (1 + log k) · idf(x), with idf = 1 + log((1 + B) / (1 + df)) of the B training sequences, df of which contain
-    x; then the v of a sequence are divided by their Euclidean norm. This is scikit-learn's `TfidfVectorizer` with
-    `sublinear_tf`. An n-gram with an out-of-vocabulary token is not a feature, nor is one that `fit` did not select.
+    A feature x is an n-gram of tokens. If x occurs k times in a sequence, v(x) = (1 + log k) · idf(x), with
+    idf = 1 + log((1 + B) / (1 + df)) of the B training sequences, df of which contain x; then the v of a sequence are
+    divided by their Euclidean norm. This is scikit-learn's `TfidfVectorizer` with `sublinear_tf`. If the sequences are
+    aligned, an n-gram at its position is another feature: v(x) = 1, divided by the norm of these features alone. An
+    n-gram with an out-of-vocabulary token is not a feature, nor is one that `fit` did not select.
 
     A feature is known by a 64-bit key: (…((i₁ + 1) · F + i₂ + 1) · F + …) + iₙ + 1 modulo 2⁶⁴ for the ids i₁ … iₙ, with
     F = `FACTOR`; at position t = 0, 1, … plus (t + 1) · `POSITION`. Among a million keys, the probability that any two
@@ -54,7 +55,8 @@ class WideNgrams(nn.Module):
     Attributes:
         aligned_order: () int64, tokens in the longest n-grams at a position; 0: none.
         keys: (F,) int64, ascending: the features.
-        idf: (F,) float32.
+        idf: (F,) float32; 1 for n-grams at a position.
+        is_aligned: (F,) whether the feature is an n-gram at a position.
         weight: (F, C).
 
     Shapes:
@@ -64,6 +66,7 @@ class WideNgrams(nn.Module):
     aligned_order: Tensor
     keys: Tensor
     idf: Tensor
+    is_aligned: Tensor
 
     def __init__(self, num_outputs: int, *, order: int) -> None:
         super().__init__()
@@ -71,6 +74,7 @@ class WideNgrams(nn.Module):
         self.register_buffer("aligned_order", torch.zeros((), dtype=torch.int64))
         self.register_buffer("keys", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("idf", torch.zeros(0))
+        self.register_buffer("is_aligned", torch.zeros(0, dtype=torch.bool))
         self.weight = nn.Parameter(torch.zeros(0, num_outputs))
 
     def forward(self, ids: Tensor, layout: Layout) -> Tensor:
@@ -92,8 +96,9 @@ class WideNgrams(nn.Module):
         rows, columns = distinct // max(F, 1), distinct % max(F, 1)
         # in float64: a vectorised logarithm in float32 depends on where a number stands in the tensor
         values = (1 + counts.double().log()) * self.idf[columns].double()
-        squares = values.new_zeros(layout.batch_size).index_add(0, rows, values.square())
-        return Entries(rows, columns, (values / squares.sqrt()[rows]).float(), counts)
+        group = 2 * rows + self.is_aligned[columns]
+        squares = values.new_zeros(2 * layout.batch_size).index_add(0, group, values.square())
+        return Entries(rows, columns, (values / squares.sqrt()[group]).float(), counts)
 
     def contributions(self, ids: Tensor, layout: Layout) -> Tensor:
         """What each token adds to the logits: an equal share of each n-gram that it is part of. (N,) -> (N, C).
@@ -122,24 +127,18 @@ class WideNgrams(nn.Module):
             most: number of features; those in the most sequences are selected.
             fewest: number of sequences that must contain a feature.
         """
-        is_aligned = len(lengths) > 0 and int(lengths.min()) == int(lengths.max()) > 1
-        self.aligned_order.fill_(min(self.order, ALIGNED_ORDER) if is_aligned else 0)
-        counted = _DocumentCounts()
-        ends = lengths.cumsum(0)
-        start = 0
-        while start < len(lengths):
-            begin = int(ends[start] - lengths[start])
-            stop = max(start + 1, int(torch.searchsorted(ends, begin + STEPS_AT_A_TIME, right=True)))
-            layout = Layout(lengths[start:stop])
-            for starts, keys, _ in self._ngrams(ids[begin : int(ends[stop - 1])], layout):
-                counted.add(layout.sequence[starts], keys)
-            start = stop
-        keys, frequencies = counted.totals()
-        keys, frequencies = keys[frequencies >= fewest], frequencies[frequencies >= fewest]
-        chosen = frequencies.argsort(descending=True, stable=True)[:most].sort().values
+        are_aligned = len(lengths) > 0 and int(lengths.min()) == int(lengths.max()) > 1
+        self.aligned_order.fill_(min(self.order, ALIGNED_ORDER) if are_aligned else 0)
+        bags, aligned = self._count(ids, lengths)
+        keys, frequencies = (torch.cat(both) for both in zip(bags.totals(), aligned.totals(), strict=True))
+        is_aligned = torch.arange(len(keys)) >= len(bags.totals()[0])
+        chosen = frequencies.argsort(descending=True, stable=True)[: min(most, int((frequencies >= fewest).sum()))]
+        chosen = chosen[keys[chosen].argsort()]
         self.resize(len(chosen))
         self.keys.copy_(keys[chosen])
-        self.idf.copy_(1 + ((1 + len(lengths)) / (1 + frequencies[chosen].double())).log())
+        self.is_aligned.copy_(is_aligned[chosen])
+        idf = 1 + ((1 + len(lengths)) / (1 + frequencies[chosen].double())).log()
+        self.idf.copy_(torch.where(self.is_aligned, 1.0, idf))
 
     def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
         """Make room for the features of a stored state, by the names that they have here.
@@ -158,17 +157,31 @@ class WideNgrams(nn.Module):
         """Make room for F features."""
         self.keys = self.keys.new_zeros(num_features)
         self.idf = self.idf.new_zeros(num_features)
+        self.is_aligned = self.is_aligned.new_zeros(num_features)
         self.weight = nn.Parameter(self.weight.new_zeros(num_features, self.weight.shape[1]))
+
+    def _count(self, ids: Tensor, lengths: Tensor) -> "tuple[_DocumentCounts, _DocumentCounts]":
+        """Count the sequences of each n-gram, and of each n-gram at a position."""
+        bags, aligned = _DocumentCounts(), _DocumentCounts()
+        ends, start = lengths.cumsum(0), 0
+        while start < len(lengths):
+            begin = int(ends[start] - lengths[start])
+            stop = max(start + 1, int(torch.searchsorted(ends, begin + STEPS_AT_A_TIME, right=True)))
+            layout = Layout(lengths[start:stop])
+            for starts, keys, _, is_aligned in self._ngrams(ids[begin : int(ends[stop - 1])], layout):
+                (aligned if is_aligned else bags).add(layout.sequence[starts], keys)
+            start = stop
+        return bags, aligned
 
     def _features(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int]]:
         """For each n: the first step of each n-gram that is a feature, (M,); the feature, (M,); and n."""
-        for starts, keys, n in self._ngrams(ids, layout):
+        for starts, keys, n, _ in self._ngrams(ids, layout):
             columns = torch.searchsorted(self.keys, keys).clamp(max=max(len(self.keys) - 1, 0))
             is_feature = self.keys[columns] == keys if len(self.keys) else torch.zeros_like(keys, dtype=torch.bool)
             yield starts[is_feature], columns[is_feature], n
 
-    def _ngrams(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """For each n: the first step of each n-gram (M,), its key (M,), and n; and the same with positions."""
+    def _ngrams(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int, bool]]:
+        """For each n: the first step of each n-gram (M,), its key (M,), n, and whether the key has the position."""
         ids, aligned_order = ids.long(), int(self.aligned_order)
         last = (layout.ends - 1)[layout.sequence]  # (N,) the last step of the step's sequence
         starts = (ids != UNKNOWN).nonzero().squeeze(1)
@@ -179,9 +192,9 @@ class WideNgrams(nn.Module):
                 starts, keys = starts[fits], keys[fits]
                 added = ids[starts + n - 1]
                 starts, keys = starts[added != UNKNOWN], keys[added != UNKNOWN] * FACTOR + added[added != UNKNOWN] + 1
-            yield starts, keys, n
+            yield starts, keys, n, False
             if n <= aligned_order:
-                yield starts, keys + (layout.time[starts] + 1) * POSITION, n
+                yield starts, keys + (layout.time[starts] + 1) * POSITION, n, True
 
 
 class _DocumentCounts:

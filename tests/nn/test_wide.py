@@ -64,14 +64,10 @@ def test_new_sequences_have_scikit_learns_tfidf():
 
 def test_aligned_sequences_also_have_ngrams_at_their_positions():
     windows = [rng.integers(1, 5, size=8).tolist() for _ in range(20)]
-    documents = [
-        [
-            *ngrams(each, 4),
-            *((*each[at : at + n], -1 - at) for n in range(1, 4) for at in range(len(each) - n + 1)),
-        ]
-        for each in windows
-    ]
-    expected = tfidf(documents).transform(documents).toarray()
+    bags = [ngrams(each, 4) for each in windows]
+    aligned = [[(at, *each[at : at + n]) for n in range(1, 4) for at in range(len(each) - n + 1)] for each in windows]
+    ones = TfidfVectorizer(analyzer=list, use_idf=False).fit_transform(aligned).toarray()
+    expected = np.concatenate([tfidf(bags).transform(bags).toarray(), ones], axis=1)
     np.testing.assert_allclose(sorted_rows(dense(fitted(windows, order=4), windows)), sorted_rows(expected), atol=1e-6)
 
 
@@ -116,7 +112,8 @@ def test_fitting_in_parts_gives_the_same_features(monkeypatch):
     whole = fitted(RAGGED)
     monkeypatch.setattr("ostinato.nn.wide.STEPS_AT_A_TIME", 10)
     parts = fitted(RAGGED)
-    assert torch.equal(whole.keys, parts.keys) and torch.equal(whole.idf, parts.idf)
+    assert torch.equal(whole.keys, parts.keys)
+    assert torch.equal(whole.idf, parts.idf)
 
 
 def test_contributions_add_up_to_the_outputs():
