@@ -50,7 +50,7 @@ def _token_unit(tokenizer: str) -> str:
     """What a tokenizer makes of sequences: the unit of their lengths."""
     if tokenizer.startswith("kmers"):
         return "k-mers"
-    if tokenizer in ("words", "characters", "events"):
+    if tokenizer in ("words", "subwords", "characters", "events"):
         return tokenizer
     return "characters" if tokenizer in ("nucleotides", "amino-acids") else "tokens"
 
@@ -64,7 +64,7 @@ def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> 
 
 def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:
     """Fit an encoder to the training split, with the settings of the config."""
-    settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate"})
+    settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate", "scale"})
     return SequenceEncoder.fit(train.sequences, tokenizer=tokenizer, sources=train.sources, **settings)
 
 
