@@ -27,9 +27,9 @@ def choose_scale(sequences: list[Any]) -> tuple[str, str]:
     deviations, levels, low, high = max(evidence, key=lambda each: max(each[:2]))
     text = f"deviations of single series are from {low:.3g} to {high:.3g} ({LOW} % and {HIGH} % of them)"
     if deviations > WIDE:
-        return "series", f"{text}, so one scale for all would hide the small ones; each is standardised by itself"
+        return "series", f"{text}, so one scale for all would hide the small ones"
     if levels > WIDE:
-        return "series", f"their means vary {levels:.3g} times as much as a series; each is standardised by itself"
+        return "series", f"their means vary {levels:.3g} times as much as one series, which one scale for all would hide"
     return "channel", f"{text}, so one scale suits all"
 
 
