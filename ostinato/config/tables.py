@@ -228,6 +228,10 @@ class SequenceData(DataConfig):
     truncate: Literal["head", "tail", "both"] = Field(
         "head", description="which part of a sequence longer than max_length remains"
     )
+    scale: Literal["channel", "series"] = Field(
+        "channel",
+        description="numeric series: standardise each channel over the training split, or each series by itself",
+    )
     empty: Literal["drop", "refuse"] = Field("drop", description="what to do with training sequences of length 0")
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
 

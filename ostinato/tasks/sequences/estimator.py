@@ -40,6 +40,7 @@ class SequenceEstimator(Estimator):
     tokenizer: str | None = None
     max_length: int | None = None
     truncate: str = "head"
+    scale: str = "channel"
 
     def _fit(
         self,
