@@ -47,6 +47,7 @@ class Stage(NamedTuple):
 
 STAGES = (Stage("first look", 0.25), Stage("best third", 0.52), Stage("final", 0.92))  # the rest: scoring
 THIRD = 3
+FEWEST = 0.1  # of a candidate's full number of epochs, before the final; fewer say little about it
 WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs
 
 
@@ -81,6 +82,7 @@ class Search:
     budget: Budget
     log: Log
     attempts: list[Attempt] = field(init=False)
+    speeds: dict[str, Speed] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.attempts = read_attempts(self.folder)
@@ -128,7 +130,7 @@ class Search:
         started, session = self.trainer.clock(), self.plan.session
         try:
             config = planned_config(self.folder, f"{candidate.name}-{session}-{stage}")
-            config = config or self._plan(candidate, limit_s)
+            config = config or self._plan(candidate, limit_s, is_last=stage == len(STAGES) - 1)
             if config is None:
                 return
             attempt = self.trainer.train(candidate, session, stage, config, limit_s)
@@ -141,27 +143,36 @@ class Search:
         self._remove_beaten()
         self.log.say(self._line(attempt, STAGES[stage].title))
 
-    def _plan(self, candidate: Candidate, limit_s: float) -> Config | None:
+    def _plan(self, candidate: Candidate, limit_s: float, *, is_last: bool) -> Config | None:
         """The candidate's config with the epochs that fit into its time; None if they are too few to be worthwhile."""
-        earlier = [each for each in self.attempts if each.name == candidate.name]
-        if earlier:
-            last = earlier[-1]
-            speed = Speed(max(last.seconds - last.epochs * last.seconds_per_epoch, 0.0), last.seconds_per_epoch)
-        elif candidate.is_linear:
+        if candidate.is_linear:
             return candidate.config
-        else:
-            speed = self.trainer.speed(candidate.config, MEASURED * limit_s)
+        most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s)
         fitting = speed.epochs(PLANNED * limit_s)
-        epochs = min(max(fitting, 1), candidate.config.training.max_epochs)
-        if earlier and epochs < WORTHWHILE * max(each.epochs for each in earlier):
+        epochs = min(max(fitting, 1), most)
+        if epochs < WORTHWHILE * max((each.epochs for each in self._earlier(candidate)), default=0):
             return None
-        if fitting < 1 and self.best() is not None:
+        fewest = 1 if is_last else math.ceil(FEWEST * most)
+        if fitting < fewest and self.best() is not None:
             self.log.say(
-                f"{candidate.name}: left out: an epoch takes about {speed.epoch:.1f} s, and its share of the time is "
-                f"{limit_s:.1f} s."
+                f"{candidate.name}: left out for now: {counted(fewest, 'epoch')} would take about "
+                f"{speed.start + fewest * speed.epoch:.1f} s, and its share of the time is {limit_s:.1f} s."
             )
             return None
         return with_epochs(candidate.config, epochs)
+
+    def _speed(self, candidate: Candidate, limit_s: float) -> Speed:
+        """From the candidate's last attempt, else measured once."""
+        earlier = self._earlier(candidate)
+        if earlier:
+            last = earlier[-1]
+            return Speed(max(last.seconds - last.epochs * last.seconds_per_epoch, 0.0), last.seconds_per_epoch)
+        if candidate.name not in self.speeds:
+            self.speeds[candidate.name] = self.trainer.speed(candidate.config, MEASURED * limit_s)
+        return self.speeds[candidate.name]
+
+    def _earlier(self, candidate: Candidate) -> list[Attempt]:
+        return [each for each in self.attempts if each.name == candidate.name]
 
     def _remove_beaten(self) -> None:
         """Remove the weights of attempts that can no longer be chosen."""
@@ -197,7 +208,7 @@ class Search:
         )
 
     def _entry(self, candidate: Candidate, best: Attempt | None) -> Entry:
-        own = [each for each in self.attempts if each.name == candidate.name]
+        own = self._earlier(candidate)
         return Entry(
             name=candidate.name,
             reason=candidate.reason,

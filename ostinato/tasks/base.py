@@ -196,7 +196,7 @@ class Task(ABC):
 
     @abstractmethod
     def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
-        """Models of different kinds for the data, the simplest first.
+        """Models of different kinds for the data. Of equal ones the first is preferred, so simple ones come first.
 
         Args:
             config: inferred from the data file; candidates differ from it in the tables [model] and [training] only.

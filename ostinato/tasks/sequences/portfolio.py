@@ -7,6 +7,7 @@ from ostinato.tasks.base import Candidate, TaskData
 
 KERNEL_SIZES = {"words": 3, "characters": 7, "nucleotides": 11, "amino-acids": 7, "numeric": 9}
 OTHER_KERNEL_SIZE = 5
+TINY = 16
 SMALL_DATA = 2_000  # training rows below which a tiny network is tried
 LONG, VERY_LONG = 200, 500  # mean tokens of a training sequence
 
@@ -15,7 +16,7 @@ PLAIN: dict[str, Any] = {"cell": "gru", "conv_size": None, "conv_pool": 1, "num_
 
 
 def portfolio(config: Config, data: TaskData) -> list[Candidate]:
-    """Networks of different kinds for the data, the simplest first; see `Task.portfolio`."""
+    """Models of different kinds for the data; see `Task.portfolio`."""
     assert isinstance(config.model, SequenceModel)
     train, tokenizer = data.splits["train"], data.encoder.tokenizer
     rows, mean_length = len(train.lengths), float(train.lengths.float().mean())
@@ -32,9 +33,10 @@ def portfolio(config: Config, data: TaskData) -> list[Candidate]:
     has_tokens = not data.encoder.is_numeric
     if has_tokens:
         add("linear", "counts n-grams", is_linear=True, cell="none", wide="ngrams", position=None)
+        add("wide-gru", "n-grams and order: starts where the linear model ends", wide="ngrams")
     if rows < SMALL_DATA:
-        tiny = {"hidden_size": min(size, 16), "embedding_size": min(width, 16)}
-        add("tiny-gru", f"few weights for {rows:,} training rows", **tiny)
+        reason = f"few weights for {rows:,} training rows"
+        add("tiny-gru", reason, hidden_size=min(size, TINY), embedding_size=min(width, TINY))
     convolution = {"cell": "cnn", "kernel_size": kernel_size, "pooling": pooled}
     add("cnn", f"patterns of {kernel_size} steps anywhere in a sequence", hidden_size=2 * size, **convolution)
     if mean_length >= VERY_LONG:
@@ -43,8 +45,6 @@ def portfolio(config: Config, data: TaskData) -> list[Candidate]:
     add("lstm", "order over long distances", cell="lstm")
     stem = {"conv_size": size, "kernel_size": kernel_size, "conv_pool": 4 if mean_length >= LONG else 1}
     add("cnn-gru", f"patterns of {kernel_size} steps, then their order", **stem)
-    if has_tokens:
-        add("wide-gru", "n-grams and order: starts where the linear model ends", wide="ngrams")
     add("attention-gru", "weighs the steps of a sequence", pooling=[*pooled, "attention"])
     add("large-gru", "more weights, two layers", hidden_size=2 * size, num_layers=2)
     return candidates

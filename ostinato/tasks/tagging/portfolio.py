@@ -10,7 +10,7 @@ SMALL = {"hidden_size": 32, "embedding_size": 32}
 
 
 def portfolio(config: Config, data: TaskData) -> list[Candidate]:
-    """Taggers with and without characters and CRF, the simplest first; see `Task.portfolio`."""
+    """Taggers with and without characters and CRF; see `Task.portfolio`."""
     assert isinstance(config.model, TaggingModel)
     size, has_entities = config.model.hidden_size, data.codec.scheme is not None
     candidates = []
