@@ -26,8 +26,10 @@ from ostinato.evaluation.results import Metrics
 from ostinato.explanation.trace import trace_sequence
 from ostinato.export.certificate import Certificate
 from ostinato.export.quantization import Quantization
+from ostinato.portfolio.plan import Attempt, Plan
 from ostinato.runs import start_run
 from ostinato.runs.creation import create_run
+from ostinato.runs.leaderboard import Entry, Leaderboard
 from ostinato.tasks.config import CONFIGS, PRESETS, override, parse_config
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.multilabel.metrics import LabelScores, MultilabelMetrics
@@ -81,6 +83,10 @@ CLASSES = {
     "Trial": Trial,
     "Certificate of an ONNX file": Certificate,
     "Comparison of an int8 file": Quantization,
+    "portfolio.json": Plan,
+    "trials.jsonl": Attempt,
+    "leaderboard.json": Leaderboard,
+    "Entry of a leaderboard": Entry,
 }
 TINY = ["data.train_size=40", "data.validation_size=20", "data.test_size=20", "training.max_epochs=1"]
 PRESET_OF = {"classification": "majority", "multilabel": "dna-motifs", "regression": "count-ones"}

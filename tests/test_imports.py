@@ -21,7 +21,7 @@ ORDER = [  # as CONTRIBUTING.md has it
     ("report",),
     ("tasks",),
     ("runs",),
-    ("tuning", "benchmark", "export"),
+    ("tuning", "portfolio", "benchmark", "export"),
     ("serving",),
     ("comparison",),
     ("cli",),

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Everything heavy is imported by the command that needs it.
 
 training      train, evaluate, predict
+portfolio     train FILE
 explaining    explain, trace, report
 following     predict --follow
 exporting     export

@@ -14,6 +14,7 @@ from ostinato.cli.arguments import (
     Json,
     Settings,
     config_of,
+    is_data_file,
     load_on,
     new_folder,
     preset_names,
@@ -21,6 +22,7 @@ from ostinato.cli.arguments import (
     row_groups,
 )
 from ostinato.cli.exporting import answers_of_onnx
+from ostinato.cli.portfolio import DEFAULT_MINUTES, is_search, leaderboard_of, show_search, train_on_file
 from ostinato.cli.streams import say
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
@@ -35,11 +37,22 @@ MOST_ERRORS = 20  # rows that `evaluate` names before it only counts them
 
 def train(
     what: Annotated[
-        str | None, typer.Argument(metavar="PRESET|CONFIG.TOML", help="A preset's name, or a config file.")
+        str | None,
+        typer.Argument(
+            metavar="PRESET|CONFIG.TOML|FILE",
+            help="A preset's name, a config file, or a data file, on which several models are compared.",
+        ),
     ] = None,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to create; by default runs/NAME.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help=f"FILE: how long to compare models and train the best; by default {DEFAULT_MINUTES}."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Continue an interrupted run; with --minutes, compare models for longer."),
+    ] = None,
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run folder at the end.")
     ] = False,
@@ -47,47 +60,70 @@ def train(
 ) -> None:
     """Train a model into a run folder.
 
-    The test split is scored once, beside simple baselines. --resume continues an interrupted run.
+    For a data file, several models are compared on its validation split, and the best is the run. The test split is
+    scored once, beside simple baselines. --resume continues an interrupted run.
     """
     if (what is None) == (resume is None):
         raise ConfigError(
-            f"Give either a preset or config file, or --resume RUN. Presets: {', '.join(preset_names())}."
+            "Give either a preset, a config file or a data file, or --resume RUN. Presets: "
+            f"{', '.join(preset_names())}."
         )
     if resume is not None and (settings or out):
         raise ConfigError("--resume uses the run's own config and folder. Remove --set and --out, or start a new run.")
-    config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
+    compares = is_data_file(what) if what is not None else is_search(Path(str(resume)))
+    if minutes is not None and not compares:
+        raise ConfigError(
+            f"--minutes {minutes:g}: only for a data file, on which several models are compared. Remove it, or set "
+            "training.max_epochs."
+        )
+    if compares:
+        folder, figures = train_on_file(what, settings or [], out, resume, minutes)
+    else:
+        folder, figures = _train_one(what, settings or [], out, resume)
+    page = None
+    if with_report:
+        from ostinato.progress import Progress
+        from ostinato.runs.report import report_run
+
+        page = report_run(folder, progress=Progress())
+    if as_json:
+        candidates = {"leaderboard": leaderboard_of(folder).to_json()} if compares else {}
+        say(to_json({"run": str(folder), **({"report": str(page)} if page else {}), **candidates, **figures}))
+        return
+    if compares:
+        show_search(folder, figures)
+    else:
+        from ostinato.runs.table import print_results
+
+        print_results([(folder, figures)])
+    if page is not None:
+        say(f"Report: {page}")
+
+
+def _train_one(
+    what: str | None, settings: list[str], out: Path | None, resume: Path | None
+) -> "tuple[Path, dict[str, Any]]":
+    """Train the model of a preset or a config file; returns the run folder and its metrics."""
+    config, name = (None, "") if what is None else config_of(what, settings)  # before PyTorch is imported
     from ostinato import runs
     from ostinato.progress import Progress
     from ostinato.runs.folder import resume_command
-    from ostinato.runs.table import print_results
 
     progress = Progress()
     folder = resume
     try:
-        if resume is not None:
-            if runs.is_complete(resume):
+        if config is None:
+            folder = Path(str(resume))
+            if runs.is_complete(folder):
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
-            figures = runs.resume_run(resume, progress=progress)
-        else:
-            assert config is not None
-            folder = new_folder(out, name)
-            figures = runs.start_run(config, folder, progress=progress)
+            return folder, runs.resume_run(folder, progress=progress)
+        folder = new_folder(out, name)
+        return folder, runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:
         has_begun = folder is not None and folder.exists()
         resumable = f"Stopped. Continue with: {resume_command(Path(str(folder)))}"
         progress.say(resumable if has_begun else "Stopped before training began.")
         raise typer.Exit(130) from None
-    page = None
-    if with_report:
-        from ostinato.runs.report import report_run
-
-        page = report_run(Path(str(folder)), progress=progress)
-    if as_json:
-        say(to_json({"run": str(folder), **({"report": str(page)} if page else {}), **figures}))
-    else:
-        print_results([(Path(str(folder)), figures)])
-        if page is not None:
-            say(f"Report: {page}")
 
 
 def evaluate(

@@ -15,7 +15,7 @@ from ostinato.errors import suggest
 
 CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm")
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "fasta", "ts", "conll", "conllu")
-TOKENIZERS = ("words", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
+TOKENIZERS = ("words", "subwords", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
 VECTORS = ("glove-50d",)
 KMERS = re.compile(r"kmers\(([1-9]|1[0-3])\)")
 
@@ -55,6 +55,11 @@ CellName = Annotated[
     str,
     AfterValidator(_known("cell", (*CELLS, "cnn"), plugins.CELLS, _never)),
     Field(json_schema_extra=_listed((*CELLS, "cnn"), plugins.CELLS)),
+]
+SequenceCellName = Annotated[
+    str,
+    AfterValidator(_known("cell", (*CELLS, "cnn", "none"), plugins.CELLS, _never)),
+    Field(json_schema_extra=_listed((*CELLS, "cnn", "none"), plugins.CELLS)),
 ]
 RecurrentCellName = Annotated[
     str,

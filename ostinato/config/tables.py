@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from ostinato.config.names import VECTORS, CellName, FormatName, TokenizerName
+from ostinato.config.names import VECTORS, CellName, FormatName, SequenceCellName, TokenizerName
 from ostinato.config.renamed import present_names
 
 EngineName = Literal["auto", "reference", "torch", "native"]
@@ -190,6 +190,12 @@ class Config(Table):
             raise ValueError(f"training.freeze_vectors {frozen}: there are no vectors. Set data.vectors, or remove it")
         return self
 
+    @model_validator(mode="after")
+    def _has_layers_for_vectors(self) -> "Config":
+        if self.model.cell == NONE and self.data.vectors is not None:
+            raise ValueError(f"data.vectors {self.data.vectors}: cell none has no embedding. Set vectors = none")
+        return self
+
     def keys(self) -> list[str]:
         """Every `table.key` of the config."""
         return [f"{table}.{key}" for table in self.TABLES for key in type(getattr(self, table)).model_fields]
@@ -222,6 +228,10 @@ class SequenceData(DataConfig):
     truncate: Literal["head", "tail", "both"] = Field(
         "head", description="which part of a sequence longer than max_length remains"
     )
+    scale: Literal["channel", "series"] = Field(
+        "channel",
+        description="numeric series: standardise each channel over the training split, or each series by itself",
+    )
     empty: Literal["drop", "refuse"] = Field("drop", description="what to do with training sequences of length 0")
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
 
@@ -243,6 +253,7 @@ class SequenceData(DataConfig):
 class SequenceModel(ModelConfig):
     """The model of a task with one target for each sequence: its steps are pooled to one vector."""
 
+    cell: SequenceCellName = Field("lstm", description="the recurrence; none: a linear model, the wide part alone")
     position: Literal["learned", "sinusoidal"] | None = Field(
         None, description="position embeddings, for windows aligned on a site"
     )
@@ -260,6 +271,21 @@ class SequenceModel(ModelConfig):
         min_length=1,
         validate_default=True,
         description="how steps become one vector; several are concatenated, also written as mean+max",
+    )
+    wide: Literal["ngrams"] | None = Field(
+        None, description="a linear model beside the recurrent layers, fitted before training: of n-grams of tokens"
+    )
+    wide_order: int | None = Field(
+        None,
+        ge=1,
+        le=20,
+        description="with wide ngrams: tokens in the longest n-grams; none: 6 for letters, 3 for k-mers, else 2",
+    )
+    wide_size: int | None = Field(
+        None,
+        ge=1,
+        le=2**24,
+        description="features of the wide part, at most; none: 262,144, and fewer for more than 16 outputs",
     )
 
     @field_validator("pooling", mode="before")
@@ -309,6 +335,17 @@ class SequenceModel(ModelConfig):
         if conv_pool > 1 and model.data.get("conv_size", 0) is None:
             raise ValueError(f"{conv_pool} pools the output of a convolution, and there is none. Set conv_size, or 1")
         return conv_pool
+
+    @model_validator(mode="after")
+    def _linear_model_has_features(self) -> "SequenceModel":
+        if self.cell != "none":
+            return self
+        if self.wide is None:
+            raise ValueError("cell none is a linear model, and there are no features for it. Set wide = ngrams")
+        for key in ("position", "conv_size"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key} {getattr(self, key)} has no effect with cell none. Set {key} = none")
+        return self
 
     @field_validator("engine")
     @classmethod

@@ -13,6 +13,13 @@ from ostinato.data.examples import Sequence as Input
 from ostinato.data.shown import SHOWN, count_of, listed, shown
 
 SHOWN_CLASSES = 10
+MANY_UNKNOWN = 0.3  # share of validation's tokens from which the vocabulary costs accuracy
+UNKNOWN_CURES = {  # by the unit of the lengths
+    "words": 'Set data.tokenizer = "subwords", or "characters" for single words and scripts without spaces.',
+    "events": "Set data.min_count = 1, or replace rare events by kinds of events.",
+    "k-mers": "Set data.tokenizer to k-mers of fewer letters.",
+    "characters": "Check data.tokenizer: these characters are not in the training split or the alphabet.",
+}
 FAR = 5  # times the distance between the 5 % and the 95 % quantile
 
 
@@ -46,7 +53,7 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something in the targets that deserves attention.
+    """Something in the targets or the series that deserves attention.
 
     Args:
         kind: what it is, in one word; docs/files.md lists them.
@@ -75,7 +82,7 @@ class SequenceAudit:
         unknown_share: out-of-vocabulary tokens among validation's, from 0 to 1; None: no validation, or no vocabulary.
         truncated: for each split, how many sequences were cut to `max_length`.
         vectors: the source of pretrained vectors, and how many of the vocabulary's tokens it has; None: no vectors.
-        remarks: what deserves attention in the targets.
+        remarks: what deserves attention in the targets and the series.
         left_out: the splits that were not drawn, because there are too few rows.
     """
 
@@ -177,7 +184,8 @@ class SequenceAudit:
 
     def _encoded(self) -> Iterator[str]:
         if self.unknown_share:
-            yield f"{self.unknown_share:.1%} of validation's tokens are out of vocabulary."
+            cure = UNKNOWN_CURES.get(self.unit, "") if self.unknown_share >= MANY_UNKNOWN else ""
+            yield f"{self.unknown_share:.1%} of validation's tokens are out of vocabulary. {cure}".rstrip()
         for split, rows in self.truncated.items():
             if rows:
                 yield f"{count_of(rows, 'sequence')} of {split} cut to max_length."

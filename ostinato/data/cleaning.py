@@ -97,7 +97,7 @@ def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
         return sequence.strip().upper().replace("U", "T")
     if tokenizer == "amino-acids" or tokenizer.startswith("kmers"):
         return sequence.strip().upper()
-    return "".join(BREAK.sub(" ", sequence).lower().split()) if tokenizer == "words" else sequence
+    return "".join(BREAK.sub(" ", sequence).lower().split()) if tokenizer in ("words", "subwords") else sequence
 
 
 def conflicting_keys(records: list[Record], tokenizer: str) -> set[Hashable]:

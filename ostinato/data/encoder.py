@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from ostinato.data.encoding import (
     HEADS,
     NUMERIC,
+    SCALES,
     SequenceEncoding,
     as_series,
     chunks,
@@ -24,6 +25,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.stored import HIGHEST_LENGTH, Distinct, StoredFields, Tokens, first_repeated
 from ostinato.data.tokenizers import make_tokenizer, refuse_impossible_tokens
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
+from ostinato.data.words import Subwords
 from ostinato.errors import DataError, look_up
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class StoredEncoder(StoredFields):
     max_length: int | None = Field(ge=1, le=HIGHEST_LENGTH)
     truncate: Literal["head", "tail", "both"]
     longest: int = Field(ge=0, le=HIGHEST_LENGTH)
+    scale: Literal["channel", "series"] = "channel"  # model files of 0.1 lack it
 
     @model_validator(mode="after")
     def _knows_each_token_once(self) -> "StoredEncoder":
@@ -76,6 +79,7 @@ class SequenceEncoder(SequenceEncoding):
         max_size: int | None = None,
         max_length: int | None = None,
         truncate: str = "head",
+        scale: str = "channel",
         sources: list[str] | None = None,
     ) -> "SequenceEncoder":
         """Learn the vocabulary or the scale from the training split.
@@ -87,14 +91,17 @@ class SequenceEncoder(SequenceEncoding):
             max_size: at most so many tokens besides `<unk>`, the commonest first; fixed alphabets stay whole.
             max_length: see the class; the vocabulary and the scale are fitted on whole sequences.
             truncate: see the class.
+            scale: `channel`: standardise series by the mean and deviation of each channel over the training split;
+                `series`: each series by its own.
             sources: names for error messages, as `train.csv, row 17`; `sequence 3` (counted from 0) without them.
 
         Raises:
-            ConfigError: the tokenizer or `truncate` is unknown.
+            ConfigError: the tokenizer, `truncate` or `scale` is unknown.
             DataError: there is no sequence; a sequence is of a wrong type, holds a value that is not finite, or
                 differs in channels.
         """
         look_up(HEADS, truncate, "truncate")
+        look_up(dict.fromkeys(SCALES), scale, "scale")
         sequences = list(sequences)
         if not sequences:
             raise DataError("There is no sequence. Give at least one.")
@@ -102,13 +109,15 @@ class SequenceEncoder(SequenceEncoding):
         if tokenizer == NUMERIC:
             series = [as_series(sequence, source_of(row, sources)) for row, sequence in enumerate(sequences)]
             mean, std = _scale(series, sources)
+            if scale == "series":
+                mean, std = (0.0,) * len(mean), (1.0,) * len(std)
             longest = max(map(len, series))
         else:
             vocabulary, longest = _fit_vocabulary(
                 tokenizable(sequences, tokenizer, sources), tokenizer, min_count, max_size
             )
         longest = min(longest, max_length or longest)
-        return cls(tokenizer, vocabulary, mean, std, max_length, truncate, longest)
+        return cls(tokenizer, vocabulary, mean, std, max_length, truncate, longest, scale)
 
     @property
     def is_fitted(self) -> bool:
@@ -158,6 +167,7 @@ class SequenceEncoder(SequenceEncoding):
             stored.max_length,
             stored.truncate,
             stored.longest,
+            stored.scale,
         )
 
     def with_extra(self, words: Iterable[str]) -> "SequenceEncoder":
@@ -171,13 +181,17 @@ def _fit_vocabulary(
 ) -> tuple[Vocabulary, int]:
     """The vocabulary, and the length of the longest sequence in tokens."""
     tokenizer = make_tokenizer(tokenizer_name)
+    learned = tokenizer.vocabulary
+    if isinstance(tokenizer, Subwords):
+        learned = tokenizer.learn(sequences, min_count, max_size)
+        tokenizer = Subwords(learned)
     counts: Counter[str] = Counter()
     longest = 0
     for chunk in chunks(sequences):
         found, lengths = tokenizer.count(chunk)
         counts.update(found)
         longest = max(longest, int(lengths.max(initial=0)))
-    return tokenizer.vocabulary or Vocabulary.fit(counts, min_count, max_size), longest
+    return learned or Vocabulary.fit(counts, min_count, max_size), longest
 
 
 def _scale(series: list[np.ndarray], sources: list[str] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -22,6 +22,8 @@ NUMERIC = "numeric"
 CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
 HUGE = 1e30  # beyond this a product in float32 is no number any more
 
+SCALES = ("channel", "series")
+
 # How many of the kept tokens are the sequence's first ones; the others are its last ones.
 HEADS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "head": lambda kept: kept,
@@ -55,6 +57,8 @@ class SequenceEncoding:
         max_length: longer sequences are cut to this many tokens or steps.
         truncate: which tokens remain: `head` the first, `tail` the last, `both` half of each (head: the larger).
         longest: tokens or steps of the longest encoded training sequence.
+        scale: how series are standardised: `channel` by mean and std, `series` each by itself before the cut, with
+            mean 0 and std 1 here.
     """
 
     tokenizer: str
@@ -64,6 +68,7 @@ class SequenceEncoding:
     max_length: int | None
     truncate: str
     longest: int
+    scale: str = "channel"
 
     @property
     def channels(self) -> int | None:
@@ -75,7 +80,7 @@ class SequenceEncoding:
         return self.mean is not None
 
     def arrays(self, sequences: Iterable["Sequence"], sources: list[str] | None = None) -> Encoded:
-        """Turn sequences into ids, or check series without standardizing them; cut to `max_length`.
+        """Turn sequences into ids, or check series without standardizing them by channel; cut to `max_length`.
 
         Raises:
             DataError: a sequence is of a wrong type, holds a value that is not finite, or has other
@@ -84,6 +89,8 @@ class SequenceEncoding:
         if self.is_numeric:
             usable = [as_series(each, source_of(row, sources), self.channels) for row, each in enumerate(sequences)]
             self._refuse_huge(usable, sources)
+            if self.scale == "series":
+                usable = [standardised(each) for each in usable]
         else:
             usable = tokenizable(list(sequences), self.tokenizer, sources)
         numbers = self._joined if self.is_numeric else self._index
@@ -160,6 +167,19 @@ def as_series(sequence: Any, source: str, channels: int | None = None) -> np.nda
             "Fill the gap, or remove the row."
         )
     return series
+
+
+def standardised(series: np.ndarray) -> np.ndarray:
+    """Scale each channel of one series to mean 0 and deviation 1 over its own steps; a constant channel becomes 0.
+
+    Shapes: (T, channels) -> (T, channels) float64
+    """
+    if not len(series):
+        return series
+    centred = series - series.mean(axis=0, dtype=np.float64)
+    std = centred.std(axis=0)
+    is_constant = (series.min(axis=0) == series.max(axis=0)) | (std == 0)  # rounding may leave a tiny std
+    return np.asarray(np.where(is_constant, 0.0, centred / np.where(is_constant, 1.0, std)))
 
 
 def wrong_channels(source: str, series: np.ndarray, expected: str) -> str:

@@ -10,7 +10,6 @@ register the tokenizer before you load the model.
 """
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,10 +21,9 @@ import numpy as np
 
 from ostinato import plugins
 from ostinato.data.spans import spans
-from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
+from ostinato.data.vocabulary import AMINO_ACIDS, NUCLEOTIDES, UNKNOWN, Vocabulary
+from ostinato.data.words import Indexer, Subwords, Words
 from ostinato.errors import ConfigError
-
-Indexer = Callable[[list[Any]], tuple[np.ndarray, np.ndarray]]
 
 LONGEST_KMER = 13  # 28 to this power still fits into an int64
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # one letter for one letter; str.upper turns ß into SS
@@ -56,60 +54,6 @@ class Tokenizer(Protocol):
         It takes B sequences and returns the ids of their tokens end to end, (N,) int32, and their lengths, (B,)
         int64. A token outside the vocabulary has the id 0.
         """
-
-
-class Words:
-    """Lower-cased words and single punctuation marks; HTML line breaks (`<br />`) count as white space.
-
-    The Hugging Face library encodes a batch in parallel threads; in a forked child it uses one and warns on stderr.
-    """
-
-    vocabulary: Vocabulary | None = None
-
-    def __init__(self) -> None:
-        self._splitter = _word_level({UNKNOWN_TOKEN: UNKNOWN})
-
-    def tokens(self, sequence: str) -> list[str]:
-        normalized = self._splitter.normalizer.normalize_str(sequence)
-        return [token for token, _ in self._splitter.pre_tokenizer.pre_tokenize_str(normalized)]
-
-    def offsets(self, sequence: str) -> list[tuple[int, int]]:
-        return list(self._splitter.encode(sequence).offsets)
-
-    def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
-        """Number all words, then count the numbers: both in Rust, which is faster than a Python string per word."""
-        from tokenizers.trainers import WordLevelTrainer
-
-        every_word = _word_level({UNKNOWN_TOKEN: UNKNOWN})
-        trainer = WordLevelTrainer(vocab_size=sys.maxsize, special_tokens=[UNKNOWN_TOKEN], show_progress=False)
-        every_word.train_from_iterator(sequences, trainer)
-        ids, lengths = _index_words(every_word, sequences)
-        counts = np.bincount(ids, minlength=every_word.get_vocab_size()).tolist()
-        return Counter(
-            {word: counts[number] for word, number in every_word.get_vocab().items() if counts[number]}
-        ), lengths
-
-    def indexer(self, vocabulary: Vocabulary) -> Indexer:
-        return partial(_index_words, _word_level(vocabulary.ids))
-
-
-def _word_level(ids: dict[str, int]) -> Any:
-    """The Hugging Face tokenizer for whole words with these ids."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN_TOKEN))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace(Regex("<[bB][rR] ?/?>"), " "), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
-    return tokenizer
-
-
-def _index_words(tokenizer: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    encodings = tokenizer.encode_batch_fast(texts)
-    lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
-    ids = chain.from_iterable(encoding.ids for encoding in encodings)
-    return np.fromiter(ids, np.int32, lengths.sum()), lengths
 
 
 class Characters:
@@ -264,6 +208,7 @@ def _code_points(sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     "words": Words,
+    "subwords": Subwords,
     "characters": Characters,
     "nucleotides": nucleotides,
     "amino-acids": amino_acids,
@@ -317,10 +262,14 @@ def refuse_impossible_tokens(name: str, tokens: list[str]) -> None:
             raise ValueError(f"tokens: tokenizer {name} does not make {token!r:.60}")
 
 
-def make_tokenizer(name: str) -> Tokenizer:
+def make_tokenizer(name: str, learned: Vocabulary | None = None) -> Tokenizer:
     """A tokenizer of that name.
+
+    Args:
+        learned: the vocabulary of the training split; `subwords` needs it to find its tokens, the others do not.
 
     Raises:
         ConfigError: the name is unknown.
     """
-    return find_tokenizer(name)()
+    kind = find_tokenizer(name)
+    return Subwords(learned) if kind is Subwords else kind()

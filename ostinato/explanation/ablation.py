@@ -143,7 +143,8 @@ def _probabilities(network: SequenceNetwork, sequences: Ragged, permutations: in
             uniform = (1 / steps.lengths.to(own.dtype))[steps.sequence]  # (B,) -> (M,)
             orders = _permute(batch, steps.lengths_on_cpu, permutations, seed).to(own.device)
             for row, weights in enumerate([own, uniform, *(own[order] for order in orders)]):
-                answers[row, indices.numpy()] = network.answers(network.outputs(h, steps, weights)).cpu().numpy()
+                outputs = network.with_wide(network.outputs(h, steps, weights), values, layout)
+                answers[row, indices.numpy()] = network.answers(outputs).cpu().numpy()
     return answers
 
 

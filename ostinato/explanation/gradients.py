@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.explanation.masking import batches, neutral_vector, opened, slices_of
-from ostinato.nn import SequenceNetwork
+from ostinato.nn import Layout, SequenceNetwork, WideNgrams
 
 COMPLETE = 0.01  # the gap that integrated gradients may leave
 SMALL = 0.1  # of the explained number: gaps are relative to the difference, or to this if it is larger
@@ -94,11 +94,15 @@ class _Interval:
 
 
 class _StraightLine:
-    """The straight line of each sequence from all steps neutral (share 0) to the sequence itself (share 1)."""
+    """The straight line of each sequence from all steps neutral (share 0) to the sequence itself (share 1).
+
+    The wide part reads tokens, not vectors. What each of them contributes to its outputs grows with the share.
+    """
 
     def __init__(self, network: SequenceNetwork, sequences: Ragged, targets: Tensor) -> None:
         self.network, self.sequences, self.targets = network, sequences, targets
         self.neutral = neutral_vector(network)
+        self.wide = None if network.wide is None else _WideLine(network.wide, sequences, self.neutral.device)
 
     @torch.no_grad()
     def values(self, rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -107,7 +111,8 @@ class _StraightLine:
         for indices, batch in batches(self.sequences.select(rows)):
             at = indices.numpy()
             x = self.neutral + self._stretched(shares[at], batch) * self._difference(batch)
-            found[at] = self._explained(x, batch, rows[at]).double().cpu().numpy()
+            wide = self._wide_outputs(rows[at], shares[at])
+            found[at] = self._explained(x, wide, batch, rows[at]).double().cpu().numpy()
         return found
 
     def slopes(self, rows: np.ndarray, shares: np.ndarray) -> list[np.ndarray]:
@@ -116,12 +121,24 @@ class _StraightLine:
         for indices, batch in batches(self.sequences.select(rows)):
             at, difference = indices.numpy(), self._difference(batch)
             x = (self.neutral + self._stretched(shares[at], batch) * difference).requires_grad_()
+            wide = self._wide_outputs(rows[at], shares[at]).requires_grad_()
             with torch.enable_grad():
-                total = self._explained(x, batch, rows[at]).sum()
-            steps = (torch.autograd.grad(total, x)[0] * difference).sum(dim=1)  # (N, D) -> (N,)
-            for index, part in zip(at.tolist(), slices_of(batch, torch.arange(len(batch))), strict=True):
+                total = self._explained(x, wide, batch, rows[at]).sum()
+            of_vectors, of_wide = torch.autograd.grad(total, (x, wide))
+            steps = (of_vectors * difference).sum(dim=1)  # (N, D) -> (N,)
+            for order, (index, part) in enumerate(
+                zip(at.tolist(), slices_of(batch, torch.arange(len(batch))), strict=True)
+            ):
                 found[index] = steps[part].double().cpu().numpy()
+                if self.wide is not None:
+                    found[index] += (self.wide.contributions[rows[index]] @ of_wide[order]).double().cpu().numpy()
         return found
+
+    def _wide_outputs(self, rows: np.ndarray, shares: np.ndarray) -> Tensor:
+        """What the wide part adds to the outputs of these rows at their shares. (K,), (K,) -> (K, C)."""
+        if self.wide is None:
+            return self.neutral.new_zeros(len(rows), self.network.head.out_features)
+        return self.wide.outputs(rows, shares)
 
     def _difference(self, batch: Ragged) -> Tensor:
         vectors: Tensor = self.network.embed(batch.values.to(self.neutral.device))
@@ -131,9 +148,34 @@ class _StraightLine:
         of_steps = torch.repeat_interleave(torch.from_numpy(shares).float(), batch.lengths)  # (B,) -> (N,)
         return of_steps.unsqueeze(1).to(self.neutral.device)
 
-    def _explained(self, x: Tensor, batch: Ragged, rows: np.ndarray) -> Tensor:
-        outputs = self.network.from_vectors(x, batch.lengths).float()
+    def _explained(self, x: Tensor, wide: Tensor, batch: Ragged, rows: np.ndarray) -> Tensor:
+        outputs = self.network.from_vectors(x, batch.lengths).float() + wide
         return self.network.explained(outputs, self.targets[rows].to(x.device))
+
+
+class _WideLine:
+    """The outputs of a wide part, from those of a masked sequence (share 0) to those of the sequence itself (share 1).
+
+    Args:
+        contributions: for each sequence, what each step adds to the outputs. B times (T, C).
+    """
+
+    def __init__(self, wide: WideNgrams, sequences: Ragged, device: torch.device) -> None:
+        self.contributions: list[Tensor] = [torch.empty(0)] * len(sequences)
+        self._neutral: list[Tensor] = [torch.empty(0)] * len(sequences)
+        for indices, batch in batches(sequences):
+            values, layout = batch.values.to(device), Layout(batch.lengths, device)
+            outputs, shares = wide(values, layout), wide.contributions(values, layout)
+            for order, (index, part) in enumerate(
+                zip(indices.tolist(), slices_of(batch, torch.arange(len(batch))), strict=True)
+            ):
+                self.contributions[index] = shares[part]
+                self._neutral[index] = outputs[order] - shares[part].sum(dim=0)
+
+    def outputs(self, rows: np.ndarray, shares: np.ndarray) -> Tensor:
+        """Of these rows, each at its share. (K,), (K,) -> (K, C)."""
+        pairs = zip(rows.tolist(), shares.tolist(), strict=True)
+        return torch.stack([self._neutral[row] + share * self.contributions[row].sum(dim=0) for row, share in pairs])
 
 
 def _score(path: Path, intervals: list[_Interval]) -> None:

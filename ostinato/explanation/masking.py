@@ -17,7 +17,7 @@ from torch import Tensor
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.vocabulary import UNKNOWN
-from ostinato.nn import Network, SequenceNetwork, few_threads
+from ostinato.nn import Layout, Network, SequenceNetwork, few_threads
 from ostinato.training.predict import TOKENS_IN_A_BATCH
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
@@ -71,9 +71,20 @@ def masked_outputs(network: SequenceNetwork, sequence: Tensor, masks: np.ndarray
     for part in _parts(masks, max(1, TOKENS_IN_A_BATCH // max(1, masks.shape[1]))):
         mask = torch.from_numpy(part).to(network.device).unsqueeze(2)  # (k, T) -> (k, T, 1)
         copies = torch.where(mask, neutral, vectors).flatten(0, 1)  # (k·T, D)
-        lengths = torch.full((len(part),), part.shape[1])
-        outputs.append(network.from_vectors(copies, lengths).float().cpu())
+        layout = Layout(torch.full((len(part),), part.shape[1]), neutral.device)
+        found = network.from_vectors(copies, layout.lengths_on_cpu)
+        outputs.append(network.with_wide(found, _masked(sequence.to(neutral.device), mask), layout).float().cpu())
     return torch.cat(outputs)
+
+
+def _masked(sequence: Tensor, mask: Tensor) -> Tensor:
+    """Copies of a sequence with 0 at masked steps: for tokens the unknown one, for series the training mean.
+
+    Shapes: (T,) or (T, channels), (k, T, 1) -> (k·T,) or (k·T, channels).
+    """
+    steps = sequence if sequence.dim() > 1 else sequence.unsqueeze(1)
+    copies = torch.where(mask, steps.new_zeros(()), steps).flatten(0, 1)
+    return copies if sequence.dim() > 1 else copies.squeeze(1)
 
 
 def _parts(masks: np.ndarray, size: int) -> Iterable[np.ndarray]:

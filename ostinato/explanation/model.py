@@ -67,7 +67,7 @@ def tokens_and_offsets(encoder: SequenceEncoder, sequence: Any) -> tuple[list[st
         tokens = [" ".join(f"{number:g}" for number in np.atleast_1d(step)) for step in sequence]
         offsets = [(step, step + 1) for step in range(len(tokens))]
     else:
-        tokenizer = make_tokenizer(encoder.tokenizer)
+        tokenizer = make_tokenizer(encoder.tokenizer, encoder.vocabulary)
         tokens, offsets = tokenizer.tokens(sequence), tokenizer.offsets(sequence)
     read = encoder.kept(len(tokens))
     return [tokens[index] for index in read], [offsets[index] for index in read]

@@ -164,6 +164,8 @@ def trace_sequence(model: ExplainableModel, sequence: Any, *, prefixes: int = 25
 def why_not_traced(model: ExplainableModel) -> str | None:
     """Why a model cannot be followed token by token; None if it can."""
     network = fitted(model).network
+    if network.is_linear:
+        return "cell none is a linear model, which has no states"
     if not isinstance(network.stack, RecurrentStack):
         return "cell cnn reads windows, and carries nothing from step to step"
     if network.conv_stem is not None and network.conv_stem.pool > 1:

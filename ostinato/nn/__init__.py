@@ -19,6 +19,7 @@ from ostinato.nn.network import Network
 from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.threads import few_threads
+from ostinato.nn.wide import WideNgrams
 
 __all__ = [
     "CELLS",
@@ -56,6 +57,7 @@ __all__ = [
     "TokenEmbedding",
     "VariationalDropout",
     "Weights",
+    "WideNgrams",
     "accelerate",
     "decays",
     "few_threads",

@@ -342,4 +342,4 @@ def register_cell(name: str, cell: Cell) -> None:
         raise ConfigError(
             f"Cell {name!r} has native={cell.native!r}. Expected None: only built-in cells have a kernel."
         )
-    plugins.register(plugins.CELLS, name, cell, {**CELLS, "rnn": None, "cnn": None})  # as configs call built-in layers
+    plugins.register(plugins.CELLS, name, cell, {**CELLS, "rnn": None, "cnn": None, "none": None})  # names of configs

@@ -76,5 +76,6 @@ class TokenEmbedding(nn.Embedding):
         return torch.where(is_extra.unsqueeze(-1), others, own)
 
     def reset_parameters(self) -> None:
-        if not self.weight.is_meta:  # there is nothing to fill, and the first try would import a compiler for seconds
+        # on the meta device there is nothing to fill, and the first try would import a compiler for seconds
+        if self.weight.numel() and not self.weight.is_meta:
             nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))

@@ -14,8 +14,14 @@ class Linear(nn.Linear):
     number of rows. With gradients disabled and the native engine in use, each row is summed by itself.
     """
 
+    def reset_parameters(self) -> None:
+        if self.weight.numel():
+            super().reset_parameters()
+        elif self.bias is not None:  # without inputs, the output is the bias
+            nn.init.zeros_(self.bias)
+
     def forward(self, values: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not runs_native(values, self.weight):
+        if torch.is_grad_enabled() or not self.weight.numel() or not runs_native(values, self.weight):
             return super().forward(values)
         return kernel.linear(values, self.weight, self.bias)
 

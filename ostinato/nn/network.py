@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.layers import RecurrentStack, Stack
@@ -27,6 +27,23 @@ class Network(nn.Module):
     embed: TokenEmbedding | Linear
     stack: Stack
     head: Linear
+
+    def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
+        """Make room for weights whose shapes follow from the training data, not from the config.
+
+        Raises:
+            RunError: the tensors, a stored state of the network, contradict each other.
+        """
+
+    @property
+    def starts_fitted(self) -> bool:
+        """Whether the network is a useful model before the first epoch, which then competes to be the best."""
+        return False
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the network is a linear model alone, which is fitted at once and not trained in epochs."""
+        return False
 
     @property
     def engine(self) -> str:

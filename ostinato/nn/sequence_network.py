@@ -1,6 +1,7 @@
 """A network with one vector of outputs for each sequence: embedding, convolution, stack, pooling, output layer."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -13,10 +14,14 @@ from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
 from ostinato.nn.network import Network
 from ostinato.nn.pooling import Pooling
+from ostinato.nn.wide import WideNgrams
 
 
 class SequenceNetwork(Network):
-    """Embedding, positions and a convolution where there are any, stack, pooling, output layer.
+    """Embedding, positions and a convolution where there are any, stack, pooling, output layer; and a wide part.
+
+    The outputs are the sum of the output layer's and the wide part's. In a linear model, everything but the wide part
+    has a width of 0, and the bias of the output layer is the intercept.
 
     Args:
         embed: token ids to vectors, or a projection of a numeric series' channels.
@@ -26,6 +31,7 @@ class SequenceNetwork(Network):
         pooling: steps to one vector.
         num_outputs: C.
         dropout: on the pooled vector.
+        wide: a linear model of the whole sequence, or None.
 
     Attributes:
         quantity: what `answers` are: "probability" or "prediction".
@@ -46,6 +52,7 @@ class SequenceNetwork(Network):
         pooling: Pooling,
         num_outputs: int,
         dropout: float,
+        wide: WideNgrams | None = None,
     ) -> None:
         super().__init__()
         self.embed = embed
@@ -55,6 +62,7 @@ class SequenceNetwork(Network):
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.head = Linear(pooling.output_size, num_outputs)
+        self.wide = wide
 
     @abstractmethod
     def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -69,7 +77,25 @@ class SequenceNetwork(Network):
         """The outputs as a user reads them: probabilities, or numbers in the targets' units. (B, C) -> (B, C)."""
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        return self.outputs(*self.states(values, Layout(lengths, values.device)))
+        layout = Layout(lengths, values.device)
+        return self.with_wide(self.outputs(*self.states(values, layout)), values, layout)
+
+    def with_wide(self, outputs: Tensor, values: Tensor, layout: Layout) -> Tensor:
+        """Add the outputs of the wide part, if there is one. (B, C), (N,) or (N, channels) -> (B, C)."""
+        return outputs if self.wide is None else outputs + self.wide(values, layout)
+
+    def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
+        if self.wide is not None:
+            own = {name.removeprefix("wide."): each for name, each in tensors.items() if name.startswith("wide.")}
+            self.wide.prepare_for(own)
+
+    @property
+    def starts_fitted(self) -> bool:
+        return self.wide is not None
+
+    @property
+    def is_linear(self) -> bool:
+        return self.head.in_features == 0
 
     def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         """The stack's output at every step, and the layout of these steps: fewer than `layout` where the stem pools.
@@ -91,7 +117,7 @@ class SequenceNetwork(Network):
         return weights if self.conv_stem is None else self.conv_stem.spread(weights, layout)
 
     def from_vectors(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Outputs for steps given by their vectors, as `embed` computes them. (N, D) -> (B, C)."""
+        """Outputs without the wide part, for steps given by their vectors, as by `embed`. (N, D) -> (B, C)."""
         layout = Layout(lengths, x.device)
         return self.outputs(*self._states_of(x, layout))
 

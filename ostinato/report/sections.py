@@ -69,11 +69,15 @@ def findings_block(findings: Sequence[str], otherwise: str) -> "Markup":
 
 
 def _describe_curves(history: Sequence[dict[str, Any]], best: int, metric: Metric, name: str) -> Iterator[str]:
-    first, chosen, last = history[0], history[best - 1], history[-1]
-    yield (
-        f"Training loss goes from {first['train_loss']:.3f} in epoch 1 to {last['train_loss']:.3f} in epoch "
-        f"{last['epoch']}, measured while the weights change."
-    )
+    first, last = history[0], history[-1]
+    chosen = next(entry for entry in history if entry["epoch"] == best)
+    if first["epoch"] == 0:
+        yield "Epoch 0 is the fitted linear model, before the layers are trained."
+    if last["epoch"] > 0:
+        yield (
+            f"Training loss goes from {first['train_loss']:.3f} in epoch {first['epoch']} to "
+            f"{last['train_loss']:.3f} in epoch {last['epoch']}, measured while the weights change."
+        )
     if "validation_loss" not in first:
         yield "There is no validation split: the final weights are used."
         return
@@ -84,7 +88,7 @@ def _describe_curves(history: Sequence[dict[str, Any]], best: int, metric: Metri
     if last["validation_loss"] > chosen["validation_loss"]:
         loss = last["validation_loss"]
         yield f"By the last epoch validation loss is {loss:.3f}: the model overfits the training rows."
-    elif best == last["epoch"] and value != perfect:
+    elif best == last["epoch"] > 0 and value != perfect:
         yield "The best epoch is the last: more epochs may help."
 
 

@@ -13,6 +13,7 @@ from ostinato.report.sections import record_sections
 from ostinato.runs.finished import finished_metrics
 from ostinato.runs.folder import resume_command
 from ostinato.runs.json_model import JsonModel
+from ostinato.runs.leaderboard import leaderboard_sections
 from ostinato.runs.lock import locked
 from ostinato.runs.scoring import refuse_other_data
 from ostinato.storage import make_subfolder, read_json, refuse_altered, unusable, write_atomically
@@ -55,7 +56,8 @@ def _write(run: RunRecord, report: Report) -> Path:
     shortfall = TASKS[run.config.task].shortfall(run.metrics) if "test" in run.metrics else None
     if shortfall is not None:
         result = result._replace(body=paragraph(shortfall) + result.body)
-    sections: list[Section] = [result, *others, *record_sections(run, report.card)]
+    candidates = leaderboard_sections(run.folder, TASKS[run.config.task].metrics)
+    sections: list[Section] = [result, *candidates, *others, *record_sections(run, report.card)]
     page, card = run.folder / "report.html", run.folder / "model_card.md"
     write_atomically(page, render(f"Report of {run.name}", sections))
     if not card.exists():
@@ -111,15 +113,16 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def _history(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, one for each epoch."""
+    """The lines of metrics.jsonl, one for each epoch; epoch 0 comes first if training started from a fitted model."""
     try:
         entries = [json.loads(line) for line in _text(path).splitlines()]
     except (ValueError, RecursionError):
         raise unusable(path) from None
     for number, entry in enumerate(entries, 1):
         HistoryEntry.from_json(entry, f"{path}, line {number}")
-    if len(entries) != epochs:
-        raise RunError(f"{path}: has {len(entries)} lines, expected one for each of {epochs} epochs. Copy it again.")
+    trained = sum(entry["epoch"] > 0 for entry in entries)
+    if trained != epochs or not entries:
+        raise RunError(f"{path}: has {trained} epochs, expected {epochs}. Copy it again.")
     return entries
 
 

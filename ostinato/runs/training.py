@@ -35,6 +35,7 @@ from ostinato.tasks.config import read_run_config
 from ostinato.tasks.model_file import save_model
 from ostinato.training import TrainingState
 
+CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", ("last.safetensors", "best.safetensors")
 FILES = ("audit.json", "vocabulary.json", ROWS, "metrics.jsonl", MODEL)  # and the task's predictions
 
 
@@ -87,8 +88,8 @@ def resume_run(
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:
-    for name in ("last.safetensors", "best.safetensors"):
-        path = folder / "checkpoints" / name
+    for name in CHECKPOINT_FILES:
+        path = folder / CHECKPOINTS / name
         if not path.exists():
             raise RunError(
                 f"{folder}: {', '.join(lost)} is missing or altered, and cannot be made again without {path}. Copy the "
@@ -118,8 +119,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> dict[str, Any]:
-    task, checkpoints = TASKS[config.task], folder / "checkpoints"
-    identity = _identity(folder, config, data)
+    task, checkpoints = TASKS[config.task], folder / CHECKPOINTS
+    identity = identity_of(folder, config, data)
     log = Log(folder / "training.log", progress)
     for line in data.audit.lines():
         log.say(line)
@@ -155,13 +156,13 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
     return metrics
 
 
-def _identity(folder: Path, config: Config, data: TaskData) -> dict[str, Any]:
+def identity_of(folder: Path, config: Config, data: TaskData) -> dict[str, Any]:
     """What makes a run this one, apart from its training data and settings; its checkpoints hold it.
 
     Raises:
         RunError: the run has checkpoints, but has lost the file that says which run it is.
     """
-    if not (folder / ENVIRONMENT).exists() and (folder / "checkpoints" / "last.safetensors").exists():
+    if not (folder / ENVIRONMENT).exists() and (folder / CHECKPOINTS / "last.safetensors").exists():
         raise unusable(folder / ENVIRONMENT)
     return {
         "run": environment_of(folder, config).get("run"),

@@ -123,6 +123,22 @@ class Inferred(NamedTuple):
     reasons: list[str]
 
 
+class Candidate(NamedTuple):
+    """One of the models that `ostinato train FILE` compares.
+
+    Args:
+        name: short, unique in its portfolio, and usable as the name of a folder.
+        config: a complete config; its data are those of the other candidates.
+        reason: why it is tried.
+        is_linear: whether it is a linear model.
+    """
+
+    name: str
+    config: "Config"
+    reason: str
+    is_linear: bool = False
+
+
 class Answered(NamedTuple):
     """The answer to one row, or the error that prevented it.
 
@@ -180,6 +196,14 @@ class Task(ABC):
 
         Raises:
             DataError: the file seems to belong to this task, but cannot be used.
+        """
+
+    @abstractmethod
+    def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
+        """Models of different kinds for the data. Of equal ones the first is preferred, so simple ones come first.
+
+        Args:
+            config: inferred from the data file; candidates differ from it in the tables [model] and [training] only.
         """
 
     @abstractmethod
@@ -276,6 +300,11 @@ class Task(ABC):
     def outputs(self, network: Any, examples: Any) -> Any:
         """Compute the network's outputs for encoded examples, in order; targets are ignored."""
 
+    def start(  # noqa: B027, optional
+        self, config: "Config", network: Any, splits: Mapping[str, Any], objective: "Objective[Any, Any]"
+    ) -> None:
+        """Fit what the network has besides its layers, before these are trained."""
+
     def calibrate(self, config: "Config", network: Any, outputs: Any, examples: Any) -> None:  # noqa: B027, optional
         """Calibrate the network's probabilities on the validation split."""
 
@@ -313,6 +342,7 @@ class Task(ABC):
             if data.vectors is not None:
                 fill(network.embed, data.vectors)
             objective = objective or self.objective(config, data)
+            self.start(config, network, splits, objective)
             state = train(network, splits["train"], validation, config.training, objective=objective, **options)
         outputs = None
         if validation is not None:

@@ -51,6 +51,8 @@ def _steps_of_a_batch(config: "Config", train: "Examples") -> int:
 
 def _bytes_of_a_step(config: "Config") -> int:
     model = config.model
+    if model.cell == "none":
+        return 0
     directions = 1 + (model.bidirectional and model.cell != "cnn")
     return 4 * (model.embedding_size + model.num_layers * model.hidden_size * directions)
 

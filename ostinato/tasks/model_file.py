@@ -104,10 +104,12 @@ def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:
     encoder, codec = task.encoder_from_json(facts.encoder), task.codec_from_json(facts.codec)
     with torch.device("meta"):  # shapes without memory: the config may ask for more than there is
         expected = task.build(config, encoder, codec)
+    expected.prepare_for(tensors)
     _refuse_other_weights(expected.state_dict(), tensors)
     _refuse_impossible_values(expected.RANGES, tensors)
     with torch.random.fork_rng():
         network = task.build(config, encoder, codec)
+    network.prepare_for(tensors)
     network.load_state_dict(tensors)
     for pooling in _attention_of(network):
         pooling.by_step = facts.attention_by_step

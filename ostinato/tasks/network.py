@@ -5,12 +5,14 @@ from ostinato.nn import ConvolutionStack, RecurrentStack, Stack
 
 
 def build_stack(config: ModelConfig, input_size: int, *, kernel_size: int = 1) -> Stack:
-    """Build the recurrent layers, or the convolutional ones for `cell = "cnn"`.
+    """Build the recurrent layers, the convolutional ones for `cell = "cnn"`, or none for `cell = "none"`.
 
     Args:
         input_size: D, the size of each token's vector.
         kernel_size: of the convolutions.
     """
+    if config.cell == "none":
+        return Stack([], 0, residual=False, layer_norm=False, dropout=0.0)
     common = config.model_dump(include={"num_layers", "residual", "layer_norm", "dropout"})
     if config.cell == "cnn":
         return ConvolutionStack(

@@ -38,8 +38,11 @@ def train(
     progress: Progress | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     stop_requested: Callable[[], bool] = lambda: False,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> TrainingState:
     """Train `model` in place; it ends with the weights of its best epoch, or of the last without `validation`.
+
+    Epoch 0, without training, is one of them if `model.starts_fitted`. A model that `is_linear` has only this one.
 
     Args:
         objective: the task's loss and validation metrics.
@@ -47,6 +50,8 @@ def train(
         identity: what must be equal for the training to resume, apart from its data and settings.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
+        out_of_time: called after each step once an epoch has been judged; if true, training is finished, as after
+            `patience` epochs without improvement.
 
     Raises:
         TrainingError: the loss or the gradient is not finite; names epoch and batch.
@@ -68,6 +73,9 @@ def train(
 
     tokens = int(data.lengths.sum()) / max(1, sampler.num_batches(0))
     with few_threads(model, tokens=tokens), progress.training(config.max_epochs, state.epoch):
+        if model.starts_fitted and state.best is None:
+            begin(state, config, model, data, validation, objective, checkpointer)
+            on_epoch(state)
         while not state.finished:
             model.train()
             model.embed.requires_grad_(not is_frozen(config, state.epoch))
@@ -88,9 +96,15 @@ def train(
                 if stop_requested():
                     checkpointer.save_last(state)
                     raise KeyboardInterrupt
+                if state.history and out_of_time():
+                    state.finished = True
+                    break
                 if time.monotonic() - saved > config.checkpoint_every_s:
                     checkpointer.save_last(state)
                     saved = time.monotonic()
+            if state.finished:  # in the middle of an epoch
+                checkpointer.save_last(state)
+                break
             with swapped(model, average):
                 end_epoch(state, config, model, validation, objective, checkpointer)
             state.seconds = time.monotonic() - started
@@ -187,24 +201,50 @@ def end_epoch(
     checkpointer: Checkpointer,
 ) -> None:
     """Validate, save the weights if they are the best so far, and decide whether training is finished."""
-    entry: dict[str, Any] = {
-        "epoch": state.epoch + 1,
-        "step": state.step,
-        "train_loss": state.loss_sum / state.weight_sum,
-    }
-    score = float(state.epoch)  # without validation the latest epoch is the best
+    judge(state, state.epoch, state.loss_sum / state.weight_sum, config, model, validation, objective, checkpointer)
+    waited = state.epoch - state.best_epoch
+    state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
+    out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
+    state.finished = state.epoch >= config.max_epochs or out_of_patience
+
+
+def begin(
+    state: TrainingState,
+    config: TrainingConfig,
+    model: AnyNetwork,
+    data: Data,
+    validation: Data | None,
+    objective: Objective[AnyNetwork, Data],
+    checkpointer: Checkpointer,
+) -> None:
+    """Judge the weights that a training starts from, and save them."""
+    loss = objective.metrics(model, data)["loss"]
+    judge(state, -1, loss, config, model, validation, objective, checkpointer)
+    state.finished = model.is_linear
+    checkpointer.save_last(state)
+
+
+def judge(
+    state: TrainingState,
+    epoch: int,
+    train_loss: float,
+    config: TrainingConfig,
+    model: AnyNetwork,
+    validation: Data | None,
+    objective: Objective[AnyNetwork, Data],
+    checkpointer: Checkpointer,
+) -> None:
+    """Add an epoch, counted from 0, to the history, and save its weights if they are the best so far."""
+    entry: dict[str, Any] = {"epoch": epoch + 1, "step": state.step, "train_loss": train_loss}
+    score = float(epoch)  # without validation the latest epoch is the best
     if validation is not None:
         figures = objective.metrics(model, validation)
         entry |= {f"validation_{name}": value for name, value in figures.items()}
         score = -figures[config.monitor] if config.minimises else figures[config.monitor]
     state.history.append(entry | {"seconds": round(state.seconds, 3)})
     if state.best is None or score > state.best:
-        state.best, state.best_epoch = score, state.epoch
-        checkpointer.save_best(state.epoch)
-    waited = state.epoch - state.best_epoch
-    state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
-    out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
-    state.finished = state.epoch >= config.max_epochs or out_of_patience
+        state.best, state.best_epoch = score, epoch
+        checkpointer.save_best(epoch)
 
 
 def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:

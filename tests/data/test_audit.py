@@ -76,6 +76,12 @@ def test_encoding_adds_unknown_and_cut_tokens_to_a_new_audit():
     assert (audit.unknown_share, audit.truncated) == (None, {})
 
 
+def test_many_unknown_tokens_come_with_the_setting_that_helps():
+    audit = audit_of(train=rows(("a", "x"), ("b", "y"))).with_lengths("words", {"train": [1, 1]})
+    assert "data.tokenizer" not in audit.with_encoding(0.29, {}, None).findings[0]
+    assert 'data.tokenizer = "subwords"' in audit.with_encoding(0.3, {}, None).findings[0]
+
+
 def test_an_audit_survives_json():
     audit = audit_of(train=rows((np.zeros((3, 2), np.float32), "x"), (np.ones((4, 2), np.float32), "y"))).with_encoding(
         None, {}, None

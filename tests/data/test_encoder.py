@@ -113,6 +113,34 @@ def test_constant_channel_has_std_1_in_spite_of_rounding(channel):
     assert SequenceEncoder.fit([channel], tokenizer="numeric").std == (1.0,)
 
 
+def test_scale_series_standardises_each_series_by_itself_before_the_cut():
+    big, small = np.array([[1e8], [3e8], [2e8]]), np.array([[1e-4], [3e-4], [2e-4]])
+    encoder = SequenceEncoder.fit([big, small], tokenizer="numeric", scale="series", max_length=2)
+    whole = (np.array([1.0, 3.0, 2.0]) - 2) / np.sqrt(2 / 3)
+    np.testing.assert_allclose(encoder.encode([big, small]).values.flatten(), [*whole[:2], *whole[:2]], rtol=1e-6)
+    assert (encoder.mean, encoder.std) == ((0.0,), (1.0,))
+    restored = SequenceEncoder.from_json(encoder.to_json())
+    assert torch.equal(restored.encode([big]).values, encoder.encode([big]).values)
+
+
+@pytest.mark.parametrize("constant", [np.full(70, 0.1), np.full(3, 1e9), np.array([5.0]), np.array([1e-200, 2e-200])])
+def test_scale_series_makes_a_constant_series_0(constant):
+    encoder = SequenceEncoder.fit([np.arange(3.0)], tokenizer="numeric", scale="series")
+    assert not encoder.encode([constant]).values.any()
+    assert encoder.encode([[]]).lengths.tolist() == [0]
+
+
+def test_unknown_scale_is_named():
+    with pytest.raises(ConfigError, match="'serie'"):
+        SequenceEncoder.fit(SERIES, tokenizer="numeric", scale="serie")
+
+
+def test_encoder_of_version_0_1_scales_by_channel():
+    fields = numeric().to_json()
+    del fields["scale"]
+    assert SequenceEncoder.from_json(fields) == numeric()
+
+
 def test_vector_is_a_series_of_one_channel():
     encoder = SequenceEncoder.fit([np.array([1.0, 3.0]), []], tokenizer="numeric")
     assert encoder.encode([np.array([2, 3]), [[1.0]]]).values.tolist() == [[0.0], [1.0], [-1.0]]
@@ -198,6 +226,7 @@ def test_json_is_readable():
         "max_length": 9,
         "truncate": "head",
         "longest": 5,
+        "scale": "channel",
         "tokens": ["<unk>", "good", "film", ",", "bad", "really"],
         "extra": [],
     }

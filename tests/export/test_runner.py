@@ -52,7 +52,16 @@ def test_a_classifier_answers_as_before(runner_of):
     assert runner.classes_.tolist() == model.classes_.tolist()
 
 
-@pytest.mark.parametrize("tokenizer", ["words", "characters", "nucleotides", "amino-acids", "kmers(3)", "events"])
+def test_series_standardised_by_themselves_answer_as_before(runner_of):
+    model = small_models.regressor(scale="series", max_length=6)
+    X = [series * 1e6 for series in small_models.SERIES]
+    np.testing.assert_allclose(runner_of(model).predict(X), model.predict(X), rtol=1e-4)
+    np.testing.assert_allclose(model.predict(X), model.predict(small_models.SERIES), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "tokenizer", ["words", "subwords", "characters", "nucleotides", "amino-acids", "kmers(3)", "events"]
+)
 def test_every_tokenizer_reads_as_before(runner_of, tokenizer):
     model = small_models.classifier(tokenizer=tokenizer)
     X = ["acgtnu", "Q", "A C G", "ÄßX-1"]

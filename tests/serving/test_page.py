@@ -90,7 +90,11 @@ def models(tmp_path_factory):
         "small": ("classification", reviews, ["model.cell=rnn"]),
         "dna": ("classification", dna, sizes),
         "names": ("tagging", {"path": str(folder / "tags.jsonl")}, []),
-        "series": ("classification", {"path": str(folder / "series.jsonl"), "tokenizer": "numeric"}, ["model.cell=gru"]),
+        "series": (
+            "classification",
+            {"path": str(folder / "series.jsonl"), "tokenizer": "numeric"},
+            ["model.cell=gru"],
+        ),
         "count": ("regression", {"name": "count-ones"}, sizes),
         "motifs": ("multilabel", {"name": "dna-motifs"}, sizes),
     }
@@ -427,7 +431,9 @@ def test_wrong_number_is_named_in_browser(open_page):
     opened.choose("series")
     opened.page.get_by_text("Numbers", exact=True).click()
     opened.page.fill("#series textarea", "0, 0\n0, ten")
-    assert "Line 2" in opened.page.inner_text("#series .refused") and "ten" in opened.page.inner_text("#series .refused")
+    assert "Line 2" in opened.page.inner_text("#series .refused") and "ten" in opened.page.inner_text(
+        "#series .refused"
+    )
 
 
 # Nothing breaks the page

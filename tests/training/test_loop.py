@@ -6,7 +6,7 @@ import resource
 
 import pytest
 import torch
-from tiny_training import CONFIG, data, model, train
+from tiny_training import CONFIG, StopAfter, data, model, train
 from torch.nn import functional as F
 
 from ostinato.data.ragged import Ragged
@@ -137,3 +137,19 @@ def test_clipping_equals_torch_s_and_returns_the_norm_before(limit):
     assert clip(list(layers[0].parameters()), limit) == float(expected) > 0.5
     for ours, theirs in zip(*(layer.parameters() for layer in layers), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_out_of_time_ends_training_with_the_weights_of_the_best_epoch_and_for_good(tmp_path):
+    validation, asked = data(30, seed=1), StopAfter(3)  # 8 steps an epoch: in the third step of the second
+    net = model(dropout=0.0)
+    state = train(net, data(), validation, CONFIG, folder=tmp_path, out_of_time=asked)
+    assert state.finished and (state.epoch, state.batch) == (1, 3)
+    loss = F.cross_entropy(predict_outputs(net, validation.sequences), validation.targets).item()
+    assert loss == pytest.approx(state.history[0]["validation_loss"], rel=1e-5)
+    resumed = train(model(dropout=0.0), data(), validation, CONFIG, folder=tmp_path)
+    assert (resumed.epoch, resumed.step) == (1, state.step)
+
+
+def test_out_of_time_waits_for_the_first_epoch():
+    state = train(model(), data(), None, CONFIG, out_of_time=lambda: True)
+    assert state.epoch == 1 and len(state.history) == 1

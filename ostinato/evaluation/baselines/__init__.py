@@ -1,20 +1,28 @@
 """Simple baselines: constant predictions, and linear models of simple features."""
 
 from ostinato.evaluation.baselines.constant import label_frequencies, majority_baseline, mean_baseline, median_baseline
+from ostinato.evaluation.baselines.heads import LinearModel, class_head, label_head, number_head
 from ostinato.evaluation.baselines.linear import (
     LinearBaseline,
     linear_baseline,
     linear_multilabel_baseline,
     ridge_baseline,
 )
+from ostinato.evaluation.baselines.selection import Selection, fit_on_features
 
 __all__ = [
     "LinearBaseline",
+    "LinearModel",
+    "Selection",
+    "class_head",
+    "fit_on_features",
     "label_frequencies",
+    "label_head",
     "linear_baseline",
     "linear_multilabel_baseline",
     "majority_baseline",
     "mean_baseline",
     "median_baseline",
+    "number_head",
     "ridge_baseline",
 ]

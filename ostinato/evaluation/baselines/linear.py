@@ -4,8 +4,7 @@ All three share one search: every set of features that suits the sequences, with
 fitted on the training split, and the model with the lowest validation loss wins.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,7 @@ import numpy as np
 
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES
-from ostinato.evaluation.metrics import binary_log_losses, log_losses
-
-C_GRID = (0.1, 1.0, 10.0, 100.0)  # inverse strength of a logistic regression's L2 penalty
-ALPHA_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)  # strength of a ridge regression's L2 penalty
-FOLDS = 3
-
-Predict = Callable[[Any], np.ndarray]  # features (B, …) -> predictions
+from ostinato.evaluation.baselines.heads import FOLDS, Head, Predict, class_head, folds_of, label_head, number_head
 
 
 @dataclass(frozen=True)
@@ -33,25 +26,6 @@ class LinearBaseline:
     def predict(self, sequences: Sequence[Any]) -> np.ndarray:
         """Probabilities (B, C) of classes or (B, L) of labels, or values (B, K)."""
         return self.model(self.features.transform(sequences))
-
-
-@dataclass(frozen=True)
-class _Head:
-    """What is predicted: how to fit it on features at one strength of regularisation, and its loss.
-
-    Args:
-        name: of the model and of its strength, for the description.
-        grid: strengths to try.
-        fit: (strength, features, targets) -> fitted model.
-        loss: (targets, predictions) -> mean loss.
-        strata: targets -> (B,), what the folds of cross-validation are stratified by.
-    """
-
-    name: str
-    grid: tuple[float, ...]
-    fit: Callable[[float, Any, np.ndarray], Predict]
-    loss: Callable[[np.ndarray, np.ndarray], float]
-    strata: Callable[[np.ndarray], np.ndarray]
 
 
 def linear_baseline(
@@ -89,30 +63,12 @@ def linear_baseline(
     """
     train_targets = np.asarray(train_targets)
     _check_sequences(train_sequences, train_targets, kind)
-    if (np.bincount(train_targets) >= 2).sum() < 2:
+    head = class_head(int(train_targets.max(initial=0)) + 1)
+    if not head.can_fold(train_targets):
         raise DataError(
             f"Training examples of each class: {np.bincount(train_targets).tolist()}. "
             "A baseline needs two classes with two examples each."
         )
-    num_classes = int(train_targets.max()) + 1
-
-    def fit(C: float, encoded: Any, targets: np.ndarray) -> Predict:
-        classifier = _fit_logistic_regression(C, encoded, targets)
-
-        def predict(encoded: Any) -> np.ndarray:
-            probabilities = np.zeros((encoded.shape[0], num_classes))
-            probabilities[:, classifier.classes_] = classifier.predict_proba(encoded)
-            return probabilities
-
-        return predict
-
-    head = _Head(
-        name="logistic regression, C",
-        grid=C_GRID,
-        fit=fit,
-        loss=lambda targets, predictions: float(log_losses(targets, predictions).mean()),
-        strata=lambda targets: targets,
-    )
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
 
@@ -153,13 +109,7 @@ def linear_multilabel_baseline(
             f"All {len(train_targets)} training examples have the same labels {train_targets[0].tolist()}. "
             "A baseline needs a label that some examples have and others do not."
         )
-    head = _Head(
-        name="logistic regression per label, C",
-        grid=C_GRID,
-        fit=_fit_labels,
-        loss=lambda targets, predictions: float(binary_log_losses(targets, predictions).mean()),
-        strata=_rarest_label,
-    )
+    head = label_head()
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
 
@@ -195,15 +145,7 @@ def ridge_baseline(
     train_targets = np.asarray(train_targets, dtype=np.float64)
     _check_sequences(train_sequences, train_targets, kind)
     _check_enough(train_targets)
-    deviation = train_targets.std(axis=0)
-    deviation[deviation == 0] = 1
-    head = _Head(
-        name="ridge regression, alpha",
-        grid=ALPHA_GRID,
-        fit=_fit_ridge,
-        loss=lambda targets, predictions: float((((targets - predictions) / deviation) ** 2).mean()),
-        strata=lambda targets: np.zeros(len(targets)),
-    )
+    head = number_head(train_targets)
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
 
@@ -226,7 +168,7 @@ def _check_enough(targets: np.ndarray) -> None:
 
 
 def _search(
-    head: _Head,
+    head: Head,
     train_sequences: Sequence[Any],
     train_targets: np.ndarray,
     validation_sequences: Sequence[Any] | None,
@@ -246,7 +188,7 @@ def _search(
     return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
-def _fit(head: _Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray) -> list[LinearBaseline]:
+def _fit(head: Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray) -> list[LinearBaseline]:
     """Fit the features once, and a model on them for each strength."""
     from sklearn.base import clone
 
@@ -258,75 +200,25 @@ def _fit(head: _Head, name: str, features: Any, sequences: Sequence[Any], target
             f"The training sequences have no features ({name}): {error}. Check that they are not empty."
         ) from None
     return [
-        LinearBaseline(f"{name}, {head.name}={strength:g}", features, head.fit(strength, encoded, targets))
+        LinearBaseline(f"{name}, {head.name}={strength:g}", features, head.fit(strength, encoded, targets).predict)
         for strength in head.grid
     ]
 
 
-def _losses(head: _Head, models: list[LinearBaseline], sequences: Sequence[Any], targets: np.ndarray) -> np.ndarray:
+def _losses(head: Head, models: list[LinearBaseline], sequences: Sequence[Any], targets: np.ndarray) -> np.ndarray:
     """The loss of each of several models with the same features, as (models,)."""
     encoded = models[0].features.transform(sequences)
     return np.array([head.loss(targets, baseline.model(encoded)) for baseline in models])
 
 
 def _cross_validate(
-    head: _Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray, seed: int
+    head: Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray, seed: int
 ) -> np.ndarray:
     """The loss at each strength on examples that were not fitted on, over stratified folds."""
-    fold = np.empty(len(targets), dtype=np.int64)
-    shuffled = np.lexsort((np.random.default_rng(seed).random(len(targets)), head.strata(targets)))
-    fold[shuffled] = np.arange(len(targets)) % FOLDS
+    fold = folds_of(head, targets, seed)
     losses = np.zeros(len(head.grid))
     for held_out in range(FOLDS):
         train, test = np.flatnonzero(fold != held_out).tolist(), np.flatnonzero(fold == held_out).tolist()
         models = _fit(head, name, features, [sequences[i] for i in train], targets[train])
         losses += _losses(head, models, [sequences[i] for i in test], targets[test]) / FOLDS
     return losses
-
-
-def _fit_logistic_regression(C: float, encoded: Any, targets: np.ndarray) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
-
-    # A second thread gains nothing on steps this small, and takes ten times as long where its core is busy elsewhere.
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # more iterations cost seconds and leave the loss the same
-        return LogisticRegression(C=C).fit(encoded, targets)
-
-
-def _fit_labels(C: float, encoded: Any, targets: np.ndarray) -> Predict:
-    varies = np.flatnonzero((targets != targets[0]).any(axis=0))
-    classifiers = [_fit_logistic_regression(C, encoded, targets[:, label]) for label in varies]
-
-    def predict(encoded: Any) -> np.ndarray:
-        probabilities = np.tile(targets[0].astype(np.float64), (encoded.shape[0], 1))
-        for label, classifier in zip(varies, classifiers, strict=True):
-            probabilities[:, label] = classifier.predict_proba(encoded)[:, 1]
-        return probabilities
-
-    return predict
-
-
-def _rarest_label(targets: np.ndarray) -> np.ndarray:
-    """Each example's label with the fewest examples (B,); the number of labels where it has none."""
-    L = targets.shape[1]
-    count = np.where(targets == 1, targets.sum(axis=0), np.inf)
-    return np.asarray(np.where((targets == 1).any(axis=1), count.argmin(axis=1), L))
-
-
-def _fit_ridge(alpha: float, encoded: Any, targets: np.ndarray) -> Predict:
-    from sklearn.linear_model import Ridge
-    from threadpoolctl import threadpool_limits
-
-    mean, deviation = targets.mean(axis=0), targets.std(axis=0)
-    scale = np.where(deviation == 0, 1, deviation)
-    with threadpool_limits(1):
-        model = Ridge(alpha=alpha).fit(encoded, (targets - mean) / scale)
-
-    def predict(encoded: Any) -> np.ndarray:
-        standardised = np.asarray(model.predict(encoded), dtype=np.float64)
-        values: np.ndarray = standardised.reshape(-1, targets.shape[1]) * scale + mean
-        return values
-
-    return predict

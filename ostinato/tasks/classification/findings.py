@@ -11,6 +11,7 @@ from ostinato.tasks.sequences.suspicious import count_labels, suspicious_labels,
 FEW_CLASSES = 10  # up to this many distinct numbers can be classes, regardless of the number of rows
 MANY_CODES = 20  # up to this many distinct whole numbers are class codes; more are codes if they leave no gaps
 MANY_CLASSES, FEW_ROWS = 50, 5  # more classes with fewer rows each, on average, look like identifiers
+UNEQUAL = 20  # times as many rows as the smallest class has
 DOMINANT = 0.9  # share of one class from which accuracy says little
 
 
@@ -20,7 +21,7 @@ def find_class_problems(targets: Mapping[str, Sequence[Any]]) -> Iterator[Remark
     yield from _separated(targets, counts)
     yield from suspicious_labels(counts)
     yield from list(_continuous(counts)) or _identifiers(counts)
-    yield from _dominant(targets["train"])
+    yield from list(_dominant(targets["train"])) or _unequal(targets["train"])
 
 
 def _separated(targets: Mapping[str, Sequence[Any]], counts: Mapping[str, int]) -> Iterator[Remark]:
@@ -64,6 +65,19 @@ def _identifiers(counts: Mapping[str, int]) -> Iterator[Remark]:
             rows,
             f"There are {len(counts):,} classes with {rows / len(counts):.1f} rows each on average, which is too few "
             "to learn from. If the labels are identifiers or free text, name another column in data.label_column.",
+        )
+
+
+def _unequal(labels: Sequence[Any]) -> Iterator[Remark]:
+    counts = count_labels(labels).most_common()
+    (common, most), (rare, fewest) = counts[0], counts[-1]
+    if most >= UNEQUAL * fewest:
+        yield Remark(
+            "unequal",
+            [common, rare],
+            most + fewest,
+            f"The classes of train are of very unequal size: {listed([common])} has {most:,} rows, {listed([rare])} has "
+            f'{fewest:,}. If rare classes matter as much as common ones, set training.class_weight = "balanced".',
         )
 
 

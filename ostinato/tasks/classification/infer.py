@@ -9,8 +9,9 @@ from ostinato.data.rows import listed
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
+from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES, class_in, headers_of
-from ostinato.tasks.sequences.infer import Peek, infer_data, label_candidates, some
+from ostinato.tasks.sequences.infer import Peek, infer_data, label_candidates, opening, some
 
 SHOWN_HEADERS = 3
 
@@ -23,10 +24,7 @@ def infer_config(path: Path) -> Inferred:
         MissingExtraError: the file is FASTA and dnaio is not installed.
     """
     peek = Peek.of(path)
-    reasons = [
-        f"Inferred from the first {len(peek.rows):,} rows of {path.name}. Correct any mistakes, then run: ostinato "
-        "train config.toml"
-    ]
+    reasons = [opening(peek)]
     keys: dict[str, Any] = {}
     label = None
     if peek.form == "fasta":
@@ -34,10 +32,16 @@ def infer_config(path: Path) -> Inferred:
     elif peek.fixed_columns is None:
         label = _label_column(peek, reasons)
         keys["label_column"] = label
-    data = ClassificationData(**infer_data(peek, label, reasons), **keys)
-    model = SequenceModel(bidirectional=True, pooling=["mean", "max"], dropout=0.3)
-    training = ClassificationTraining(max_epochs=30, lr=2e-3)
-    return Inferred(ClassificationConfig(data=data, model=model, training=training), reasons)
+    found, facts = infer_data(peek, label, reasons)
+    defaults = choose_defaults(facts, reasons)
+    return Inferred(
+        ClassificationConfig(
+            data=ClassificationData(**found, **keys, **defaults.data),
+            model=SequenceModel(**defaults.model),
+            training=ClassificationTraining(**defaults.training),
+        ),
+        reasons,
+    )
 
 
 def _fasta_label(path: Path, reasons: list[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.config import TrainingConfig
 from ostinato.errors import ConfigError
+from ostinato.evaluation.baselines import Selection, class_head, fit_on_features
 from ostinato.evaluation.metrics import epoch_metrics
 from ostinato.tasks.classification.codec import ClassCodec
 from ostinato.tasks.classification.config import ClassificationTraining
@@ -45,6 +46,16 @@ class CrossEntropy:
         if batch.weights is None:
             return F.cross_entropy(logits.float(), batch.targets, reduction="sum", **settings)
         return batch.weighted_sum(F.cross_entropy(logits.float(), batch.targets, reduction="none", **settings))
+
+    def fit_linear(
+        self, model: Classifier, features: Any, data: Labelled, selection: Selection
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fit a logistic regression, weighted as the loss is. Label smoothing does not apply."""
+        targets, weights = data.targets.numpy(), None if data.weights is None else data.weights.double().numpy()
+        if self.class_weight is not None:
+            weights = self.class_weight.numpy()[targets] * (1 if weights is None else weights)
+        head = class_head(model.head.out_features)
+        return fit_on_features(head, features, targets, weights, selection).coefficients
 
     def metrics(self, model: Classifier, data: Labelled) -> dict[str, float]:
         weights = None if data.weights is None else data.weights.double().numpy()

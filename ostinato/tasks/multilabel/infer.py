@@ -9,8 +9,9 @@ from ostinato.config import SequenceModel
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.multilabel.config import MultilabelConfig, MultilabelData, MultilabelTraining
 from ostinato.tasks.multilabel.target import FLAGS
+from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES
-from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates, some
+from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates, opening, some
 from ostinato.tasks.sequences.separators import find_separator, split_labels
 
 NAMES = (*LABEL_NAMES, "tags", "genres", "genre", "topics", "categories", "classes")
@@ -25,19 +26,22 @@ def infer_config(path: Path) -> Inferred | None:
     peek = Peek.of(path)
     if peek.fixed_columns is not None or len(peek.columns) < 2:
         return None
-    reasons = [
-        f"Inferred from the first {len(peek.rows):,} rows of {path.name}; correct what is wrong, then: ostinato train "
-        "config.toml"
-    ]
+    reasons = [opening(peek)]
     keys = _label_column(peek, reasons) or _label_columns(peek, reasons)
     if not keys:
         return None
     labels = keys.get("label_columns", [keys.get("label_column")])
     others = replace(peek, columns=[column for column in peek.columns if column not in labels])
-    data = MultilabelData(**infer_data(others, None, reasons), **keys)
-    model = SequenceModel(bidirectional=True, pooling=["mean", "max"], dropout=0.3)
-    training = MultilabelTraining(max_epochs=30, lr=2e-3)
-    return Inferred(MultilabelConfig(data=data, model=model, training=training), reasons)
+    found, facts = infer_data(others, None, reasons)
+    defaults = choose_defaults(facts, reasons)
+    return Inferred(
+        MultilabelConfig(
+            data=MultilabelData(**found, **keys, **defaults.data),
+            model=SequenceModel(**defaults.model),
+            training=MultilabelTraining(**defaults.training),
+        ),
+        reasons,
+    )
 
 
 def _label_column(peek: Peek, reasons: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The binary cross-entropy of the labels, and the calibration of a trained network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.config import TrainingConfig
+from ostinato.evaluation.baselines import Selection, fit_on_features, label_head
 from ostinato.tasks.multilabel.config import MultilabelTraining
 from ostinato.tasks.multilabel.metrics import choose_thresholds, fit_temperatures
 from ostinato.tasks.multilabel.network import MultilabelClassifier
@@ -41,6 +43,17 @@ class BinaryCrossEntropy:
             return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="sum")
         losses = F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="none")
         return batch.weighted_sum(losses.sum(dim=1))
+
+    def fit_linear(
+        self, model: MultilabelClassifier, features: Any, data: Labelled, selection: Selection
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fit a logistic regression for each label, weighted as the loss is. Label smoothing does not apply."""
+        targets = data.targets.numpy()
+        weights = np.ones(targets.shape) if data.weights is None else data.weights.double().numpy()[:, None]
+        if self.label_weight is not None:
+            weights = weights * np.where(targets == 1, self.label_weight.numpy(), 1.0)
+        weights = np.broadcast_to(weights, targets.shape)
+        return fit_on_features(label_head(), features, targets, weights, selection).coefficients
 
     def metrics(self, model: MultilabelClassifier, data: Labelled) -> dict[str, float]:
         return epoch_metrics(data.targets, predict_outputs(model, data.sequences), data.weights)

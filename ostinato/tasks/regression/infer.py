@@ -8,8 +8,9 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionTraining
 from ostinato.tasks.regression.target import to_number
+from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import class_in, headers_of, number_in
-from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates
+from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates, opening
 
 MOST_WHOLE = 20  # different whole numbers that may be classes, whatever the number of rows
 FEWEST_DECIMAL = 5  # different numbers, with decimals among them, that are unlikely to be classes
@@ -26,10 +27,7 @@ def infer_config(path: Path) -> Inferred | None:
         MissingExtraError: FASTA, and dnaio is not installed.
     """
     peek = Peek.of(path)
-    reasons = [
-        f"Inferred from the first {len(peek.rows):,} rows of {path.name}; correct what is wrong, then: ostinato train "
-        "config.toml"
-    ]
+    reasons = [opening(peek)]
     keys: dict[str, Any]
     if peek.form == "fasta":
         headers = headers_of(path)
@@ -51,10 +49,16 @@ def infer_config(path: Path) -> Inferred | None:
         f'task = "regression": {what}: {len(set(numbers)):,} different numbers in {len(numbers):,} rows, from '
         f'{min(numbers):g} to {max(numbers):g}; for classes, set task = "classification" and label_column'
     )
-    data = RegressionData(**infer_data(peek, column, reasons), **keys)
-    model = SequenceModel(bidirectional=True, pooling=["mean", "max"], dropout=0.1)
-    training = RegressionTraining(max_epochs=30, lr=2e-3)
-    return Inferred(RegressionConfig(data=data, model=model, training=training), reasons)
+    inferred, facts = infer_data(peek, column, reasons, size_matters=True)
+    defaults = choose_defaults(facts, reasons)
+    return Inferred(
+        RegressionConfig(
+            data=RegressionData(**inferred, **keys, **defaults.data),
+            model=SequenceModel(**{**defaults.model, "dropout": 0.1}),  # dropout makes numbers vague
+            training=RegressionTraining(**defaults.training),
+        ),
+        reasons,
+    )
 
 
 def _target_column(peek: Peek) -> str | None:

@@ -45,7 +45,7 @@ class Regressor(SequenceNetwork):
         if len(self.levels) < 2:
             return numbers
         increasing = self.quantiles(numbers).sort(dim=2).values
-        return increasing[:, :, self._order].transpose(1, 2).flatten(1)  # (B, K, Q) -> (B, Q·K)
+        return increasing[:, :, self.order].transpose(1, 2).flatten(1)  # (B, K, Q) -> (B, Q·K)
 
     def predictions(self, answers: Tensor) -> Tensor:
         """The predicted number of each target. (B, C) -> (B, K)."""
@@ -57,10 +57,10 @@ class Regressor(SequenceNetwork):
             return answers.new_empty(*answers.shape, 0)
         B, C = answers.shape
         grouped = answers.reshape(B, len(self.levels), C // len(self.levels)).transpose(1, 2)  # (B, Q·K) -> (B, K, Q)
-        return grouped[:, :, torch.tensor(self._order).argsort()]
+        return grouped[:, :, torch.tensor(self.order).argsort()]
 
     @property
-    def _order(self) -> list[int]:
+    def order(self) -> list[int]:
         """The index in `levels` of each group of outputs."""
         first = middle(self.levels)
         return [first, *(index for index in range(len(self.levels)) if index != first)]

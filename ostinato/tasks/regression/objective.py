@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.config import TrainingConfig
+from ostinato.evaluation.baselines import Selection, fit_on_features, number_head
 from ostinato.tasks.regression.network import Regressor
 from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
@@ -34,6 +35,19 @@ class PredictionError:
         with autocast(batch.sequences.values.device, config.precision):
             outputs = model(batch.sequences.values, batch.sequences.lengths)
         return batch.weighted_sum(self._errors(model, outputs.float(), batch.targets))
+
+    def fit_linear(
+        self, model: Regressor, features: Any, data: Labelled, selection: Selection
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fit a ridge regression. A quantile is its prediction plus that quantile of the training errors."""
+        targets = data.targets.double().numpy()
+        weights = None if data.weights is None else data.weights.double().numpy()
+        ridge = fit_on_features(number_head(targets), features, targets, weights, selection)
+        if not model.levels:
+            return ridge.coefficients
+        levels = [model.levels[index] for index in model.order]
+        errors = np.quantile(targets - ridge.predict(features), levels, axis=0)  # (Q, K)
+        return np.tile(ridge.weights, len(levels)), (ridge.bias + errors).ravel()
 
     def metrics(self, model: Regressor, data: Labelled) -> dict[str, float]:
         """`loss` of the standardised numbers; `rmse` and `mae` in units, and `r2`, the mean over the targets."""

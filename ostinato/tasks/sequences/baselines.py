@@ -56,4 +56,4 @@ def baseline_kind(tokenizer: str, sequence: Any) -> str:
         return "numeric"
     if not isinstance(sequence, str):
         return "events"
-    return "text" if tokenizer in ("words", "events") else "symbols"
+    return "text" if tokenizer in ("words", "subwords", "events") else "symbols"

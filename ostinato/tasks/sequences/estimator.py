@@ -34,9 +34,13 @@ class SequenceEstimator(Estimator):
     kernel_size: int = 5
     conv_pool: int = 1
     pooling: str | Sequence[str] = "last"
+    wide: str | None = None
+    wide_order: int | None = None
+    wide_size: int | None = None
     tokenizer: str | None = None
     max_length: int | None = None
     truncate: str = "head"
+    scale: str = "channel"
 
     def _fit(
         self,

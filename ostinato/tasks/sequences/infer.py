@@ -1,104 +1,93 @@
 """Infer the parts of a config that do not depend on the target from the first rows of a file of sequences."""
 
 from collections import Counter
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ostinato.data.formats import find_format, format_of, read_rows
-from ostinato.data.rows import Row
 from ostinato.data.splits import SPLITS
+from ostinato.data.tokenizers import NUMERIC, make_tokenizer
 from ostinato.errors import DataError
+from ostinato.tasks.sequences.defaults import Facts
 from ostinato.tasks.sequences.headers import LABEL_NAMES
+from ostinato.tasks.sequences.infer_series import choose_scale
+from ostinato.tasks.sequences.infer_tokenizer import TextEvidence
+from ostinato.tasks.sequences.peek import TEXT_NAMES, Peek
 
-Rows = list[dict[str, Any]]
+__all__ = ["TEXT_NAMES", "InferredData", "Peek", "infer_data", "label_candidates", "opening", "some"]
 
-TEXT_NAMES = ("text", "sequence", "seq", "tokens", "events", "series")
 SPLIT_NAMES = ("split", "subset", "fold", "set")
+GROUP_NAMES = (
+    "subject",
+    "patient",
+    "user",
+    "session",
+    "group",
+    "speaker",
+    "author",
+    "participant",
+    "customer",
+    "donor",
+)
+FEWEST_GROUPS = 10  # fewer cannot be split well
+COUNTED = 500  # rows whose words are counted
 
 NUCLEOTIDES = set("ACGTUN")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
 NUMBERS = set("0123456789+-.eE,;[] \t")
 MOSTLY = 0.9  # minimum share of NUCLEOTIDES in DNA and RNA; the rest are ambiguity codes, such as R and Y
-PEEKED_ROWS = 1_000
 
 
-@dataclass(frozen=True)
-class Peek:
-    """The format, the columns and the first rows of a file.
+class InferredData(NamedTuple):
+    """The keys of `[data]` except those of the target, and what the other tables depend on."""
 
-    The columns of FASTA are id, header and sequence; those of `.ts` are series and label.
-    """
-
-    path: Path
-    form: str
-    columns: list[str]
-    rows: Rows
-
-    @classmethod
-    def of(cls, path: Path, rows: int = PEEKED_ROWS) -> "Peek":
-        """Read the format, the columns and the first rows of a file.
-
-        Raises:
-            DataError: the file is missing, empty, malformed or of an unknown format.
-            MissingExtraError: the file is FASTA and dnaio is not installed.
-        """
-        form = format_of(path)
-        found = list(islice(read_rows(path, form), rows))
-        _refuse_unreadable(path, form, found)
-        first = [row.values for row in found]
-        return cls(path, form, list(dict.fromkeys(column for row in first for column in row)), first)
-
-    @property
-    def fixed_columns(self) -> tuple[str, str] | None:
-        """The sequence and label columns of formats with fixed columns; None for other formats."""
-        return find_format(self.form).columns
-
-    def values(self, column: str) -> list[Any]:
-        """The non-empty values of a column."""
-        found = (row.get(column) for row in self.rows)
-        return [value for value in found if not (value is None or (isinstance(value, str) and value == ""))]
+    keys: dict[str, Any]
+    facts: Facts
 
 
-def _refuse_unreadable(path: Path, form: str, rows: list[Row]) -> None:
-    """Refuse a table that has a column of sequences or labels which cannot be read; other columns do not matter.
-
-    Raises:
-        DataError: says why the column cannot be read.
-    """
-    missing = {column: None for row in rows for column in row.columns if column not in row.values}
-    readable = {column for row in rows for column in row.values} - missing.keys()
-    named = [column for column in missing if column.lower() in (*LABEL_NAMES, *TEXT_NAMES)]
-    for column in named or (missing if len(readable) < 2 else ()):
-        for _ in islice(read_rows(path, form, columns=[column]), len(rows)):
-            pass
+def opening(peek: Peek) -> str:
+    """The first line of reasons."""
+    return (
+        f"Inferred from {peek.extent} of {peek.path.name}. Correct any mistakes, then run: ostinato train config.toml"
+    )
 
 
-def infer_data(peek: Peek, label: str | None, reasons: list[str]) -> dict[str, Any]:
-    """Infer the keys of `[data]` except those of the target: path, columns and tokenizer.
+def infer_data(peek: Peek, label: str | None, reasons: list[str], *, size_matters: bool = False) -> InferredData:
+    """Infer the path, the columns, the tokenizer and the scale.
 
     Args:
         label: the label column; None for formats without one.
         reasons: one line per decision is appended.
+        size_matters: the target may depend on the size of a series, so each is not standardised by itself.
     """
     keys: dict[str, Any] = {"path": str(peek.path)}
     fixed = peek.fixed_columns
     if fixed is None:
         split = _split_column(peek, reasons)
         others = [column for column in peek.columns if column not in (split, label)]
+        group = None if split else _group_column(peek, others, label, reasons)
+        others = [column for column in others if column != group]
         keys["text_column"] = _text_column(peek, others, reasons)
-        if split is not None:
-            keys["split_column"] = split
+        keys |= {"split_column": split} if split else {"group_column": group} if group else {}
     if "split_column" not in keys:
         reasons.append(
             "validation_size, test_size: no column holds train, validation and test, so splits are drawn at random"
         )
-    text_column = fixed[0] if fixed else keys["text_column"]
-    keys["tokenizer"] = _tokenizer(peek, peek.values(text_column), reasons)
-    return keys
+    sequences = peek.values(fixed[0] if fixed else keys["text_column"])
+    keys["tokenizer"] = tokenizer = _tokenizer(peek, sequences, reasons)
+    if tokenizer == NUMERIC and not size_matters:
+        scale, why = choose_scale(sequences)
+        reasons.append(f"scale = {scale!r}: {why}")
+        keys["scale"] = scale
+    return InferredData(keys, Facts(peek.total, tokenizer, _lengths(sequences, tokenizer)))
+
+
+def _lengths(sequences: list[Any], tokenizer: str) -> np.ndarray:
+    """The tokens or steps of each sequence; words, and for subwords too, of some sequences only, which takes time."""
+    if tokenizer not in ("words", "subwords", "events"):
+        return np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+    some = sequences[:: 1 + len(sequences) // COUNTED]
+    return make_tokenizer("events" if tokenizer == "events" else "words").count(some)[1]
 
 
 def label_candidates(peek: Peek) -> list[str]:
@@ -133,6 +122,32 @@ def _split_column(peek: Peek, reasons: list[str]) -> str | None:
     return None
 
 
+def _group_column(peek: Peek, columns: list[str], label: str | None, reasons: list[str]) -> str | None:
+    """A column that names who or what several rows come from; None without one."""
+    for column in columns:
+        name = column.lower().removesuffix("id").rstrip("_-. ")
+        values = [str(value) for value in peek.values(column)]
+        groups = set(values)
+        if name not in GROUP_NAMES or not 1 < len(groups) < len(values):
+            continue
+        labelled = {(str(row.get(column)), str(row.get(label))) for row in peek.rows} if label else set()
+        known = f"{column!r} has {len(groups):,} different values in {len(values):,} rows"
+        if len(groups) < FEWEST_GROUPS:
+            reasons.append(
+                f"group_column: {known}, which are too few groups to split. If a model must work for new ones, set "
+                f"group_column = {column!r} and folds"
+            )
+        elif len(labelled) == len(groups) == len({pair[1] for pair in labelled}):
+            reasons.append(f"group_column: {column!r} is not used, because it says the same as the label")
+        else:
+            reasons.append(
+                f"group_column = {column!r}: by its name; {known}, and rows of one group stay in one split. For random "
+                "splits, remove it"
+            )
+            return column
+    return None
+
+
 def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
     """A column by its name, else one of lists, else the one with the longest content on average."""
     if not columns:
@@ -160,7 +175,7 @@ def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
     first = next((sequence for sequence in sequences if not hasattr(sequence, "__len__") or len(sequence)), "")
     if isinstance(first, str):
         characters = Counter("".join(str(text)[:1000] for text in sequences))
-        name, why = _text_tokenizer(peek.path, characters, peek.form == "fasta")
+        name, why = _alphabet(peek, characters) or TextEvidence.of(sequences).choose()
     elif isinstance(first, list | np.ndarray):
         name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
     else:
@@ -172,23 +187,22 @@ def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
     return name
 
 
-def _text_tokenizer(path: Path, characters: Counter[str], is_fasta: bool) -> tuple[str, str]:
+def _alphabet(peek: Peek, characters: Counter[str]) -> tuple[str, str] | None:
+    """The tokenizer of DNA, RNA or protein; None for text."""
     bases = sum(count for character, count in characters.items() if character.upper() in NUCLEOTIDES)
     shown = " ".join(sorted(character for character in characters if not character.isspace())[:12]) + (
         " …" if len(characters) > 12 else ""
     )
     if characters["."] and set(characters) <= NUMBERS:
         raise DataError(
-            f"{path}: the sequences are numbers written as text; their characters are {shown}. Expected a series as a "
-            "list of numbers in a column of a JSONL or Parquet file, or as a row of a .ts file. Convert the file."
+            f"{peek.path}: the sequences are numbers written as text; their characters are {shown}. Expected a series "
+            "as a list of numbers in a column of a JSONL or Parquet file, or as a row of a .ts file. Convert the file."
         )
     if bases >= MOSTLY * characters.total() > 0:
         return "nucleotides", f"the characters are {shown}"
-    if is_fasta or set(characters) <= AMINO_ACIDS:
+    if peek.form == "fasta" or set(characters) <= AMINO_ACIDS:
         return "amino-acids", f"the characters are {shown}"
-    if characters[" "]:
-        return "words", "text with spaces"
-    return "characters", f"text without spaces; its characters are {shown}"
+    return None
 
 
 def some(values: Any) -> str:

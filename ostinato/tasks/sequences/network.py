@@ -5,7 +5,9 @@ from typing import TypeVar
 
 from ostinato.config import SequenceModel
 from ostinato.data.encoder import SequenceEncoder
-from ostinato.nn import ConvStem, Linear, Pooling, PositionEmbedding, SequenceNetwork, TokenEmbedding
+from ostinato.data.tokenizers import Characters, Kmers, make_tokenizer
+from ostinato.errors import ConfigError
+from ostinato.nn import ConvStem, Linear, Pooling, PositionEmbedding, SequenceNetwork, TokenEmbedding, WideNgrams
 from ostinato.tasks.network import build_stack
 
 Built = TypeVar("Built", bound=SequenceNetwork)
@@ -18,7 +20,9 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
         encoder: determines the vocabulary or the channels, and the number of positions.
         num_outputs: C.
     """
-    size = config.embedding_size
+    wide = build_wide(config, encoder, num_outputs)
+    is_linear = config.cell == "none"
+    size = 0 if is_linear else config.embedding_size
     embed: Linear | TokenEmbedding
     if encoder.channels is not None:
         embed = Linear(encoder.channels, size)
@@ -29,7 +33,8 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
     position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
     conv_stem = None if config.conv_size is None else _build_stem(config, size, config.conv_size)
     stack = build_stack(config, size if conv_stem is None else conv_stem.output_size, kernel_size=config.kernel_size)
-    pooling = Pooling(config.pooling, stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn")
+    poolings = ["mean"] if is_linear else config.pooling
+    pooling = Pooling(poolings, stack.output_size, bidirectional=config.bidirectional and config.cell != "cnn")
     return kind(
         embed=embed,
         position=position,
@@ -38,7 +43,27 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
         pooling=pooling,
         num_outputs=num_outputs,
         dropout=config.dropout,
+        wide=wide,
     )
+
+
+def build_wide(config: SequenceModel, encoder: SequenceEncoder, num_outputs: int) -> WideNgrams | None:
+    """Build the wide part, without features: they are fitted to the training sequences.
+
+    Raises:
+        ConfigError: the features do not suit the sequences.
+    """
+    if config.wide is None:
+        return None
+    if encoder.is_numeric:
+        raise ConfigError("model.wide ngrams: numeric series have no tokens. Set wide = none.")
+    return WideNgrams(num_outputs, order=config.wide_order or _default_order(encoder.tokenizer))
+
+
+def _default_order(tokenizer: str) -> int:
+    """6 for single letters, 3 for k-mers, 2 for words and other tokens."""
+    made = make_tokenizer(tokenizer)
+    return 6 if isinstance(made, Characters) else 3 if isinstance(made, Kmers) else 2
 
 
 def _build_stem(config: SequenceModel, input_size: int, channels: int) -> ConvStem:

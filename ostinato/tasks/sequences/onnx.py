@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.encoder import SequenceEncoder
+from ostinato.errors import ConfigError
 from ostinato.nn.onnx.graph import Graph
 from ostinato.nn.onnx.sequence import sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
@@ -25,14 +26,18 @@ SPREAD = 1.5  # deviation of the drawn series, in deviations of the training ser
 def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
     """A trained model as a graph.
 
-    Inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, in the units of the data,
-    and `lengths` (batch,) int64. Outputs are `logits` (batch, C) float32, the task's own, and `attention`
+    Inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, in the units of the data
+    (with `scale` series: standardised by the portable encoder), and `lengths` (batch,) int64. Outputs are `logits` (batch, C) float32, the task's own, and `attention`
     (batch, length) float32 if the pooling has any.
 
     Raises:
         ConfigError: ONNX cannot express the model.
     """
     graph, encoder, network = Graph(), model.encoder, model.network
+    if network.wide is not None:
+        raise ConfigError(
+            f"model.wide {model.config.model.wide}: the wide part cannot be exported yet. Train with wide = none."  # type: ignore[attr-defined]
+        )
     channels = encoder.channels
     if channels is None:
         name, port, values = "tokens", Port("int64", ("batch", "length")), "tokens"

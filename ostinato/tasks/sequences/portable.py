@@ -43,6 +43,7 @@ class SequencePortable(portable.Portable):
             encoder["max_length"],
             encoder["truncate"],
             encoder["longest"],
+            encoder.get("scale", "channel"),
         )
 
     def encode(self, X: Iterable[Any], sources: Sequence[str] | None = None) -> EncodedSequences:

@@ -1,6 +1,6 @@
 """Prepare the encoded splits of a config, and encode rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,12 +8,14 @@ import numpy as np
 import torch
 
 from ostinato.config import DataConfig, SequenceData
+from ostinato.data.audit import Remark
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.examples import Record, Records
 from ostinato.data.ragged import Ragged
 from ostinato.errors import DataError
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.dataset import load_dataset
+from ostinato.tasks.sequences.infer_series import choose_scale
 from ostinato.training.objective import Labelled
 from ostinato.training.vectors import read_for
 
@@ -38,6 +40,7 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     truncated = {name: split.sequences.truncated for name, split in splits.items()}
     coverage = None if vectors is None else vectors.facts(config.vectors)
     audit = data.audit.with_encoding(unknown, truncated, coverage)
+    audit = replace(audit, remarks=[*audit.remarks, *_series_remarks(encoder, train)])
     unit = _token_unit(encoder.tokenizer)
     if unit != audit.unit and not encoder.is_numeric:
         audit = audit.with_lengths(
@@ -46,11 +49,21 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     return TaskData(config, data.name, data.source, data.splits, splits, encoder, codec, audit, vectors)
 
 
+def _series_remarks(encoder: SequenceEncoder, train: Records) -> Iterator[Remark]:
+    """A finding if one scale for all series hides the small ones."""
+    if not encoder.is_numeric or encoder.scale == "series":
+        return
+    suggested, why = choose_scale(train.sequences)
+    if suggested == "series":
+        text = f'The series of train differ much in size: {why}. Unless their size matters, set data.scale = "series".'
+        yield Remark("scales", [], len(train.sequences), text)
+
+
 def _token_unit(tokenizer: str) -> str:
     """What a tokenizer makes of sequences: the unit of their lengths."""
     if tokenizer.startswith("kmers"):
         return "k-mers"
-    if tokenizer in ("words", "characters", "events"):
+    if tokenizer in ("words", "subwords", "characters", "events"):
         return tokenizer
     return "characters" if tokenizer in ("nucleotides", "amino-acids") else "tokens"
 
@@ -64,7 +77,7 @@ def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> 
 
 def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:
     """Fit an encoder to the training split, with the settings of the config."""
-    settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate"})
+    settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate", "scale"})
     return SequenceEncoder.fit(train.sequences, tokenizer=tokenizer, sources=train.sources, **settings)
 
 

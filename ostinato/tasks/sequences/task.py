@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import DataError
-from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model, Task, TaskData
+from ostinato.tasks.base import ALL_UNKNOWN, Answered, Candidate, Model, Task, TaskData
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.sequences.stream import SequenceStream
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.tasks.stream import StreamAnswer
-    from ostinato.training.objective import Labelled
+    from ostinato.training.objective import Labelled, Objective
 
 ROWS_AT_A_TIME = 512
 
@@ -66,6 +66,11 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.prepare import prepare
 
         return prepare(self, config)
+
+    def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
+        from ostinato.tasks.sequences.portfolio import portfolio
+
+        return portfolio(config, data)
 
     def check(self, config: "Config", data: TaskData) -> None:
         from ostinato.tasks.sequences.network import warn_of_wide_windows
@@ -126,6 +131,19 @@ class SequenceTask(Task):
         data = config.data
         network.has_trained_unknown = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
         return network
+
+    def start(
+        self,
+        config: "Config",
+        network: "SequenceNetwork",
+        splits: "Mapping[str, Labelled]",
+        objective: "Objective[Any, Any]",
+    ) -> None:
+        if network.wide is not None:
+            from ostinato.tasks.sequences.wide import fit_wide
+
+            size, seed = config.model.wide_size, config.training.seed  # type: ignore[attr-defined]
+            fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
         from ostinato.training import predict_outputs

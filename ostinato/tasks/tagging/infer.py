@@ -9,7 +9,7 @@ from ostinato.data.files import ending_of
 from ostinato.data.formats import endings
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
-from ostinato.tasks.sequences.infer import Peek
+from ostinato.tasks.sequences.peek import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
 from ostinato.tasks.tagging.reading import read_sentences
 from ostinato.tasks.tagging.scheme_inference import Lookalike, find_lookalike, infer_scheme

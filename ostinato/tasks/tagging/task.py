@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError, DataError
-from ostinato.tasks.base import Answered, Inferred, Model, Task, TaskData
+from ostinato.tasks.base import Answered, Candidate, Inferred, Model, Task, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 
@@ -79,6 +79,11 @@ class Tagging(Task):
         from ostinato.tasks.tagging.data import prepare
 
         return prepare(config)
+
+    def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
+        from ostinato.tasks.tagging.portfolio import portfolio
+
+        return portfolio(config, data)
 
     def check(self, config: "Config", data: TaskData) -> None:
         from ostinato.tasks.tagging.schemes import SCHEMES

@@ -1,0 +1,176 @@
+"""Linear models of given features with three heads: classes, label sets and numbers."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ostinato.evaluation.metrics import binary_log_losses, log_losses
+
+C_GRID = (0.1, 1.0, 10.0, 100.0)  # inverse strength of a logistic regression's L2 penalty
+ALPHA_GRID = (100.0, 10.0, 1.0, 0.1, 0.01)  # strength of a ridge regression's L2 penalty
+FOLDS = 3
+LOWEST = -30.0  # the logit of a class or label that no training example has: a probability of 1e-13
+
+Predict = Callable[[Any], np.ndarray]  # features (B, F) -> predictions
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A fitted linear model.
+
+    Args:
+        predict: from features (B, F) to probabilities or numbers.
+        weights: (F, C); with the bias, they give logits of classes or labels, or the numbers.
+        bias: (C,).
+    """
+
+    predict: Predict
+    weights: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and bias."""
+        return self.weights, self.bias
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is predicted: how to fit it on features at one strength of regularisation, and its loss.
+
+    Args:
+        name: of the model and of its strength, for the description.
+        grid: strengths to try, the strongest regularisation first.
+        fit: (strength, features, targets, weights) -> fitted model; the weights are those of the rows, (B,), for label
+            sets of each label of each row, (B, L), or None.
+        loss: (targets, predictions) -> mean loss.
+        strata: targets -> (B,), what the folds of cross-validation are stratified by.
+        can_fold: targets -> whether a model can be fitted to all folds but one.
+    """
+
+    name: str
+    grid: tuple[float, ...]
+    fit: Callable[..., LinearModel]
+    loss: Callable[[np.ndarray, np.ndarray], float]
+    strata: Callable[[np.ndarray], np.ndarray]
+    can_fold: Callable[[np.ndarray], bool]
+
+
+def class_head(num_classes: int) -> Head:
+    """A multinomial logistic regression; targets are class indices (B,)."""
+
+    def fit(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
+        classifier = _fit_logistic_regression(C, encoded, targets, weights)
+
+        def predict(encoded: Any) -> np.ndarray:
+            probabilities = np.zeros((encoded.shape[0], num_classes))
+            probabilities[:, classifier.classes_] = classifier.predict_proba(encoded)
+            return probabilities
+
+        slopes, bias = np.zeros((encoded.shape[1], num_classes)), np.full(num_classes, LOWEST)
+        own, intercepts = classifier.coef_, classifier.intercept_
+        if len(own) == 1:  # two classes: scikit-learn gives the difference of their logits
+            own, intercepts = np.concatenate([-own, own]) / 2, np.concatenate([-intercepts, intercepts]) / 2
+        slopes[:, classifier.classes_], bias[classifier.classes_] = own.T, intercepts
+        return LinearModel(predict, slopes, bias)
+
+    return Head(
+        name="logistic regression, C",
+        grid=C_GRID,
+        fit=fit,
+        loss=lambda targets, predictions: float(log_losses(targets, predictions).mean()),
+        strata=lambda targets: targets,
+        can_fold=lambda targets: int((np.bincount(targets) >= 2).sum()) >= 2,
+    )
+
+
+def label_head() -> Head:
+    """One logistic regression per label; targets are 0 or 1, (B, L)."""
+    return Head(
+        name="logistic regression per label, C",
+        grid=C_GRID,
+        fit=_fit_labels,
+        loss=lambda targets, predictions: float(binary_log_losses(targets, predictions).mean()),
+        strata=_rarest_label,
+        can_fold=lambda targets: len(targets) >= FOLDS,
+    )
+
+
+def number_head(targets: np.ndarray) -> Head:
+    """A ridge regression; targets are numbers (B, K). The loss is in deviations of the given targets."""
+    deviation = targets.std(axis=0)
+    deviation[deviation == 0] = 1
+    return Head(
+        name="ridge regression, alpha",
+        grid=ALPHA_GRID,
+        fit=_fit_ridge,
+        loss=lambda targets, predictions: float((((targets - predictions) / deviation) ** 2).mean()),
+        strata=lambda targets: np.zeros(len(targets)),
+        can_fold=lambda targets: len(targets) >= FOLDS,
+    )
+
+
+def folds_of(head: Head, targets: np.ndarray, seed: int) -> np.ndarray:
+    """The fold of each example, stratified. Returns (B,)."""
+    fold = np.empty(len(targets), dtype=np.int64)
+    shuffled = np.lexsort((np.random.default_rng(seed).random(len(targets)), head.strata(targets)))
+    fold[shuffled] = np.arange(len(targets)) % FOLDS
+    return fold
+
+
+def _fit_logistic_regression(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+    # A second thread gains nothing on steps this small, and takes ten times as long where its core is busy elsewhere.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # more iterations cost seconds and leave the loss the same
+        return LogisticRegression(C=C).fit(encoded, targets, weights)
+
+
+def _fit_labels(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
+    varies = np.flatnonzero((targets != targets[0]).any(axis=0))
+    classifiers = [
+        _fit_logistic_regression(C, encoded, targets[:, label], None if weights is None else weights[:, label])
+        for label in varies
+    ]
+
+    def predict(encoded: Any) -> np.ndarray:
+        probabilities = np.tile(targets[0].astype(np.float64), (encoded.shape[0], 1))
+        for label, classifier in zip(varies, classifiers, strict=True):
+            probabilities[:, label] = classifier.predict_proba(encoded)[:, 1]
+        return probabilities
+
+    slopes, bias = np.zeros((encoded.shape[1], targets.shape[1])), np.where(targets[0] == 1, -LOWEST, LOWEST)
+    for label, classifier in zip(varies, classifiers, strict=True):
+        slopes[:, label], bias[label] = classifier.coef_[0], classifier.intercept_[0]
+    return LinearModel(predict, slopes, bias)
+
+
+def _rarest_label(targets: np.ndarray) -> np.ndarray:
+    """Each example's label with the fewest examples (B,); the number of labels where it has none."""
+    L = targets.shape[1]
+    count = np.where(targets == 1, targets.sum(axis=0), np.inf)
+    return np.asarray(np.where((targets == 1).any(axis=1), count.argmin(axis=1), L))
+
+
+def _fit_ridge(alpha: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
+    from sklearn.linear_model import Ridge
+    from threadpoolctl import threadpool_limits
+
+    mean, deviation = targets.mean(axis=0), targets.std(axis=0)
+    scale = np.where(deviation == 0, 1, deviation)
+    with threadpool_limits(1):
+        model = Ridge(alpha=alpha).fit(encoded, (targets - mean) / scale, weights)
+
+    def predict(encoded: Any) -> np.ndarray:
+        standardised = np.asarray(model.predict(encoded), dtype=np.float64)
+        values: np.ndarray = standardised.reshape(-1, targets.shape[1]) * scale + mean
+        return values
+
+    slopes = np.asarray(model.coef_, dtype=np.float64).reshape(targets.shape[1], -1).T * scale
+    return LinearModel(predict, slopes, np.asarray(model.intercept_, dtype=np.float64) * scale + mean)

@@ -1,0 +1,243 @@
+"""`ostinato train FILE`: from a data file to a run folder with the best of several models, within minutes."""
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ostinato.config import Config, to_toml
+from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.portfolio.plan import CANDIDATES, PLAN, Attempt, Plan, read_attempts
+from ostinato.portfolio.search import Budget, Search
+from ostinato.portfolio.trial import Clock, Trainer
+from ostinato.progress import Progress
+from ostinato.runs.finished import finished_metrics, is_complete
+from ostinato.runs.folder import CONFIG, environment_of, refuse_occupied, shell_path, with_absolute_paths
+from ostinato.runs.leaderboard import LEADERBOARD
+from ostinato.runs.lock import locked
+from ostinato.runs.training import CHECKPOINT_FILES, CHECKPOINTS, Log, resume_run, stop_signals
+from ostinato.storage import FORMAT, METRICS, make_folder, make_subfolder, write_atomically
+from ostinato.tasks import TASKS
+from ostinato.tasks.base import Candidate, TaskData
+from ostinato.tasks.config import override, parse_toml
+from ostinato.tasks.infer import infer_config
+
+LOCK_WAIT_S = 10.0  # for another process that looks at the run while the lock changes hands
+
+
+def train_file(
+    path: Path,
+    *,
+    minutes: float = 10,
+    folder: Path,
+    settings: Sequence[str] = (),
+    progress: Progress | None = None,
+    clock: Clock = time.monotonic,
+) -> dict[str, Any]:
+    """Try models of different kinds on a data file, and put the best into a run folder. Returns its metrics.
+
+    Candidates are compared on the validation split only; the test split is scored once, with the chosen model.
+
+    Args:
+        minutes: the time for all trainings, without reading the data and scoring the test split. The first model is
+            trained for at least an epoch, whatever it takes.
+        folder: is created.
+        settings: as `model.dropout=0.5`; they apply to every candidate.
+        clock: seconds from any start.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or SIGTERM. The best model so far is saved as the run, unless none is trained or
+            the signal comes a second time. `resume_search` continues.
+        ConfigError: `minutes` or a setting cannot be used.
+        DataError: the file cannot be used, or has too few rows for a validation split.
+        RunError: the folder already exists, or cannot be written.
+    """
+    progress = progress or Progress(quiet=True)
+    _refuse_minutes(minutes)
+    refuse_occupied(folder)
+    inferred = infer_config(path)
+    config = with_absolute_paths(override(inferred.config, settings))
+    for reason in inferred.reasons[1:]:  # the first explains what to do with a config
+        progress.say(reason)
+    data = _prepare(config, progress)
+    candidates = _candidates(config, data, settings)
+    plan = Plan(
+        format=FORMAT,
+        config=to_toml(config),
+        settings=list(settings),
+        digests=_digests(data),
+        session=1,
+        seconds=60 * minutes,
+        finished=False,
+        adopted=None,
+    )
+    make_folder(folder)
+    with locked(folder):
+        refuse_occupied(folder)  # another process may have been faster
+        plan.write(folder / PLAN)
+    return _run(folder, plan, _Prepared(config, data, candidates), progress, clock)
+
+
+def resume_search(
+    folder: Path, *, minutes: float | None = None, progress: Progress | None = None, clock: Clock = time.monotonic
+) -> dict[str, Any]:
+    """Continue a search that was interrupted, or go on with one that has ended. Returns the run's metrics.
+
+    Args:
+        minutes: the time that it may still take; None: what is left of the planned time.
+
+    Raises:
+        RunError: the folder holds no search, a file of it is damaged, or the data have changed.
+        KeyboardInterrupt, OstinatoError: as in `train_file`.
+    """
+    progress = progress or Progress(quiet=True)
+    plan = Plan.read(folder / PLAN)
+    if minutes is not None:
+        _refuse_minutes(minutes)
+    elif plan.finished and (folder / CONFIG).exists() and is_complete(folder):
+        return finished_metrics(folder) or {}
+    config = parse_toml(plan.config, str(folder / PLAN))
+    data = _prepare(config, progress)
+    if _digests(data) != plan.digests:
+        raise RunError(
+            f"{folder}: the data have changed since the search began, so scores cannot be compared. Restore the file, "
+            "or train into a new folder."
+        )
+    candidates = _candidates(config, data, plan.settings)
+    if minutes is not None:
+        plan = _extended(plan, read_attempts(folder), 60 * minutes)
+    return _run(folder, plan, _Prepared(config, data, candidates), progress, clock)
+
+
+class _Prepared(NamedTuple):
+    """What all candidates share, and the candidates."""
+
+    config: Config
+    data: TaskData
+    candidates: list[Candidate]
+
+
+def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, clock: Clock) -> dict[str, Any]:
+    """Search, and put the best model into the run folder, also after the first Ctrl-C."""
+    is_interrupted = False
+    with stop_signals() as stop_requested:
+        with locked(folder, wait_s=LOCK_WAIT_S):
+            plan.write(folder / PLAN)
+            environment_of(folder, prepared.config)
+            task = TASKS[prepared.config.task]
+            metric = task.main_metric(prepared.config)
+            trainer = Trainer(folder, task, prepared.data, metric, progress, stop_requested, clock)
+            used = sum(each.seconds for each in read_attempts(folder) if each.session == plan.session)
+            if not plan.finished:
+                trainer.warm_up(prepared.candidates[-1])
+            budget = Budget(trainer, plan.seconds, used)
+            log = Log(folder / "training.log", progress)
+            search = Search(folder, plan, trainer, prepared.candidates, budget, log)
+            try:
+                if not plan.finished:
+                    search.run()
+                search.plan = search.plan.model_copy(update={"finished": True})
+            except KeyboardInterrupt:
+                is_interrupted = True
+            _adopt(search)
+        progress.say("Scoring the test split once, with its baselines.")
+        metrics = resume_run(folder, data=prepared.data, wait_s=LOCK_WAIT_S)
+        if is_interrupted:
+            raise KeyboardInterrupt
+        with locked(folder, wait_s=LOCK_WAIT_S):
+            shutil.rmtree(folder / CANDIDATES, ignore_errors=True)
+    return metrics
+
+
+def _adopt(search: Search) -> None:
+    """Make the chosen attempt the run of the folder: its config and its checkpoints, of a finished training.
+
+    From the moment when `config.toml` is removed to the moment when it is written, the folder is no run; a search that
+    is resumed then chooses again.
+
+    Raises:
+        KeyboardInterrupt: no attempt has a score yet, because the user stopped the search.
+        RunError: every training failed.
+    """
+    folder, chosen = search.folder, search.best()
+    if chosen is None:
+        if not search.plan.finished:
+            raise KeyboardInterrupt
+        raise RunError(f"{folder}: every training failed: {_problems(search.attempts)}")
+    if not (search.plan.adopted == chosen.key and (folder / CONFIG).exists()):
+        for name in (METRICS, CONFIG):
+            (folder / name).unlink(missing_ok=True)
+        place = folder / CANDIDATES / chosen.key
+        search.plan = search.plan.model_copy(update={"adopted": chosen.key})
+        make_subfolder(folder / CHECKPOINTS)
+        for name in CHECKPOINT_FILES:
+            write_atomically(folder / CHECKPOINTS / name, (place / name).read_bytes())
+        write_atomically(folder / CONFIG, (place / CONFIG).read_bytes())
+    search.plan.write(folder / PLAN)
+    search.leaderboard().write(folder / LEADERBOARD)
+
+
+def _problems(attempts: Sequence[Attempt]) -> str:
+    return "; ".join(dict.fromkeys(each.problem for each in attempts if each.problem))
+
+
+def _extended(plan: Plan, attempts: Sequence[Attempt], seconds: float) -> Plan:
+    """The plan with more time: for the session that was interrupted, or for another one."""
+    if plan.finished:
+        return plan.model_copy(update={"session": plan.session + 1, "seconds": seconds, "finished": False})
+    used = sum(each.seconds for each in attempts if each.session == plan.session)
+    return plan.model_copy(update={"seconds": used + seconds})
+
+
+def _prepare(config: Config, progress: Progress) -> TaskData:
+    """Load and audit the data.
+
+    Raises:
+        DataError: there is no validation split to compare candidates on.
+        OstinatoError: the data cannot be used.
+    """
+    data = TASKS[config.task].prepare(config.data)
+    for line in data.audit.lines():
+        progress.say(line)
+    if "validation" not in data.splits:
+        file = shell_path(Path(str(config.data.path)))
+        raise DataError(
+            f"{config.data.path}: there is no validation split to compare models on, because the file has too few rows "
+            "or data.validation_size is 0. Add rows, or train a single model: "
+            f"ostinato init {file} > config.toml && ostinato train config.toml"
+        )
+    return data
+
+
+def _candidates(config: Config, data: TaskData, settings: Sequence[str]) -> list[Candidate]:
+    """The task's candidates with the user's settings, without those that the settings rule out or make equal.
+
+    Raises:
+        ConfigError: no candidate is left; the reason of the first.
+    """
+    task, problem = TASKS[config.task], None
+    found: list[Candidate] = []
+    for each in task.portfolio(config, data):
+        try:
+            changed = override(each.config, settings)
+            task.check(changed, data)
+        except ConfigError as error:
+            problem = problem or error
+            continue
+        if changed not in [other.config for other in found]:
+            found.append(each._replace(config=changed))
+    if not found:
+        assert problem is not None
+        raise problem
+    return found
+
+
+def _digests(data: TaskData) -> dict[str, str]:
+    return {name: split.digest() for name, split in data.splits.items()}
+
+
+def _refuse_minutes(minutes: float) -> None:
+    if not (minutes > 0 and math.isfinite(minutes)):
+        raise ConfigError(f"--minutes {minutes:g}: expected a number above 0, such as 10.")

@@ -1,0 +1,222 @@
+"""Successive halving on the validation split: all candidates shortly, the better third longer, the best to the end.
+
+In the last stage the best candidate gets all of the time; what it leaves goes to the next one.
+
+Source: Jamieson & Talwalkar (2016), Non-stochastic best arm identification and hyperparameter optimization.
+"""
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ostinato.config import Config
+from ostinato.portfolio.plan import (
+    CANDIDATES,
+    Attempt,
+    Plan,
+    choose,
+    goodness,
+    has_weights,
+    noise_of,
+    ranked,
+    read_attempts,
+    write_attempts,
+)
+from ostinato.portfolio.trial import FAILURES, MEASURED, PLANNED, Speed, Trainer, failed, planned_config, with_epochs
+from ostinato.report.wording import counted, metric_name
+from ostinato.runs.leaderboard import LEADERBOARD, Entry, Leaderboard
+from ostinato.runs.training import Log
+from ostinato.storage import FORMAT, make_subfolder
+from ostinato.tasks.base import Candidate
+
+
+class Stage(NamedTuple):
+    """A stage of a session.
+
+    Args:
+        title: for the lines that people see.
+        until: the share of the session's time at which it ends.
+    """
+
+    title: str
+    until: float
+
+
+STAGES = (Stage("first look", 0.25), Stage("best third", 0.52), Stage("final", 0.92))  # the rest: scoring
+THIRD = 3
+FEWEST = 0.1  # of a candidate's full number of epochs, before the final; fewer say little about it
+WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs
+
+
+class Budget:
+    """The time of a session.
+
+    Args:
+        seconds: the total.
+        used: what was used before an interruption.
+    """
+
+    def __init__(self, trainer: Trainer, seconds: float, used: float) -> None:
+        self.clock, self.seconds, self.started = trainer.clock, seconds, trainer.clock() - used
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds until a share of the total is used."""
+        return self.started + share * self.seconds - self.clock()
+
+
+@dataclass
+class Search:
+    """A session of a search, from its first candidate or from where it was interrupted.
+
+    Args:
+        candidates: the simplest first.
+    """
+
+    folder: Path
+    plan: Plan
+    trainer: Trainer
+    candidates: Sequence[Candidate]
+    budget: Budget
+    log: Log
+    attempts: list[Attempt] = field(init=False)
+    speeds: dict[str, Speed] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.attempts = read_attempts(self.folder)
+        self.metric = self.trainer.task.metrics[self.trainer.metric]
+        self.names = [each.name for each in self.candidates]
+
+    def run(self) -> None:
+        """Go through the stages.
+
+        Raises:
+            KeyboardInterrupt: the user wants to stop; finished attempts are saved, the current one has a checkpoint.
+        """
+        make_subfolder(self.folder / CANDIDATES)
+        for number, stage in enumerate(STAGES):
+            pending = self._pending(number)
+            for position, candidate in enumerate(pending):
+                sharing = 1 if stage == STAGES[-1] else len(pending) - position
+                limit_s = self.budget.left(stage.until) / sharing
+                if limit_s <= 0 and self.best() is not None:
+                    break
+                self._try(candidate, number, max(limit_s, 0.0))
+
+    def best(self) -> Attempt | None:
+        """The attempt to keep: the best, or the simplest of those equal within noise."""
+        usable = [each for each in self.attempts if has_weights(self.folder, each, self.plan)]
+        return choose(usable, self.names, self.metric)
+
+    def _pending(self, stage: int) -> list[Candidate]:
+        """The candidates that a stage has still to train, in order; it depends on earlier stages alone."""
+        now = (self.plan.session, stage)
+        before = [each for each in self.attempts if (each.session, each.stage) < now]
+        complete = {each.name for each in before if each.complete}
+        favourite = choose(before, self.names, self.metric)
+        leaders = [each.name for each in ([favourite] if favourite else []) + ranked(before, self.metric)]
+        order = [name for name in dict.fromkeys([*leaders, *self.names]) if name not in complete]  # untried ones last
+        if stage == 0:
+            order.sort(key=self.names.index)
+        elif stage < len(STAGES) - 1:
+            order = order[: math.ceil(len(self.names) / THIRD)]
+        done = {each.name for each in self.attempts if (each.session, each.stage) == now}
+        return [self.candidates[self.names.index(name)] for name in order if name not in done]
+
+    def _try(self, candidate: Candidate, stage: int, limit_s: float) -> None:
+        """Train a candidate if there is time for more epochs than it has had."""
+        started, session = self.trainer.clock(), self.plan.session
+        try:
+            config = planned_config(self.folder, f"{candidate.name}-{session}-{stage}")
+            config = config or self._plan(candidate, limit_s, is_last=stage == len(STAGES) - 1)
+            if config is None:
+                return
+            attempt = self.trainer.train(candidate, session, stage, config, limit_s)
+        except FAILURES as error:
+            attempt = failed(candidate, session, stage, self.trainer.clock() - started, error)
+        attempt = attempt.model_copy(update={"seconds": round(self.trainer.clock() - started, 3)})
+        self.attempts.append(attempt)
+        write_attempts(self.folder, self.attempts)
+        self.leaderboard().write(self.folder / LEADERBOARD)
+        self._remove_beaten()
+        self.log.say(self._line(attempt, STAGES[stage].title))
+
+    def _plan(self, candidate: Candidate, limit_s: float, *, is_last: bool) -> Config | None:
+        """The candidate's config with the epochs that fit into its time; None if they are too few to be worthwhile."""
+        if candidate.is_linear:
+            return candidate.config
+        most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s)
+        fitting = speed.epochs(PLANNED * limit_s)
+        epochs = min(max(fitting, 1), most)
+        if epochs < WORTHWHILE * max((each.epochs for each in self._earlier(candidate)), default=0):
+            return None
+        fewest = 1 if is_last else math.ceil(FEWEST * most)
+        if fitting < fewest and self.best() is not None:
+            self.log.say(
+                f"{candidate.name}: left out for now: {counted(fewest, 'epoch')} would take about "
+                f"{speed.start + fewest * speed.epoch:.1f} s, and its share of the time is {limit_s:.1f} s."
+            )
+            return None
+        return with_epochs(candidate.config, epochs)
+
+    def _speed(self, candidate: Candidate, limit_s: float) -> Speed:
+        """From the candidate's last attempt, else measured once."""
+        earlier = self._earlier(candidate)
+        if earlier:
+            last = earlier[-1]
+            return Speed(max(last.seconds - last.epochs * last.seconds_per_epoch, 0.0), last.seconds_per_epoch)
+        if candidate.name not in self.speeds:
+            self.speeds[candidate.name] = self.trainer.speed(candidate.config, MEASURED * limit_s)
+        return self.speeds[candidate.name]
+
+    def _earlier(self, candidate: Candidate) -> list[Attempt]:
+        return [each for each in self.attempts if each.name == candidate.name]
+
+    def _remove_beaten(self) -> None:
+        """Remove the weights of attempts that can no longer be chosen."""
+        leader = ranked(self.attempts, self.metric)[:1]
+        for each in self.attempts:
+            place = self.folder / CANDIDATES / each.key
+            lost = leader and goodness(leader[0], self.metric) - goodness(each, self.metric) > 2 * noise_of(leader[0])
+            if place.exists() and (lost or each.score is None):
+                shutil.rmtree(place)
+
+    def _line(self, attempt: Attempt, title: str) -> str:
+        left = max(self.budget.left(), 0.0)
+        remaining = f"{left / 60:.1f} min left" if left >= 60 else f"{left:.0f} s left"
+        if attempt.score is None:
+            return f"{title}: {attempt.name}: failed: {attempt.problem} ({remaining})"
+        shown = f"{metric_name(self.metric.name)} {self.metric.text(attempt.score)}"
+        if attempt.interval is not None:
+            shown += f" ({' – '.join(map(self.metric.text, attempt.interval))})"
+        trained = f"{counted(attempt.epochs, 'epoch')} in {attempt.seconds:.1f} s"
+        return f"{title}: {attempt.name}: {shown}, {trained} ({remaining})"
+
+    def leaderboard(self) -> Leaderboard:
+        """All candidates, the best first."""
+        best = {each.name: each for each in ranked(self.attempts, self.metric)}
+        chosen = self.best()
+        order = [*best, *(name for name in self.names if name not in best)]
+        return Leaderboard(
+            format=FORMAT,
+            metric=self.metric.name,
+            winner=None if chosen is None else chosen.name,
+            finished=self.plan.finished,
+            entries=[self._entry(self.candidates[self.names.index(name)], best.get(name)) for name in order],
+        )
+
+    def _entry(self, candidate: Candidate, best: Attempt | None) -> Entry:
+        own = self._earlier(candidate)
+        return Entry(
+            name=candidate.name,
+            reason=candidate.reason,
+            is_linear=candidate.is_linear,
+            score=best and best.score,
+            interval=best and best.interval,
+            epochs=best.epochs if best else 0,
+            seconds=round(sum(each.seconds for each in own), 3),
+            parameters=best and best.parameters,
+            problem=next((each.problem for each in own if each.problem), None) if best is None else None,
+        )

@@ -1,0 +1,135 @@
+"""The settings of a first config, from the size and the kind of the data, with a reason for each decision."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+TEXT = ("words", "subwords", "events")
+TRAIN_SHARE = 0.7  # of the rows, with the default sizes of validation and test
+
+STEPS = 2_000  # optimizer steps of a training, about
+BATCH_SIZES = ((1_000, 8), (5_000, 16), (20_000, 32))  # up to so many training rows; then 64
+LARGEST_BATCH = 64
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
+TOKENS = 60_000_000  # read in a training, at most: minutes on two cores
+SHORTEST_CUT = 100  # tokens; shorter rows are not cut
+RARE_FROM = 1_000  # training rows from which a token that occurs once is left out
+LARGEST_VOCABULARY = 30_000
+LONG = 100  # characters or steps from which a convolution shortens the sequence
+VERY_LONG = 400
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the defaults depend on.
+
+    Args:
+        rows: of the file.
+        tokenizer: its name, or `numeric`.
+        lengths: (n,) tokens, words or steps of some rows.
+    """
+
+    rows: int
+    tokenizer: str
+    lengths: np.ndarray
+
+    @property
+    def train_rows(self) -> int:
+        return max(1, int(TRAIN_SHARE * self.rows))
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether all sequences have the same length, as windows around a site have."""
+        return len(self.lengths) > 1 and int(self.lengths.min()) == int(self.lengths.max()) > 1
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.lengths)) if len(self.lengths) else 1.0
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The keys of each table that differ from what the table has by default."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def choose_defaults(facts: Facts, reasons: list[str]) -> Defaults:
+    """The settings for data of this kind and size.
+
+    Args:
+        reasons: one line per decision is appended.
+    """
+    model = _text_model(reasons) if facts.tokenizer in TEXT else _symbol_model(facts, reasons)
+    data = {} if facts.tokenizer == "numeric" else _vocabulary(facts, reasons)
+    data |= _cut(facts, reasons)
+    return Defaults(data, model, _training(facts, data.get("max_length"), reasons))
+
+
+def _text_model(reasons: list[str]) -> dict[str, Any]:
+    reasons.append("pooling = mean and max of both directions: the evidence may be anywhere in the text; dropout = 0.3")
+    return {"bidirectional": True, "pooling": ["mean", "max"], "dropout": 0.3}
+
+
+def _symbol_model(facts: Facts, reasons: list[str]) -> dict[str, Any]:
+    """For characters, nucleotides, amino acids and numbers: a convolution sees the motif, recurrence its context."""
+    model: dict[str, Any] = {"bidirectional": True, "pooling": ["mean", "max"], "dropout": 0.3}
+    unit = "steps" if facts.tokenizer == "numeric" else "characters"
+    if facts.is_aligned:
+        model["position"] = "learned"
+        reasons.append(f'position = "learned": all sequences have {facts.median:g} {unit}, so a position has a meaning')
+    if facts.is_aligned or facts.median > LONG:
+        pool = 1 if facts.median <= LONG // 4 else 4 if facts.median <= VERY_LONG else 8
+        model |= {"conv_size": 64, "kernel_size": 11 if facts.median > LONG // 4 else 5, "conv_pool": pool}
+        reasons.append(
+            f"conv_size = 64, kernel_size = {model['kernel_size']}, conv_pool = {pool}: sequences of {facts.median:g} "
+            f"{unit} (median); the convolution finds short patterns, the recurrence reads one step in {pool}"
+        )
+    return model
+
+
+def _vocabulary(facts: Facts, reasons: list[str]) -> dict[str, Any]:
+    if facts.tokenizer not in ("words", "events") or facts.train_rows < RARE_FROM:
+        return {}
+    reasons.append(f"min_count = 2, max_size = {LARGEST_VOCABULARY:,}: a token that occurs once teaches nothing")
+    return {"min_count": 2, "max_size": LARGEST_VOCABULARY}
+
+
+def _cut(facts: Facts, reasons: list[str]) -> dict[str, Any]:
+    """A `max_length` where even a few epochs would read too many tokens."""
+    longest = int(facts.lengths.max(initial=1))
+    most = max(SHORTEST_CUT, TOKENS // (FEWEST_EPOCHS * facts.train_rows))
+    if longest <= most or float(np.minimum(facts.lengths, most).mean()) > 0.98 * float(facts.lengths.mean()):
+        return {}
+    reasons.append(
+        f'max_length = {most:,}, truncate = "both": the longest of the rows read has {longest:,} tokens; cut to its '
+        f"first and last half so that {FEWEST_EPOCHS} epochs read about {TOKENS // 10**6} million tokens"
+    )
+    return {"max_length": most, "truncate": "both"}
+
+
+def _training(facts: Facts, max_length: int | None, reasons: list[str]) -> dict[str, Any]:
+    """Batch size and epochs by the number of steps that they give."""
+    rows = facts.train_rows
+    batch_size = next((size for most, size in BATCH_SIZES if rows <= most), LARGEST_BATCH)
+    lengths = np.minimum(facts.lengths, max_length or np.inf)
+    mean = float(lengths.mean()) if len(lengths) else 1.0
+    wanted = -(-STEPS * batch_size // rows)
+    affordable = int(TOKENS // max(mean * rows, 1))
+    epochs = int(np.clip(min(wanted, affordable), FEWEST_EPOCHS, MOST_EPOCHS))
+    steps = epochs * -(-rows // batch_size)
+    training: dict[str, Any] = {
+        "batch_size": batch_size,
+        "max_epochs": epochs,
+        "lr": 2e-3,
+        "patience": max(5, epochs // 4),
+    }
+    text = f"batch_size = {batch_size}"
+    if not facts.is_aligned and mean > 1:
+        training["max_tokens"] = max(int(batch_size * mean), 1)
+        text = f"max_tokens = {training['max_tokens']:,}, about {batch_size} rows of {mean:.0f} tokens"
+    reasons.append(f"{text}; max_epochs = {epochs}: about {steps:,} steps for about {rows:,} training rows")
+    return training

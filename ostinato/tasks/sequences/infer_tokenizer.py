@@ -1,0 +1,96 @@
+"""Choose a tokenizer for text: by its script, by the words in a row, and by the share of tokens that would be unknown."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ostinato.data.tokenizers import make_tokenizer
+from ostinato.data.vocabulary import UNKNOWN, Vocabulary
+from ostinato.data.words import Subwords
+
+UNSPACED_SCRIPTS = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"}  # first words of Unicode names
+UNSPACED = 0.3  # share of letters in such scripts from which words are whole clauses
+ONE_WORD = 1.5  # median words per row of names, codes and other single words
+FEW_WORDS = 5  # median words per row below which one unknown word is a large part of the row
+MOSTLY_NEW = 0.3  # share of unknown words above which a row of few words is read by characters
+OFTEN_NEW = 0.15  # share of unknown words above which subwords are better
+HELD_OUT = 5  # every fifth row
+READ_CHARACTERS = 1_000_000  # of all rows together
+
+
+@dataclass(frozen=True)
+class TextEvidence:
+    """What the choice rests on.
+
+    Args:
+        words_per_row: the median.
+        unspaced: the share of letters in scripts without spaces.
+        spaces: the share of characters that are white space.
+        unknown: for each tokenizer, the share of tokens of every fifth row that the other rows lack; subwords are
+            tried where words leave many.
+    """
+
+    words_per_row: float
+    unspaced: float
+    spaces: float
+    unknown: dict[str, float]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "TextEvidence":
+        """Look at the first `READ_CHARACTERS` of the rows."""
+        ends = np.cumsum([len(text) for text in texts])
+        some = list(texts[: 1 + int(np.searchsorted(ends, READ_CHARACTERS))])
+        characters = Counter("".join(some))
+        letters = Counter({each: count for each, count in characters.items() if each.isalpha()})
+        unspaced = sum(count for letter, count in letters.items() if _script(letter) in UNSPACED_SCRIPTS)
+        spaces = sum(count for each, count in characters.items() if each.isspace())
+        return cls(
+            words_per_row=float(np.median([len(text.split()) for text in some])) if some else 0.0,
+            unspaced=unspaced / max(letters.total(), 1),
+            spaces=spaces / max(characters.total(), 1),
+            unknown=_unknown_shares(some),
+        )
+
+    def choose(self) -> tuple[str, str]:
+        """The tokenizer, and the reason with its evidence."""
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in self.unknown.items())
+        evidence = (
+            f"{self.words_per_row:g} words per row (median), {self.spaces:.0%} white space; "
+            f"tokens of every fifth row that the others lack: {shares}"
+        )
+        if self.unspaced >= UNSPACED:
+            return "characters", f"{self.unspaced:.0%} of the letters belong to scripts without spaces; {evidence}"
+        if self.words_per_row <= ONE_WORD:
+            return "characters", f"one word per row; {evidence}"
+        new = self.unknown["words"]
+        if self.words_per_row <= FEW_WORDS and new > MOSTLY_NEW:
+            return "characters", f"a few words per row, and many of them are rare; {evidence}"
+        if self.unknown.get("subwords", new) < new:
+            return "subwords", f"many words are rare; {evidence}"
+        return "words", f"text with spaces; {evidence}"
+
+
+def _script(letter: str) -> str:
+    """The first word of a letter's Unicode name, which names its script: `LATIN`, `CJK`, …"""
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+def _unknown_shares(texts: list[str]) -> dict[str, float]:
+    found = {name: _unknown_share(texts, name) for name in ("words", "characters")}
+    return found | ({"subwords": _unknown_share(texts, "subwords")} if found["words"] > OFTEN_NEW else {})
+
+
+def _unknown_share(texts: list[str], name: str) -> float:
+    """The share of tokens of every fifth text that a vocabulary of the other texts lacks; 0 if there are none."""
+    held_out = texts[::HELD_OUT]
+    train = [text for row, text in enumerate(texts) if row % HELD_OUT]
+    tokenizer = make_tokenizer(name)
+    if isinstance(tokenizer, Subwords):
+        vocabulary = tokenizer.learn(train)
+    else:
+        vocabulary = Vocabulary.fit(tokenizer.count(train)[0])
+    ids, _ = tokenizer.indexer(vocabulary)(held_out)
+    return float((ids == UNKNOWN).mean()) if len(ids) else 0.0

@@ -1,0 +1,141 @@
+"""Wide models: they start as the fitted linear model, and are saved, resumed and refused like all others."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, load
+from ostinato.errors import ConfigError
+
+rng = np.random.default_rng(0)
+TEXTS = [" ".join(rng.choice(list("abcdefgh"), size=rng.integers(3, 12))) for _ in range(90)]
+LABELS = [("yes" if text.count("a") > text.count("b") else "no") for text in TEXTS]
+LINEAR = {"cell": "none", "wide": "ngrams", "validation_fraction": None, "calibrate": False}
+DEEP = {"cell": "gru", "hidden_size": 5, "embedding_size": 4, "wide": "ngrams"}
+
+
+def tfidf(texts):
+    vectorizer = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True)
+    return vectorizer, vectorizer.fit_transform(texts)
+
+
+def test_a_linear_classifier_is_scikit_learns_logistic_regression(monkeypatch):
+    monkeypatch.setattr("ostinato.evaluation.baselines.heads.C_GRID", (3.0,))
+    model = SequenceClassifier(**LINEAR).fit(TEXTS, LABELS)
+    vectorizer, features = tfidf(TEXTS)
+    expected = LogisticRegression(C=3.0).fit(features, LABELS).predict_proba(vectorizer.transform(TEXTS[:20]))
+    np.testing.assert_allclose(model.predict_proba(TEXTS[:20]), expected, atol=2e-3)  # the solver's tolerance
+    assert model.n_iter_ == 0 and [entry["epoch"] for entry in model.history_] == [0]
+
+
+def test_three_classes_are_scikit_learns_logistic_regression(monkeypatch):
+    monkeypatch.setattr("ostinato.evaluation.baselines.heads.C_GRID", (3.0,))
+    labels = [text[0] if text[0] in "ab" else "c" for text in TEXTS]
+    model = SequenceClassifier(**LINEAR).fit(TEXTS, labels)
+    _, features = tfidf(TEXTS)
+    expected = LogisticRegression(C=3.0).fit(features, labels).predict_proba(features)
+    np.testing.assert_allclose(model.predict_proba(TEXTS), expected, atol=2e-3)
+
+
+def test_a_linear_regressor_is_scikit_learns_ridge_regression(monkeypatch):
+    monkeypatch.setattr("ostinato.evaluation.baselines.heads.ALPHA_GRID", (0.5,))
+    y = np.array([text.count("a") * 100.0 + 7 for text in TEXTS])
+    model = SequenceRegressor(cell="none", wide="ngrams", validation_fraction=None).fit(TEXTS, y)
+    _, features = tfidf(TEXTS)
+    expected = Ridge(alpha=0.5).fit(features, y).predict(features)
+    np.testing.assert_allclose(model.predict(TEXTS), expected, rtol=0.01, atol=0.1)
+
+
+def test_a_linear_multilabel_classifier_has_a_logistic_regression_per_label(monkeypatch):
+    monkeypatch.setattr("ostinato.evaluation.baselines.heads.C_GRID", (3.0,))
+    y = np.array([["a" in text, "b" in text, True] for text in TEXTS]).astype(int)
+    linear = {"cell": "none", "wide": "ngrams", "validation_fraction": None}
+    model = SequenceMultilabelClassifier(**linear).fit(TEXTS, y)
+    _, features = tfidf(TEXTS)
+    for label in range(2):
+        expected = LogisticRegression(C=3.0).fit(features, y[:, label]).predict_proba(features)[:, 1]
+        np.testing.assert_allclose(model.predict_proba(TEXTS)[:, label], expected, atol=2e-3)
+    assert (model.predict_proba(TEXTS)[:, 2] > 0.999).all()
+
+
+def test_quantiles_start_as_the_prediction_and_the_quantiles_of_its_errors():
+    y = np.array([text.count("a") + rng.normal() for text in TEXTS])
+    model = SequenceRegressor(
+        cell="none", wide="ngrams", loss="quantile", quantiles=[0.1, 0.5, 0.8], validation_fraction=None
+    ).fit(TEXTS, y)
+    quantiles = model.predict_quantiles(TEXTS)
+    for column, level in enumerate((0.1, 0.5, 0.8)):
+        assert abs(float((y <= quantiles[:, 0, column]).mean()) - level) < 0.02
+
+
+def test_a_deep_network_starts_as_the_linear_model():
+    linear = SequenceClassifier(**LINEAR).fit(TEXTS, LABELS)
+    deep = SequenceClassifier(**{**LINEAR, **DEEP}, max_epochs=1, lr=1e-12).fit(TEXTS, LABELS)
+    np.testing.assert_allclose(deep.predict_proba(TEXTS), linear.predict_proba(TEXTS), atol=1e-5)
+
+
+def test_the_start_is_used_if_training_makes_validation_worse():
+    fit = {"validation_data": (TEXTS[60:], LABELS[60:])}
+    linear = SequenceClassifier(cell="none", wide="ngrams").fit(TEXTS[:60], LABELS[:60], **fit)
+    deep = SequenceClassifier(**DEEP, max_epochs=2, lr=0.5, schedule="constant", max_grad_norm=None)
+    deep.fit(TEXTS[:60], LABELS[:60], **fit)
+    losses = [entry["validation_loss"] for entry in deep.history_]
+    assert losses[0] == min(losses)
+    np.testing.assert_allclose(deep.predict_proba(TEXTS), linear.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_training_reduces_the_loss_of_both_parts():
+    model = SequenceClassifier(**DEEP, max_epochs=30, lr=0.02, validation_fraction=None).fit(TEXTS, LABELS)
+    assert model.history_[-1]["train_loss"] < 0.7 * model.history_[0]["train_loss"]
+    assert model.model_.head.weight.abs().max() > 0
+
+
+def test_a_saved_model_gives_the_same_bits(tmp_path):
+    model = SequenceClassifier(**DEEP, max_epochs=1).fit(TEXTS, LABELS)
+    model.save(tmp_path / "model.safetensors")
+    loaded = load(tmp_path / "model.safetensors")
+    assert np.array_equal(loaded.predict_proba(TEXTS), model.predict_proba(TEXTS))
+
+
+def test_the_answer_does_not_depend_on_the_batch():
+    model = SequenceClassifier(**DEEP, max_epochs=1).fit(TEXTS, LABELS)
+    together = model.predict_proba(TEXTS)
+    assert all(np.array_equal(model.predict_proba([text])[0], row) for text, row in zip(TEXTS, together, strict=True))
+
+
+def test_weights_of_rows_and_classes_count_in_the_start():
+    light = SequenceClassifier(**LINEAR, class_weight={"yes": 0.001}).fit(TEXTS, LABELS)
+    assert set(light.predict(TEXTS)) == {"no"}
+    weights = np.where(np.array(LABELS) == "yes", 0.001, 1.0)
+    by_row = SequenceClassifier(**LINEAR).fit(TEXTS, LABELS, sample_weight=weights)
+    assert set(by_row.predict(TEXTS)) == {"no"}
+
+
+@pytest.mark.parametrize("cell", ["none", "gru"])
+def test_training_does_not_change_torchs_generator(cell):
+    torch.manual_seed(5)
+    expected = torch.get_rng_state()
+    SequenceClassifier(**{**DEEP, "cell": cell}, max_epochs=1).fit(TEXTS, LABELS)
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        ({"cell": "none"}, "wide"),
+        ({"cell": "none", "wide": "ngrams", "position": "learned"}, "learned"),
+        ({"cell": "none", "wide": "ngrams", "conv_size": 8}, "conv_size 8"),
+        ({"cell": "none", "wide": "ngrams", "vectors": "glove-50d"}, "glove-50d"),
+    ],
+)
+def test_settings_that_a_linear_model_cannot_use_are_refused(arguments, value):
+    with pytest.raises(ConfigError, match=value):
+        SequenceClassifier(**arguments).fit(TEXTS, LABELS)
+
+
+def test_ngrams_of_series_are_refused():
+    series = [np.ones((4, 2)), np.zeros((5, 2))] * 4
+    with pytest.raises(ConfigError, match="ngrams"):
+        SequenceClassifier(wide="ngrams", validation_fraction=None).fit(series, ["a", "b"] * 4)
