@@ -10,6 +10,7 @@ from ostinato.evaluation.results import Metric
 from ostinato.export.runner import Runner, sequence_of
 from ostinato.runs.json_model import JsonModel
 from ostinato.tasks.base import Model
+from ostinato.tasks.portable import Outputs
 
 FLOAT32, INT8 = "float32", "int8"
 TIMED_ROWS, TIMED_STEPS, TIMED_RUNS = 64, 20_000, 15  # of each file
@@ -79,20 +80,11 @@ def compare(
     Raises:
         DataError: the model cannot read a row, or the metric is undefined on the rows.
     """
-    task = model.task
     if not len(rows):
         raise DataError("There are no labelled rows. Pass at least one in validation=(X, y).")
     sequences = [sequence_of(row) for row in rows]
     outputs = {name: runner.outputs(sequences, rows.sources) for name, runner in runners.items()}
-    examples = task.encode(model, rows)
-    scores = {
-        name: task.score(model, rows, examples, task.outputs_of_onnx(found)).to_json()
-        for name, found in outputs.items()
-    }
-    metric = task.metrics[task.judging_metric(scores[FLOAT32])]
-    values = {name: found[metric.name] for name, found in scores.items()}
-    if None in values.values():
-        raise DataError(f"{metric.name} is undefined on the {len(rows)} labelled rows. Use more rows.")
+    metric, values = _judged(model, rows, outputs)
     loss, unit = loss_of(metric, values[FLOAT32], values[INT8])
     return Quantization(
         holds=loss <= tolerance,
@@ -107,6 +99,20 @@ def compare(
         milliseconds=_milliseconds(runners, sequences),
         int8_arithmetic=bool(runners[INT8].facts.get("batch_dependent")),
     )
+
+
+def _judged(model: Model, rows: Any, outputs: Mapping[str, Outputs]) -> tuple[Metric, dict[str, float]]:
+    """The metric that judges the model, and its value for the outputs of each file."""
+    task, examples = model.task, model.task.encode(model, rows)
+    scores = {
+        name: task.score(model, rows, examples, task.outputs_of_onnx(found)).to_json()
+        for name, found in outputs.items()
+    }
+    metric = task.metrics[task.judging_metric(scores[FLOAT32])]
+    values = {name: found[metric.name] for name, found in scores.items()}
+    if None in values.values():
+        raise DataError(f"{metric.name} is undefined on the {len(rows)} labelled rows. Use more rows.")
+    return metric, values
 
 
 def loss_of(metric: Metric, float32: float, int8: float) -> tuple[float, str]:
