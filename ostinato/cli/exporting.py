@@ -43,12 +43,7 @@ def export(
     The file holds tokenizer, vocabulary and labels. It answers from raw text without PyTorch: with
     `ostinato.export.Runner`, or with `ostinato predict FILE.onnx`.
     """
-    if (out is None) == (verify is None):
-        raise ConfigError("Give either --out FILE, to write a file, or --verify FILE, to check one.")
-    if tolerance is not None and quantize is None:
-        raise ConfigError(f"--tolerance {tolerance:g}: there is nothing to tolerate without --quantize. Remove it.")
-    if verify is not None and quantize is not None:
-        raise ConfigError(f"--quantize {quantize}: --verify writes no file. Remove one of them.")
+    _refuse_conflicting(out, verify, quantize, tolerance)
     from ostinato import export as exporting
     from ostinato.tasks.model_file import load_model
 
@@ -67,6 +62,15 @@ def export(
         say("\n".join([str(file), *certificate.lines()]))
     if not certificate.holds:
         raise typer.Exit(1)
+
+
+def _refuse_conflicting(out: Path | None, verify: Path | None, quantize: str | None, tolerance: float | None) -> None:
+    if (out is None) == (verify is None):
+        raise ConfigError("Give either --out FILE, to write a file, or --verify FILE, to check one.")
+    if tolerance is not None and quantize is None:
+        raise ConfigError(f"--tolerance {tolerance:g}: there is nothing to tolerate without --quantize. Remove it.")
+    if verify is not None and quantize is not None:
+        raise ConfigError(f"--quantize {quantize}: --verify writes no file. Remove one of them.")
 
 
 def answers_of_onnx(
@@ -123,7 +127,7 @@ def _readable(row: Any) -> Any:
 
 
 def _stand_in(runner: "Runner") -> "Model":
-    """What reading rows needs of a model: the task, how its data were read, and the tokenizer."""
+    """A model without codec and network: reading rows needs the task, the config and the tokenizer."""
     from ostinato.config.reading import parse
     from ostinato.tasks import TASKS
     from ostinato.tasks.base import Model

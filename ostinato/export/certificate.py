@@ -73,17 +73,10 @@ def certify(model: OnnxModel, session: Any) -> Certificate:
     differences, rounding, holds = dict[str, float](), dict[str, float](), True
     plans = _plans(model.longest, random)
     for lengths in plans:
-        inputs = model.draw(random, lengths)
-        ours, exact = model.reference(inputs), model.exact(inputs)
-        for rows in (np.arange(len(lengths)), random.permutation(len(lengths))):
-            theirs = _run(session, _select(model, inputs, rows), ours)
-            for name, expected in ours.items():
-                unit = model.outputs[name].unit
-                difference = _difference(theirs[name], expected[rows], unit)
-                own = _difference(expected, exact[name], unit)
-                holds &= difference <= TOLERANCE + own
-                differences[name] = max(difference, differences.get(name, 0.0))
-                rounding[name] = max(own, rounding.get(name, 0.0))
+        for name, difference, own in _compare(model, session, random, lengths):
+            holds &= difference <= TOLERANCE + own
+            differences[name] = max(difference, differences.get(name, 0.0))
+            rounding[name] = max(own, rounding.get(name, 0.0))
     sizes = [length for lengths in plans for length in lengths]
     return Certificate(
         holds=holds,
@@ -96,6 +89,19 @@ def certify(model: OnnxModel, session: Any) -> Certificate:
         runtime=f"onnxruntime {onnxruntime.__version__}",
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
+
+
+def _compare(
+    model: OnnxModel, session: Any, random: np.random.Generator, lengths: list[int]
+) -> Iterator[tuple[str, float, float]]:
+    """Each output's name, difference and own rounding error, for random sequences in two orders."""
+    inputs = model.draw(random, lengths)
+    ours, exact = model.reference(inputs), model.exact(inputs)
+    for rows in (np.arange(len(lengths)), random.permutation(len(lengths))):
+        theirs = _run(session, _select(model, inputs, rows), ours)
+        for name, expected in ours.items():
+            unit = model.outputs[name].unit
+            yield name, _difference(theirs[name], expected[rows], unit), _difference(expected, exact[name], unit)
 
 
 def _plans(longest: int, random: np.random.Generator) -> list[list[int]]:

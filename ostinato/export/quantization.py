@@ -10,9 +10,12 @@ from ostinato.evaluation.results import Metric
 from ostinato.export.runner import Runner, sequence_of
 from ostinato.runs.json_model import JsonModel
 from ostinato.tasks.base import Model
+from ostinato.tasks.portable import Outputs
 
 FLOAT32, INT8 = "float32", "int8"
-TIMED_ROWS, TIMED_STEPS, TIMED_RUNS = 64, 20_000, 15  # of each file
+BULK_ROWS, BULK_STEPS = 64, 20_000  # timed together
+SINGLE_ROWS = 8  # timed one after the other
+TIMED_RUNS = 15  # of each file
 SMALLEST = 1e-12  # the least value that a metric's change is divided by
 
 
@@ -29,7 +32,8 @@ class Quantization(JsonModel):
         agreement: how far the answers are the same, from 0 to 1; see `agreement` in the task's `portable.py`.
         rows: the number of labelled rows.
         bytes: the sizes of the two files.
-        milliseconds: per sequence, on one thread: medians of runs that take turns.
+        milliseconds: of the two files per sequence, one at a time, on one thread: medians of runs that take turns.
+        bulk_milliseconds: the same for many sequences, which the runner puts into batches.
         int8_arithmetic: whether LSTM layers compute with int8 numbers, one sequence at a time.
     """
 
@@ -43,12 +47,14 @@ class Quantization(JsonModel):
     rows: int
     bytes: dict[str, int]
     milliseconds: dict[str, float]
+    bulk_milliseconds: dict[str, float]
     int8_arithmetic: bool
 
     @property
-    def speedup(self) -> float:
-        """How many times as fast the int8 file is."""
-        return self.milliseconds[FLOAT32] / self.milliseconds[INT8]
+    def speedups(self) -> tuple[float, float]:
+        """How many times as fast the int8 file is: one sequence at a time, and many."""
+        one, many = (each[FLOAT32] / each[INT8] for each in (self.milliseconds, self.bulk_milliseconds))
+        return one, many
 
     def lines(self) -> Iterator[str]:
         """The comparison in sentences."""
@@ -62,7 +68,8 @@ class Quantization(JsonModel):
         arithmetic = "int8 in LSTM layers, float32 elsewhere" if self.int8_arithmetic else FLOAT32
         yield (
             f"{self.bytes[INT8]:,} bytes instead of {self.bytes[FLOAT32]:,} ({share:.0f} %), "
-            f"{self.milliseconds[INT8]:.3g} ms per sequence instead of {self.milliseconds[FLOAT32]:.3g}. "
+            f"{self.milliseconds[INT8]:.3g} ms instead of {self.milliseconds[FLOAT32]:.3g} for a sequence alone, "
+            f"{self.bulk_milliseconds[INT8]:.3g} instead of {self.bulk_milliseconds[FLOAT32]:.3g} for one of many. "
             f"The arithmetic is {arithmetic}."
         )
 
@@ -79,20 +86,11 @@ def compare(
     Raises:
         DataError: the model cannot read a row, or the metric is undefined on the rows.
     """
-    task = model.task
     if not len(rows):
         raise DataError("There are no labelled rows. Pass at least one in validation=(X, y).")
     sequences = [sequence_of(row) for row in rows]
     outputs = {name: runner.outputs(sequences, rows.sources) for name, runner in runners.items()}
-    examples = task.encode(model, rows)
-    scores = {
-        name: task.score(model, rows, examples, task.outputs_of_onnx(found)).to_json()
-        for name, found in outputs.items()
-    }
-    metric = task.metrics[task.judging_metric(scores[FLOAT32])]
-    values = {name: found[metric.name] for name, found in scores.items()}
-    if None in values.values():
-        raise DataError(f"{metric.name} is undefined on the {len(rows)} labelled rows. Use more rows.")
+    metric, values = _judged(model, rows, outputs)
     loss, unit = loss_of(metric, values[FLOAT32], values[INT8])
     return Quantization(
         holds=loss <= tolerance,
@@ -104,9 +102,24 @@ def compare(
         agreement=runners[FLOAT32].portable.agreement(outputs[FLOAT32], outputs[INT8]),
         rows=len(rows),
         bytes=dict(sizes),
-        milliseconds=_milliseconds(runners, sequences),
+        milliseconds=_milliseconds(runners, [[each] for each in sequences[:SINGLE_ROWS]]),
+        bulk_milliseconds=_milliseconds(runners, [_first_rows(runners[FLOAT32], sequences)]),
         int8_arithmetic=bool(runners[INT8].facts.get("batch_dependent")),
     )
+
+
+def _judged(model: Model, rows: Any, outputs: Mapping[str, Outputs]) -> tuple[Metric, dict[str, float]]:
+    """The metric that judges the model, and its value for the outputs of each file."""
+    task, examples = model.task, model.task.encode(model, rows)
+    scores = {
+        name: task.score(model, rows, examples, task.outputs_of_onnx(found)).to_json()
+        for name, found in outputs.items()
+    }
+    metric = task.metrics[task.judging_metric(scores[FLOAT32])]
+    values = {name: found[metric.name] for name, found in scores.items()}
+    if None in values.values():
+        raise DataError(f"{metric.name} is undefined on the {len(rows)} labelled rows. Use more rows.")
+    return metric, values
 
 
 def loss_of(metric: Metric, float32: float, int8: float) -> tuple[float, str]:
@@ -117,16 +130,24 @@ def loss_of(metric: Metric, float32: float, int8: float) -> tuple[float, str]:
     return round(100 * worse / max(abs(float32), SMALLEST), 6), "per cent"
 
 
-def _milliseconds(runners: Mapping[str, Runner], sequences: list[Any]) -> dict[str, float]:
-    """The median time per sequence of each file; the files take turns, so that a busy machine slows both."""
-    runner = runners[FLOAT32]  # both files read their input in the same way
-    lengths = runner.encode(sequences[:TIMED_ROWS]).lengths
-    count = max(1, int((lengths.cumsum() <= TIMED_STEPS).sum()))
-    encoded = runner.encode(sequences[:count])
+def _first_rows(runner: Runner, sequences: list[Any]) -> list[Any]:
+    """The first sequences, few enough to be timed."""
+    lengths = runner.encode(sequences[:BULK_ROWS]).lengths
+    return sequences[: max(1, int((lengths.cumsum() <= BULK_STEPS).sum()))]
+
+
+def _milliseconds(runners: Mapping[str, Runner], parts: list[list[Any]]) -> dict[str, float]:
+    """The median time per sequence of each file, for parts that are run one after the other.
+
+    The files take turns, so that a busy machine slows both.
+    """
+    encoded = [runners[FLOAT32].encode(part) for part in parts]  # both files read their input in the same way
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(TIMED_RUNS):
         for name, runner in runners.items():
             start = perf_counter()
-            runner.run(encoded)
+            for part in encoded:
+                runner.run(part)
             times[name].append(perf_counter() - start)
+    count = sum(map(len, parts))
     return {name: 1000 * median(each) / count for name, each in times.items()}

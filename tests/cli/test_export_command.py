@@ -11,7 +11,7 @@ from commands import REVIEWS, answers, run, tiny
 
 from ostinato import load
 from ostinato.errors import RunError
-from ostinato.export import to_onnx
+from ostinato.export import to_onnx, write
 
 pytest.importorskip("onnxruntime", reason="needs the extra export")
 
@@ -129,7 +129,8 @@ def test_a_validation_split_that_changed_is_refused(finished, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("out", ["folder", "file/model.onnx", "missing/model.onnx"])
-def test_a_path_that_no_file_can_have_is_refused(finished, out, capsys, tmp_path):
+def test_a_path_that_no_file_can_have_is_refused_before_any_work(finished, out, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "certify", None)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     assert run("export", finished / "run", "--out", tmp_path / out) == 2

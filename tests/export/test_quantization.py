@@ -39,7 +39,7 @@ def path(tmp_path):
 def fast_int8_arithmetic(monkeypatch):
     """Measure int8 arithmetic as ten times as fast, whatever the machine."""
 
-    def milliseconds(runners, sequences):
+    def milliseconds(runners, parts):
         return {name: 1.0 if runner.facts.get("batch_dependent") else 10.0 for name, runner in runners.items()}
 
     monkeypatch.setattr(quantization, "_milliseconds", milliseconds)
@@ -96,6 +96,17 @@ def test_int8_arithmetic_in_a_tagger_s_layers_and_characters(path, fast_int8_ari
     model = tagger(bidirectional=True, character_size=32)
     assert export(model, path, small_models.SENTENCES, small_models.TAGS).quantization.int8_arithmetic
     assert Runner(path).predict(small_models.SENTENCES) == model.predict(small_models.SENTENCES)
+
+
+@pytest.mark.parametrize(("one", "many", "is_chosen"), [(1.3, 0.9, True), (1.1, 5, False), (5, 0.7, False)])
+def test_int8_arithmetic_is_chosen_by_its_speed(path, monkeypatch, one, many, is_chosen):
+    def milliseconds(runners, parts):
+        speedup = many if len(parts) == 1 else one
+        return {name: 1 / speedup if runner.facts.get("batch_dependent") else 1.0 for name, runner in runners.items()}
+
+    monkeypatch.setattr(quantization, "_milliseconds", milliseconds)
+    assert export(classifier(max_epochs=1), path).quantization.int8_arithmetic == is_chosen
+    assert Runner(path).facts["batch_dependent"] == is_chosen
 
 
 def test_int8_arithmetic_that_costs_too_much_gives_way(path, fast_int8_arithmetic, monkeypatch):

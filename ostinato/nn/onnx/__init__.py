@@ -7,6 +7,7 @@ layers     embeddings, convolutions, stacks, character features
 pooling    poolings
 crf        the best tags and their probabilities
 sequence   a whole network with one output per sequence
+quantize   the same graph with int8 weights
 
 Inside a graph, steps are padded and time comes first: (T, B, …), with the lengths (B,) beside them.
 """

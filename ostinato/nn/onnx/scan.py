@@ -21,37 +21,39 @@ def scan(
     """Run a step over time: what it shows at every step, (T, B, …) each.
 
     Args:
-        states: the initial states, (B, …) each.
-        inputs: what is read at each step, (T, B, …) each.
+        states: the initial states, matrices (B, …).
+        inputs: what is read at each step, (T, B, …) each: a matrix at each step.
         dtypes: of the states, then the inputs, then what is shown; by default all are `FLOAT`.
         reverse: from the last step to the first; what is shown is in the order of the inputs.
     """
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     body = Graph(graph)
     names = [body.name("state") for _ in states], [body.name("input") for _ in inputs]
     after, shown = ([body.op("Identity", value) for value in values] for values in step(body, *names))
     kinds = dtypes or ["FLOAT"] * (len(states) + len(inputs) + len(shown))
-    types = [getattr(TensorProto, kind) for kind in kinds]
-    of_states, of_inputs, of_shown = types[: len(states)], types[len(states) : -len(shown)], types[-len(shown) :]
-
-    def declared(values: Sequence[Value], dtypes: Sequence[int]) -> list[Any]:
-        return [helper.make_tensor_value_info(*each, [None, None]) for each in zip(values, dtypes, strict=True)]
-
-    inner = helper.make_graph(
-        body.nodes,
-        body.name("step"),
-        declared(names[0], of_states) + declared(names[1], of_inputs),
-        declared(after, of_states) + declared(shown, of_shown),
-    )
+    count = len(states) + len(inputs)
+    read = _declared([*names[0], *names[1]], kinds[:count])
+    written = _declared([*after, *shown], [*kinds[: len(states)], *kinds[count:]])
     directions = {"scan_input_directions": [1] * len(inputs), "scan_output_directions": [1] * len(shown)}
     outputs = graph.ops(
         "Scan",
         *states,
         *inputs,
         outputs=len(states) + len(shown),
-        body=inner,
+        body=helper.make_graph(body.nodes, body.name("step"), read, written),
         num_scan_inputs=len(inputs),
         **(directions if reverse else {}),
     )
     return outputs[len(states) :]
+
+
+def _declared(values: Sequence[Value], dtypes: Sequence[str]) -> list[Any]:
+    """Values with their types; all are matrices, which OpenVINO must be told."""
+    from onnx import TensorProto, helper
+
+    sizes = [None, None]
+    return [
+        helper.make_tensor_value_info(value, getattr(TensorProto, dtype), sizes)
+        for value, dtype in zip(values, dtypes, strict=True)
+    ]

@@ -36,31 +36,35 @@ def to_onnx(model: Model) -> OnnxModel:
     graph, network = Graph(), model.network
     inputs = _inputs(model)
     steps = Steps(graph, graph.size("tokens", 1), "lengths")
-    scores = graph.linear(stack(graph, network.stack, _vectors(graph, network), steps), *_head(network))  # (T, B, C)
-    if network.crf is None:
-        every = graph.op("Softmax", scores, axis=-1)
-        tags = graph.op("ArgMax", scores, axis=2, keepdims=0)
-    else:
-        every = crf.marginals(graph, network.crf, scores, steps)
-        tags = crf.decode(graph, network.crf, scores, steps)
-    shown_tags = steps.masked(graph.unsqueeze(tags, 2), graph.constant(-1, np.int64))
-    size = network.head.out_features
-    outputs = {
-        "scores": Port("float32", ("batch", "length", size), graph.transpose(scores, 1, 0, 2)),
-        "tags": Port("int64", ("batch", "length"), graph.transpose(graph.squeeze(shown_tags, 2), 1, 0)),
-        "probabilities": Port("float32", ("batch", "length", size), graph.transpose(every, 1, 0, 2)),
-    }
-    answer = {**model.codec.to_json(), "inputs": list(inputs)}
+    h = stack(graph, network.stack, _vectors(graph, network), steps)  # (T, B, D) -> (T, B, H)
+    scores = graph.linear(h, network.head.weight, network.head.bias)  # (T, B, C)
     return OnnxModel(
         graph,
         inputs,
-        outputs,
-        answer,
+        _outputs(graph, network, scores, steps),
+        {**model.codec.to_json(), "inputs": list(inputs)},
         TRAINED_LENGTH,
         partial(_draw, model),
         partial(_reference, network),
         partial(_reference, copy.deepcopy(network).double()),
     )
+
+
+def _outputs(graph: Graph, network: Tagger, scores: str, steps: Steps) -> dict[str, Port]:
+    """Scores, tags and probabilities, from the scores (T, B, C)."""
+    if network.crf is None:
+        probabilities = graph.op("Softmax", scores, axis=-1)
+        tags = graph.op("ArgMax", scores, axis=2, keepdims=0)
+    else:
+        probabilities = crf.marginals(graph, network.crf, scores, steps)
+        tags = crf.decode(graph, network.crf, scores, steps)
+    shown_tags = steps.masked(graph.unsqueeze(tags, 2), graph.constant(-1, np.int64))
+    shape = ("batch", "length", network.head.out_features)
+    return {
+        "scores": Port("float32", shape, graph.transpose(scores, 1, 0, 2)),
+        "tags": Port("int64", ("batch", "length"), graph.transpose(graph.squeeze(shown_tags, 2), 1, 0)),
+        "probabilities": Port("float32", shape, graph.transpose(probabilities, 1, 0, 2)),
+    }
 
 
 def _inputs(model: Model) -> dict[str, Port]:
@@ -92,10 +96,6 @@ def _vectors(graph: Graph, network: Tagger) -> str:
         ids = graph.op("Gather", "features", graph.constant(number, np.int64), axis=2)
         parts.append(token_vectors(graph, embed, graph.transpose(ids, 1, 0)))
     return graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
-
-
-def _head(network: Tagger) -> tuple[torch.Tensor, torch.Tensor]:
-    return network.head.weight, network.head.bias
 
 
 def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
