@@ -37,8 +37,9 @@ def listen(host: str, port: int) -> Listening:
 
 
 def _bound(host: str, port: int) -> Listening:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    bound = Listening(family, socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    bound = Listening(family, kind, protocol)  # without the protocol, asyncio leaves TCP's delay of small packets on
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)

@@ -1,5 +1,6 @@
 """A service as a process: it drains, reloads, and replaces workers that die."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -119,3 +120,25 @@ def test_an_open_service_warns(files, monkeypatch, capsys):
     for host, warns in (("127.0.0.1", False), ("0.0.0.0", True)):
         command_line(["serve", str(files["dna"]), "--host", host, "--port", "0"], standalone_mode=False)
         assert ("Warning" in capsys.readouterr().err) == warns
+
+
+def test_small_packets_are_sent_at_once():
+    """Else each answer waits for the client's delayed acknowledgement, 40 ms."""
+
+    async def nodelay():
+        found = asyncio.get_running_loop().create_future()
+
+        async def answered(reader, writer):
+            option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            found.set_result(option)
+
+        with listen("127.0.0.1", 0) as bound:
+            server = await asyncio.start_server(answered, sock=bound)
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            option = await found
+            writer.close()
+            server.close()
+            return option
+
+    assert asyncio.run(nodelay())
