@@ -74,6 +74,18 @@ def write_sentences(path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def write_columns(path):
+    words = ["Ada NNP B-PER\n", "left VBD O\n", "Oslo NNP B-LOC\n"]
+    rng = random.Random(0)
+    path.write_text("\n".join("".join(rng.choices(words, k=rng.randint(3, 9))) for _ in range(60)), encoding="utf-8")
+
+
+def write_targets(path):
+    rng = random.Random(0)
+    rows = [f"w{rng.randrange(9)} z{row},{rng.random()},{rng.random()}\n" for row in range(60)]
+    path.write_text("text,warm,wet\n" + "".join(rows), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """The run folder of each model."""
@@ -81,6 +93,8 @@ def models(tmp_path_factory):
     write_reviews(folder / "reviews.csv")
     write_series(folder / "series.jsonl")
     write_sentences(folder / "tags.jsonl")
+    write_columns(folder / "tags.conll")
+    write_targets(folder / "targets.csv")
     reviews = {"path": str(folder / "reviews.csv"), "tokenizer": "words"}
     sizes = ["data.train_size=60", "data.validation_size=30", "data.test_size=30"]
     series = {"path": str(folder / "series.jsonl"), "tokenizer": "numeric"}
@@ -92,6 +106,8 @@ def models(tmp_path_factory):
         "dna": ("classification", dna, sizes),
         "names": ("tagging", {"path": str(folder / "tags.jsonl")}, []),
         "series": ("classification", series, ["model.cell=gru"]),
+        "features": ("tagging", {"path": str(folder / "tags.conll"), "feature_columns": ["1"]}, []),
+        "targets": ("regression", {"path": str(folder / "targets.csv"), "target_columns": ["warm", "wet"]}, []),
         "count": ("regression", {"name": "count-ones"}, sizes),
         "motifs": ("multilabel", {"name": "dna-motifs"}, sizes),
     }
@@ -112,7 +128,7 @@ class Service:
         self.address = line.split()[-1]
 
     def ask(self, path, **body):
-        request = urllib.request.Request(self.address + path, json.dumps(body).encode())
+        request = urllib.request.Request(self.address + path, json.dumps(body).encode() if body else None)
         with urllib.request.urlopen(request, timeout=30) as reply:
             return json.load(reply)
 
@@ -253,6 +269,20 @@ def test_predicted_number_is_shown_in_browser(open_page, service):
     assert float(shown) == pytest.approx(answer["prediction"], rel=1e-3)
 
 
+def test_several_predicted_numbers_are_shown_in_browser(open_page, service):
+    opened = open_page()
+    opened.choose("targets")
+    opened.type("w1 w2")
+    answer = service.ask("/predict", model="targets", input="w1 w2")["answer"]
+    rows = opened.page.locator(".answer tbody tr")
+    assert rows.locator("th").all_inner_texts() == ["warm", "wet"]
+    shown = [float(cell.replace("−", "-")) for cell in rows.locator("td:nth-child(2)").all_inner_texts()]
+    assert shown == pytest.approx(list(answer["predictions"].values()), rel=1e-3)
+    opened.page.get_by_label("Explain").select_option(label="wet")
+    opened.settle()
+    assert "Explains wet (" in opened.page.inner_text(".view")
+
+
 def test_entities_are_marked_in_browser(open_page, service):
     opened = open_page()
     opened.choose("names")
@@ -263,6 +293,32 @@ def test_entities_are_marked_in_browser(open_page, service):
     marks = opened.page.locator("mark bdi").all_inner_texts()
     assert marks == [text[span["start"] : span["end"]] for span in answer["spans"]]
     assert opened.page.locator(".steps-section").is_hidden()
+
+
+def test_words_with_features_are_written_as_json_in_browser(open_page, service):
+    opened = open_page()
+    opened.choose("features")
+    opened.settle()
+    examples = {each["name"]: each["examples"] for each in service.ask("/models")["models"]}
+    assert json.loads(opened.page.input_value("#text")) == examples["features"][0]
+    words = [["Ada", "NNP"], ["left", "VBD"]]
+    opened.type(json.dumps(words))
+    answer = service.ask("/predict", model="features", input=words)["answer"]
+    assert opened.page.locator("mark").count() == len(answer["spans"])
+    opened.type('[["Ada", "NNP"]')
+    assert "not JSON" in opened.page.inner_text("#refused")
+
+
+def test_example_is_answered_by_one_click_in_browser(open_page, service):
+    opened = open_page()
+    opened.choose("dna")
+    opened.settle()
+    examples = next(each["examples"] for each in service.ask("/models")["models"] if each["name"] == "dna")
+    opened.page.locator(".example").nth(1).click()
+    opened.settle()
+    assert opened.page.input_value("#text") == examples[1]
+    answer = service.ask("/predict", model="dna", input=examples[1])["answer"]
+    assert opened.bars() == {label: percent(value) for label, value in answer["probabilities"].items()}
 
 
 # Explanations
@@ -384,7 +440,7 @@ def test_only_models_of_the_same_kind_are_compared_in_browser(open_page):
     opened = open_page()
     opened.choose("reviews")
     offered = opened.page.locator("#second option").evaluate_all("all => all.map(each => each.value)")
-    assert offered == ["", "small", "names", "count"]
+    assert offered == ["", "small", "names", "targets", "count"]  # not those with features, DNA or series
 
 
 # A series
@@ -479,6 +535,19 @@ def test_empty_input_is_no_error_in_browser(open_page):
     opened.type("  ")
     assert opened.page.inner_text(".answer") == "The input is empty."
     assert opened.page.locator(".token").count() == 0
+
+
+@pytest.mark.parametrize("path", ["predict", "explain", "trace"])
+def test_refusal_is_shown_as_text_in_its_place_in_browser(open_page, path):
+    opened = open_page(checked=False)  # the browser itself reports status 429
+    opened.choose("small")
+    error = {"error": "Too many requests. <img src=x onerror=window.ran=1>"}
+    opened.page.route(f"**/{path}", lambda route: route.fulfill(status=429, json=error))
+    opened.type("good w1")
+    sections = opened.page.locator(".view > section").all_inner_texts()
+    at = ["predict", "explain", "trace"].index(path)
+    assert ["Too many requests. <img" in text for text in sections] == [place == at for place in range(3)]
+    assert opened.page.evaluate("() => window.ran ?? null") is None
 
 
 def test_input_survives_a_dead_server_in_browser(open_page, service):

@@ -52,6 +52,7 @@ export class View {
     await this.ask("predicting", async (signal) => {
       this.answer = await predict(this.model.name, input, signal);
       this.answered.replaceChildren(...answerParts(this.model, this.answer));
+      if (this.answer.predictions) this.contributions.offer(Object.keys(this.answer.predictions));
       this.events.onAnswer();
       await this.explain();
       if (this.model.traces !== false) await this.trace();
