@@ -167,6 +167,7 @@ def test_files_documents_a_run(runs, task):
     metrics, environment = read(runs / task / "metrics.json"), read(runs / task / "environment.json")
     assert_documents("metrics.json", metrics)
     assert_documents("environment.json", environment)
+    assert_documents("examples.json", read(runs / task / "examples.json"))
     assert_documents(f"Metrics of {task}", {k: v for k, v in metrics["test"].items() if k not in Metrics.model_fields})
     text = FILES.read_text(encoding="utf-8")
     history = json.loads((runs / task / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[0])

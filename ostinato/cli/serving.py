@@ -1,12 +1,22 @@
 """serve."""
 
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ostinato.cli.streams import say
 from ostinato.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import socket
+
+    from ostinato.serving.settings import Settings
+    from ostinato.serving.workers import Parent
+
+NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
 def serve(
@@ -34,17 +44,17 @@ def serve(
 
     SIGTERM answers what was accepted, then stops. SIGHUP loads changed models.
     """
+    from ostinato.serving.listening import listen
     from ostinato.serving.settings import Limits, Settings, named_models, read_token
+    from ostinato.serving.workers import Workers
 
     limits = Limits(max_batch_size, max_batch_wait_ms, max_queue, max_body_bytes, max_length, timeout_s)
     token = None if token_file is None else read_token(token_file)
     settings = Settings(named_models(models), host, port, workers, token, limits)
-    try:
-        from ostinato.serving import server
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve", "Answering over HTTP") from None
-
-    bound = server.listen(host, port)
+    for package in NEEDED:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "serve", "Answering over HTTP")
+    bound = listen(host, port)
     if settings.is_open:
         say(
             f"Warning: anyone who can reach {host} may use the models. Add --token-file FILE, or --host 127.0.0.1.",
@@ -52,4 +62,14 @@ def serve(
         )
     shown = f"[{host}]" if ":" in host else host
     say(f"Serving {', '.join(settings.models)} at http://{shown}:{bound.getsockname()[1]}")
-    server.serve(settings, bound)
+    if workers == 1:
+        _serve(settings, bound)
+        return
+    raise typer.Exit(Workers(workers, bound, partial(_serve, settings)).run())
+
+
+def _serve(settings: "Settings", bound: "socket.socket", parent: "Parent | None" = None) -> None:
+    """Answer in this process. PyTorch is imported here, and not in the process that starts workers."""
+    from ostinato.serving.server import serve
+
+    serve(settings, bound, parent)

@@ -10,6 +10,7 @@ metrics.jsonl         one line per epoch
 training.log          messages with their times
 model.safetensors     the complete model: what `ostinato.load` reads
 predictions.*         the answers to the test split, row by row
+examples.json         some inputs of the test split to try the model on
 metrics.json          the scores; written last, so that it marks a finished run
 
 folder    paths, and reading and writing these files

@@ -28,7 +28,7 @@ from ostinato.runs.folder import (
 )
 from ostinato.runs.lock import locked
 from ostinato.runs.rows import ROWS, save_rows
-from ostinato.storage import METRICS, append, make_subfolder, unusable, write_atomically
+from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, unusable, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.config import read_run_config
@@ -36,7 +36,7 @@ from ostinato.tasks.model_file import save_model
 from ostinato.training import TrainingState
 
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", ("last.safetensors", "best.safetensors")
-FILES = ("audit.json", "vocabulary.json", ROWS, "metrics.jsonl", MODEL)  # and the task's predictions
+FILES = ("audit.json", "vocabulary.json", ROWS, "metrics.jsonl", MODEL, EXAMPLES)  # and the task's predictions
 
 
 def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -182,6 +182,7 @@ def _score(folder: Path, model: Model, data: TaskData, trained: Trained) -> dict
             found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
     if "test" in data.splits:
         found["baselines"] = {name: each.to_json() for name, each in task.score_baselines(data).items()}
+        write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs["test"])
     return found
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import math
+import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 
@@ -15,17 +16,18 @@ from ostinato.serving.app import create_app
 from ostinato.serving.logs import log, start_logs
 from ostinato.serving.service import Service
 from ostinato.serving.settings import Settings
+from ostinato.serving.workers import Parent
 
-BACKLOG = 1024  # connections that wait to be accepted
+AT_ONCE = 1  # connections that a process accepts in one go, so that several workers share them
 KEEP_ALIVE_S = 30
 
 
 class Server(uvicorn.Server):
     """uvicorn with the signals of a service; it exits with 0 after a drain."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, parent: Parent | None) -> None:
         super().__init__(config)
-        self.service = service
+        self.service, self.parent = service, parent
         self._reloading: asyncio.Task[None] | None = None
 
     @contextmanager
@@ -35,13 +37,30 @@ class Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.drain)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if self.parent is not None:
+            loop.add_reader(self.parent.alive, self._orphaned)
+            self.reload()  # the parent may have asked for it while the models were loading
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        log("ready", models={name: entry.version for name, entry in self.service.models.entries.items()})
+        if self.parent is not None and self.parent.ready is not None:
+            os.write(self.parent.ready, b"1")
+            os.close(self.parent.ready)
 
     def drain(self) -> None:
         """Refuse new connections, answer accepted requests, then stop; the second time, stop at once."""
         self.force_exit = self.service.is_draining
         self.service.is_draining = self.should_exit = True
         log("draining")
+
+    def _orphaned(self) -> None:
+        """Stop, since nobody would pass a signal on."""
+        assert self.parent is not None
+        asyncio.get_running_loop().remove_reader(self.parent.alive)
+        self.drain()
 
     def reload(self) -> None:
         """Load changed models again; a model that cannot be loaded stays as it was."""
@@ -56,38 +75,17 @@ class Server(uvicorn.Server):
                 log("model not reloaded", level=logging.ERROR, model=name, error=str(error))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address.
-
-    Raises:
-        OstinatoError: the address is taken, not of this machine, or not allowed.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(BACKLOG)
-    except OSError as error:
-        raise OstinatoError(
-            f"{host}:{port}: cannot listen ({error.strerror}). Choose another --host or --port."
-        ) from None
-    bound.setblocking(False)
-    return bound
-
-
-def serve(settings: Settings, bound: socket.socket, *, is_worker: bool = False) -> None:
+def serve(settings: Settings, bound: socket.socket, parent: Parent | None = None) -> None:
     """Load the models and answer until SIGTERM.
 
     Args:
         bound: a listening socket.
-        is_worker: whether other processes answer on the same socket.
+        parent: that of a worker, which shares the socket with others.
 
     Raises:
         OstinatoError: a model cannot be loaded.
     """
-    service = Service(settings, is_worker=is_worker)
+    service = Service(settings, is_worker=parent is not None)
     service.models.load_all()
     start_logs()
     config = uvicorn.Config(
@@ -95,15 +93,16 @@ def serve(settings: Settings, bound: socket.socket, *, is_worker: bool = False) 
         log_config=None,
         access_log=False,
         lifespan="off",
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",
+        server_header=False,
+        backlog=AT_ONCE,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(settings.limits.timeout_s) + 1,
     )
-    log("ready", models={name: entry.version for name, entry in service.models.entries.items()})
-    asyncio.run(_serve(Server(config, service), bound))
+    asyncio.run(_serve(Server(config, service, parent), bound))
     service.thread.close()
     log("stopped")
 
 
-async def _serve(server: Any, bound: socket.socket) -> None:
+async def _serve(server: Server, bound: socket.socket) -> None:
     await server.serve(sockets=[bound])

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ostinato.training.vectors import PretrainedVectors
 
 
+MOST_EXAMPLES = 5  # of a run, for the page of the service
+LONGEST_EXAMPLE = 2000  # characters, tokens or steps
 ALL_UNKNOWN = "every token is out of vocabulary"  # the warning of a row
 
 
@@ -269,6 +271,10 @@ class Task(ABC):
     @abstractmethod
     def shown_rows(self, rows: Any, count: int) -> Iterator[dict[str, Any]]:
         """The first rows as JSON values, for `ostinato data show`."""
+
+    @abstractmethod
+    def examples(self, rows: Any) -> list[Any]:
+        """The inputs of the first `MOST_EXAMPLES` rows of at most `LONGEST_EXAMPLE`, as JSON values."""
 
     # The network
 

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ostinato.errors import DataError
+from ostinato.storage import EXAMPLES, read_json, unusable
 from ostinato.tasks.base import Answered, Model
-
-MOST_EXAMPLES = 5
 
 
 class ModelFacts(NamedTuple):
@@ -87,8 +86,18 @@ class ServedModel(ABC):
         raise DataError(f"{source}: this model does not read token ids. Send the input `text` instead.")
 
     def examples(self, path: Path) -> list[Any]:
-        """Up to `MOST_EXAMPLES` inputs that the run folder at `path` has, as JSON values."""
-        return []
+        """Inputs to try, as JSON values; none if `path` is a model file, or a run without a test split.
+
+        Raises:
+            RunError: the run's file of examples is damaged.
+        """
+        file = path / EXAMPLES
+        if not file.is_file():
+            return []
+        found = read_json(file).get("examples")
+        if not isinstance(found, list):
+            raise unusable(file)
+        return found
 
     def answer(self, rows: Sequence[Any]) -> list[Answered]:
         """Answer rows together."""

@@ -30,7 +30,7 @@ TINY = {
 }
 FILES = {
     "config.toml", "environment.json", "audit.json", "vocabulary.json", "checkpoints", "metrics.jsonl", "training.log",
-    "model.safetensors", "predictions.parquet", "metrics.json", "rows.safetensors",
+    "model.safetensors", "predictions.parquet", "metrics.json", "rows.safetensors", "examples.json",
 }  # fmt: skip
 
 

@@ -74,6 +74,18 @@ def write_sentences(path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def write_columns(path):
+    words = ["Ada NNP B-PER\n", "left VBD O\n", "Oslo NNP B-LOC\n"]
+    rng = random.Random(0)
+    path.write_text("\n".join("".join(rng.choices(words, k=rng.randint(3, 9))) for _ in range(60)), encoding="utf-8")
+
+
+def write_targets(path):
+    rng = random.Random(0)
+    rows = [f"w{rng.randrange(9)} z{row},{rng.random()},{rng.random()}\n" for row in range(60)]
+    path.write_text("text,warm,wet\n" + "".join(rows), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """The run folder of each model."""
@@ -81,8 +93,11 @@ def models(tmp_path_factory):
     write_reviews(folder / "reviews.csv")
     write_series(folder / "series.jsonl")
     write_sentences(folder / "tags.jsonl")
+    write_columns(folder / "tags.conll")
+    write_targets(folder / "targets.csv")
     reviews = {"path": str(folder / "reviews.csv"), "tokenizer": "words"}
     sizes = ["data.train_size=60", "data.validation_size=30", "data.test_size=30"]
+    series = {"path": str(folder / "series.jsonl"), "tokenizer": "numeric"}
     dna = {"name": "dna-motif"}
     two_ways = ["model.bidirectional=true", "model.num_layers=2", "model.cell=lstm", 'model.pooling=["attention"]']
     configs = {
@@ -90,11 +105,9 @@ def models(tmp_path_factory):
         "small": ("classification", reviews, ["model.cell=rnn"]),
         "dna": ("classification", dna, sizes),
         "names": ("tagging", {"path": str(folder / "tags.jsonl")}, []),
-        "series": (
-            "classification",
-            {"path": str(folder / "series.jsonl"), "tokenizer": "numeric"},
-            ["model.cell=gru"],
-        ),
+        "series": ("classification", series, ["model.cell=gru"]),
+        "features": ("tagging", {"path": str(folder / "tags.conll"), "feature_columns": ["1"]}, []),
+        "targets": ("regression", {"path": str(folder / "targets.csv"), "target_columns": ["warm", "wet"]}, []),
         "count": ("regression", {"name": "count-ones"}, sizes),
         "motifs": ("multilabel", {"name": "dna-motifs"}, sizes),
     }
@@ -107,21 +120,20 @@ def models(tmp_path_factory):
 class Service:
     """`ostinato serve` in a process of its own."""
 
-    def __init__(self, models, *options, port=0):
+    def __init__(self, models, *options):
         arguments = [f"{name}={folder}" for name, folder in models.items()]
-        command = [sys.executable, "-m", "ostinato", "serve", *arguments, "--port", str(port), *options]
+        command = [sys.executable, "-m", "ostinato", "serve", *arguments, "--port", "0", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         line = self.process.stdout.readline()  # "Serving … at http://127.0.0.1:PORT"
         self.address = line.split()[-1]
-        self.port = int(self.address.rsplit(":", 1)[1])
 
     def ask(self, path, **body):
-        request = urllib.request.Request(self.address + path, json.dumps(body).encode())
+        request = urllib.request.Request(self.address + path, json.dumps(body).encode() if body else None)
         with urllib.request.urlopen(request, timeout=30) as reply:
             return json.load(reply)
 
     def stop(self):
-        self.process.terminate()
+        self.process.kill()  # draining is tested elsewhere, and waits for the browser's connections
         self.process.wait(timeout=30)
         self.process.stdout.close()
 
@@ -167,8 +179,8 @@ class Opened:
 
     def settle(self):
         """Wait until the answers to the last input are there."""
-        self.page.wait_for_timeout(300)  # longer than the pause after the last key
-        self.page.wait_for_selector(".view[aria-busy]", state="detached")
+        self.page.wait_for_selector(".view")
+        self.page.wait_for_selector('.view:not([aria-busy="false"])', state="detached")
 
     def bars(self, where=".answer"):
         """The percentages by label."""
@@ -228,8 +240,8 @@ def test_newest_input_wins_in_browser(open_page, service):
         held.append(route) if "first" in route.request.post_data else route.continue_()
 
     opened.page.route("**/predict", hold_first)
-    opened.page.fill("#text", "first")
-    opened.page.wait_for_timeout(400)
+    with opened.page.expect_request("**/predict"):
+        opened.page.fill("#text", "first")
     opened.type("good w2")
     assert len(held) == 1
     held[0].fulfill(json={"model": "small", "answer": {"label": "old", "probabilities": {"old": 1}}})
@@ -257,6 +269,20 @@ def test_predicted_number_is_shown_in_browser(open_page, service):
     assert float(shown) == pytest.approx(answer["prediction"], rel=1e-3)
 
 
+def test_several_predicted_numbers_are_shown_in_browser(open_page, service):
+    opened = open_page()
+    opened.choose("targets")
+    opened.type("w1 w2")
+    answer = service.ask("/predict", model="targets", input="w1 w2")["answer"]
+    rows = opened.page.locator(".answer tbody tr")
+    assert rows.locator("th").all_inner_texts() == ["warm", "wet"]
+    shown = [float(cell.replace("−", "-")) for cell in rows.locator("td:nth-child(2)").all_inner_texts()]
+    assert shown == pytest.approx(list(answer["predictions"].values()), rel=1e-3)
+    opened.page.get_by_label("Explain").select_option(label="wet")
+    opened.settle()
+    assert "Explains wet (" in opened.page.inner_text(".view")
+
+
 def test_entities_are_marked_in_browser(open_page, service):
     opened = open_page()
     opened.choose("names")
@@ -269,6 +295,32 @@ def test_entities_are_marked_in_browser(open_page, service):
     assert opened.page.locator(".steps-section").is_hidden()
 
 
+def test_words_with_features_are_written_as_json_in_browser(open_page, service):
+    opened = open_page()
+    opened.choose("features")
+    opened.settle()
+    examples = {each["name"]: each["examples"] for each in service.ask("/models")["models"]}
+    assert json.loads(opened.page.input_value("#text")) == examples["features"][0]
+    words = [["Ada", "NNP"], ["left", "VBD"]]
+    opened.type(json.dumps(words))
+    answer = service.ask("/predict", model="features", input=words)["answer"]
+    assert opened.page.locator("mark").count() == len(answer["spans"])
+    opened.type('[["Ada", "NNP"]')
+    assert "not JSON" in opened.page.inner_text("#refused")
+
+
+def test_example_is_answered_by_one_click_in_browser(open_page, service):
+    opened = open_page()
+    opened.choose("dna")
+    opened.settle()
+    examples = next(each["examples"] for each in service.ask("/models")["models"] if each["name"] == "dna")
+    opened.page.locator(".example").nth(1).click()
+    opened.settle()
+    assert opened.page.input_value("#text") == examples[1]
+    answer = service.ask("/predict", model="dna", input=examples[1])["answer"]
+    assert opened.bars() == {label: percent(value) for label, value in answer["probabilities"].items()}
+
+
 # Explanations
 
 
@@ -278,7 +330,7 @@ def test_contributions_are_those_of_explain_in_browser(open_page, service):
     opened.type("😀 good w1")
     for method in ("integrated-gradients", "attention"):
         opened.page.get_by_label("Method").select_option(method)
-        opened.page.wait_for_timeout(500)
+        opened.settle()
         found = service.ask("/explain", model="reviews", input="😀 good w1", method=method)["explanation"]
         names = opened.page.locator("[role=option].token").evaluate_all("all => all.map(each => each.ariaLabel)")
         shown = [float(name.rsplit(": ", 1)[1].split()[0].replace("−", "-")) for name in names]
@@ -335,9 +387,10 @@ def test_layer_and_direction_change_the_states_in_browser(open_page, service):
     opened.type("good w1 bad")
     opened.page.get_by_label("Layer").select_option("1")
     opened.page.get_by_label("Direction").select_option("backwards")
-    opened.page.wait_for_timeout(500)
+    opened.settle()
     trace = service.ask("/trace", model="reviews", input="good w1 bad", layer=1, direction="backwards")
     opened.page.get_by_text("Every unit at this step").click()
+    opened.page.locator(".units tbody tr").first.wait_for()
     rows = opened.page.locator(".units tbody tr td:nth-child(2)").all_inner_texts()
     assert [float(cell.replace("−", "-")) for cell in rows] == pytest.approx(trace["layers"][0]["hidden"][2], rel=1e-3)
 
@@ -387,7 +440,7 @@ def test_only_models_of_the_same_kind_are_compared_in_browser(open_page):
     opened = open_page()
     opened.choose("reviews")
     offered = opened.page.locator("#second option").evaluate_all("all => all.map(each => each.value)")
-    assert offered == ["", "small", "names", "count"]
+    assert offered == ["", "small", "names", "targets", "count"]  # not those with features, DNA or series
 
 
 # A series
@@ -431,9 +484,8 @@ def test_wrong_number_is_named_in_browser(open_page):
     opened.choose("series")
     opened.page.get_by_text("Numbers", exact=True).click()
     opened.page.fill("#series textarea", "0, 0\n0, ten")
-    assert "Line 2" in opened.page.inner_text("#series .refused") and "ten" in opened.page.inner_text(
-        "#series .refused"
-    )
+    message = opened.page.inner_text("#series .refused")
+    assert "Line 2" in message and "ten" in message
 
 
 # Nothing breaks the page
@@ -485,25 +537,35 @@ def test_empty_input_is_no_error_in_browser(open_page):
     assert opened.page.locator(".token").count() == 0
 
 
-def test_input_survives_a_dead_server_in_browser(open_page, models):
-    service = Service({"small": models["small"]})
-    opened = open_page(address=service.address, checked=False)  # the browser itself reports refused connections
+@pytest.mark.parametrize("path", ["predict", "explain", "trace"])
+def test_refusal_is_shown_as_text_in_its_place_in_browser(open_page, path):
+    opened = open_page(checked=False)  # the browser itself reports status 429
+    opened.choose("small")
+    error = {"error": "Too many requests. <img src=x onerror=window.ran=1>"}
+    opened.page.route(f"**/{path}", lambda route: route.fulfill(status=429, json=error))
+    opened.type("good w1")
+    sections = opened.page.locator(".view > section").all_inner_texts()
+    at = ["predict", "explain", "trace"].index(path)
+    assert ["Too many requests. <img" in text for text in sections] == [place == at for place in range(3)]
+    assert opened.page.evaluate("() => window.ran ?? null") is None
+
+
+def test_input_survives_a_dead_server_in_browser(open_page, service):
+    opened = open_page(checked=False)  # the browser itself reports that it is offline
     opened.choose("small")
     opened.type("good w1")
-    service.stop()
-    opened.page.fill("#text", "bad w2")
-    opened.page.locator("#lost").wait_for()
+    opened.page.context.set_offline(True)
+    opened.type("bad w2")
+    assert opened.page.locator("#lost").is_visible()
+    assert opened.page.locator(".headline").count() == 0  # the answer to the older input is gone
     assert opened.page.input_value("#text") == "bad w2"
-    again = Service({"small": models["small"]}, port=service.port)
-    try:
-        opened.page.get_by_role("button", name="Try again").click()
-        opened.settle()
-        assert opened.page.locator("#lost").is_hidden()
-        label = again.ask("/predict", model="small", input="bad w2")["answer"]["label"]
-        assert opened.page.inner_text(".headline strong") == label
-        assert opened.page.locator("[role=option].token").all_inner_texts() == ["bad", "w2"]
-    finally:
-        again.stop()
+    opened.page.context.set_offline(False)
+    opened.page.get_by_role("button", name="Try again").click()
+    opened.settle()
+    assert opened.page.locator("#lost").is_hidden()
+    label = service.ask("/predict", model="small", input="bad w2")["answer"]["label"]
+    assert opened.page.inner_text(".headline strong") == label
+    assert opened.page.locator("[role=option].token").all_inner_texts() == ["bad", "w2"]
 
 
 def test_token_is_asked_for_and_not_stored_in_browser(open_page, models, tmp_path):
@@ -511,11 +573,10 @@ def test_token_is_asked_for_and_not_stored_in_browser(open_page, models, tmp_pat
     service = Service({"small": models["small"]}, "--token-file", str(tmp_path / "token"))
     try:
         opened = open_page(address=service.address, checked=False)  # the browser itself reports status 401
-        for token in ("wrong", TOKEN):
-            opened.page.locator("#login[open]").wait_for()
+        for title, token in {"This service requires a token": "wrong", "The service did not accept": TOKEN}.items():
+            opened.page.locator("#login[open]").get_by_text(title).wait_for()
             opened.page.fill("#token", token)
             opened.page.keyboard.press("Enter")
-            opened.page.locator("#login[open]").wait_for(state="hidden")
         opened.choose("small")
         opened.type("good w1")
         assert opened.page.locator(".headline").is_visible()
@@ -538,6 +599,7 @@ def test_keyboard_alone_is_enough_in_browser(open_page):
         focused = page.evaluate("() => [document.activeElement.id, document.activeElement.type]")
         reached += [name for name in focused if name]
         if focused[0] == "text":
+            page.keyboard.press("Control+A")
             page.keyboard.type("good w1 bad z3")
             opened.settle()
     assert [name for name in reached if name in ("model", "second", "text")] == ["model", "second", "text"]

@@ -15,6 +15,7 @@ from ostinato.tasks.config import parse_config
 from ostinato.tasks.model_file import load_model
 
 SENTENCE = ["Paris", "sat", "on", "U2"]
+SPLITS = ("train", "train", "validation", "test")
 INPUTS = {"dna": DNA[0], "texts": TEXTS[1], "series": SERIES[2].tolist(), "tags": SENTENCE}
 
 
@@ -150,6 +151,23 @@ def test_all_faulty_inputs_are_reported_at_once(service):
     reply = ask(service, "/predict", {"model": "series", "inputs": inputs})
     assert reply.status == 422
     assert [line.split(":")[0] for line in reply.error.splitlines()] == ["inputs.1", "inputs.2", "inputs.3"]
+
+
+def test_examples_of_a_run_are_inputs_that_its_model_reads(tmp_path):
+    path = tmp_path / "series.jsonl"
+    series = [[float(step)] * 2 for step in range(2001)]
+    lengths = [3, 2001, 2, 4, 5, 6, 7] * 4  # the second one is too long for an example
+    rows = [{"text": series[:length], "label": "ab"[at % 2]} for at, length in enumerate(lengths)]
+    for at, row in enumerate(rows):
+        row["text"] = [[step[0] + at, step[1]] for step in row["text"]]
+    path.write_text("".join(json.dumps({**row, "split": SPLITS[at // 7]}) + "\n" for at, row in enumerate(rows)))
+    config = {"data": {"path": str(path), "tokenizer": "numeric", "split_column": "split"}}
+    sizes = {"training": {"max_epochs": 1}, "model": {"embedding_size": 4, "hidden_size": 4}}
+    start_run(parse_config({"task": "classification", **config, **sizes}), tmp_path / "run")
+    service = service_of({"run": tmp_path / "run"})
+    examples = described(service)["run"]["examples"]
+    assert examples == [row["text"] for row in rows[21:] if len(row["text"]) < 2001][:5]
+    assert ask(service, "/predict", {"inputs": examples}).status == 200
 
 
 def test_a_tagger_s_run_has_examples(tmp_path):

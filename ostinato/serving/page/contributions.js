@@ -19,9 +19,8 @@ export class Contributions {
   constructor(model, onOptions) {
     this.model = model;
     const method = makeSelect("Method", model.explanation_methods, onOptions);
-    const labels = (model.labels ?? []).map((label) => [String(label), shorten(label, 40)]);
-    const label = makeSelect("Explain", [["", "the answer"], ...labels], onOptions);
-    const found = makeSelect("Explain", [], () => this.draw());
+    const label = makeSelect("Explain", [], onOptions);
+    const found = makeSelect("Word", [], () => this.draw());
     Object.assign(this, {
       method: method.select,
       label: label.select,
@@ -29,7 +28,7 @@ export class Contributions {
       found: found.select,
       foundField: found.element,
     });
-    label.element.hidden = labels.length < 2;
+    this.offer(model.labels ?? []);
     found.element.hidden = true;
     this.body = make("div", { class: "body" });
     this.element = make(
@@ -41,18 +40,23 @@ export class Contributions {
     );
   }
 
+  /** Lets the user choose among labels, or among the names of predicted numbers. */
+  offer(labels) {
+    this.labels = labels.map(String);
+    fillSelect(this.label, [["", "the answer"], ...this.labels.map((label, index) => [index, shorten(label, 40)])]);
+    this.labelField.hidden = labels.length < 2;
+  }
+
   options() {
-    const index = this.label.selectedIndex - 1;
-    return index < 0
-      ? { method: this.method.value }
-      : { method: this.method.value, label: String(this.model.labels[index]) };
+    const method = this.method.value;
+    return this.label.value === "" ? { method } : { method, label: this.labels[Number(this.label.value)] };
   }
 
   /** @param input - as it was explained @param {{explanations: object[], faithfulness: object}} found */
   show(input, { explanations, faithfulness }) {
     Object.assign(this, { input, explanations, faithfulness });
     const ofTags = explanations.some((each) => each.token !== undefined);
-    this.labelField.hidden = ofTags || (this.model.labels ?? []).length < 2;
+    this.labelField.hidden = ofTags || this.labels.length < 2;
     this.foundField.hidden = !ofTags || explanations.length < 2;
     fillSelect(
       this.found,
@@ -171,6 +175,7 @@ function faithfulnessPart(found, name) {
 
 function change(drop, quantity) {
   const size = quantity === "probability" ? Math.abs(drop).toFixed(3) : number(Math.abs(drop));
+  if (Number(size) === 0) return `does not change the ${quantity}`;
   return `${drop < 0 ? "raises" : "lowers"} the ${quantity} by ${size}`;
 }
 

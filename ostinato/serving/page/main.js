@@ -70,6 +70,7 @@ function showModels() {
 
 function changed() {
   clearTimeout(page.pause);
+  page.views.forEach((view) => view.expect());
   page.pause = setTimeout(ask, PAUSE_MS);
 }
 

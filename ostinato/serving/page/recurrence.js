@@ -81,7 +81,7 @@ export class Recurrence {
     this.units = make("table", {});
     this.all = make(
       "details",
-      { on: { toggle: () => this.fillUnits() } },
+      { open: this.all?.open ?? false, on: { toggle: () => this.fillUnits() } },
       make("summary", {}, "Every unit at this step"),
       make("div", { class: "scroll units" }, this.units),
     );

@@ -21,12 +21,14 @@ export class View {
     this.model = model;
     this.events = events;
     this.answer = null;
+    this.running = new Map(); // by kind of request, what aborts it
+    this.isExpecting = false;
     this.answered = make("div", { class: "answer" }, make("p", { class: "hint" }, "Waiting for the answer…"));
     this.cut = make("p", { class: "hint", hidden: true }, CUT_NOTE);
-    this.contributions = new Contributions(model, () => this.again("explaining", (signal) => this.explain(signal)));
+    this.contributions = new Contributions(model, () => this.explain());
     this.recurrence = new Recurrence(
       model,
-      () => this.again("tracing", (signal) => this.trace(signal)),
+      () => this.trace(),
       (step, length) => events.onStep(this, step, length),
     );
     this.recurrence.element.hidden = model.traces === false;
@@ -47,58 +49,53 @@ export class View {
     this.input = input;
     this.start = beginning(this.model, input);
     this.cut.hidden = this.start === input;
-    const running = new AbortController();
-    this.running = running;
-    this.element.setAttribute("aria-busy", "true");
-    await this.attempt(
-      async () => {
-        this.answer = await predict(this.model.name, input, running.signal);
-        this.answered.replaceChildren(...answerParts(this.model, this.answer));
-        this.events.onAnswer();
-        await this.explain(running.signal);
-        if (this.model.traces !== false) await this.trace(running.signal);
-      },
-      (message) => this.refuse(message),
-    );
-    if (this.running === running) this.element.removeAttribute("aria-busy");
+    await this.ask("predicting", async (signal) => {
+      this.answer = await predict(this.model.name, input, signal);
+      this.answered.replaceChildren(...answerParts(this.model, this.answer));
+      if (this.answer.predictions) this.contributions.offer(Object.keys(this.answer.predictions));
+      this.events.onAnswer();
+      await this.explain();
+      if (this.model.traces !== false) await this.trace();
+    });
   }
 
-  async explain(signal) {
-    await this.attempt(
-      async () => {
-        const input = this.start;
-        this.contributions.show(input, await explain(this.model.name, input, this.contributions.options(), signal));
-      },
-      (message) => this.contributions.fail(message),
-    );
+  async explain() {
+    const input = this.start;
+    if (input === undefined) return;
+    await this.ask("explaining", async (signal) => {
+      this.contributions.show(input, await explain(this.model.name, input, this.contributions.options(), signal));
+    });
   }
 
-  async trace(signal) {
-    await this.attempt(
-      async () => {
-        this.recurrence.show(await trace(this.model.name, this.start, this.recurrence.options(), signal));
-      },
-      (message) => this.recurrence.fail(message),
-    );
+  async trace() {
+    if (this.start === undefined) return;
+    await this.ask("tracing", async (signal) => {
+      this.recurrence.show(await trace(this.model.name, this.start, this.recurrence.options(), signal));
+    });
   }
 
-  /** Asks for one part again because an option changed. */
-  async again(part, ask) {
-    this[part]?.abort();
-    this[part] = new AbortController();
-    if (this.input !== undefined) await ask(this[part].signal);
+  /** Marks the results as those of an older input. */
+  expect() {
+    this.isExpecting = true;
+    this.showBusy();
   }
 
   /** Shows that there is no input. */
   clear() {
     this.stop();
-    this.input = undefined;
+    this.start = undefined;
     this.refuse("The input is empty.");
+    this.showBusy();
   }
 
   stop() {
-    for (const part of ["running", "explaining", "tracing"]) this[part]?.abort();
+    this.isExpecting = false;
+    for (const running of this.running.values()) running.abort();
     this.recurrence.stop();
+  }
+
+  showBusy() {
+    this.element.setAttribute("aria-busy", String(this.isExpecting || this.running.size > 0));
   }
 
   refuse(message) {
@@ -109,16 +106,29 @@ export class View {
     this.events.onAnswer();
   }
 
-  /** Runs requests: a newer one is no failure, a refusal is shown in its place, and a lost server on the page. */
-  async attempt(ask, refuse) {
+  /** Runs a request in place of an older one of its kind, and shows its failure where its result would be. */
+  async ask(kind, request) {
+    this.running.get(kind)?.abort();
+    const running = new AbortController();
+    this.running.set(kind, running);
+    this.showBusy();
     try {
-      await ask();
+      await request(running.signal);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (error instanceof Unreachable) this.events.onLost();
-      else if (error instanceof Refused) refuse(visible(error.message));
-      else throw error;
+      if (error.name !== "AbortError") this.fail(kind, error);
+    } finally {
+      if (this.running.get(kind) === running) this.running.delete(kind);
+      this.showBusy();
     }
+  }
+
+  fail(kind, error) {
+    const isLost = error instanceof Unreachable;
+    if (!isLost && !(error instanceof Refused)) throw error;
+    const message = isLost ? "The server did not answer." : visible(error.message);
+    if (kind === "predicting") this.refuse(message);
+    else (kind === "explaining" ? this.contributions : this.recurrence).fail(message);
+    if (isLost) this.events.onLost();
   }
 }
 

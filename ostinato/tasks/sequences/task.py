@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import DataError
-from ostinato.tasks.base import ALL_UNKNOWN, Answered, Candidate, Model, Task, TaskData
+from ostinato.tasks.base import ALL_UNKNOWN, LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Model, Task, TaskData
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,6 +105,12 @@ class SequenceTask(Task):
         for row in islice(rows, count):
             sequence = row.sequence.tolist() if hasattr(row.sequence, "tolist") else row.sequence
             yield {"label": row.target, "sequence": sequence}
+
+    def examples(self, rows: "Records") -> list[Any]:
+        short = (row.sequence for row in rows if len(row.sequence) <= LONGEST_EXAMPLE)
+        return [
+            sequence.tolist() if hasattr(sequence, "tolist") else sequence for sequence in islice(short, MOST_EXAMPLES)
+        ]
 
     def row_keys(self, encoder: "SequenceEncoder", rows: "Records") -> Iterator[Hashable]:
         from ostinato.data.cleaning import key_of

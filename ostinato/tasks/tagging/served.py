@@ -1,14 +1,12 @@
 """What the HTTP service asks of a tagger."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ostinato.tasks.served import MOST_EXAMPLES, ModelFacts, Output, ServedModel
+from ostinato.tasks.served import ModelFacts, Output, ServedModel
 from ostinato.tasks.tagging.explain import TAG_METHODS
-from ostinato.tasks.tagging.scoring import read_predictions
 
 
 class ServedTagger(ServedModel):
@@ -37,17 +35,6 @@ class ServedTagger(ServedModel):
 
     def count_tokens(self, row: Any, enough: int) -> int:
         return len(row.words)
-
-    def examples(self, path: Path) -> list[Any]:
-        """The first sentences of the test split; with features, each word is a list: word, feature, …."""
-        file = path / self.model.task.predictions_file
-        if not file.is_file():
-            return []
-        found = read_predictions(file)
-        sentences = list(zip(found.tokens, found.features, strict=True))[:MOST_EXAMPLES]
-        return [
-            list(map(list, zip(words, *features, strict=True))) if features else words for words, features in sentences
-        ]
 
     def cut(self, row: Any, length: int) -> Any:
         offsets = row.offsets[:length]

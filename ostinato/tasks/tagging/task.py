@@ -1,11 +1,12 @@
 """The task tagging: one tag per token."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError, DataError
-from ostinato.tasks.base import Answered, Candidate, Inferred, Model, Task, TaskData
+from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Inferred, Model, Task, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 
@@ -135,6 +136,13 @@ class Tagging(Task):
     def shown_rows(self, rows: "TaggedRows", count: int) -> Iterator[dict[str, Any]]:
         for sentence in rows.sentences[:count]:
             yield {"tokens": sentence.words, "tags": sentence.tags}
+
+    def examples(self, rows: "TaggedRows") -> list[Any]:
+        short = (each for each in rows.sentences if len(each.words) <= LONGEST_EXAMPLE)
+        return [
+            list(map(list, zip(each.words, *each.features, strict=True))) if each.features else each.text or each.words
+            for each in islice(short, MOST_EXAMPLES)
+        ]
 
     def row_keys(self, encoder: "SentenceEncoder", rows: "TaggedRows") -> Iterator[Hashable]:
         return (tuple(sentence.words) for sentence in rows)
