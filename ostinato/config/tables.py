@@ -272,8 +272,10 @@ class SequenceModel(ModelConfig):
         validate_default=True,
         description="how steps become one vector; several are concatenated, also written as mean+max",
     )
-    wide: Literal["ngrams"] | None = Field(
-        None, description="a linear model beside the recurrent layers, fitted before training: of n-grams of tokens"
+    wide: Literal["ngrams", "kernels"] | None = Field(
+        None,
+        description="a linear model beside the recurrent layers, fitted before training: of n-grams of tokens, or of "
+        "convolution kernels over series",
     )
     wide_order: int | None = Field(
         None,
@@ -285,7 +287,8 @@ class SequenceModel(ModelConfig):
         None,
         ge=1,
         le=2**24,
-        description="features of the wide part, at most; none: 262,144, and fewer for more than 16 outputs",
+        description="features of the wide part, at most; none: 262,144 n-grams, or 9,996 of kernels, and fewer for "
+        "many outputs or series",
     )
 
     @field_validator("pooling", mode="before")
@@ -341,7 +344,9 @@ class SequenceModel(ModelConfig):
         if self.cell != "none":
             return self
         if self.wide is None:
-            raise ValueError("cell none is a linear model, and there are no features for it. Set wide = ngrams")
+            raise ValueError(
+                "cell none is a linear model, and there are no features for it. Set wide = ngrams, or kernels"
+            )
         for key in ("position", "conv_size"):
             if getattr(self, key) is not None:
                 raise ValueError(f"{key} {getattr(self, key)} has no effect with cell none. Set {key} = none")

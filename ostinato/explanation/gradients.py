@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.explanation.masking import batches, neutral_vector, opened, slices_of
-from ostinato.nn import Layout, SequenceNetwork, WideNgrams
+from ostinato.nn import Layout, SequenceNetwork, WideKernels, WideNgrams
 
 COMPLETE = 0.01  # the gap that integrated gradients may leave
 SMALL = 0.1  # of the explained number: gaps are relative to the difference, or to this if it is larger
@@ -160,7 +160,7 @@ class _WideLine:
         contributions: for each sequence, what each step adds to the outputs. B times (T, C).
     """
 
-    def __init__(self, wide: WideNgrams, sequences: Ragged, device: torch.device) -> None:
+    def __init__(self, wide: WideNgrams | WideKernels, sequences: Ragged, device: torch.device) -> None:
         self.contributions: list[Tensor] = [torch.empty(0)] * len(sequences)
         self._neutral: list[Tensor] = [torch.empty(0)] * len(sequences)
         for indices, batch in batches(sequences):

@@ -20,6 +20,7 @@ from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPool
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.threads import few_threads
 from ostinato.nn.wide import WideNgrams
+from ostinato.nn.wide_kernels import WideKernels
 
 __all__ = [
     "CELLS",
@@ -57,6 +58,7 @@ __all__ = [
     "TokenEmbedding",
     "VariationalDropout",
     "Weights",
+    "WideKernels",
     "WideNgrams",
     "accelerate",
     "decays",

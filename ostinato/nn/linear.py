@@ -26,6 +26,13 @@ class Linear(nn.Linear):
         return kernel.linear(values, self.weight, self.bias)
 
 
+def linear_by_row(values: Tensor, weight: Tensor) -> Tensor:
+    """`values @ weight`, with the same bits for a row in any batch as in `Linear`. (N, D), (D, H) -> (N, H)."""
+    if torch.is_grad_enabled() or not runs_native(values, weight):
+        return values @ weight
+    return kernel.linear(values, weight.t().contiguous(), None)
+
+
 def runs_native(values: Tensor, weight: Tensor) -> bool:
     """Whether a module other than a recurrent layer uses the kernel, which sums each row by itself."""
     return not kernel.is_traced(values, weight) and choose_engine("auto", values, (weight,)) == "native"

@@ -15,6 +15,7 @@ from ostinato.nn.linear import Linear
 from ostinato.nn.network import Network
 from ostinato.nn.pooling import Pooling
 from ostinato.nn.wide import WideNgrams
+from ostinato.nn.wide_kernels import WideKernels
 
 
 class SequenceNetwork(Network):
@@ -52,7 +53,7 @@ class SequenceNetwork(Network):
         pooling: Pooling,
         num_outputs: int,
         dropout: float,
-        wide: WideNgrams | None = None,
+        wide: WideNgrams | WideKernels | None = None,
     ) -> None:
         super().__init__()
         self.embed = embed
@@ -77,8 +78,11 @@ class SequenceNetwork(Network):
         """The outputs as a user reads them: probabilities, or numbers in the targets' units. (B, C) -> (B, C)."""
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        layout = Layout(lengths, values.device)
-        return self.with_wide(self.outputs(*self.states(values, layout)), values, layout)
+        return self.with_wide(self.deep(values, lengths), values, Layout(lengths, values.device))
+
+    def deep(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """The outputs without those of the wide part. (N,) or (N, channels), (B,) -> (B, C)."""
+        return self.outputs(*self.states(values, Layout(lengths, values.device)))
 
     def with_wide(self, outputs: Tensor, values: Tensor, layout: Layout) -> Tensor:
         """Add the outputs of the wide part, if there is one. (B, C), (N,) or (N, channels) -> (B, C)."""

@@ -15,7 +15,7 @@ from ostinato.nn.layout import Layout
 UNKNOWN = 0  # the id of a token that is out of vocabulary
 FACTOR = -7_046_029_254_386_353_131  # odd; 2⁶⁴ / golden ratio, modulo 2⁶⁴ (Knuth, TAOCP 3, section 6.4)
 POSITION = 6_364_136_223_846_793_005  # odd; the multiplier of Knuth's MMIX generator
-ALIGNED_ORDER = 3  # tokens in the longest n-grams at a position
+ALIGNED_ORDER = 2  # tokens in the longest n-grams at a position
 STEPS_AT_A_TIME = 2**18  # how many steps `fit` counts at once
 
 
@@ -57,7 +57,7 @@ class WideNgrams(nn.Module):
         keys: (F,) int64, ascending: the features.
         idf: (F,) float32; 1 for n-grams at a position.
         is_aligned: (F,) whether the feature is an n-gram at a position.
-        weight: (F, C).
+        weight: (F, C), not trained by gradients.
 
     Shapes:
         ids (N,) and a layout of B sequences -> (B, C).
@@ -75,7 +75,7 @@ class WideNgrams(nn.Module):
         self.register_buffer("keys", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("idf", torch.zeros(0))
         self.register_buffer("is_aligned", torch.zeros(0, dtype=torch.bool))
-        self.weight = nn.Parameter(torch.zeros(0, num_outputs))
+        self.weight = nn.Parameter(torch.zeros(0, num_outputs), requires_grad=False)
 
     def forward(self, ids: Tensor, layout: Layout) -> Tensor:
         if not len(self.keys):
@@ -158,7 +158,7 @@ class WideNgrams(nn.Module):
         self.keys = self.keys.new_zeros(num_features)
         self.idf = self.idf.new_zeros(num_features)
         self.is_aligned = self.is_aligned.new_zeros(num_features)
-        self.weight = nn.Parameter(self.weight.new_zeros(num_features, self.weight.shape[1]))
+        self.weight = nn.Parameter(self.weight.new_zeros(num_features, self.weight.shape[1]), requires_grad=False)
 
     def _count(self, ids: Tensor, lengths: Tensor) -> "tuple[_DocumentCounts, _DocumentCounts]":
         """Count the sequences of each n-gram, and of each n-gram at a position."""

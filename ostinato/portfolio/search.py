@@ -126,13 +126,19 @@ class Search:
         return [self.candidates[self.names.index(name)] for name in order if name not in done]
 
     def _try(self, candidate: Candidate, stage: int, limit_s: float) -> None:
-        """Train a candidate if there is time for more epochs than it has had."""
+        """Train a candidate if there is time for more epochs than it has had.
+
+        Args:
+            limit_s: its part of the time.
+        """
         started, session = self.trainer.clock(), self.plan.session
         try:
             config = planned_config(self.folder, f"{candidate.name}-{session}-{stage}")
-            config = config or self._plan(candidate, limit_s, is_last=stage == len(STAGES) - 1)
             if config is None:
-                return
+                planned = self._plan(candidate, stage, limit_s)
+                if planned is None:
+                    return
+                config, limit_s = planned
             attempt = self.trainer.train(candidate, session, stage, config, limit_s)
         except FAILURES as error:
             attempt = failed(candidate, session, stage, self.trainer.clock() - started, error)
@@ -143,23 +149,29 @@ class Search:
         self._remove_beaten()
         self.log.say(self._line(attempt, STAGES[stage].title))
 
-    def _plan(self, candidate: Candidate, limit_s: float, *, is_last: bool) -> Config | None:
-        """The candidate's config with the epochs that fit into its time; None if they are too few to be worthwhile."""
+    def _plan(self, candidate: Candidate, stage: int, limit_s: float) -> tuple[Config, float] | None:
+        """The candidate's config with the epochs that fit into its part of the time, and that part.
+
+        For the fewest epochs that say something, it may take more, up to all that the stage has left. None if more
+        epochs are not worthwhile, or if there is no time for them.
+        """
         if candidate.is_linear:
-            return candidate.config
+            return candidate.config, limit_s
         most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s)
-        fitting = speed.epochs(PLANNED * limit_s)
-        epochs = min(max(fitting, 1), most)
-        if epochs < WORTHWHILE * max((each.epochs for each in self._earlier(candidate)), default=0):
+        fewest = 1 if stage == len(STAGES) - 1 else math.ceil(FEWEST * most)
+        had = max((each.epochs for each in self._earlier(candidate)), default=0)
+        needed_s = (speed.start + fewest * speed.epoch) / PLANNED
+        epochs = min(max(speed.epochs(PLANNED * limit_s), fewest), most)
+        if epochs < WORTHWHILE * had:
             return None
-        fewest = 1 if is_last else math.ceil(FEWEST * most)
-        if fitting < fewest and self.best() is not None:
-            self.log.say(
-                f"{candidate.name}: left out for now: {counted(fewest, 'epoch')} would take about "
-                f"{speed.start + fewest * speed.epoch:.1f} s, and its share of the time is {limit_s:.1f} s."
-            )
-            return None
-        return with_epochs(candidate.config, epochs)
+        if needed_s <= max(limit_s, self.budget.left(STAGES[stage].until)):
+            return with_epochs(candidate.config, epochs), max(limit_s, needed_s)
+        if self.best() is None:
+            return with_epochs(candidate.config, 1), limit_s
+        self.log.say(
+            f"{candidate.name}: left out for now: {counted(fewest, 'epoch')} would take about {needed_s:.1f} s."
+        )
+        return None
 
     def _speed(self, candidate: Candidate, limit_s: float) -> Speed:
         """From the candidate's last attempt, else measured once."""

@@ -306,10 +306,12 @@ class Task(ABC):
     def outputs(self, network: Any, examples: Any) -> Any:
         """Compute the network's outputs for encoded examples, in order; targets are ignored."""
 
-    def start(  # noqa: B027, optional
+    def start(
         self, config: "Config", network: Any, splits: Mapping[str, Any], objective: "Objective[Any, Any]"
-    ) -> None:
-        """Fit what the network has besides its layers, before these are trained."""
+    ) -> "Examples":
+        """Fit what the network has besides its layers, before these are trained. Returns the examples to train on."""
+        examples: Examples = splits["train"]
+        return examples
 
     def calibrate(self, config: "Config", network: Any, outputs: Any, examples: Any) -> None:  # noqa: B027, optional
         """Calibrate the network's probabilities on the validation split."""
@@ -348,8 +350,8 @@ class Task(ABC):
             if data.vectors is not None:
                 fill(network.embed, data.vectors)
             objective = objective or self.objective(config, data)
-            self.start(config, network, splits, objective)
-            state = train(network, splits["train"], validation, config.training, objective=objective, **options)
+            examples = self.start(config, network, splits, objective)
+            state = train(network, examples, validation, config.training, objective=objective, **options)
         outputs = None
         if validation is not None:
             outputs = self.outputs(network, validation)

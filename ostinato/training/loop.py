@@ -74,7 +74,7 @@ def train(
     tokens = int(data.lengths.sum()) / max(1, sampler.num_batches(0))
     with few_threads(model, tokens=tokens), progress.training(config.max_epochs, state.epoch):
         if model.starts_fitted and state.best is None:
-            begin(state, config, model, data, validation, objective, checkpointer)
+            begin(state, config, model, data, validation, objective, checkpointer, sampler)
             on_epoch(state)
         while not state.finished:
             model.train()
@@ -216,10 +216,15 @@ def begin(
     validation: Data | None,
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
+    sampler: BucketSampler,
 ) -> None:
     """Judge the weights that a training starts from, and save them."""
-    loss = objective.metrics(model, data)["loss"]
-    judge(state, -1, loss, config, model, validation, objective, checkpointer)
+    with torch.no_grad():
+        batches = [data.at(indices, model.device) for indices in sampler.batches(0)]
+        losses = [objective.loss(model, batch, config).item() for batch in batches]
+    judge(
+        state, -1, sum(losses) / sum(map(objective.weight, batches)), config, model, validation, objective, checkpointer
+    )
     state.finished = model.is_linear
     checkpointer.save_last(state)
 

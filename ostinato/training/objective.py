@@ -9,6 +9,7 @@ from torch import Tensor
 from ostinato.config import TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.nn.network import Network
+from ostinato.nn.sequence_network import SequenceNetwork
 
 
 class Examples(Protocol):
@@ -30,23 +31,32 @@ class Labelled(NamedTuple):
 
     Args:
         weights: (B,) float32 weight of each row in loss and metrics; None: 1. In a training split their mean is 1.
+        offsets: (B, C) what replaces the outputs of the network's wide part in the loss; None: nothing.
     """
 
     sequences: Ragged
     targets: Tensor
     weights: Tensor | None = None
+    offsets: Tensor | None = None
 
     @property
     def lengths(self) -> Tensor:
         return self.sequences.lengths
 
     def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Labelled":
-        weights = None if self.weights is None else self.weights[indices].to(device)
-        return Labelled(self.sequences.select(indices).to(device), self.targets[indices].to(device), weights)
+        weights, offsets = (None if each is None else each[indices].to(device) for each in (self.weights, self.offsets))
+        sequences = self.sequences.select(indices).to(device)
+        return Labelled(sequences, self.targets[indices].to(device), weights, offsets)
 
     def digest(self) -> str:
         weights = b"" if self.weights is None else self.weights.numpy().tobytes()
         return hashlib.sha256(self.sequences.digest().encode() + self.targets.numpy().tobytes() + weights).hexdigest()
+
+    def outputs(self, model: SequenceNetwork) -> Tensor:
+        """The network's outputs in training. Returns (B, C)."""
+        values, lengths = self.sequences.values, self.sequences.lengths
+        outputs: Tensor = model(values, lengths) if self.offsets is None else model.deep(values, lengths) + self.offsets
+        return outputs
 
     def weighted_sum(self, losses: Tensor) -> Tensor:
         """The sum of the rows' losses (B,), each times the row's weight."""

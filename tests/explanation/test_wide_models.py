@@ -83,3 +83,15 @@ def test_a_linear_model_has_no_attention_and_no_states(linear):
         explain(linear, TEXTS[:1], method="attention")
     with pytest.raises(ConfigError, match="none"):
         trace_sequence(linear, TEXTS[0])
+
+
+@pytest.mark.parametrize("cell", ["none", "gru"])
+def test_integrated_gradients_of_kernels_add_up_to_the_whole_difference(cell):
+    series = [rng.normal(size=(length, 2)).cumsum(axis=0) for length in rng.integers(10, 30, size=40)]
+    labels = ["up" if each[-1, 0] > each[0, 0] else "down" for each in series]
+    sizes = {"embedding_size": 4, "hidden_size": 4, "max_epochs": 1, "validation_fraction": None}
+    model = SequenceClassifier(cell=cell, wide="kernels", wide_size=200, **sizes).fit(series, labels)
+    for explanation in explain(model, series[:3], label="up"):
+        values = model.encoder_.encode([explanation.sequence]).values
+        difference = log_odds_of(model, values, "up") - log_odds_of(model, torch.zeros_like(values), "up")
+        assert explanation.scores.sum() == pytest.approx(difference, abs=0.011 * max(abs(difference), 0.1))

@@ -65,7 +65,7 @@ def test_new_sequences_have_scikit_learns_tfidf():
 def test_aligned_sequences_also_have_ngrams_at_their_positions():
     windows = [rng.integers(1, 5, size=8).tolist() for _ in range(20)]
     bags = [ngrams(each, 4) for each in windows]
-    aligned = [[(at, *each[at : at + n]) for n in range(1, 4) for at in range(len(each) - n + 1)] for each in windows]
+    aligned = [[(at, *each[at : at + n]) for n in range(1, 3) for at in range(len(each) - n + 1)] for each in windows]
     ones = TfidfVectorizer(analyzer=list, use_idf=False).fit_transform(aligned).toarray()
     expected = np.concatenate([tfidf(bags).transform(bags).toarray(), ones], axis=1)
     np.testing.assert_allclose(sorted_rows(dense(fitted(windows, order=4), windows)), sorted_rows(expected), atol=1e-6)
@@ -132,14 +132,6 @@ def test_a_bigram_contributes_half_to_each_of_its_tokens():
     ids, lengths = flat([[1, 2]])
     value = float(dense(wide, [[1, 2]])[0][bigram])
     torch.testing.assert_close(wide.contributions(ids, Layout(lengths)), torch.full((2, 1), 3 * value))
-
-
-def test_weights_have_the_gradient_of_the_features():
-    wide = fitted(RAGGED)
-    ids, lengths = flat(RAGGED)
-    upstream = torch.randn(len(lengths), 4)
-    wide(ids, Layout(lengths)).backward(upstream)
-    torch.testing.assert_close(wide.weight.grad, dense(wide, RAGGED).T @ upstream)
 
 
 @pytest.mark.parametrize(

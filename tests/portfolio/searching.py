@@ -1,4 +1,4 @@
-"""Searches on small files, with a clock that advances by one second for each epoch."""
+"""Searches on small files with a few candidates, and with a clock that advances by one second for each epoch."""
 
 import random
 import signal
@@ -9,11 +9,14 @@ from ostinato.portfolio.plan import read_attempts
 from ostinato.portfolio.search import Search
 from ostinato.progress import Progress
 from ostinato.tasks.base import Task
+from ostinato.tasks.sequences.task import SequenceTask
 
-SMALL = ("model.hidden_size=4", "model.embedding_size=4", "training.max_epochs=12", "training.device=cpu")
+BATCHES = ("training.batch_size=64", "training.max_tokens=none", "training.device=cpu")
+SMALL = ("model.hidden_size=4", "model.embedding_size=4", "training.max_epochs=12", *BATCHES)
 
 
-FIT = Task.fit
+FIT, PORTFOLIO = Task.fit, SequenceTask.portfolio
+CANDIDATES = 4  # the first ones: linear, wide-gru, tiny-gru, cnn
 
 
 class Killed(BaseException):
@@ -35,6 +38,7 @@ class World:
         self.train_for_real = FIT
         world = self
         monkeypatch.setattr(Task, "fit", lambda task, *args, **options: world.fit(task, *args, **options))
+        monkeypatch.setattr(SequenceTask, "portfolio", lambda task, *args: PORTFOLIO(task, *args)[:CANDIDATES])
 
     def kill_after(self, attempts):
         """Kill the search once so many attempts are saved."""
@@ -78,7 +82,7 @@ class World:
         shown.say = self.say
         return shown
 
-    def train(self, path, folder, *, seconds=400, settings=SMALL):
+    def train(self, path, folder, *, seconds=100, settings=SMALL):
         return train_file(
             path, minutes=seconds / 60, folder=folder, settings=settings, progress=self.progress(), clock=self.clock
         )
@@ -96,7 +100,7 @@ def kill():
     raise Killed
 
 
-def write_reviews(path, rows=120, seed=0):
+def write_reviews(path, rows=100, seed=0):
     """Two classes that one word tells apart, in rows of different length."""
     rng = random.Random(seed)
     lines = []

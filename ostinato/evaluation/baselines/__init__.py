@@ -8,9 +8,11 @@ from ostinato.evaluation.baselines.linear import (
     linear_multilabel_baseline,
     ridge_baseline,
 )
-from ostinato.evaluation.baselines.selection import Selection, fit_on_features
+from ostinato.evaluation.baselines.ridge import ridge_classes, ridge_labels, ridge_numbers
+from ostinato.evaluation.baselines.selection import Crossfitted, Selection, fit_on_features
 
 __all__ = [
+    "Crossfitted",
     "LinearBaseline",
     "LinearModel",
     "Selection",
@@ -25,4 +27,7 @@ __all__ = [
     "median_baseline",
     "number_head",
     "ridge_baseline",
+    "ridge_classes",
+    "ridge_labels",
+    "ridge_numbers",
 ]

@@ -12,7 +12,7 @@ from ostinato.evaluation.metrics import binary_log_losses, log_losses
 C_GRID = (0.1, 1.0, 10.0, 100.0)  # inverse strength of a logistic regression's L2 penalty
 ALPHA_GRID = (100.0, 10.0, 1.0, 0.1, 0.01)  # strength of a ridge regression's L2 penalty
 FOLDS = 3
-LOWEST = -30.0  # the logit of a class or label that no training example has: a probability of 1e-13
+LOWEST = -10.0  # the logit of a class or label that no training example has: a probability of 5e-5
 
 Predict = Callable[[Any], np.ndarray]  # features (B, F) -> predictions
 
@@ -31,10 +31,9 @@ class LinearModel:
     weights: np.ndarray
     bias: np.ndarray
 
-    @property
-    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weights and bias."""
-        return self.weights, self.bias
+    def outputs(self, encoded: Any) -> np.ndarray:
+        """Logits, or numbers, of features (B, F). Returns (B, C)."""
+        return np.asarray(encoded @ self.weights + self.bias)
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,11 @@ def number_head(targets: np.ndarray) -> Head:
     )
 
 
-def folds_of(head: Head, targets: np.ndarray, seed: int) -> np.ndarray:
+def folds_of(head: Head, targets: np.ndarray, seed: int, folds: int) -> np.ndarray:
     """The fold of each example, stratified. Returns (B,)."""
     fold = np.empty(len(targets), dtype=np.int64)
     shuffled = np.lexsort((np.random.default_rng(seed).random(len(targets)), head.strata(targets)))
-    fold[shuffled] = np.arange(len(targets)) % FOLDS
+    fold[shuffled] = np.arange(len(targets)) % folds
     return fold
 
 

@@ -215,7 +215,7 @@ def _cross_validate(
     head: Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray, seed: int
 ) -> np.ndarray:
     """The loss at each strength on examples that were not fitted on, over stratified folds."""
-    fold = folds_of(head, targets, seed)
+    fold = folds_of(head, targets, seed, FOLDS)
     losses = np.zeros(len(head.grid))
     for held_out in range(FOLDS):
         train, test = np.flatnonzero(fold != held_out).tolist(), np.flatnonzero(fold == held_out).tolist()

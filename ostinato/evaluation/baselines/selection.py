@@ -6,6 +6,8 @@ import numpy as np
 
 from ostinato.evaluation.baselines.heads import FOLDS, Head, LinearModel, folds_of
 
+CROSSFIT_FOLDS = 5
+
 
 class Selection(NamedTuple):
     """How the strength of the regularisation is chosen: on validation rows, or without any by cross-validation.
@@ -21,9 +23,27 @@ class Selection(NamedTuple):
     targets: np.ndarray | None = None
 
 
+class Crossfitted(NamedTuple):
+    """A linear model of the training examples, and what is predicted for each of them by a model that did not see it.
+
+    Args:
+        model: fitted to all examples.
+        unseen: (B, C) logits, or numbers; None: too few examples, or not wanted.
+    """
+
+    model: LinearModel
+    unseen: np.ndarray | None
+
+
 def fit_on_features(
-    head: Head, features: Any, targets: np.ndarray, weights: np.ndarray | None, selection: Selection
-) -> LinearModel:
+    head: Head,
+    features: Any,
+    targets: np.ndarray,
+    weights: np.ndarray | None,
+    selection: Selection,
+    *,
+    crossfit: bool,
+) -> Crossfitted:
     """Fit a linear model, from the strongest regularisation to weaker ones until the loss increases; return the best.
 
     Without validation rows, and with too few training rows for cross-validation, the middle strength is used.
@@ -32,31 +52,61 @@ def fit_on_features(
         features: (B, F), an array or a sparse matrix.
         targets: as the head takes them.
         weights: of the rows, as the head takes them; None: 1.
+        crossfit: whether to predict each example by a model that did not see it.
     """
-    if selection.targets is None and not head.can_fold(targets):
-        return head.fit(head.grid[len(head.grid) // 2], features, targets, weights)
-    best, lowest = None, np.inf
-    for strength in head.grid:
+    can_fold = head.can_fold(targets)
+    train = _Rows(head, features, targets, weights)
+    if selection.targets is None and not can_fold:
+        strength = head.grid[len(head.grid) // 2]
+    else:
+        strength = _best_strength(train, selection)
+    unseen = None
+    if crossfit and can_fold:
+        fold = folds_of(head, targets, selection.seed, CROSSFIT_FOLDS)
+        unseen = np.empty((len(targets), len(train.fit(strength, fold > 0).bias)))
+        for held_out in np.unique(fold):
+            rows = np.flatnonzero(fold == held_out)
+            unseen[rows] = train.fit(strength, fold != held_out).outputs(features[rows])
+    return Crossfitted(train.fit(strength), unseen)
+
+
+class _Rows(NamedTuple):
+    """Training examples, and the head to fit to them."""
+
+    head: Head
+    features: Any
+    targets: np.ndarray
+    weights: np.ndarray | None
+
+    def fit(self, strength: float, chosen: np.ndarray | None = None) -> LinearModel:
+        """Fit to all examples, or to the chosen ones (B,)."""
+        if chosen is None:
+            return self.head.fit(strength, self.features, self.targets, self.weights)
+        rows = np.flatnonzero(chosen)
+        weights = None if self.weights is None else self.weights[rows]
+        return self.head.fit(strength, self.features[rows], self.targets[rows], weights)
+
+
+def _best_strength(train: _Rows, selection: Selection) -> float:
+    best, lowest = train.head.grid[0], np.inf
+    for strength in train.head.grid:
         if selection.targets is None:
-            model, loss = None, _cross_validate(head, strength, features, targets, weights, selection.seed)
+            loss = _cross_validate(train, strength, selection.seed)
         else:
-            model = head.fit(strength, features, targets, weights)
-            loss = head.loss(selection.targets, model.predict(selection.features))
-        if best is not None and loss >= lowest:
+            predicted = train.fit(strength).predict(selection.features)
+            loss = train.head.loss(selection.targets, predicted)
+        if loss >= lowest:
             break
-        best, lowest = (strength, model), loss
-    assert best is not None
-    return best[1] or head.fit(best[0], features, targets, weights)
+        best, lowest = strength, loss
+    return best
 
 
-def _cross_validate(
-    head: Head, strength: float, features: Any, targets: np.ndarray, weights: np.ndarray | None, seed: int
-) -> float:
+def _cross_validate(train: _Rows, strength: float, seed: int) -> float:
     """The mean loss over folds that were not fitted on."""
-    fold = folds_of(head, targets, seed)
+    fold = folds_of(train.head, train.targets, seed, FOLDS)
     losses = []
     for held_out in range(FOLDS):
-        train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-        model = head.fit(strength, features[train], targets[train], None if weights is None else weights[train])
-        losses.append(head.loss(targets[test], model.predict(features[test])))
+        test = np.flatnonzero(fold == held_out)
+        predicted = train.fit(strength, fold != held_out).predict(train.features[test])
+        losses.append(train.head.loss(train.targets[test], predicted))
     return float(np.mean(losses))

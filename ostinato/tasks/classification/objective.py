@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.config import TrainingConfig
 from ostinato.errors import ConfigError
-from ostinato.evaluation.baselines import Selection, class_head, fit_on_features
+from ostinato.evaluation.baselines import Crossfitted, Selection, class_head, fit_on_features, ridge_classes
 from ostinato.evaluation.metrics import epoch_metrics
 from ostinato.tasks.classification.codec import ClassCodec
 from ostinato.tasks.classification.config import ClassificationTraining
@@ -40,22 +40,25 @@ class CrossEntropy:
     def loss(self, model: Classifier, batch: Labelled, config: TrainingConfig) -> Tensor:
         assert isinstance(config, ClassificationTraining)
         with autocast(batch.sequences.values.device, config.precision):
-            logits = model(batch.sequences.values, batch.sequences.lengths)
+            logits = batch.outputs(model)
         weight = None if self.class_weight is None else self.class_weight.to(logits.device)
         settings: dict[str, Any] = {"weight": weight, "label_smoothing": config.label_smoothing}
         if batch.weights is None:
             return F.cross_entropy(logits.float(), batch.targets, reduction="sum", **settings)
         return batch.weighted_sum(F.cross_entropy(logits.float(), batch.targets, reduction="none", **settings))
 
-    def fit_linear(
-        self, model: Classifier, features: Any, data: Labelled, selection: Selection
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fit a logistic regression, weighted as the loss is. Label smoothing does not apply."""
+    def fit_linear(self, model: Classifier, features: Any, data: Labelled, selection: Selection) -> Crossfitted:
+        """Fit a logistic regression, or ridge regressions of dense features, weighted as the loss is.
+
+        Label smoothing does not apply.
+        """
         targets, weights = data.targets.numpy(), None if data.weights is None else data.weights.double().numpy()
         if self.class_weight is not None:
             weights = self.class_weight.numpy()[targets] * (1 if weights is None else weights)
+        if isinstance(features, np.ndarray):
+            return ridge_classes(features, targets, model.head.out_features, weights)
         head = class_head(model.head.out_features)
-        return fit_on_features(head, features, targets, weights, selection).coefficients
+        return fit_on_features(head, features, targets, weights, selection, crossfit=not model.is_linear)
 
     def metrics(self, model: Classifier, data: Labelled) -> dict[str, float]:
         weights = None if data.weights is None else data.weights.double().numpy()

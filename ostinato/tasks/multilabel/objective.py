@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.config import TrainingConfig
-from ostinato.evaluation.baselines import Selection, fit_on_features, label_head
+from ostinato.evaluation.baselines import Crossfitted, Selection, fit_on_features, label_head, ridge_labels
 from ostinato.tasks.multilabel.config import MultilabelTraining
 from ostinato.tasks.multilabel.metrics import choose_thresholds, fit_temperatures
 from ostinato.tasks.multilabel.network import MultilabelClassifier
@@ -36,7 +36,7 @@ class BinaryCrossEntropy:
     def loss(self, model: MultilabelClassifier, batch: Labelled, config: TrainingConfig) -> Tensor:
         assert isinstance(config, MultilabelTraining)
         with autocast(batch.sequences.values.device, config.precision):
-            logits = model(batch.sequences.values, batch.sequences.lengths)
+            logits = batch.outputs(model)
         weight = None if self.label_weight is None else self.label_weight.to(logits.device)
         targets = batch.targets * (1 - config.label_smoothing) + config.label_smoothing / 2
         if batch.weights is None:
@@ -46,14 +46,19 @@ class BinaryCrossEntropy:
 
     def fit_linear(
         self, model: MultilabelClassifier, features: Any, data: Labelled, selection: Selection
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fit a logistic regression for each label, weighted as the loss is. Label smoothing does not apply."""
+    ) -> Crossfitted:
+        """Fit a logistic regression per label, or a ridge regression of dense features, weighted as the loss is.
+
+        Label smoothing does not apply.
+        """
         targets = data.targets.numpy()
         weights = np.ones(targets.shape) if data.weights is None else data.weights.double().numpy()[:, None]
         if self.label_weight is not None:
             weights = weights * np.where(targets == 1, self.label_weight.numpy(), 1.0)
         weights = np.broadcast_to(weights, targets.shape)
-        return fit_on_features(label_head(), features, targets, weights, selection).coefficients
+        if isinstance(features, np.ndarray):
+            return ridge_labels(features, targets, weights)
+        return fit_on_features(label_head(), features, targets, weights, selection, crossfit=not model.is_linear)
 
     def metrics(self, model: MultilabelClassifier, data: Labelled) -> dict[str, float]:
         return epoch_metrics(data.targets, predict_outputs(model, data.sequences), data.weights)

@@ -1,6 +1,6 @@
 """The error of the predicted numbers, as a loss and as validation metrics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.config import TrainingConfig
-from ostinato.evaluation.baselines import Selection, fit_on_features, number_head
+from ostinato.evaluation.baselines import Crossfitted, Selection, fit_on_features, number_head, ridge_numbers
 from ostinato.tasks.regression.network import Regressor
 from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
@@ -33,21 +33,27 @@ class PredictionError:
 
     def loss(self, model: Regressor, batch: Labelled, config: TrainingConfig) -> Tensor:
         with autocast(batch.sequences.values.device, config.precision):
-            outputs = model(batch.sequences.values, batch.sequences.lengths)
+            outputs = batch.outputs(model)
         return batch.weighted_sum(self._errors(model, outputs.float(), batch.targets))
 
-    def fit_linear(
-        self, model: Regressor, features: Any, data: Labelled, selection: Selection
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fit a ridge regression. A quantile is its prediction plus that quantile of the training errors."""
+    def fit_linear(self, model: Regressor, features: Any, data: Labelled, selection: Selection) -> Crossfitted:
+        """Fit a ridge regression. A quantile is its prediction plus that quantile of the errors."""
         targets = data.targets.double().numpy()
         weights = None if data.weights is None else data.weights.double().numpy()
-        ridge = fit_on_features(number_head(targets), features, targets, weights, selection)
+        if isinstance(features, np.ndarray):
+            ridge, unseen = ridge_numbers(features, targets, weights)
+        else:
+            head, crossfit = number_head(targets), not model.is_linear
+            ridge, unseen = fit_on_features(head, features, targets, weights, selection, crossfit=crossfit)
         if not model.levels:
-            return ridge.coefficients
+            return Crossfitted(ridge, unseen)
         levels = [model.levels[index] for index in model.order]
-        errors = np.quantile(targets - ridge.predict(features), levels, axis=0)  # (Q, K)
-        return np.tile(ridge.weights, len(levels)), (ridge.bias + errors).ravel()
+        errors = np.quantile(
+            targets - (ridge.outputs(features) if unseen is None else unseen), levels, axis=0
+        )  # (Q, K)
+        slopes, bias = np.tile(ridge.weights, len(levels)), (ridge.bias + errors).ravel()
+        of_levels = None if unseen is None else np.tile(unseen, len(levels)) + errors.ravel()
+        return Crossfitted(replace(ridge, weights=slopes, bias=bias), of_levels)
 
     def metrics(self, model: Regressor, data: Labelled) -> dict[str, float]:
         """`loss` of the standardised numbers; `rmse` and `mae` in units, and `r2`, the mean over the targets."""

@@ -7,7 +7,16 @@ from ostinato.config import SequenceModel
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.tokenizers import Characters, Kmers, make_tokenizer
 from ostinato.errors import ConfigError
-from ostinato.nn import ConvStem, Linear, Pooling, PositionEmbedding, SequenceNetwork, TokenEmbedding, WideNgrams
+from ostinato.nn import (
+    ConvStem,
+    Linear,
+    Pooling,
+    PositionEmbedding,
+    SequenceNetwork,
+    TokenEmbedding,
+    WideKernels,
+    WideNgrams,
+)
 from ostinato.tasks.network import build_stack
 
 Built = TypeVar("Built", bound=SequenceNetwork)
@@ -47,7 +56,7 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
     )
 
 
-def build_wide(config: SequenceModel, encoder: SequenceEncoder, num_outputs: int) -> WideNgrams | None:
+def build_wide(config: SequenceModel, encoder: SequenceEncoder, num_outputs: int) -> WideNgrams | WideKernels | None:
     """Build the wide part, without features: they are fitted to the training sequences.
 
     Raises:
@@ -55,8 +64,12 @@ def build_wide(config: SequenceModel, encoder: SequenceEncoder, num_outputs: int
     """
     if config.wide is None:
         return None
+    if config.wide == "kernels":
+        if encoder.channels is None:
+            raise ConfigError(f"model.wide kernels: {encoder.tokenizer} are not series of numbers. Set wide = ngrams.")
+        return WideKernels(num_outputs, channels=encoder.channels)
     if encoder.is_numeric:
-        raise ConfigError("model.wide ngrams: numeric series have no tokens. Set wide = none.")
+        raise ConfigError("model.wide ngrams: numeric series have no tokens. Set wide = kernels.")
     return WideNgrams(num_outputs, order=config.wide_order or _default_order(encoder.tokenizer))
 
 

@@ -144,12 +144,13 @@ class SequenceTask(Task):
         network: "SequenceNetwork",
         splits: "Mapping[str, Labelled]",
         objective: "Objective[Any, Any]",
-    ) -> None:
-        if network.wide is not None:
-            from ostinato.tasks.sequences.wide import fit_wide
+    ) -> "Labelled":
+        if network.wide is None:
+            return splits["train"]
+        from ostinato.tasks.sequences.wide import fit_wide
 
-            size, seed = config.model.wide_size, config.training.seed  # type: ignore[attr-defined]
-            fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
+        size, seed = config.model.wide_size, config.training.seed  # type: ignore[attr-defined]
+        return fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
         from ostinato.training import predict_outputs

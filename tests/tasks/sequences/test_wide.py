@@ -7,11 +7,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, load
+from ostinato.data.inputs import records_of
 from ostinato.errors import ConfigError
+from ostinato.tasks.base import TaskData
+from ostinato.tasks.sequences.prepare import encode, fit_encoder
 
 rng = np.random.default_rng(0)
 TEXTS = [" ".join(rng.choice(list("abcdefgh"), size=rng.integers(3, 12))) for _ in range(90)]
 LABELS = [("yes" if text.count("a") > text.count("b") else "no") for text in TEXTS]
+SERIES = [rng.normal(size=(length, 2)).cumsum(axis=0) for length in rng.integers(10, 30, size=90)]
+RISES = [int(each[-1, 0] > each[0, 0]) for each in SERIES]
 LINEAR = {"cell": "none", "wide": "ngrams", "validation_fraction": None, "calibrate": False}
 DEEP = {"cell": "gru", "hidden_size": 5, "embedding_size": 4, "wide": "ngrams"}
 
@@ -86,7 +91,7 @@ def test_the_start_is_used_if_training_makes_validation_worse():
     np.testing.assert_allclose(deep.predict_proba(TEXTS), linear.predict_proba(TEXTS), atol=1e-6)
 
 
-def test_training_reduces_the_loss_of_both_parts():
+def test_the_layers_learn_beside_the_linear_model():
     model = SequenceClassifier(**DEEP, max_epochs=30, lr=0.02, validation_fraction=None).fit(TEXTS, LABELS)
     assert model.history_[-1]["train_loss"] < 0.7 * model.history_[0]["train_loss"]
     assert model.model_.head.weight.abs().max() > 0
@@ -135,7 +140,61 @@ def test_settings_that_a_linear_model_cannot_use_are_refused(arguments, value):
         SequenceClassifier(**arguments).fit(TEXTS, LABELS)
 
 
-def test_ngrams_of_series_are_refused():
-    series = [np.ones((4, 2)), np.zeros((5, 2))] * 4
+def test_features_of_other_sequences_are_refused():
     with pytest.raises(ConfigError, match="ngrams"):
-        SequenceClassifier(wide="ngrams", validation_fraction=None).fit(series, ["a", "b"] * 4)
+        SequenceClassifier(wide="ngrams", validation_fraction=None).fit(SERIES, RISES)
+    with pytest.raises(ConfigError, match="kernels"):
+        SequenceClassifier(wide="kernels", validation_fraction=None).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("wide", ["ngrams", "kernels"])
+def test_a_resumed_training_ends_with_the_same_bits(wide, tmp_path):
+    X, y = (TEXTS, LABELS) if wide == "ngrams" else (SERIES, RISES)
+    task, config, data = prepared(X, y, wide)
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = task.fit(config, data, folder=tmp_path / "whole")
+    steps = iter(range(100))
+    with pytest.raises(KeyboardInterrupt):
+        task.fit(config, data, folder=tmp_path / "cut", stop_requested=lambda: next(steps) == 4)
+    resumed = task.fit(config, data, folder=tmp_path / "cut")
+    expected, found = whole.network.state_dict(), resumed.network.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [entry["epoch"] for entry in resumed.state.history] == [0, 1, 2, 3]
+
+
+def prepared(X, y, wide):
+    """The task, a config and data of a small network with a wide part."""
+    estimator = SequenceClassifier(**{**DEEP, "wide": wide}, max_epochs=3, validation_fraction=None)
+    config, task = estimator._config(), estimator.task
+    rows = records_of(X, y, "sequence")
+    encoder = fit_encoder(rows, config.data, "words" if wide == "ngrams" else "numeric")
+    codec = task.fit_codec(config.data, rows)
+    data = TaskData(
+        config.data, "X", "y", {"train": rows}, {"train": encode(encoder, codec, rows)}, encoder, codec, None
+    )
+    return task, config, data
+
+
+@pytest.mark.parametrize("cell", ["none", "gru"])
+def test_series_have_kernels(cell, tmp_path):
+    model = SequenceClassifier(**{**DEEP, "cell": cell, "wide": "kernels", "wide_size": 500}, max_epochs=1)
+    model.fit(SERIES[:60], RISES[:60])
+    assert model.score(SERIES[60:], RISES[60:]) > 0.75
+    together = model.predict_proba(SERIES)
+    assert all(np.array_equal(model.predict_proba([each])[0], row) for each, row in zip(SERIES, together, strict=True))
+    model.save(tmp_path / "model.safetensors")
+    assert np.array_equal(load(tmp_path / "model.safetensors").predict_proba(SERIES), together)
+
+
+def test_numbers_of_series_are_predicted_by_ridge_regression():
+    y = np.array([each[:, 0].max() * 50 for each in SERIES])
+    model = SequenceRegressor(cell="none", wide="kernels", wide_size=200, validation_fraction=None).fit(SERIES, y)
+    assert model.score(SERIES, y) > 0.9
+
+
+def test_labels_of_series_are_predicted_one_by_one():
+    y = np.array([[rises, each[0, 1] > 0] for rises, each in zip(RISES, SERIES, strict=True)]).astype(int)
+    linear = {"cell": "none", "wide": "kernels", "wide_size": 200, "validation_fraction": None}
+    model = SequenceMultilabelClassifier(**linear).fit(SERIES, y)
+    assert model.score(SERIES, y) > 0.8
