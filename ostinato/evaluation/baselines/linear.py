@@ -18,6 +18,8 @@ from ostinato.evaluation.metrics import binary_log_losses, log_losses
 C_GRID = (0.1, 1.0, 10.0, 100.0)  # inverse strength of a logistic regression's L2 penalty
 ALPHA_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)  # strength of a ridge regression's L2 penalty
 FOLDS = 3
+MOST_WEIGHTS = 2**21  # of a model: bounds its memory
+FEWEST_FEATURES, MOST_FEATURES = 2**14, 2**18
 
 Predict = Callable[[Any], np.ndarray]  # features (B, …) -> predictions
 
@@ -45,6 +47,7 @@ class _Head:
         fit: (strength, features, targets) -> fitted model.
         loss: (targets, predictions) -> mean loss.
         strata: targets -> (B,), what the folds of cross-validation are stratified by.
+        outputs: how many weights each feature has.
     """
 
     name: str
@@ -52,6 +55,7 @@ class _Head:
     fit: Callable[[float, Any, np.ndarray], Predict]
     loss: Callable[[np.ndarray, np.ndarray], float]
     strata: Callable[[np.ndarray], np.ndarray]
+    outputs: int
 
 
 def linear_baseline(
@@ -73,10 +77,11 @@ def linear_baseline(
         train_targets: (B,) class indices.
         validation_sequences: of the same kind; None: cross-validation.
         validation_targets: (B,) class indices.
-        kind: "text": TF-IDF of words, 1-2-grams. "symbols": TF-IDF of characters, 1-3-grams or 1-6-grams; and where
-            all training sequences have the same length, each position one-hot (longer sequences are cut, missing
-            positions are 0). "events": TF-IDF of tokens, 1-2-grams. "numeric": mean, standard deviation, minimum,
-            maximum, first, last and mean absolute step of each channel, standardised.
+        kind: "text": TF-IDF of words, 1-2-grams, and of short texts also of characters within words, 2-5-grams.
+            "symbols": TF-IDF of characters, 1-3-grams or 1-6-grams; and where all training sequences have the same
+            length, each position one-hot (longer sequences are cut, missing positions are 0). "events": TF-IDF of
+            tokens, 1-2-grams. "numeric": mean, standard deviation, minimum, maximum, first, last and mean absolute
+            step of each channel, standardised.
         seed: draws the folds.
 
     Returns:
@@ -112,6 +117,7 @@ def linear_baseline(
         fit=fit,
         loss=lambda targets, predictions: float(log_losses(targets, predictions).mean()),
         strata=lambda targets: targets,
+        outputs=num_classes,
     )
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
@@ -159,6 +165,7 @@ def linear_multilabel_baseline(
         fit=_fit_labels,
         loss=lambda targets, predictions: float(binary_log_losses(targets, predictions).mean()),
         strata=_rarest_label,
+        outputs=train_targets.shape[1],
     )
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
@@ -203,6 +210,7 @@ def ridge_baseline(
         fit=_fit_ridge,
         loss=lambda targets, predictions: float((((targets - predictions) / deviation) ** 2).mean()),
         strata=lambda targets: np.zeros(len(targets)),
+        outputs=train_targets.shape[1],
     )
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
@@ -235,22 +243,26 @@ def _search(
     seed: int,
 ) -> LinearBaseline:
     """Fit every combination of features and strength; return the one with the lowest loss, the first of equals."""
-    candidates: list[tuple[float, LinearBaseline]] = []
-    for name, features in FEATURES[kind](train_sequences):
-        models = _fit(head, name, features, train_sequences, train_targets)
+    best: tuple[float, LinearBaseline] | None = None
+    most = max(FEWEST_FEATURES, min(MOST_FEATURES, MOST_WEIGHTS // head.outputs))
+    for name, make in FEATURES[kind](train_sequences, most):
+        models = _fit(head, name, make, train_sequences, train_targets)
         if validation_sequences is None or validation_targets is None:
-            losses = _cross_validate(head, name, features, train_sequences, train_targets, seed)
+            losses = _cross_validate(head, name, make, train_sequences, train_targets, seed)
         else:
             losses = _losses(head, models, validation_sequences, np.asarray(validation_targets))
-        candidates += zip(losses, models, strict=True)
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+        lowest = int(losses.argmin())
+        if best is None or losses[lowest] < best[0]:
+            best = losses[lowest], models[lowest]
+    assert best is not None, f"no features for {kind}"
+    return best[1]
 
 
-def _fit(head: _Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray) -> list[LinearBaseline]:
+def _fit(
+    head: _Head, name: str, make: Callable[[], Any], sequences: Sequence[Any], targets: np.ndarray
+) -> list[LinearBaseline]:
     """Fit the features once, and a model on them for each strength."""
-    from sklearn.base import clone
-
-    features = clone(features)
+    features = make()
     try:
         encoded = features.fit_transform(sequences)
     except ValueError as error:
@@ -270,7 +282,7 @@ def _losses(head: _Head, models: list[LinearBaseline], sequences: Sequence[Any],
 
 
 def _cross_validate(
-    head: _Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray, seed: int
+    head: _Head, name: str, make: Callable[[], Any], sequences: Sequence[Any], targets: np.ndarray, seed: int
 ) -> np.ndarray:
     """The loss at each strength on examples that were not fitted on, over stratified folds."""
     fold = np.empty(len(targets), dtype=np.int64)
@@ -279,7 +291,7 @@ def _cross_validate(
     losses = np.zeros(len(head.grid))
     for held_out in range(FOLDS):
         train, test = np.flatnonzero(fold != held_out).tolist(), np.flatnonzero(fold == held_out).tolist()
-        models = _fit(head, name, features, [sequences[i] for i in train], targets[train])
+        models = _fit(head, name, make, [sequences[i] for i in train], targets[train])
         losses += _losses(head, models, [sequences[i] for i in test], targets[test]) / FOLDS
     return losses
 
