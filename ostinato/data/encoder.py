@@ -175,6 +175,7 @@ class SequenceEncoder(SequenceEncoding):
         assert self.vocabulary is not None
         return dataclasses.replace(self, vocabulary=self.vocabulary.with_extra(words))
 
+
 def _fit_vocabulary(
     sequences: list[Any], tokenizer_name: str, min_count: int, max_size: int | None
 ) -> tuple[Vocabulary, int]:

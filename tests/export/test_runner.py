@@ -59,7 +59,9 @@ def test_series_standardised_by_themselves_answer_as_before(runner_of):
     np.testing.assert_allclose(model.predict(X), model.predict(small_models.SERIES), rtol=1e-5)
 
 
-@pytest.mark.parametrize("tokenizer", ["words", "subwords", "characters", "nucleotides", "amino-acids", "kmers(3)", "events"])
+@pytest.mark.parametrize(
+    "tokenizer", ["words", "subwords", "characters", "nucleotides", "amino-acids", "kmers(3)", "events"]
+)
 def test_every_tokenizer_reads_as_before(runner_of, tokenizer):
     model = small_models.classifier(tokenizer=tokenizer)
     X = ["acgtnu", "Q", "A C G", "ÄßX-1"]
