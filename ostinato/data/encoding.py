@@ -10,8 +10,9 @@ import numpy as np
 
 from ostinato.data.files import check_unicode
 from ostinato.data.spans import spans
-from ostinato.data.tokenizers import Indexer, make_tokenizer
+from ostinato.data.tokenizers import make_tokenizer
 from ostinato.data.vocabulary import Vocabulary
+from ostinato.data.words import Indexer
 from ostinato.errors import DataError
 from ostinato.printable import plain_repr, shortened, visible
 

@@ -1,3 +1,4 @@
+import itertools
 import pickle
 from collections import Counter
 
@@ -24,7 +25,7 @@ def merge_by_hand(text, tokens):
         parts = list(word if word.startswith("▁") else "▁" + word)
         while pairs := [
             (tokens.index(a + b), at)
-            for at, (a, b) in enumerate(zip(parts, parts[1:], strict=False))
+            for at, (a, b) in enumerate(itertools.pairwise(parts))
             if a in tokens and b in tokens and a + b in tokens
         ]:
             at = min(pairs)[1]

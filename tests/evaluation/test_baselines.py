@@ -42,11 +42,20 @@ def test_text_model_is_the_scikit_learn_one_it_describes():
     texts = [" ".join(rng.choice(words, size=6)) for _ in range(120)]
     targets = np.array([int("not bad" in text or "good" in text) for text in texts])
     model = linear_baseline(texts[:80], targets[:80], texts[80:], targets[80:], kind="text", seed=0)
-    C = float(re.fullmatch(r"TF-IDF of words \(1-2-grams\), logistic regression, C=([\d.]+)", model.description)[1])
-    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    features, C = described(model.description, "logistic regression, C")
     expected = LogisticRegression(C=C, tol=1e-8, max_iter=5000).fit(features.fit_transform(texts[:80]), targets[:80])
     # ours is float32 and stops sooner
     assert model.predict(texts[80:]) == pytest.approx(expected.predict_proba(features.transform(texts[80:])), abs=0.03)
+
+
+def test_parts_of_words_are_chosen_where_they_tell_the_class():
+    rng = np.random.default_rng(0)
+    stems = ["".join(rng.choice(list("bdfgklmnprst"), 5)) for _ in range(300)]  # every word is new
+    targets = np.tile([0, 1], 150)
+    words = [stem + ("ing", "ed")[target] for stem, target in zip(stems, targets, strict=True)]
+    model = linear_baseline(words[:200], targets[:200], words[200:250], targets[200:250], kind="text", seed=0)
+    assert model.description.startswith("TF-IDF of characters within words (2-5-grams)")
+    assert (model.predict(words[250:]).argmax(axis=1) == targets[250:]).all()
 
 
 def test_validation_log_loss_picks_the_strength():
@@ -168,16 +177,23 @@ def reviews(n: int, seed: int) -> list[str]:
     return [" ".join(row) for row in np.random.default_rng(seed).choice(words, size=(n, 6))]
 
 
-def strength_of(description: str, name: str) -> float:
-    return float(re.fullmatch(rf"TF-IDF of words \(1-2-grams\), {name}=([\d.]+)", description)[1])
+ANALYSES = {
+    "words (1-2-grams)": {"ngram_range": (1, 2)},
+    "characters within words (2-5-grams)": {"analyzer": "char_wb", "ngram_range": (2, 5)},
+}
+
+
+def described(description: str, name: str) -> tuple[TfidfVectorizer, float]:
+    """scikit-learn's features of that description, and the strength."""
+    features, strength = re.fullmatch(rf"TF-IDF of (.+), {name}=([\d.]+)", description).groups()
+    return TfidfVectorizer(sublinear_tf=True, **ANALYSES[features]), float(strength)
 
 
 def test_label_sets_get_scikit_learns_one_vs_rest():
     texts = reviews(120, seed=1)
     targets = np.array([["good" in text, "bad" in text, "not bad" in text] for text in texts]).astype(int)
     model = linear_multilabel_baseline(texts[:80], targets[:80], texts[80:], targets[80:], kind="text", seed=0)
-    C = strength_of(model.description, "logistic regression per label, C")
-    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    features, C = described(model.description, "logistic regression per label, C")
     expected = OneVsRestClassifier(LogisticRegression(C=C, tol=1e-8, max_iter=5000))
     expected.fit(features.fit_transform(texts[:80]), targets[:80])
     found = model.predict(texts[80:])
@@ -205,8 +221,7 @@ def test_numbers_get_scikit_learns_ridge_in_their_own_units():
     texts = reviews(120, seed=2)
     counts = np.array([[text.count("good"), text.count("bad")] for text in texts]) * [1.0, 1e6] + [5.0, 1e9]
     model = ridge_baseline(texts[:80], counts[:80], texts[80:], counts[80:], kind="text", seed=0)
-    alpha = strength_of(model.description, "ridge regression, alpha")
-    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    features, alpha = described(model.description, "ridge regression, alpha")
     expected = Ridge(alpha=alpha, tol=1e-10).fit(features.fit_transform(texts[:80]), counts[:80])
     found, deviation = model.predict(texts[80:]), counts.std(axis=0)
     error = (found - expected.predict(features.transform(texts[80:]))) / deviation

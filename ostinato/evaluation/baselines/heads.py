@@ -48,6 +48,7 @@ class Head:
         loss: (targets, predictions) -> mean loss.
         strata: targets -> (B,), what the folds of cross-validation are stratified by.
         can_fold: targets -> whether a model can be fitted to all folds but one.
+        outputs: C, how many weights each feature has.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Head:
     loss: Callable[[np.ndarray, np.ndarray], float]
     strata: Callable[[np.ndarray], np.ndarray]
     can_fold: Callable[[np.ndarray], bool]
+    outputs: int
 
 
 def class_head(num_classes: int) -> Head:
@@ -83,10 +85,11 @@ def class_head(num_classes: int) -> Head:
         loss=lambda targets, predictions: float(log_losses(targets, predictions).mean()),
         strata=lambda targets: targets,
         can_fold=lambda targets: int((np.bincount(targets) >= 2).sum()) >= 2,
+        outputs=num_classes,
     )
 
 
-def label_head() -> Head:
+def label_head(num_labels: int) -> Head:
     """One logistic regression per label; targets are 0 or 1, (B, L)."""
     return Head(
         name="logistic regression per label, C",
@@ -95,6 +98,7 @@ def label_head() -> Head:
         loss=lambda targets, predictions: float(binary_log_losses(targets, predictions).mean()),
         strata=_rarest_label,
         can_fold=lambda targets: len(targets) >= FOLDS,
+        outputs=num_labels,
     )
 
 
@@ -109,6 +113,7 @@ def number_head(targets: np.ndarray) -> Head:
         loss=lambda targets, predictions: float((((targets - predictions) / deviation) ** 2).mean()),
         strata=lambda targets: np.zeros(len(targets)),
         can_fold=lambda targets: len(targets) >= FOLDS,
+        outputs=targets.shape[1],
     )
 
 

@@ -4,7 +4,7 @@ All three share one search: every set of features that suits the sequences, with
 fitted on the training split, and the model with the lowest validation loss wins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ import numpy as np
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES
 from ostinato.evaluation.baselines.heads import FOLDS, Head, Predict, class_head, folds_of, label_head, number_head
+
+MOST_WEIGHTS = 2**21  # of a model: bounds its memory
+FEWEST_FEATURES, MOST_FEATURES = 2**14, 2**18
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,11 @@ def linear_baseline(
         train_targets: (B,) class indices.
         validation_sequences: of the same kind; None: cross-validation.
         validation_targets: (B,) class indices.
-        kind: "text": TF-IDF of words, 1-2-grams. "symbols": TF-IDF of characters, 1-3-grams or 1-6-grams; and where
-            all training sequences have the same length, each position one-hot (longer sequences are cut, missing
-            positions are 0). "events": TF-IDF of tokens, 1-2-grams. "numeric": mean, standard deviation, minimum,
-            maximum, first, last and mean absolute step of each channel, standardised.
+        kind: "text": TF-IDF of words, 1-2-grams, and of short texts also of characters within words, 2-5-grams.
+            "symbols": TF-IDF of characters, 1-3-grams or 1-6-grams; and where all training sequences have the same
+            length, each position one-hot (longer sequences are cut, missing positions are 0). "events": TF-IDF of
+            tokens, 1-2-grams. "numeric": mean, standard deviation, minimum, maximum, first, last and mean absolute
+            step of each channel, standardised.
         seed: draws the folds.
 
     Returns:
@@ -109,7 +113,7 @@ def linear_multilabel_baseline(
             f"All {len(train_targets)} training examples have the same labels {train_targets[0].tolist()}. "
             "A baseline needs a label that some examples have and others do not."
         )
-    head = label_head()
+    head = label_head(train_targets.shape[1])
     return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
 
 
@@ -177,22 +181,26 @@ def _search(
     seed: int,
 ) -> LinearBaseline:
     """Fit every combination of features and strength; return the one with the lowest loss, the first of equals."""
-    candidates: list[tuple[float, LinearBaseline]] = []
-    for name, features in FEATURES[kind](train_sequences):
-        models = _fit(head, name, features, train_sequences, train_targets)
+    best: tuple[float, LinearBaseline] | None = None
+    most = max(FEWEST_FEATURES, min(MOST_FEATURES, MOST_WEIGHTS // head.outputs))
+    for name, make in FEATURES[kind](train_sequences, most):
+        models = _fit(head, name, make, train_sequences, train_targets)
         if validation_sequences is None or validation_targets is None:
-            losses = _cross_validate(head, name, features, train_sequences, train_targets, seed)
+            losses = _cross_validate(head, name, make, train_sequences, train_targets, seed)
         else:
             losses = _losses(head, models, validation_sequences, np.asarray(validation_targets))
-        candidates += zip(losses, models, strict=True)
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+        lowest = int(losses.argmin())
+        if best is None or losses[lowest] < best[0]:
+            best = losses[lowest], models[lowest]
+    assert best is not None, f"no features for {kind}"
+    return best[1]
 
 
-def _fit(head: Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray) -> list[LinearBaseline]:
+def _fit(
+    head: Head, name: str, make: Callable[[], Any], sequences: Sequence[Any], targets: np.ndarray
+) -> list[LinearBaseline]:
     """Fit the features once, and a model on them for each strength."""
-    from sklearn.base import clone
-
-    features = clone(features)
+    features = make()
     try:
         encoded = features.fit_transform(sequences)
     except ValueError as error:
@@ -212,13 +220,13 @@ def _losses(head: Head, models: list[LinearBaseline], sequences: Sequence[Any], 
 
 
 def _cross_validate(
-    head: Head, name: str, features: Any, sequences: Sequence[Any], targets: np.ndarray, seed: int
+    head: Head, name: str, make: Callable[[], Any], sequences: Sequence[Any], targets: np.ndarray, seed: int
 ) -> np.ndarray:
     """The loss at each strength on examples that were not fitted on, over stratified folds."""
     fold = folds_of(head, targets, seed, FOLDS)
     losses = np.zeros(len(head.grid))
     for held_out in range(FOLDS):
         train, test = np.flatnonzero(fold != held_out).tolist(), np.flatnonzero(fold == held_out).tolist()
-        models = _fit(head, name, features, [sequences[i] for i in train], targets[train])
+        models = _fit(head, name, make, [sequences[i] for i in train], targets[train])
         losses += _losses(head, models, [sequences[i] for i in test], targets[test]) / FOLDS
     return losses

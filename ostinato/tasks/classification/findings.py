@@ -76,8 +76,8 @@ def _unequal(labels: Sequence[Any]) -> Iterator[Remark]:
             "unequal",
             [common, rare],
             most + fewest,
-            f"The classes of train are of very unequal size: {listed([common])} has {most:,} rows, {listed([rare])} has "
-            f'{fewest:,}. If rare classes matter as much as common ones, set training.class_weight = "balanced".',
+            f"The classes of train are of very unequal size: {listed([common])} has {most:,} rows, {listed([rare])} "
+            f'has {fewest:,}. If rare classes matter as much as common ones, set training.class_weight = "balanced".',
         )
 
 

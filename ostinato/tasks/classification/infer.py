@@ -11,7 +11,8 @@ from ostinato.tasks.base import Inferred
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES, class_in, headers_of
-from ostinato.tasks.sequences.infer import Peek, infer_data, label_candidates, opening, some
+from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening, some
+from ostinato.tasks.sequences.peek import Peek
 
 SHOWN_HEADERS = 3
 

@@ -11,7 +11,8 @@ from ostinato.tasks.multilabel.config import MultilabelConfig, MultilabelData, M
 from ostinato.tasks.multilabel.target import FLAGS
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES
-from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates, opening, some
+from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening, some
+from ostinato.tasks.sequences.peek import TEXT_NAMES, Peek
 from ostinato.tasks.sequences.separators import find_separator, split_labels
 
 NAMES = (*LABEL_NAMES, "tags", "genres", "genre", "topics", "categories", "classes")

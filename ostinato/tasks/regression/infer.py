@@ -10,7 +10,8 @@ from ostinato.tasks.regression.config import RegressionConfig, RegressionData, R
 from ostinato.tasks.regression.target import to_number
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import class_in, headers_of, number_in
-from ostinato.tasks.sequences.infer import TEXT_NAMES, Peek, infer_data, label_candidates, opening
+from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening
+from ostinato.tasks.sequences.peek import TEXT_NAMES, Peek
 
 MOST_WHOLE = 20  # different whole numbers that may be classes, whatever the number of rows
 FEWEST_DECIMAL = 5  # different numbers, with decimals among them, that are unlikely to be classes

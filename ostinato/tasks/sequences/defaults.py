@@ -8,12 +8,13 @@ import numpy as np
 TEXT = ("words", "subwords", "events")
 TRAIN_SHARE = 0.7  # of the rows, with the default sizes of validation and test
 
-STEPS = 2_000  # optimizer steps of a training, about
+STEPS = 4_000  # optimizer steps of a training, about
 BATCH_SIZES = ((1_000, 8), (5_000, 16), (20_000, 32))  # up to so many training rows; then 64
 LARGEST_BATCH = 64
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 TOKENS = 60_000_000  # read in a training, at most: minutes on two cores
 SHORTEST_CUT = 100  # tokens; shorter rows are not cut
+OUTLIER, LONGEST_OUTLIER = 4, 2_000  # times the 95 % quantile, and tokens: longer rows are cut
 RARE_FROM = 1_000  # training rows from which a token that occurs once is left out
 LARGEST_VOCABULARY = 30_000
 LONG = 100  # characters or steps from which a convolution shortens the sequence
@@ -99,14 +100,22 @@ def _vocabulary(facts: Facts, reasons: list[str]) -> dict[str, Any]:
 
 
 def _cut(facts: Facts, reasons: list[str]) -> dict[str, Any]:
-    """A `max_length` where even a few epochs would read too many tokens."""
-    longest = int(facts.lengths.max(initial=1))
-    most = max(SHORTEST_CUT, TOKENS // (FEWEST_EPOCHS * facts.train_rows))
-    if longest <= most or float(np.minimum(facts.lengths, most).mean()) > 0.98 * float(facts.lengths.mean()):
+    """A `max_length` where a few rows are much longer than the others, or even a few epochs read too many tokens."""
+    if not len(facts.lengths):
         return {}
+    longest = int(facts.lengths.max())
+    affordable = max(SHORTEST_CUT, TOKENS // (FEWEST_EPOCHS * facts.train_rows))
+    usual = max(LONGEST_OUTLIER, int(OUTLIER * np.percentile(facts.lengths, 95)))
+    if longest <= min(affordable, usual):
+        return {}
+    most, why = usual, "because a batch takes memory for its longest row"
+    if affordable < usual:
+        if float(np.minimum(facts.lengths, affordable).mean()) > 0.98 * float(facts.lengths.mean()):
+            return {}
+        most, why = affordable, f"so that {FEWEST_EPOCHS} epochs read about {TOKENS // 10**6} million tokens"
     reasons.append(
-        f'max_length = {most:,}, truncate = "both": the longest of the rows read has {longest:,} tokens; cut to its '
-        f"first and last half so that {FEWEST_EPOCHS} epochs read about {TOKENS // 10**6} million tokens"
+        f'max_length = {most:,}, truncate = "both": the longest of the rows read has {longest:,} tokens; half of the '
+        f"tokens remain from each end, {why}"
     )
     return {"max_length": most, "truncate": "both"}
 
@@ -121,12 +130,8 @@ def _training(facts: Facts, max_length: int | None, reasons: list[str]) -> dict[
     affordable = int(TOKENS // max(mean * rows, 1))
     epochs = int(np.clip(min(wanted, affordable), FEWEST_EPOCHS, MOST_EPOCHS))
     steps = epochs * -(-rows // batch_size)
-    training: dict[str, Any] = {
-        "batch_size": batch_size,
-        "max_epochs": epochs,
-        "lr": 2e-3,
-        "patience": max(5, epochs // 4),
-    }
+    training: dict[str, Any] = {"batch_size": batch_size, "max_epochs": epochs, "lr": 2e-3}
+    training["patience"] = max(5, epochs // 4)
     text = f"batch_size = {batch_size}"
     if not facts.is_aligned and mean > 1:
         training["max_tokens"] = max(int(batch_size * mean), 1)

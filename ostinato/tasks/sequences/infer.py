@@ -14,21 +14,8 @@ from ostinato.tasks.sequences.infer_series import choose_scale
 from ostinato.tasks.sequences.infer_tokenizer import TextEvidence
 from ostinato.tasks.sequences.peek import TEXT_NAMES, Peek
 
-__all__ = ["TEXT_NAMES", "InferredData", "Peek", "infer_data", "label_candidates", "opening", "some"]
-
 SPLIT_NAMES = ("split", "subset", "fold", "set")
-GROUP_NAMES = (
-    "subject",
-    "patient",
-    "user",
-    "session",
-    "group",
-    "speaker",
-    "author",
-    "participant",
-    "customer",
-    "donor",
-)
+GROUP_NAMES = ("subject", "patient", "user", "session", "group", "speaker", "author", "participant", "donor")
 FEWEST_GROUPS = 10  # fewer cannot be split well
 COUNTED = 500  # rows whose words are counted
 

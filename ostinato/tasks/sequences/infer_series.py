@@ -29,10 +29,7 @@ def choose_scale(sequences: list[Any]) -> tuple[str, str]:
     if deviations > WIDE:
         return "series", f"{text}, so one scale for all would hide the small ones"
     if levels > WIDE:
-        return (
-            "series",
-            f"their means vary {levels:.3g} times as much as one series, which one scale for all would hide",
-        )
+        return "series", f"their means vary {levels:.3g} times as much as one series does"
     return "channel", f"{text}, so one scale suits all"
 
 

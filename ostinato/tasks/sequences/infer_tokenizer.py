@@ -1,4 +1,4 @@
-"""Choose a tokenizer for text: by its script, by the words in a row, and by the share of tokens that would be unknown."""
+"""Choose a tokenizer for text: by its script, the words in a row, and the share of tokens that would be unknown."""
 
 import unicodedata
 from collections import Counter

@@ -27,8 +27,8 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
     """A trained model as a graph.
 
     Inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, in the units of the data
-    (with `scale` series: standardised by the portable encoder), and `lengths` (batch,) int64. Outputs are `logits` (batch, C) float32, the task's own, and `attention`
-    (batch, length) float32 if the pooling has any.
+    (with `scale` series: standardised by the portable encoder), and `lengths` (batch,) int64. Outputs are `logits`
+    (batch, C) float32, the task's own, and `attention` (batch, length) float32 if the pooling has any.
 
     Raises:
         ConfigError: ONNX cannot express the model.

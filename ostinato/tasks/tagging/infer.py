@@ -2,19 +2,29 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ostinato.data.columns import count_columns, looks_like_columns
-from ostinato.data.examples import tags_of
+from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.peek import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
-from ostinato.tasks.tagging.reading import read_sentences
+from ostinato.tasks.tagging.data import read_sentences
+from ostinato.tasks.tagging.repair import bring_into_scheme
 from ostinato.tasks.tagging.scheme_inference import Lookalike, find_lookalike, infer_scheme
 
-PEEKED_SENTENCES = 1_000
+PEEKED_SENTENCES = 50_000
+HELD_OUT = 5  # every fifth sentence
+TRAIN_SHARE = 0.7  # of the sentences, with the default sizes of validation and test
+STEPS = 3_000  # optimizer steps of a training, about
+BATCH_SIZES = ((500, 4), (2_000, 8), (8_000, 16))  # up to so many training sentences; then 32
+LARGEST_BATCH = 32
+FEWEST_EPOCHS, MOST_EPOCHS = 8, 40
 SHOWN_TAGS = 8
 TOKEN_FORMATS = ("conll", "conllu")
 LIST_FORMATS = ("jsonl", "json", "parquet")  # formats whose values can be lists
@@ -52,31 +62,20 @@ def _is_tagged(path: Path) -> bool:
 
 
 def _infer(path: Path) -> Inferred:
-    data = TaggingData(path=str(path))
-    sentences = []
-    for sentence in islice(read_sentences(path, data), PEEKED_SENTENCES):
-        if isinstance(sentence, DataError):
-            raise sentence
-        sentences.append(sentence)
-    scheme = infer_scheme([tags_of(sentence) for sentence in sentences])
-    tags = sorted({tag for sentence in sentences for tag in tags_of(sentence)})
-    more = ", …" if len(tags) > SHOWN_TAGS else ""
-    form = endings().get(ending_of(path), "conll")
-    source = {"conllu": "upos, whose tags are", **dict.fromkeys(LIST_FORMATS, "tags, or the spans of a text:")}
-    lookalike = None if scheme else find_lookalike([tags_of(sentence) for sentence in sentences])
+    data, sentences, uneven = _readable(path)
+    tags_by_sentence = [tags_of(sentence) for sentence in sentences]
+    scheme = infer_scheme(tags_by_sentence)
+    lookalike = None if scheme else find_lookalike(tags_by_sentence)
     reasons = [
         f"Inferred from the first {len(sentences):,} sentences of {path.name}. Correct any mistakes, then run: "
         "ostinato train config.toml",
-        f"tag_column: {source.get(form, 'the last one, whose tags are')} {', '.join(tags[:SHOWN_TAGS])}{more}",
+        uneven or _why_tags(path, tags_by_sentence),
         _why_scheme(scheme, lookalike),
         "validation_size, test_size: splits are drawn at random; copies of a sentence stay together",
     ]
-    between = range(1, count_columns(path) - 1) if form == "conll" else ()
-    if between:
-        reasons.append(
-            f"feature_columns: none. Set [{', '.join(map(str, between))}] to read the columns in between as features; "
-            "prediction then needs them too"
-        )
+    if not uneven:
+        reasons += _other_columns(path)
+    repairs = _repairs(scheme, sentences, reasons)
     model = TaggingModel(
         head="softmax" if scheme is None else "crf",
         constrained=scheme is not None,
@@ -88,9 +87,125 @@ def _infer(path: Path) -> Inferred:
     )
     target = None if scheme is None else "bioes"
     inferred_scheme = scheme or (None if lookalike else "plain")  # with plain, the audit does not mention a lookalike
-    inferred = data.model_copy(update={"lowercase": True, "scheme": inferred_scheme, "target_scheme": target})
-    training = TaggingTraining(max_epochs=30, lr=2e-3, monitor="accuracy" if scheme is None else "f1")
+    inferred = data.model_copy(
+        update={
+            "lowercase": _lowercase(sentences, reasons),
+            "scheme": inferred_scheme,
+            "target_scheme": target,
+            "repair_tags": repairs,
+        }
+    )
+    training = TaggingTraining(**_steps(len(sentences), reasons), monitor="accuracy" if scheme is None else "f1")
     return Inferred(TaggingConfig(data=inferred, model=model, training=training), reasons)
+
+
+def _readable(path: Path) -> tuple[TaggingData, list[Sentence], str | None]:
+    """The data table, the first sentences, and why columns are counted from the start; None if they need not be.
+
+    Raises:
+        DataError: a sentence cannot be read, whichever column has the tags.
+    """
+    data = TaggingData(path=str(path))
+    try:
+        return data, _first_sentences(path, data), None
+    except DataError as error:
+        if endings().get(ending_of(path), "conll") != "conll":
+            raise
+        problem = error
+    for column in range(count_columns(path) - 1, 0, -1):  # lines of unequal width: the tags may be at a fixed column
+        data = TaggingData(path=str(path), word_column="0", tag_column=str(column))
+        try:
+            sentences = _first_sentences(path, data)
+        except DataError:
+            continue
+        if infer_scheme([tags_of(sentence) for sentence in sentences]) is not None:
+            uneven = str(problem).partition(". ")[0]
+            why = (
+                f"word_column = 0, tag_column = {column}: counted from the start, because lines differ in their number "
+                f"of columns ({uneven}); this is the last column with entity tags that every line has"
+            )
+            return data, sentences, why
+    raise problem
+
+
+def _first_sentences(path: Path, data: TaggingData) -> list[Sentence]:
+    found = []
+    for sentence in islice(read_sentences(path, data), PEEKED_SENTENCES):
+        if isinstance(sentence, DataError):
+            raise sentence
+        found.append(sentence)
+    return found
+
+
+def _why_tags(path: Path, tags_by_sentence: list[list[str]]) -> str:
+    tags = sorted({tag for tags in tags_by_sentence for tag in tags})
+    form = endings().get(ending_of(path), "conll")
+    source = {"conllu": "upos, whose tags are", **dict.fromkeys(LIST_FORMATS, "tags, or the spans of a text:")}
+    more = ", …" if len(tags) > SHOWN_TAGS else ""
+    return f"tag_column: {source.get(form, 'the last one, whose tags are')} {', '.join(tags[:SHOWN_TAGS])}{more}"
+
+
+def _other_columns(path: Path) -> list[str]:
+    is_conll = endings().get(ending_of(path), "conll") == "conll"
+    between = range(1, count_columns(path) - 1) if is_conll else ()
+    if not between:
+        return []
+    return [
+        f"feature_columns: none. Set [{', '.join(map(str, between))}] to read the columns in between as features; "
+        "prediction then needs them too"
+    ]
+
+
+def _repairs(scheme: str | None, sentences: list[Sentence], reasons: list[str]) -> bool:
+    """Whether a few tags are ill-formed and can be repaired."""
+    if scheme is None:
+        return False
+    try:
+        repairs = bring_into_scheme(scheme, sentences, repair=True).repairs
+    except DataError as error:  # beyond repair: training refuses the file
+        reasons.append(f"scheme: {error}")
+        return False
+    if repairs is None or not repairs.tags:
+        return False
+    total = sum(len(sentence.words) for sentence in sentences)
+    reasons.append(
+        f"repair_tags = true: {repairs.tags:,} of {total:,} tags are not allowed by {scheme}, such as "
+        f"{'; '.join(repairs.examples)}"
+    )
+    return True
+
+
+def _lowercase(sentences: list[Sentence], reasons: list[str]) -> bool:
+    """Whether lower case makes more words of a held-out fifth known."""
+    words = [
+        [word for sentence in part for word in sentence.words] for part in (_train(sentences), sentences[::HELD_OUT])
+    ]
+    known = set(words[0])
+    as_given = np.mean([word in known for word in words[1]]) if words[1] else 1.0
+    lower = {word.lower() for word in known}
+    folded = np.mean([word.lower() in lower for word in words[1]]) if words[1] else 1.0
+    evidence = (
+        f"of every fifth sentence, {1 - as_given:.1%} of the words are new as written, {1 - folded:.1%} in lower case"
+    )
+    is_better = bool(folded > as_given)
+    reasons.append(f"lowercase = {str(is_better).lower()}: {evidence}; characters and word shapes see capitals anyway")
+    return is_better
+
+
+def _train(sentences: list[Sentence]) -> list[Sentence]:
+    return [sentence for number, sentence in enumerate(sentences) if number % HELD_OUT]
+
+
+def _steps(sentences: int, reasons: list[str]) -> dict[str, Any]:
+    """Batch size and epochs by the number of steps that they give."""
+    rows = max(1, int(TRAIN_SHARE * sentences))
+    batch_size = next((size for most, size in BATCH_SIZES if rows <= most), LARGEST_BATCH)
+    epochs = int(np.clip(-(-STEPS * batch_size // rows), FEWEST_EPOCHS, MOST_EPOCHS))
+    steps = epochs * -(-rows // batch_size)
+    reasons.append(
+        f"batch_size = {batch_size}, max_epochs = {epochs}: about {steps:,} steps for about {rows:,} training sentences"
+    )
+    return {"batch_size": batch_size, "max_epochs": epochs, "lr": 2e-3, "patience": max(5, epochs // 4)}
 
 
 def _why_scheme(scheme: str | None, lookalike: Lookalike | None) -> str:

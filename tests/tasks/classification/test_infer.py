@@ -13,6 +13,7 @@ from ostinato.errors import DataError
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import parse_toml
 from ostinato.tasks.infer import infer_config
+from ostinato.tasks.sequences.peek import Peek
 
 rng = random.Random(0)
 TEXTS = [
@@ -94,6 +95,44 @@ def test_a_split_column_with_other_values_is_reported_and_not_used(write):
 )
 def test_the_tokenizer_follows_the_characters(write, sequences, tokenizer):
     assert infer_config(write("a.csv", text=sequences, label=LABELS))[0].data.tokenizer == tokenizer
+
+
+def test_a_column_of_groups_keeps_them_in_one_split(write):
+    path = write("a.csv", text=TEXTS, label=LABELS, Patient_ID=[f"p{number % 15}" for number in range(60)])
+    config, reasons = infer_config(path)
+    assert (config.data.group_column, config.data.text_column) == ("Patient_ID", "text")
+    assert any("'Patient_ID' has 15 different values in 60 rows" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"user": range(60)},  # nothing repeats
+        {"user": ["a", "b", "c"] * 20},  # too few to split
+        {"users": [f"u{number % 15}" for number in range(60)]},  # another name
+        {"user": [f"u{number % 15}" for number in range(60)], "split": ["train", "train", "test"] * 20},
+    ],
+)
+def test_other_columns_are_not_groups(write, columns):
+    assert infer_config(write("a.csv", text=TEXTS, label=LABELS, **columns))[0].data.group_column is None
+
+
+def test_a_group_that_says_the_same_as_the_label_is_not_used(write):
+    people = [f"p{number % 12}" for number in range(60)]
+    config, reasons = infer_config(write("a.csv", text=TEXTS, label=people, speaker=[f"s{each}" for each in people]))
+    assert config.data.group_column is None
+    assert any("same as the label" in reason for reason in reasons)
+
+
+def test_a_small_file_is_read_whole_and_a_large_one_is_estimated(write, monkeypatch):
+    path = write("a.csv", text=TEXTS * 100, label=["neg"] * 5_400 + ["pos"] * 600)  # sorted by label
+    _, reasons = infer_config(path)
+    assert "5,000 of about 6,000 rows" in reasons[0]
+    assert any("here neg, pos" in reason for reason in reasons)
+    monkeypatch.setattr("ostinato.tasks.sequences.peek.READ_WHOLE", 1)
+    peek = Peek.of(path)
+    assert len(peek.rows) == 5_000
+    assert peek.total == pytest.approx(6_000, rel=0.1)
 
 
 def test_the_tokenizer_follows_the_kind_of_list(tmp_path):

@@ -30,6 +30,11 @@ def test_no_training_reads_more_tokens_than_the_budget(rows):
     assert tokens <= 1.01 * TOKENS or (length == 100 and defaults.training["max_epochs"] == FEWEST_EPOCHS)
 
 
+def test_a_few_very_long_rows_are_cut():
+    assert chosen(1_000, lengths=[100] * 99 + [50_000]).data["max_length"] == 2_000
+    assert "max_length" not in chosen(1_000, lengths=[100] * 99 + [1_900]).data
+
+
 def test_short_rows_are_not_cut():
     assert "max_length" not in chosen(10**6, lengths=[5, 10]).data
 

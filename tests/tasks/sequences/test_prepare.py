@@ -1,9 +1,21 @@
 """The audit counts lengths in what the tokenizer makes, before any cut."""
 
+import json
+
 import pytest
 
 from ostinato.tasks import TASKS
 from ostinato.tasks.classification.config import ClassificationData
+
+
+@pytest.mark.parametrize(("scale", "kinds"), [("channel", ["scales"]), ("series", [])])
+def test_series_of_very_different_sizes_are_a_finding_unless_each_is_scaled_by_itself(tmp_path, scale, kinds):
+    rows = [{"series": [float(size), -float(size), 0.0], "label": "ab"[size % 2]} for size in range(1, 100)]
+    path = tmp_path / "f.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    audit = TASKS["classification"].prepare(ClassificationData(path=str(path), text_column="series", scale=scale)).audit
+    assert [remark.kind for remark in audit.remarks] == kinds
+    assert ('data.scale = "series"' in "".join(audit.findings)) == bool(kinds)
 
 
 @pytest.mark.parametrize(

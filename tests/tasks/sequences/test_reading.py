@@ -12,7 +12,7 @@ from ostinato.data.examples import Record, Records
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.classification.config import ClassificationData
 from ostinato.tasks.classification.target import LabelTarget
-from ostinato.tasks.sequences.infer import Peek
+from ostinato.tasks.sequences.peek import Peek
 from ostinato.tasks.sequences.reading import read_labelled, read_records, typed
 
 
