@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ostinato.data.encoding import SequenceEncoding, tokenizable
-from ostinato.data.tokenizers import Characters, Events, Kmers, Words, make_tokenizer
+from ostinato.data.tokenizers import Characters, Events, Kmers, make_tokenizer
+from ostinato.data.words import Words
 from ostinato.errors import ConfigError, DataError
 
 SOURCE = "the piece"

@@ -58,7 +58,8 @@ class BinaryCrossEntropy:
         weights = np.broadcast_to(weights, targets.shape)
         if isinstance(features, np.ndarray):
             return ridge_labels(features, targets, weights)
-        return fit_on_features(label_head(targets.shape[1]), features, targets, weights, selection, crossfit=not model.is_linear)
+        head = label_head(targets.shape[1])
+        return fit_on_features(head, features, targets, weights, selection, crossfit=not model.is_linear)
 
     def metrics(self, model: MultilabelClassifier, data: Labelled) -> dict[str, float]:
         return epoch_metrics(data.targets, predict_outputs(model, data.sequences), data.weights)

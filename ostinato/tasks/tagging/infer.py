@@ -14,7 +14,7 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.peek import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
-from ostinato.tasks.tagging.data import read_sentences
+from ostinato.tasks.tagging.reading import read_sentences
 from ostinato.tasks.tagging.repair import bring_into_scheme
 from ostinato.tasks.tagging.scheme_inference import Lookalike, find_lookalike, infer_scheme
 
