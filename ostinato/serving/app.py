@@ -1,17 +1,23 @@
-"""The service as one ASGI application."""
+"""The service as one ASGI application.
 
-from typing import Any
+Starlette serves the endpoints, and FastAPI describes them: its layers in between would take as long as all else around
+a small model, and they read bodies of any size.
+"""
 
-from fastapi import FastAPI
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
 from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from ostinato.errors import OstinatoError
 from ostinato.serving.faults import ServiceError, refusal_of
 from ostinato.serving.gate import Gate, refused
-from ostinato.serving.pages import documentation, page, page_file
+from ostinato.serving.pages import Documentation, page, page_file
 from ostinato.serving.people import People
 from ostinato.serving.protocol import Protocol
 from ostinato.serving.requests import ExplainBody, PredictBody, TraceBody
@@ -20,33 +26,58 @@ from ostinato.serving.tensors import InferBody
 from ostinato.versions import __version__
 
 
+class Endpoint(NamedTuple):
+    """What answers a path: its docstring is in the documentation, and `body` describes what it reads."""
+
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    body: type[BaseModel] | None = None
+
+
 def create_app(service: Service) -> Any:
     """The ASGI application of a service whose models are loaded."""
-    app = FastAPI(title="Ostinato", version=__version__, docs_url=None, redoc_url=None)
-    for kind in (OstinatoError, HTTPException, Exception):
-        app.add_exception_handler(kind, _failed)
-    people = People(service)
-    _get(app, "/", page)
-    _get(app, "/page/{file}", page_file)
-    _get(app, "/docs", documentation)
-    _get(app, "/models", people.models)
-    _get(app, "/metrics", Metrics(service).text)
-    _post(app, "/predict", people.predict, PredictBody)
-    _post(app, "/explain", people.explain, ExplainBody)
-    _post(app, "/trace", people.trace, TraceBody)
-    _add_protocol(app, Protocol(service))
-    return Gate(app, service)
+    documentation = Documentation(lambda: description(found))
+    found = [
+        *_for_people(People(service)),
+        *_of_protocol(Protocol(service)),
+        Endpoint("GET", "/metrics", Metrics(service).text),
+        Endpoint("GET", "/docs", documentation.html),
+        Endpoint("GET", "/openapi.json", documentation.json),
+        Endpoint("GET", "/", page),
+        Endpoint("GET", "/page/{file}", page_file),
+    ]
+    app = Starlette(
+        routes=[Route(each.path, each.answer, methods=[each.method]) for each in found],
+        exception_handlers=dict.fromkeys((OstinatoError, HTTPException, Exception), _failed),
+    )
+    app.router.redirect_slashes = False
+    return Gate(app, service, {each.answer: each.path for each in reversed(found)})
 
 
-def _add_protocol(app: FastAPI, protocol: Protocol) -> None:
-    _get(app, "/v2", protocol.server)
-    _get(app, "/v2/health/live", protocol.live)
-    _get(app, "/v2/health/ready", protocol.ready)
+def _for_people(people: People) -> list[Endpoint]:
+    return [
+        Endpoint("POST", "/predict", people.predict, PredictBody),
+        Endpoint("POST", "/explain", people.explain, ExplainBody),
+        Endpoint("POST", "/trace", people.trace, TraceBody),
+        Endpoint("GET", "/models", people.models),
+    ]
+
+
+def _of_protocol(protocol: Protocol) -> list[Endpoint]:
+    found = [
+        Endpoint("GET", "/v2", protocol.server),
+        Endpoint("GET", "/v2/health/live", protocol.live),
+        Endpoint("GET", "/v2/health/ready", protocol.ready),
+        Endpoint("POST", "/v2/repository/models/{model}/load", protocol.load),
+    ]
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        _get(app, model, protocol.model)
-        _get(app, f"{model}/ready", protocol.model_ready)
-        _post(app, f"{model}/infer", protocol.infer, InferBody)
-    _post(app, "/v2/repository/models/{model}/load", protocol.load)
+        found += [
+            Endpoint("POST", f"{model}/infer", protocol.infer, InferBody),
+            Endpoint("GET", f"{model}/ready", protocol.model_ready),
+            Endpoint("GET", model, protocol.model),
+        ]
+    return found
 
 
 class Metrics:
@@ -60,17 +91,18 @@ class Metrics:
         return Response(self.service.measured.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _get(app: FastAPI, path: str, endpoint: Any) -> None:
-    app.add_api_route(path, endpoint, methods=["GET"], response_class=Response)
+def description(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The endpoints as OpenAPI."""
+    from fastapi import FastAPI
 
-
-def _post(app: FastAPI, path: str, endpoint: Any, body: type[BaseModel] | None = None) -> None:
-    """Add an endpoint that reads its own body: FastAPI would read any size, and report faults its own way."""
-    described = {}
-    if body is not None:
-        schema = body.model_json_schema()
-        described = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-    app.add_api_route(path, endpoint, methods=["POST"], response_class=Response, openapi_extra=described)
+    app = FastAPI(title="Ostinato", version=__version__)
+    for each in endpoints:
+        extra = {}
+        if each.body is not None:
+            content = {"application/json": {"schema": each.body.model_json_schema()}}
+            extra = {"requestBody": {"required": True, "content": content}}
+        app.add_api_route(each.path, each.answer, methods=[each.method], response_class=Response, openapi_extra=extra)
+    return app.openapi()
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,10 +24,11 @@ class Gate:
     Args:
         app: answers the requests that pass.
         service: has the token and the metrics.
+        routes: the path of each endpoint, without the names that a client may make up; by which metrics count.
     """
 
-    def __init__(self, app: Any, service: Service) -> None:
-        self.app, self.service = app, service
+    def __init__(self, app: Any, service: Service, routes: Mapping[Any, str]) -> None:
+        self.app, self.service, self.routes = app, service, routes
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -50,7 +52,7 @@ class Gate:
             await app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - start
-            self.service.measured.request(route_of(scope), status, seconds)
+            self.service.measured.request(self.routes.get(scope.get("endpoint"), "other"), status, seconds)
             log(
                 "request",
                 id=request_id,
@@ -77,8 +79,3 @@ class Gate:
 def refused(refusal: ServiceError) -> Any:
     """The response to a request that is not answered; an ASGI application."""
     return json_response({"error": str(refusal)}, refusal.status, refusal.headers)
-
-
-def route_of(scope: Any) -> str:
-    """The route of a request, without the names in it; a client cannot make up new ones."""
-    return str(getattr(scope.get("route"), "path", "other"))

@@ -40,4 +40,5 @@ def start_logs() -> None:
 
 def log(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
     """Log an event with its facts, JSON values."""
-    LOGGER.log(level, event, extra={"facts": facts})
+    if LOGGER.isEnabledFor(level):  # a record of our own: LOGGER.log would search the stack for the caller
+        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, event, (), None, extra={"facts": facts}))

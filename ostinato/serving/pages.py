@@ -2,12 +2,14 @@
 
 import json
 import mimetypes
+from collections.abc import Callable
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ostinato.serving.faults import ServiceError
 
@@ -43,9 +45,23 @@ def _file(name: str) -> Response:
     return Response(path.read_bytes(), headers=HEADERS, media_type=kind)
 
 
-async def documentation(request: Request) -> Response:
-    """Describe the interface for people; for programs it is at /openapi.json."""
-    return HTMLResponse(documentation_html(request.app.openapi()), headers=HEADERS)
+class Documentation:
+    """The interface, described.
+
+    Args:
+        description: makes an OpenAPI description.
+    """
+
+    def __init__(self, description: Callable[[], dict[str, Any]]) -> None:
+        self.description = cache(description)
+
+    async def html(self, request: Request) -> Response:
+        """Describe the interface for people."""
+        return HTMLResponse(documentation_html(self.description()), headers=HEADERS)
+
+    async def json(self, request: Request) -> Response:
+        """Describe the interface for programs, as OpenAPI."""
+        return JSONResponse(self.description())
 
 
 def documentation_html(description: dict[str, Any]) -> str:

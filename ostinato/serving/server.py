@@ -1,6 +1,7 @@
 """Run a service: uvicorn with our signals. SIGTERM drains, SIGHUP reloads the models."""
 
 import asyncio
+import gc
 import logging
 import math
 import os
@@ -88,6 +89,7 @@ def serve(settings: Settings, bound: socket.socket, parent: Parent | None = None
     service = Service(settings, is_worker=parent is not None)
     service.models.load_all()
     start_logs()
+    gc.freeze()  # what is loaded stays: the collector need not look at it again
     config = uvicorn.Config(
         create_app(service),
         log_config=None,
