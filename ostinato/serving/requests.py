@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from ostinato.serving.faults import ServiceError, refuse_all
 
@@ -87,11 +87,15 @@ def _sentence(path: tuple[int | str, ...], message: str) -> str:
 
 async def _read(request: Request, max_bytes: int) -> bytes:
     body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > DISCARDED * max_bytes:
-            break
-        body = body + chunk if size <= max_bytes else bytearray()
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > DISCARDED * max_bytes:
+                break
+            if size <= max_bytes:
+                body += chunk
+    except ClientDisconnect:
+        raise ServiceError(400, "The connection ended before the body did. Send all of it.") from None
     if size > max_bytes:
         raise ServiceError(
             413, f"The body has more than the {max_bytes:,} bytes allowed (--max-body-bytes). Send less at once."

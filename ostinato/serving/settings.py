@@ -66,7 +66,7 @@ def named_models(arguments: Sequence[str]) -> dict[str, Path]:
     """The path of each name, from arguments such as `runs/imdb` and `reviews=runs/imdb`.
 
     Raises:
-        ConfigError: a name is not usable in a URL, or occurs twice.
+        ConfigError: a name is not usable in a URL, or occurs twice; a file is of another kind.
     """
     models: dict[str, Path] = {}
     for argument in arguments:
@@ -75,6 +75,11 @@ def named_models(arguments: Sequence[str]) -> dict[str, Path]:
             raise ConfigError(
                 f"{argument}: the model's name {name!r} is not usable in a URL. Expected letters, digits, '.', '_' "
                 f"and '-'. Name it: my-model={path}"
+            )
+        if path.suffix == ".onnx":
+            raise ConfigError(
+                f"{argument}: an ONNX file cannot be served. Serve the run that it was exported from, or answer with "
+                f"ostinato predict {path}."
             )
         if name in models:
             raise ConfigError(

@@ -97,7 +97,8 @@ class Workers:
         for number in SIGNALS:  # until the worker has handlers of its own; it looks for changed models then
             signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        os.environ.update(dict.fromkeys(VARIABLES, str(max(1, thread_limit().number // self.count))))
+        share = str(max(1, thread_limit().number // self.count))
+        os.environ.update(dict.fromkeys((*VARIABLES, "RAYON_NUM_THREADS"), share))
         try:
             self.work(self.bound, parent)
         except OstinatoError as error:

@@ -31,7 +31,7 @@ def service_of(files, token=None, **limits):
 
 
 async def call(app, method, path, body=b"", headers=()):
-    """The reply of an ASGI application; `body` is bytes, or a list of chunks, or what JSON is made of."""
+    """The reply of an ASGI application; `body` is bytes, a list of chunks or messages, or what JSON is made of."""
     if not isinstance(body, bytes | list):
         body = json.dumps(body).encode()
     chunks = [body] if isinstance(body, bytes) else list(body)
@@ -55,6 +55,8 @@ async def call(app, method, path, body=b"", headers=()):
         if not chunks:
             await asyncio.Event().wait()  # as a client that stays connected
         chunk = chunks.pop(0)
+        if isinstance(chunk, dict):
+            return chunk
         return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
 
     async def send(message):

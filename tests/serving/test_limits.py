@@ -121,6 +121,13 @@ def test_a_client_that_sends_slowly_is_504(files):
     assert asyncio.run(never_ends()).status == 504
 
 
+def test_a_client_that_leaves_early_is_no_error_of_ours(service):
+    """Its status is only in the log."""
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    reply = ask(service, "/predict", messages)
+    assert reply.status == 400 and "connection" in reply.error
+
+
 class Endless(list):
     """A body whose end never comes."""
 

@@ -358,7 +358,9 @@ def test_windows_of_dna_with_the_largest_sum_are_marked_in_browser(open_page, se
     sums = [sum(found["scores"][start : start + 8]) for start in range(len(found["scores"]) - 7)]
     best = max(range(len(sums)), key=sums.__getitem__)
     first = opened.page.locator(".strongest tbody tr").first
-    assert first.locator("td").first.inner_text() == f"{best + 1}–{best + 8}"
+    position, score = first.locator("td").all_inner_texts()
+    assert position == f"{best + 1}–{best + 8}"
+    assert float(score.replace("−", "-")) == pytest.approx(sums[best], rel=1e-3)
     marked = opened.page.locator(".letters .token").evaluate_all(
         "all => all.flatMap((each, at) => each.classList.contains('motif') ? [at] : [])"
     )

@@ -32,6 +32,11 @@ def test_names_that_a_url_cannot_have_are_refused(arguments):
         named_models(arguments)
 
 
+def test_an_onnx_file_is_refused():
+    with pytest.raises(ConfigError, match=r"a=model\.onnx"):
+        named_models(["a=model.onnx"])
+
+
 @pytest.mark.parametrize(
     ("host", "is_open"),
     [("127.0.0.1", False), ("localhost", False), ("::1", False), ("0.0.0.0", True), ("::", True), ("a.example", True)],
