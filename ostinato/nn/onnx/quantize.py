@@ -1,4 +1,4 @@
-"""Int8 weights: a graph whose file has about a quarter of the size.
+"""Int8 weights: a graph whose file has about 30 % of the size.
 
 Gather              int8 rows, each with its own scale; a row becomes float32 when it is looked up
 LSTM, GRU, RNN,     int8 weights, with a scale per output; they become float32 once, when a runtime opens the file, and
