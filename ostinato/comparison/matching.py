@@ -15,14 +15,22 @@ LARGEST = 65_536
 def match_parameters(plan: Plan, combinations: list[Combination], data: TaskData) -> list[Combination]:
     """Give each combination the hidden size whose model comes nearest to the base config's number of parameters.
 
-    Sizes stay as they are with `--match none`, and where the hidden size itself is varied.
+    Sizes stay as they are with `--match none`, and where the hidden size itself is varied. Linear models have none:
+    the weights of a wide part follow from the data, and do not count here.
     """
-    if plan.match == "none" or HIDDEN in plan.vary:
+    if plan.match == "none" or HIDDEN in plan.vary or _is_linear(plan.base):
         return combinations
     wanted = count_parameters(plan.base, data)
     return [
-        replace(each, config=with_size(each.config, _nearest_size(each.config, wanted, data))) for each in combinations
+        each
+        if _is_linear(each.config)
+        else replace(each, config=with_size(each.config, _nearest_size(each.config, wanted, data)))
+        for each in combinations
     ]
+
+
+def _is_linear(config: Config) -> bool:
+    return config.model.cell == "none"
 
 
 def count_parameters(config: Config, data: TaskData) -> int:

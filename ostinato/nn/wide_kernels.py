@@ -170,19 +170,19 @@ class WideKernels(nn.Module):
     def _draw_biases(self, values: Tensor, lengths: Tensor, rng: np.random.Generator) -> np.ndarray:
         """Quantiles of each kernel's convolution with a random series; the quantiles cover 0 to 1 evenly. (K,)."""
         quantiles = np.arange(1, len(self.biases) + 1) * GOLDEN % 1
-        biases, start = np.empty(len(self.biases)), 0
-        starts = lengths.cumsum(0) - lengths
+        biases, start = np.empty(len(self.biases), np.float32), 0
+        ends = lengths.cumsum(0)
         for j, (dilation, size) in enumerate(zip(self.dilations.tolist(), self.sizes.tolist(), strict=True)):
             sets = self.channel_sets[j].numpy()
             for kernel, row in enumerate(rng.integers(len(lengths), size=len(KERNELS)).tolist()):
-                of_row = values[starts[row] : starts[row] + lengths[row]]
+                of_row = values[ends[row] - lengths[row] : ends[row], sets[kernel]]
                 (series,) = _groups(of_row, Layout(lengths[row : row + 1]))
-                convolved = _convolve(series, dilation, sets, j, kernels=(kernel,))[0].ravel()
-                biases[start : start + size] = np.quantile(
-                    convolved[np.isfinite(convolved)], quantiles[start : start + size]
-                )
+                convolved, _ = _convolve(series, dilation, np.ones_like(sets[:, sets[kernel]]), j, kernels=(kernel,))
+                ordered = np.sort(convolved[np.isfinite(convolved)])
+                places = quantiles[start : start + size] * (len(ordered) - 1)
+                biases[start : start + size] = np.interp(places, np.arange(len(ordered)), ordered)
                 start += size
-        return biases.astype(np.float32)
+        return biases
 
 
 class _Series(NamedTuple):

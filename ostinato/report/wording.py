@@ -66,6 +66,11 @@ def short_source(source: str) -> str:
     return f"{Path(file).name}{comma}{row}"
 
 
+def model_name(model: ModelConfig) -> str:
+    """What sentences call a model: `GRU`, or `linear model`."""
+    return "linear model" if model.cell == "none" else model.cell.upper()
+
+
 def describe_layers(model: ModelConfig) -> str:
     """The recurrent layers, as `GRU, 2 layers of 64 units, bidirectional`."""
     direction = "bidirectional" if model.bidirectional else "unidirectional"
@@ -82,17 +87,17 @@ def compare_to_baseline(
         model, rival: with their article, as `the linear baseline`.
     """
     if value == baseline:
-        return f"{_capitalized(model)} and {rival} are level: nothing here favours the neural model."
+        return f"{capitalized(model)} and {rival} are level: nothing here favours the neural model."
     leader, other = (model, rival) if value > baseline else (rival, model)
     if baseline_ends[0] <= ends[1] and ends[0] <= baseline_ends[1]:
         return (
-            f"{_capitalized(leader)} is ahead of {other}, but their intervals overlap: this test split does not settle "
+            f"{capitalized(leader)} is ahead of {other}, but their intervals overlap: this test split does not settle "
             "which is better."
         )
-    return f"{_capitalized(leader)} beats {other}: their intervals do not overlap."
+    return f"{capitalized(leader)} beats {other}: their intervals do not overlap."
 
 
-def _capitalized(text: str) -> str:
+def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 

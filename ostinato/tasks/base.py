@@ -3,6 +3,7 @@
 A task is stateless: `TaskData` holds its data, `Model` its trained network with config, encoder and codec.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -350,8 +351,12 @@ class Task(ABC):
             if data.vectors is not None:
                 fill(network.embed, data.vectors)
             objective = objective or self.objective(config, data)
+            started = time.monotonic()
             examples = self.start(config, network, splits, objective)
-            state = train(network, examples, validation, config.training, objective=objective, **options)
+            spent_s = time.monotonic() - started
+            state = train(
+                network, examples, validation, config.training, objective=objective, spent_s=spent_s, **options
+            )
         outputs = None
         if validation is not None:
             outputs = self.outputs(network, validation)

@@ -36,6 +36,7 @@ def train(
     folder: Path | None = None,
     identity: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    spent_s: float = 0.0,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     stop_requested: Callable[[], bool] = lambda: False,
     out_of_time: Callable[[], bool] = lambda: False,
@@ -48,6 +49,7 @@ def train(
         objective: the task's loss and validation metrics.
         folder: where `last.safetensors` and `best.safetensors` are saved; training resumes from them.
         identity: what must be equal for the training to resume, apart from its data and settings.
+        spent_s: seconds that a fresh training has taken already.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
         out_of_time: called after each step once an epoch has been judged; if true, training is finished, as after
@@ -68,6 +70,7 @@ def train(
     prints = {**fingerprints(data, validation, config), **(identity or {})}
     checkpointer = Checkpointer(folder, prints, model, optimizer, average)
     state = checkpointer.restore()
+    state.seconds = state.seconds or spent_s
     progress = progress or Progress(quiet=True)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
 

@@ -35,3 +35,13 @@ def test_sizes_stay_where_they_are_varied_or_matching_is_off(vary, match, data):
     plan = make_plan(MAJORITY, vary, match=match)
     combinations = plan.combinations()
     assert match_parameters(plan, combinations, data) == combinations
+
+
+def test_linear_models_are_not_matched(data):
+    plan = make_plan(MAJORITY, ["model.cell=none,gru", "model.wide=ngrams"])
+    linear, gru = match_parameters(plan, plan.combinations(), data)
+    assert linear.config.model.hidden_size == MAJORITY.model.hidden_size
+    assert gru.config.model.hidden_size != MAJORITY.model.hidden_size
+    base = override(MAJORITY, ["model.cell=none", "model.wide=ngrams"])
+    plan = make_plan(base, ["model.cell=none,gru"])
+    assert match_parameters(plan, plan.combinations(), data) == plan.combinations()

@@ -19,6 +19,7 @@ from ostinato.errors import ConfigError, RunError
 from ostinato.evaluation import metrics
 from ostinato.runs.creation import create_run
 from ostinato.runs.folder import with_absolute_paths
+from ostinato.runs.report import read_run, report_run
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
@@ -302,3 +303,25 @@ def test_training_log_tells_the_audit_and_every_epoch(finished):
     log = (finished[0] / "training.log").read_text()
     assert "120 rows" in log
     assert [f"Epoch {n}:" in log for n in range(1, 5)] == [True] * 4
+
+
+@pytest.mark.parametrize(("cell", "epochs"), [("none", 0), ("gru", 2)])
+def test_a_run_with_a_wide_part_starts_with_epoch_0(cell, epochs, tmp_path):
+    folder = tmp_path / "wide"
+    config = tiny("model.wide=ngrams", f"model.cell={cell}", "model.dropout=0.0", "training.max_epochs=2")
+    found = runs.start_run(config, folder)
+    history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in history] == list(range(epochs + 1))
+    assert found["training"]["epochs"] == epochs
+    losses = [entry["validation_loss"] for entry in history]
+    assert found["training"]["best_epoch"] == losses.index(min(losses))
+    assert found["test"]["accuracy"] > 0.9  # the number of ones is linear in the counts
+    assert read_run(folder).history == history
+
+
+def test_the_report_of_a_linear_model_calls_it_one(tmp_path):
+    folder = tmp_path / "linear"
+    runs.start_run(tiny("model.wide=ngrams", "model.cell=none"), folder)
+    page = report_run(folder).read_text(encoding="utf-8")
+    assert "The linear model predicts" in page
+    assert "NONE" not in page

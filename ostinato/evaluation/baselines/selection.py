@@ -54,12 +54,9 @@ def fit_on_features(
         weights: of the rows, as the head takes them; None: 1.
         crossfit: whether to predict each example by a model that did not see it.
     """
-    can_fold = head.can_fold(targets)
+    can_fold, middle = head.can_fold(targets), head.grid[len(head.grid) // 2]
     train = _Rows(head, features, targets, weights)
-    if selection.targets is None and not can_fold:
-        strength = head.grid[len(head.grid) // 2]
-    else:
-        strength = _best_strength(train, selection)
+    strength, model = _best(train, selection) if selection.targets is not None or can_fold else (middle, None)
     unseen = None
     if crossfit and can_fold:
         fold = folds_of(head, targets, selection.seed, CROSSFIT_FOLDS)
@@ -67,7 +64,7 @@ def fit_on_features(
         for held_out in np.unique(fold):
             rows = np.flatnonzero(fold == held_out)
             unseen[rows] = train.fit(strength, fold != held_out).outputs(features[rows])
-    return Crossfitted(train.fit(strength), unseen)
+    return Crossfitted(model or train.fit(strength), unseen)
 
 
 class _Rows(NamedTuple):
@@ -87,17 +84,19 @@ class _Rows(NamedTuple):
         return self.head.fit(strength, self.features[rows], self.targets[rows], weights)
 
 
-def _best_strength(train: _Rows, selection: Selection) -> float:
-    best, lowest = train.head.grid[0], np.inf
+def _best(train: _Rows, selection: Selection) -> tuple[float, LinearModel | None]:
+    """The best strength, and the model of all examples if it was fitted to find out."""
+    best: tuple[float, LinearModel | None] = (train.head.grid[0], None)
+    lowest = np.inf
     for strength in train.head.grid:
         if selection.targets is None:
-            loss = _cross_validate(train, strength, selection.seed)
+            model, loss = None, _cross_validate(train, strength, selection.seed)
         else:
-            predicted = train.fit(strength).predict(selection.features)
-            loss = train.head.loss(selection.targets, predicted)
+            model = train.fit(strength)
+            loss = train.head.loss(selection.targets, model.predict(selection.features))
         if loss >= lowest:
             break
-        best, lowest = strength, loss
+        best, lowest = (strength, model), loss
     return best
 
 

@@ -24,6 +24,7 @@ from ostinato.report.wording import (
     decimals,
     enumerate_labels,
     interval,
+    model_name,
     percent,
     range_of,
 )
@@ -149,7 +150,7 @@ def describe_task(model: Model) -> str:
     return f"It reads {describe_input(model)} and predicts one of {len(labels)} classes: {enumerate_labels(labels)}."
 
 
-def verdict(cell: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
+def verdict(name: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
     """Compare the test accuracy with the baselines, in sentences."""
     if "test" not in scores:
         return [
@@ -159,7 +160,7 @@ def verdict(cell: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
     test, linear, majority = scores["test"], scores["linear"], scores["majority"]
     ends, linear_ends = test.intervals["accuracy"], accuracy_interval(linear)
     sentences = [
-        f"The {cell.upper()} predicts {percent(test.accuracy)} of {counted(test.n, 'test sequence')} correctly "
+        f"The {name} predicts {percent(test.accuracy)} of {counted(test.n, 'test sequence')} correctly "
         f"(95\u00a0% interval {interval(ends)}), the linear baseline {percent(linear.accuracy)} "
         f"({interval(linear_ends)}), the most frequent class {percent(majority.accuracy)}.",
         compare_to_baseline(
@@ -198,13 +199,13 @@ def _watched(run: RunRecord) -> Metric:
 
 
 def _result(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> "Markup":
-    cell = run.config.model.cell.upper()
-    body = paragraph(" ".join(verdict(cell, scores)))
+    called = model_name(run.config.model)
+    body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
     test, linear, majority = scores["test"], scores["linear"], scores["majority"]
     rows = [
-        (cell, percent(test.accuracy), interval(test.intervals["accuracy"])),
+        (called, percent(test.accuracy), interval(test.intervals["accuracy"])),
         ("linear baseline", percent(linear.accuracy), interval(accuracy_interval(linear))),
         ("most frequent class", percent(majority.accuracy), ""),
     ]
@@ -324,7 +325,7 @@ def classifier_card(
 
 
 def _results(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> list[str]:
-    results = verdict(run.config.model.cell, scores)
+    results = verdict(model_name(run.config.model), scores)
     test = scores.get("test")
     if test is not None:
         for name, value, key in (

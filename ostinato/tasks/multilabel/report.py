@@ -21,6 +21,7 @@ from ostinato.report.wording import (
     decimals,
     enumerate_labels,
     interval,
+    model_name,
     percent,
     range_of,
 )
@@ -164,7 +165,7 @@ def describe_task(model: Model) -> str:
     return f"It reads {describe_input(model)} and predicts any of {len(labels)} labels: {enumerate_labels(labels)}."
 
 
-def verdict(cell: str, scores: Scores) -> list[str]:
+def verdict(name: str, scores: Scores) -> list[str]:
     """The test F1 next to its baselines, in sentences."""
     if "test" not in scores:
         sentence = "The run has no test split: nothing here shows how well the model does on unseen sequences."
@@ -181,7 +182,7 @@ def verdict(cell: str, scores: Scores) -> list[str]:
         return ["Micro F1 is undefined: no label occurs in the test split, and none is predicted."]
     ends, linear_ends = test.intervals["micro_f1"], linear.intervals["micro_f1"]
     return [
-        f"The {cell.upper()} has a micro F1 of {percent(test.micro_f1)} on {counted(test.n, 'test sequence')} "
+        f"The {name} has a micro F1 of {percent(test.micro_f1)} on {counted(test.n, 'test sequence')} "
         f"(95\u00a0% interval {interval(ends)}), the linear baseline {percent(linear.micro_f1)} "
         f"({interval(linear_ends)}), the label frequencies {decimals_in_percent(frequency.micro_f1)}.",
         compare_to_baseline(
@@ -205,11 +206,11 @@ def _watched(run: RunRecord) -> Metric:
 
 
 def _result(run: RunRecord, scores: Scores) -> "Markup":
-    cell = run.config.model.cell.upper()
-    body = paragraph(" ".join(verdict(cell, scores)))
+    called = model_name(run.config.model)
+    body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
-    names = {"test": cell, "linear": "linear baseline", "frequency": "label frequencies"}
+    names = {"test": called, "linear": "linear baseline", "frequency": "label frequencies"}
     rows = []
     for key, name in names.items():
         ends = scores[key].intervals.get("micro_f1")
@@ -331,7 +332,7 @@ def multilabel_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores
 
 
 def _results(run: RunRecord, scores: Scores) -> list[str]:
-    results = verdict(run.config.model.cell, scores)
+    results = verdict(model_name(run.config.model), scores)
     test = scores.get("test")
     if test is not None:
         for key in ("macro_f1", "subset_accuracy", "macro_average_precision", "ece"):

@@ -11,7 +11,7 @@ from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, figure, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section
-from ostinato.report.wording import compare_to_baseline, counted, enumerate_labels, percent
+from ostinato.report.wording import compare_to_baseline, counted, enumerate_labels, model_name, percent
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.regression.metrics import REGRESSION_METRICS, CentralInterval, RegressionMetrics
 from ostinato.tasks.regression.report_plots import plot_predictions, plot_residuals
@@ -142,7 +142,7 @@ def describe_task(run: RunRecord, model: Model) -> str:
     return f"It reads {describe_input(model)} and predicts {enumerate_labels(model.codec.names)}{quantiles}."
 
 
-def verdict(cell: str, scores: Scores) -> list[str]:
+def verdict(name: str, scores: Scores) -> list[str]:
     """The test error next to its baselines, in sentences."""
     if "test" not in scores:
         return [
@@ -156,7 +156,7 @@ def verdict(cell: str, scores: Scores) -> list[str]:
         -test.rmse, _turned(test), -ridge.rmse, _turned(ridge), model="the model", rival="ridge regression"
     )
     sentences = [
-        f"The root mean squared error of the {cell.upper()} is {test.rmse:.4g} on {counted(test.n, 'test sequence')} "
+        f"The root mean squared error of the {name} is {test.rmse:.4g} on {counted(test.n, 'test sequence')} "
         f"(95\u00a0% interval {_range(test, 'rmse')}{explained}); of ridge regression {ridge.rmse:.4g} "
         f"({_range(ridge, 'rmse')}), of the training mean {mean.rmse:.4g}.",
         comparison,
@@ -195,11 +195,11 @@ def _range(metrics: RegressionMetrics, name: str) -> str:
 
 
 def _result(run: RunRecord, scores: Scores) -> "Markup":
-    cell = run.config.model.cell.upper()
-    body = paragraph(" ".join(verdict(cell, scores)))
+    called = model_name(run.config.model)
+    body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
-    named = {cell: scores["test"]} | {name: scores[key] for key, name in COMPARED.items()}
+    named = {called: scores["test"]} | {name: scores[key] for key, name in COMPARED.items()}
     rows = [(name, _number(each.rmse), _range(each, "rmse"), _number(each.r2)) for name, each in named.items()]
     return (
         body
@@ -304,7 +304,7 @@ def regressor_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores:
 
 
 def _results(run: RunRecord, scores: Scores) -> list[str]:
-    results = verdict(run.config.model.cell, scores)
+    results = verdict(model_name(run.config.model), scores)
     if "test" in scores:
         test = scores["test"]
         results.append(f"Mean absolute error: {test.mae:.4g} (95\u00a0% interval {_range(test, 'mae')}).")

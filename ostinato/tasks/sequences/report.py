@@ -22,6 +22,7 @@ from ostinato.report.page import Section, figure, paragraph, table
 from ostinato.report.record import RunRecord
 from ostinato.report.sections import data_origin, findings_block
 from ostinato.report.wording import (
+    capitalized,
     counted,
     describe_layers,
     enumerate_labels,
@@ -34,6 +35,8 @@ from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.report_evidence import Evidence
 
 UNEVEN = 3.0  # minimum ratio of the largest class to the smallest that counts as imbalanced
+
+WIDE = {"ngrams": "TF-IDF of n-grams", "kernels": "convolution kernels and summary statistics"}
 
 
 def read_audit(run: RunRecord) -> SequenceAudit:
@@ -75,6 +78,10 @@ def describe_model(run: RunRecord) -> str:
     """Describe the layers in a sentence."""
     model = run.config.model
     assert isinstance(model, SequenceModel)
+    parameters = counted(run.metrics["model"]["parameters"], "parameter")
+    wide = "" if model.wide is None else f"linear model of {WIDE[model.wide]}; "
+    if model.cell == "none":
+        return f"{capitalized(wide)}{parameters}."
     if model.cell == "cnn":
         layers, channels = counted(model.num_layers, "layer"), counted(model.hidden_size, "channel")
         stack = f"CNN, {layers} of {channels}, kernel size {model.kernel_size}"
@@ -82,7 +89,7 @@ def describe_model(run: RunRecord) -> str:
         stack = describe_layers(model)
     return (
         f"{_describe_stem(model)}{stack}; embeddings of size {model.embedding_size}; pooling: "
-        f"{', '.join(model.pooling)}; {counted(run.metrics['model']['parameters'], 'parameter')}."
+        f"{', '.join(model.pooling)}; {wide}{parameters}."
     )
 
 
