@@ -10,7 +10,7 @@ def chosen(rows, tokenizer="words", lengths=RAGGED):
     return choose_defaults(Facts(rows, tokenizer, np.asarray(lengths)), [])
 
 
-@pytest.mark.parametrize("rows", [300, 1_000, 5_000, 20_000, 50_000])
+@pytest.mark.parametrize("rows", [600, 1_000, 5_000, 20_000, 50_000])
 def test_batches_and_epochs_give_about_the_same_number_of_steps(rows):
     training = chosen(rows).training
     steps = training["max_epochs"] * 0.7 * rows / training["batch_size"]
