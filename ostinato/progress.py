@@ -1,5 +1,6 @@
 """What a person sees during long work: lines and, on a terminal, a progress bar below them."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 Item = TypeVar("Item")
+
+LARGE_FILE = 20_000_000  # bytes that take seconds to read, clean and encode
 
 
 class Progress:
@@ -37,6 +40,13 @@ class Progress:
         """Show a line on a terminal only."""
         if self.console.is_terminal:
             self.say(line)
+
+    def reading(self, paths: Iterable[str]) -> None:
+        """Name the large files that are about to be read, on a terminal only."""
+        for path in filter(os.path.isfile, paths):
+            size = os.path.getsize(path)
+            if size >= LARGE_FILE:
+                self.note(f"Reading {path} ({size / 1e6:,.0f} MB) …")
 
     def track(self, items: Sequence[Item], what: str) -> Iterable[Item]:
         """Yield the items and, on a terminal, show a bar that counts them."""

@@ -77,9 +77,11 @@ def data_audit(
 
     Reports classes, lengths, duplicates, leaks between splits, truncation and unknown tokens.
     """
+    from ostinato.progress import Progress
     from ostinato.tasks import TASKS
 
     config = data_config_of(what, settings or [])
+    Progress().reading(config.data.files().values())
     audit = TASKS[config.task].prepare(config.data).audit
     say(to_json(audit.to_json()) if as_json else "\n".join(audit.lines()))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.data.cleaning import Cleaning, Splits, conflicting_keys, key_of, keys_of
+from ostinato.data.cleaning import Cleaning, Splits, conflicting, key_of, targets_by_key
 from ostinato.data.examples import Record
 from ostinato.data.examples import Sequence as Input
 from ostinato.data.shown import SHOWN, count_of, listed, shown
@@ -199,11 +199,12 @@ def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any
     Args:
         targets: `classes` or `values`, as the task describes its targets.
     """
-    conflicts = conflicting_keys(records, tokenizer)
+    found = targets_by_key(records, tokenizer)
+    conflicts = conflicting(found)
     return SplitFacts(
         rows=len(records),
         lengths=quantiles([len(record.sequence) for record in records]),
-        duplicates=len(records) - len(keys_of(records, tokenizer)),
+        duplicates=len(records) - len(found),
         conflicting=sum(key_of(record.sequence, tokenizer) in conflicts for record in records) if conflicts else 0,
         **targets,
     )

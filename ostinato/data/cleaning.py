@@ -62,7 +62,7 @@ def clean(
     }
     splits = _without_overlap(filled, tokenizer) if drops_overlap else dict(filled)
     train = splits["train"]
-    conflicts = conflicting_keys(train, tokenizer) if draws else set()
+    conflicts = conflicting(targets_by_key(train, tokenizer)) if draws else set()
     agreeing = train if keeps_conflicts else _without(train, conflicts, tokenizer)
     if draws:
         splits["train"] = _first_copies(agreeing, tokenizer)
@@ -100,13 +100,18 @@ def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
     return "".join(BREAK.sub(" ", sequence).lower().split()) if tokenizer in ("words", "subwords") else sequence
 
 
-def conflicting_keys(records: list[Record], tokenizer: str) -> set[Hashable]:
-    """The keys of sequences that carry two targets or more."""
+def targets_by_key(records: list[Record], tokenizer: str) -> dict[Hashable, list[Any]]:
+    """The different targets of each sequence, by its key."""
     targets: dict[Hashable, list[Any]] = defaultdict(list)
     for record in records:
         found = targets[key_of(record.sequence, tokenizer)]
         if record.target not in found:
             found.append(record.target)
+    return targets
+
+
+def conflicting(targets: dict[Hashable, list[Any]]) -> set[Hashable]:
+    """The keys of sequences that carry two targets or more."""
     return {key for key, found in targets.items() if len(found) > 1}
 
 
@@ -135,7 +140,7 @@ def _without_overlap(splits: Splits, tokenizer: str) -> Splits:
 
 
 def _without(records: list[Record], keys: set[Hashable], tokenizer: str) -> list[Record]:
-    return [record for record in records if key_of(record.sequence, tokenizer) not in keys]
+    return [record for record in records if key_of(record.sequence, tokenizer) not in keys] if keys else records
 
 
 def _first_copies(records: list[Record], tokenizer: str) -> list[Record]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 TEXT = ("words", "subwords", "events")
+MOTIFS = ("nucleotides", "amino-acids")  # a few neighbours together carry the meaning
 TRAIN_SHARE = 0.7  # of the rows, with the default sizes of validation and test
 
 STEPS = 4_000  # optimizer steps of a training, about
@@ -82,7 +83,7 @@ def _symbol_model(facts: Facts, reasons: list[str]) -> dict[str, Any]:
     if facts.is_aligned:
         model["position"] = "learned"
         reasons.append(f'position = "learned": all sequences have {facts.median:g} {unit}, so a position has a meaning')
-    if facts.is_aligned or facts.median > LONG:
+    if facts.is_aligned or facts.median > LONG or facts.tokenizer in MOTIFS:
         pool = 1 if facts.median <= LONG // 4 else 4 if facts.median <= VERY_LONG else 8
         model |= {"conv_size": 64, "kernel_size": 11 if facts.median > LONG // 4 else 5, "conv_pool": pool}
         reasons.append(
@@ -130,7 +131,8 @@ def _training(facts: Facts, max_length: int | None, reasons: list[str]) -> dict[
     affordable = int(TOKENS // max(mean * rows, 1))
     epochs = int(np.clip(min(wanted, affordable), FEWEST_EPOCHS, MOST_EPOCHS))
     steps = epochs * -(-rows // batch_size)
-    training: dict[str, Any] = {"batch_size": batch_size, "max_epochs": epochs, "lr": 2e-3}
+    lr = 3e-3 if facts.tokenizer in TEXT else 2e-3
+    training: dict[str, Any] = {"batch_size": batch_size, "max_epochs": epochs, "lr": lr}
     training["patience"] = max(5, epochs // 4)
     text = f"batch_size = {batch_size}"
     if not facts.is_aligned and mean > 1:

@@ -10,7 +10,7 @@ def chosen(rows, tokenizer="words", lengths=RAGGED):
     return choose_defaults(Facts(rows, tokenizer, np.asarray(lengths)), [])
 
 
-@pytest.mark.parametrize("rows", [300, 1_000, 5_000, 20_000, 50_000])
+@pytest.mark.parametrize("rows", [600, 1_000, 5_000, 20_000, 50_000])
 def test_batches_and_epochs_give_about_the_same_number_of_steps(rows):
     training = chosen(rows).training
     steps = training["max_epochs"] * 0.7 * rows / training["batch_size"]
@@ -43,7 +43,8 @@ def test_short_rows_are_not_cut():
     ("tokenizer", "lengths", "expected"),
     [
         ("nucleotides", [60] * 9, {"position": "learned", "conv_size": 64, "conv_pool": 4}),
-        ("nucleotides", [40, 60], {"position": None, "conv_size": None}),
+        ("nucleotides", [40, 60], {"position": None, "conv_size": 64}),
+        ("characters", [4, 6], {"position": None, "conv_size": None}),
         ("characters", [150, 250], {"position": None, "conv_size": 64, "conv_pool": 4}),
         ("numeric", [900, 1000], {"position": None, "conv_size": 64, "conv_pool": 8}),
         ("amino-acids", [20] * 9, {"position": "learned", "kernel_size": 5, "conv_pool": 1}),
