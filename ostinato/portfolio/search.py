@@ -48,7 +48,7 @@ class Stage(NamedTuple):
 STAGES = (Stage("first look", 0.25), Stage("best third", 0.52), Stage("final", 0.92))  # the rest: scoring
 THIRD = 3
 FEWEST = 0.1  # of a candidate's full number of epochs, before the final; fewer say little about it
-WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs
+WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs, or with all of them
 
 
 class Budget:
@@ -152,19 +152,18 @@ class Search:
     def _plan(self, candidate: Candidate, stage: int, limit_s: float) -> tuple[Config, float] | None:
         """The candidate's config with the epochs that fit into its part of the time, and that part.
 
-        For the fewest epochs that say something, it may take more, up to all that the stage has left. None if more
-        epochs are not worthwhile, or if there is no time for them.
+        For the fewest epochs that are worthwhile it may take more, up to all that the stage has left. None if even
+        this is not enough.
         """
         if candidate.is_linear:
             return candidate.config, limit_s
         most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s)
-        fewest = 1 if stage == len(STAGES) - 1 else math.ceil(FEWEST * most)
         had = max((each.epochs for each in self._earlier(candidate)), default=0)
+        fewest = 1 if stage == len(STAGES) - 1 else math.ceil(FEWEST * most)
+        fewest = max(fewest, min(math.ceil(WORTHWHILE * had), most))
         needed_s = (speed.start + fewest * speed.epoch) / PLANNED
-        epochs = min(max(speed.epochs(PLANNED * limit_s), fewest), most)
-        if epochs < WORTHWHILE * had:
-            return None
-        if needed_s <= max(limit_s, self.budget.left(STAGES[stage].until)):
+        if needed_s <= self.budget.left(STAGES[stage].until):
+            epochs = min(max(speed.epochs(PLANNED * limit_s), fewest), most)
             return with_epochs(candidate.config, epochs), max(limit_s, needed_s)
         if self.best() is None:
             return with_epochs(candidate.config, 1), limit_s
