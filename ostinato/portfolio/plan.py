@@ -130,6 +130,14 @@ def ranked(attempts: Sequence[Attempt], metric: Metric) -> list[Attempt]:
     return list(best.values())
 
 
+def is_beaten(attempt: Attempt, leader: Attempt, metric: Metric) -> bool:
+    """Whether the intervals of both do not overlap."""
+    if attempt.interval is None or leader.interval is None:
+        return False
+    (low, high), (leader_low, leader_high) = attempt.interval, leader.interval
+    return high < leader_low if metric.higher_is_better else low > leader_high
+
+
 def choose(attempts: Sequence[Attempt], names: Sequence[str], metric: Metric) -> Attempt | None:
     """The best attempt; if others are equal within noise, that of the simplest candidate. None without a score.
 

@@ -20,6 +20,7 @@ from ostinato.portfolio.plan import (
     choose,
     goodness,
     has_weights,
+    is_beaten,
     noise_of,
     ranked,
     read_attempts,
@@ -47,8 +48,8 @@ class Stage(NamedTuple):
 
 STAGES = (Stage("first look", 0.25), Stage("best third", 0.52), Stage("final", 0.92))  # the rest: scoring
 THIRD = 3
-FEWEST = 0.1  # of a candidate's full number of epochs, before the final; fewer say little about it
-WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs
+FEWEST = 0.1  # of a candidate's full number of epochs; fewer say little about it
+WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs, or with all of them
 
 
 class Budget:
@@ -115,15 +116,23 @@ class Search:
         now = (self.plan.session, stage)
         before = [each for each in self.attempts if (each.session, each.stage) < now]
         complete = {each.name for each in before if each.complete}
-        favourite = choose(before, self.names, self.metric)
-        leaders = [each.name for each in ([favourite] if favourite else []) + ranked(before, self.metric)]
-        order = [name for name in dict.fromkeys([*leaders, *self.names]) if name not in complete]  # untried ones last
+        order = [name for name in self._order(before) if name not in complete]
         if stage == 0:
             order.sort(key=self.names.index)
         elif stage < len(STAGES) - 1:
             order = order[: math.ceil(len(self.names) / THIRD)]
         done = {each.name for each in self.attempts if (each.session, each.stage) == now}
         return [self.candidates[self.names.index(name)] for name in order if name not in done]
+
+    def _order(self, before: Sequence[Attempt]) -> list[str]:
+        """The names of the candidates, the most promising first: untried ones stand before those clearly beaten."""
+        leaders, favourite = ranked(before, self.metric), choose(before, self.names, self.metric)
+        if favourite is None:
+            return self.names
+        beaten = {each.name for each in leaders if is_beaten(each, leaders[0], self.metric)}
+        hopeful = [each.name for each in leaders if each.name not in beaten]
+        untried = [name for name in self.names if name not in {each.name for each in leaders}]
+        return list(dict.fromkeys([favourite.name, *hopeful, *untried, *(each.name for each in leaders)]))
 
     def _try(self, candidate: Candidate, stage: int, limit_s: float) -> None:
         """Train a candidate if there is time for more epochs than it has had.
@@ -152,19 +161,17 @@ class Search:
     def _plan(self, candidate: Candidate, stage: int, limit_s: float) -> tuple[Config, float] | None:
         """The candidate's config with the epochs that fit into its part of the time, and that part.
 
-        For the fewest epochs that say something, it may take more, up to all that the stage has left. None if more
-        epochs are not worthwhile, or if there is no time for them.
+        For the fewest epochs that are worthwhile it may take more, up to all that the stage has left. None if even
+        this is not enough.
         """
         if candidate.is_linear:
             return candidate.config, limit_s
         most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s)
-        fewest = 1 if stage == len(STAGES) - 1 else math.ceil(FEWEST * most)
         had = max((each.epochs for each in self._earlier(candidate)), default=0)
+        fewest = max(math.ceil(FEWEST * most), min(math.ceil(WORTHWHILE * had), most))
         needed_s = (speed.start + fewest * speed.epoch) / PLANNED
-        epochs = min(max(speed.epochs(PLANNED * limit_s), fewest), most)
-        if epochs < WORTHWHILE * had:
-            return None
-        if needed_s <= max(limit_s, self.budget.left(STAGES[stage].until)):
+        if needed_s <= self.budget.left(STAGES[stage].until):
+            epochs = min(max(speed.epochs(PLANNED * limit_s), fewest), most)
             return with_epochs(candidate.config, epochs), max(limit_s, needed_s)
         if self.best() is None:
             return with_epochs(candidate.config, 1), limit_s

@@ -134,6 +134,7 @@ class Trainer:
             KeyboardInterrupt: `stop_requested`; after a checkpoint.
         """
         started, place = self.clock(), self.folder / CANDIDATES / f"{candidate.name}-{session}-{stage}"
+        self.progress.prefix = f"{candidate.name}: "
         make_subfolder(place)
         write_atomically(place / CONFIG, to_toml(config))
         cap, is_stopped = candidate.config.training.max_epochs, False

@@ -4,7 +4,7 @@ import pytest
 
 from ostinato.errors import RunError
 from ostinato.evaluation.results import Metric
-from ostinato.portfolio.plan import Attempt, choose, ranked, read_attempts, write_attempts
+from ostinato.portfolio.plan import Attempt, choose, is_beaten, ranked, read_attempts, write_attempts
 
 ACCURACY, ERROR = Metric("accuracy"), Metric("mae", higher_is_better=False)
 NAMES = ["linear", "gru", "lstm"]
@@ -61,3 +61,10 @@ def test_attempts_are_read_as_they_were_written(tmp_path):
     (tmp_path / "trials.jsonl").write_text('{"name": "gru"}\n', encoding="utf-8")
     with pytest.raises(RunError, match="line 1: session"):
         read_attempts(tmp_path)
+
+
+def test_a_candidate_is_beaten_if_the_intervals_do_not_overlap():
+    assert is_beaten(attempt("gru", 0.80), attempt("linear", 0.90), ACCURACY)
+    assert not is_beaten(attempt("gru", 0.83), attempt("linear", 0.90), ACCURACY)
+    assert is_beaten(attempt("gru", 0.90), attempt("linear", 0.80), ERROR)
+    assert not is_beaten(attempt("gru", 0.80), attempt("linear", 0.90), ERROR)

@@ -45,7 +45,7 @@ def assert_same_run(expected, found):
 
 
 def test_all_are_tried_then_the_best_third_then_one_and_the_best_is_the_run(file, folder, monkeypatch):
-    metrics = World(monkeypatch).train(file, folder, seconds=200)
+    metrics = World(monkeypatch).train(file, folder, seconds=100)
     attempts = read_attempts(folder)
     names = [each.name for each in attempts if each.stage == 0]
     stages = [[each for each in attempts if each.stage == stage] for stage in range(3)]
@@ -89,12 +89,12 @@ def test_the_test_split_is_scored_once_at_the_end(file, folder, monkeypatch):
 
 def test_epochs_are_those_that_fit_into_the_time(file, folder, monkeypatch):
     world = World(monkeypatch)
-    world.train(file, folder, seconds=200)
+    world.train(file, folder, seconds=100)
     count = len(names_in(folder))
     linear, network = read_attempts(folder)[:2]
     assert linear.name == "linear" and linear.complete
-    assert network.epochs == int(0.85 * 200 * 0.25 / (count - 1))  # an epoch takes a second, the linear model no time
-    assert world.now <= 200
+    assert network.epochs == int(0.85 * 100 * 0.25 / (count - 1))  # an epoch takes a second, the linear model no time
+    assert world.now <= 100
 
 
 def test_a_tiny_budget_still_gives_a_run(file, folder, monkeypatch):

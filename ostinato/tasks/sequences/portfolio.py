@@ -30,10 +30,9 @@ def portfolio(config: Config, data: TaskData) -> list[Candidate]:
         model = config.model.model_copy(update={**PLAIN, **changes})
         candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason, is_linear))
 
-    has_tokens = not data.encoder.is_numeric
-    if has_tokens:
-        add("linear", "counts n-grams", is_linear=True, cell="none", wide="ngrams", position=None)
-        add("wide-gru", "n-grams and order: starts where the linear model ends", wide="ngrams")
+    wide, features = ("kernels", "random kernels") if data.encoder.is_numeric else ("ngrams", "n-grams")
+    add("linear", f"a weighted sum of {features}", is_linear=True, cell="none", wide=wide, position=None)
+    add("wide-gru", f"{features} and order: starts where the linear model ends", wide=wide)
     if rows < SMALL_DATA:
         reason = f"few weights for {rows:,} training rows"
         add("tiny-gru", reason, hidden_size=min(size, TINY), embedding_size=min(width, TINY))

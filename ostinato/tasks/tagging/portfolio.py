@@ -6,7 +6,7 @@ from ostinato.config import Config
 from ostinato.tasks.base import Candidate, TaskData
 from ostinato.tasks.tagging.config import TaggingModel
 
-SMALL = {"hidden_size": 32, "embedding_size": 32}
+SMALL: dict[str, Any] = {"hidden_size": 32, "embedding_size": 32}
 
 
 def portfolio(config: Config, data: TaskData) -> list[Candidate]:
@@ -19,14 +19,15 @@ def portfolio(config: Config, data: TaskData) -> list[Candidate]:
         model = config.model.model_copy(update=changes)
         candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason))
 
-    softmax = {"head": "softmax", "constrained": False}
-    crf = {"head": "crf", "constrained": has_entities}
+    softmax: dict[str, Any] = {"head": "softmax", "constrained": False}
+    crf: dict[str, Any] = {"head": "crf", "constrained": has_entities}
+    usual, other = (crf, softmax) if has_entities else (softmax, crf)  # the tags of an entity depend on each other
+    why = {"crf": "chooses the tags of a sentence together", "softmax": "chooses each tag by itself"}
     add("words", "words alone, few weights", cell="gru", character_cell=None, **SMALL, **softmax)
-    add("small-gru", "words and characters, few weights", cell="gru", character_cell="cnn", **SMALL, **softmax)
-    add("gru", "words and characters", cell="gru", character_cell="cnn", **softmax)
-    add("lstm", "order over longer distances", cell="lstm", character_cell="cnn", **softmax)
-    add("gru-crf", "chooses the tags of a sentence together", cell="gru", character_cell="cnn", **crf)
-    add("lstm-crf", "both", cell="lstm", character_cell="cnn", **crf)
-    add("spelling-crf", "reads words letter by letter", cell="lstm", character_cell="lstm", **crf)
-    add("large-crf", "more weights", cell="lstm", character_cell="cnn", hidden_size=2 * size, **crf)
+    add("small-gru", "words and characters, few weights", cell="gru", character_cell="cnn", **SMALL, **usual)
+    for cell in ("gru", "lstm"):
+        for head in (usual, other):
+            add(f"{cell}-{head['head']}", why[head["head"]], cell=cell, character_cell="cnn", **head)
+    add("spelling", "reads words letter by letter", cell="lstm", character_cell="lstm", **usual)
+    add("large", "more weights", cell="lstm", character_cell="cnn", hidden_size=2 * size, **usual)
     return candidates

@@ -66,11 +66,11 @@ def test_small_data_get_a_tiny_network_and_long_sequences_a_fast_cell(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["label", "target"])
-def test_series_have_no_ngrams(tmp_path, column):
+def test_series_get_kernels_instead_of_ngrams(tmp_path, column):
     values = [f"{0.37 * number}" if column == "target" else f'"{"ab"[number % 2]}"' for number in range(100)]
     rows = [[[rng.random(), rng.random()] for _ in range(rng.randint(3, 9))] for _ in values]
     lines = [f'{{"series": {row}, "{column}": {value}}}\n' for row, value in zip(rows, values, strict=True)]
     path = tmp_path / "series.jsonl"
     path.write_text("".join(lines), encoding="utf-8")
     found = candidates(path)
-    assert all(each.config.model.wide is None for each in found.values())
+    assert {name for name, each in found.items() if each.config.model.wide == "kernels"} == {"linear", "wide-gru"}
