@@ -25,7 +25,7 @@ class State(NamedTuple):
 
     Args:
         steps: how many steps were read.
-        tensors: by name; their shapes depend on the network alone.
+        tensors: by name, (1, …) each; their shapes depend on the network alone.
     """
 
     steps: int
@@ -83,10 +83,10 @@ def start(network: SequenceNetwork) -> State:
     weight = network.head.weight
     tensors = start_stack(network.stack, weight)
     if network.conv_stem is not None:
-        tensors["conv_before"] = network.conv_stem.convolution.start(weight)
-        tensors["conv_largest"] = weight.new_full((1, network.conv_stem.output_size), -torch.inf)
+        tensors["state_conv_before"] = network.conv_stem.convolution.start(weight)
+        tensors["state_conv_largest"] = weight.new_full((1, network.conv_stem.output_size), -torch.inf)
     for name, pooling in network.pooling.poolings.items():
-        tensors[f"pooled_{name}"] = pooling.start(weight)  # type: ignore[operator]
+        tensors[f"state_pooled_{name}"] = pooling.start(weight)  # type: ignore[operator]
     return State(0, tensors)
 
 
@@ -112,10 +112,10 @@ def output(network: SequenceNetwork, state: State) -> Tensor:
     pool = 1 if network.conv_stem is None else network.conv_stem.pool
     tensors = state.tensors
     if state.steps % pool:  # the last step of the stack covers fewer than `pool` steps
-        tensors = _read_steps(network, tensors, tensors["conv_largest"])
+        tensors = _read_steps(network, tensors, tensors["state_conv_largest"])
     count = -(-state.steps // pool)
     parts = [
-        pooling.so_far(tensors[f"pooled_{name}"], count)  # type: ignore[operator]
+        pooling.so_far(tensors[f"state_pooled_{name}"], count)  # type: ignore[operator]
         for name, pooling in network.pooling.poolings.items()
     ]
     outputs: Tensor = network.head(torch.cat(parts, dim=1))
@@ -132,23 +132,23 @@ def _read_steps(network: SequenceNetwork, tensors: dict[str, Tensor], x: Tensor)
     """Stack and poolings over further steps of the stack. (n, D)."""
     h, tensors = read_stack(network.stack, tensors, x)
     for name, pooling in network.pooling.poolings.items():
-        tensors[f"pooled_{name}"] = pooling.add(tensors[f"pooled_{name}"], h)  # type: ignore[operator]
+        tensors[f"state_pooled_{name}"] = pooling.add(tensors[f"state_pooled_{name}"], h)  # type: ignore[operator]
     return tensors
 
 
 def _read_stem(stem: ConvStem, steps: int, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
     """Convolve further steps, and pool those that complete a step of the stack; updates `tensors`. (n, D) -> (m, H)."""
-    h, tensors["conv_before"] = stem.convolution.resume(x, tensors["conv_before"])
+    h, tensors["state_conv_before"] = stem.convolution.resume(x, tensors["state_conv_before"])
     if stem.pool == 1:
         return h
     begun = steps % stem.pool
     complete, left = divmod(begun + len(h), stem.pool)
     if begun:
-        h = torch.cat([tensors["conv_largest"], h])
+        h = torch.cat([tensors["state_conv_largest"], h])
     widths = [stem.pool] * complete + [left] * (left > 0)
     widths[0] -= begun - (begun > 0)  # the begun step is one row
     largest = torch.segment_reduce(h, "max", lengths=torch.tensor(widths, device=h.device), axis=0, unsafe=True)
-    tensors["conv_largest"] = largest[complete:].clone() if left else torch.full_like(largest[:1], -torch.inf)
+    tensors["state_conv_largest"] = largest[complete:].clone() if left else torch.full_like(largest[:1], -torch.inf)
     return largest[:complete]
 
 

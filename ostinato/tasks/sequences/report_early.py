@@ -74,7 +74,7 @@ def decided_at(confidences: np.ndarray, threshold: float) -> tuple[np.ndarray, n
         (n,) indices and (n,) booleans.
     """
     reached = confidences >= threshold
-    is_decided = reached.any(axis=0)
+    is_decided: np.ndarray = reached.any(axis=0)
     return np.where(is_decided, reached.argmax(axis=0), len(confidences) - 1), is_decided
 
 
