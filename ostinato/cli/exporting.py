@@ -25,6 +25,9 @@ def export(
     verify: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare this ONNX file with the run again; writes nothing.")
     ] = None,
+    stateful: Annotated[
+        bool, typer.Option("--stateful", help="Read sequences in pieces: states are further inputs and outputs.")
+    ] = False,
     opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators; 18 by default.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,6 +38,8 @@ def export(
     """
     if (out is None) == (verify is None):
         raise ConfigError("Give either --out FILE, to write a file, or --verify FILE, to check one.")
+    if stateful and verify is not None:
+        raise ConfigError("--stateful: the file says whether it has states. Leave it out with --verify.")
     from ostinato import export as exporting
     from ostinato.tasks.model_file import load_model
 
@@ -43,7 +48,7 @@ def export(
         certificate = exporting.verify(verify, model)
     else:
         assert out is not None
-        certificate = exporting.to_onnx(model, out, **({} if opset is None else {"opset": opset}))
+        certificate = exporting.to_onnx(model, out, stateful=stateful, **({} if opset is None else {"opset": opset}))
     file = out or verify
     if as_json:
         say(to_json({"file": str(file), **certificate.to_json()}))

@@ -3,6 +3,7 @@
 write        to_onnx: the file, with everything that turns raw input into answers; verify
 certificate  the file's answers in ONNX Runtime compared with those of our own engine
 runner       Runner: answers from raw text with onnxruntime, numpy and tokenizers alone
+stream       RunnerStream: answers while a sequence arrives in pieces
 """
 
 from importlib import import_module

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ostinato.errors import DataError, MissingExtraError, RunError
 from ostinato.tasks.base import ALL_UNKNOWN
-from ostinato.tasks.portable import Encoded, Outputs, portable_of
+from ostinato.tasks.portable import NEXT, Arrays, Encoded, Outputs, portable_of
+
+if TYPE_CHECKING:
+    from ostinato.export.stream import RunnerStream
 
 FORMAT = 1  # of the facts in an ONNX file
 STEPS_IN_A_BATCH = 16_384  # padding included
@@ -37,18 +40,18 @@ class Runner:
         self.facts = read_facts(Path(path), self.session.get_modelmeta().custom_metadata_map)
         self.task = str(self.facts.get("task"))
         try:
-            self._portable = portable_of(self.task, self.facts.get("encoder", {}), self.facts.get("answer", {}))
+            self.portable = portable_of(self.task, self.facts.get("encoder", {}), self.facts.get("answer", {}))
         except RunError as error:
             raise RunError(f"{path}: {error}") from None
 
     @property
     def encoding(self) -> Any:
         """The fitted encoding of the input."""
-        return self._portable.encoding
+        return self.portable.encoding
 
     @property
     def classes_(self) -> np.ndarray:
-        classes = self._portable.classes
+        classes = self.portable.classes
         if classes is None:
             raise AttributeError("This model predicts numbers, so it has no classes_.")
         return classes
@@ -59,7 +62,7 @@ class Runner:
         Raises:
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
-        return self._portable.predict(self.outputs(X))
+        return self.portable.predict(self.outputs(X))
 
     def predict_proba(self, X: Iterable[Any]) -> Any:
         """Calibrated probabilities, as the estimator's `predict_proba` returns them.
@@ -68,7 +71,7 @@ class Runner:
             ConfigError: the model predicts numbers.
             DataError: a sequence is empty or of another kind than in training; names its row.
         """
-        return self._portable.predict_proba(self.outputs(X))
+        return self.portable.predict_proba(self.outputs(X))
 
     def answers(self, X: Iterable[Any], sources: list[str] | None = None) -> list[dict[str, Any]]:
         """One answer for each sequence, as `ostinato predict` prints it.
@@ -84,7 +87,7 @@ class Runner:
         outputs = self._run(encoded)
         found = []
         for row, sequence in enumerate(sequences):
-            answer = self._portable.as_json(sequence, {name: arrays[row] for name, arrays in outputs.items()})
+            answer = self.portable.as_json(sequence, {name: arrays[row] for name, arrays in outputs.items()})
             found.append(answer | ({"warning": ALL_UNKNOWN} if encoded.all_unknown[row] else {}))
         return found
 
@@ -100,15 +103,40 @@ class Runner:
         """
         return self._run(self._encode(_listed(X), sources))
 
+    def stream(self) -> "RunnerStream":
+        """Start to read one sequence in pieces, as `model.stream()` does.
+
+        Raises:
+            ConfigError: the file was exported without states, or its tokenizer needs whole sequences.
+        """
+        from ostinato.export.stream import RunnerStream
+
+        return RunnerStream(self)
+
+    def first_states(self, count: int) -> Arrays:
+        """The states before the first step of `count` sequences, by the names of the graph's inputs.
+
+        Raises:
+            RunError: the file's description of them is not valid.
+        """
+        states = self.facts["answer"].get("states", {})
+        try:
+            return {
+                name: np.full((count, *each["shape"]), each["first"], each["dtype"]) for name, each in states.items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"The file's states are not valid ({error!r}). Export the model again.") from None
+
     def _encode(self, sequences: list[Any], sources: list[str] | None) -> Encoded:
-        return self._portable.encode(sequences, sources)
+        return self.portable.encode(sequences, sources)
 
     def _run(self, encoded: Encoded) -> Outputs:
         of_steps = {each.name: list(each.shape[1:2]) == ["length"] for each in self.session.get_outputs()}
-        names = [name for name in of_steps if name != "attention"]
+        names = [name for name in of_steps if name != "attention" and not name.startswith(NEXT)]
         found: dict[str, list[Any]] = {name: [None] * len(encoded.lengths) for name in names}
         for rows in _batches(encoded.lengths):
-            for name, part in zip(names, self.session.run(names, encoded.inputs(rows)), strict=True):
+            inputs = {**encoded.inputs(rows), **self.first_states(len(rows))}
+            for name, part in zip(names, self.session.run(names, inputs), strict=True):
                 for row, array in zip(rows.tolist(), part, strict=True):
                     found[name][row] = array[: encoded.lengths[row]] if of_steps[name] else array
         return found

@@ -17,7 +17,7 @@ from ostinato.versions import __version__
 LARGEST = 2**31 - 1  # bytes that protobuf allows
 
 
-def to_onnx(model: Any, path: str | Path, *, opset: int = OPSET) -> Certificate:
+def to_onnx(model: Any, path: str | Path, *, opset: int = OPSET, stateful: bool = False) -> Certificate:
     """Write a fitted estimator to an ONNX file, and compare the file with our own engine.
 
     The graph's inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, and `lengths`
@@ -26,17 +26,18 @@ def to_onnx(model: Any, path: str | Path, *, opset: int = OPSET) -> Certificate:
 
     Args:
         opset: version of ONNX's operators.
+        stateful: read sequences in pieces: the states of a model of one direction are further inputs and outputs.
 
     Raises:
         NotFittedError: before `fit`.
-        ConfigError: ONNX cannot express the model; an unknown opset.
+        ConfigError: ONNX cannot express the model; an unknown opset; `stateful`, and the model reads both directions.
         RunError: the answers differ by more than the certificate allows, or the file cannot be written. No file is
             left then.
         MissingExtraError: onnx or onnxruntime is not installed.
     """
     fitted = fitted_model(model)
     _check_opset(opset)
-    exported = fitted.task.onnx(fitted)
+    exported = _exported(fitted, stateful)
     facts = _facts(fitted, exported)
     certificate = certify(exported, open_session(_serialized(exported, facts, opset)))
     if not certificate.holds:
@@ -58,11 +59,15 @@ def verify(path: str | Path, model: Any) -> Certificate:
     fitted = fitted_model(model)
     session = open_session(Path(path))
     facts = read_facts(Path(path), session.get_modelmeta().custom_metadata_map)
-    exported = fitted.task.onnx(fitted)
+    exported = _exported(fitted, "states" in facts.get("answer", {}))
     for key, expected in _facts(fitted, exported).items():
         if key not in ("ostinato", "format") and facts.get(key) != expected:
             raise RunError(f"{path}: its {key} is not that of the model. It belongs to another model: export this one.")
     return certify(exported, session)
+
+
+def _exported(model: Model, stateful: bool) -> OnnxModel:
+    return model.task.stateful_onnx(model) if stateful else model.task.onnx(model)
 
 
 def _facts(model: Model, exported: OnnxModel) -> dict[str, Any]:

@@ -42,6 +42,12 @@ def reads_ahead(network: Network) -> bool:
     )
 
 
+def state_names(depth: int, layer: RecurrentLayer) -> list[str]:
+    """The names of a layer's state: `state_0_h` and, for a cell with two, `state_0_c`."""
+    letters = [*LETTERS, *map(str, range(len(LETTERS), layer.cell.states))][: layer.cell.states]
+    return [f"state_{depth}_{letter}" for letter in letters]
+
+
 def start_stack(stack: Stack, like: Tensor) -> dict[str, Tensor]:
     """The states of all layers before the first step, in the dtype and on the device of `like`."""
     tensors: dict[str, Tensor] = {}
@@ -49,7 +55,7 @@ def start_stack(stack: Stack, like: Tensor) -> dict[str, Tensor]:
         if isinstance(layer, Convolution):
             tensors[f"state_{depth}_before"] = layer.start(like)
         elif isinstance(layer, RecurrentLayer):
-            for name in _names(depth, layer):
+            for name in state_names(depth, layer):
                 tensors[name] = like.new_zeros(1, layer.hidden_size)
     return tensors
 
@@ -71,7 +77,7 @@ def read_stack(stack: Stack, tensors: dict[str, Tensor], values: Tensor) -> tupl
             hidden, tensors[name] = layer.resume(values, tensors[name])
         else:
             assert isinstance(layer, RecurrentLayer)
-            names = _names(depth, layer)
+            names = state_names(depth, layer)
             hidden, state = _resume(layer, values, tuple(tensors[name] for name in names))
             tensors.update(zip(names, state, strict=True))
         values = norm(hidden + values if stack.residual and depth > 0 else hidden)
@@ -84,7 +90,8 @@ def start(network: SequenceNetwork) -> State:
     tensors = start_stack(network.stack, weight)
     if network.conv_stem is not None:
         tensors["state_conv_before"] = network.conv_stem.convolution.start(weight)
-        tensors["state_conv_largest"] = weight.new_full((1, network.conv_stem.output_size), -torch.inf)
+        if network.conv_stem.pool > 1:
+            tensors["state_conv_largest"] = weight.new_full((1, network.conv_stem.output_size), -torch.inf)
     for name, pooling in network.pooling.poolings.items():
         tensors[f"state_pooled_{name}"] = pooling.start(weight)  # type: ignore[operator]
     return State(0, tensors)
@@ -120,12 +127,6 @@ def output(network: SequenceNetwork, state: State) -> Tensor:
     ]
     outputs: Tensor = network.head(torch.cat(parts, dim=1))
     return outputs
-
-
-def _names(depth: int, layer: RecurrentLayer) -> list[str]:
-    """The names of a layer's state: `state_0_h` and, for a cell with two, `state_0_c`."""
-    letters = [*LETTERS, *map(str, range(len(LETTERS), layer.cell.states))][: layer.cell.states]
-    return [f"state_{depth}_{letter}" for letter in letters]
 
 
 def _read_steps(network: SequenceNetwork, tensors: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:

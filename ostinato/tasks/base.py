@@ -415,6 +415,14 @@ class Task(ABC):
             ConfigError: ONNX cannot express the model.
         """
 
+    def stateful_onnx(self, model: Model) -> "OnnxModel":
+        """Build an ONNX graph that reads sequences in pieces: states are further inputs and outputs.
+
+        Raises:
+            ConfigError: ONNX cannot express the model in this form.
+        """
+        raise ConfigError(f"Models of task {self.name!r} cannot be exported with states. Export without --stateful.")
+
     # Explanations
 
     @abstractmethod

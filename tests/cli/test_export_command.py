@@ -66,3 +66,11 @@ def test_strict_stops_at_the_first_error(finished, capsys):
     assert run("predict", finished / "model.onnx", "--strict", "--text", "a film", "--text", "") == 2
     assert "--text 2" in capsys.readouterr().err
     assert json.dumps("error") not in capsys.readouterr().out
+
+
+def test_export_with_states_is_certified_and_verified(finished, capsys):
+    assert run("export", finished / "run", "--out", finished / "stateful.onnx", "--stateful") == 0
+    assert "next_state_0_h" in capsys.readouterr().out
+    assert run("export", finished / "run", "--verify", finished / "stateful.onnx") == 0
+    assert run("predict", finished / "stateful.onnx", "--text", "a great film") == 0
+    assert run("export", finished / "run", "--verify", finished / "stateful.onnx", "--stateful") == 2

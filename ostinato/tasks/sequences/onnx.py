@@ -33,11 +33,7 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         ConfigError: ONNX cannot express the model.
     """
     graph, encoder, network = Graph(), model.encoder, model.network
-    channels = encoder.channels
-    if channels is None:
-        name, port, values = "tokens", Port("int64", ("batch", "length")), "tokens"
-    else:
-        name, port, values = "values", Port("float32", ("batch", "length", channels)), _standardized(graph, encoder)
+    inputs, values = input_ports(graph, encoder)
     found = sequence_network(graph, network, values, "lengths")
     outputs = {"logits": Port("float32", ("batch", network.head.out_features), found.logits)}
     outputs |= task.onnx_outputs(graph, model, found.logits)
@@ -45,13 +41,22 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         outputs["attention"] = Port("float32", ("batch", "length"), found.attention)
     return OnnxModel(
         graph,
-        {name: port, "lengths": Port("int64", ("batch",))},
+        inputs,
         outputs,
         task.answer_facts(model),
         encoder.longest,
-        partial(_draw, encoder),
+        partial(draw, encoder),
         partial(_reference, task, model),
     )
+
+
+def input_ports(graph: Graph, encoder: SequenceEncoder) -> tuple[dict[str, Port], str]:
+    """The inputs, and the value that the network reads: ids, or the standardized series."""
+    lengths = Port("int64", ("batch",))
+    if encoder.channels is None:
+        return {"tokens": Port("int64", ("batch", "length")), "lengths": lengths}, "tokens"
+    port = Port("float32", ("batch", "length", encoder.channels))
+    return {"values": port, "lengths": lengths}, _standardized(graph, encoder)
 
 
 def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
@@ -60,7 +65,7 @@ def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
     return graph.cast(graph.op("Div", less, graph.constant(np.array(encoder.std))), "FLOAT")
 
 
-def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+def draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
     """Random tokens or series; what lies beyond a sequence's length is random, too."""
     size = (len(lengths), max(*lengths, 1))
     counts = np.array(lengths, np.int64)
@@ -75,14 +80,18 @@ def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequen
 def _reference(task: "SequenceTask", model: Model, inputs: Arrays, double: bool) -> Arrays:
     """What our own engine gives for the same inputs, in float32 or float64."""
     network: SequenceNetwork = copy.deepcopy(model.network).double() if double else model.network
-    lengths = inputs["lengths"]
-    real = np.arange(next(iter(inputs.values())).shape[1]) < lengths[:, None]  # (B, T)
-    if "tokens" in inputs:
-        values = inputs["tokens"][real].astype(np.int32)
-    else:
-        scale = np.array(model.encoder.mean), np.array(model.encoder.std)
-        values = ((inputs["values"][real].astype(np.float64) - scale[0]) / scale[1]).astype(np.float32)
+    values, lengths = real_values(model, inputs), inputs["lengths"]
     if double and "values" in inputs:
         values = values.astype(np.float64)
     logits = network(torch.from_numpy(values).to(network.device), torch.from_numpy(lengths)).cpu()
     return {"logits": logits.numpy(), task.answers_output: network.answers(logits).cpu().numpy()}
+
+
+def real_values(model: Model, inputs: Arrays) -> np.ndarray:
+    """The network's input for the graph's, end to end and without padding: ids (N,) or standardized (N, channels)."""
+    lengths = inputs["lengths"]
+    real = np.arange(next(iter(inputs.values())).shape[1]) < lengths[:, None]  # (B, T)
+    if "tokens" in inputs:
+        return inputs["tokens"][real].astype(np.int32)
+    encoder: SequenceEncoder = model.encoder
+    return encoder.standardized(inputs["values"][real].astype(np.float64))

@@ -13,8 +13,9 @@ from ostinato.data.incremental import Held, Tokens, incremental_reader
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn import few_threads, streaming
 from ostinato.tasks.base import Model
+from ostinato.tasks.portable import StreamAnswer, refuse_threshold
 from ostinato.tasks.sequences.reading import typed
-from ostinato.tasks.stream import Stream, StreamAnswer
+from ostinato.tasks.stream import Stream
 from ostinato.training.predict import refuse_huge_outputs
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ class SequenceStream(Stream):
         return self._answer
 
     def decided(self, threshold: float) -> bool:
-        if not 0 < threshold <= 1:
-            raise ConfigError(f"threshold {threshold} is not a probability. Expected a number above 0, at most 1.")
+        refuse_threshold(threshold)
         answer = self.answer
         if answer.confidence is None:
             raise ConfigError("This model predicts numbers, which have no probability. Read to the end.")
