@@ -136,8 +136,9 @@ class SequenceStream(Stream):
     def _read(self, tokens: Tokens) -> None:
         complete = self._cut(tokens.complete, self._state.steps)
         network = self._model.network
-        with torch.inference_mode(), few_threads(network, tokens=len(complete)):
-            self._state = streaming.read(network, self._state, self._values(complete))
+        if len(complete):
+            with torch.inference_mode(), few_threads(network, tokens=len(complete)):
+                self._state = streaming.read(network, self._state, self._values(complete))
         self._pending = self._cut(tokens.pending, self._state.steps)
         self._answer = None
 
