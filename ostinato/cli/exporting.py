@@ -35,6 +35,9 @@ def export(
             metavar="POINTS", help="How much int8 may cost: points, or per cent of a regressor's error; 0.5 by default."
         ),
     ] = None,
+    stateful: Annotated[
+        bool, typer.Option("--stateful", help="Read sequences in pieces: states are further inputs and outputs.")
+    ] = False,
     opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators; 18 by default.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -44,6 +47,8 @@ def export(
     `ostinato.export.Runner`, or with `ostinato predict FILE.onnx`.
     """
     _refuse_conflicting(out, verify, quantize, tolerance)
+    if stateful and verify is not None:
+        raise ConfigError("--stateful: the file says whether it has states. Leave it out with --verify.")
     from ostinato import export as exporting
     from ostinato.tasks.model_file import load_model
 
@@ -54,7 +59,7 @@ def export(
         assert out is not None
         given = {"opset": opset, "tolerance": tolerance}
         options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        certificate = exporting.to_onnx(model, out, quantize=quantize, validation=run, **options)
+        certificate = exporting.to_onnx(model, out, stateful=stateful, quantize=quantize, validation=run, **options)
     file = out or verify
     if as_json:
         say(to_json({"file": str(file), **certificate.to_json()}))

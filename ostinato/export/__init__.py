@@ -5,6 +5,7 @@ serialize     the content of the file: graph and facts
 certificate   the file's answers in ONNX Runtime compared with those of our own engine
 quantization  an int8 file compared with the float32 file on labelled rows
 runner        Runner: answers from raw text with onnxruntime, numpy and tokenizers alone
+stream        RunnerStream: answers while a sequence arrives in pieces
 """
 
 from importlib import import_module

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ostinato.errors import DataError, MissingExtraError, RunError
 from ostinato.tasks.base import ALL_UNKNOWN
-from ostinato.tasks.portable import Encoded, Outputs, portable_of
+from ostinato.tasks.portable import NEXT, Arrays, Encoded, Outputs, portable_of
+
+if TYPE_CHECKING:
+    from ostinato.export.stream import RunnerStream
 
 FORMAT = 1  # of the facts in an ONNX file
 STEPS_IN_A_BATCH = 16_384  # padding included
@@ -110,6 +113,30 @@ class Runner:
         """
         return self.run(self.encode(_listed(X), sources))
 
+    def stream(self) -> "RunnerStream":
+        """Start to read one sequence in pieces, as `model.stream()` does.
+
+        Raises:
+            ConfigError: the file was exported without states, or its tokenizer needs whole sequences.
+        """
+        from ostinato.export.stream import RunnerStream
+
+        return RunnerStream(self)
+
+    def first_states(self, count: int) -> Arrays:
+        """The states before the first step of `count` sequences, by the names of the graph's inputs.
+
+        Raises:
+            RunError: the file's description of them is not valid.
+        """
+        states = self.facts["answer"].get("states", {})
+        try:
+            return {
+                name: np.full((count, *each["shape"]), each["first"], each["dtype"]) for name, each in states.items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"The file's states are not valid ({error!r}). Export the model again.") from None
+
     def encode(self, X: list[Any], sources: list[str] | None = None) -> Encoded:
         """Sequences as inputs of the graph.
 
@@ -121,12 +148,13 @@ class Runner:
     def run(self, encoded: Encoded) -> Outputs:
         """The outputs of encoded sequences, as `outputs` returns them."""
         of_steps = {each.name: list(each.shape[1:2]) == ["length"] for each in self.session.get_outputs()}
-        names = [name for name in of_steps if name != "attention"]
+        names = [name for name in of_steps if name != "attention" and not name.startswith(NEXT)]
         found: dict[str, list[Any]] = {name: [None] * len(encoded.lengths) for name in names}
         # where activations share a scale, a batch would make an answer depend on its batch mates
         most_steps = 0 if self.facts.get("batch_dependent") else STEPS_IN_A_BATCH
         for rows in _batches(encoded.lengths, most_steps):
-            for name, part in zip(names, self.session.run(names, encoded.inputs(rows)), strict=True):
+            inputs = {**encoded.inputs(rows), **self.first_states(len(rows))}
+            for name, part in zip(names, self.session.run(names, inputs), strict=True):
                 for row, array in zip(rows.tolist(), part, strict=True):
                     found[name][row] = array[: encoded.lengths[row]] if of_steps[name] else array
         return found

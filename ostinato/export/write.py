@@ -40,6 +40,7 @@ def to_onnx(
     path: str | Path,
     *,
     opset: int = OPSET,
+    stateful: bool = False,
     quantize: str | None = None,
     validation: Any = None,
     tolerance: float = TOLERANCE,
@@ -52,6 +53,7 @@ def to_onnx(
 
     Args:
         opset: version of ONNX's operators.
+        stateful: read sequences in pieces: the states of a model of one direction are further inputs and outputs.
         quantize: `int8`: weights of 8 bits, compared with those of 32 bits on `validation`.
         validation: (X, y), labelled rows that the model was not trained on; or a run folder, for its validation split.
         tolerance: how much worse the metric of the int8 file may be on these rows: in points; for metrics without
@@ -59,7 +61,8 @@ def to_onnx(
 
     Raises:
         NotFittedError: before `fit`.
-        ConfigError: ONNX cannot express the model; an unknown opset; an invalid argument.
+        ConfigError: ONNX cannot express the model; an unknown opset; an invalid argument; `stateful`, and the model
+            reads both directions.
         DataError: a row of `validation` cannot be used.
         RunError: the answers differ by more than the certificate allows, or the file cannot be written. No file is
             left then, and an existing file remains as it is.
@@ -70,7 +73,7 @@ def to_onnx(
     _check_path(path)
     _check_quantize(quantize, validation, tolerance)
     rows = None if quantize is None else _labelled_rows(fitted, validation)
-    exported = fitted.task.onnx(fitted)
+    exported = _exported(fitted, stateful)
     facts = facts_of(fitted, exported)
     content = serialize(exported, facts, opset)
     certificate = certify(exported, open_session(content))
@@ -99,7 +102,7 @@ def verify(path: str | Path, model: Any, *, validation: Any = None) -> Certifica
     fitted, path = fitted_model(model), Path(path)
     session = open_session(path)
     facts = read_facts(str(path), session.get_modelmeta().custom_metadata_map)
-    exported = fitted.task.onnx(fitted)
+    exported = _exported(fitted, "states" in facts.get("answer", {}))
     for key, expected in facts_of(fitted, exported).items():
         if key not in ("ostinato", "format") and facts.get(key) != expected:
             raise RunError(f"{path}: its {key} is not that of the model. It belongs to another model: export this one.")
@@ -111,6 +114,10 @@ def verify(path: str | Path, model: Any, *, validation: Any = None) -> Certifica
     content = serialize(exported, facts_of(fitted, exported), OPSET)
     found = _judge(fitted, _labelled_rows(fitted, validation), content, tolerance)(path.read_bytes())
     return certify(exported, open_session(content)).with_quantization(found)
+
+
+def _exported(model: Model, stateful: bool) -> OnnxModel:
+    return model.task.stateful_onnx(model) if stateful else model.task.onnx(model)
 
 
 def _quantize(exported: OnnxModel, facts: Facts, opset: int, judge: Callable[[bytes], Quantization]) -> Int8:

@@ -74,28 +74,28 @@ class Convolution(nn.Module):
         return torch.relu(h)
 
     def start(self, like: Tensor) -> Tensor:
-        """The K - 1 steps before a sequence, all zeros, in the dtype and on the device of `like`. (K - 1, D)."""
+        """The K - 1 steps before a sequence, all zeros, in the dtype and on the device of `like`. (1, K - 1, D)."""
         _, input_size, kernel_size = self.weight.shape
-        return like.new_zeros(kernel_size - 1, input_size)
+        return like.new_zeros(1, kernel_size - 1, input_size)
 
     def resume(self, values: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Further steps of one sequence, without gradient; the windows must not be centred.
 
         Args:
             values: (n, D), at least one step.
-            before: (K - 1, D), the steps before them.
+            before: (1, K - 1, D), the steps before them.
 
         Returns:
             (n, H), and the last K - 1 steps.
         """
         assert not self.centred or self.kernel_size == 1, "a centred window reads later steps"
-        block = torch.cat([before, values])  # (K - 1 + n, D)
+        block = torch.cat([before[0], values])  # (K - 1 + n, D)
         if runs_native(values, self.weight):
             windows = block.unfold(0, self.kernel_size, 1)  # (n, D, K)
             h = self._sum_separately(windows, self.weight, torch.arange(len(values)))
         else:
             h = F.conv1d(block.t().unsqueeze(0), self.weight, self.bias).squeeze(0).t()  # (1, D, n + K - 1) -> (n, H)
-        return torch.relu(h), block[len(values) :].clone()
+        return torch.relu(h), block[len(values) :].unsqueeze(0).clone()
 
     def _within(self, longest: int) -> tuple[Tensor, int]:
         """The weights that meet a step of a sequence, and how many of them lie before the window's own step.

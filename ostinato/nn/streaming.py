@@ -25,7 +25,7 @@ class State(NamedTuple):
 
     Args:
         steps: how many steps were read.
-        tensors: by name; their shapes depend on the network alone.
+        tensors: by name, (1, …) each; their shapes depend on the network alone.
     """
 
     steps: int
@@ -42,6 +42,12 @@ def reads_ahead(network: Network) -> bool:
     )
 
 
+def state_names(depth: int, layer: RecurrentLayer) -> list[str]:
+    """The names of a layer's state: `state_0_h` and, for a cell with two, `state_0_c`."""
+    letters = [*LETTERS, *map(str, range(len(LETTERS), layer.cell.states))][: layer.cell.states]
+    return [f"state_{depth}_{letter}" for letter in letters]
+
+
 def start_stack(stack: Stack, like: Tensor) -> dict[str, Tensor]:
     """The states of all layers before the first step, in the dtype and on the device of `like`."""
     tensors: dict[str, Tensor] = {}
@@ -49,7 +55,7 @@ def start_stack(stack: Stack, like: Tensor) -> dict[str, Tensor]:
         if isinstance(layer, Convolution):
             tensors[f"state_{depth}_before"] = layer.start(like)
         elif isinstance(layer, RecurrentLayer):
-            for name in _names(depth, layer):
+            for name in state_names(depth, layer):
                 tensors[name] = like.new_zeros(1, layer.hidden_size)
     return tensors
 
@@ -71,7 +77,7 @@ def read_stack(stack: Stack, tensors: dict[str, Tensor], values: Tensor) -> tupl
             hidden, tensors[name] = layer.resume(values, tensors[name])
         else:
             assert isinstance(layer, RecurrentLayer)
-            names = _names(depth, layer)
+            names = state_names(depth, layer)
             hidden, state = _resume(layer, values, tuple(tensors[name] for name in names))
             tensors.update(zip(names, state, strict=True))
         values = norm(hidden + values if stack.residual and depth > 0 else hidden)
@@ -83,10 +89,11 @@ def start(network: SequenceNetwork) -> State:
     weight = network.head.weight
     tensors = start_stack(network.stack, weight)
     if network.conv_stem is not None:
-        tensors["conv_before"] = network.conv_stem.convolution.start(weight)
-        tensors["conv_largest"] = weight.new_full((1, network.conv_stem.output_size), -torch.inf)
+        tensors["state_conv_before"] = network.conv_stem.convolution.start(weight)
+        if network.conv_stem.pool > 1:
+            tensors["state_conv_largest"] = weight.new_full((1, network.conv_stem.output_size), -torch.inf)
     for name, pooling in network.pooling.poolings.items():
-        tensors[f"pooled_{name}"] = pooling.start(weight)  # type: ignore[operator]
+        tensors[f"state_pooled_{name}"] = pooling.start(weight)  # type: ignore[operator]
     return State(0, tensors)
 
 
@@ -112,43 +119,37 @@ def output(network: SequenceNetwork, state: State) -> Tensor:
     pool = 1 if network.conv_stem is None else network.conv_stem.pool
     tensors = state.tensors
     if state.steps % pool:  # the last step of the stack covers fewer than `pool` steps
-        tensors = _read_steps(network, tensors, tensors["conv_largest"])
+        tensors = _read_steps(network, tensors, tensors["state_conv_largest"])
     count = -(-state.steps // pool)
     parts = [
-        pooling.so_far(tensors[f"pooled_{name}"], count)  # type: ignore[operator]
+        pooling.so_far(tensors[f"state_pooled_{name}"], count)  # type: ignore[operator]
         for name, pooling in network.pooling.poolings.items()
     ]
     outputs: Tensor = network.head(torch.cat(parts, dim=1))
     return outputs
 
 
-def _names(depth: int, layer: RecurrentLayer) -> list[str]:
-    """The names of a layer's state: `state_0_h` and, for a cell with two, `state_0_c`."""
-    letters = [*LETTERS, *map(str, range(len(LETTERS), layer.cell.states))][: layer.cell.states]
-    return [f"state_{depth}_{letter}" for letter in letters]
-
-
 def _read_steps(network: SequenceNetwork, tensors: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
     """Stack and poolings over further steps of the stack. (n, D)."""
     h, tensors = read_stack(network.stack, tensors, x)
     for name, pooling in network.pooling.poolings.items():
-        tensors[f"pooled_{name}"] = pooling.add(tensors[f"pooled_{name}"], h)  # type: ignore[operator]
+        tensors[f"state_pooled_{name}"] = pooling.add(tensors[f"state_pooled_{name}"], h)  # type: ignore[operator]
     return tensors
 
 
 def _read_stem(stem: ConvStem, steps: int, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
     """Convolve further steps, and pool those that complete a step of the stack; updates `tensors`. (n, D) -> (m, H)."""
-    h, tensors["conv_before"] = stem.convolution.resume(x, tensors["conv_before"])
+    h, tensors["state_conv_before"] = stem.convolution.resume(x, tensors["state_conv_before"])
     if stem.pool == 1:
         return h
     begun = steps % stem.pool
     complete, left = divmod(begun + len(h), stem.pool)
     if begun:
-        h = torch.cat([tensors["conv_largest"], h])
+        h = torch.cat([tensors["state_conv_largest"], h])
     widths = [stem.pool] * complete + [left] * (left > 0)
     widths[0] -= begun - (begun > 0)  # the begun step is one row
     largest = torch.segment_reduce(h, "max", lengths=torch.tensor(widths, device=h.device), axis=0, unsafe=True)
-    tensors["conv_largest"] = largest[complete:].clone() if left else torch.full_like(largest[:1], -torch.inf)
+    tensors["state_conv_largest"] = largest[complete:].clone() if left else torch.full_like(largest[:1], -torch.inf)
     return largest[:complete]
 
 

@@ -497,6 +497,14 @@ class Task(ABC):
     def outputs_of_onnx(self, outputs: "Outputs") -> Any:
         """Convert the outputs of an exported model to the form that `outputs` returns."""
 
+    def stateful_onnx(self, model: Model) -> "OnnxModel":
+        """Build an ONNX graph that reads sequences in pieces: states are further inputs and outputs.
+
+        Raises:
+            ConfigError: ONNX cannot express the model in this form.
+        """
+        raise ConfigError(f"Models of task {self.name!r} cannot be exported with states. Export without --stateful.")
+
     # Service
 
     @abstractmethod

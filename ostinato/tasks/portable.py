@@ -5,16 +5,45 @@ It imports neither PyTorch nor pydantic. `portable.py` in a task's folder has a 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 
-from ostinato.errors import RunError
+from ostinato.errors import ConfigError, RunError
+
+NEXT = "next_"  # what the name of a state's output begins with, in a graph that reads sequences in pieces
 
 Arrays = dict[str, np.ndarray]
 Outputs = Mapping[str, Sequence[np.ndarray]]  # for each output of a graph, one array per sequence
+
+
+@dataclass(frozen=True, eq=False)
+class StreamAnswer:
+    """The answer for what a stream has read so far.
+
+    Args:
+        steps: tokens or steps that the model has read; 0: the answer rests on nothing.
+        json: the answer as `ostinato predict` prints it.
+        probabilities: (C,) in the order of `classes_`; None for predicted numbers. Of a tagger (n, C), of the new
+            tokens.
+        label: the most probable label; of a multilabel model a tuple of labels.
+        prediction: the predicted number, or (K,) for several targets.
+        confidence: the probability of the answer, which `decided` compares with its threshold.
+        tokens: of a tagger, the new tokens.
+        tags: of a tagger, the tags of the new tokens.
+    """
+
+    steps: int
+    json: dict[str, Any]
+    probabilities: np.ndarray | None = None
+    label: Any = None
+    prediction: Any = None
+    confidence: float | None = None
+    tokens: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
 
 
 class Portable(ABC):
@@ -66,6 +95,14 @@ class Portable(ABC):
         pairs = zip(self.predict(outputs), self.predict(others), strict=True)
         return float(np.mean([np.array_equal(one, other) for one, other in pairs]))
 
+    def stream_answer(self, output: Arrays, steps: int) -> StreamAnswer:
+        """The answer of a stream after `steps` steps, from the outputs for one sequence.
+
+        Raises:
+            ConfigError: the task has no streams.
+        """
+        raise ConfigError("This model has no streams.")
+
     @abstractmethod
     def as_json(self, sequence: Any, output: Arrays) -> dict[str, Any]:
         """The answer to one sequence, as `ostinato predict` prints it."""
@@ -85,6 +122,16 @@ class Encoded(ABC):
     @abstractmethod
     def inputs(self, rows: np.ndarray) -> Arrays:
         """The graph's inputs for the sequences at `rows`, padded to the longest of them."""
+
+
+def refuse_threshold(threshold: float) -> None:
+    """Refuse a threshold that is not a probability above 0.
+
+    Raises:
+        ConfigError: names it.
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"threshold {threshold} is not a probability. Expected a number above 0, at most 1.")
 
 
 def portable_of(task: str, encoder: dict[str, Any], answer: dict[str, Any]) -> Portable:

@@ -4,11 +4,9 @@ import base64
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
@@ -18,6 +16,7 @@ from ostinato.data.stored import Text
 from ostinato.errors import ConfigError, RunError
 from ostinato.nn import streaming
 from ostinato.storage import digest_of
+from ostinato.tasks.portable import StreamAnswer
 
 if TYPE_CHECKING:
     from ostinato.tasks.base import Model
@@ -41,32 +40,6 @@ class StoredStream(BaseModel):
     undecoded: Annotated[str, Field(pattern="^([0-9a-f]{2}){0,3}$")]
     has_begun: bool
     tensors: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class StreamAnswer:
-    """The answer for what a stream has read so far.
-
-    Args:
-        steps: tokens or steps that the model has read; 0: the answer rests on nothing.
-        json: the answer as `ostinato predict` prints it.
-        probabilities: (C,) in the order of `classes_`; None for predicted numbers. Of a tagger (n, C), of the new
-            tokens.
-        label: the most probable label; of a multilabel model a tuple of labels.
-        prediction: the predicted number, or (K,) for several targets.
-        confidence: the probability of the answer, which `Stream.decided` compares with its threshold.
-        tokens: of a tagger, the new tokens.
-        tags: of a tagger, the tags of the new tokens.
-    """
-
-    steps: int
-    json: dict[str, Any]
-    probabilities: np.ndarray | None = None
-    label: Any = None
-    prediction: Any = None
-    confidence: float | None = None
-    tokens: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
 
 
 class Stream(ABC):

@@ -247,3 +247,11 @@ def test_an_exported_classifier_reads_files_without_torch(finished):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 40
+
+
+def test_export_with_states_is_certified_and_verified(finished, capsys):
+    assert run("export", finished / "run", "--out", finished / "stateful.onnx", "--stateful") == 0
+    assert "next_state_0_h" in capsys.readouterr().out
+    assert run("export", finished / "run", "--verify", finished / "stateful.onnx") == 0
+    assert run("predict", finished / "stateful.onnx", "--text", "a great film") == 0
+    assert run("export", finished / "run", "--verify", finished / "stateful.onnx", "--stateful") == 2

@@ -150,6 +150,14 @@ class Steps:
         mirrored = graph.op("Sub", graph.op("Sub", graph.unsqueeze(self.lengths, 0), graph.one), time)
         return graph.op("Where", graph.squeeze(self.mask, 2), mirrored, time)
 
+    def last(self, x: Value) -> Value:
+        """`x` (T, B, H) at the last step of each sequence, (B, H); anything where there is none."""
+        graph = self.graph
+        final = graph.op("Max", graph.op("Sub", self.lengths, graph.one), graph.constant(0, np.int64))
+        shape = graph.op("Concat", graph.ints([1]), graph.op("Shape", x, start=1), axis=0)  # (1, B, H)
+        rows = graph.op("Expand", graph.unsqueeze(final, 0, 2), shape)
+        return graph.squeeze(graph.op("GatherElements", x, rows, axis=0), 0)
+
     def masked(self, x: Value, other: Value) -> Value:
         """`x` (T, B, …) at real steps, `other` at padding."""
         return self.graph.op("Where", self.mask, x, other)

@@ -52,10 +52,7 @@ def attention_weights(graph: Graph, module: AttentionPooling, h: Value, steps: S
 
 def _last(graph: Graph, module: LastPooling, h: Value, steps: Steps) -> Value:
     """The last step of the forward direction, the first of the reverse one. (M, B, H) -> (B, H)."""
-    final = graph.op("Max", graph.op("Sub", steps.lengths, graph.one), graph.constant(0, np.int64))
-    shape = graph.op("Concat", graph.ints([1]), graph.op("Shape", h, start=1), axis=0)  # (1, B, H)
-    rows = graph.op("Expand", graph.unsqueeze(final, 0, 2), shape)
-    last = graph.squeeze(graph.op("GatherElements", h, rows, axis=0), 0)
+    last = steps.last(h)
     if module.bidirectional:
         first = graph.op("Gather", h, graph.constant(0, np.int64), axis=0)
         middle, size = module.output_size // 2, module.output_size

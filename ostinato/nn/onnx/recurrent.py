@@ -8,7 +8,6 @@ runtimes implement.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,20 +33,44 @@ def recurrent(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Va
         ConfigError: the cell is one that user code registered.
     """
     if layer.cell.name in NODES:
-        return _by_node(graph, layer, x, steps)
+        return _by_node(graph, layer, x, steps, [])[0]
+    scan = _scan_of(layer)
+    forward, *reverse = layer.directions()
+    outputs = [scan(graph, x, forward, _zeros(graph, x, layer))[0]]
+    if reverse:
+        backwards = scan(graph, steps.reversed(x), reverse[0], _zeros(graph, x, layer))[0]
+        outputs.append(steps.reversed(backwards))
+    return graph.op("Concat", *outputs, axis=2) if reverse else outputs[0]
+
+
+def recurrent_from(
+    graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps, states: Sequence[Value]
+) -> tuple[Value, list[Value]]:
+    """A layer of one direction from given states, (B, H) each; also the states after each sequence's last step.
+
+    Raises:
+        ConfigError: the cell is one that user code registered.
+    """
+    if layer.cell.name in NODES:
+        h, *last = _by_node(graph, layer, x, steps, states)
+    else:
+        (weights,) = layer.directions()
+        shown = _scan_of(layer)(graph, x, weights, list(states))
+        h, last = shown[0], [steps.last(each) for each in shown]
+    after = [graph.op("Where", steps.filled, new, old) for new, old in zip(last, states, strict=True)]
+    return h, after
+
+
+def _scan_of(layer: RecurrentLayer) -> "Scanned":
     if layer.cell.name not in SCANS:
         raise ConfigError(
             f"Cell {layer.cell.name!r} cannot be exported to ONNX. Choose from: {', '.join(sorted({*NODES, *SCANS}))}."
         )
-    scan = SCANS[layer.cell.name]
-    forward, *reverse = layer.directions()
-    outputs = [scan(graph, x, forward)]
-    if reverse:
-        outputs.append(steps.reversed(scan(graph, steps.reversed(x), reverse[0])))
-    return graph.op("Concat", *outputs, axis=2) if reverse else outputs[0]
+    return SCANS[layer.cell.name]
 
 
-def _by_node(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Value:
+def _by_node(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps, states: Sequence[Value]) -> list[Value]:
+    """The outputs (T, B, dirs·H) and, for one direction, the last states (B, H); from zeros without `states`."""
     kind, order, attributes = NODES[layer.cell.name]
     directions: list[Weights] = layer.directions()
     inputs, recurrents, biases = (
@@ -57,18 +80,21 @@ def _by_node(graph: Graph, layer: RecurrentLayer, x: Value, steps: Steps) -> Val
     attributes = dict(attributes)
     if "activations" in attributes:  # one for each direction
         attributes["activations"] = attributes["activations"] * len(directions)
-    outputs = graph.op(
+    outputs, *last = graph.ops(
         kind,
         x,
         graph.constant(inputs),
         graph.constant(recurrents),
         graph.constant(biases.transpose(1, 2).flatten(1)),  # (directions, G·H, 2) -> (directions, 2·G·H)
         graph.cast(steps.lengths, "INT32"),
+        *(graph.unsqueeze(state, 0) for state in states),
+        outputs=1 + len(states),
         hidden_size=layer.hidden_size,
         direction="bidirectional" if layer.bidirectional else "forward",
         **attributes,
     )
-    return graph.reshape(graph.transpose(outputs, 0, 2, 1, 3), 0, 0, -1)  # (T, dirs, B, H) -> (T, B, dirs·H)
+    h = graph.reshape(graph.transpose(outputs, 0, 2, 1, 3), 0, 0, -1)  # (T, dirs, B, H) -> (T, B, dirs·H)
+    return [h, *(graph.squeeze(each, 0) for each in last)]  # (1, B, H) -> (B, H)
 
 
 def _in_order(weight: Tensor, order: Sequence[int]) -> Tensor:
@@ -77,22 +103,23 @@ def _in_order(weight: Tensor, order: Sequence[int]) -> Tensor:
     return torch.cat([gates[gate] for gate in order])
 
 
-def mingru(graph: Graph, x: Value, weights: ScanWeights) -> Value:
+def mingru(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
     """H' = (1 − z)·h + z·n; see `ostinato.nn.cells.mingru_step`."""
     z, n = _split(graph, graph.linear(x, *weights), 2)
     z = graph.op("Sigmoid", z)
-    return _linear_scan(graph, graph.op("Sub", graph.constant(1.0), z), graph.op("Mul", z, _positive(graph, n)))
+    take = graph.op("Mul", z, _positive(graph, n))
+    return _linear_scan(graph, graph.op("Sub", graph.constant(1.0), z), take, states)
 
 
-def minlstm(graph: Graph, x: Value, weights: ScanWeights) -> Value:
+def minlstm(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
     """H' = f·h + i·n with f + i = 1; see `ostinato.nn.cells.minlstm_step`."""
     f, i, n = _split(graph, graph.linear(x, *weights), 3)
     share = graph.op("Sub", _log_sigmoid(graph, f), _log_sigmoid(graph, i))
     keep, take = graph.op("Sigmoid", share), graph.op("Sigmoid", graph.op("Neg", share))
-    return _linear_scan(graph, keep, graph.op("Mul", take, _positive(graph, n)))
+    return _linear_scan(graph, keep, graph.op("Mul", take, _positive(graph, n)), states)
 
 
-def lnlstm(graph: Graph, x: Value, weights: NormWeights) -> Value:
+def lnlstm(graph: Graph, x: Value, weights: NormWeights, states: list[Value]) -> list[Value]:
     """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm_step`."""
     inputs = graph.layer_norm(graph.linear(x, weights.weight_ih, None), weights.gain_ih, weights.bias_ih, EPSILON)
 
@@ -104,29 +131,31 @@ def lnlstm(graph: Graph, x: Value, weights: NormWeights) -> Value:
         c = body.op("Add", body.op("Mul", f, c), body.op("Mul", i, body.op("Tanh", g)))
         shown = body.op("Tanh", body.layer_norm(c, weights.gain_c, weights.bias_c, EPSILON))
         h = body.op("Mul", o, shown)
-        return [h, c], [h]
+        return [h, c], [h, c]
 
-    return scan(graph, step, [_zeros(graph, x, len(weights.gain_c))] * 2, [inputs])[0]
-
-
-SCANS: dict[str, Callable[[Graph, Value, Any], Value]] = {"mingru": mingru, "minlstm": minlstm, "lnlstm": lnlstm}
+    return scan(graph, step, states, [inputs])
 
 
-def _linear_scan(graph: Graph, factors: Value, addends: Value) -> Value:
-    """h_t = factor_t·h_{t−1} + addend_t from h = 0. (T, B, H), (T, B, H) -> (T, B, H)."""
+# (graph, x (T, B, D), weights, states (B, H)) -> every state at each step, (T, B, H); the first is h
+Scanned = Callable[[Graph, Value, Any, list[Value]], list[Value]]
+SCANS: dict[str, Scanned] = {"mingru": mingru, "minlstm": minlstm, "lnlstm": lnlstm}
+
+
+def _linear_scan(graph: Graph, factors: Value, addends: Value, states: list[Value]) -> list[Value]:
+    """h_t = factor_t·h_{t−1} + addend_t. (T, B, H), (T, B, H), (B, H) -> (T, B, H)."""
 
     def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
         h = body.op("Add", body.op("Mul", now[0], states[0]), now[1])
         return [h], [h]
 
-    first = graph.op("Gather", addends, graph.constant(0, np.int64), axis=0)
-    return scan(graph, step, [graph.op("Mul", first, graph.zero)], [factors, addends])[0]
+    return scan(graph, step, states, [factors, addends])
 
 
-def _zeros(graph: Graph, x: Value, size: int) -> Value:
-    """(B, size) zeros, for x (T, B, D)."""
+def _zeros(graph: Graph, x: Value, layer: RecurrentLayer) -> list[Value]:
+    """The initial states of a layer, (B, H) each, for x (T, B, D)."""
     batch = graph.op("Shape", x, start=1, end=2)
-    return graph.op("Expand", graph.zero, graph.op("Concat", batch, graph.ints([size]), axis=0))
+    shape = graph.op("Concat", batch, graph.ints([layer.hidden_size]), axis=0)
+    return [graph.op("Expand", graph.zero, shape)] * layer.cell.states
 
 
 def _split(graph: Graph, x: Value, gates: int) -> list[Value]:

@@ -10,6 +10,7 @@ from ostinato.tasks.classification.presets import PRESETS
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ostinato.config import Config, SequenceData
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from ostinato.tasks.classification.scoring import Predictions
     from ostinato.tasks.classification.served import ServedClassifier
     from ostinato.tasks.onnx import Port
+    from ostinato.tasks.portable import StreamAnswer
     from ostinato.tasks.sequences.targets import TargetKind
-    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -152,16 +153,15 @@ class Classification(SequenceTask):
 
         return ServedClassifier(model)
 
-    def confidence(self, answers: "Tensor") -> "Tensor":
-        return answers.amax(dim=1)
+    def confidence(self, answers: "np.ndarray") -> "np.ndarray":
+        from ostinato.tasks.classification.portable import confidence
+
+        return confidence(answers)
 
     def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
-        from ostinato.tasks.stream import StreamAnswer
+        from ostinato.tasks.classification.portable import stream_answer
 
-        probabilities = answers.cpu().numpy()
-        label = model.codec.labels[int(probabilities.argmax())]
-        confidence = float(self.confidence(answers.unsqueeze(0)))
-        return StreamAnswer(steps, self.answer_json(model, answers), probabilities, label, confidence=confidence)
+        return stream_answer(model.codec.labels, answers.cpu().numpy(), steps)
 
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
         from ostinato.tasks.classification.onnx import outputs

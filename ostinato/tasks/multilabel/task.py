@@ -10,6 +10,7 @@ from ostinato.tasks.multilabel.presets import PRESETS
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ostinato.config import Config, SequenceData
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from ostinato.tasks.multilabel.scoring import Predictions
     from ostinato.tasks.multilabel.served import ServedMultilabel
     from ostinato.tasks.onnx import Port
+    from ostinato.tasks.portable import StreamAnswer
     from ostinato.tasks.sequences.targets import TargetKind
-    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -154,15 +155,16 @@ class Multilabel(SequenceTask):
         reached = model.network.decisions(answer)
         return answer_json(model.codec.labels, answer.cpu().numpy(), reached.cpu().numpy())
 
-    def confidence(self, answers: "Tensor") -> "Tensor":
-        """That of the least certain label."""
-        return answers.maximum(1 - answers).amin(dim=1)
+    def confidence(self, answers: "np.ndarray") -> "np.ndarray":
+        from ostinato.tasks.multilabel.portable import confidence
+
+        return confidence(answers)
 
     def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
-        from ostinato.tasks.stream import StreamAnswer
+        from ostinato.tasks.multilabel.portable import stream_answer
 
-        fields, confidence = self.answer_json(model, answers), float(self.confidence(answers.unsqueeze(0)))
-        return StreamAnswer(steps, fields, answers.cpu().numpy(), tuple(fields["labels"]), confidence=confidence)
+        reached = model.network.decisions(answers).cpu().numpy()
+        return stream_answer(model.codec.labels, answers.cpu().numpy(), reached, steps)
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

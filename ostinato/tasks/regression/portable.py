@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.tasks.portable import Arrays, Outputs
+from ostinato.tasks.portable import Arrays, Outputs, StreamAnswer
 from ostinato.tasks.sequences.portable import SequencePortable, no_probabilities
 
 DIGITS = 7  # a network computes in float32
@@ -37,6 +37,9 @@ class Portable(SequencePortable):
         error, variance = np.square(ours - theirs).mean(axis=0), ours.var(axis=0)  # (n, K) -> (K,)
         unexplained = np.divide(error, variance, out=(error > 0).astype(np.float64), where=variance > 0)
         return float((1 - unexplained).clip(min=0).mean())
+
+    def stream_answer(self, output: Arrays, steps: int) -> StreamAnswer:
+        return stream_answer(output["predictions"][: len(self.names)], self.as_json(None, output), steps)
 
     def as_json(self, sequence: Any, output: Arrays) -> dict[str, Any]:
         count = len(self.names)
@@ -74,3 +77,8 @@ def _fields(prediction: float, quantiles: Sequence[float], levels: Sequence[floa
 def rounded(number: float) -> float:
     """The digits that a network computes."""
     return float(f"{number:.{DIGITS}g}")
+
+
+def stream_answer(predicted: np.ndarray, fields: dict[str, Any], steps: int) -> StreamAnswer:
+    """The predicted numbers (K,) after `steps` steps, and the answer as JSON values."""
+    return StreamAnswer(steps, fields, prediction=float(predicted[0]) if len(predicted) == 1 else predicted)

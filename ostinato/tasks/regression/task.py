@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import Port
+    from ostinato.tasks.portable import StreamAnswer
     from ostinato.tasks.regression.codec import NumberCodec
     from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.regression.metrics import RegressionMetrics
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from ostinato.tasks.regression.scoring import Predictions
     from ostinato.tasks.regression.served import ServedRegressor
     from ostinato.tasks.sequences.targets import TargetKind
-    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled
 
 
@@ -168,11 +168,10 @@ class Regression(SequenceTask):
         return answer_json(model.codec.names, predicted, quantiles, network.levels)
 
     def stream_answer(self, model: Model, answers: "Tensor", steps: int) -> "StreamAnswer":
-        from ostinato.tasks.stream import StreamAnswer
+        from ostinato.tasks.regression.portable import stream_answer
 
         predicted = model.network.predictions(answers.unsqueeze(0))[0].cpu().numpy()  # (C,) -> (K,)
-        prediction = float(predicted[0]) if len(predicted) == 1 else predicted
-        return StreamAnswer(steps, self.answer_json(model, answers), prediction=prediction)
+        return stream_answer(predicted, self.answer_json(model, answers), steps)
 
     def truth(self, target: Any, label: Any) -> "Truth":
         from ostinato.explanation.records import Truth

@@ -38,11 +38,7 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         raise ConfigError(
             f"model.wide {model.config.model.wide}: the wide part cannot be exported yet. Train with wide = none."  # type: ignore[attr-defined]
         )
-    channels = encoder.channels
-    if channels is None:
-        name, port, values = "tokens", Port("int64", ("batch", "length")), "tokens"
-    else:
-        name, port, values = "values", Port("float32", ("batch", "length", channels)), _standardized(graph, encoder)
+    inputs, values = input_ports(graph, encoder)
     found = sequence_network(graph, network, values, "lengths")
     outputs = {"logits": Port("float32", ("batch", network.head.out_features), found.logits)}
     outputs |= task.onnx_outputs(graph, model, found.logits)
@@ -50,14 +46,23 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         outputs["attention"] = Port("float32", ("batch", "length"), found.attention)
     return OnnxModel(
         graph,
-        {name: port, "lengths": Port("int64", ("batch",))},
+        inputs,
         outputs,
         task.answer_facts(model),
         encoder.longest,
-        partial(_draw, encoder),
+        partial(draw, encoder),
         partial(_reference, task, model, network),
         partial(_reference, task, model, copy.deepcopy(network).double()),
     )
+
+
+def input_ports(graph: Graph, encoder: SequenceEncoder) -> tuple[dict[str, Port], str]:
+    """The inputs, and the value that the network reads: ids, or the standardized series."""
+    lengths = Port("int64", ("batch",))
+    if encoder.channels is None:
+        return {"tokens": Port("int64", ("batch", "length")), "lengths": lengths}, "tokens"
+    port = Port("float32", ("batch", "length", encoder.channels))
+    return {"values": port, "lengths": lengths}, _standardized(graph, encoder)
 
 
 def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
@@ -66,7 +71,7 @@ def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
     return graph.cast(graph.op("Div", less, graph.constant(np.array(encoder.std))), "FLOAT")
 
 
-def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+def draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
     """Random tokens or series; what lies beyond a sequence's length is random, too."""
     size = (len(lengths), max(*lengths, 1))
     counts = np.array(lengths, np.int64)
@@ -80,12 +85,19 @@ def _draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequen
 @torch.inference_mode()
 def _reference(task: "SequenceTask", model: Model, network: SequenceNetwork, inputs: Arrays) -> Arrays:
     """What our own engine gives for the same inputs, in the precision of the network."""
+    values = network_input(model, network, inputs)
+    logits = network(values, torch.from_numpy(inputs["lengths"])).cpu()
+    return {"logits": logits.numpy(), task.answers_output: network.answers(logits).cpu().numpy()}
+
+
+def network_input(model: Model, network: SequenceNetwork, inputs: Arrays) -> torch.Tensor:
+    """What a network reads, end to end and without padding, on its device: ids (N,), or standardized (N, channels) in
+    the precision of the network.
+    """
     lengths = inputs["lengths"]
     real = np.arange(next(iter(inputs.values())).shape[1]) < lengths[:, None]  # (B, T)
     if "tokens" in inputs:
-        values = torch.from_numpy(inputs["tokens"][real].astype(np.int32))
-    else:
-        deviations = (inputs["values"][real].astype(np.float64) - np.array(model.encoder.mean)) / model.encoder.std
-        values = torch.from_numpy(deviations.astype(np.float32)).to(network.head.weight.dtype)
-    logits = network(values.to(network.device), torch.from_numpy(lengths)).cpu()
-    return {"logits": logits.numpy(), task.answers_output: network.answers(logits).cpu().numpy()}
+        return torch.from_numpy(inputs["tokens"][real].astype(np.int32)).to(network.device)
+    encoder: SequenceEncoder = model.encoder
+    standardized = encoder.standardized(inputs["values"][real].astype(np.float64))
+    return torch.from_numpy(standardized).to(network.device, network.head.weight.dtype)

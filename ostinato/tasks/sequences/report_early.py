@@ -43,9 +43,9 @@ def early_section(model: Model, data: TaskData, score: Scoring, metric: Metric, 
     title = f"{name[:1].upper()}{name[1:]} by share read"
     caption = f"{title}: {_described(groups, metric)}, over {counted(len(rows), 'test row')}, with 95\u00a0% intervals."
     body = paragraph(_introduction(model)) + figure(gallery.show(plot_by_share(groups, name), title), caption)
-    confidences = [model.task.confidence(each) for each in answers]  # type: ignore[attr-defined]
+    confidences = [model.task.confidence(each.numpy()) for each in answers]  # type: ignore[attr-defined]
     if confidences[0] is not None:
-        body += paragraph(_decision(torch.stack(confidences).numpy(), scores, metric))
+        body += paragraph(_decision(np.stack(confidences), scores, metric))
     cells = [
         (f"{100 * share:.0f}\u00a0%", metric_value(each.score, metric), metric_interval(each.interval, metric))
         for share, each in zip(SHARES, groups, strict=True)

@@ -13,8 +13,9 @@ from ostinato.data.incremental import Held, Tokens, incremental_reader
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn import few_threads, streaming
 from ostinato.tasks.base import Model
+from ostinato.tasks.portable import StreamAnswer, refuse_threshold
 from ostinato.tasks.sequences.reading import typed
-from ostinato.tasks.stream import Stream, StreamAnswer
+from ostinato.tasks.stream import Stream
 from ostinato.training.predict import refuse_huge_outputs
 
 if TYPE_CHECKING:
@@ -51,13 +52,23 @@ class SequenceStream(Stream):
     @classmethod
     def obstacles(cls, model: Model) -> list[str]:
         encoder: SequenceEncoder = model.encoder
-        if encoder.max_length is None or encoder.truncate == "head":
-            return super().obstacles(model)
-        return [
-            *super().obstacles(model),
-            f"This model reads the last tokens of a long sequence (data.truncate {encoder.truncate!r}), which a stream "
-            'cannot know. Train again with data.truncate = "head", or without data.max_length.',
-        ]
+        found = super().obstacles(model)
+        if encoder.max_length is not None and encoder.truncate != "head":
+            found.append(
+                f"This model reads the last tokens of a long sequence (data.truncate {encoder.truncate!r}), which a "
+                'stream cannot know. Train again with data.truncate = "head", or without data.max_length.'
+            )
+        if encoder.scale == "series":
+            found.append(
+                "This model scales each series by the mean and deviation of all its steps (data.scale = series), which "
+                'a stream cannot know. Train again with data.scale = "channel".'
+            )
+        if model.network.wide is not None:
+            found.append(
+                f"The wide part of this model (model.wide = {model.config.model.wide}) needs whole sequences. "  # type: ignore[attr-defined]
+                "Train again with model.wide = none."
+            )
+        return found
 
     @property
     def _held(self) -> Held:
@@ -116,8 +127,7 @@ class SequenceStream(Stream):
         return self._answer
 
     def decided(self, threshold: float) -> bool:
-        if not 0 < threshold <= 1:
-            raise ConfigError(f"threshold {threshold} is not a probability. Expected a number above 0, at most 1.")
+        refuse_threshold(threshold)
         answer = self.answer
         if answer.confidence is None:
             raise ConfigError("This model predicts numbers, which have no probability. Read to the end.")
@@ -136,8 +146,9 @@ class SequenceStream(Stream):
     def _read(self, tokens: Tokens) -> None:
         complete = self._cut(tokens.complete, self._state.steps)
         network = self._model.network
-        with torch.inference_mode(), few_threads(network, tokens=len(complete)):
-            self._state = streaming.read(network, self._state, self._values(complete))
+        if len(complete):
+            with torch.inference_mode(), few_threads(network, tokens=len(complete)):
+                self._state = streaming.read(network, self._state, self._values(complete))
         self._pending = self._cut(tokens.pending, self._state.steps)
         self._answer = None
 

@@ -10,6 +10,7 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import ALL_UNKNOWN, LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Model, Task, TaskData
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ostinato.config import Config, DataConfig, SequenceData
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
     from ostinato.tasks.onnx import OnnxModel, Port
-    from ostinato.tasks.portable import Outputs
+    from ostinato.tasks.portable import Outputs, StreamAnswer
     from ostinato.tasks.sequences.stream import SequenceStream
     from ostinato.tasks.sequences.targets import TargetKind
-    from ostinato.tasks.stream import StreamAnswer
     from ostinato.training.objective import Labelled, Objective
 
 ROWS_AT_A_TIME = 512
@@ -199,7 +199,7 @@ class SequenceTask(Task):
 
         return SequenceStream(model, state)
 
-    def confidence(self, answers: "Tensor") -> "Tensor | None":
+    def confidence(self, answers: "np.ndarray") -> "np.ndarray | None":
         """The probability of each sequence's answer, from the network's answers (B, C). None for predicted numbers."""
         return None
 
@@ -224,6 +224,11 @@ class SequenceTask(Task):
         import torch
 
         return torch.from_numpy(np.stack(list(outputs["logits"])))
+
+    def stateful_onnx(self, model: Model) -> "OnnxModel":
+        from ostinato.tasks.sequences.onnx_stateful import to_stateful_onnx
+
+        return to_stateful_onnx(self, model)
 
     @abstractmethod
     def onnx_outputs(self, graph: "Graph", model: Model, logits: str) -> "dict[str, Port]":
