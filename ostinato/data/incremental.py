@@ -220,14 +220,14 @@ def incremental_reader(encoding: SequenceEncoding) -> Reader:
     """A reader for the pieces of one sequence; it does not cut to `max_length`.
 
     Raises:
-        ConfigError: the tokenizer has no incremental form, as one of yours.
+        ConfigError: the tokenizer has no incremental form, such as subwords, or one of yours.
     """
     whole = encoding if encoding.max_length is None else replace(encoding, max_length=None)
     if encoding.is_numeric:
         return SeriesReader(whole)
     if not isinstance(make_tokenizer(encoding.tokenizer), Words | Characters | Kmers | Events):
         raise ConfigError(
-            f"Tokenizer {encoding.tokenizer!r} cannot read text in pieces: only the built-in tokenizers can. Pass "
-            "whole sequences to predict, or train again with another data.tokenizer."
+            f"Tokenizer {encoding.tokenizer!r} cannot read text in pieces. Pass whole sequences to predict, or train "
+            "again with data.tokenizer words, characters, nucleotides, amino-acids, kmers(K) or events."
         )
     return TextReader(whole)
