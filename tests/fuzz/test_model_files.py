@@ -171,6 +171,6 @@ def test_altered_bytes(subjects, tmp_path, data):
 def write(path, tensors, facts, version):
     """Write a file with any facts, also those that `save_tensors` cannot write, and the digest that fits them."""
     text = json.dumps(facts)
-    header = {"format": version, "facts": text, "sha256": storage._digest(tensors, text)}
+    header = {"format": version, "facts": text, "sha256": storage.digest_of(tensors, text)}
     path.write_bytes(storage.to_bytes(tensors, {"ostinato": json.dumps(header)}))
     return path
