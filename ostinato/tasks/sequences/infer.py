@@ -62,11 +62,19 @@ def infer_data(peek: Peek, label: str | None, reasons: list[str], *, size_matter
         )
     sequences = peek.values(fixed[0] if fixed else keys["text_column"])
     keys["tokenizer"] = tokenizer = _tokenizer(peek, sequences, reasons)
+    sequences = [each for each in sequences if _fits(each, tokenizer)]
     if tokenizer == NUMERIC and not size_matters:
         scale, why = choose_scale(sequences)
         reasons.append(f"scale = {scale!r}: {why}")
         keys["scale"] = scale
     return InferredData(keys, Facts(peek.total, tokenizer, _lengths(sequences, tokenizer)))
+
+
+def _fits(sequence: Any, tokenizer: str) -> bool:
+    """Whether a sequence has the type that the tokenizer reads; training names the row of any other."""
+    if tokenizer == "events":
+        return isinstance(sequence, list) and all(isinstance(token, str) for token in sequence)
+    return isinstance(sequence, list | np.ndarray) if tokenizer == NUMERIC else isinstance(sequence, str)
 
 
 def _lengths(sequences: list[Any], tokenizer: str) -> np.ndarray:
@@ -162,7 +170,8 @@ def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
     first = next((sequence for sequence in sequences if not hasattr(sequence, "__len__") or len(sequence)), "")
     if isinstance(first, str):
         characters = Counter("".join(str(text)[:1000] for text in sequences))
-        name, why = _alphabet(peek, characters) or TextEvidence.of(sequences).choose()
+        texts = [each for each in sequences if isinstance(each, str)]
+        name, why = _alphabet(peek, characters) or TextEvidence.of(texts).choose()
     elif isinstance(first, list | np.ndarray):
         name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
     else:

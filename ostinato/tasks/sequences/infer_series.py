@@ -1,23 +1,21 @@
 """Choose how numeric series are scaled: together, channel by channel, or each by itself."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ostinato.data.encoding import as_series
+from ostinato.errors import DataError
 
 WIDE = 10.0  # ratio of the sizes of series beyond which one scale for all hides the small ones
 LOW, HIGH = 5, 95  # percentiles
 
 
 def choose_scale(sequences: list[Any]) -> tuple[str, str]:
-    """`channel` or `series`, and the reason with its evidence.
-
-    Raises:
-        DataError: a sequence is not a series of finite numbers; names its row.
-    """
-    series = [as_series(each, f"row {row}") for row, each in enumerate(sequences)]
-    found = [(each.mean(axis=0), each.std(axis=0)) for each in series if len(each)]
+    """`channel` or `series`, and the reason with its evidence; training refuses what is not a series."""
+    found = [(each.mean(axis=0), each.std(axis=0)) for each in _series(sequences) if len(each)]
     usual = max((len(mean) for mean, _ in found), default=0)  # rows of other widths are refused before training
     found = [pair for pair in found if len(pair[0]) == usual]
     if not found:
@@ -31,6 +29,12 @@ def choose_scale(sequences: list[Any]) -> tuple[str, str]:
     if levels > WIDE:
         return "series", f"their means vary {levels:.3g} times as much as one series does"
     return "channel", f"{text}, so one scale suits all"
+
+
+def _series(sequences: list[Any]) -> Iterator[np.ndarray]:
+    for sequence in sequences:
+        with suppress(DataError):
+            yield as_series(sequence, "")
 
 
 def _spread(means: np.ndarray, stds: np.ndarray) -> tuple[float, float, float, float]:

@@ -141,6 +141,17 @@ def test_the_tokenizer_follows_the_kind_of_list(tmp_path):
     assert infer_config(path)[0].data.tokenizer == "events"
 
 
+@pytest.mark.parametrize(
+    ("sequences", "tokenizer"),
+    [(["a b", 5, ["x"], None], "words"), ([["x"], [1], 7, "y"], "events"), ([[0.5], "y", 7, [1, [2]]], "numeric")],
+)
+def test_rows_of_another_type_do_not_stop_the_inference(tmp_path, sequences, tokenizer):
+    rows = [{"text": sequence, "label": LABELS[number]} for number, sequence in enumerate(sequences * 10)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    assert infer_config(path)[0].data.tokenizer == tokenizer
+
+
 def test_series_file_is_numeric(tmp_path):
     path = tmp_path / "a.ts"
     path.write_text("@classLabel true a b\n@data\n" + "1.0,2.0:a\n3.0,4.0,5.0:b\n" * 30, encoding="utf-8")
