@@ -277,20 +277,20 @@ def specific_limits(scores):
 
 
 def test_verdict_names_all_three_accuracies():
-    first = verdict("gru", scores_of(metrics_of(0.97, (0.957, 0.979)), 0.5, 0.25))[0].replace("\u00a0", " ")
+    first = verdict("GRU", scores_of(metrics_of(0.97, (0.957, 0.979)), 0.5, 0.25))[0].replace("\u00a0", " ")
     for part in ("GRU", "97.0 %", "1,000 test sequences", "95.7 to 97.9 %", "50.0 % (46.9 to 53.1 %)", "25.0 %"):
         assert part in first
 
 
 def test_verdict_says_when_the_model_is_no_better_than_the_most_frequent_class():
-    assert "most frequent class" in verdict("gru", scores_of(metrics_of(0.51, (0.48, 0.54)), 0.3))[-1]
-    assert len(verdict("gru", scores_of(GOOD))) == 2
+    assert "most frequent class" in verdict("GRU", scores_of(metrics_of(0.51, (0.48, 0.54)), 0.3))[-1]
+    assert len(verdict("GRU", scores_of(GOOD))) == 2
 
 
 def test_verdict_without_a_test_split_gives_the_validation_accuracy():
-    alone = verdict("gru", {"validation": metrics_of(0.75, (0.7, 0.8))})
+    alone = verdict("GRU", {"validation": metrics_of(0.75, (0.7, 0.8))})
     assert "no test split" in alone[0] and "75.0\u00a0%" in alone[1]
-    assert len(verdict("gru", {})) == 1
+    assert len(verdict("GRU", {})) == 1
 
 
 def test_good_metrics_have_no_limits():
