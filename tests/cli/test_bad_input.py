@@ -68,7 +68,7 @@ UNTRAINED = {
     "unknown data set": ({}, "data show splise", "'splise'. Did you mean 'splice'?"),
     "unknown name": ({}, "data audit dna-motiv", "'dna-motiv'. Did you mean 'dna-motif'?"),
     "unknown device": ({}, "train majority --set training.device=tpu", "'tpu'"),
-    "data file for a config": ({}, "train reviews.csv", "ostinato init reviews.csv"),
+    "data file for a config": ({}, "tune reviews.csv", "ostinato init reviews.csv"),
     "nothing to train": ({}, "train", "--resume RUN"),
     "resume with settings": ({}, "train --resume run --set model.cell=gru", "--resume"),
     "run folder not empty": ({}, "train majority --out run", "--resume run"),
