@@ -173,27 +173,28 @@ def _strings_of_msgpack(content: bytes) -> Iterator[str]:
 
 
 def _dna(archives: Archives, path: Path) -> None:
-    """Windows of 200 bases; positive ones hold two weak motifs 15 to 20 bases apart, at any place. The class is the
-    last field of the header. GC content differs from window to window and says nothing.
+    """Windows of 200 bases; positive ones hold two motifs 15 to 20 bases apart, at any place, the others one of the two.
+
+    The class is the last field of the header. GC content differs from window to window and says nothing.
     """
     drawn = np.random.default_rng(0)
-    first, second = _motif("TTGACA"), _motif("TATAAT")
+    motifs = _motif("TTGACA"), _motif("TATAAT")
     lines = []
     for row in range(6_000):
         gc = drawn.beta(20, 20)
         bases = drawn.choice(list("ACGT"), 200, p=[(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2])
         is_positive = row % 2 == 0
-        starts = drawn.integers(20, 140), drawn.integers(20, 140)
+        start, only = int(drawn.integers(20, 140)), int(drawn.integers(2))
         gap = int(drawn.integers(15, 21))
-        places = (starts[0], starts[0] + 6 + gap) if is_positive else starts
-        for motif, start in zip((first, second), places, strict=True):
-            bases[start : start + 6] = [drawn.choice(list("ACGT"), p=column) for column in motif]
+        for number, place in enumerate((start, start + 6 + gap)):
+            if is_positive or number == only:
+                bases[place : place + 6] = [drawn.choice(list("ACGT"), p=column) for column in motifs[number]]
         lines += [f">window{row} {'promoter' if is_positive else 'background'}", "".join(bases)]
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 def _motif(consensus: str) -> np.ndarray:
-    return np.array([[0.82 if base == letter else 0.06 for base in "ACGT"] for letter in consensus])
+    return np.array([[0.91 if base == letter else 0.03 for base in "ACGT"] for letter in consensus])
 
 
 def _proteins(archives: Archives, path: Path) -> None:
