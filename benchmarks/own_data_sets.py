@@ -173,7 +173,7 @@ def _strings_of_msgpack(content: bytes) -> Iterator[str]:
 
 
 def _dna(archives: Archives, path: Path) -> None:
-    """Windows of 200 bases; positive ones hold two motifs 15 to 20 bases apart, at any place, the others one of the two.
+    """Windows of 200 bases; positive ones hold two motifs 15 to 20 bases apart, the others one of the two.
 
     The class is the last field of the header. GC content differs from window to window and says nothing.
     """
