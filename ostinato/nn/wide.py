@@ -146,8 +146,10 @@ class WideNgrams(nn.Module):
         Raises:
             RunError: the keys do not ascend, or `aligned_order` is out of range.
         """
-        keys, aligned = tensors.get("keys", self.keys), tensors.get("aligned_order", self.aligned_order)
-        if aligned.numel() == 1 and not 0 <= int(aligned) <= ALIGNED_ORDER:
+        keys, aligned = tensors.get("keys"), tensors.get("aligned_order")
+        if keys is None or aligned is None or aligned.shape != () or aligned.is_floating_point():
+            return  # these are refused as weights that are missing, or of another shape or type
+        if not 0 <= int(aligned) <= ALIGNED_ORDER:
             raise RunError(f"aligned_order is {int(aligned)}, expected 0 to {ALIGNED_ORDER}. Train again.")
         if not (keys[1:] > keys[:-1]).all():
             raise RunError("the keys of the n-grams do not ascend. Train again.")

@@ -124,10 +124,12 @@ class WideKernels(nn.Module):
         Raises:
             RunError: dilations, sizes and biases do not fit each other.
         """
-        dilations, sizes = (tensors.get(name, getattr(self, name)) for name in ("dilations", "sizes"))
-        biases = tensors.get("biases", self.biases)
-        if dilations.is_floating_point() or sizes.is_floating_point():
-            return  # these weights are refused for their type
+        names = ("dilations", "sizes", "biases", "channel_sets")
+        dilations, sizes, biases, sets = (tensors.get(name) for name in names)
+        if dilations is None or sizes is None or biases is None or sets is None:
+            return  # these are refused as weights that are missing, like those of another shape or type
+        if dilations.is_floating_point() or sizes.is_floating_point() or sets.dim() == 0:
+            return
         if dilations.shape != sizes.shape or len(KERNELS) * int(sizes.sum()) != biases.numel():
             raise RunError(f"{biases.numel()} biases do not fit the dilations and sizes of the kernels. Train again.")
         for name, found in (("dilations", dilations), ("sizes", sizes)):
@@ -135,6 +137,8 @@ class WideKernels(nn.Module):
                 raise RunError(
                     f"the {name} of the kernels contain {int(found.min())}, expected 1 or more. Train again."
                 )
+        if not sets.any(dim=-1).all():
+            raise RunError("the channel_sets of the kernels contain an empty set. Train again.")
         self._resize(len(dilations), biases.numel())
 
     def _resize(self, num_dilations: int, num_biases: int) -> None:

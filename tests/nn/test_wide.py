@@ -139,4 +139,4 @@ def test_a_bigram_contributes_half_to_each_of_its_tokens():
 )
 def test_a_state_that_contradicts_itself_is_refused(state, value):
     with pytest.raises(RunError, match=value):
-        WideNgrams(2, order=2).prepare_for(state)
+        WideNgrams(2, order=2).prepare_for({**fitted(RAGGED).state_dict(), **state})

@@ -121,7 +121,8 @@ def test_the_seed_draws_kernels_and_biases():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"), [("dilations", 0, "dilations"), ("sizes", 7, "biases"), ("biases", None, "biases")]
+    ("name", "value", "message"),
+    [("dilations", 0, "dilations"), ("sizes", 7, "biases"), ("biases", None, "biases"), ("channel_sets", 0, "set")],
 )
 def test_a_state_that_contradicts_itself_is_refused(name, value, message):
     wide, _ = fitted(1)

@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, load
 from ostinato.data.inputs import records_of
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, RunError
+from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.prepare import encode, fit_encoder
 
@@ -198,3 +199,17 @@ def test_labels_of_series_are_predicted_one_by_one():
     linear = {"cell": "none", "wide": "kernels", "wide_size": 200, "validation_fraction": None}
     model = SequenceMultilabelClassifier(**linear).fit(SERIES, y)
     assert model.score(SERIES, y) > 0.8
+
+
+@pytest.mark.parametrize("wide", ["ngrams", "kernels"])
+def test_damaged_weights_are_refused(wide, tmp_path):
+    X, y = (TEXTS, LABELS) if wide == "ngrams" else (SERIES, RISES)
+    path = tmp_path / "model.safetensors"
+    SequenceClassifier(cell="none", wide=wide, wide_size=100).fit(X, y).save(path)
+    stored = load_tensors(path)
+    for name, tensor in stored.tensors.items():
+        others = {key: each for key, each in stored.tensors.items() if key != name}
+        for damaged in ({}, {name: tensor.double() + 0.5}, {name: tensor.flatten()[None]}):
+            save_tensors(path, {**others, **damaged}, stored.facts)
+            with pytest.raises(RunError, match="weights|biases"):
+                load(path)
