@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.explanation.masking import batches, neutral_vector, opened, slices_of
-from ostinato.nn import Layout, SequenceNetwork, WideKernels, WideNgrams
+from ostinato.nn import Layout, SequenceNetwork, WideNgrams
+from ostinato.nn.wide_kernels import WideKernels
 
 COMPLETE = 0.01  # the gap that integrated gradients may leave
 SMALL = 0.1  # of the explained number: gaps are relative to the difference, or to this if it is larger

@@ -1,6 +1,6 @@
 """Recurrent layers and convolutions on ragged batches: cells, engines, stacks, poolings, conditional random fields.
 
-Works on tensors only, and needs no package but torch.
+Works on tensors only, and needs no package but torch; `ostinato.nn.wide_kernels` also needs NumPy.
 """
 
 from ostinato.nn.accelerate import Acceleration, LayerReport, Proof, accelerate
@@ -20,7 +20,6 @@ from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPool
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.threads import few_threads
 from ostinato.nn.wide import WideNgrams
-from ostinato.nn.wide_kernels import WideKernels
 
 __all__ = [
     "CELLS",
@@ -58,7 +57,6 @@ __all__ = [
     "TokenEmbedding",
     "VariationalDropout",
     "Weights",
-    "WideKernels",
     "WideNgrams",
     "accelerate",
     "decays",

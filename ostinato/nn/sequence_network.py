@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,9 @@ from ostinato.nn.linear import Linear
 from ostinato.nn.network import Network
 from ostinato.nn.pooling import Pooling
 from ostinato.nn.wide import WideNgrams
-from ostinato.nn.wide_kernels import WideKernels
+
+if TYPE_CHECKING:
+    from ostinato.nn.wide_kernels import WideKernels
 
 
 class SequenceNetwork(Network):
@@ -53,7 +55,7 @@ class SequenceNetwork(Network):
         pooling: Pooling,
         num_outputs: int,
         dropout: float,
-        wide: WideNgrams | WideKernels | None = None,
+        wide: "WideNgrams | WideKernels | None" = None,
     ) -> None:
         super().__init__()
         self.embed = embed

@@ -118,7 +118,7 @@ def test_report_has_every_section_and_its_files(reviews, capsys):
     assert run("report", reviews) == 0
     page = (reviews / "report.html").read_text(encoding="utf-8")
     assert str(reviews / "report.html") in capsys.readouterr().out
-    results = ["result", "data", "training", "metrics", "confusions", "calibration", "lengths"]
+    results = ["result", "data", "training", "metrics", "confusions", "calibration", "lengths", "early"]
     explained = ["examples", "faithfulness", "tokens", "trace", "mistakes"]
     records = ["model-card", "configuration", "environment", "reproduce"]
     assert re.findall(r'<section id="([^"]+)"', page) == [*results, *explained, *records]

@@ -328,7 +328,7 @@ def test_documents_of_conll_2012_are_breaks(tmp_path):
 def test_a_text_file_of_tagged_lines_is_tagging_and_errors_list_the_endings_once(tmp_path):
     path = write(tmp_path / "a.txt", "Rome\tB-LOC\nfell\tO\n\n" * 5)
     assert infer_config(path)[0].task == "tagging"
-    ragged = write(tmp_path / "b.txt", "Rome\tB-LOC\tx\nfell\tO\n\n" * 5)
+    ragged = write(tmp_path / "b.txt", "Rome\tPROPN\tx\nfell\tVERB\n\n" * 5)
     with pytest.raises(DataError, match=r"b\.txt, line 2: 2 columns, expected 3"):
         infer_config(ragged)
     with pytest.raises(DataError) as raised:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ostinato.errors import RunError
-from ostinato.nn import Layout, WideKernels
-from ostinato.nn.wide_kernels import KERNELS, statistics_by_step
+from ostinato.nn import Layout
+from ostinato.nn.wide_kernels import KERNELS, WideKernels, statistics_by_step
 
 rng = np.random.default_rng(0)
 LENGTHS = torch.tensor([40, 3, 25, 9, 60, 1, 17])

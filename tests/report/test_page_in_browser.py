@@ -132,7 +132,7 @@ def test_what_users_wrote_is_shown_and_not_run_in_browser(open_page, width):
     assert seen["title"] == f"Report of {NAME}"
     for text in (*LABELS, TEXT, NAME, "data <script>ran=1.csv"):
         assert text in seen["text"]
-    assert seen["sections"] == 17
+    assert seen["sections"] == 18
     assert f"<script>{RUN}</script>" in page.locator("#examples .explanation").first.text_content()
 
 

@@ -14,9 +14,9 @@ from ostinato.nn import (
     PositionEmbedding,
     SequenceNetwork,
     TokenEmbedding,
-    WideKernels,
     WideNgrams,
 )
+from ostinato.nn.wide_kernels import WideKernels
 from ostinato.tasks.network import build_stack
 
 Built = TypeVar("Built", bound=SequenceNetwork)

@@ -10,7 +10,8 @@ import torch
 from ostinato.data.ragged import Ragged
 from ostinato.data.sampler import BucketSampler
 from ostinato.evaluation.baselines import Crossfitted, Selection
-from ostinato.nn import Layout, SequenceNetwork, WideKernels, WideNgrams
+from ostinato.nn import Layout, SequenceNetwork, WideNgrams
+from ostinato.nn.wide_kernels import WideKernels
 from ostinato.training.objective import Labelled
 
 MOST_NGRAMS = 2**18

@@ -1,7 +1,7 @@
 """Convert rows of any format to sentences: columns of words, tags and features, or a text with labelled spans."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
 from ostinato.data.examples import Sentence
@@ -125,7 +125,7 @@ def _find_column(row: Row, option: str, column: str) -> str:
     """The key of a column that is chosen by name or by index."""
     if column in row.values:
         return column
-    width = sum(key.isdecimal() for key in row.values)
+    width = next(index for index in count() if str(index) not in row.values)  # a name may be decimal, too: 007
     names = [key for key in row.columns or row.values if not key.isdecimal()]
     named = f"{suggest(column, names)}Columns: {listed(names)}. " if names else ""
     if not width:

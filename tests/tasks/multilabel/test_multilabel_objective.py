@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -7,6 +5,7 @@ from sklearn.metrics import f1_score
 from torch.nn import functional as F
 
 from ostinato.config import SequenceModel
+from ostinato.data.ragged import Ragged
 from ostinato.tasks.multilabel.config import MultilabelTraining
 from ostinato.tasks.multilabel.network import MultilabelClassifier
 from ostinato.tasks.multilabel.objective import (
@@ -15,6 +14,7 @@ from ostinato.tasks.multilabel.objective import (
     epoch_metrics,
     label_weights,
 )
+from ostinato.training.objective import Labelled
 
 TARGETS = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [1.0, 0.0, 1.0]])
 
@@ -28,12 +28,12 @@ def test_loss_is_the_weighted_binary_cross_entropy_summed():
     logits = torch.tensor([[0.5, -1.0], [2.0, 0.1]])
     targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     weight, smoothing = torch.tensor([3.0, 0.5]), 0.2
-    batch = SimpleNamespace(sequences=SimpleNamespace(values=logits, lengths=None), targets=targets, weights=None)
+    batch = Labelled(Ragged(torch.zeros(2), torch.ones(2, dtype=torch.long)), targets)
     config = MultilabelTraining(label_smoothing=smoothing)
     objective = BinaryCrossEntropy(weight)
     smooth = targets * 0.8 + 0.1
     expected = -(weight * smooth * F.logsigmoid(logits) + (1 - smooth) * F.logsigmoid(-logits)).sum()
-    torch.testing.assert_close(objective.loss(lambda values, lengths: values, batch, config), expected)
+    torch.testing.assert_close(objective.loss(lambda values, lengths: logits, batch, config), expected)
     assert objective.weight(batch) == 2
 
 

@@ -127,6 +127,10 @@ def test_an_unknown_column_of_a_conll_file_is_named(choice, message):
         conll(["a"], ["b"], ["O"], names=("word", "pos", "ner"), **choice)
 
 
+def test_a_column_whose_name_is_a_number_is_not_counted_twice():
+    assert conll(["a"], ["b"], ["O"], names=("007", "word", "12")).tags == ["O"]
+
+
 def test_a_name_needs_a_header():
     with pytest.raises(DataError, match="no column 'pos'.*data.feature_columns"):
         conll(["a"], ["b"], ["O"], feature_columns=["pos"])
