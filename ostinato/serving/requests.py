@@ -69,13 +69,24 @@ async def parsed(request: Request, kind: type[Parsed], max_bytes: int) -> Parsed
     Raises:
         ServiceError: 413, it is too large; 400, it is not JSON; 422, it has other fields, with all faults.
     """
-    body = await _read(request, max_bytes)
+    return checked(await _read(request, max_bytes), kind, "The body")
+
+
+def checked(content: bytes | str, kind: type[Parsed], name: str) -> Parsed:
+    """JSON of that kind.
+
+    Args:
+        name: of the content, for messages.
+
+    Raises:
+        ServiceError: 400, it is not JSON; 422, it has other fields, with all faults.
+    """
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
     if faults[0]["type"] == "json_invalid":
-        raise ServiceError(400, f"The body is not JSON: {faults[0]['msg']}.")
+        raise ServiceError(400, f"{name} is not JSON: {faults[0]['msg']}.")
     refuse_all([_sentence(fault["loc"], fault["msg"]) for fault in faults])
     raise AssertionError("a validation error has faults")
 

@@ -116,6 +116,9 @@ def _faults(number: int, tensor: Tensor) -> Iterator[str]:
         dimensions = " or ".join(map(str, DIMENSIONS[name]))
         yield f"{where}.shape: {shape}. Input {name} has {dimensions} dimensions, the first for the sequences."
         return
+    if 0 in shape:
+        yield f"{where}.shape: {shape}. Every dimension is at least 1."
+        return
     values = list(itertools.islice(_flat(tensor.data), math.prod(shape) + 1))
     if len(values) != math.prod(shape):
         count = f"{len(values)} values" if len(values) < math.prod(shape) else "more values"

@@ -160,3 +160,15 @@ def test_a_trace_with_too_many_numbers_is_refused(files, monkeypatch):
     monkeypatch.setattr("ostinato.serving.people.MOST_NUMBERS", 100)
     reply = ask(service_of({"dna": files["dna"]}), "/trace", {"input": "ACGT"})
     assert reply.status == 422 and "120" in reply.error  # 4 steps × 6 units × (state and 4 gates)
+
+
+@pytest.mark.parametrize("shape", [[0], [0, 5], [2**40, 0], [2**40]])
+def test_a_tensor_without_rows_or_with_rows_out_of_nothing_is_422(service, shape):
+    name, datatype = ("text", "BYTES") if len(shape) == 1 else ("tokens", "INT64")
+    tensor = {"name": name, "shape": shape, "datatype": datatype, "data": []}
+    reply = ask(service, "/v2/models/dna/infer", {"inputs": [tensor]})
+    assert reply.status == 422 and "inputs.0" in reply.error
+
+
+def test_a_file_of_the_page_with_a_long_name_is_404(service):
+    assert ask(service, "/page/" + "a" * 5000).status == 404

@@ -22,7 +22,7 @@ def test_the_page_and_its_files_are_served(service, page):
     reply = ask(service, "/")
     assert (reply.status, reply.body.decode()) == (200, "<title>é</title>")
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'self'" in reply.headers["content-security-policy"]
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
     assert ask(service, "/page/view.js").headers["content-type"].startswith("text/javascript")
 
 
