@@ -58,7 +58,11 @@ class Service:
 
         Args:
             truncate: cut rows that are longer than the limit, instead of refusing them.
+
+        Raises:
+            ServiceError: 422, there are more inputs than the queue takes; before they are read, which takes long.
         """
+        entry.batcher.refuse_many(len(inputs))
         rows: list[Any] = []
         for source, read in inputs:
             try:
