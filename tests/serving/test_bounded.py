@@ -89,7 +89,7 @@ def test_accepted_connections_die_if_their_answer_stays_unread():
 )
 def test_a_client_whose_headers_do_not_end_is_cut_off(files, monkeypatch, sent):
     monkeypatch.setattr("ostinato.serving.bounded.HEADERS_S", 0.2)
-    config = uvicorn.Config(create_app(service_of({"dna": files["dna"]})), log_config=None)
+    config = uvicorn.Config(create_app(service_of({"dna": files["dna"]})), log_config=None, ws="none")
     config.load()
 
     async def received():
