@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ostinato.serving.settings import Settings
     from ostinato.serving.workers import Parent
 
-NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+NEEDED = ("fastapi", "uvicorn", "prometheus_client", "websockets")
 
 
 def serve(
@@ -36,6 +36,10 @@ def serve(
         int, typer.Option(min=1, help="Tokens or steps of a sequence; longer ones get 422.")
     ] = 100_000,
     timeout_s: Annotated[float, typer.Option(min=0.001, help="For a request; slower ones get 504.")] = 30.0,
+    max_streams: Annotated[int, typer.Option(min=1, help="That are open at once in each process.")] = 256,
+    stream_idle_s: Annotated[
+        float, typer.Option(min=0.001, help="Streams are closed if their client sends nothing for so long.")
+    ] = 300.0,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A text file with the token that clients must send.")
     ] = None,
@@ -48,7 +52,16 @@ def serve(
     from ostinato.serving.settings import Limits, Settings, named_models, read_token
     from ostinato.serving.workers import Workers
 
-    limits = Limits(max_batch_size, max_batch_wait_ms, max_queue, max_body_bytes, max_length, timeout_s)
+    limits = Limits(
+        max_batch_size,
+        max_batch_wait_ms,
+        max_queue,
+        max_body_bytes,
+        max_length,
+        timeout_s,
+        max_streams,
+        stream_idle_s,
+    )
     token = None if token_file is None else read_token(token_file)
     settings = Settings(named_models(models), host, port, workers, token, limits)
     for package in NEEDED:

@@ -9,11 +9,14 @@ requests       the bodies of requests, checked; all faults at once
 people         /models, /predict, /explain, /trace
 protocol       /v2: the Open Inference Protocol
 tensors        inputs of the protocol to rows, and answers to its outputs
+conversation   one WebSocket: its messages within their time, and how it ends
+streams        /stream: one sequence in pieces, and the answer after each
 pages          the web page, and the documentation of the interface without the internet
 metrics        /metrics for Prometheus
 logs           JSON lines; the texts of requests are not among them
 gate           what every request passes: its id, the token, logs and metrics
 app            all of these as one ASGI application
+bounded        refuses requests with endless headers
 server         uvicorn, with signals: drain and reload
 workers        several processes that share the socket
 """

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from ostinato.errors import OstinatoError
 from ostinato.serving.faults import ServiceError, refusal_of
@@ -22,6 +22,7 @@ from ostinato.serving.people import People
 from ostinato.serving.protocol import Protocol
 from ostinato.serving.requests import ExplainBody, PredictBody, TraceBody
 from ostinato.serving.service import Service
+from ostinato.serving.streams import ROUTE, Streams
 from ostinato.serving.tensors import InferBody
 from ostinato.versions import __version__
 
@@ -38,8 +39,10 @@ class Endpoint(NamedTuple):
 def create_app(service: Service) -> Any:
     """The ASGI application of a service whose models are loaded."""
     documentation = Documentation(lambda: description(found))
+    streams = Streams(service)
     found = [
         *_for_people(People(service)),
+        Endpoint("GET", ROUTE, streams.upgrade),
         *_of_protocol(Protocol(service)),
         Endpoint("GET", "/metrics", Metrics(service).text),
         Endpoint("GET", "/docs", documentation.html),
@@ -48,7 +51,10 @@ def create_app(service: Service) -> Any:
         Endpoint("GET", "/page/{file}", page_file),
     ]
     app = Starlette(
-        routes=[Route(each.path, each.answer, methods=[each.method]) for each in found],
+        routes=[
+            WebSocketRoute(ROUTE, streams.converse),
+            *(Route(each.path, each.answer, methods=[each.method]) for each in found),
+        ],
         exception_handlers=dict.fromkeys((OstinatoError, HTTPException, Exception), _failed),
     )
     app.router.redirect_slashes = False

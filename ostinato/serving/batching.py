@@ -103,16 +103,24 @@ class Batcher:
         """The rows that wait."""
         return len(self._waiting)
 
+    def refuse_many(self, count: int) -> None:
+        """Refuse more rows than the queue ever takes.
+
+        Raises:
+            ServiceError: 422.
+        """
+        most = self._limits.max_queue
+        if count > most:
+            raise ServiceError(422, f"{count} inputs in one request. Send at most {most} (--max-queue).")
+
     async def submit(self, rows: Sequence[Any]) -> Answers:
         """The answers to rows, in order; an `OstinatoError` in place of one that there is none for.
 
         Raises:
             ServiceError: 422, the rows would never fit into the queue; 429, they do not fit now.
         """
-        most = self._limits.max_queue
-        if len(rows) > most:
-            raise ServiceError(422, f"{len(rows)} inputs in one request. Send at most {most} (--max-queue).")
-        if len(self._waiting) + len(rows) > most:
+        self.refuse_many(len(rows))
+        if len(self._waiting) + len(rows) > self._limits.max_queue:
             raise ServiceError(429, f"The queue is full: {len(self._waiting)} inputs wait. Try again later.", RETRY)
         job = Job(rows)
         self._waiting.extend(Waiting(job, number) for number in range(len(rows)))

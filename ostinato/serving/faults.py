@@ -7,10 +7,12 @@ from ostinato.errors import ConfigError, DataError, OstinatoError
 KINDS = {  # by which /metrics counts failures
     400: "bad_request",
     401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
     422: "invalid",
+    426: "upgrade_required",
     429: "queue_full",
     500: "internal",
     503: "not_ready",

@@ -5,6 +5,7 @@ import socket
 from ostinato.errors import OstinatoError
 
 BACKLOG = 1024  # connections that wait to be accepted
+UNREAD_MS = 60_000  # for which a client may leave its answer unread
 
 
 class Listening(socket.socket):
@@ -41,6 +42,8 @@ def _bound(host: str, port: int) -> Listening:
     family, kind, protocol, _, address = found[0]
     bound = Listening(family, kind, protocol)  # without the protocol, asyncio leaves TCP's delay of small packets on
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it, and asyncio would wait for ever
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         bound.bind(address)
     except OSError:

@@ -5,6 +5,8 @@ With several workers, prometheus_client shares the numbers by files in `PROMETHE
 
 import os
 from collections.abc import Callable, Sized
+from contextlib import AbstractContextManager
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -13,6 +15,7 @@ from ostinato.serving.faults import KINDS
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+CLOSING_CODES = range(1000, 1016)  # that RFC 6455 and its registry define
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -32,6 +35,10 @@ class Measured:
         self._queue = Gauge(
             "ostinato_queue_length", "Sequences that wait.", ["model"], registry=own, multiprocess_mode="livesum"
         )
+        self._streams = Gauge(
+            "ostinato_open_streams", "Streams that are open.", registry=own, multiprocess_mode="livesum"
+        )
+        self._closed = Counter("ostinato_streams", "Streams that have ended.", ["code"], registry=own)
         self._versions = Gauge(
             "ostinato_model_info",
             "1 for each version of a model that is served.",
@@ -48,6 +55,14 @@ class Measured:
         self._latency.labels(route).observe(seconds)
         if status >= 400:
             self._failures.labels(KINDS.get(status, "other")).inc()
+
+    def open_stream(self) -> AbstractContextManager[Any]:
+        """Count a stream as open for as long as the context lasts."""
+        return self._streams.track_inprogress()
+
+    def stream_ended(self, code: int) -> None:
+        """Count a stream by the code that closed it; clients can make up codes of their own."""
+        self._closed.labels(str(code) if code in CLOSING_CODES else "other").inc()
 
     def batches(self, model: str) -> Callable[[int], None]:
         """What counts the batches of a model, and how much waits behind each."""

@@ -38,8 +38,8 @@ async def page_file(request: Request) -> Response:
 
 
 def _file(name: str) -> Response:
-    path = FOLDER / name
-    if Path(name).name != name or name.startswith(".") or not path.is_file():
+    path = next((path for path in FOLDER.iterdir() if path.name == name and path.is_file()), None)
+    if path is None or name.startswith("."):
         raise ServiceError(404, f"The page has no file {name!r:.100}.")
     kind = TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Response(path.read_bytes(), headers=HEADERS, media_type=kind)

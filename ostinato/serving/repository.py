@@ -25,6 +25,7 @@ class Entry:
         version: the first digits of the SHA-256 of its file, the same in every process.
         facts: of `served`.
         examples: up to five inputs to try.
+        obstacle: why it cannot answer sequences that arrive in pieces; None if it can.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Entry:
     facts: ModelFacts
     examples: list[Any]
     batcher: Batcher
+    obstacle: str | None
 
     def described(self) -> dict[str, Any]:
         """What `/models` says of it."""
@@ -49,7 +51,7 @@ class Entry:
             "hidden_size": shape.hidden_size,
             "bidirectional": shape.bidirectional,
             "parameters": sum(weights.numel() for weights in model.network.parameters()),
-            "streams": False,
+            "streams": self.obstacle is None,
             "examples": self.examples,
         }
 
@@ -108,10 +110,12 @@ class Repository:
         return entry
 
     def _load(self, name: str, path: Path) -> Entry:
+        version = version_of(path)  # before loading: if the file changes in between, the next reload sees it
         model = load_model(path)
         served = model.task.served(model)
         batcher = Batcher(served.answer, self._thread, self._settings.limits, self._measured.batches(name))
-        return Entry(name, version_of(path), served, served.facts, served.examples(path), batcher)
+        examples, obstacle = served.examples(path), served.stream_obstacle()
+        return Entry(name, version, served, served.facts, examples, batcher, obstacle)
 
     def _put(self, entry: Entry) -> None:
         self.entries[entry.name] = entry

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ostinato.serving.faults import ServiceError, refuse_all
 
+MOST_FAULTS = 1000  # that are listed; millions of them would take gigabytes
 DISCARDED = 16  # times the largest body that are read and thrown away, so that the client reads the refusal
 
 
@@ -33,7 +34,12 @@ class PredictBody(Body):
     """A sequence, or several, to answer."""
 
     input: Sequence = Field(None, validate_default=False, description="A text, or a list of tokens or numbers.")
-    inputs: list[Sequence] | None = Field(None, min_length=1, description="Several of them.")
+    inputs: list[Sequence] | None = Field(
+        None,
+        min_length=1,
+        fail_fast=True,  # each fault would keep its exception: 1 MB of wrong inputs took 0.6 GB
+        description="Several of them.",
+    )
     truncate: bool = Field(False, description="Cut sequences that are longer than the service allows.")
 
     @model_validator(mode="after")
@@ -69,13 +75,28 @@ async def parsed(request: Request, kind: type[Parsed], max_bytes: int) -> Parsed
     Raises:
         ServiceError: 413, it is too large; 400, it is not JSON; 422, it has other fields, with all faults.
     """
-    body = await _read(request, max_bytes)
+    return checked(await _read(request, max_bytes), kind, "The body")
+
+
+def checked(content: bytes | str, kind: type[Parsed], name: str) -> Parsed:
+    """JSON of that kind.
+
+    Args:
+        name: of the content, for messages.
+
+    Raises:
+        ServiceError: 400, it is not JSON; 422, it has other fields, with all faults.
+    """
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate_json(content)
     except ValidationError as error:
+        if error.error_count() > MOST_FAULTS:
+            raise ServiceError(
+                422, f"{name} has {error.error_count():,} faults, too many to list. Send fewer inputs at once."
+            ) from None
         faults = error.errors(include_url=False, include_input=False, include_context=False)
     if faults[0]["type"] == "json_invalid":
-        raise ServiceError(400, f"The body is not JSON: {faults[0]['msg']}.")
+        raise ServiceError(400, f"{name} is not JSON: {faults[0]['msg']}.")
     refuse_all([_sentence(fault["loc"], fault["msg"]) for fault in faults])
     raise AssertionError("a validation error has faults")
 

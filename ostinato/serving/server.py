@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ import uvicorn
 
 from ostinato.errors import OstinatoError
 from ostinato.serving.app import create_app
+from ostinato.serving.bounded import BoundedHttp
 from ostinato.serving.logs import log, start_logs
 from ostinato.serving.service import Service
 from ostinato.serving.settings import Settings
@@ -21,6 +23,7 @@ from ostinato.serving.workers import Parent
 
 AT_ONCE = 1  # connections that a process accepts in one go, so that several workers share them
 KEEP_ALIVE_S = 30
+POLL_S = 0.05
 
 
 class Server(uvicorn.Server):
@@ -51,10 +54,20 @@ class Server(uvicorn.Server):
             os.write(self.parent.ready, b"1")
             os.close(self.parent.ready)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and let streams answer what they have read; uvicorn would cut them off."""
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + self.service.limits.timeout_s
+        while self.service.streams.taken and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+        await super().shutdown(sockets)
+
     def drain(self) -> None:
         """Refuse new connections, answer accepted requests, then stop; the second time, stop at once."""
-        self.force_exit = self.service.is_draining
-        self.service.is_draining = self.should_exit = True
+        self.force_exit = self.service.draining.is_on
+        self.should_exit = True
+        self.service.draining.start()
         log("draining")
 
     def _orphaned(self) -> None:
@@ -95,7 +108,10 @@ def serve(settings: Settings, bound: socket.socket, parent: Parent | None = None
         log_config=None,
         access_log=False,
         lifespan="off",
-        ws="none",
+        http=BoundedHttp,
+        ws="websockets-sansio",
+        ws_max_size=settings.limits.max_body_bytes,
+        ws_per_message_deflate=False,  # buffers of each stream, for messages of a few bytes
         server_header=False,
         backlog=AT_ONCE,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -1,6 +1,7 @@
 """What the requests of one process share: models, thread, limits and metrics."""
 
 import asyncio
+import hmac
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ostinato.errors import DataError, OstinatoError
 from ostinato.serving.batching import InferenceThread
+from ostinato.serving.conversation import Draining, Places
 from ostinato.serving.faults import ServiceError, refuse_all
 from ostinato.serving.metrics import Measured
 from ostinato.serving.repository import Entry, Repository
@@ -35,20 +37,32 @@ class Service:
         self.measured = Measured()
         self.thread = InferenceThread()
         self.models = Repository(settings, self.thread, self.measured)
-        self.is_draining = False
+        self.draining = Draining()
+        self.streams = Places(settings.limits.max_streams)
         self._is_worker = is_worker
 
     @property
     def is_ready(self) -> bool:
         """Whether all models are loaded, and new requests are welcome."""
-        return len(self.models.entries) == len(self.settings.models) and not self.is_draining
+        return len(self.models.entries) == len(self.settings.models) and not self.draining.is_on
+
+    def admits(self, authorization: str | None) -> bool:
+        """Whether a client with this header `Authorization` may use the models."""
+        if self.settings.token is None:
+            return True
+        expected = f"Bearer {self.settings.token}".encode()
+        return hmac.compare_digest((authorization or "").encode(), expected)  # in constant time
 
     def rows(self, entry: Entry, inputs: Sequence[Given], *, truncate: bool) -> list[Any]:
         """The rows of a request, with a `DataError` in place of one that cannot be read, as `answers` takes them.
 
         Args:
             truncate: cut rows that are longer than the limit, instead of refusing them.
+
+        Raises:
+            ServiceError: 422, there are more inputs than the queue takes; before they are read, which takes long.
         """
+        entry.batcher.refuse_many(len(inputs))
         rows: list[Any] = []
         for source, read in inputs:
             try:

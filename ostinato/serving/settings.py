@@ -23,7 +23,9 @@ class Limits:
         max_queue: sequences that wait for a model; further ones are refused with 429.
         max_body_bytes: of a request.
         max_length: tokens or steps of a sequence, before the model's own cut.
-        timeout_s: from the first byte of a request to its answer.
+        timeout_s: from the first byte of a request to its answer; for a stream, for each of its messages.
+        max_streams: that are open at once in a process.
+        stream_idle_s: after which a stream is closed if its client sends nothing.
     """
 
     max_batch_size: int = 64
@@ -32,6 +34,8 @@ class Limits:
     max_body_bytes: int = 4 * 2**20
     max_length: int = 100_000
     timeout_s: float = 30.0
+    max_streams: int = 256
+    stream_idle_s: float = 300.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ostinato.errors import look_up
+from ostinato.errors import ConfigError, look_up
 from ostinato.serving.faults import ServiceError, refuse_all
 from ostinato.serving.repository import Entry
 from ostinato.serving.service import Given
@@ -116,6 +116,9 @@ def _faults(number: int, tensor: Tensor) -> Iterator[str]:
         dimensions = " or ".join(map(str, DIMENSIONS[name]))
         yield f"{where}.shape: {shape}. Input {name} has {dimensions} dimensions, the first for the sequences."
         return
+    if 0 in shape:
+        yield f"{where}.shape: {shape}. Every dimension is at least 1."
+        return
     values = list(itertools.islice(_flat(tensor.data), math.prod(shape) + 1))
     if len(values) != math.prod(shape):
         count = f"{len(values)} values" if len(values) < math.prod(shape) else "more values"
@@ -178,12 +181,14 @@ def outputs_of(entry: Entry, answers: Sequence[Any], requested: Sequence[Request
     """The outputs for answers, one row each; shorter rows are padded with "" or 0.
 
     Raises:
-        ConfigError: the model has no such output.
+        ConfigError: the model has no such output, or an output is requested twice.
     """
     declared = entry.served.outputs
     names = list(declared) if requested is None else [each.name for each in requested]
     for name in names:
         look_up(declared, name, "output")
+    if len(set(names)) < len(names):
+        raise ConfigError("outputs: two of one name. Request each once.")
     found = [entry.served.arrays(answer) for answer in answers]
     return [_output(name, declared[name].datatype, [arrays[name] for arrays in found]) for name in names]
 

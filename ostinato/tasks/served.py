@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ostinato.errors import DataError
+from ostinato.errors import ConfigError, DataError
 from ostinato.storage import EXAMPLES, read_json, unusable
 from ostinato.tasks.base import Answered, Model
 
@@ -72,6 +72,18 @@ class ServedModel(ABC):
     @abstractmethod
     def count_tokens(self, row: Any, enough: int) -> int:
         """The number of tokens or steps of a row, before any cut; exact above `enough`, else any number up to it."""
+
+    @abstractmethod
+    def count_in_piece(self, piece: str | list[Any], enough: int) -> int:
+        """As `count_tokens`, for a piece of a stream."""
+
+    def stream_obstacle(self) -> str | None:
+        """Why the model cannot answer sequences that arrive in pieces, and what to do; None if it can."""
+        try:
+            self.model.task.stream(self.model)
+        except ConfigError as error:
+            return str(error)
+        return None
 
     @abstractmethod
     def cut(self, row: Any, length: int) -> Any:

@@ -2,7 +2,7 @@
 
 import pytest
 
-for module in ("fastapi", "uvicorn", "prometheus_client"):
+for module in ("fastapi", "uvicorn", "prometheus_client", "websockets"):
     pytest.importorskip(module, reason="needs the extra serve")
 
 from calls import service_of  # noqa: E402, imports the extra

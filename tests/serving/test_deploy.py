@@ -27,7 +27,7 @@ def test_the_unit_calls_options_that_exist():
     assert command.split()[1] == "serve"
     used = set(re.findall(r"--[a-z-]+", command))
     assert used and used <= options_of_serve()
-    assert float(unit["Service"]["TimeoutStopSec"]) > 30  # --timeout-s
+    assert float(unit["Service"]["TimeoutStopSec"]) > 60  # --timeout-s for streams, and then for requests
 
 
 def test_the_image_calls_options_that_exist():

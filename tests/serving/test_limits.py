@@ -160,3 +160,45 @@ def test_a_trace_with_too_many_numbers_is_refused(files, monkeypatch):
     monkeypatch.setattr("ostinato.serving.people.MOST_NUMBERS", 100)
     reply = ask(service_of({"dna": files["dna"]}), "/trace", {"input": "ACGT"})
     assert reply.status == 422 and "120" in reply.error  # 4 steps × 6 units × (state and 4 gates)
+
+
+@pytest.mark.parametrize("shape", [[0], [0, 5], [2**40, 0], [2**40]])
+def test_a_tensor_without_rows_or_with_rows_out_of_nothing_is_422(service, shape):
+    name, datatype = ("text", "BYTES") if len(shape) == 1 else ("tokens", "INT64")
+    tensor = {"name": name, "shape": shape, "datatype": datatype, "data": []}
+    reply = ask(service, "/v2/models/dna/infer", {"inputs": [tensor]})
+    assert reply.status == 422 and "inputs.0" in reply.error
+
+
+def test_a_file_of_the_page_with_a_long_name_is_404(service):
+    assert ask(service, "/page/" + "a" * 5000).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", {f"key {number}": 1 for number in range(2000)}),
+        ("/v2/models/dna/infer", {"inputs": [{}] * 2000}),
+    ],
+)
+def test_faults_without_end_are_counted_and_not_listed(service, path, body):
+    reply = ask(service, path, body)
+    assert reply.status == 422 and "000" in reply.error and len(reply.error) < 200
+
+
+def test_of_many_inputs_of_a_wrong_type_the_first_is_named(service):
+    reply = ask(service, "/predict", {"model": "dna", "inputs": ["A", *[1] * 2000]})
+    assert reply.status == 422 and reply.error.startswith("inputs.1:") and len(reply.error) < 200
+
+
+def test_an_output_is_requested_once(service):
+    body = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["A"]}]}
+    reply = ask(service, "/v2/models/dna/infer", {**body, "outputs": [{"name": "label"}] * 2})
+    assert reply.status == 422 and "outputs" in reply.error
+
+
+def test_too_many_inputs_are_refused_before_they_are_read(files, monkeypatch):
+    service = service_of({"dna": files["dna"]}, max_queue=3)
+    monkeypatch.setattr(service, "_within_limit", None)
+    reply = ask(service, "/predict", {"inputs": ["A"] * 4})
+    assert reply.status == 422 and "4 inputs" in reply.error

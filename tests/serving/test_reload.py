@@ -9,6 +9,7 @@ from calls import ask, call, service_of
 from small_models import DNA, classifier
 
 from ostinato.serving import create_app
+from ostinato.tasks.model_file import load_model
 
 LOAD = "/v2/repository/models/dna/load"
 
@@ -84,3 +85,17 @@ def test_requests_before_during_and_after_a_reload_are_all_answered(replaceable,
     assert reloaded.status == 200
     assert {reply.body for reply in waiting} == {old}
     assert {reply.body for reply in after} == {new}
+
+
+def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(replaceable, other, monkeypatch):
+    def load_and_replace(path):
+        model = load_model(path)
+        shutil.copy(other, replaceable)
+        return model
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ostinato.serving.repository.load_model", load_and_replace)
+        service = service_of({"dna": replaceable})
+    assert ask(service, LOAD, {}).status == 200
+    expected = ask(service_of({"dna": other}), "/predict", {"input": DNA[0]}).json
+    assert ask(service, "/predict", {"input": DNA[0]}).json == expected

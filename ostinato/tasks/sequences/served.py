@@ -57,10 +57,12 @@ class ServedSequences(ServedModel):
         return "symbols" if has_alphabet else "text"
 
     def count_tokens(self, row: Any, enough: int) -> int:
-        sequence = row.ids if isinstance(row, TokenIds) else row.sequence
-        if len(sequence) <= enough or not isinstance(sequence, str):  # a token has at least one character
-            return len(sequence)
-        return len(make_tokenizer(self.model.encoder.tokenizer).offsets(sequence))
+        return len(row.ids) if isinstance(row, TokenIds) else self.count_in_piece(row.sequence, enough)
+
+    def count_in_piece(self, piece: Any, enough: int) -> int:
+        if len(piece) <= enough or not isinstance(piece, str) or self.model.encoder.is_numeric:
+            return len(piece)  # a token has at least one character
+        return len(make_tokenizer(self.model.encoder.tokenizer).offsets(piece))
 
     def cut(self, row: Any, length: int) -> Any:
         if isinstance(row, TokenIds):

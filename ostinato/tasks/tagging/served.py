@@ -7,6 +7,7 @@ import numpy as np
 
 from ostinato.tasks.served import ModelFacts, Output, ServedModel
 from ostinato.tasks.tagging.explain import TAG_METHODS
+from ostinato.tasks.tagging.spans import tokenize_text
 
 
 class ServedTagger(ServedModel):
@@ -35,6 +36,11 @@ class ServedTagger(ServedModel):
 
     def count_tokens(self, row: Any, enough: int) -> int:
         return len(row.words)
+
+    def count_in_piece(self, piece: str | list[Any], enough: int) -> int:
+        if len(piece) <= enough or isinstance(piece, list):  # a word has at least one character
+            return len(piece)
+        return len(tokenize_text(piece))
 
     def cut(self, row: Any, length: int) -> Any:
         offsets = row.offsets[:length]
