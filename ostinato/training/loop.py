@@ -222,12 +222,13 @@ def begin(
     sampler: BucketSampler,
 ) -> None:
     """Judge the weights that a training starts from, and save them."""
+    loss, weight = 0.0, 0.0
     with torch.no_grad():
-        batches = [data.at(indices, model.device) for indices in sampler.batches(0)]
-        losses = [objective.loss(model, batch, config).item() for batch in batches]
-    judge(
-        state, -1, sum(losses) / sum(map(objective.weight, batches)), config, model, validation, objective, checkpointer
-    )
+        for indices in sampler.batches(0):
+            batch = data.at(indices, model.device)
+            loss += objective.loss(model, batch, config).item()
+            weight += objective.weight(batch)
+    judge(state, -1, loss / weight, config, model, validation, objective, checkpointer)
     state.finished = model.is_linear
     checkpointer.save_last(state)
 
