@@ -13,6 +13,8 @@ from ostinato.errors import ConfigError
 from ostinato.nn.onnx.graph import Graph
 from ostinato.nn.onnx.sequence import sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.nn.wide import WideNgrams
+from ostinato.nn.wide_kernels import WideKernels
 from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
 from ostinato.tasks.portable import Arrays
@@ -20,6 +22,7 @@ from ostinato.tasks.portable import Arrays
 if TYPE_CHECKING:
     from ostinato.tasks.sequences.task import SequenceTask
 
+NGRAMS = 30  # features that are in the drawn sequences of a batch
 SPREAD = 1.5  # deviation of the drawn series, in deviations of the training series
 
 
@@ -34,10 +37,8 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         ConfigError: ONNX cannot express the model.
     """
     graph, encoder, network = Graph(), model.encoder, model.network
-    if network.wide is not None:
-        raise ConfigError(
-            f"model.wide {model.config.model.wide}: the wide part cannot be exported yet. Train with wide = none."  # type: ignore[attr-defined]
-        )
+    if isinstance(network.wide, WideKernels):
+        raise ConfigError("model.wide kernels: these features cannot be exported yet. Train with wide = none.")
     inputs, values = input_ports(graph, encoder)
     found = sequence_network(graph, network, values, "lengths")
     outputs = {"logits": Port("float32", ("batch", network.head.out_features), found.logits)}
@@ -50,7 +51,7 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         outputs,
         task.answer_facts(model),
         encoder.longest,
-        partial(draw, encoder),
+        partial(_draw, model),
         partial(_reference, task, model, network),
         partial(_reference, task, model, copy.deepcopy(network).double()),
     )
@@ -80,6 +81,20 @@ def draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequenc
         noise = random.standard_normal((*size, len(encoder.mean))) * SPREAD
         return {"values": (noise * encoder.std + encoder.mean).astype(np.float32), "lengths": counts}
     return {"tokens": random.integers(0, len(encoder.vocabulary.ids), size), "lengths": counts}
+
+
+def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+    """Random sequences. Few random tokens make a feature of a wide part, so these are partly made of its n-grams."""
+    inputs, wide = draw(model.encoder, random, lengths), model.network.wide
+    if isinstance(wide, WideNgrams) and len(wide.keys):
+        num_tokens = len(model.encoder.vocabulary.ids)
+        columns = random.integers(len(wide.keys), size=NGRAMS)
+        ngrams = [wide.spelled(column, num_tokens) for column in columns.tolist()]
+        for tokens in inputs["tokens"]:
+            for start in range(0, len(tokens), 2 * wide.order):
+                ngram = ngrams[random.integers(NGRAMS)][: len(tokens) - start]
+                tokens[start : start + len(ngram)] = ngram
+    return inputs
 
 
 @torch.inference_mode()
