@@ -10,6 +10,11 @@ from ostinato import SequenceRegressor
 from ostinato.errors import ConfigError, RunError
 from ostinato.export import Runner, to_onnx
 from ostinato.export.runner import open_session
+from ostinato.export.serialize import serialize
+from ostinato.nn.onnx.graph import OPSET, Graph, Steps
+from ostinato.nn.onnx.wide_kernels import wide_kernels
+from ostinato.nn.wide_kernels import WideKernels
+from ostinato.tasks.onnx import OnnxModel, Port
 
 rng = np.random.default_rng(1)
 WINDOWS = ["".join(rng.choice(list("ACGT"), 12)) for _ in range(40)]
@@ -149,6 +154,56 @@ def test_int8_leaves_keys_and_idf_as_they_are(path):
     (int8,) = (each for each in arrays if each.dtype == np.int8)
     assert int8.shape == wide.weight.shape
     np.testing.assert_array_equal(np.abs(int8).max(axis=0), 127)  # a scale per output
+
+
+def features_in_onnx(module, values, lengths):
+    """Standardized features of padded series (B, T, channels), as ONNX Runtime computes them. (B, F)."""
+    module.weight = torch.nn.Parameter(torch.eye(len(module.mean)), requires_grad=False)
+    graph = Graph()
+    steps = Steps(graph, graph.size("values", 1), "lengths")
+    logits = Port("float32", ("batch", len(module.mean)), wide_kernels(graph, module, "values", steps))
+    inputs = {"values": Port("float32", ("batch", "length", values.shape[2])), "lengths": Port("int64", ("batch",))}
+    content = serialize(OnnxModel(graph, inputs, {"logits": logits}, {}, 0, None, None, None), {}, OPSET)
+    (found,) = open_session(content).run(["logits"], {"values": values, "lengths": lengths})
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 3, 12])
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_the_shares_of_kernels_have_the_bits_of_our_engine(channels, scale):
+    """Many convolutions of small integers are equal to a bias, and of their tenths nearly equal."""
+    lengths = np.array([40, 3, 25, 9, 60, 1, 17])
+    values = (rng.integers(-2, 3, (len(lengths), 60, channels)) * scale).astype(np.float32)  # padding is not 0
+    flat = torch.from_numpy(values[np.arange(60) < lengths[:, None]])
+    module = WideKernels(1, channels=channels)
+    ours = module.fit(flat, torch.from_numpy(lengths), most=84 * 6, seed=0).numpy()
+    found, shares = features_in_onnx(module, values, lengths), len(module.biases)
+    np.testing.assert_array_equal(found[:, :shares], ours[:, :shares])
+    np.testing.assert_allclose(found[:, shares:], ours[:, shares:], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", ["channel", "series"])
+@pytest.mark.parametrize("cell", ["none", "gru"])
+def test_kernels_are_exported(path, cell, scale):
+    options = {"cell": cell, "wide": "kernels", "wide_size": 840, "scale": scale}
+    model = small_models.classifier(small_models.SERIES, **options)
+    X = [*small_models.SERIES, small_models.SERIES[0][:1], np.tile(small_models.SERIES[1], (9, 1))]
+    assert_same(model, exported(model, path), X)
+
+
+def test_numbers_from_kernels_are_exported(path):
+    model = small_models.regressor(targets=2, cell="none", wide="kernels", wide_size=840)
+    X = small_models.SERIES
+    np.testing.assert_allclose(exported(model, path).predict(X), model.predict(X), rtol=1e-5)
+
+
+def test_kernels_are_quantized(path):
+    X, y = small_models.SERIES, [("even", "odd", "third")[number % 3] for number in range(40)]
+    model = small_models.classifier(X, cell="none", wide="kernels")
+    found = to_onnx(model, path, quantize="int8", validation=(X, y), tolerance=100).quantization
+    assert found.agreement > 0.8
+    arrays = [onnx.numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer]
+    assert [each.shape for each in arrays if each.dtype == np.int8] == [tuple(model.model_.wide.weight.shape)]
 
 
 def test_states_are_refused(path):

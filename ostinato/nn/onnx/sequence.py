@@ -7,6 +7,7 @@ from ostinato.nn.onnx.graph import Graph, Steps, Value
 from ostinato.nn.onnx.layers import conv_stem, on_tokens, positions, stack, token_vectors
 from ostinato.nn.onnx.pooling import pool
 from ostinato.nn.onnx.wide import wide_ngrams
+from ostinato.nn.onnx.wide_kernels import wide_kernels
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.wide import WideNgrams
 
@@ -35,9 +36,13 @@ def sequence_network(graph: Graph, network: SequenceNetwork, values: Value, leng
         found = SequenceOutputs(graph.constant(network.head.bias), None)
     else:
         found = _deep(graph, network, values, steps)
+    if network.wide is None:
+        return found
     if isinstance(network.wide, WideNgrams):
-        return found._replace(logits=graph.op("Add", found.logits, wide_ngrams(graph, network.wide, values, steps)))
-    return found
+        wide = wide_ngrams(graph, network.wide, values, steps)
+    else:
+        wide = wide_kernels(graph, network.wide, values, steps)
+    return found._replace(logits=graph.op("Add", found.logits, wide))
 
 
 def _deep(graph: Graph, network: SequenceNetwork, values: Value, steps: Steps) -> SequenceOutputs:

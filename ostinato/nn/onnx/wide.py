@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from ostinato.nn.onnx.graph import Graph, Steps, Value
+from ostinato.nn.onnx.graph import END, Graph, Steps, Value
 from ostinato.nn.wide import FACTOR, POSITION, UNKNOWN, WideNgrams
-
-EVERYTHING = np.iinfo(np.int64).max  # the end of a slice without an end
 
 
 def wide_ngrams(graph: Graph, module: WideNgrams, ids: Value, steps: Steps) -> Value:
@@ -14,8 +12,7 @@ def wide_ngrams(graph: Graph, module: WideNgrams, ids: Value, steps: Steps) -> V
     empty = _zeros(graph, graph.op("Concat", batch, graph.ints([module.weight.shape[1]]), axis=0), np.float32)
     if not len(module.keys):
         return empty
-    keys, are_known = _ngrams(graph, module, ids, steps)
-    distinct, counts = _features(graph, module, keys, are_known)
+    distinct, counts = _features(graph, module, _ngrams(graph, module, ids, steps))
     size = graph.constant(len(module.keys), np.int64)
     rows, columns = graph.op("Div", distinct, size), graph.op("Mod", distinct, size)
     values = graph.cast(_tf_idf(graph, module, rows, columns, counts, batch), "FLOAT")
@@ -25,39 +22,35 @@ def wide_ngrams(graph: Graph, module: WideNgrams, ids: Value, steps: Steps) -> V
     return graph.op("ScatterElements", empty, into, products, axis=0, reduction="add")
 
 
-def _ngrams(graph: Graph, module: WideNgrams, ids: Value, steps: Steps) -> tuple[Value, Value]:
-    """The keys of all n-grams, and whether all their tokens are in the vocabulary. (B, T) -> (B, n · T) each.
+def _ngrams(graph: Graph, module: WideNgrams, ids: Value, steps: Steps) -> Value:
+    """The keys of all n-grams. (B, T) -> (B, n · T).
 
-    Padding becomes the unknown token, so n-grams that reach beyond the end of their sequence are ignored with those of
-    unknown tokens. Products of 64 bits wrap around in ONNX Runtime as they do in PyTorch.
+    Padding becomes the unknown token. No feature has an unknown token, so n-grams that contain one, or reach beyond
+    the end of their sequence, are not found in the table. Products of 64 bits wrap around in ONNX Runtime as they do in
+    PyTorch.
     """
     unknown, factor = graph.constant(UNKNOWN, np.int64), graph.constant(FACTOR, np.int64)
     mask = graph.transpose(graph.squeeze(steps.mask, 2), 1, 0)  # (T, B, 1) -> (B, T)
     ids = graph.op("Where", mask, ids, unknown)
     padded = graph.op("Pad", ids, graph.ints([0, 0, 0, module.order - 1]), unknown)
     place = graph.op("Mul", graph.op("Add", steps.time, graph.one), graph.constant(POSITION, np.int64))  # (T,)
-    key, is_known = "", ""
-    keys, are_known = [], []
+    key, keys = "", []
     for n in range(1, module.order + 1):
-        token = graph.slice(padded, 1, n - 1, n - module.order if n < module.order else EVERYTHING)  # (B, T)
-        digit, is_token = graph.op("Add", token, graph.one), graph.op("Greater", token, unknown)
+        token = graph.slice(padded, 1, n - 1, n - module.order if n < module.order else END)  # (B, T)
+        digit = graph.op("Add", token, graph.one)
         key = digit if n == 1 else graph.op("Add", graph.op("Mul", key, factor), digit)
-        is_known = is_token if n == 1 else graph.op("And", is_known, is_token)
-        found = [key, graph.op("Add", key, place)] if n <= int(module.aligned_order) else [key]
-        keys += found
-        are_known += [is_known] * len(found)
-    return graph.op("Concat", *keys, axis=1), graph.op("Concat", *are_known, axis=1)
+        keys += [key, graph.op("Add", key, place)] if n <= int(module.aligned_order) else [key]
+    return graph.op("Concat", *keys, axis=1)
 
 
-def _features(graph: Graph, module: WideNgrams, keys: Value, are_known: Value) -> tuple[Value, Value]:
+def _features(graph: Graph, module: WideNgrams, keys: Value) -> tuple[Value, Value]:
     """The features of each sequence, row · F + column (M,), ascending; and how often each occurs, (M,)."""
     size = len(module.keys)
     columns, is_feature = _look_up(graph, module, keys)
     batch = graph.size(keys, 0)
     rows = graph.op("Range", graph.constant(0, np.int64), batch, graph.one)
     starts = graph.unsqueeze(graph.op("Mul", rows, graph.constant(size, np.int64)), 1)  # (B, 1)
-    chosen = graph.reshape(graph.op("And", are_known, is_feature), -1)
-    found = graph.op("Compress", graph.op("Add", starts, columns), chosen)
+    found = graph.op("Compress", graph.op("Add", starts, columns), graph.reshape(is_feature, -1))
     distinct, _, _, counts = graph.ops("Unique", found, outputs=4, sorted=1)
     return distinct, counts
 
