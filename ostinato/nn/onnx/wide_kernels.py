@@ -7,10 +7,13 @@ a bias.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ostinato.nn.onnx.graph import END, Graph, Steps, Value
 from ostinato.nn.wide_kernels import KERNELS, TAPS, WideKernels
+
+BIASES_AT_A_TIME = 8  # of each kernel; all comparisons of a batch of 16,384 steps would take up to 800 MB
 
 
 def wide_kernels(graph: Graph, module: WideKernels, series: Value, steps: Steps) -> Value:
@@ -70,7 +73,7 @@ def _convolved(graph: Graph, module: WideKernels, x: Value, j: int) -> Value:
         """The sum of each kernel's channels, which begin at a row of a table. (…, B, T) -> (84, B, T)."""
         return _added(graph, [graph.op("Gather", table, graph.constant(start + each), axis=0) for each in channels])
 
-    heavy = _added(graph, [read(together, taps * rows) for taps in np.array(KERNELS).T])
+    heavy = _added(graph, [read(together, tap * rows) for tap in np.array(KERNELS).T])
     return graph.op("Sub", graph.op("Mul", graph.constant(3.0), heavy), read(window, np.zeros(1, np.int64)))
 
 
@@ -84,8 +87,12 @@ def _channels(sets: np.ndarray) -> np.ndarray:
 
 def _shares_above(graph: Graph, convolved: Value, biases: Tensor, windows: _Windows) -> Value:
     """The share of windows above each bias, (84, S). (84, B, T) -> (B, 84 · S)."""
-    above = graph.op("Greater", graph.unsqueeze(convolved, 1), graph.constant(biases[:, :, None, None]))
-    counts = graph.cast(graph.reduce("Sum", graph.cast(above, "FLOAT"), 3), "DOUBLE")  # (84, S, B)
+    convolved = graph.unsqueeze(convolved, 1)  # (84, 1, B, T)
+    parts = []
+    for some in torch.split(biases, BIASES_AT_A_TIME, dim=1):
+        above = graph.op("Greater", convolved, graph.constant(some[:, :, None, None]))
+        parts.append(graph.reduce("Sum", graph.cast(above, "FLOAT"), 3))
+    counts = graph.cast(graph.op("Concat", *parts, axis=1), "DOUBLE")  # (84, S, B)
     number = graph.transpose(windows.number, 0, 2, 1)  # (84, 1, B)
     shares = graph.cast(graph.op("Div", counts, graph.cast(number, "DOUBLE")), "FLOAT")
     return graph.reshape(graph.transpose(shares, 2, 0, 1), 0, -1)
