@@ -152,8 +152,10 @@ class Runner:
         found: dict[str, list[Any]] = {name: [None] * len(encoded.lengths) for name in names}
         # where activations share a scale, a batch would make an answer depend on its batch mates
         most_steps = 0 if self.facts.get("batch_dependent") else STEPS_IN_A_BATCH
+        singles = {each.name for each in self.session.get_inputs() if each.type == "tensor(float)"}
         for rows in _batches(encoded.lengths, most_steps):
             inputs = {**encoded.inputs(rows), **self.first_states(len(rows))}
+            inputs |= {name: inputs[name].astype(np.float32, copy=False) for name in singles & inputs.keys()}
             for name, part in zip(names, self.session.run(names, inputs), strict=True):
                 for row, array in zip(rows.tolist(), part, strict=True):
                     found[name][row] = array[: encoded.lengths[row]] if of_steps[name] else array

@@ -47,9 +47,9 @@ def to_onnx(
 ) -> Certificate:
     """Write a fitted estimator to an ONNX file, and compare the file with our own engine.
 
-    The graph's inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, and `lengths`
-    (batch,) int64; padding may hold anything. The metadata `ostinato` holds, as JSON, what turns raw input into tokens
-    and outputs into answers; `Runner` uses it.
+    The graph's inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32 (with kernels
+    float64), and `lengths` (batch,) int64; padding may hold anything. The metadata `ostinato` holds, as JSON, what
+    turns raw input into tokens and outputs into answers; `Runner` uses it.
 
     Args:
         opset: version of ONNX's operators.

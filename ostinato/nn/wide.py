@@ -14,6 +14,7 @@ from ostinato.nn.layout import Layout
 
 UNKNOWN = 0  # the id of a token that is out of vocabulary
 FACTOR = -7_046_029_254_386_353_131  # odd; 2⁶⁴ / golden ratio, modulo 2⁶⁴ (Knuth, TAOCP 3, section 6.4)
+INVERSE = pow(FACTOR, -1, 2**64) - 2**64  # FACTOR · INVERSE is 1 modulo 2⁶⁴
 POSITION = 6_364_136_223_846_793_005  # odd; the multiplier of Knuth's MMIX generator
 ALIGNED_ORDER = 2  # tokens in the longest n-grams at a position
 STEPS_AT_A_TIME = 2**18  # how many steps `fit` counts at once
@@ -25,7 +26,7 @@ class Entries(NamedTuple):
     Args:
         rows: (M,) the sequence.
         columns: (M,) the feature.
-        values: (M,) float32.
+        values: (M,) in the precision of the weights.
         counts: (M,) occurrences of the n-gram in the sequence.
     """
 
@@ -98,7 +99,7 @@ class WideNgrams(nn.Module):
         values = (1 + counts.double().log()) * self.idf[columns].double()
         group = 2 * rows + self.is_aligned[columns]
         squares = values.new_zeros(2 * layout.batch_size).index_add(0, group, values.square())
-        return Entries(rows, columns, (values / squares.sqrt()[group]).float(), counts)
+        return Entries(rows, columns, (values / squares.sqrt()[group]).to(self.weight.dtype), counts)
 
     def contributions(self, ids: Tensor, layout: Layout) -> Tensor:
         """What each token adds to the logits: an equal share of each n-gram that it is part of. (N,) -> (N, C).
@@ -114,6 +115,25 @@ class WideNgrams(nn.Module):
             for offset in range(n):
                 shares = shares.index_add(0, starts + offset, of_token)
         return shares
+
+    def spelled(self, column: int, num_tokens: int) -> list[int]:
+        """The token ids of a feature's n-gram; none if it has a position, or if its beginnings are not features.
+
+        Args:
+            num_tokens: V; ids are below it.
+        """
+        key, last_ids = int(self.keys[column]), list[int]()
+        candidates = torch.arange(1, num_tokens, device=self.keys.device)
+        for _ in range(self.order):
+            if 0 < key - 1 < num_tokens:
+                return [key - 1, *reversed(last_ids)]
+            beginnings = (key - 1 - candidates) * INVERSE  # the key less its last token, whichever that is
+            fits = self._look_up(beginnings)[1].nonzero()
+            if not len(fits):
+                break
+            last_ids.append(int(candidates[fits[0]]))
+            key = int(beginnings[fits[0]])
+        return []
 
     @torch.no_grad()
     def fit(self, ids: Tensor, lengths: Tensor, *, most: int, fewest: int) -> None:
@@ -178,9 +198,14 @@ class WideNgrams(nn.Module):
     def _features(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int]]:
         """For each n: the first step of each n-gram that is a feature, (M,); the feature, (M,); and n."""
         for starts, keys, n, _ in self._ngrams(ids, layout):
-            columns = torch.searchsorted(self.keys, keys).clamp(max=max(len(self.keys) - 1, 0))
-            is_feature = self.keys[columns] == keys if len(self.keys) else torch.zeros_like(keys, dtype=torch.bool)
+            columns, is_feature = self._look_up(keys)
             yield starts[is_feature], columns[is_feature], n
+
+    def _look_up(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """The feature of each key, and whether there is one. (M,) -> (M,), (M,)."""
+        columns = torch.searchsorted(self.keys, keys).clamp(max=max(len(self.keys) - 1, 0))
+        is_feature = self.keys[columns] == keys if len(self.keys) else torch.zeros_like(keys, dtype=torch.bool)
+        return columns, is_feature
 
     def _ngrams(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int, bool]]:
         """For each n: the first step of each n-gram (M,), its key (M,), n, and whether the key has the position."""

@@ -140,3 +140,16 @@ def test_a_bigram_contributes_half_to_each_of_its_tokens():
 def test_a_state_that_contradicts_itself_is_refused(state, value):
     with pytest.raises(RunError, match=value):
         WideNgrams(2, order=2).prepare_for({**fitted(RAGGED).state_dict(), **state})
+
+
+def test_every_feature_is_spelled():
+    wide = fitted(RAGGED)
+    found = [tuple(wide.spelled(column, num_tokens=9)) for column in range(len(wide.keys))]
+    assert sorted(found) == sorted({ngram for each in RAGGED for ngram in ngrams(each)})
+
+
+def test_an_ngram_whose_beginning_is_not_a_feature_is_not_spelled():
+    wide = fitted([[1, 2], [1]], order=2)  # the features are 1, 2 and 1 2
+    pair = next(column for column in range(3) if wide.spelled(column, num_tokens=3) == [1, 2])
+    wide.keys[wide.keys == 2] = 1  # the key of 1, replaced by one that no token has
+    assert wide.spelled(pair, num_tokens=3) == []

@@ -6,6 +6,7 @@ recurrent  recurrent layers: ONNX's LSTM, GRU and RNN, and scans for the other c
 layers     embeddings, convolutions, stacks, character features
 pooling    poolings
 crf        the best tags and their probabilities
+wide, wide_kernels  linear models of whole sequences
 sequence   a whole network with one output per sequence
 quantize   the same graph with int8 weights
 

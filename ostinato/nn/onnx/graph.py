@@ -9,6 +9,7 @@ from torch import Tensor
 
 OPSET = 18  # the oldest version of ONNX's operators that has all that are used here
 IR_VERSION = 10  # ONNX Runtime 1.18 and later read it
+END = int(np.iinfo(np.int64).max)  # of a slice up to the end
 SMALLEST = float(np.finfo(np.float32).min)
 
 Value = str  # the name of a tensor in the graph

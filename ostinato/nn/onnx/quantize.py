@@ -1,6 +1,7 @@
 """Int8 weights: a graph whose file has about 30 % of the size.
 
-Gather              int8 rows, each with its own scale; a row becomes float32 when it is looked up
+Gather              int8 rows, each with its own scale; a row becomes float32 when it is looked up. Rows of few numbers
+                    share a scale per column
 LSTM, GRU, RNN,     int8 weights, with a scale per output; they become float32 once, when a runtime opens the file, and
 MatMul, Conv        the arithmetic remains that of float32
 LSTM, if asked      DynamicQuantizeLSTM of ONNX Runtime: int8 arithmetic, with activations rounded to 8 bits
@@ -17,6 +18,7 @@ from ostinato.nn.onnx.graph import Graph, Value
 
 CONTRIB = "com.microsoft"  # the domain of ONNX Runtime's own operators
 FEWEST = 1024  # numbers of a weight that becomes int8; smaller ones are a small part of the file
+SHORT_ROW = 8  # numbers of a row; for fewer, a scale of 4 bytes would be most of what int8 saves
 WEIGHTS: dict[str, tuple[tuple[int, tuple[int, ...]], ...]] = {  # inputs of a node, and the axes that share a scale
     "LSTM": ((1, (2,)), (2, (2,))),
     "GRU": ((1, (2,)), (2, (2,))),
@@ -44,7 +46,7 @@ def quantize(graph: Graph, *, int8_arithmetic: bool) -> Graph:
     for original in graph.nodes:
         node = NodeProto()
         node.CopyFrom(original)
-        if node.op_type == "Gather" and _is_weight(result, node.input[0]):
+        if node.op_type == "Gather" and _is_weight(result, node.input[0]) and _is_table(result, node.input[0]):
             _add_lookup(result, node)
         elif int8_arithmetic and node.op_type == "LSTM" and all(_is_weight(result, name) for name in node.input[1:3]):
             _add_lstm(result, node)
@@ -67,10 +69,13 @@ def _is_weight(graph: Graph, name: Value) -> bool:
 
 def _add_lookup(graph: Graph, node: Any) -> None:
     """Rows of an int8 table times their scales. Replaces a Gather along axis 0."""
-    table, ids = node.input
-    values, scales = _rounded(_take(graph, table), (1,), LARGEST)
-    rows, row_scales = (graph.op("Gather", graph.constant(each), ids, axis=0) for each in (values, scales))
-    graph.op("Mul", graph.cast(rows, "FLOAT"), row_scales)
+    name, ids = node.input
+    table = _take(graph, name)
+    is_short = table.shape[1] < SHORT_ROW
+    values, scales = _rounded(table, (0,) if is_short else (1,), LARGEST)
+    rows = graph.cast(graph.op("Gather", graph.constant(values), ids, axis=0), "FLOAT")
+    own = graph.constant(scales) if is_short else graph.op("Gather", graph.constant(scales), ids, axis=0)
+    graph.op("Mul", rows, own)
     graph.nodes[-1].output[0] = node.output[0]
 
 
@@ -103,6 +108,11 @@ def _with_int8_weights(graph: Graph, node: Any) -> list[Any]:
             attribute.g.node.extend(inner)
             del attribute.g.node[:count]
     return [*body.nodes, node]
+
+
+def _is_table(graph: Graph, name: Value) -> bool:
+    """Whether a constant has rows; the idf of n-grams is a vector."""
+    return len(graph.constants[name].dims) == 2
 
 
 def _take(graph: Graph, name: Value) -> np.ndarray:

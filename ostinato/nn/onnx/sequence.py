@@ -6,7 +6,10 @@ from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.onnx.graph import Graph, Steps, Value
 from ostinato.nn.onnx.layers import conv_stem, on_tokens, positions, stack, token_vectors
 from ostinato.nn.onnx.pooling import pool
+from ostinato.nn.onnx.wide import wide_ngrams
+from ostinato.nn.onnx.wide_kernels import wide_kernels
 from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.nn.wide import WideNgrams
 
 
 class SequenceOutputs(NamedTuple):
@@ -29,6 +32,21 @@ def sequence_network(graph: Graph, network: SequenceNetwork, values: Value, leng
         lengths: (B,) int64.
     """
     steps = Steps(graph, graph.size(values, 1), lengths)
+    if network.is_linear:
+        found = SequenceOutputs(graph.constant(network.head.bias), None)
+    else:
+        found = _deep(graph, network, values, steps)
+    if network.wide is None:
+        return found
+    if isinstance(network.wide, WideNgrams):
+        wide = wide_ngrams(graph, network.wide, values, steps)
+    else:
+        wide = wide_kernels(graph, network.wide, values, steps)
+    return found._replace(logits=graph.op("Add", found.logits, wide))
+
+
+def _deep(graph: Graph, network: SequenceNetwork, values: Value, steps: Steps) -> SequenceOutputs:
+    """The outputs without those of the wide part."""
     if isinstance(network.embed, TokenEmbedding):
         x = token_vectors(graph, network.embed, graph.transpose(values, 1, 0))  # (B, T) -> (T, B, D)
     else:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from ostinato.data.encoder import SequenceEncoder
-from ostinato.errors import ConfigError
 from ostinato.nn.onnx.graph import Graph
 from ostinato.nn.onnx.sequence import sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.nn.wide import WideNgrams
+from ostinato.nn.wide_kernels import WideKernels
 from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
 from ostinato.tasks.portable import Arrays
@@ -20,6 +21,7 @@ from ostinato.tasks.portable import Arrays
 if TYPE_CHECKING:
     from ostinato.tasks.sequences.task import SequenceTask
 
+NGRAMS = 30  # features that are in the drawn sequences of a batch
 SPREAD = 1.5  # deviation of the drawn series, in deviations of the training series
 
 
@@ -27,18 +29,15 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
     """A trained model as a graph.
 
     Inputs are `tokens` (batch, length) int64 or `values` (batch, length, channels) float32, in the units of the data
-    (with `scale` series: standardised by the portable encoder), and `lengths` (batch,) int64. Outputs are `logits`
-    (batch, C) float32, the task's own, and `attention` (batch, length) float32 if the pooling has any.
+    (with `scale` series: standardised by the portable encoder), and `lengths` (batch,) int64. If the wide part compares
+    with thresholds, `values` are float64, so that both engines find the same convolutions above them. Outputs are
+    `logits` (batch, C) float32, the task's own, and `attention` (batch, length) float32 if the pooling has any.
 
     Raises:
         ConfigError: ONNX cannot express the model.
     """
     graph, encoder, network = Graph(), model.encoder, model.network
-    if network.wide is not None:
-        raise ConfigError(
-            f"model.wide {model.config.model.wide}: the wide part cannot be exported yet. Train with wide = none."  # type: ignore[attr-defined]
-        )
-    inputs, values = input_ports(graph, encoder)
+    inputs, values = input_ports(graph, encoder, _precision(network))
     found = sequence_network(graph, network, values, "lengths")
     outputs = {"logits": Port("float32", ("batch", network.head.out_features), found.logits)}
     outputs |= task.onnx_outputs(graph, model, found.logits)
@@ -50,18 +49,22 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
         outputs,
         task.answer_facts(model),
         encoder.longest,
-        partial(draw, encoder),
+        partial(_draw, model),
         partial(_reference, task, model, network),
         partial(_reference, task, model, copy.deepcopy(network).double()),
     )
 
 
-def input_ports(graph: Graph, encoder: SequenceEncoder) -> tuple[dict[str, Port], str]:
-    """The inputs, and the value that the network reads: ids, or the standardized series."""
+def input_ports(graph: Graph, encoder: SequenceEncoder, precision: str = "float32") -> tuple[dict[str, Port], str]:
+    """The inputs, and the value that the network reads: ids, or the standardized series.
+
+    Args:
+        precision: of series, in the units of the data.
+    """
     lengths = Port("int64", ("batch",))
     if encoder.channels is None:
         return {"tokens": Port("int64", ("batch", "length")), "lengths": lengths}, "tokens"
-    port = Port("float32", ("batch", "length", encoder.channels))
+    port = Port(precision, ("batch", "length", encoder.channels))
     return {"values": port, "lengths": lengths}, _standardized(graph, encoder)
 
 
@@ -71,15 +74,36 @@ def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
     return graph.cast(graph.op("Div", less, graph.constant(np.array(encoder.std))), "FLOAT")
 
 
-def draw(encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+def _precision(network: SequenceNetwork) -> str:
+    return "float64" if isinstance(network.wide, WideKernels) else "float32"
+
+
+def draw(
+    encoder: SequenceEncoder, random: np.random.Generator, lengths: Sequence[int], precision: str = "float32"
+) -> Arrays:
     """Random tokens or series; what lies beyond a sequence's length is random, too."""
     size = (len(lengths), max(*lengths, 1))
     counts = np.array(lengths, np.int64)
     if encoder.vocabulary is None:
         assert encoder.mean is not None and encoder.std is not None
         noise = random.standard_normal((*size, len(encoder.mean))) * SPREAD
-        return {"values": (noise * encoder.std + encoder.mean).astype(np.float32), "lengths": counts}
+        return {"values": (noise * encoder.std + encoder.mean).astype(precision), "lengths": counts}
     return {"tokens": random.integers(0, len(encoder.vocabulary.ids), size), "lengths": counts}
+
+
+def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
+    """Random sequences. Few random tokens make a feature of a wide part, so these are partly made of its n-grams."""
+    wide = model.network.wide
+    inputs = draw(model.encoder, random, lengths, _precision(model.network))
+    if isinstance(wide, WideNgrams) and len(wide.keys):
+        num_tokens = len(model.encoder.vocabulary.ids)
+        columns = random.integers(len(wide.keys), size=NGRAMS)
+        ngrams = [wide.spelled(column, num_tokens) for column in columns.tolist()]
+        for tokens in inputs["tokens"]:
+            for start in range(0, len(tokens), 2 * wide.order):
+                ngram = ngrams[random.integers(NGRAMS)][: len(tokens) - start]
+                tokens[start : start + len(ngram)] = ngram
+    return inputs
 
 
 @torch.inference_mode()

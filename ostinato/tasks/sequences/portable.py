@@ -25,7 +25,7 @@ class EncodedSequences(portable.Encoded):
         self.all_unknown = np.bincount(np.repeat(np.arange(len(lengths)), lengths), known, len(lengths)) == 0
 
     def inputs(self, rows: np.ndarray) -> Arrays:
-        name, dtype = ("tokens", np.int64) if self.values.ndim == 1 else ("values", np.float32)
+        name, dtype = ("tokens", np.int64) if self.values.ndim == 1 else ("values", np.float64)
         lengths = self.lengths[rows]
         return {name: padded(self.values, self.starts[rows], lengths, dtype), "lengths": lengths}
 
