@@ -120,7 +120,8 @@ def crf_suite(run: Path) -> tuple[list[list[str]], list[list[str]]]:
     tags = [list(each) for rows in (train, validation) for each in rows.tags]
     model = sklearn_crfsuite.CRF(algorithm="lbfgs", c1=0.1, c2=0.1, max_iterations=100)
     model.fit(sentences, tags)
-    return model.predict([_word_features(each.words) for each in test]), [list(each) for each in test.tags]
+    predicted = model.predict([_word_features(each.words) for each in test])
+    return [list(tags) for tags in predicted], [list(tags) for tags in test.tags]
 
 
 def _word_features(words: Sequence[str]) -> list[dict[str, Any]]:
