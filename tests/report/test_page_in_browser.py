@@ -91,17 +91,6 @@ def report(tmp_path_factory):
         return report_run(folder / NAME)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def open_page(browser, report):
     """A function that opens the report, and lists its requests, dialogs, errors and console messages."""

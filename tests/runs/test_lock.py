@@ -59,7 +59,7 @@ def test_a_lock_file_that_names_a_living_process_locks_nothing_by_itself(tmp_pat
     """The number of a dead process may be that of another one by now."""
     (tmp_path / LOCK).write_text(json.dumps({"pid": os.getppid(), "host": socket.gethostname(), "since": "2020"}))
     with locked(tmp_path):
-        pass
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
 
 
 def test_an_error_releases_the_lock(tmp_path):

@@ -145,17 +145,6 @@ def service(models):
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield running
-        running.close()
-
-
 class Opened:
     """The page, and everything that must not happen on it: errors, dialogs, requests to other hosts."""
 

@@ -105,6 +105,7 @@ def test_the_queue_of_connections_stays_long_when_asyncio_listens_again():
     with listen("127.0.0.1", 0) as bound:
         bound.listen(1)
         clients = [socket.create_connection(bound.getsockname(), timeout=5) for _ in range(50)]
+        assert all(client.getpeername() == bound.getsockname() for client in clients)
         for client in clients:
             client.close()
 

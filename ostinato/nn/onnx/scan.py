@@ -49,7 +49,7 @@ def scan(
 
 
 def _declared(values: Sequence[Value], dtypes: Sequence[str]) -> list[Any]:
-    """Values with their types; all are matrices, which OpenVINO must be told."""
+    """Declare the types of values and that all are matrices; without the second, OpenVINO refuses the graph."""
     from onnx import TensorProto, helper
 
     sizes = [None, None]

@@ -45,12 +45,16 @@ def sequence_network(graph: Graph, network: SequenceNetwork, values: Value, leng
     return found._replace(logits=graph.op("Add", found.logits, wide))
 
 
+def embed(graph: Graph, network: SequenceNetwork, values: Value) -> Value:
+    """The vector of each step. (B, T) token ids, or (B, T, channels) -> (T, B, D)."""
+    if isinstance(network.embed, TokenEmbedding):
+        return token_vectors(graph, network.embed, graph.transpose(values, 1, 0))
+    return graph.linear(graph.transpose(values, 1, 0, 2), network.embed.weight, network.embed.bias)
+
+
 def _deep(graph: Graph, network: SequenceNetwork, values: Value, steps: Steps) -> SequenceOutputs:
     """The outputs without those of the wide part."""
-    if isinstance(network.embed, TokenEmbedding):
-        x = token_vectors(graph, network.embed, graph.transpose(values, 1, 0))  # (B, T) -> (T, B, D)
-    else:
-        x = graph.linear(graph.transpose(values, 1, 0, 2), network.embed.weight, network.embed.bias)
+    x = embed(graph, network, values)
     if network.position is not None:
         x = positions(graph, network.position, x, steps)
     shorter = steps

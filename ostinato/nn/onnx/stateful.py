@@ -10,11 +10,11 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.nn.convolution import Convolution
-from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
+from ostinato.nn.embedding import PositionEmbedding
 from ostinato.nn.layers import RecurrentLayer, Stack
 from ostinato.nn.onnx.graph import SMALLEST, Graph, Steps, Value
-from ostinato.nn.onnx.layers import token_vectors
 from ostinato.nn.onnx.recurrent import recurrent_from
+from ostinato.nn.onnx.sequence import embed
 from ostinato.nn.pooling import AttentionPooling, LastPooling, MaxPooling, Pooling
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.streaming import state_names
@@ -47,10 +47,7 @@ def stateful_network(graph: Graph, network: SequenceNetwork, values: Value, leng
     steps = Steps(graph, graph.size(values, 1), lengths)
     total = graph.op("Add", STEPS, lengths)
     after = {STEPS: total}
-    if isinstance(network.embed, TokenEmbedding):
-        x = token_vectors(graph, network.embed, graph.transpose(values, 1, 0))  # (B, T) -> (T, B, D)
-    else:
-        x = graph.linear(graph.transpose(values, 1, 0, 2), network.embed.weight, network.embed.bias)
+    x = embed(graph, network, values)
     if network.position is not None:
         x = _positions(graph, network.position, x, steps)
     if network.conv_stem is not None:

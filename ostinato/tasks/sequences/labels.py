@@ -103,7 +103,7 @@ def as_json(labels: Iterable[Any]) -> list[Any]:
 def _apart(labels: list[Any]) -> list[Any]:
     pair = clash(labels)
     if pair is not None or len(set(labels)) < len(labels):
-        raise ValueError("two labels are the same" if pair is None else f"the labels {pair} cannot be told apart")
+        raise ValueError("two labels are equal" if pair is None else f"the labels {pair} cannot be told apart")
     return labels
 
 

@@ -63,10 +63,11 @@ class SequenceStream(Stream):
                 "This model scales each series by the mean and deviation of all its steps (data.scale = series), which "
                 'a stream cannot know. Train again with data.scale = "channel".'
             )
-        if model.network.wide is not None:
+        wide = getattr(model.config.model, "wide", None)
+        if wide is not None:
             found.append(
-                f"The wide part of this model (model.wide = {model.config.model.wide}) needs whole sequences. "  # type: ignore[attr-defined]
-                "Train again with model.wide = none."
+                f"The wide part of this model (model.wide = {wide}) needs whole sequences. Train again with "
+                "model.wide = none."
             )
         return found
 

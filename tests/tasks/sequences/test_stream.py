@@ -159,6 +159,23 @@ def test_a_model_of_the_last_tokens_is_refused(truncate):
     assert text_model(truncate=truncate).stream().push("red").steps == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [({"wide": "ngrams"}, "model.wide"), ({"cell": "none", "wide": "ngrams"}, "model.wide"), ({}, "subwords")],
+)
+def test_text_models_that_need_the_whole_sequence_are_refused(arguments, named):
+    tokenizer = "words" if arguments else "subwords"
+    with pytest.raises(ConfigError, match=named):
+        text_model(tokenizer=tokenizer, **arguments).stream()
+
+
+def test_series_that_are_scaled_one_by_one_are_refused():
+    series = [np.arange(6.0) * factor for factor in (1, -2, 3, -4)]
+    model = SequenceClassifier(tokenizer="numeric", scale="series", **TINY).fit(series, ["up", "down"] * 2)
+    with pytest.raises(ConfigError, match=r"data\.scale"):
+        model.stream()
+
+
 def test_before_fit_there_is_no_stream():
     with pytest.raises(NotFittedError):
         SequenceClassifier().stream()
