@@ -291,6 +291,26 @@ def test_every_config_key_is_on_the_page_of_settings():
     )
 
 
+def test_defaults_on_the_page_of_settings_are_those_of_the_configs():
+    def text(value):
+        shown = "none" if value is None else "+".join(value) if isinstance(value, list) else value
+        return str(shown).lower() if isinstance(shown, bool) else str(shown)
+
+    defaults = {}
+    for config in CONFIGS.values():
+        for table in config.TABLES:
+            for key, field in config.model_fields[table].annotation.model_fields.items():
+                defaults.setdefault((table, key), set()).add(text(field.default))
+    table, shown = "", {}
+    for line in FILES.with_name("settings.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            table = line.removeprefix("## ").lower()
+        elif (row := re.match(r"\| `(\w+)` \| ((?:\\\||[^|])+) \|", line)) and (table, row[1]) in defaults:
+            cell = row[2].strip("`").replace("\\|", "|")
+            shown[table, row[1]] = {re.sub(r" \(\w+\)$", "", part) for part in cell.split("; ")}
+    assert shown == defaults
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_toml_in_the_docs_has_keys_of_its_task(path):
     for language, block in BLOCK.findall(path.read_text(encoding="utf-8")):

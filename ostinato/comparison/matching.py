@@ -35,7 +35,8 @@ def _is_linear(config: Config) -> bool:
 
 def count_parameters(config: Config, data: TaskData) -> int:
     """The number of parameters of the config's model for these data."""
-    network = skeleton(TASKS[config.task], config, data.encoder, data.codec)
+    task = TASKS[config.task]
+    network = skeleton(task, task.settle(config, data), data.encoder, data.codec)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

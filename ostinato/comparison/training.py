@@ -13,6 +13,7 @@ from ostinato.runs.finished import finished_metrics
 from ostinato.runs.lock import locked
 from ostinato.runs.training import resume_run
 from ostinato.storage import read_json
+from ostinato.tasks import TASKS
 from ostinato.tasks.base import TaskData
 
 WAIT_S = 60  # a process of a comparison that was killed writes a checkpoint before it ends
@@ -43,7 +44,7 @@ def train_run(config: Config, folder: Path, lengths: Sequence[int], data: TaskDa
         KeyboardInterrupt: on SIGTERM, after a checkpoint.
     """
     if not (folder / "config.toml").exists():
-        create_run(config, folder)
+        create_run(TASKS[config.task].settle(config, data), folder)
     metrics = resume_run(folder, data=data, wait_s=WAIT_S)
     if not lengths:
         return metrics

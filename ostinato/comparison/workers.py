@@ -115,6 +115,7 @@ def _serve(pipe: Connection, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     data: TaskData | None = None
+    prepared = None  # the table that describes these data
     while True:
         try:
             config, folder, lengths = pipe.recv()
@@ -122,8 +123,8 @@ def _serve(pipe: Connection, threads: int) -> None:
             return
         metrics, reason = None, None
         try:
-            if data is None or data.config != config.data:
-                data = TASKS[config.task].prepare(config.data)
+            if data is None or prepared != config.data:
+                data, prepared = TASKS[config.task].prepare(config.data), config.data
             metrics = train_run(config, folder, lengths, data)
         except KeyboardInterrupt:
             return

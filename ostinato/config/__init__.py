@@ -9,9 +9,11 @@ reading   mappings and TOML in, TOML and JSON Schema out; `ostinato.tasks.config
 
 from ostinato.config.reading import to_toml, toml_value
 from ostinato.config.tables import (
+    AUTO,
     Config,
     DataConfig,
     ModelConfig,
+    OrAuto,
     Range,
     SequenceData,
     SequenceModel,
@@ -20,9 +22,11 @@ from ostinato.config.tables import (
 )
 
 __all__ = [
+    "AUTO",
     "Config",
     "DataConfig",
     "ModelConfig",
+    "OrAuto",
     "Range",
     "SequenceData",
     "SequenceModel",

@@ -199,7 +199,8 @@ def _sentence(where: list[str], problems: list[ErrorDetails], union: Union, task
     if kind == "extra_forbidden":
         return _unknown_key(where, union, task)
     if kind == "literal_error" and (isinstance(value, str) or len(problems) == 1):
-        choices = re.findall(r"'([^']*)'", context["expected"])
+        expected = [each.get("ctx", {}).get("expected", "") for each in problems]
+        choices = re.findall(r"'([^']*)'", " ".join(expected))
         hint = suggest(value, choices) if isinstance(value, str) else ""
         return f"unknown value {shortened(repr(value))}. {hint}Choose from: {', '.join(sorted(choices))}."
     if kind == "missing":

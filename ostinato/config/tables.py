@@ -1,12 +1,12 @@
 """The tables of a config that tasks share; each task adds its own keys and defaults in `ostinato/tasks/TASK/config.py`.
 
 A config has `task` at the top and the tables `[data]`, `[model]` and `[training]`. Its keys carry the names of the
-estimators' arguments.
+estimators' arguments. Many keys are `auto` by default: `Task.settle` chooses them from the training split.
 """
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -16,6 +16,14 @@ from ostinato.config.renamed import present_names
 EngineName = Literal["auto", "reference", "torch", "native"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 
+Value = TypeVar("Value")
+AUTO: Any = "auto"  # the value of a key that is chosen from the training split
+if TYPE_CHECKING:
+    OrAuto = Annotated[Value, "settled"]  # only `settle` handles configs before the choice
+else:
+    OrAuto = Union[Value, Literal["auto"]]  # noqa: UP007, since only this form takes a type variable
+
+Positive = Annotated[int, Field(ge=1)]
 NONE = "none"  # TOML has no null: how a config says that a key is switched off
 FROM_FILE = "from_file"  # in a validation's context: the config comes from a file, so it must name its data
 OLD_RUN = "old_run"  # in a validation's context: version 0.1 wrote the config, so old keys need no warning
@@ -27,6 +35,16 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     OBSOLETE: ClassVar[tuple[str, ...]] = ()  # keys that version 0.1 wrote here, without effect
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {}  # those of version 0.1 that have changed
+
+    @classmethod
+    def with_old_defaults(cls, **values: Any) -> Any:
+        """The table with these values, and the defaults of version 0.1 for all other keys."""
+        return cls(**{**cls.OLD_DEFAULTS, **values})
+
+    def open_keys(self) -> list[str]:
+        """The keys that are still to be chosen from the data."""
+        return [key for key in self.OLD_DEFAULTS if getattr(self, key) == AUTO]
 
     @model_validator(mode="before")
     @classmethod
@@ -40,6 +58,8 @@ class Table(BaseModel):
             del named[key]
             if not is_old:
                 warnings.warn(f"{key} has no effect. Remove it.", FutureWarning, stacklevel=3)
+        if is_old:
+            named = {**cls.OLD_DEFAULTS, **named}
         return {key: None if value == NONE and _is_optional(cls, key) else value for key, value in named.items()}
 
 
@@ -52,6 +72,7 @@ class DataConfig(Table):
     """Where the sequences come from, how they are split, and how they are encoded."""
 
     PATHS: ClassVar[tuple[str, ...]] = ("path", "validation_path", "test_path", "vectors")  # keys that name files
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {"min_count": 1, "max_size": None}
 
     name: str | None = Field(None, description="a named data set (`ostinato data list`)")
     path: str | None = Field(None, description="a data file; with `validation_path` and `test_path`, the training file")
@@ -66,8 +87,10 @@ class DataConfig(Table):
     test_size: int | float = Field(0.2, description="rows or share; 0: no test split")
     train_fraction: float | None = Field(None, gt=0, le=1, description="train on this share of the training split")
 
-    min_count: int = Field(1, ge=1, description="tokens that are rarer in train are out of vocabulary")
-    max_size: int | None = Field(None, ge=1, description="at most this many tokens in the vocabulary, by frequency")
+    min_count: OrAuto[Positive] = Field(AUTO, description="tokens that are rarer in train are out of vocabulary")
+    max_size: OrAuto[Positive | None] = Field(
+        AUTO, description="at most this many tokens in the vocabulary, by frequency"
+    )
     vectors: str | None = Field(None, description="pretrained vectors of the tokens: glove-50d, or a file")
     extra_vectors: int = Field(
         50_000, ge=0, description="with vectors: how many words outside the training vocabulary keep their vector"
@@ -100,6 +123,8 @@ class DataConfig(Table):
 class ModelConfig(Table):
     """The layers from token to output."""
 
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {"bidirectional": False, "dropout": 0.0}
+
     cell: CellName = Field("lstm", description="the recurrence")
     nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="cell rnn: the activation")
     embedding_size: int = Field(
@@ -108,12 +133,12 @@ class ModelConfig(Table):
     hidden_size: int = Field(64, ge=1, le=65_536, description="size of the state per direction; cell cnn: channels")
     num_layers: int = Field(1, ge=1, le=1000, description="layers in the stack")
     bidirectional: bool = Field(
-        False, description="read in both directions; convolutions: centre each window instead of ending it at its step"
+        True, description="read in both directions; convolutions: centre each window instead of ending it at its step"
     )
     residual: bool = Field(False, description="add each layer's input to its output, from the second layer on")
     layer_norm: bool = Field(False, description="normalise each layer's output")
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="variational, on each layer's input; ordinary, before the output layer"
+        0.3, ge=0, lt=1, description="variational, on each layer's input; ordinary, before the output layer"
     )
     engine: EngineName = Field("auto", description="how the layers are executed")
 
@@ -122,14 +147,21 @@ class TrainingConfig(Table):
     """How the weights are trained."""
 
     LOWER_IS_BETTER: ClassVar[tuple[str, ...]] = ("loss",)  # of the metrics that `monitor` can name
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "max_epochs": 20,
+        "batch_size": 32,
+        "max_tokens": None,
+        "lr": 1e-3,
+        "patience": 5,
+    }
 
-    max_epochs: int = Field(20, ge=1)
-    batch_size: int = Field(32, ge=1, description="sequences in a batch")
-    max_tokens: int | None = Field(
-        None, ge=1, description="batches of about this many tokens instead of batch_size rows"
+    max_epochs: OrAuto[Positive] = AUTO
+    batch_size: OrAuto[Positive] = Field(AUTO, description="sequences in a batch")
+    max_tokens: OrAuto[Positive | None] = Field(
+        AUTO, description="batches of about this many tokens instead of batch_size rows"
     )
     gradient_accumulation_steps: int = Field(1, ge=1, description="batches in one optimizer step")
-    lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its peak")
+    lr: OrAuto[Annotated[float, Field(gt=0)]] = Field(AUTO, description="AdamW's learning rate at its peak")
     weight_decay: float = Field(0.01, ge=0, description="of weight matrices; embeddings, biases and norms have none")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     warmup_ratio: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
@@ -138,8 +170,8 @@ class TrainingConfig(Table):
         "never", description="keep data.vectors fixed: never, always, or for this many epochs"
     )
     monitor: str = Field("loss", description="the validation metric that picks the best epoch")
-    patience: int | None = Field(
-        5, ge=1, description="epochs without improvement before stopping; none: train to the end"
+    patience: OrAuto[Positive | None] = Field(
+        AUTO, description="epochs without improvement before stopping; none: train to the end"
     )
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="use an exponential moving average of the weights with this decay"
@@ -174,6 +206,7 @@ class Config(Table):
     """A complete, re-runnable description of one training; `search` is used only by `ostinato tune`."""
 
     TABLES: ClassVar[tuple[str, ...]] = ("data", "model", "training")
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {"model": {}, "training": {}}
 
     task: str
     data: DataConfig
@@ -196,6 +229,11 @@ class Config(Table):
             raise ValueError(f"data.vectors {self.data.vectors}: cell none has no embedding. Set vectors = none")
         return self
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no key is left to be chosen from the data."""
+        return not any(getattr(self, table).open_keys() for table in self.TABLES)
+
     def keys(self) -> list[str]:
         """Every `table.key` of the config."""
         return [f"{table}.{key}" for table in self.TABLES for key in type(getattr(self, table)).model_fields]
@@ -205,6 +243,12 @@ class SequenceData(DataConfig):
     """The data of a task with one target for each sequence."""
 
     PATHS: ClassVar[tuple[str, ...]] = (*DataConfig.PATHS, "label_table")
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        **DataConfig.OLD_DEFAULTS,
+        "max_length": None,
+        "truncate": "head",
+        "scale": "channel",
+    }
 
     text_column: str = Field("text", description="the column that holds the sequence")
     label_pattern: str | None = Field(
@@ -221,15 +265,15 @@ class SequenceData(DataConfig):
 
     tokenizer: TokenizerName | None = Field(
         None,
-        description="how sequences become tokens; none: the named set's own; for a file by its content: `words` for "
-        "text, `events` for lists, `numeric` for series, `nucleotides` for FASTA",
+        description="how sequences become tokens; none: the named set's own; for a file by its content: `events` for "
+        "lists, `numeric` for series, and for text by its letters and the share of unknown words",
     )
-    max_length: int | None = Field(None, ge=1, description="longer sequences are cut to this many tokens")
-    truncate: Literal["head", "tail", "both"] = Field(
-        "head", description="which part of a sequence longer than max_length remains"
+    max_length: OrAuto[Positive | None] = Field(AUTO, description="longer sequences are cut to this many tokens")
+    truncate: OrAuto[Literal["head", "tail", "both"]] = Field(
+        AUTO, description="which part of a sequence longer than max_length remains"
     )
-    scale: Literal["channel", "series"] = Field(
-        "channel",
+    scale: OrAuto[Literal["channel", "series"]] = Field(
+        AUTO,
         description="numeric series: standardise each channel over the training split, or each series by itself",
     )
     empty: Literal["drop", "refuse"] = Field("drop", description="what to do with training sequences of length 0")
@@ -253,21 +297,30 @@ class SequenceData(DataConfig):
 class SequenceModel(ModelConfig):
     """The model of a task with one target for each sequence: its steps are pooled to one vector."""
 
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        **ModelConfig.OLD_DEFAULTS,
+        "position": None,
+        "conv_size": None,
+        "kernel_size": 5,
+        "conv_pool": 1,
+        "pooling": ["last"],
+    }
+
     cell: SequenceCellName = Field("lstm", description="the recurrence; none: a linear model, the wide part alone")
-    position: Literal["learned", "sinusoidal"] | None = Field(
-        None, description="position embeddings, for windows aligned on a site"
+    position: OrAuto[Literal["learned", "sinusoidal"] | None] = Field(
+        AUTO, description="position embeddings, for windows aligned on a site"
     )
-    conv_size: int | None = Field(
-        None, ge=1, le=65_536, description="channels of a convolution before the recurrent layers; none: no convolution"
+    conv_size: OrAuto[Annotated[int, Field(ge=1, le=65_536)] | None] = Field(
+        AUTO, description="channels of a convolution before the recurrent layers; none: no convolution"
     )
-    kernel_size: int = Field(
-        5, ge=1, le=10_000, description="steps in a window of a convolution (cell cnn, or conv_size); odd if centred"
+    kernel_size: OrAuto[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        AUTO, description="steps in a window of a convolution (cell cnn, or conv_size); odd if centred"
     )
-    conv_pool: int = Field(
-        1, ge=1, le=10_000, description="with conv_size: max-pool this many steps before the recurrent layers"
+    conv_pool: OrAuto[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        AUTO, description="with conv_size: max-pool this many steps before the recurrent layers"
     )
     pooling: list[PoolingName] = Field(
-        ["last"],
+        ["mean", "max"],
         min_length=1,
         validate_default=True,
         description="how steps become one vector; several are concatenated, also written as mean+max",
@@ -314,7 +367,7 @@ class SequenceModel(ModelConfig):
     @field_validator("conv_size")
     @classmethod
     def _before_recurrent_layers(cls, conv_size: int | None, model: ValidationInfo) -> int | None:
-        if conv_size is not None and model.data.get("cell") == "cnn":
+        if conv_size not in (None, AUTO) and model.data.get("cell") == "cnn":
             raise ValueError(
                 f"{conv_size} puts a convolution before recurrent layers, and cell cnn has none. "
                 "Use num_layers and hidden_size instead"
@@ -324,8 +377,8 @@ class SequenceModel(ModelConfig):
     @field_validator("kernel_size")
     @classmethod
     def _has_a_middle(cls, kernel_size: int, model: ValidationInfo) -> int:
-        is_used = model.data.get("cell") == "cnn" or model.data.get("conv_size") is not None
-        if is_used and model.data.get("bidirectional") and kernel_size % 2 == 0:
+        is_used = model.data.get("cell") == "cnn" or model.data.get("conv_size") not in (None, AUTO)
+        if kernel_size != AUTO and is_used and model.data.get("bidirectional") and kernel_size % 2 == 0:
             raise ValueError(
                 f"{kernel_size} steps have no middle. Give an odd number, or bidirectional = false for windows that "
                 "end with their step"
@@ -335,7 +388,7 @@ class SequenceModel(ModelConfig):
     @field_validator("conv_pool")
     @classmethod
     def _after_a_convolution(cls, conv_pool: int, model: ValidationInfo) -> int:
-        if conv_pool > 1 and model.data.get("conv_size", 0) is None:
+        if conv_pool != AUTO and conv_pool > 1 and model.data.get("conv_size", 0) is None:
             raise ValueError(f"{conv_pool} pools the output of a convolution, and there is none. Set conv_size, or 1")
         return conv_pool
 
@@ -348,7 +401,7 @@ class SequenceModel(ModelConfig):
                 "cell none is a linear model, and there are no features for it. Set wide = ngrams, or kernels"
             )
         for key in ("position", "conv_size"):
-            if getattr(self, key) is not None:
+            if getattr(self, key) not in (None, AUTO):
                 raise ValueError(f"{key} {getattr(self, key)} has no effect with cell none. Set {key} = none")
         return self
 

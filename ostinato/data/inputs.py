@@ -98,11 +98,3 @@ def identity(sequence: Any) -> Hashable:
     if isinstance(sequence, str):
         return sequence
     return repr(sequence.tolist() if isinstance(sequence, np.ndarray) else sequence)
-
-
-def infer_tokenizer(sequences: list[Any]) -> str:
-    """`words` for strings, `events` for lists of strings, `numeric` for everything else."""
-    first = sequences[0] if sequences else ""
-    if isinstance(first, str):
-        return "words"
-    return "events" if isinstance(first, list) and all(isinstance(token, str) for token in first) else "numeric"

@@ -221,7 +221,7 @@ def _candidates(config: Config, data: TaskData, settings: Sequence[str]) -> list
     found: list[Candidate] = []
     for each in task.portfolio(config, data):
         try:
-            changed = override(each.config, settings)
+            changed = task.settle(override(each.config, settings), data)
             task.check(changed, data)
         except ConfigError as error:
             problem = problem or error

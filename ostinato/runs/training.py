@@ -52,6 +52,7 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
     if progress is not None:
         progress.reading(config.data.files().values())
     data = task.prepare(config.data)
+    config = task.settle(config, data)
     task.check(config, data)
     create_run(config, folder)
     return resume_run(folder, data=data, progress=progress)

@@ -71,7 +71,7 @@ class TaskData:
     """The audited and encoded splits of a config. Encoder and codec are fitted on train alone.
 
     Args:
-        config: the data table of the config.
+        config: the data table of the config, with every key chosen.
         name: name of the data set or of the file.
         source: origin of the data, for reports.
         rows: the rows of each split before encoding: `train`, and `validation` and `test` if they exist. Rows have a
@@ -215,6 +215,14 @@ class Task(ABC):
 
         Raises:
             OstinatoError: the data cannot be used.
+        """
+
+    @abstractmethod
+    def settle(self, config: "Config", data: TaskData) -> "Config":
+        """The config with every key that is `auto` chosen from the training split. Called before `check` and `fit`.
+
+        Raises:
+            ConfigError: a chosen value contradicts one that was given.
         """
 
     def check(self, config: "Config", data: TaskData) -> None:

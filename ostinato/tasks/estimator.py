@@ -71,7 +71,10 @@ def too_few_to_validate(rows: int, what: str) -> str:
 class Estimator(BaseEstimator):  # type: ignore[misc]
     """The arguments and methods that are the same for every task.
 
+    Arguments that are "auto" are chosen from the rows that `fit` trains on; `config_` has the values.
+
     Attributes:
+        config_: the config of the training.
         fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.
         history_: one entry per epoch.
         n_iter_: number of epochs trained.
@@ -84,28 +87,28 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     embedding_size: int = 64
     hidden_size: int = 64
     num_layers: int = 1
-    bidirectional: bool = False
+    bidirectional: bool = True
     residual: bool = False
     layer_norm: bool = False
-    dropout: float = 0.0
+    dropout: float = 0.3
     engine: str = "auto"
-    min_count: int = 1
-    max_size: int | None = None
+    min_count: int | str = "auto"
+    max_size: int | str | None = "auto"
     vectors: str | None = None
     extra_vectors: int = 50_000
     vectors_on_error: str = "refuse"
     freeze_vectors: str | int = "never"
-    max_epochs: int = 20
-    batch_size: int = 32
-    max_tokens: int | None = None
+    max_epochs: int | str = "auto"
+    batch_size: int | str = "auto"
+    max_tokens: int | str | None = "auto"
     gradient_accumulation_steps: int = 1
-    lr: float = 1e-3
+    lr: float | str = "auto"
     weight_decay: float = 0.01
     schedule: str = "cosine"
     warmup_ratio: float = 0.05
     max_grad_norm: float | None = 1.0
     monitor: str = "loss"
-    patience: int | None = 5
+    patience: int | str | None = "auto"
     ema_decay: float | None = None
     precision: str = "auto"
     device: str = "auto"
@@ -123,6 +126,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """The trained `torch.nn.Module`."""
         network: Network = self._fitted("").network
         return network
+
+    @property
+    def config_(self) -> Config:
+        """The config of the training, with every argument that was "auto" chosen."""
+        return self._fitted("").config
 
     @property
     def encoder_(self) -> Any:

@@ -13,6 +13,7 @@ from ostinato.errors import ConfigError, RunError, suggest
 from ostinato.runs.folder import shell_path, with_absolute_paths
 from ostinato.runs.json_model import JsonModel
 from ostinato.storage import FORMAT, is_unused
+from ostinato.tasks import TASKS
 from ostinato.tasks.config import override, parse_toml
 
 PLAN = "plan.json"
@@ -65,15 +66,20 @@ def make_search(config: Config, *, trials: int, seed: int = 0, fixed: Collection
 
     Raises:
         ConfigError: the space is invalid, or there is no validation split; every problem at once, one a line.
+        OstinatoError: the config leaves keys open, and the data that they are chosen from cannot be used.
     """
     problems = [f"--trials {trials}: expected at least 1."] if trials < 1 else []
     if config.data.validation_size == 0 and config.data.validation_path is None:
         problems.append("data.validation_size 0: trials are scored on the validation split. Set a validation split.")
+    config = with_absolute_paths(config)
+    if not config.is_settled and not problems:
+        task = TASKS[config.task]
+        config = task.settle(config, task.prepare(config.data))
     space = {key: domain for key, domain in (config.search or default_space(config)).items() if key not in fixed}
     problems += [problem for key, domain in space.items() for problem in _problems(config, key, domain)]
     if problems:
         raise ConfigError("\n".join(problems))
-    return Search(with_absolute_paths(config), space, trials, seed)
+    return Search(config, space, trials, seed)
 
 
 def default_space(config: Config) -> dict[str, Domain]:

@@ -22,7 +22,7 @@ def with_model(**model):
 
 def test_convolutions_that_cannot_work_are_refused_all_at_once():
     with pytest.raises(ConfigError) as caught:
-        with_model(cell="cnn", bidirectional=True, conv_size=8, kernel_size=4, engine="native")
+        with_model(cell="cnn", bidirectional=True, conv_size=8, kernel_size=4, pooling="last", engine="native")
     named = [line.split(": ")[1:3] for line in str(caught.value).splitlines()]
     assert [(key, value.split()[0]) for key, value in named] == [
         ("model.engine", "native"),
@@ -35,7 +35,7 @@ def test_convolutions_that_cannot_work_are_refused_all_at_once():
 @pytest.mark.parametrize(
     ("model", "shown"),
     [
-        ({"conv_pool": 2}, "model.conv_pool: 2"),
+        ({"conv_size": "none", "conv_pool": 2}, "model.conv_pool: 2"),
         ({"conv_size": 8, "bidirectional": True, "kernel_size": 6}, "model.kernel_size: 6"),
         ({"pooling": ["mean", "mean"]}, "model.pooling: .'mean', 'mean'."),
     ],
@@ -48,9 +48,9 @@ def test_a_value_that_contradicts_another_is_refused(model, shown):
 @pytest.mark.parametrize(
     "model",
     [
-        {"cell": "cnn", "kernel_size": 4, "pooling": "max"},
+        {"cell": "cnn", "bidirectional": False, "kernel_size": 4, "pooling": "max"},
         {"cell": "cnn", "bidirectional": True, "pooling": ["last", "mean"], "engine": "torch"},
-        {"cell": "gru", "conv_size": 8, "conv_pool": 3, "kernel_size": 2},
+        {"cell": "gru", "bidirectional": False, "conv_size": 8, "conv_pool": 3, "kernel_size": 2},
         {"cell": "lstm", "bidirectional": True, "kernel_size": 4},  # no convolution uses it
     ],
 )

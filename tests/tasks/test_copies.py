@@ -61,6 +61,18 @@ def test_a_copy_of_a_fitted_estimator_answers_as_the_original(kind, how):
     assert answers(after.fit(X, y), X) == used
 
 
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("kind", ["words", "labels", "numbers", "tags"])
+def test_a_copy_of_an_estimator_without_arguments_answers_as_the_original(kind, engine, how):
+    model, X, y = SUBJECTS[kind]
+    fitted = type(model)(max_epochs=1, validation_fraction=None, engine=engine).fit(X, y)
+    twin = COPIES[how](fitted)
+    assert answers(twin, X) == answers(fitted, X)
+    assert twin.config_ == fitted.config_
+    assert twin.get_params() == fitted.get_params() == clone(fitted).get_params()
+
+
 @pytest.mark.parametrize("how", [*COPIES, "clone"])
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_copy_of_an_unfitted_estimator_can_be_fitted(kind, how):

@@ -9,53 +9,67 @@ from ostinato.tasks.classification.config import ClassificationConfig, Classific
 def majority() -> ClassificationConfig:
     """More ones than zeros? A vanilla RNN on strings of 20."""
     return ClassificationConfig(
-        data=ClassificationData(name="majority", length=20, train_size=2000, validation_size=500, test_size=500),
-        model=SequenceModel(cell="rnn", hidden_size=16, embedding_size=8),
-        training=ClassificationTraining(max_epochs=30, lr=5e-3, patience=10),
+        data=ClassificationData.with_old_defaults(
+            name="majority", length=20, train_size=2000, validation_size=500, test_size=500
+        ),
+        model=SequenceModel.with_old_defaults(cell="rnn", hidden_size=16, embedding_size=8),
+        training=ClassificationTraining.with_old_defaults(max_epochs=30, lr=5e-3, patience=10),
     )
 
 
 def parity() -> ClassificationConfig:
     """Is the number of ones odd? The state must flip at every one; short strings make this learnable."""
     return ClassificationConfig(
-        data=ClassificationData(name="parity", length=[2, 12], train_size=4000, validation_size=500, test_size=1000),
-        model=SequenceModel(cell="gru", hidden_size=32, embedding_size=8),
-        training=ClassificationTraining(max_epochs=60, batch_size=64, lr=1e-2, patience=20),
+        data=ClassificationData.with_old_defaults(
+            name="parity", length=[2, 12], train_size=4000, validation_size=500, test_size=1000
+        ),
+        model=SequenceModel.with_old_defaults(cell="gru", hidden_size=32, embedding_size=8),
+        training=ClassificationTraining.with_old_defaults(max_epochs=60, batch_size=64, lr=1e-2, patience=20),
     )
 
 
 def delayed_recall() -> ClassificationConfig:
     """Which of two cues came first, long before the end?"""
     return ClassificationConfig(
-        data=ClassificationData(name="delayed-recall", train_size=8000, validation_size=500, test_size=1000),
-        model=SequenceModel(cell="gru", hidden_size=32, embedding_size=16),
-        training=ClassificationTraining(max_epochs=15, batch_size=64, lr=1e-2, patience=10),
+        data=ClassificationData.with_old_defaults(
+            name="delayed-recall", train_size=8000, validation_size=500, test_size=1000
+        ),
+        model=SequenceModel.with_old_defaults(cell="gru", hidden_size=32, embedding_size=16),
+        training=ClassificationTraining.with_old_defaults(max_epochs=15, batch_size=64, lr=1e-2, patience=10),
     )
 
 
 def dna() -> ClassificationConfig:
     """Does the sequence contain the motif? A bidirectional GRU with attention."""
     return ClassificationConfig(
-        data=ClassificationData(name="dna-motif", train_size=4000, validation_size=500, test_size=1000),
-        model=SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"]),
-        training=ClassificationTraining(max_epochs=8, batch_size=64, lr=5e-3),
+        data=ClassificationData.with_old_defaults(
+            name="dna-motif", train_size=4000, validation_size=500, test_size=1000
+        ),
+        model=SequenceModel.with_old_defaults(
+            cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["attention"]
+        ),
+        training=ClassificationTraining.with_old_defaults(max_epochs=8, batch_size=64, lr=5e-3),
     )
 
 
 def dna_order() -> ClassificationConfig:
     """Which of two motifs comes first? Both are always present, so a bag of k-mers cannot answer this."""
     return ClassificationConfig(
-        data=ClassificationData(name="dna-order", train_size=4000, validation_size=500, test_size=1000),
-        model=SequenceModel(cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["last", "max"]),
-        training=ClassificationTraining(max_epochs=12, batch_size=64, lr=5e-3, patience=10),
+        data=ClassificationData.with_old_defaults(
+            name="dna-order", train_size=4000, validation_size=500, test_size=1000
+        ),
+        model=SequenceModel.with_old_defaults(
+            cell="gru", embedding_size=16, hidden_size=32, bidirectional=True, pooling=["last", "max"]
+        ),
+        training=ClassificationTraining.with_old_defaults(max_epochs=12, batch_size=64, lr=5e-3, patience=10),
     )
 
 
 def splice() -> ClassificationConfig:
     """Exon→intron, intron→exon or neither? Windows of primate DNA, aligned on the candidate site."""
     return ClassificationConfig(
-        data=ClassificationData(name="splice", validation_size=0.1, test_size=0.2),
-        model=SequenceModel(
+        data=ClassificationData.with_old_defaults(name="splice", validation_size=0.1, test_size=0.2),
+        model=SequenceModel.with_old_defaults(
             cell="lstm",
             embedding_size=32,
             position="learned",
@@ -64,15 +78,15 @@ def splice() -> ClassificationConfig:
             pooling=["last", "mean", "max"],
             dropout=0.3,
         ),
-        training=ClassificationTraining(max_epochs=30, batch_size=64, lr=3e-3, ema_decay=0.99),
+        training=ClassificationTraining.with_old_defaults(max_epochs=30, batch_size=64, lr=3e-3, ema_decay=0.99),
     )
 
 
 def promoters() -> ClassificationConfig:
     """Promoter or not? Only 106 windows of E. coli DNA, so confidence intervals are wide."""
     return ClassificationConfig(
-        data=ClassificationData(name="promoters", validation_size=0.15, test_size=0.2),
-        model=SequenceModel(
+        data=ClassificationData.with_old_defaults(name="promoters", validation_size=0.15, test_size=0.2),
+        model=SequenceModel.with_old_defaults(
             cell="gru",
             embedding_size=16,
             position="learned",
@@ -81,15 +95,15 @@ def promoters() -> ClassificationConfig:
             pooling=["mean", "max"],
             dropout=0.3,
         ),
-        training=ClassificationTraining(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
+        training=ClassificationTraining.with_old_defaults(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
     )
 
 
 def peptides() -> ClassificationConfig:
     """Antimicrobial peptide or not? The ends are informative, so the model embeds positions."""
     return ClassificationConfig(
-        data=ClassificationData(name="peptides"),
-        model=SequenceModel(
+        data=ClassificationData.with_old_defaults(name="peptides"),
+        model=SequenceModel.with_old_defaults(
             cell="gru",
             embedding_size=32,
             position="learned",
@@ -98,14 +112,16 @@ def peptides() -> ClassificationConfig:
             pooling=["mean", "max"],
             dropout=0.3,
         ),
-        training=ClassificationTraining(max_epochs=20, batch_size=64, lr=3e-3, ema_decay=0.99, patience=8),
+        training=ClassificationTraining.with_old_defaults(
+            max_epochs=20, batch_size=64, lr=3e-3, ema_decay=0.99, patience=8
+        ),
     )
 
 
 def imdb() -> ClassificationConfig:
     """Positive or negative film review? Trained on 2,000 labelled reviews."""
     return ClassificationConfig(
-        data=ClassificationData(
+        data=ClassificationData.with_old_defaults(
             name="imdb",
             train_size=2000,
             validation_size=500,
@@ -114,10 +130,10 @@ def imdb() -> ClassificationConfig:
             max_length=400,
             truncate="both",
         ),
-        model=SequenceModel(
+        model=SequenceModel.with_old_defaults(
             cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5
         ),
-        training=ClassificationTraining(
+        training=ClassificationTraining.with_old_defaults(
             max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4
         ),
     )
@@ -126,20 +142,20 @@ def imdb() -> ClassificationConfig:
 def imdb_classic() -> ClassificationConfig:
     """The textbook model on the same reviews: two layers of 128 units, one direction, last state."""
     return ClassificationConfig(
-        data=ClassificationData(name="imdb", train_size=2000, validation_size=500, test_size=5000),
-        model=SequenceModel(cell="lstm", embedding_size=64, hidden_size=128, num_layers=2),
-        training=ClassificationTraining(max_epochs=5, batch_size=32),
+        data=ClassificationData.with_old_defaults(name="imdb", train_size=2000, validation_size=500, test_size=5000),
+        model=SequenceModel.with_old_defaults(cell="lstm", embedding_size=64, hidden_size=128, num_layers=2),
+        training=ClassificationTraining.with_old_defaults(max_epochs=5, batch_size=32),
     )
 
 
 def japanese_vowels() -> ClassificationConfig:
     """Which of nine speakers? Series of 12 channels and 7 to 29 steps."""
     return ClassificationConfig(
-        data=ClassificationData(name="japanese-vowels", validation_size=0.15),
-        model=SequenceModel(
+        data=ClassificationData.with_old_defaults(name="japanese-vowels", validation_size=0.15),
+        model=SequenceModel.with_old_defaults(
             cell="gru", embedding_size=32, hidden_size=48, bidirectional=True, pooling=["mean", "max"], dropout=0.3
         ),
-        training=ClassificationTraining(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
+        training=ClassificationTraining.with_old_defaults(max_epochs=60, batch_size=16, lr=3e-3, patience=15),
     )
 
 

@@ -9,9 +9,11 @@ from ostinato.tasks.multilabel.config import MultilabelConfig, MultilabelData, M
 def dna_motifs() -> MultilabelConfig:
     """Which of four motifs are present? A bidirectional GRU with max pooling."""
     return MultilabelConfig(
-        data=MultilabelData(name="dna-motifs", train_size=4000, validation_size=500, test_size=1000),
-        model=SequenceModel(cell="gru", embedding_size=16, hidden_size=48, bidirectional=True, pooling=["max"]),
-        training=MultilabelTraining(max_epochs=8, batch_size=64, lr=1e-2),
+        data=MultilabelData.with_old_defaults(name="dna-motifs", train_size=4000, validation_size=500, test_size=1000),
+        model=SequenceModel.with_old_defaults(
+            cell="gru", embedding_size=16, hidden_size=48, bidirectional=True, pooling=["max"]
+        ),
+        training=MultilabelTraining.with_old_defaults(max_epochs=8, batch_size=64, lr=1e-2),
     )
 
 

@@ -31,6 +31,14 @@ class RegressionData(SequenceData):
         return columns
 
 
+class RegressionModel(SequenceModel):
+    """The model of a regression."""
+
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="variational, on each layer's input; ordinary, before the output layer"
+    )  # more makes numbers vague
+
+
 class RegressionTraining(TrainingConfig):
     """Training by the error of the predicted numbers, each target scaled to mean 0 and standard deviation 1."""
 
@@ -73,5 +81,5 @@ class RegressionConfig(Config):
 
     task: Literal["regression"] = "regression"
     data: RegressionData
-    model: SequenceModel = SequenceModel()
+    model: RegressionModel = RegressionModel()
     training: RegressionTraining = RegressionTraining()

@@ -51,6 +51,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
 
     task: ClassVar[Regression] = Regression()
 
+    dropout: float = 0.1
     loss: str = "squared"
     quantiles: Any = None
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ostinato.config import SequenceModel
 from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
-from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionTraining
+from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionModel, RegressionTraining
 from ostinato.tasks.regression.target import to_number
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import class_in, headers_of, number_in
@@ -55,7 +54,7 @@ def infer_config(path: Path) -> Inferred | None:
     return Inferred(
         RegressionConfig(
             data=RegressionData(**inferred, **keys, **defaults.data),
-            model=SequenceModel(**{**defaults.model, "dropout": 0.1}),  # dropout makes numbers vague
+            model=RegressionModel(**defaults.model),
             training=RegressionTraining(**defaults.training),
         ),
         reasons,

@@ -2,25 +2,28 @@
 
 from collections.abc import Callable, Mapping
 
-from ostinato.config import SequenceModel
-from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionTraining
+from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionModel, RegressionTraining
 
 
 def count_ones() -> RegressionConfig:
     """How many ones? A GRU that counts."""
     return RegressionConfig(
-        data=RegressionData(name="count-ones", train_size=2000, validation_size=500, test_size=500),
-        model=SequenceModel(cell="gru", embedding_size=8, hidden_size=32),
-        training=RegressionTraining(max_epochs=15, batch_size=64, lr=1e-2, patience=10),
+        data=RegressionData.with_old_defaults(name="count-ones", train_size=2000, validation_size=500, test_size=500),
+        model=RegressionModel.with_old_defaults(cell="gru", embedding_size=8, hidden_size=32),
+        training=RegressionTraining.with_old_defaults(max_epochs=15, batch_size=64, lr=1e-2, patience=10),
     )
 
 
 def motif_position() -> RegressionConfig:
     """Where is the motif? A GRU finds it and counts the bases before it, with quantiles for an interval."""
     return RegressionConfig(
-        data=RegressionData(name="motif-position", train_size=4000, validation_size=500, test_size=1000),
-        model=SequenceModel(cell="gru", embedding_size=16, hidden_size=48, bidirectional=True),
-        training=RegressionTraining(max_epochs=20, batch_size=64, lr=1e-2, patience=10, loss="quantile"),
+        data=RegressionData.with_old_defaults(
+            name="motif-position", train_size=4000, validation_size=500, test_size=1000
+        ),
+        model=RegressionModel.with_old_defaults(cell="gru", embedding_size=16, hidden_size=48, bidirectional=True),
+        training=RegressionTraining.with_old_defaults(
+            max_epochs=20, batch_size=64, lr=1e-2, patience=10, loss="quantile"
+        ),
     )
 
 

@@ -39,6 +39,7 @@ class Regression(SequenceTask):
     """Each sequence gets K numbers, in the units of the training targets."""
 
     name: ClassVar[str] = "regression"
+    size_matters: ClassVar[bool] = True
     config = RegressionConfig
     presets = PRESETS
     baselines: ClassVar[Mapping[str, str]] = {"ridge": "ridge", "mean": "mean", "median": "median"}

@@ -15,6 +15,7 @@ from ostinato.data.named import NamedSet
 from ostinato.data.splits import SPLITS, Size, draw_what_fits, numbered
 from ostinato.errors import ConfigError, DataError, look_up, suggest
 from ostinato.tasks.sequences.reading import read_labelled
+from ostinato.tasks.sequences.settle import tokenizer_of
 from ostinato.tasks.sequences.targets import TargetKind
 
 FILE_KEYS = (
@@ -26,7 +27,6 @@ FILE_KEYS = (
     "label_pattern",
     "label_table",
 )
-TOKENIZER_OF_UNIT = {"characters": "words", "events": "events", "steps": "numeric"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _load_files(config: SequenceData, kind: TargetKind) -> GivenSplits:
     skipped = sum(count for _, count in read.values())
     if config.split_column is not None:
         given = _by_column(given["train"])
-    tokenizer = config.tokenizer or _file_tokenizer(config, given["train"])
+    tokenizer = _file_tokenizer(config, given["train"])
     sizes = (config.train_size, config.validation_size, config.test_size)
     return GivenSplits(Path(config.path).name, config.path, tokenizer, given, sizes, unlabelled_skipped=skipped)
 
@@ -131,10 +131,8 @@ def _by_column(records: list[Record]) -> Splits:
 
 
 def _file_tokenizer(config: SequenceData, records: list[Record]) -> str:
-    if format_of(Path(str(config.path)), config.format) == "fasta":
-        return "nucleotides"
-    first = next((record.sequence for record in records if len(record.sequence)), "")
-    return TOKENIZER_OF_UNIT[unit_of(first)]
+    is_fasta = format_of(Path(str(config.path)), config.format) == "fasta"
+    return tokenizer_of(config, [record.sequence for record in records], is_fasta=is_fasta)
 
 
 def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tuple[dict[str, Records], SequenceAudit]:

@@ -1,6 +1,6 @@
-"""The settings of a first config, from the size and the kind of the data, with a reason for each decision."""
+"""Settings that suit the size and the kind of the data, with a reason for each decision."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ SHORTEST_CUT = 100  # tokens; shorter rows are not cut
 OUTLIER, LONGEST_OUTLIER = 4, 2_000  # times the 95 % quantile, and tokens: longer rows are cut
 RARE_FROM = 1_000  # training rows from which a token that occurs once is left out
 LARGEST_VOCABULARY = 30_000
+KERNEL_SIZE, WIDE_KERNEL_SIZE = 5, 11
 LONG = 100  # characters or steps from which a convolution shortens the sequence
 VERY_LONG = 400
 
@@ -27,23 +28,23 @@ class Facts:
     """What the defaults depend on.
 
     Args:
-        rows: of the file.
+        train_rows: of the training split.
         tokenizer: its name, or `numeric`.
         lengths: (n,) tokens, words or steps of some rows.
+        is_cut: whether longer rows were cut to these lengths.
     """
 
-    rows: int
+    train_rows: int
     tokenizer: str
     lengths: np.ndarray
-
-    @property
-    def train_rows(self) -> int:
-        return max(1, int(TRAIN_SHARE * self.rows))
+    is_cut: bool = False
 
     @property
     def is_aligned(self) -> bool:
         """Whether all sequences have the same length, as windows around a site have."""
-        return len(self.lengths) > 1 and int(self.lengths.min()) == int(self.lengths.max()) > 1
+        if self.is_cut or len(self.lengths) < 2:
+            return False
+        return int(self.lengths.min()) == int(self.lengths.max()) > 1
 
     @property
     def median(self) -> float:
@@ -52,11 +53,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The keys of each table that differ from what the table has by default."""
+    """The values of the keys in each table that depend on the data."""
 
-    data: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any]
+    model: dict[str, Any]
+    training: dict[str, Any]
 
 
 def choose_defaults(facts: Facts, reasons: list[str]) -> Defaults:
@@ -65,27 +66,40 @@ def choose_defaults(facts: Facts, reasons: list[str]) -> Defaults:
     Args:
         reasons: one line per decision is appended.
     """
-    model = _text_model(reasons) if facts.tokenizer in TEXT else _symbol_model(facts, reasons)
-    data = {} if facts.tokenizer == "numeric" else _vocabulary(facts, reasons)
-    data |= _cut(facts, reasons)
-    return Defaults(data, model, _training(facts, data.get("max_length"), reasons))
+    model = choose_model(facts, reasons)
+    data = choose_data(facts, reasons)
+    return Defaults(data, model, choose_training(facts, data["max_length"], reasons))
 
 
-def _text_model(reasons: list[str]) -> dict[str, Any]:
-    reasons.append("pooling = mean and max of both directions: the evidence may be anywhere in the text; dropout = 0.3")
-    return {"bidirectional": True, "pooling": ["mean", "max"], "dropout": 0.3}
+def choose_data(facts: Facts, reasons: list[str]) -> dict[str, Any]:
+    """The bounds of the vocabulary and of the length; see `choose_defaults`."""
+    return {
+        "min_count": 1,
+        "max_size": None,
+        "max_length": None,
+        "truncate": "head",
+        **_vocabulary(facts, reasons),
+        **_cut(facts, reasons),
+    }
 
 
-def _symbol_model(facts: Facts, reasons: list[str]) -> dict[str, Any]:
-    """For characters, nucleotides, amino acids and numbers: a convolution sees the motif, recurrence its context."""
-    model: dict[str, Any] = {"bidirectional": True, "pooling": ["mean", "max"], "dropout": 0.3}
+def choose_model(facts: Facts, reasons: list[str]) -> dict[str, Any]:
+    """Positions and the convolution before the recurrent layers; see `choose_defaults`.
+
+    For characters, nucleotides, amino acids and numbers, a convolution sees the motif, recurrence its context.
+    """
+    model: dict[str, Any] = {"position": None, "conv_size": None, "kernel_size": KERNEL_SIZE, "conv_pool": 1}
+    if facts.tokenizer in TEXT:
+        reasons.append("pooling = mean and max of both directions: the evidence may be anywhere in the text")
+        return model
     unit = "steps" if facts.tokenizer == "numeric" else "characters"
     if facts.is_aligned:
         model["position"] = "learned"
         reasons.append(f'position = "learned": all sequences have {facts.median:g} {unit}, so a position has a meaning')
     if facts.is_aligned or facts.median > LONG or facts.tokenizer in MOTIFS:
         pool = 1 if facts.median <= LONG // 4 else 4 if facts.median <= VERY_LONG else 8
-        model |= {"conv_size": 64, "kernel_size": 11 if facts.median > LONG // 4 else 5, "conv_pool": pool}
+        width = WIDE_KERNEL_SIZE if facts.median > LONG // 4 else KERNEL_SIZE
+        model |= {"conv_size": 64, "kernel_size": width, "conv_pool": pool}
         reasons.append(
             f"conv_size = 64, kernel_size = {model['kernel_size']}, conv_pool = {pool}: sequences of {facts.median:g} "
             f"{unit} (median); the convolution finds short patterns, the recurrence reads one step in {pool}"
@@ -121,8 +135,8 @@ def _cut(facts: Facts, reasons: list[str]) -> dict[str, Any]:
     return {"max_length": most, "truncate": "both"}
 
 
-def _training(facts: Facts, max_length: int | None, reasons: list[str]) -> dict[str, Any]:
-    """Batch size and epochs by the number of steps that they give."""
+def choose_training(facts: Facts, max_length: int | None, reasons: list[str]) -> dict[str, Any]:
+    """Batch size and epochs by the number of steps that they give; see `choose_defaults`."""
     rows = facts.train_rows
     batch_size = next((size for most, size in BATCH_SIZES if rows <= most), LARGEST_BATCH)
     lengths = np.minimum(facts.lengths, max_length or np.inf)
@@ -132,7 +146,7 @@ def _training(facts: Facts, max_length: int | None, reasons: list[str]) -> dict[
     epochs = int(np.clip(min(wanted, affordable), FEWEST_EPOCHS, MOST_EPOCHS))
     steps = epochs * -(-rows // batch_size)
     lr = 3e-3 if facts.tokenizer in TEXT else 2e-3
-    training: dict[str, Any] = {"batch_size": batch_size, "max_epochs": epochs, "lr": lr}
+    training: dict[str, Any] = {"batch_size": batch_size, "max_tokens": None, "max_epochs": epochs, "lr": lr}
     training["patience"] = max(5, epochs // 4)
     text = f"batch_size = {batch_size}"
     if not facts.is_aligned and mean > 1:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ostinato.config import SequenceData
 from ostinato.data.examples import Records
-from ostinato.data.inputs import as_sequences, identity, infer_tokenizer, records_of
+from ostinato.data.inputs import as_sequences, identity, records_of
 from ostinato.data.shown import count_of
 from ostinato.data.splits import draw_what_fits
 from ostinato.errors import ConfigError, DataError
@@ -18,6 +19,7 @@ from ostinato.printable import plain_repr
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
 from ostinato.tasks.sequences.prepare import encode, fit_encoder, refuse_empty, rows_without_known_tokens
+from ostinato.tasks.sequences.settle import settle_data, tokenizer_of
 from ostinato.training import predict_outputs
 from ostinato.training.vectors import read_for
 
@@ -29,18 +31,18 @@ if TYPE_CHECKING:
 class SequenceEstimator(Estimator):
     """The arguments and methods of estimators with one target per sequence."""
 
-    position: str | None = None
-    conv_size: int | None = None
-    kernel_size: int = 5
-    conv_pool: int = 1
-    pooling: str | Sequence[str] = "last"
+    position: str | None = "auto"
+    conv_size: int | str | None = "auto"
+    kernel_size: int | str = "auto"
+    conv_pool: int | str = "auto"
+    pooling: str | Sequence[str] = "mean+max"
     wide: str | None = None
     wide_order: int | None = None
     wide_size: int | None = None
     tokenizer: str | None = None
-    max_length: int | None = None
-    truncate: str = "head"
-    scale: str = "channel"
+    max_length: int | str | None = "auto"
+    truncate: str = "auto"
+    scale: str = "auto"
 
     def _fit(
         self,
@@ -67,9 +69,11 @@ class SequenceEstimator(Estimator):
         task.target_kind.refuse_unusable("y", rows.targets)
         validation = self._validation(rows, validation_data, config.training.seed)
         train, held_out = validation if validation is not None else (rows, None)
-        tokenizer = config.data.tokenizer or infer_tokenizer(train.sequences)  # type: ignore[attr-defined]
-        encoder = fit_encoder(train, config.data, tokenizer)  # type: ignore[arg-type]
-        codec = codec or task.fit_codec(config.data, train)  # type: ignore[arg-type]
+        assert isinstance(config.data, SequenceData)
+        tokenizer = tokenizer_of(config.data, train.sequences)
+        data_config = settle_data(config.data, train.sequences, tokenizer, size_matters=task.size_matters)
+        encoder = fit_encoder(train, data_config, tokenizer)
+        codec = codec or task.fit_codec(data_config, train)
         task.target_kind.refuse_unusable("y", train.targets)
         vectors = read_for(config.data, encoder.vocabulary, encoder.tokenizer)
         if vectors is not None:
@@ -78,7 +82,8 @@ class SequenceEstimator(Estimator):
         splits = {name: encode(encoder, codec, part) for name, part in parts.items()}
         for name, part in parts.items():
             refuse_empty(splits[name].sequences, part.sources)
-        data = TaskData(config.data, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors)
+        data = TaskData(data_config, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors)
+        config = task.settle(config, data)
         trained = self._train(config, data)
         self._take(Model(task, config, encoder, codec, trained.network), trained)
 

@@ -1,28 +1,22 @@
 """Infer the parts of a config that do not depend on the target from the first rows of a file of sequences."""
 
-from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ostinato.data.splits import SPLITS
-from ostinato.data.tokenizers import NUMERIC, make_tokenizer
+from ostinato.data.tokenizers import NUMERIC
 from ostinato.errors import DataError
-from ostinato.tasks.sequences.defaults import Facts
+from ostinato.tasks.sequences.defaults import TRAIN_SHARE, Facts
 from ostinato.tasks.sequences.headers import LABEL_NAMES
 from ostinato.tasks.sequences.infer_series import choose_scale
-from ostinato.tasks.sequences.infer_tokenizer import TextEvidence
+from ostinato.tasks.sequences.infer_tokenizer import choose_tokenizer, lengths_of
 from ostinato.tasks.sequences.peek import TEXT_NAMES, Peek
 
 SPLIT_NAMES = ("split", "subset", "fold", "set")
 GROUP_NAMES = ("subject", "patient", "user", "session", "group", "speaker", "author", "participant", "donor")
 FEWEST_GROUPS = 10  # fewer cannot be split well
-COUNTED = 500  # rows whose words are counted
-
-NUCLEOTIDES = set("ACGTUN")
-AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
 NUMBERS = set("0123456789+-.eE,;[] \t")
-MOSTLY = 0.9  # minimum share of NUCLEOTIDES in DNA and RNA; the rest are ambiguity codes, such as R and Y
 
 
 class InferredData(NamedTuple):
@@ -63,11 +57,12 @@ def infer_data(peek: Peek, label: str | None, reasons: list[str], *, size_matter
     sequences = peek.values(fixed[0] if fixed else keys["text_column"])
     keys["tokenizer"] = tokenizer = _tokenizer(peek, sequences, reasons)
     sequences = [each for each in sequences if _fits(each, tokenizer)]
+    keys["scale"] = "channel"
     if tokenizer == NUMERIC and not size_matters:
-        scale, why = choose_scale(sequences)
-        reasons.append(f"scale = {scale!r}: {why}")
-        keys["scale"] = scale
-    return InferredData(keys, Facts(peek.total, tokenizer, _lengths(sequences, tokenizer)))
+        keys["scale"], why = choose_scale(sequences)
+        reasons.append(f"scale = {keys['scale']!r}: {why}")
+    train_rows = max(1, int(TRAIN_SHARE * peek.total))
+    return InferredData(keys, Facts(train_rows, tokenizer, lengths_of(sequences, tokenizer)))
 
 
 def _fits(sequence: Any, tokenizer: str) -> bool:
@@ -75,14 +70,6 @@ def _fits(sequence: Any, tokenizer: str) -> bool:
     if tokenizer == "events":
         return isinstance(sequence, list) and all(isinstance(token, str) for token in sequence)
     return isinstance(sequence, list | np.ndarray) if tokenizer == NUMERIC else isinstance(sequence, str)
-
-
-def _lengths(sequences: list[Any], tokenizer: str) -> np.ndarray:
-    """The tokens or steps of each sequence; words, and for subwords too, of some sequences only, which takes time."""
-    if tokenizer not in ("words", "subwords", "events"):
-        return np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-    some = sequences[:: 1 + len(sequences) // COUNTED]
-    return make_tokenizer("events" if tokenizer == "events" else "words").count(some)[1]
 
 
 def label_candidates(peek: Peek) -> list[str]:
@@ -168,37 +155,25 @@ def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
 def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
     """Choose a tokenizer by the type of the sequences and their characters."""
     first = next((sequence for sequence in sequences if not hasattr(sequence, "__len__") or len(sequence)), "")
-    if isinstance(first, str):
-        characters = Counter("".join(str(text)[:1000] for text in sequences))
-        texts = [each for each in sequences if isinstance(each, str)]
-        name, why = _alphabet(peek, characters) or TextEvidence.of(texts).choose()
-    elif isinstance(first, list | np.ndarray):
-        name, why = ("events", "lists of words") if isinstance(first[0], str) else ("numeric", "series of numbers")
-    else:
+    if not isinstance(first, str | list | np.ndarray):
         raise DataError(
             f"{peek.path}: {first!r} is not a sequence. Expected a column of strings, of lists of words, or of lists "
             "of numbers. Convert the column."
         )
+    _refuse_numbers(peek, sequences)
+    name, why = choose_tokenizer(sequences, is_fasta=peek.form == "fasta")
     reasons.append(f"tokenizer = {name!r}: {why}")
     return name
 
 
-def _alphabet(peek: Peek, characters: Counter[str]) -> tuple[str, str] | None:
-    """The tokenizer of DNA, RNA or protein; None for text."""
-    bases = sum(count for character, count in characters.items() if character.upper() in NUCLEOTIDES)
-    shown = " ".join(sorted(character for character in characters if not character.isspace())[:12]) + (
-        " …" if len(characters) > 12 else ""
-    )
-    if characters["."] and set(characters) <= NUMBERS:
+def _refuse_numbers(peek: Peek, sequences: list[Any]) -> None:
+    characters = {each for text in sequences if isinstance(text, str) for each in text[:1000]}
+    if "." in characters and characters <= NUMBERS:
+        shown = " ".join(sorted(character for character in characters if not character.isspace())[:12])
         raise DataError(
             f"{peek.path}: the sequences are numbers written as text; their characters are {shown}. Expected a series "
             "as a list of numbers in a column of a JSONL or Parquet file, or as a row of a .ts file. Convert the file."
         )
-    if bases >= MOSTLY * characters.total() > 0:
-        return "nucleotides", f"the characters are {shown}"
-    if peek.form == "fasta" or set(characters) <= AMINO_ACIDS:
-        return "amino-acids", f"the characters are {shown}"
-    return None
 
 
 def some(values: Any) -> str:

@@ -1,15 +1,22 @@
-"""Choose a tokenizer for text: by its script, the words in a row, and the share of tokens that would be unknown."""
+"""Choose a tokenizer: by the alphabet; for text by its script, the words in a row, and the share of unknown tokens."""
 
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ostinato.data.tokenizers import make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.data.words import Subwords
+
+NUCLEOTIDES = set("ACGTUN")
+AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWYXBZUOJ*")
+MOSTLY = 0.9  # minimum share of NUCLEOTIDES in DNA and RNA; the rest are ambiguity codes, such as R and Y
+READ_ROWS = 5_000  # at most, evenly spaced
+COUNTED = 500  # rows whose words are counted
 
 UNSPACED_SCRIPTS = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"}  # first words of Unicode names
 UNSPACED = 0.3  # share of letters in such scripts from which words are whole clauses
@@ -19,6 +26,42 @@ MOSTLY_NEW = 0.3  # share of unknown words above which a row of few words is rea
 OFTEN_NEW = 0.15  # share of unknown words above which subwords are better
 HELD_OUT = 5  # every fifth row
 READ_CHARACTERS = 1_000_000  # of all rows together
+
+
+def choose_tokenizer(sequences: Sequence[Any], *, is_fasta: bool = False) -> tuple[str, str]:
+    """The tokenizer for sequences of one type, and the reason with its evidence.
+
+    Args:
+        sequences: strings, lists of strings, or series; the first one that is not empty decides.
+        is_fasta: whether letters are nucleotides or amino acids in any case.
+    """
+    some = sequences[:: 1 + len(sequences) // READ_ROWS]
+    first = next((sequence for sequence in some if len(sequence)), "")
+    if not isinstance(first, str):
+        is_text = isinstance(first, list) and all(isinstance(token, str) for token in first)
+        return ("events", "lists of words") if is_text else ("numeric", "series of numbers")
+    texts = [text for text in some if isinstance(text, str)]
+    return _alphabet(Counter("".join(text[:1000] for text in texts)), is_fasta) or TextEvidence.of(texts).choose()
+
+
+def _alphabet(characters: Counter[str], is_fasta: bool) -> tuple[str, str] | None:
+    """The tokenizer of DNA, RNA or protein; None for text."""
+    bases = sum(count for character, count in characters.items() if character.upper() in NUCLEOTIDES)
+    shown = " ".join(sorted(character for character in characters if not character.isspace())[:12])
+    why = f"the characters are {shown}" + (" …" if len(characters) > 12 else "")
+    if bases >= MOSTLY * characters.total() > 0:
+        return "nucleotides", why
+    if is_fasta or (characters and set(characters) <= AMINO_ACIDS):
+        return "amino-acids", why
+    return None
+
+
+def lengths_of(sequences: Sequence[Any], tokenizer: str) -> np.ndarray:
+    """The tokens or steps of each sequence; words, and for subwords too, of some sequences only, which takes time."""
+    if tokenizer not in ("words", "subwords", "events"):
+        return np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+    some = list(sequences[:: 1 + len(sequences) // COUNTED])
+    return make_tokenizer("events" if tokenizer == "events" else "words").count(some)[1]
 
 
 @dataclass(frozen=True)

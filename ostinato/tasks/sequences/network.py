@@ -18,6 +18,7 @@ from ostinato.nn import (
 )
 from ostinato.nn.wide_kernels import WideKernels
 from ostinato.tasks.network import build_stack
+from ostinato.tasks.sequences.defaults import KERNEL_SIZE
 
 Built = TypeVar("Built", bound=SequenceNetwork)
 
@@ -89,7 +90,7 @@ def warn_of_wide_windows(config: SequenceModel, longest: int) -> None:
     """Warn of convolutions and poolings that are wider than the longest training sequence, if they were chosen."""
     has_convolution = config.cell == "cnn" or config.conv_size is not None
     widest = 2 * longest - 1 if config.bidirectional else longest
-    if has_convolution and config.kernel_size > max(widest, type(config).model_fields["kernel_size"].default):
+    if has_convolution and config.kernel_size > max(widest, KERNEL_SIZE):
         warnings.warn(
             f"model.kernel_size {config.kernel_size} is wider than any training sequence: of the longest, with "
             f"{longest} steps, a window sees at most {widest}. Reduce it: further weights are never trained.",

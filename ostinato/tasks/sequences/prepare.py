@@ -16,6 +16,7 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.dataset import load_dataset
 from ostinato.tasks.sequences.infer_series import choose_scale
+from ostinato.tasks.sequences.settle import settle_data
 from ostinato.training.objective import Labelled
 from ostinato.training.vectors import read_for
 
@@ -28,6 +29,7 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     assert isinstance(config, SequenceData)
     data = load_dataset(config, task.target_kind, task.datasets)
     train = data.splits["train"]
+    config = settle_data(config, train.sequences, data.tokenizer, size_matters=task.size_matters)
     encoder = fit_encoder(train, config, data.tokenizer)
     codec = task.fit_codec(config, train)
     vectors = read_for(config, encoder.vocabulary, encoder.tokenizer)

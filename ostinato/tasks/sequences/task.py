@@ -36,6 +36,7 @@ class SequenceTask(Task):
     """A task whose network has one output vector per sequence."""
 
     predictions_file: ClassVar[str] = "predictions.parquet"
+    size_matters: ClassVar[bool] = False  # whether targets may depend on the size of a series, not only on its shape
     answers_output: ClassVar[str] = "probabilities"  # the output of an ONNX graph that has what `network.answers` gives
 
     @property
@@ -66,6 +67,11 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.prepare import prepare
 
         return prepare(self, config)
+
+    def settle(self, config: "Config", data: TaskData) -> "Config":
+        from ostinato.tasks.sequences.settle import settle
+
+        return settle(config, data)
 
     def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
         from ostinato.tasks.sequences.portfolio import portfolio

@@ -1,11 +1,12 @@
 """The config of tagging."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from ostinato.config import Config, DataConfig, ModelConfig, TrainingConfig
+from ostinato.config import AUTO, Config, DataConfig, ModelConfig, OrAuto, TrainingConfig
 from ostinato.config.names import RecurrentCellName
 
 SchemeName = Literal["iob1", "iob2", "bioes", "bilou"]
@@ -15,6 +16,11 @@ class TaggingData(DataConfig):
     """Sentences with one tag per token."""
 
     OBSOLETE: ClassVar[tuple[str, ...]] = ("empty", "skip_unlabelled")
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        **DataConfig.OLD_DEFAULTS,
+        "lowercase": False,
+        "target_scheme": None,
+    }
 
     word_column: str | None = Field(
         None, description="the column of words, by index from 0 or by name; none: the first, in JSONL `tokens`"
@@ -35,11 +41,11 @@ class TaggingData(DataConfig):
         False,
         description="repair tags that the scheme does not allow, such as I- after O, instead of refusing the file",
     )
-    lowercase: bool = Field(
-        False, description="look words up in lower case; characters and word shapes still depend on case"
+    lowercase: OrAuto[bool] = Field(
+        AUTO, description="look words up in lower case; characters and word shapes still depend on case"
     )
-    target_scheme: SchemeName | None = Field(
-        None, description="the scheme that the model learns; none: the scheme of the data"
+    target_scheme: OrAuto[SchemeName | None] = Field(
+        AUTO, description="the scheme that the model learns; none: the scheme of the data"
     )
 
     @field_validator("word_column", "tag_column", mode="before")
@@ -67,21 +73,36 @@ class TaggingData(DataConfig):
 class TaggingModel(ModelConfig):
     """Vectors of words, characters, word shapes and features, recurrent layers, and a CRF."""
 
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "hidden_size": 64,
+        "dropout": 0.0,
+        "head": "crf",
+        "constrained": False,
+        "character_cell": None,
+        "word_shape_size": None,
+    }
+
     cell: RecurrentCellName = Field("lstm", description="the recurrence")
+    hidden_size: int = Field(100, ge=1, le=65_536, description="size of the state per direction")
     bidirectional: bool = Field(True, description="read in both directions")
-    head: Literal["softmax", "crf"] = Field(
-        "crf", description="softmax: each tag is predicted independently; crf: a linear-chain CRF over the sequence"
+    dropout: float = Field(
+        0.5, ge=0, lt=1, description="variational, on each layer's input; ordinary, before the output layer"
     )
-    constrained: bool = Field(False, description="with head crf: sequences that the scheme forbids have probability 0")
+    head: OrAuto[Literal["softmax", "crf"]] = Field(
+        AUTO, description="softmax: each tag is predicted independently; crf: a linear-chain CRF over the sequence"
+    )
+    constrained: OrAuto[bool] = Field(
+        AUTO, description="with head crf: sequences that the scheme forbids have probability 0"
+    )
     character_cell: Literal["lstm", "cnn"] | None = Field(
-        None, description="the layer that reads the characters of each word; none: characters are not read"
+        "cnn", description="the layer that reads the characters of each word; none: characters are not read"
     )
     character_embedding_size: int = Field(25, ge=1, le=65_536, description="size of a character's embedding")
     character_size: int = Field(
         25, ge=1, le=65_536, description="lstm: state size per direction of the character layer; cnn: channels"
     )
     word_shape_size: int | None = Field(
-        None,
+        8,
         ge=1,
         le=65_536,
         description="embedding size of word shapes, the patterns of capitals and digits; none: off",
@@ -94,7 +115,7 @@ class TaggingModel(ModelConfig):
     @field_validator("constrained")
     @classmethod
     def _needs_a_crf(cls, constrained: bool, model: ValidationInfo) -> bool:
-        if constrained and model.data.get("head") == "softmax":
+        if constrained is True and model.data.get("head") == "softmax":
             raise ValueError("true constrains the transitions of a CRF, but head softmax has none. Set head to crf")
         return constrained
 
@@ -102,8 +123,10 @@ class TaggingModel(ModelConfig):
 class TaggingTraining(TrainingConfig):
     """Training with the negative log-likelihood of the tags."""
 
-    monitor: Literal["loss", "accuracy", "f1"] = Field(
-        "loss", description="the validation metric that picks the best epoch; f1: of entities"
+    OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {**TrainingConfig.OLD_DEFAULTS, "monitor": "loss"}
+
+    monitor: OrAuto[Literal["loss", "accuracy", "f1"]] = Field(
+        AUTO, description="the validation metric that picks the best epoch; f1: of entities"
     )
 
 

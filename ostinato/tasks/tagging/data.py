@@ -19,6 +19,7 @@ from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.config import TaggingData
 from ostinato.tasks.tagging.datasets import DATASETS
+from ostinato.tasks.tagging.defaults import settle_data
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows, encode
 from ostinato.tasks.tagging.reading import read_sentences
@@ -46,6 +47,7 @@ def prepare(config: DataConfig) -> TaskData:
     assert isinstance(config, TaggingData)
     data = load_dataset(config)
     train = data.splits["train"]
+    config = settle_data(config, train, data.scheme)
     encoder = fit_encoder(train, config)
     codec = TagCodec.fit(train, data.scheme, config.target_scheme)
     unknown = {

@@ -14,6 +14,7 @@ from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names, too_f
 from ostinato.tasks.sequences.label_array import label_array
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.data import fit_encoder
+from ostinato.tasks.tagging.defaults import settle_data
 from ostinato.tasks.tagging.examples import TaggedRows, encode
 from ostinato.tasks.tagging.inputs import as_sentences, labelled_sentences
 from ostinato.tasks.tagging.metrics import tagging_metrics
@@ -56,19 +57,21 @@ class SequenceTagger(Estimator):
 
     task: ClassVar[Tagging] = Tagging()
 
-    bidirectional: bool = True
-    head: str = "crf"
-    constrained: bool = False
-    character_cell: str | None = None
+    hidden_size: int = 100
+    dropout: float = 0.5
+    head: str = "auto"
+    constrained: bool | str = "auto"
+    character_cell: str | None = "cnn"
     character_embedding_size: int = 25
     character_size: int = 25
-    word_shape_size: int | None = None
+    word_shape_size: int | None = 8
     feature_size: int = 25
     word_dropout: float = 0.0
     scheme: str | None = None
-    target_scheme: str | None = None
+    target_scheme: str | None = "auto"
     repair_tags: bool = False
-    lowercase: bool = False
+    lowercase: bool | str = "auto"
+    monitor: str = "auto"
 
     def fit(
         self,
@@ -103,14 +106,16 @@ class SequenceTagger(Estimator):
             validation = bring_into_scheme(scheme or "plain", given, repair=self.repair_tags).sentences
         elif self.validation_fraction is not None:
             train, validation = self._hold_out(train, config.training.seed)
-        encoder = fit_encoder(train, config.data)  # type: ignore[arg-type]
-        codec = TagCodec.fit(train, scheme, config.data.target_scheme)  # type: ignore[attr-defined]
+        data_config = settle_data(config.data, train, scheme)  # type: ignore[arg-type]
+        encoder = fit_encoder(train, data_config)
+        codec = TagCodec.fit(train, scheme, data_config.target_scheme)
         vectors = read_for(config.data, encoder.words)
         if vectors is not None:
             encoder = encoder.with_extra(vectors.extra_words)
         rows = {"train": TaggedRows(train)} | ({"validation": TaggedRows(validation)} if validation else {})
         splits = {name: encode(encoder, codec, each) for name, each in rows.items()}
-        data = TaskData(config.data, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors)
+        data = TaskData(data_config, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors)
+        config = self.task.settle(config, data)
         trained = self._train(config, data)
         self._take(Model(self.task, config, encoder, codec, trained.network), trained)
         return self

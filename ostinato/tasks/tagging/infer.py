@@ -2,9 +2,6 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ostinato.data.columns import count_columns, looks_like_columns
 from ostinato.data.examples import Sentence, tags_of
@@ -14,17 +11,13 @@ from ostinato.errors import DataError
 from ostinato.tasks.base import Inferred
 from ostinato.tasks.sequences.peek import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
+from ostinato.tasks.tagging.defaults import choose_data, choose_model, choose_training
 from ostinato.tasks.tagging.reading import read_sentences
 from ostinato.tasks.tagging.repair import bring_into_scheme
 from ostinato.tasks.tagging.scheme_inference import Lookalike, find_lookalike, infer_scheme
 
 PEEKED_SENTENCES = 50_000
-HELD_OUT = 5  # every fifth sentence
 TRAIN_SHARE = 0.7  # of the sentences, with the default sizes of validation and test
-STEPS = 3_000  # optimizer steps of a training, about
-BATCH_SIZES = ((500, 4), (2_000, 8), (8_000, 16))  # up to so many training sentences; then 32
-LARGEST_BATCH = 32
-FEWEST_EPOCHS, MOST_EPOCHS = 8, 40
 SHOWN_TAGS = 8
 TOKEN_FORMATS = ("conll", "conllu")
 LIST_FORMATS = ("jsonl", "json", "parquet")  # formats whose values can be lists
@@ -76,26 +69,16 @@ def _infer(path: Path) -> Inferred:
     if not uneven:
         reasons += _other_columns(path)
     repairs = _repairs(scheme, sentences, reasons)
-    model = TaggingModel(
-        head="softmax" if scheme is None else "crf",
-        constrained=scheme is not None,
-        bidirectional=True,
-        hidden_size=100,
-        dropout=0.5,
-        character_cell="cnn",
-        word_shape_size=8,
-    )
-    target = None if scheme is None else "bioes"
     inferred_scheme = scheme or (None if lookalike else "plain")  # with plain, the audit does not mention a lookalike
     inferred = data.model_copy(
         update={
-            "lowercase": _lowercase(sentences, reasons),
+            **choose_data(sentences, scheme, reasons),
             "scheme": inferred_scheme,
-            "target_scheme": target,
             "repair_tags": repairs,
         }
     )
-    training = TaggingTraining(**_steps(len(sentences), reasons), monitor="accuracy" if scheme is None else "f1")
+    model = TaggingModel(**choose_model(scheme))
+    training = TaggingTraining(**choose_training(max(1, int(TRAIN_SHARE * len(sentences))), scheme, reasons))
     return Inferred(TaggingConfig(data=inferred, model=model, training=training), reasons)
 
 
@@ -173,39 +156,6 @@ def _repairs(scheme: str | None, sentences: list[Sentence], reasons: list[str]) 
         f"{'; '.join(repairs.examples)}"
     )
     return True
-
-
-def _lowercase(sentences: list[Sentence], reasons: list[str]) -> bool:
-    """Whether lower case makes more words of a held-out fifth known."""
-    words = [
-        [word for sentence in part for word in sentence.words] for part in (_train(sentences), sentences[::HELD_OUT])
-    ]
-    known = set(words[0])
-    as_given = np.mean([word in known for word in words[1]]) if words[1] else 1.0
-    lower = {word.lower() for word in known}
-    folded = np.mean([word.lower() in lower for word in words[1]]) if words[1] else 1.0
-    evidence = (
-        f"of every fifth sentence, {1 - as_given:.1%} of the words are new as written, {1 - folded:.1%} in lower case"
-    )
-    is_better = bool(folded > as_given)
-    reasons.append(f"lowercase = {str(is_better).lower()}: {evidence}; characters and word shapes see capitals anyway")
-    return is_better
-
-
-def _train(sentences: list[Sentence]) -> list[Sentence]:
-    return [sentence for number, sentence in enumerate(sentences) if number % HELD_OUT]
-
-
-def _steps(sentences: int, reasons: list[str]) -> dict[str, Any]:
-    """Batch size and epochs by the number of steps that they give."""
-    rows = max(1, int(TRAIN_SHARE * sentences))
-    batch_size = next((size for most, size in BATCH_SIZES if rows <= most), LARGEST_BATCH)
-    epochs = int(np.clip(-(-STEPS * batch_size // rows), FEWEST_EPOCHS, MOST_EPOCHS))
-    steps = epochs * -(-rows // batch_size)
-    reasons.append(
-        f"batch_size = {batch_size}, max_epochs = {epochs}: about {steps:,} steps for about {rows:,} training sentences"
-    )
-    return {"batch_size": batch_size, "max_epochs": epochs, "lr": 2e-3, "patience": max(5, epochs // 4)}
 
 
 def _why_scheme(scheme: str | None, lookalike: Lookalike | None) -> str:

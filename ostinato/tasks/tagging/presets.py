@@ -12,7 +12,7 @@ def conll2003_ner() -> TaggingConfig:
     name on one sentence does not help on the next.
     """
     return TaggingConfig(
-        data=TaggingData(
+        data=TaggingData.with_old_defaults(
             name="conll2003-ner",
             lowercase=True,
             min_count=5,
@@ -20,7 +20,7 @@ def conll2003_ner() -> TaggingConfig:
             vectors="glove-50d",
             extra_vectors=400_000,
         ),
-        model=TaggingModel(
+        model=TaggingModel.with_old_defaults(
             cell="lstm",
             embedding_size=50,
             hidden_size=200,
@@ -34,7 +34,9 @@ def conll2003_ner() -> TaggingConfig:
             word_shape_size=10,
             word_dropout=0.03,
         ),
-        training=TaggingTraining(max_epochs=22, batch_size=16, lr=2e-3, ema_decay=0.999, monitor="f1", patience=10),
+        training=TaggingTraining.with_old_defaults(
+            max_epochs=22, batch_size=16, lr=2e-3, ema_decay=0.999, monitor="f1", patience=10
+        ),
     )
 
 
@@ -58,7 +60,7 @@ def conll2003_chunk() -> TaggingConfig:
 def brown_pos() -> TaggingConfig:
     """The part of speech of each word of American English, 472 tags: a BiLSTM with characters and a softmax head."""
     return TaggingConfig(
-        data=TaggingData(
+        data=TaggingData.with_old_defaults(
             name="brown-pos",
             validation_size=0.05,
             test_size=0.1,
@@ -67,7 +69,7 @@ def brown_pos() -> TaggingConfig:
             vectors="glove-50d",
             extra_vectors=200_000,
         ),
-        model=TaggingModel(
+        model=TaggingModel.with_old_defaults(
             cell="lstm",
             embedding_size=50,
             hidden_size=200,
@@ -79,7 +81,9 @@ def brown_pos() -> TaggingConfig:
             character_size=50,
             word_shape_size=10,
         ),
-        training=TaggingTraining(max_epochs=6, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4),
+        training=TaggingTraining.with_old_defaults(
+            max_epochs=6, batch_size=32, lr=2e-3, ema_decay=0.999, monitor="accuracy", patience=4
+        ),
     )
 
 

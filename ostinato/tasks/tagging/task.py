@@ -81,6 +81,11 @@ class Tagging(Task):
 
         return prepare(config)
 
+    def settle(self, config: "Config", data: TaskData) -> "Config":
+        from ostinato.tasks.tagging.defaults import settle
+
+        return settle(config, data)
+
     def portfolio(self, config: "Config", data: TaskData) -> list[Candidate]:
         from ostinato.tasks.tagging.portfolio import portfolio
 

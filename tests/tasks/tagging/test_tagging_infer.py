@@ -5,7 +5,7 @@ import pytest
 from ostinato.errors import DataError
 from ostinato.tasks import TASKS
 from ostinato.tasks.infer import infer_config
-from ostinato.tasks.tagging.infer import BATCH_SIZES, STEPS
+from ostinato.tasks.tagging.defaults import BATCH_SIZES, STEPS
 
 SENTENCE = ["Ann NN B-PER", "met VB O", "Bo NN B-PER", "Smith NN I-PER", "in IN O", "Rome NN B-LOC"]
 
