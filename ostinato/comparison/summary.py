@@ -158,7 +158,7 @@ def _baselines(plan: Plan, metrics: Sequence[dict[str, Any]]) -> dict[str, float
     """The mean score of each simple model for which the metric is defined."""
     means = {}
     for name in TASKS[plan.base.task].baselines:
-        scores = [each["baselines"][name].get(plan.metric) for each in metrics]
+        scores = [each["baselines"].get(name, {}).get(plan.metric) for each in metrics]
         if None not in scores:
             means[name] = float(np.mean(scores))
     return means

@@ -234,7 +234,7 @@ def test_a_tagged_file_becomes_a_tagger(tmp_path, folder, monkeypatch):
     path = tmp_path / "tags.conll"
     path.write_text(columns(*sentences(80)), encoding="utf-8")
     metrics = World(monkeypatch).train(path, folder, settings=TAGGER)
-    assert metrics["task"] == "tagging" and metrics["baselines"].keys() == {"commonest"}
+    assert metrics["task"] == "tagging" and metrics["baselines"].keys() == {"linear", "commonest"}
     found = Leaderboard.read(folder / "leaderboard.json")
     assert found.metric == "f1"
     assert metrics["validation"]["f1"] == next(each.score for each in found.entries if each.name == found.winner)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ostinato.config import AUTO, Config, DataConfig, ModelConfig, OrAuto, TrainingConfig
-from ostinato.config.names import RecurrentCellName
+from ostinato.config.names import TaggerCellName
 
 SchemeName = Literal["iob1", "iob2", "bioes", "bilou"]
 
@@ -82,7 +82,7 @@ class TaggingModel(ModelConfig):
         "word_shape_size": None,
     }
 
-    cell: RecurrentCellName = Field("lstm", description="the recurrence")
+    cell: TaggerCellName = Field("lstm", description="the recurrence; none: a linear model, the wide part alone")
     hidden_size: int = Field(100, ge=1, le=65_536, description="size of the state per direction")
     bidirectional: bool = Field(True, description="read in both directions")
     dropout: float = Field(
@@ -112,12 +112,26 @@ class TaggingModel(ModelConfig):
         0.0, ge=0, lt=1, description="share of words that training replaces with the unknown word"
     )
 
+    wide: Literal["features"] | None = Field(
+        None,
+        description="a linear model beside the recurrent layers, fitted before training: of words, affixes, word "
+        "shapes and feature columns of each token and its neighbours; needs head crf",
+    )
+
     @field_validator("constrained")
     @classmethod
     def _needs_a_crf(cls, constrained: bool, model: ValidationInfo) -> bool:
         if constrained is True and model.data.get("head") == "softmax":
             raise ValueError("true constrains the transitions of a CRF, but head softmax has none. Set head to crf")
         return constrained
+
+    @model_validator(mode="after")
+    def _linear_model_is_a_crf_with_features(self) -> "TaggingModel":
+        if self.cell == "none" and self.wide is None:
+            raise ValueError("cell none is a linear model, and there are no features for it. Set wide = features")
+        if self.wide is not None and self.head == "softmax":
+            raise ValueError(f"wide {self.wide} is fitted as a CRF, and the head is softmax. Set head = crf")
+        return self
 
 
 class TaggingTraining(TrainingConfig):

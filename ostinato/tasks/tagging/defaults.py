@@ -31,7 +31,7 @@ def settle(config: Config, data: TaskData) -> Config:
     """The config with every key chosen; see `Task.settle`."""
     assert isinstance(config, TaggingConfig)
     model = choose_model(data.codec.scheme)
-    if config.model.constrained is True:
+    if config.model.constrained is True or config.model.wide is not None:
         model["head"] = "crf"
     elif config.model.head == "softmax":
         model["constrained"] = False

@@ -83,8 +83,10 @@ class SentenceEncoder(SentenceEncoding):
             Ragged(torch.from_numpy(values), torch.from_numpy(lengths))
             for values, lengths in ((found.words, found.lengths), (found.characters, found.character_lengths))
         )
-        shapes, features, forms = map(torch.from_numpy, (found.word_shapes, found.features, found.forms))
-        return Sentences(words, shapes, features, forms, characters)
+        shapes, features, forms, letters = map(
+            torch.from_numpy, (found.word_shapes, found.features, found.forms, found.letters)
+        )
+        return Sentences(words, shapes, features, forms, characters, letters)
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values, for `from_json`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from ostinato.data.examples import Sentence
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.errors import DataError
 
+LETTER_KINDS = 4  # see `letter_code`
 # The patterns of capitals and digits in a word; the id of a pattern is its index.
 WORD_SHAPES = ("lower", "capital first", "all capitals", "mixed", "digits", "digits and letters", "other")
 
@@ -25,6 +27,7 @@ class EncodedSentences(NamedTuple):
         forms: (N,) int64, the number of each token's form, its exact spelling.
         characters: int32 character ids of F distinct forms, end to end.
         character_lengths: (F,) int64.
+        letters: int32 codes of the characters of the same forms, known or not; see `letter_code`.
     """
 
     words: np.ndarray
@@ -34,6 +37,7 @@ class EncodedSentences(NamedTuple):
     forms: np.ndarray
     characters: np.ndarray
     character_lengths: np.ndarray
+    letters: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,9 @@ class SentenceEncoding:
         characters = np.fromiter(
             (self.characters.id(letter) for form in distinct for letter in form), np.int32, int(sizes.sum())
         )
+        letters = np.fromiter((letter_code(letter) for form in distinct for letter in form), np.int32, len(characters))
         features = self._feature_ids(sentences, len(forms))
-        return EncodedSentences(ids[forms], lengths, shapes[forms], features, forms, characters, sizes)
+        return EncodedSentences(ids[forms], lengths, shapes[forms], features, forms, characters, sizes, letters)
 
     def knows(self, words: Sequence[str]) -> np.ndarray:
         """Whether each of n words is in the vocabulary of the training split, (n,)."""
@@ -96,6 +101,14 @@ class SentenceEncoding:
                 (values.id(value) for sentence in sentences for value in sentence.features[column]), np.int64, count
             )
         return ids
+
+
+@cache
+def letter_code(letter: str) -> int:
+    """The code point of a letter in lower case, and its kind: upper case, lower case or caseless, digit, other."""
+    kind = 0 if letter.isupper() else 1 if letter.isalpha() else 2 if letter.isdigit() else 3
+    lower = letter.lower()
+    return LETTER_KINDS * ord(lower if len(lower) == 1 else letter) + kind
 
 
 def word_shape(word: str) -> int:

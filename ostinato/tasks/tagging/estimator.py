@@ -67,6 +67,7 @@ class SequenceTagger(Estimator):
     word_shape_size: int | None = 8
     feature_size: int = 25
     word_dropout: float = 0.0
+    wide: str | None = None
     scheme: str | None = None
     target_scheme: str | None = "auto"
     repair_tags: bool = False

@@ -58,19 +58,22 @@ class Tagged(NamedTuple):
     Args:
         targets: (N,) the tag index of each token.
         tags: the tags of each sentence in the scheme of the data, for metrics. Empty in batches.
+        offsets: (N, C) what replaces the scores of the network's wide part in the loss; None: nothing.
     """
 
     sentences: Sentences
     targets: Tensor
     tags: list[list[str]]
+    offsets: Tensor | None = None
 
     @property
     def lengths(self) -> Tensor:
         return self.sentences.lengths
 
     def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Tagged":
-        targets = self.targets[self.sentences.token_indices(indices)]
-        return Tagged(self.sentences.select(indices).to(device), targets.to(device), [])
+        tokens = self.sentences.token_indices(indices)
+        offsets = None if self.offsets is None else self.offsets[tokens].to(device)
+        return Tagged(self.sentences.select(indices).to(device), self.targets[tokens].to(device), [], offsets)
 
     def digest(self) -> str:
         return hashlib.sha256(self.sentences.digest().encode() + self.targets.numpy().tobytes()).hexdigest()

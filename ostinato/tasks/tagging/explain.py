@@ -5,6 +5,7 @@ all tag sequences. The vector of a word joins everything that the tagger reads o
 features. Masking replaces it with the neutral vector, the mean over the words of the vocabulary. If training contained
 unknown words (because of `word_dropout`, `min_count` or `max_size`), the word part of the neutral vector is the
 embedding of `<unk>`. The part of a feature is the mean over its values. Masking does not change the sentence's length.
+A wide part ignores the features of masked words; the contribution of a feature is shared equally by its words.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from ostinato.explanation.masking import opened
 from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
 from ostinato.nn import Layout
 from ostinato.nn.sequence_network import log_odds
+from ostinato.nn.wide_tokens import REACH
 from ostinato.progress import Progress
 from ostinato.tasks.base import Model
 from ostinato.tasks.tagging.answers import answers_of
@@ -151,11 +153,21 @@ class SentenceVectors:
 
     def __init__(self, network: Tagger, sentence: Sentences, neutral: Tensor) -> None:
         self.network, self.neutral = network, neutral
+        sentence = sentence.to(network.device)
+        self.tokens = sentence.tokens()
         with torch.no_grad():
-            self.x = network.vectors(sentence.to(network.device))
+            self.x = network.vectors(sentence)
 
-    def scores(self, x: Tensor) -> Tensor:
-        """The scores of all tags at each word of k copies of the sentence. (k, T, D) -> (k, T, C)."""
+    @torch.no_grad()
+    def wide(self, masks: Tensor) -> Tensor:
+        """The scores of the wide part under k masks, which are True at masked words. (k, T) -> (k, T, C)."""
+        if self.network.wide is None:
+            return self.x.new_zeros(*masks.shape, self.network.head.out_features)
+        scores: Tensor = self.network.wide(self.tokens.repeated(len(masks)), masks.flatten())
+        return scores.view(*masks.shape, -1)
+
+    def deep(self, x: Tensor) -> Tensor:
+        """The scores without the wide part at each word of k copies of the sentence. (k, T, D) -> (k, T, C)."""
         scores = self.network.score(x.flatten(0, 1), Layout(torch.full((len(x),), x.shape[1]), x.device))
         return scores.float().view(len(x), x.shape[1], -1)
 
@@ -165,9 +177,9 @@ class SentenceVectors:
         lengths = torch.full((len(scores),), scores.shape[1])
         return self.network.marginals(scores.flatten(0, 1), lengths).view_as(scores)
 
-    def log_marginals(self, x: Tensor) -> Tensor:
-        """The log-probability of each tag at each word of k copies of the sentence. (k, T, D) -> (k, T, C)."""
-        p = self.marginals(self.scores(x))
+    def log_marginals(self, scores: Tensor) -> Tensor:
+        """The log-probability of each tag at each word of k copies of the sentence. (k, T, C) -> (k, T, C)."""
+        p = self.marginals(scores)
         return p.clamp(min=torch.finfo(p.dtype).tiny).log()
 
     def derivative(self, scores: Tensor, tokens: Tensor, tags: Tensor) -> Tensor:
@@ -186,7 +198,8 @@ class SentenceVectors:
     def parts(self, count: int) -> Iterator[slice]:
         """Slices of `count` copies, each small enough for memory."""
         tags, units = self.network.head.out_features, self.network.stack.output_size
-        size = max(1, NUMBERS_AT_A_TIME // max(tags * tags, len(self.x) * (tags + STORED * units)))
+        features = 0 if self.network.wide is None else len(self.network.wide.templates)
+        size = max(1, NUMBERS_AT_A_TIME // max(tags * tags, len(self.x) * (tags + STORED * units + features)))
         return (slice(start, start + size) for start in range(0, count, size))
 
     @torch.no_grad()
@@ -194,8 +207,9 @@ class SentenceVectors:
         """The log-probabilities at Q words under K masks, which are True at masked words. (K, T), (Q,) -> (K, Q, C)."""
         found = []
         for part in self.parts(len(masks)):
-            mask = torch.from_numpy(masks[part]).to(self.x.device).unsqueeze(2)  # (k, T) -> (k, T, 1)
-            found.append(self.log_marginals(torch.where(mask, self.neutral, self.x))[:, tokens])
+            mask = torch.from_numpy(masks[part]).to(self.x.device)
+            deep = self.deep(torch.where(mask.unsqueeze(2), self.neutral, self.x))  # (k, T, D) -> (k, T, C)
+            found.append(self.log_marginals(deep + self.wide(mask))[:, tokens])
         return torch.cat(found)
 
 
@@ -206,13 +220,15 @@ class _StraightLine:
         self.sentence = sentence
         self.tokens, self.tags = (torch.from_numpy(each).to(sentence.x.device) for each in (tokens, tags))
         self.difference = sentence.x - sentence.neutral
+        none_or_all = torch.tensor([[False], [True]], device=sentence.x.device).expand(2, len(sentence.x))
+        self.wide = sentence.wide(none_or_all)
 
     @torch.no_grad()
     def values(self, rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """As in `ostinato.explanation.gradients.Path`."""
         found = [np.empty(0)]
         for part in self.sentence.parts(len(rows)):
-            answers = self.sentence.log_marginals(self._at(shares[part]))
+            answers = self.sentence.log_marginals(self._scores(self._at(shares[part]), shares[part]))
             own = answers[torch.arange(len(answers)), self.tokens[rows[part]]]  # (k, T, C) -> (k, C)
             found.append(log_odds(own, self.tags[rows[part]]).double().cpu().numpy())
         return np.concatenate(found)
@@ -223,10 +239,31 @@ class _StraightLine:
         for part in self.sentence.parts(len(rows)):
             x = self._at(shares[part]).requires_grad_()
             with torch.enable_grad():
-                scores = self.sentence.scores(x)
+                scores = self._scores(x, shares[part])
             by_scores = self.sentence.derivative(scores.detach(), self.tokens[rows[part]], self.tags[rows[part]])
             steps = (torch.autograd.grad(scores, x, by_scores)[0] * self.difference).sum(dim=2)  # (k, T, D) -> (k, T)
-            found += list(steps.double().cpu().numpy())
+            found += list((steps + self._of_wide(by_scores)).double().cpu().numpy())
+        return found
+
+    def _scores(self, x: Tensor, shares: np.ndarray) -> Tensor:
+        """The scores of all tags; those of the wide part grow with the share. (k, T, D), (k,) -> (k, T, C)."""
+        full, masked = self.wide
+        share = torch.from_numpy(shares).to(full).view(-1, 1, 1)
+        scores: Tensor = self.sentence.deep(x) + masked + share * (full - masked)
+        return scores
+
+    @torch.no_grad()
+    def _of_wide(self, by_scores: Tensor) -> Tensor:
+        """What each word adds through the wide part, for derivatives by all scores. (k, T, C) -> (k, T)."""
+        T, found = by_scores.shape[1], torch.zeros_like(by_scores[:, :, 0])
+        if self.sentence.network.wide is None:
+            return found
+        shares = self.sentence.network.wide.contributions(self.sentence.tokens)  # (T, 2 · REACH + 1, C)
+        for offset in range(-REACH, REACH + 1):
+            here = (by_scores * shares[:, offset + REACH]).sum(dim=2)  # (k, T): of the word at this offset from t
+            first, last = max(0, -offset), min(T, T - offset)
+            if first < last:
+                found[:, first + offset : last + offset] += here[:, first:last]
         return found
 
     def _at(self, shares: np.ndarray) -> Tensor:

@@ -1,6 +1,6 @@
 """The tagger's network, its construction from a config, and its predictions in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from ostinato.data.vocabulary import UNKNOWN
 from ostinato.nn import CharacterFeatures, CRFConstraints, Layout, Linear, LinearChainCRF, TokenEmbedding
 from ostinato.nn.network import Network
 from ostinato.nn.threads import few_threads
+from ostinato.nn.wide_tokens import WideTokens
 from ostinato.tasks.network import build_stack
 from ostinato.tasks.tagging.codec import UNSEEN, TagCodec
 from ostinato.tasks.tagging.config import TaggingModel
@@ -33,6 +34,9 @@ class CertainTags(NamedTuple):
 
 class Tagger(Network):
     """Concatenated vectors of words, word shapes, characters and features; a recurrent stack; a CRF or softmax head.
+
+    The scores of the tags are the sum of the output layer's and the wide part's. In a linear model, everything but the
+    wide part and the CRF has size 0, and the output layer is its bias.
 
     Args:
         config: kinds and sizes of the layers.
@@ -64,6 +68,10 @@ class Tagger(Network):
     ) -> None:
         super().__init__()
         self.word_dropout = config.word_dropout
+        self.wide = None if config.wide is None else WideTokens(num_tags, num_columns=len(feature_sizes))
+        if config.cell == "none":
+            nothing = {"embedding_size": 0, "word_shape_size": None, "character_cell": None}
+            config, feature_sizes = config.model_copy(update=nothing), ()
         self.embed = TokenEmbedding(num_words, config.embedding_size, num_extra=num_extra)
         self.word_shapes = (
             TokenEmbedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size is not None else None
@@ -94,8 +102,26 @@ class Tagger(Network):
         self.crf = LinearChainCRF(num_tags, allowed=allowed) if config.head == "crf" else None
 
     def forward(self, sentences: Sentences) -> Tensor:
+        scores = self.deep(sentences)
+        return scores if self.wide is None else scores + self.wide(sentences.tokens())
+
+    def deep(self, sentences: Sentences) -> Tensor:
+        """The scores without those of the wide part. N tokens -> (N, C)."""
         layout = Layout(sentences.lengths, sentences.words.values.device)
         return self.score(self.vectors(sentences), layout)
+
+    def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
+        if self.wide is not None:
+            own = {name.removeprefix("wide."): each for name, each in tensors.items() if name.startswith("wide.")}
+            self.wide.prepare_for(own)
+
+    @property
+    def starts_fitted(self) -> bool:
+        return self.wide is not None
+
+    @property
+    def is_linear(self) -> bool:
+        return self.head.in_features == 0
 
     def vectors(self, sentences: Sentences) -> Tensor:
         """The vector of each token, the input of the stack. N tokens -> (N, D)."""
@@ -108,11 +134,11 @@ class Tagger(Network):
         if self.characters is not None:
             layout = Layout(sentences.characters.lengths, words.device)
             parts.append(self.characters(sentences.characters.values, layout, sentences.forms))
-        parts += [embed(ids) for embed, ids in zip(self.features, sentences.features.unbind(dim=1), strict=True)]
+        parts += [embed(ids) for embed, ids in zip(self.features, sentences.features.unbind(dim=1), strict=False)]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def score(self, x: Tensor, layout: Layout) -> Tensor:
-        """The scores of all tags at each token. (N, D) -> (N, C)."""
+        """The scores of all tags at each token, without those of the wide part. (N, D) -> (N, C)."""
         scores: Tensor = self.head(self.dropout(self.stack(x, layout)))
         return scores
 

@@ -23,7 +23,7 @@ class TagLikelihood:
 
     def loss(self, model: Tagger, batch: Tagged, config: TrainingConfig) -> Tensor:
         with autocast(batch.targets.device, config.precision):
-            scores = model(batch.sentences)
+            scores = model(batch.sentences) if batch.offsets is None else model.deep(batch.sentences) + batch.offsets
         return model.loss(scores.float(), batch.targets, batch.lengths)
 
     def metrics(self, model: Tagger, data: Tagged) -> dict[str, float]:

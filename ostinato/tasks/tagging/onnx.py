@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.ragged import Ragged
+from ostinato.errors import ConfigError
 from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.onnx import crf
 from ostinato.nn.onnx.graph import Graph, Steps
@@ -32,8 +33,16 @@ def to_onnx(model: Model) -> OnnxModel:
     `character_lengths` (forms,), the characters of distinct words, and `forms` (batch, length), the word of each token.
     All are int64. Outputs: `scores` (batch, length, C) float32, `tags` (batch, length) int64, the best sequence, −1
     at padding, and `probabilities` (batch, length, C) float32, the marginal probabilities, arbitrary at padding.
+
+    Raises:
+        ConfigError: the model has a wide part.
     """
     graph, network = Graph(), model.network
+    if network.wide is not None:
+        raise ConfigError(
+            "model.wide features: the features of words cannot be exported to ONNX. Train again with "
+            "wide = none, or serve the model file itself."
+        )
     inputs = _inputs(model)
     steps = Steps(graph, graph.size("tokens", 1), "lengths")
     h = stack(graph, network.stack, _vectors(graph, network), steps)  # (T, B, D) -> (T, B, H)
@@ -136,6 +145,7 @@ def _reference(network: Tagger, inputs: Arrays) -> Arrays:
         columns["features"],
         columns["forms"],
         Ragged(torch.from_numpy(characters[written].astype(np.int32)), torch.from_numpy(sizes)),
+        torch.zeros(int(written.sum()), dtype=torch.int32),  # read by wide parts alone, which are not exported
     ).to(network.device)
     scores = network(sentences)
     tags = network.best(scores, sentences.lengths)

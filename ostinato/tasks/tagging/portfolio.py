@@ -10,24 +10,25 @@ SMALL: dict[str, Any] = {"hidden_size": 32, "embedding_size": 32}
 
 
 def portfolio(config: Config, data: TaskData) -> list[Candidate]:
-    """Taggers with and without characters and CRF; see `Task.portfolio`."""
+    """A linear CRF, recurrent layers beside it, and recurrent layers alone; see `Task.portfolio`."""
     assert isinstance(config.model, TaggingModel)
     size, has_entities = config.model.hidden_size, data.codec.scheme is not None
     candidates = []
 
-    def add(name: str, reason: str, **changes: Any) -> None:
-        model = config.model.model_copy(update=changes)
-        candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason))
+    def add(name: str, reason: str, *, is_linear: bool = False, **changes: Any) -> None:
+        model = config.model.model_copy(update={"wide": None, "character_cell": "cnn", **changes})
+        candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason, is_linear))
 
     softmax: dict[str, Any] = {"head": "softmax", "constrained": False}
     crf: dict[str, Any] = {"head": "crf", "constrained": has_entities}
+    wide = {"wide": "features", **crf}
     usual, other = (crf, softmax) if has_entities else (softmax, crf)  # the tags of an entity depend on each other
     why = {"crf": "chooses the tags of a sentence together", "softmax": "chooses each tag by itself"}
-    add("words", "words alone, few weights", cell="gru", character_cell=None, **SMALL, **softmax)
-    add("small-gru", "words and characters, few weights", cell="gru", character_cell="cnn", **SMALL, **usual)
+    add("linear", "a CRF on words, affixes and word shapes", is_linear=True, cell="none", **wide)
     for cell in ("gru", "lstm"):
-        for head in (usual, other):
-            add(f"{cell}-{head['head']}", why[head["head"]], cell=cell, character_cell="cnn", **head)
-    add("spelling", "reads words letter by letter", cell="lstm", character_cell="lstm", **usual)
-    add("large", "more weights", cell="lstm", character_cell="cnn", hidden_size=2 * size, **usual)
+        add(f"wide-{cell}", "starts where the linear CRF ends", cell=cell, **wide)
+    add("small-gru", "words and characters, few weights", cell="gru", **SMALL, **usual)
+    for cell, head in (("gru", usual), ("lstm", usual), ("lstm", other)):
+        add(f"{cell}-{head['head']}", why[head["head"]], cell=cell, **head)
+    add("large", "more weights", cell="lstm", hidden_size=2 * size, **usual)
     return candidates

@@ -11,6 +11,7 @@ from ostinato.report.page import Section, bullets, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import data_origin, findings_block, training_section
 from ostinato.report.wording import (
+    capitalized,
     compare_to_baseline,
     counted,
     decimals,
@@ -53,9 +54,8 @@ READ_AS = {
     "strict": "only well-formed entities count.",
     "conlleval": "ill-formed tags are read as by the script conlleval.",
 }
-BASELINE = (
-    "The baseline gives each word its most frequent training tag, and unknown words the most frequent tag overall."
-)
+BASELINES = {"linear": "linear CRF", "commonest": "most frequent tag"}  # the strongest first; the first is new in 0.2
+COMMONEST = "The most frequent tag is that of each word in training, and for unknown words that of all words."
 ABOUT_TAGS = (
     "Each picture explains the tag of one word; for an entity, of its least certain word. Scores are log-odds of the "
     "tag at that word, which is never masked."
@@ -75,7 +75,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
     """
     assert isinstance(run.config, TaggingConfig)
     audit, gallery = read_audit(run), Gallery()
-    scores = run.read_scores(TaggingMetrics, model.task.baselines)
+    scores = run.read_scores(TaggingMetrics, ["commonest"])
     metric = main_metric(audit)
     description = f"{describe_tagger(run, run.config)} {describe_tagging(model)}"
     sections = [
@@ -126,23 +126,25 @@ def describe_tagging(model: Model) -> str:
 
 def describe_tagger(run: RunRecord, config: TaggingConfig) -> str:
     """Describe the layers in a sentence."""
-    model = config.model
+    model, parameters = config.model, counted(run.metrics["model"]["parameters"], "parameter")
+    constrained = " constrained to its scheme" if model.constrained else ""
+    head = f"CRF over the tags{constrained}" if model.head == "crf" else "softmax at each word"
+    wide = (
+        "" if model.wide is None else "linear model of words, affixes and word shapes of each word and its neighbours; "
+    )
+    if model.cell == "none":
+        return f"{capitalized(wide)}{head}; {parameters}."
     inputs = [f"words ({model.embedding_size})"]
     if model.word_shape_size is not None:
         inputs.append(f"word shapes ({model.word_shape_size})")
     if model.character_cell is not None:
         inputs.append(f"characters by {model.character_cell.upper()} ({model.character_size})")
     inputs += [f"column {column} ({model.feature_size})" for column in config.data.feature_columns or ()]
-    constrained = " constrained to its scheme" if model.constrained else ""
-    head = f"CRF over the tags{constrained}" if model.head == "crf" else "softmax at each word"
-    return (
-        f"{describe_layers(model)}; vectors of {', '.join(inputs)}; {head}; "
-        f"{counted(run.metrics['model']['parameters'], 'parameter')}."
-    )
+    return f"{describe_layers(model)}; vectors of {', '.join(inputs)}; {wide}{head}; {parameters}."
 
 
 def verdict(cell: str, scores: dict[str, TaggingMetrics], metric: str) -> list[str]:
-    """Compare the main metric with the baseline, in sentences."""
+    """Compare the main metric with the baselines, in sentences."""
     if "test" not in scores:
         sentences = ["The run has no test split: nothing here shows how well the tagger does on unseen sentences."]
         if "validation" in scores:
@@ -152,30 +154,47 @@ def verdict(cell: str, scores: dict[str, TaggingMetrics], metric: str) -> list[s
                 "picked the best epoch."
             )
         return sentences
-    test, baseline = scores["test"], scores["commonest"]
+    test, baselines = scores["test"], baselines_of(scores)
     value, ends = getattr(test, metric), test.intervals[metric]
-    other, other_ends = getattr(baseline, metric), baseline.intervals[metric]
     test_size = counted(test.num_sentences, "test sentence")
+    others = ", ".join(
+        f"the {name} {percent(getattr(each, metric))} ({interval(each.intervals[metric])})"
+        for name, each in baselines.items()
+    )
+    rival, strongest = next(iter(baselines.items()))
+    other, other_ends = getattr(strongest, metric), strongest.intervals[metric]
     return [
-        f"The {cell.upper()} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
-        f"{interval(ends)}), each word's most frequent tag {percent(other)} ({interval(other_ends)}).",
-        compare_to_baseline(value, ends, other, other_ends, model="the tagger", rival="the most frequent tag"),
+        f"The {called(cell)} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
+        f"{interval(ends)}), {others}.",
+        compare_to_baseline(value, ends, other, other_ends, model="the tagger", rival=f"the {rival}"),
     ]
+
+
+def baselines_of(scores: dict[str, TaggingMetrics]) -> dict[str, TaggingMetrics]:
+    """The metrics of the baselines by their names in a sentence, the strongest first."""
+    return {name: scores[key] for key, name in BASELINES.items() if key in scores}
+
+
+def called(cell: str) -> str:
+    """The name of a model with this cell, in a sentence."""
+    return "model, a linear CRF," if cell == "none" else cell.upper()
 
 
 # Sections
 
 
 def _result(run: RunRecord, scores: dict[str, TaggingMetrics], metric: str) -> "Markup":
-    cell = run.config.model.cell.upper()
+    cell = run.config.model.cell
     body = paragraph(" ".join(verdict(cell, scores, metric)))
     if "test" not in scores:
         return body
     rows = [
         (name, percent(getattr(each, metric)), interval(each.intervals[metric]))
-        for name, each in ((cell, scores["test"]), ("most frequent tag", scores["commonest"]))
+        for name, each in (("model" if cell == "none" else cell.upper(), scores["test"]), *baselines_of(scores).items())
     ]
-    return body + table(("", SCORES[metric], "95\u00a0% interval"), rows, numeric=(1, 2)) + paragraph(BASELINE)
+    about = f"The linear CRF is a {scores['linear'].description}. " if "linear" in scores else ""
+    shown = table(("", SCORES[metric], "95\u00a0% interval"), rows, numeric=(1, 2))
+    return body + shown + paragraph(f"{about}{COMMONEST}")
 
 
 def _data(run: RunRecord, audit: TagAudit) -> "Markup":
@@ -195,13 +214,13 @@ def _data(run: RunRecord, audit: TagAudit) -> "Markup":
 
 
 def _metrics(scores: dict[str, TaggingMetrics]) -> "Markup":
-    test, baseline = scores["test"], scores["commonest"]
+    test, baselines = scores["test"], baselines_of(scores)
     rows = [
         (
             name,
             *(
                 text
-                for each in (test, baseline)
+                for each in (test, *baselines.values())
                 for text in (decimals(getattr(each, key)), range_of(each.intervals.get(key)))
             ),
         )
@@ -214,18 +233,19 @@ def _metrics(scores: dict[str, TaggingMetrics]) -> "Markup":
         "vocabulary. The intervals show how much a score could differ on other test sentences. The calibration error "
         f"({decimals(test.ece)}) is the mean distance between the probability of tags and their accuracy."
     )
-    headings = ("metric", "model", "95\u00a0% interval", "most frequent tag", "95\u00a0% interval")
-    return paragraph(intro) + table(headings, rows, range(1, 5))
+    headings = ["metric", *(text for name in ("model", *baselines) for text in (name, "95\u00a0% interval"))]
+    return paragraph(intro) + table(headings, rows, range(1, len(headings)))
 
 
 def _entities(scores: dict[str, TaggingMetrics]) -> "Markup":
-    test, baseline = scores["test"], scores["commonest"].by_type or {}
+    test = scores["test"]
+    baselines = {name: each.by_type or {} for name, each in baselines_of(scores).items()}
     rows = [
         (
             type_,
             *(decimals(value) for value in (each.precision, each.recall, each.f1)),
             f"{each.support:,}",
-            decimals(baseline[type_].f1 if type_ in baseline else None),
+            *(decimals(types[type_].f1 if type_ in types else None) for types in baselines.values()),
         )
         for type_, each in sorted((test.by_type or {}).items(), key=lambda item: -item[1].support)
     ]
@@ -234,8 +254,8 @@ def _entities(scores: dict[str, TaggingMetrics]) -> "Markup":
         f"Scheme {test.scheme}, reading {reading}: {READ_AS[reading]} An entity is correct if its type, first and last "
         "token are."
     )
-    headings = ("type", "precision", "recall", "F1", "test entities", "F1 of the most frequent tag")
-    return paragraph(intro) + table(headings, rows, range(1, 6))
+    headings = ["type", "precision", "recall", "F1", "test entities", *(f"F1 of the {name}" for name in baselines)]
+    return paragraph(intro) + table(headings, rows, range(1, len(headings)))
 
 
 def _confusions(confusions: Sequence[Confusion], predictions: Predictions) -> "Markup":
@@ -301,8 +321,8 @@ def tagger_card(run: RunRecord, audit: TagAudit, model: Model, scores: dict[str,
         examples="sentences",
         factors="Languages, domains or groups",
         metrics=[
-            f"{entity}{'accuracy' if entity else 'Accuracy'} of tags, also on unknown words; next to each word's most "
-            "frequent tag.",
+            f"{entity}{'accuracy' if entity else 'Accuracy'} of tags, also on unknown words; next to a linear-chain "
+            "CRF and each word's most frequent tag.",
             "Intervals are 95\u00a0% bootstrap intervals over the test sentences.",
         ],
         training_data=[data_source(run, model.task.datasets), _size(audit, "train"), *audit.findings],
@@ -337,7 +357,8 @@ def _results(run: RunRecord, audit: TagAudit, scores: dict[str, TaggingMetrics])
 def limits(audit: TagAudit, scores: dict[str, TaggingMetrics]) -> Iterator[str]:
     """Limits of the tagger that its metrics and data show, in sentences."""
     if "test" in scores:
-        yield from _test_limits(scores["test"], scores["commonest"], main_metric(audit))
+        rival, strongest = next(iter(baselines_of(scores).items()))
+        yield from _test_limits(scores["test"], strongest, rival, main_metric(audit))
     for split, tags in audit.unseen_tags.items():
         yield f"It cannot predict {counted(len(tags), 'tag')} of {split}, which did not occur in training."
     if any(audit.repeated.values()) and not audit.overlap_dropped:
@@ -347,7 +368,7 @@ def limits(audit: TagAudit, scores: dict[str, TaggingMetrics]) -> Iterator[str]:
     )
 
 
-def _test_limits(test: TaggingMetrics, baseline: TaggingMetrics, metric: str) -> Iterator[str]:
+def _test_limits(test: TaggingMetrics, baseline: TaggingMetrics, rival: str, metric: str) -> Iterator[str]:
     (low, high), value, other = test.intervals[metric], getattr(test, metric), getattr(baseline, metric)
     if high - low > WIDE:
         yield (
@@ -355,7 +376,7 @@ def _test_limits(test: TaggingMetrics, baseline: TaggingMetrics, metric: str) ->
             f"to lie between {percent(low)} and {percent(high)}."
         )
     if value <= other:
-        yield f"It does not beat each word's most frequent tag: {percent(value)} against {percent(other)}."
+        yield f"It does not beat the {rival}: {percent(value)} against {percent(other)}."
     if test.accuracy_unknown is not None and test.accuracy - test.accuracy_unknown > NOTABLE:
         unknown = percent(test.accuracy_unknown)
         yield f"Its accuracy is {unknown} on unknown words, but {percent(test.accuracy)} on all words."

@@ -44,11 +44,18 @@ def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags
 
 
 def score_baselines(data: TaskData) -> dict[str, TaggingMetrics]:
-    """Score the baseline on the test split: each word's most frequent tag; for unknown words, the commonest tag."""
+    """Score the baselines on the test split.
+
+    `linear` is a linear-chain CRF. `commonest` is each word's most frequent tag; for unknown words, the commonest tag.
+    """
+    from ostinato.tasks.tagging.wide import linear_baseline
+
     train, test = data.rows["train"], data.rows["test"]
     words = [[sentence.words for sentence in rows] for rows in (train, test)]
     found = commonest_tags(words[0], train.tags, words[1])
-    return {"commonest": score_tags(data.encoder, data.codec, test, found)}
+    tags, description = linear_baseline(data)
+    linear = score_tags(data.encoder, data.codec, test, tags).model_copy(update={"description": description})
+    return {"linear": linear, "commonest": score_tags(data.encoder, data.codec, test, found)}
 
 
 def score_tags(

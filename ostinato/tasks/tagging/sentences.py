@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ostinato.data.ragged import Ragged
 from ostinato.data.spans import spans
+from ostinato.nn import Layout
+from ostinato.nn.wide_tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,7 @@ class Sentences:
         features: (N, K) int64 ids of the K features of each token.
         forms: (N,) int64, the index in `characters` of each token's form, its exact spelling.
         characters: int32 character ids of F distinct forms.
+        letters: int32 codes of the characters of the same forms, known or not.
     """
 
     words: Ragged
@@ -28,6 +31,7 @@ class Sentences:
     features: Tensor
     forms: Tensor
     characters: Ragged
+    letters: Tensor
 
     def __len__(self) -> int:
         return len(self.words)
@@ -52,17 +56,25 @@ class Sentences:
         tokens = self.token_indices(indices).numpy()
         used, forms = np.unique(self.forms.numpy()[tokens], return_inverse=True)
         shapes, features = (torch.from_numpy(part.numpy()[tokens]) for part in (self.shapes, self.features))
-        return Sentences(
-            self.words.select(indices), shapes, features, torch.from_numpy(forms), self.characters.select(used)
-        )
+        characters = self.characters.select(used)
+        letters = Ragged(self.letters, self.characters.lengths).select(used).values
+        return Sentences(self.words.select(indices), shapes, features, torch.from_numpy(forms), characters, letters)
+
+    def tokens(self) -> Tokens:
+        """What a wide part reads."""
+        device = self.forms.device
+        forms, layout = Layout(self.characters.lengths, device), Layout(self.lengths, device)
+        return Tokens(self.letters, forms, self.forms, self.features, layout)
 
     def to(self, device: torch.device | str) -> "Sentences":
         """Copy all tensors to a device, except the lengths, which stay on the CPU."""
-        shapes, features, forms = (part.to(device) for part in (self.shapes, self.features, self.forms))
-        return Sentences(self.words.to(device), shapes, features, forms, self.characters.to(device))
+        shapes, features, forms, letters = (
+            part.to(device) for part in (self.shapes, self.features, self.forms, self.letters)
+        )
+        return Sentences(self.words.to(device), shapes, features, forms, self.characters.to(device), letters)
 
     def digest(self) -> str:
-        """The SHA-256 of all values, in hexadecimal."""
+        """The SHA-256 of all values in hexadecimal, but for the letters, which known characters determine."""
         sha = hashlib.sha256(self.words.digest().encode() + self.characters.digest().encode())
         for part in (self.shapes, self.features, self.forms):
             sha.update(part.cpu().numpy().tobytes())

@@ -53,6 +53,11 @@ class TagStream(Stream):
                 "This tagger chooses the best tags of a whole sentence (model.head 'crf'), so later words can change "
                 'every tag. Train again with model.head = "softmax".'
             )
+        if model.network.wide is not None:
+            problems.append(
+                "The wide part of this model (model.wide = features) reads the words that follow. "
+                "Train again with model.wide = none."
+            )
         if model.codec.scheme != model.codec.target_scheme:
             problems.append(
                 f"This tagger converts tags from {model.codec.target_scheme} to {model.codec.scheme}, which needs the "

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.tagging.scoring import Predictions
     from ostinato.tasks.tagging.served import ServedTagger
     from ostinato.tasks.tagging.stream import TagStream
+    from ostinato.training import Examples
 
 
 class Tagging(Task):
@@ -42,8 +43,8 @@ class Tagging(Task):
     name: ClassVar[str] = "tagging"
     config = TaggingConfig
     presets = PRESETS
-    baselines: ClassVar[Mapping[str, str]] = {"commonest": "commonest tag"}
-    rival: ClassVar[str] = "each word's most frequent tag"
+    baselines: ClassVar[Mapping[str, str]] = {"linear": "linear CRF", "commonest": "commonest tag"}
+    rival: ClassVar[str] = "a linear-chain CRF"
     floor: ClassVar[tuple[str, str]] = ("commonest", "each word's most frequent tag")
     predictions_file: ClassVar[str] = "predictions.jsonl"
     formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
@@ -182,6 +183,13 @@ class Tagging(Task):
 
         return TagLikelihood(data.codec)
 
+    def start(self, config: "Config", network: "Tagger", splits: Mapping[str, Any], objective: Any) -> "Examples":
+        if network.wide is None:
+            return super().start(config, network, splits, objective)
+        from ostinato.tasks.tagging.wide import fit_wide
+
+        return fit_wide(network, splits, seed=config.data.seed)
+
     def outputs(self, network: "Tagger", examples: "Tagged") -> "CertainTags":
         from ostinato.tasks.tagging.network import predict_certain_tags
 
@@ -211,7 +219,10 @@ class Tagging(Task):
             "test F1": "" if f1 is None else f"{f1:.3f}",
             "test accuracy": f"{test['accuracy']:.3f}",
             "95 % interval": f"{low:.3f} – {high:.3f}",
-            **{heading: f"{baselines[name][metric]:.3f}" for name, heading in self.baselines.items()},
+            **{
+                heading: f"{baselines[name][metric]:.3f}" if name in baselines else ""  # not in runs of version 0.1
+                for name, heading in self.baselines.items()
+            },
         }
 
     def write_predictions(self, path: Path, model: Model, rows: "TaggedRows", outputs: "CertainTags") -> None:

@@ -53,7 +53,7 @@ def test_two_heads_are_compared_with_costs_and_a_page(tmp_path):
     run = tmp_path / "out" / "runs" / "head=softmax" / "seed-0"
     saved = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert first.scores[0] == pytest.approx(saved["test"]["f1"])
-    assert first.baselines == {"commonest": pytest.approx(saved["baselines"]["commonest"]["f1"])}
+    assert first.baselines == {name: pytest.approx(saved["baselines"][name]["f1"]) for name in ("linear", "commonest")}
     assert first.cost.sequences_per_s > 0
     assert "f1" in results.pairs[0].sentence
-    assert "commonest tag" in write_comparison_page(results, tmp_path / "out").read_text(encoding="utf-8")
+    assert "linear CRF" in write_comparison_page(results, tmp_path / "out").read_text(encoding="utf-8")
