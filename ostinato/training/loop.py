@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ostinato.config import TrainingConfig
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import TrainingError
-from ostinato.nn.threads import few_threads
+from ostinato.nn.threads import few_threads, flush_denormals
 from ostinato.progress import Progress
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
@@ -87,9 +87,10 @@ def train(
             while group := [
                 data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)
             ]:
-                take_step(model, group, objective, config, optimizer, state, num_batches)
-                if average is not None:
-                    update_average(average, model, config.ema_decay or 0.0, state.step)
+                with flush_denormals():
+                    take_step(model, group, objective, config, optimizer, state, num_batches)
+                    if average is not None:
+                        update_average(average, model, config.ema_decay or 0.0, state.step)
                 state.seconds = time.monotonic() - started
                 progress.step(
                     state.batch / num_batches,
