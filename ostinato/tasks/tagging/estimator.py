@@ -64,7 +64,6 @@ class SequenceTagger(Estimator):
     character_size: int = 25
     word_shape_size: int | None = None
     feature_size: int = 25
-    word_dropout: float = 0.0
     scheme: str | None = None
     target_scheme: str | None = None
     repair_tags: bool = False

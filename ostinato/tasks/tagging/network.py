@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.nn import CharacterFeatures, CRFConstraints, Layout, Linear, LinearChainCRF, TokenEmbedding
+from ostinato.nn.embedding import drop_words
 from ostinato.nn.network import Network
 from ostinato.nn.threads import few_threads
 from ostinato.tasks.network import build_stack
@@ -64,7 +65,9 @@ class Tagger(Network):
     ) -> None:
         super().__init__()
         self.word_dropout = config.word_dropout
-        self.embed = TokenEmbedding(num_words, config.embedding_size, num_extra=num_extra)
+        self.embed = TokenEmbedding(
+            num_words, config.embedding_size, num_extra=num_extra, dropout=config.embedding_dropout
+        )
         self.word_shapes = (
             TokenEmbedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size is not None else None
         )
@@ -95,13 +98,14 @@ class Tagger(Network):
 
     def forward(self, sentences: Sentences) -> Tensor:
         layout = Layout(sentences.lengths, sentences.words.values.device)
-        return self.score(self.vectors(sentences), layout)
+        x = self.vectors(sentences)
+        return self.score(x if self.change_vectors is None else self.change_vectors(x, layout), layout)
 
     def vectors(self, sentences: Sentences) -> Tensor:
         """The vector of each token, the input of the stack. N tokens -> (N, D)."""
         words = sentences.words.values
         if self.training and self.word_dropout:
-            words = words.masked_fill(torch.rand(len(words), device=words.device) < self.word_dropout, UNKNOWN)
+            words = drop_words(words, self.word_dropout)
         parts = [self.embed(words)]
         if self.word_shapes is not None:
             parts.append(self.word_shapes(sentences.shapes))
