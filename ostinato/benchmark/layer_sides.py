@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,13 @@ class Batch:
         output_size = module.hidden_size * (2 if module.bidirectional else 1)
         x, dy = (torch.randn(sum(lengths), size, device=device) for size in (module.input_size, output_size))
         return cls(x, dy, torch.tensor(lengths))
+
+    def last_state_only(self) -> "Batch":
+        """The same batch with a gradient at the last step of each sequence alone."""
+        last = self.lengths.cumsum(0).to(self.dy.device) - 1
+        dy = torch.zeros_like(self.dy)
+        dy[last] = self.dy[last]
+        return replace(self, dy=dy)
 
     def pad(self, values: Tensor) -> Tensor:
         """Zeros after each sequence's end. (N, D) -> (T, B, D)."""

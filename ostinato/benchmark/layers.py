@@ -1,7 +1,8 @@
 """Recurrent layers: Ostinato, torch.nn (on CUDA: cuDNN) and ONNX Runtime.
 
 A training row times the forward and the backward pass with a gradient at every step's output, including the gradients
-of inputs and weights. Embedding, loss and optimizer are in `training.py`.
+of inputs and weights; `lstm-last-state` has a gradient at the last step alone. Embedding, loss and optimizer are in
+`training.py`.
 """
 
 import os
@@ -64,6 +65,24 @@ def lstm_bucketed(bench: Bench) -> None:
     if bench.device.type == "cpu":
         row.expect_ratio("nn.LSTM padded", at_least=1.6)
         row.goals.append(Goal("share of torch.matmul's rate", row.share_of_matmul("ours"), at_least=0.85))
+    bench.add(row)
+
+
+def lstm_last_state(bench: Bench) -> None:
+    """A gradient from each sequence's last state alone, as in many classifiers: it vanishes into denormal numbers."""
+    lstm = large_lstm(bench)
+    every_step = [Batch.random(lstm, [230] * 32)]
+    batches = [batch.last_state_only() for batch in every_step]
+    sides = {
+        "ours": layer_sides.ours(lstm, batches),
+        "ours, gradient at every step": layer_sides.ours(lstm, every_step)._replace(answer=None),
+        **torch_sides(lstm, batches, packed=False),
+    }
+    description = f"training, {LSTM}, 32 × 230, gradient from the last state only"
+    row = bench.compare("lstm-last-state", description, sides, flops=3 * lstm_flops(batches))
+    row.expect_ratio("nn.LSTM padded", at_least=1.2)  # some 20 on processors that are slow at denormal numbers
+    ratio = row.timings["ours"].seconds / row.timings["ours, gradient at every step"].seconds
+    row.goals.append(Goal("time, gradient from the last state against every step", ratio, at_most=1.1))
     bench.add(row)
 
 
@@ -230,6 +249,7 @@ def spread_lengths(longest: int, *, count: int = 32) -> list[int]:
 ROWS: dict[str, Callable[[Bench], None]] = {
     "lstm-random": lstm_random,
     "lstm-bucketed": lstm_bucketed,
+    "lstm-last-state": lstm_last_state,
     "lstm-inference-32": partial(lstm_inference, batch_size=32, at_least=1.15),
     "lstm-inference-1": partial(lstm_inference, batch_size=1, at_least=1.4),
     "bigru-inference-32": bigru_inference_32,

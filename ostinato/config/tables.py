@@ -24,6 +24,7 @@ else:
     OrAuto = Union[Value, Literal["auto"]]  # noqa: UP007, since only this form takes a type variable
 
 Positive = Annotated[int, Field(ge=1)]
+WITHOUT_RECURRENT_WEIGHTS = ("none", "cnn", "mingru", "minlstm")  # cells
 NONE = "none"  # TOML has no null: how a config says that a key is switched off
 FROM_FILE = "from_file"  # in a validation's context: the config comes from a file, so it must name its data
 OLD_RUN = "old_run"  # in a validation's context: version 0.1 wrote the config, so old keys need no warning
@@ -140,7 +141,28 @@ class ModelConfig(Table):
     dropout: float = Field(
         0.3, ge=0, lt=1, description="variational, on each layer's input; ordinary, before the output layer"
     )
+    weight_dropout: float = Field(
+        0.0, ge=0, lt=1, description="of the recurrent weights, with one mask for each forward pass"
+    )
+    embedding_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of tokens whose vector is zero wherever they occur in a training batch"
+    )
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of tokens that training replaces with the unknown token"
+    )
     engine: EngineName = Field("auto", description="how the layers are executed")
+
+    @field_validator("weight_dropout")
+    @classmethod
+    def _has_recurrent_weights(cls, dropout: float, model: ValidationInfo) -> float:
+        if dropout and model.data.get("cell") in WITHOUT_RECURRENT_WEIGHTS:
+            raise ValueError(f"{dropout:g}: cell {model.data['cell']} has no recurrent weights to drop. Set it to 0")
+        return dropout
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether two forward passes in training differ."""
+        return any((self.dropout, self.weight_dropout, self.embedding_dropout, self.word_dropout))
 
 
 class TrainingConfig(Table):
@@ -176,10 +198,39 @@ class TrainingConfig(Table):
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="use an exponential moving average of the weights with this decay"
     )
+    swa_start: int | None = Field(
+        None, ge=1, description="use the mean of the weights at the ends of the epochs from this one on (SWA)"
+    )
+    r_drop: float = Field(
+        0.0, ge=0, description="weight of the divergence between two passes with different dropout masks (R-Drop)"
+    )
+    adversarial: Literal["supervised", "virtual"] | None = Field(
+        None,
+        description="also train on worst-case perturbations of the steps' vectors: those that raise the loss "
+        "(supervised), or change the answer, whatever the target (virtual)",
+    )
+    adversarial_norm: float = Field(
+        5.0, gt=0, description="with adversarial: norm of a sequence's perturbation, in standard deviations of vectors"
+    )
+    adversarial_weight: float = Field(1.0, gt=0, description="with adversarial: weight of its loss")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="draws weights, batch order and dropout, not the splits")
+
+    @field_validator("swa_start")
+    @classmethod
+    def _averages_once(cls, start: int | None, training: ValidationInfo) -> int | None:
+        if start is not None and training.data.get("ema_decay") is not None:
+            raise ValueError(
+                f"{start} and ema_decay {training.data['ema_decay']:g} each average the weights. Set one of them to "
+                "none"
+            )
+        if start is not None and start > training.data.get("max_epochs", start):
+            raise ValueError(
+                f"{start} is after the last epoch, {training.data['max_epochs']}. Give at most max_epochs, or none"
+            )
+        return start
 
     @property
     def minimises(self) -> bool:
@@ -233,6 +284,24 @@ class Config(Table):
     def is_settled(self) -> bool:
         """Whether no key is left to be chosen from the data."""
         return not any(getattr(self, table).open_keys() for table in self.TABLES)
+
+    @model_validator(mode="after")
+    def _r_drop_has_noise(self) -> "Config":
+        if self.training.r_drop and not self.model.is_noisy:
+            raise ValueError(
+                f"training.r_drop {self.training.r_drop:g} compares two passes with different dropout masks, and "
+                "nothing is dropped. Set model.dropout, or r_drop = 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _regularises_layers(self) -> "Config":
+        settings = self.model.model_dump(include={"embedding_dropout", "word_dropout"})
+        settings |= self.training.model_dump(include={"r_drop", "adversarial"})
+        for key, value in settings.items():
+            if self.model.cell == NONE and value:
+                raise ValueError(f"{key} {value} has no effect with cell none. Remove it")
+        return self
 
     def keys(self) -> list[str]:
         """Every `table.key` of the config."""

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from ostinato.nn.layout import Layout
 
+UNKNOWN = 0  # the id of a token that is out of vocabulary
+
 
 class PositionEmbedding(nn.Module):
     """Adds a vector for the step's position in its sequence; useful for windows aligned on a site.
@@ -56,18 +58,36 @@ class TokenEmbedding(nn.Embedding):
         num_tokens: V.
         size: D.
         num_extra: further tokens with ids from V on, whose vectors are not trained; fill the buffer `extra`.
+        dropout: in training, probability of a token's vector to be zero wherever the token occurs in the batch; the
+            other vectors are divided by 1 - dropout.
 
     Shapes:
         ids (N,) -> (N, D).
+
+    Source: the dropout is that of Gal & Ghahramani (2016), arXiv:1512.05287, section 4.2.
     """
 
     extra: Tensor
 
-    def __init__(self, num_tokens: int, size: int, *, num_extra: int = 0) -> None:
+    def __init__(self, num_tokens: int, size: int, *, num_extra: int = 0, dropout: float = 0.0) -> None:
         super().__init__(num_tokens, size)
+        self.dropout = dropout
         self.register_buffer("extra", torch.zeros(num_extra, size) if num_extra else None)
 
+    @property
+    def drops(self) -> bool:
+        """Whether vectors are dropped in the current mode."""
+        return self.training and self.dropout > 0
+
     def forward(self, ids: Tensor) -> Tensor:
+        vectors = self._look_up(ids)
+        if not self.drops:
+            return vectors
+        num_tokens = self.num_embeddings + (0 if self.extra is None else len(self.extra))
+        mask = vectors.new_empty(num_tokens, 1).bernoulli_(1 - self.dropout) / (1 - self.dropout)
+        return vectors * mask[ids]  # (V, 1) -> (N, 1)
+
+    def _look_up(self, ids: Tensor) -> Tensor:
         if self.extra is None:
             return super().forward(ids)
         is_extra = ids >= self.num_embeddings
@@ -79,3 +99,11 @@ class TokenEmbedding(nn.Embedding):
         # on the meta device there is nothing to fill, and the first try would import a compiler for seconds
         if self.weight.numel() and not self.weight.is_meta:
             nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))
+
+
+def drop_words(ids: Tensor, p: float) -> Tensor:
+    """Token ids, each with probability `p` that of a token out of vocabulary. (N,) -> (N,).
+
+    Source: Iyyer et al. (2015), Deep unordered composition rivals syntactic methods, section 3.1; there, words vanish.
+    """
+    return ids.masked_fill(torch.rand(len(ids), device=ids.device) < p, UNKNOWN)

@@ -7,7 +7,7 @@ import torch
 import torch.backends.cudnn.rnn
 from torch import Tensor, nn
 
-from ostinato.errors import look_up
+from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import field_names, find_cell
 from ostinato.nn.engines import ENGINES, choose_engine, run_native_stack
 from ostinato.nn.kernel.threads import torch_threads
@@ -26,23 +26,39 @@ class RecurrentLayer(nn.Module):
         cell: one of `CELLS`, or a cell of yours (see `register_cell`).
         bidirectional: also read each sequence backwards, from its own last step.
         engine: `auto`, `reference`, `torch` or `native`; `auto` chooses at each call.
+        weight_dropout: in training, probability of each recurrent weight to be zero, with one mask for all sequences
+            and steps of a forward pass; the others are divided by 1 - weight_dropout.
 
     Shapes:
         values (N, D) with a layout of N steps -> (N, H), or (N, 2·H) for both directions.
 
     Raises:
-        ConfigError: `cell` or `engine` is unknown.
+        ConfigError: `cell` or `engine` is unknown; `weight_dropout` of a cell without recurrent weights.
+
+    Source: for weight_dropout, Merity et al. (2017), arXiv:1708.02182, section 2.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, cell: str, bidirectional: bool = False, engine: str = "auto"
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        cell: str,
+        bidirectional: bool = False,
+        engine: str = "auto",
+        weight_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.cell = find_cell(cell)
         self.input_size, self.hidden_size, self.bidirectional = input_size, hidden_size, bidirectional
-        self.engine = engine
+        self.engine, self.weight_dropout = engine, weight_dropout
         if engine != "auto":
             look_up(ENGINES, engine, "engine")
+        if weight_dropout and "weight_hh" not in field_names(self.cell.weights):
+            raise ConfigError(
+                f"weight_dropout {weight_dropout:g}: cell {cell} has no recurrent weights to drop. Set weight_dropout "
+                "to 0, or choose a cell such as lstm or gru."
+            )
         for suffix in self._suffixes():
             for name, shape in self.cell.shapes(input_size, hidden_size).items():
                 self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape)))
@@ -78,6 +94,13 @@ class RecurrentLayer(nn.Module):
             for suffix in self._suffixes()
         ]
 
+    def dropped_directions(self) -> list[Any]:
+        """The weights of each direction for one forward pass: in training, with a fresh mask on the recurrent ones."""
+        if not (self.training and self.weight_dropout):
+            return self.directions()
+        drop = nn.functional.dropout
+        return [side._replace(weight_hh=drop(side.weight_hh, self.weight_dropout)) for side in self.directions()]
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for weights in self.directions():  # cuDNN wants the weights of a call in one block of memory
@@ -90,7 +113,7 @@ class RecurrentLayer(nn.Module):
         return self
 
     def forward(self, values: Tensor, layout: Layout) -> Tensor:
-        return ENGINES[self.engine_for(values)](self.cell, values, layout, self.directions())
+        return ENGINES[self.engine_for(values)](self.cell, values, layout, self.dropped_directions())
 
     def engine_for(self, values: Tensor) -> str:
         """The engine that runs these values now."""
@@ -98,7 +121,8 @@ class RecurrentLayer(nn.Module):
 
     def extra_repr(self) -> str:
         sizes = f"{self.input_size}, {self.hidden_size}"
-        return f"{sizes}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
+        text = f"{sizes}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
+        return text + (f", weight_dropout={self.weight_dropout:g}" if self.weight_dropout else "")
 
     def _suffixes(self) -> list[str]:
         return ["_l0", "_l0_reverse"] if self.bidirectional else ["_l0"]
@@ -183,13 +207,13 @@ class RecurrentStack(Stack):
         residual: bool = False,
         layer_norm: bool = False,
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         engine: str = "auto",
     ) -> None:
         output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [output_size] * (num_layers - 1)
-        layers = [
-            RecurrentLayer(size, hidden_size, cell=cell, bidirectional=bidirectional, engine=engine) for size in sizes
-        ]
+        of_each: dict[str, Any] = {"bidirectional": bidirectional, "engine": engine, "weight_dropout": weight_dropout}
+        layers = [RecurrentLayer(size, hidden_size, cell=cell, **of_each) for size in sizes]
         super().__init__(layers, output_size, residual=residual, layer_norm=layer_norm, dropout=dropout)
         self.hidden_size = hidden_size
 
@@ -200,7 +224,7 @@ class RecurrentStack(Stack):
             and self._is_plain()
             and self.engine_for(values if table is None else table) == "native"
         ):
-            directions = [layer.directions() for layer in self.layers]  # type: ignore[operator]
+            directions = [layer.dropped_directions() for layer in self.layers]  # type: ignore[operator]
             return run_native_stack(first.cell, values, layout, directions, table)
         if table is not None:
             values = nn.functional.embedding(values, table)  # (N,) -> (N, D)

@@ -1,6 +1,6 @@
 """What every network has: token vectors, a stack and an output layer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.layers import RecurrentStack, Stack
+from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
 
 
@@ -16,12 +17,15 @@ class Network(nn.Module):
 
     Attributes:
         embed: tokens or channels to vectors; what `[training] freeze_vectors` does not train.
+        change_vectors: what replaces the steps' vectors (N, D) behind the embedding, for perturbations in training;
+            None: nothing.
         has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
         RANGES: the lowest and highest value of tensors that are not any number, by name.
     """
 
     RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
+    change_vectors: Callable[[Tensor, Layout], Tensor] | None = None
     has_trained_unknown: bool = False
 
     embed: TokenEmbedding | Linear

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.nn.convolution import ConvStem
-from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
+from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding, drop_words
 from ostinato.nn.layers import RecurrentStack, Stack
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
@@ -35,6 +35,7 @@ class SequenceNetwork(Network):
         num_outputs: C.
         dropout: on the pooled vector.
         wide: a linear model of the whole sequence, or None.
+        word_dropout: in training, share of tokens that the layers read as out of vocabulary; the wide part does not.
 
     Attributes:
         quantity: what `answers` are: "probability" or "prediction".
@@ -56,6 +57,7 @@ class SequenceNetwork(Network):
         num_outputs: int,
         dropout: float,
         wide: "WideNgrams | WideKernels | None" = None,
+        word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.embed = embed
@@ -66,6 +68,7 @@ class SequenceNetwork(Network):
         self.dropout = nn.Dropout(dropout)
         self.head = Linear(pooling.output_size, num_outputs)
         self.wide = wide
+        self.word_dropout = word_dropout
 
     @abstractmethod
     def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -108,10 +111,13 @@ class SequenceNetwork(Network):
 
         Shapes: (N,) or (N, channels) -> (M, H).
         """
-        is_plain = self.position is None and self.conv_stem is None
+        if self.training and self.word_dropout:
+            values = drop_words(values, self.word_dropout)
+        is_plain = self.position is None and self.conv_stem is None and self.change_vectors is None
         if self._is_one_table and isinstance(self.stack, RecurrentStack) and is_plain:
             return self.stack(values, layout, table=self.embed.weight), layout
-        return self._states_of(self.embed(values), layout)
+        x = self.embed(values)
+        return self._states_of(x if self.change_vectors is None else self.change_vectors(x, layout), layout)
 
     def stack_input(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         """What the stack reads: the steps' vectors, after positions and convolution. (N, D) -> (M, D)."""
@@ -141,7 +147,7 @@ class SequenceNetwork(Network):
     @property
     def _is_one_table(self) -> bool:
         """Whether all tokens' vectors are rows of one table, which the kernel can read."""
-        return isinstance(self.embed, TokenEmbedding) and self.embed.extra is None
+        return isinstance(self.embed, TokenEmbedding) and self.embed.extra is None and not self.embed.drops
 
     def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         inputs, steps = self.stack_input(x, layout)

@@ -1,5 +1,9 @@
-"""How many threads a network uses: the kernel several, PyTorch's own operations one, except in large convolutions."""
+"""How many threads a network uses: the kernel several, PyTorch's own operations one, except in large convolutions.
 
+And how these threads treat denormal numbers.
+"""
+
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +16,7 @@ from ostinato.nn.network import Network
 from ostinato.threads import thread_limit
 
 NARROW = 64  # units of a recurrent layer that the torch engine runs on one thread
+SMALLEST_NORMAL = sys.float_info.min
 WORTH_THREADS = 2e8  # operations of a batch's convolutions, some 4 ms; in half of that a second thread gained nothing
 
 
@@ -48,3 +53,18 @@ def torch_is_worth_threads(model: Network, tokens: float) -> bool:
         return True
     weights = sum(part.weight.numel() for part in model.modules() if isinstance(part, Convolution))
     return 2 * weights * tokens >= WORTH_THREADS
+
+
+@contextmanager
+def flush_denormals() -> Iterator[None]:
+    """Let PyTorch's operations on this thread treat denormal numbers as zeros inside the block, as the kernel does.
+
+    A gradient that vanishes through time ends in denormal numbers, below 1e-38, and many processors take some hundred
+    times as long for each. The autograd engine runs the backward of CPU operations on the thread that calls it.
+    """
+    is_flushing = SMALLEST_NORMAL / 2 == 0.0  # PyTorch cannot be asked, but Python's arithmetic obeys the same register
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(is_flushing)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import RunError
+from ostinato.nn.embedding import UNKNOWN
 from ostinato.nn.layout import Layout
 
-UNKNOWN = 0  # the id of a token that is out of vocabulary
 FACTOR = -7_046_029_254_386_353_131  # odd; 2⁶⁴ / golden ratio, modulo 2⁶⁴ (Knuth, TAOCP 3, section 6.4)
 INVERSE = pow(FACTOR, -1, 2**64) - 2**64  # FACTOR · INVERSE is 1 modulo 2⁶⁴
 POSITION = 6_364_136_223_846_793_005  # odd; the multiplier of Knuth's MMIX generator

@@ -91,6 +91,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     residual: bool = False
     layer_norm: bool = False
     dropout: float = 0.3
+    weight_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    word_dropout: float = 0.0
     engine: str = "auto"
     min_count: int | str = "auto"
     max_size: int | str | None = "auto"
@@ -110,6 +113,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     monitor: str = "loss"
     patience: int | str | None = "auto"
     ema_decay: float | None = None
+    swa_start: int | None = None
+    r_drop: float = 0.0
+    adversarial: str | None = None
+    adversarial_norm: float = 5.0
+    adversarial_weight: float = 1.0
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0

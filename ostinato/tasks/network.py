@@ -24,6 +24,7 @@ def build_stack(config: ModelConfig, input_size: int, *, kernel_size: int = 1) -
         config.hidden_size,
         cell=cell,
         bidirectional=config.bidirectional,
+        weight_dropout=config.weight_dropout,
         engine=config.engine,
         **common,
     )

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from ostinato.config import TrainingConfig
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import TrainingError
-from ostinato.nn.threads import few_threads
+from ostinato.nn.threads import few_threads, flush_denormals
 from ostinato.progress import Progress
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
 from ostinato.training.objective import AnyNetwork, Data, Examples, Objective
 from ostinato.training.optimizer import make_optimizer, set_learning_rate
+from ostinato.training.regularisation import training_loss
 
 
 def train(
@@ -64,8 +65,9 @@ def train(
     torch.manual_seed(config.seed)
     sampler = BucketSampler(data.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
     optimizer = make_optimizer(model, config)
+    has_average = config.ema_decay is not None or config.swa_start is not None
     average = (
-        {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if config.ema_decay else None
+        {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if has_average else None
     )
     prints = {**fingerprints(data, validation, config), **(identity or {})}
     checkpointer = Checkpointer(folder, prints, model, optimizer, average)
@@ -87,9 +89,10 @@ def train(
             while group := [
                 data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)
             ]:
-                take_step(model, group, objective, config, optimizer, state, num_batches)
-                if average is not None:
-                    update_average(average, model, config.ema_decay or 0.0, state.step)
+                with flush_denormals():
+                    take_step(model, group, objective, config, optimizer, state, num_batches)
+                    if average is not None and config.ema_decay is not None:
+                        update_average(average, model, config.ema_decay, state.step)
                 state.seconds = time.monotonic() - started
                 progress.step(
                     state.batch / num_batches,
@@ -108,7 +111,10 @@ def train(
             if state.finished:  # in the middle of an epoch
                 checkpointer.save_last(state)
                 break
-            with swapped(model, average):
+            averaged_epochs = state.epoch + 2 - (config.swa_start or 1)  # the present one included
+            if average is not None and config.swa_start is not None and averaged_epochs > 0:
+                average_epochs(average, model, averaged_epochs)
+            with swapped(model, average if averaged_epochs > 0 else None):
                 end_epoch(state, config, model, validation, objective, checkpointer)
             state.seconds = time.monotonic() - started
             progress.epoch()
@@ -171,7 +177,7 @@ def backward(
     total = 0.0
     for batch in group:
         # summed, then divided by the weight of the whole group: a smaller last batch counts less
-        loss = objective.loss(model, batch, config) / weight
+        loss = training_loss(model, batch, objective, config) / weight
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total, weight
@@ -261,6 +267,15 @@ def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, s
     share = 1 - min(decay, (1 + step) / (10 + step))
     for name, parameter in model.named_parameters():
         average[name].lerp_(parameter.detach(), share)
+
+
+def average_epochs(average: dict[str, Tensor], model: nn.Module, count: int) -> None:
+    """Add an epoch's weights to `average`, which becomes the mean of `count` epochs' weights.
+
+    The first epoch's weights replace what it held. Source: Izmailov et al. (2018), arXiv:1803.05407, algorithm 1.
+    """
+    for name, parameter in model.named_parameters():
+        average[name].lerp_(parameter.detach(), 1 / count)
 
 
 @contextmanager

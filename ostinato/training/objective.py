@@ -76,7 +76,16 @@ class Objective(Protocol[AnyNetwork_contra, Data_contra]):
         """The weight of a batch: summed loss / summed weight is the mean loss."""
 
     def loss(self, model: AnyNetwork_contra, batch: Data_contra, config: TrainingConfig) -> Tensor:
-        """The batch's summed loss."""
+        """The batch's summed loss: `loss_of` its outputs."""
+
+    def outputs(self, model: AnyNetwork_contra, batch: Data_contra, config: TrainingConfig) -> Tensor:
+        """The network's outputs in training, float32."""
+
+    def loss_of(self, model: AnyNetwork_contra, outputs: Tensor, batch: Data_contra, config: TrainingConfig) -> Tensor:
+        """The summed loss of a batch's outputs."""
+
+    def divergence(self, model: AnyNetwork_contra, outputs: Tensor, others: Tensor, batch: Data_contra) -> Tensor:
+        """How far the answers of two passes over a batch are apart, summed; 0 for equal outputs. Needs no targets."""
 
     def metrics(self, model: AnyNetwork_contra, data: Data_contra) -> dict[str, float]:
         """Metrics of the validation split: `loss`, and every other name that `training.monitor` accepts."""

@@ -79,3 +79,30 @@ def test_names_in_the_config_are_those_of_the_tables():
     assert set(NAMED) == set(VECTORS)
     without_sizes = {"kmers(K)" if name.startswith("kmers(") else name for name in TOKENIZERS}
     assert without_sizes == set(TOKENIZER_NAMES) - {"numeric"}  # series are not cut into tokens
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({"training": {"r_drop": 1.0}}, "training.r_drop 1 .*nothing is dropped"),
+        ({"training": {"swa_start": 5, "ema_decay": 0.9}}, "training.swa_start: 5 and ema_decay 0.9"),
+        ({"training": {"swa_start": 5, "max_epochs": 4}}, "training.swa_start: 5 is after the last epoch, 4"),
+        ({"model": {"cell": "mingru", "weight_dropout": 0.2}}, "model.weight_dropout: 0.2: cell mingru"),
+        ({"model": {"cell": "none", "wide": "ngrams", "word_dropout": 0.2}}, "word_dropout 0.2 has no effect"),
+        (
+            {"model": {"cell": "none", "wide": "ngrams"}, "training": {"adversarial": "virtual"}},
+            "adversarial virtual has no effect",
+        ),
+        (
+            {"task": "tagging", "model": {"dropout": 0.2}, "training": {"r_drop": 1.0}},
+            "training.r_drop 1.0 .*head = softmax",
+        ),
+        (
+            {"task": "tagging", "training": {"adversarial": "virtual"}},
+            "training.adversarial virtual .*head = softmax",
+        ),
+    ],
+)
+def test_regularisation_that_cannot_work_is_refused(values, shown):
+    with pytest.raises(ConfigError, match=shown):
+        parse_config({"data": {"name": "conll2003-ner" if "task" in values else "majority"}, **values})

@@ -332,3 +332,41 @@ def test_further_cells_stack_and_compile(cell):
     torch.testing.assert_close(
         torch.compile(stack, backend="eager")(values, layout), stack(values, layout), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
+def test_weight_dropout_drops_recurrent_weights_with_one_mask_for_the_pass(cell, engine):
+    options = {"cell": cell, "num_layers": 2, "bidirectional": True, "engine": engine}
+    stack, masked = RecurrentStack(3, 4, **options, weight_dropout=0.5), RecurrentStack(3, 4, **options)
+    masked.load_state_dict(stack.state_dict())
+    values, layout = ragged(LENGTHS, 3)
+    torch.manual_seed(3)
+    outputs = stack(values, layout)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for layer in masked.layers:
+            for suffix in ("_l0", "_l0_reverse"):
+                weight = getattr(layer, f"weight_hh{suffix}")
+                weight.copy_(nn.functional.dropout(weight, 0.5))
+    torch.testing.assert_close(outputs, masked(values, layout))
+    outputs.sum().backward()
+    for layer, other in zip(stack.layers, masked.layers, strict=True):
+        assert not layer.weight_hh_l0.grad[other.weight_hh_l0 == 0].any()
+        assert layer.weight_hh_l0.grad.any()
+
+
+def test_the_mean_of_dropped_weights_is_the_weight():
+    layer = RecurrentLayer(3, 4, cell="gru", weight_dropout=0.3)
+    draws = torch.stack([layer.dropped_directions()[0].weight_hh.detach() for _ in range(4000)])
+    torch.testing.assert_close(draws.mean(dim=0), layer.weight_hh_l0.detach(), rtol=0.06, atol=1e-3)
+
+
+def test_weight_dropout_does_nothing_in_eval_mode():
+    layer = RecurrentLayer(3, 4, cell="lstm", weight_dropout=0.5).eval()
+    assert layer.dropped_directions()[0].weight_hh is layer.weight_hh_l0
+
+
+def test_weight_dropout_of_a_cell_without_recurrent_weights_is_refused():
+    with pytest.raises(ConfigError, match="weight_dropout 0.5: cell mingru"):
+        RecurrentLayer(3, 4, cell="mingru", weight_dropout=0.5)

@@ -9,7 +9,7 @@ import torch
 
 from ostinato.nn import ConvolutionStack, Linear, Network, RecurrentStack, TokenEmbedding, few_threads
 from ostinato.nn.kernel.threads import num_threads
-from ostinato.nn.threads import thread_limit
+from ostinato.nn.threads import flush_denormals, thread_limit
 from ostinato.threads import ThreadLimit
 
 
@@ -86,3 +86,14 @@ def test_threads_of_python_do_not_take_each_other_s_number():
 
 def test_the_limit_is_that_of_this_process():
     assert 1 <= thread_limit().number <= (os.cpu_count() or 1)
+
+
+def test_denormals_are_flushed_inside_the_block_forward_and_backward_and_only_there():
+    x = torch.full((3,), 1e-20, requires_grad=True)
+    with flush_denormals():
+        (x * 1e-20).sum().backward(torch.tensor(1e-20))
+        assert (x * 1e-20).tolist() == x.grad.tolist() == [0.0] * 3
+        with flush_denormals():
+            pass
+        assert (x * 1e-20).tolist() == [0.0] * 3
+    assert (x * 1e-20).min() > 0

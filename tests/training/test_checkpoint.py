@@ -12,6 +12,25 @@ from ostinato.errors import RunError, TrainingError
     "changes", [{}, {"ema_decay": 0.9, "gradient_accumulation_steps": 2, "patience": 2}, {"max_tokens": 40}]
 )
 def test_resumed_training_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, steps, changes):
+    assert_resumes_to_the_same_bits(tmp_path, steps, changes, model)
+
+
+@pytest.mark.parametrize("steps", [3, 8, 21])  # of 8 in an epoch
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"swa_start": 2},
+        {"r_drop": 1.0, "gradient_accumulation_steps": 2},
+        {"adversarial": "supervised"},
+        {"adversarial": "virtual", "r_drop": 0.5, "swa_start": 1},
+    ],
+)
+def test_regularised_training_resumes_to_the_same_bits(tmp_path, steps, changes):
+    assert_resumes_to_the_same_bits(tmp_path, steps, changes, lambda: model(other_dropout=0.2))
+
+
+def assert_resumes_to_the_same_bits(tmp_path, steps, changes, model):
     config = CONFIG.model_copy(update=changes)
     whole = model()
     history = train(whole, data(), data(30, seed=1), config).history

@@ -24,16 +24,18 @@ def data(n=60, seed=0):
     return Labelled(Ragged(values, lengths), targets)
 
 
-def model(dropout=0.3, size=4, hidden_size=6):
+def model(dropout=0.3, size=4, hidden_size=6, other_dropout=0.0):
+    """A classifier; `other_dropout` is that of recurrent weights, of tokens' vectors, and of tokens."""
     torch.manual_seed(0)
     return Classifier(
-        embed=TokenEmbedding(5, size),
+        embed=TokenEmbedding(5, size, dropout=other_dropout),
         position=None,
         conv_stem=None,
-        stack=RecurrentStack(size, hidden_size, cell="gru", dropout=dropout),
+        stack=RecurrentStack(size, hidden_size, cell="gru", dropout=dropout, weight_dropout=other_dropout),
         pooling=Pooling(["last"], hidden_size),
         num_outputs=2,
         dropout=dropout,
+        word_dropout=other_dropout,
     )
 
 

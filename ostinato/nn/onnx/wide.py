@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ostinato.nn.embedding import UNKNOWN
 from ostinato.nn.onnx.graph import END, Graph, Steps, Value
-from ostinato.nn.wide import FACTOR, POSITION, UNKNOWN, WideNgrams
+from ostinato.nn.wide import FACTOR, POSITION, WideNgrams
 
 
 def wide_ngrams(graph: Graph, module: WideNgrams, ids: Value, steps: Steps) -> Value:

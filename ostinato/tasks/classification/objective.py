@@ -19,6 +19,7 @@ from ostinato.tasks.classification.network import Classifier
 from ostinato.tasks.sequences.labels import plain
 from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
+from ostinato.training.divergence import categorical_divergence
 from ostinato.training.objective import Labelled
 
 
@@ -38,14 +39,23 @@ class CrossEntropy:
         return float(self.class_weight[batch.targets.cpu()].sum())
 
     def loss(self, model: Classifier, batch: Labelled, config: TrainingConfig) -> Tensor:
-        assert isinstance(config, ClassificationTraining)
+        return self.loss_of(model, self.outputs(model, batch, config), batch, config)
+
+    def outputs(self, model: Classifier, batch: Labelled, config: TrainingConfig) -> Tensor:
         with autocast(batch.sequences.values.device, config.precision):
             logits = batch.outputs(model)
-        weight = None if self.class_weight is None else self.class_weight.to(logits.device)
+        return logits.float()
+
+    def loss_of(self, model: Classifier, outputs: Tensor, batch: Labelled, config: TrainingConfig) -> Tensor:
+        assert isinstance(config, ClassificationTraining)
+        weight = None if self.class_weight is None else self.class_weight.to(outputs.device)
         settings: dict[str, Any] = {"weight": weight, "label_smoothing": config.label_smoothing}
         if batch.weights is None:
-            return F.cross_entropy(logits.float(), batch.targets, reduction="sum", **settings)
-        return batch.weighted_sum(F.cross_entropy(logits.float(), batch.targets, reduction="none", **settings))
+            return F.cross_entropy(outputs, batch.targets, reduction="sum", **settings)
+        return batch.weighted_sum(F.cross_entropy(outputs, batch.targets, reduction="none", **settings))
+
+    def divergence(self, model: Classifier, outputs: Tensor, others: Tensor, batch: Labelled) -> Tensor:
+        return batch.weighted_sum(categorical_divergence(outputs, others))
 
     def fit_linear(self, model: Classifier, features: Any, data: Labelled, selection: Selection) -> Crossfitted:
         """Fit a logistic regression, or ridge regressions of dense features, weighted as the loss is.

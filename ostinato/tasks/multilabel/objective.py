@@ -15,6 +15,7 @@ from ostinato.tasks.multilabel.metrics import choose_thresholds, fit_temperature
 from ostinato.tasks.multilabel.network import MultilabelClassifier
 from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
+from ostinato.training.divergence import bernoulli_divergence
 from ostinato.training.objective import Labelled
 
 FEWEST_POSITIVES = 10  # rows with a label from which a threshold is chosen for it
@@ -34,15 +35,24 @@ class BinaryCrossEntropy:
         return len(batch.targets)
 
     def loss(self, model: MultilabelClassifier, batch: Labelled, config: TrainingConfig) -> Tensor:
-        assert isinstance(config, MultilabelTraining)
+        return self.loss_of(model, self.outputs(model, batch, config), batch, config)
+
+    def outputs(self, model: MultilabelClassifier, batch: Labelled, config: TrainingConfig) -> Tensor:
         with autocast(batch.sequences.values.device, config.precision):
             logits = batch.outputs(model)
-        weight = None if self.label_weight is None else self.label_weight.to(logits.device)
+        return logits.float()
+
+    def loss_of(self, model: MultilabelClassifier, outputs: Tensor, batch: Labelled, config: TrainingConfig) -> Tensor:
+        assert isinstance(config, MultilabelTraining)
+        weight = None if self.label_weight is None else self.label_weight.to(outputs.device)
         targets = batch.targets * (1 - config.label_smoothing) + config.label_smoothing / 2
         if batch.weights is None:
-            return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="sum")
-        losses = F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight, reduction="none")
+            return F.binary_cross_entropy_with_logits(outputs, targets, pos_weight=weight, reduction="sum")
+        losses = F.binary_cross_entropy_with_logits(outputs, targets, pos_weight=weight, reduction="none")
         return batch.weighted_sum(losses.sum(dim=1))
+
+    def divergence(self, model: MultilabelClassifier, outputs: Tensor, others: Tensor, batch: Labelled) -> Tensor:
+        return batch.weighted_sum(bernoulli_divergence(outputs, others))
 
     def fit_linear(
         self, model: MultilabelClassifier, features: Any, data: Labelled, selection: Selection

@@ -32,9 +32,19 @@ class PredictionError:
         return len(batch.targets)
 
     def loss(self, model: Regressor, batch: Labelled, config: TrainingConfig) -> Tensor:
+        return self.loss_of(model, self.outputs(model, batch, config), batch, config)
+
+    def outputs(self, model: Regressor, batch: Labelled, config: TrainingConfig) -> Tensor:
         with autocast(batch.sequences.values.device, config.precision):
             outputs = batch.outputs(model)
-        return batch.weighted_sum(self._errors(model, outputs.float(), batch.targets))
+        return outputs.float()
+
+    def loss_of(self, model: Regressor, outputs: Tensor, batch: Labelled, config: TrainingConfig) -> Tensor:
+        return batch.weighted_sum(self._errors(model, outputs, batch.targets))
+
+    def divergence(self, model: Regressor, outputs: Tensor, others: Tensor, batch: Labelled) -> Tensor:
+        """The mean squared difference of the standardised numbers."""
+        return batch.weighted_sum((outputs - others).square().mean(dim=1))
 
     def fit_linear(self, model: Regressor, features: Any, data: Labelled, selection: Selection) -> Crossfitted:
         """Fit a ridge regression. A quantile is its prediction plus that quantile of the errors."""

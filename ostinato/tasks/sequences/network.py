@@ -35,10 +35,12 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
     size = 0 if is_linear else config.embedding_size
     embed: Linear | TokenEmbedding
     if encoder.channels is not None:
+        refuse_token_dropout(config)
         embed = Linear(encoder.channels, size)
     else:
         assert encoder.vocabulary is not None
-        embed = TokenEmbedding(len(encoder.vocabulary), size, num_extra=len(encoder.vocabulary.extra))
+        num_tokens, num_extra = len(encoder.vocabulary), len(encoder.vocabulary.extra)
+        embed = TokenEmbedding(num_tokens, size, num_extra=num_extra, dropout=config.embedding_dropout)
     num_positions = max(encoder.longest, 1)
     position = PositionEmbedding(size, kind=config.position, num_positions=num_positions) if config.position else None
     conv_stem = None if config.conv_size is None else _build_stem(config, size, config.conv_size)
@@ -54,7 +56,22 @@ def build_network(kind: type[Built], config: SequenceModel, encoder: SequenceEnc
         num_outputs=num_outputs,
         dropout=config.dropout,
         wide=wide,
+        word_dropout=config.word_dropout,
     )
+
+
+def refuse_token_dropout(config: SequenceModel) -> None:
+    """Refuse dropout of tokens for numeric series.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    for key in ("word_dropout", "embedding_dropout"):
+        if getattr(config, key):
+            raise ConfigError(
+                f"model.{key} {getattr(config, key):g}: numeric series have no tokens to drop. Set it to 0; "
+                "model.dropout drops units of the series' projection."
+            )
 
 
 def build_wide(config: SequenceModel, encoder: SequenceEncoder, num_outputs: int) -> WideNgrams | WideKernels | None:

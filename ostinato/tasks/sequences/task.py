@@ -141,7 +141,8 @@ class SequenceTask(Task):
         num_outputs = self.num_outputs(config, codec)
         network = build_network(self.network_type, config.model, encoder, num_outputs)  # type: ignore[arg-type]
         data = config.data
-        network.has_trained_unknown = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
+        is_cut = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
+        network.has_trained_unknown = is_cut or network.word_dropout > 0
         return network
 
     def start(

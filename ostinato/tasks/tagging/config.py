@@ -108,9 +108,6 @@ class TaggingModel(ModelConfig):
         description="embedding size of word shapes, the patterns of capitals and digits; none: off",
     )
     feature_size: int = Field(25, ge=1, le=65_536, description="embedding size of each of data.feature_columns")
-    word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of words that training replaces with the unknown word"
-    )
 
     wide: Literal["features"] | None = Field(
         None,
@@ -151,3 +148,13 @@ class TaggingConfig(Config):
     data: TaggingData
     model: TaggingModel = TaggingModel()
     training: TaggingTraining = TaggingTraining()
+
+    @model_validator(mode="after")
+    def _compares_tags(self) -> "TaggingConfig":
+        for key, value in (("r_drop", self.training.r_drop), ("adversarial", self.training.adversarial)):
+            if self.model.head == "crf" and value and value != "supervised":
+                raise ValueError(
+                    f"training.{key} {value} compares the tags' probabilities at each token, and head crf gives those "
+                    "of whole sequences. Set model.head = softmax"
+                )
+        return self

@@ -66,7 +66,6 @@ class SequenceTagger(Estimator):
     character_size: int = 25
     word_shape_size: int | None = 8
     feature_size: int = 25
-    word_dropout: float = 0.0
     wide: str | None = None
     scheme: str | None = None
     target_scheme: str | None = "auto"

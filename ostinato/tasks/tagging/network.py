@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ostinato.data.sampler import BucketSampler
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.nn import CharacterFeatures, CRFConstraints, Layout, Linear, LinearChainCRF, TokenEmbedding
+from ostinato.nn.embedding import drop_words
 from ostinato.nn.network import Network
 from ostinato.nn.threads import few_threads
 from ostinato.nn.wide_tokens import WideTokens
@@ -72,7 +73,9 @@ class Tagger(Network):
         if config.cell == "none":
             nothing = {"embedding_size": 0, "word_shape_size": None, "character_cell": None}
             config, feature_sizes = config.model_copy(update=nothing), ()
-        self.embed = TokenEmbedding(num_words, config.embedding_size, num_extra=num_extra)
+        self.embed = TokenEmbedding(
+            num_words, config.embedding_size, num_extra=num_extra, dropout=config.embedding_dropout
+        )
         self.word_shapes = (
             TokenEmbedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size is not None else None
         )
@@ -108,7 +111,8 @@ class Tagger(Network):
     def deep(self, sentences: Sentences) -> Tensor:
         """The scores without those of the wide part. N tokens -> (N, C)."""
         layout = Layout(sentences.lengths, sentences.words.values.device)
-        return self.score(self.vectors(sentences), layout)
+        x = self.vectors(sentences)
+        return self.score(x if self.change_vectors is None else self.change_vectors(x, layout), layout)
 
     def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
         if self.wide is not None:
@@ -127,7 +131,7 @@ class Tagger(Network):
         """The vector of each token, the input of the stack. N tokens -> (N, D)."""
         words = sentences.words.values
         if self.training and self.word_dropout:
-            words = words.masked_fill(torch.rand(len(words), device=words.device) < self.word_dropout, UNKNOWN)
+            words = drop_words(words, self.word_dropout)
         parts = [self.embed(words)]
         if self.word_shapes is not None:
             parts.append(self.word_shapes(sentences.shapes))

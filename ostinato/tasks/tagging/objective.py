@@ -10,6 +10,7 @@ from ostinato.tasks.tagging.examples import Tagged
 from ostinato.tasks.tagging.metrics import tagging_metrics
 from ostinato.tasks.tagging.network import Tagger, predict_tags
 from ostinato.training.device import autocast
+from ostinato.training.divergence import categorical_divergence
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,18 @@ class TagLikelihood:
         return len(batch.targets)
 
     def loss(self, model: Tagger, batch: Tagged, config: TrainingConfig) -> Tensor:
+        return self.loss_of(model, self.outputs(model, batch, config), batch, config)
+
+    def outputs(self, model: Tagger, batch: Tagged, config: TrainingConfig) -> Tensor:
         with autocast(batch.targets.device, config.precision):
             scores = model(batch.sentences) if batch.offsets is None else model.deep(batch.sentences) + batch.offsets
-        return model.loss(scores.float(), batch.targets, batch.lengths)
+        return scores.float()
+
+    def loss_of(self, model: Tagger, outputs: Tensor, batch: Tagged, config: TrainingConfig) -> Tensor:
+        return model.loss(outputs, batch.targets, batch.lengths)
+
+    def divergence(self, model: Tagger, outputs: Tensor, others: Tensor, batch: Tagged) -> Tensor:
+        return categorical_divergence(outputs, others).sum()
 
     def metrics(self, model: Tagger, data: Tagged) -> dict[str, float]:
         predicted, loss = predict_tags(model, data.sentences, data.targets)

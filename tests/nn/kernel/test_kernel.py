@@ -267,10 +267,31 @@ def test_tiny_and_large_values_agree_with_float64(cell, scale):
     )
 
 
-def test_denormal_values_are_not_flushed_to_zero():
+def is_denormal(values):
+    return (values != 0) & (values.abs() < TINY)
+
+
+def test_denormal_values_count_as_zeros():
     case = Case(cell="rnn_relu", input_size=1, hidden_size=1, lengths=(1,), bias=False)
-    inputs = draw(case)._replace(x=torch.tensor([[TINY / 8]]), weights=[torch.ones(1, 1), torch.ones(1, 1)])
-    assert native(case, inputs).y.item() == TINY / 8
+    inputs = draw(case)._replace(weights=[torch.ones(1, 1), torch.ones(1, 1)])
+    assert native(case, inputs._replace(x=torch.tensor([[TINY / 8]]))).y.item() == 0
+    assert native(case, inputs._replace(x=torch.tensor([[TINY]]))).y.item() == TINY
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_vanishing_gradients_hold_no_denormals_and_the_same_bits_on_any_threads(cell, threads):
+    case = replace(WIDE, cell=cell)
+    inputs = draw(case)
+    inputs = inputs._replace(upstream=[upstream * 1e-37 for upstream in inputs.upstream])
+    threads(1)
+    expected, exact = native(case, inputs), peer(case, inputs, torch.float64)
+    assert is_denormal(exact.gradients[0]).any()
+    for mine, right in zip(expected.gradients, exact.gradients, strict=True):
+        assert mine.dim() == 3 or not is_denormal(mine).any()  # a state's is the upstream one where there are no steps
+        assert (mine - right).abs().max() < 1e-30
+    for count in (2, 3, 5):
+        threads(count)
+        assert_same_bits(native(case, inputs).tensors, expected.tensors)
 
 
 @pytest.mark.parametrize("cell", GATES)

@@ -84,3 +84,14 @@ def test_threads_on_a_single_core_give_the_same_bits():
         "    torch.set_num_threads(count)",
         "    assert_same_bits(run(), expected)",
     )
+
+
+@pytest.mark.parametrize("is_flushing", [False, True])
+def test_a_call_leaves_the_treatment_of_denormals_of_every_thread_as_it_was(is_flushing):
+    kept = run_program(
+        f"torch.set_flush_denormal({is_flushing})  # before torch's pool starts: its threads inherit it",
+        "tiny = torch.full((1_000_000,), 1e-39)",
+        "run()",
+        "print(int((tiny.mul(1) != 0).sum()))",
+    )
+    assert kept == ["0" if is_flushing else "1000000"]

@@ -112,6 +112,7 @@ std::string describe_interface() {
 
 template <class F> int guarded(F f) {
   try {
+    const FlushDenormals flush;  // for what the caller's thread computes outside of stages
     f();
     return OSTINATO_OK;
   } catch (const NoMemory &) {

@@ -83,6 +83,7 @@ class Schedule {
   }
 
   void operator()() {
+    const FlushDenormals flush;  // each thread has its own control register
     std::unique_lock<std::mutex> lock(mutex_);
     while (left_ > 0) {
       Stage *stage = ready();
