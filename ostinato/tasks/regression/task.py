@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.portable import StreamAnswer
     from ostinato.tasks.regression.codec import NumberCodec
+    from ostinato.tasks.regression.ensemble import RegressorJoining
     from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.regression.metrics import RegressionMetrics
     from ostinato.tasks.regression.network import Regressor
@@ -78,6 +79,12 @@ class Regression(SequenceTask):
 
     def main_metric(self, config: "Config") -> str:
         return "rmse"
+
+    @property
+    def joining(self) -> "RegressorJoining":
+        from ostinato.tasks.regression.ensemble import RegressorJoining
+
+        return RegressorJoining()
 
     def infer(self, path: Path) -> Inferred | None:
         from ostinato.tasks.regression.infer import infer_config

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.encoder import SequenceEncoder
+from ostinato.errors import ConfigError
 from ostinato.nn.onnx.graph import Graph
 from ostinato.nn.onnx.sequence import sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
@@ -36,6 +37,8 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
     Raises:
         ConfigError: ONNX cannot express the model.
     """
+    if model.members:
+        raise ConfigError("An ensemble cannot be exported. Export its members, and average their answers.")
     graph, encoder, network = Graph(), model.encoder, model.network
     inputs, values = input_ports(graph, encoder, _precision(network))
     found = sequence_network(graph, network, values, "lengths")
