@@ -71,7 +71,8 @@ class SequenceMasking:
         return opened(self.model.network)
 
     def input(self, explanation: Explanation, row: int) -> MaskableInput:
-        network, first = self.model.network, (self.model.members or [self.model])[0]
+        network = self.model.network
+        first = self.model.members[0] if isinstance(network, Ensemble) else self.model
         encoded = first.encoder.encode([explanation.sequence])
         target = check_label(explanation, row, self.model.codec.names)
         check_length(explanation, row, len(encoded.values))

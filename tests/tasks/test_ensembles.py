@@ -182,6 +182,19 @@ def test_wrong_weights_are_refused(members, weights):
         ostinato.ensemble(members[SequenceClassifier][:2], weights)
 
 
+def test_the_file_has_the_facts_and_weights_of_every_member(members, tmp_path):
+    models = members[SequenceClassifier]
+    ostinato.ensemble(models).save(tmp_path / "ensemble.safetensors")
+    tensors, facts, _ = load_tensors(tmp_path / "ensemble.safetensors")
+    assert facts["kind"] == "ensemble"
+    for number, model in enumerate(models):
+        model.save(tmp_path / "member.safetensors")
+        own_tensors, own_facts, _ = load_tensors(tmp_path / "member.safetensors")
+        assert facts["members"][number] == own_facts
+        assert all(tensors.pop(f"members.{number}.{name}").equal(each) for name, each in own_tensors.items())
+    assert sorted(tensors) == ["temperature", "weights"]
+
+
 @pytest.mark.parametrize("change", ["weights", "members.1.head.bias", "facts"])
 def test_a_damaged_file_is_refused(members, tmp_path, change):
     path = tmp_path / "ensemble.safetensors"

@@ -189,6 +189,11 @@ class Multilabel(SequenceTask):
 
         return outputs(graph, model.network, logits)
 
+    def onnx_outputs_for(self, graph: "Graph", model: Model, answers: str) -> str:
+        from ostinato.tasks.multilabel.onnx import outputs_for
+
+        return outputs_for(graph, answers)
+
     def answer_facts(self, model: Model) -> dict[str, Any]:
         from ostinato.tasks.multilabel.onnx import answer_facts
 

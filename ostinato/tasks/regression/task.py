@@ -196,6 +196,11 @@ class Regression(SequenceTask):
 
         return outputs(graph, model.network, logits)
 
+    def onnx_outputs_for(self, graph: "Graph", model: Model, answers: str) -> str:
+        from ostinato.tasks.regression.onnx import outputs_for
+
+        return outputs_for(graph, model.network, answers)
+
     def answer_facts(self, model: Model) -> dict[str, Any]:
         from ostinato.tasks.regression.onnx import answer_facts
 
