@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ostinato.errors import OstinatoError
     from ostinato.nn.accelerate import accelerate
     from ostinato.tasks.classification.estimator import SequenceClassifier
+    from ostinato.tasks.ensembles import ensemble
     from ostinato.tasks.loading import explain, load, trace
     from ostinato.tasks.multilabel.estimator import SequenceMultilabelClassifier
     from ostinato.tasks.regression.estimator import SequenceRegressor
@@ -25,6 +26,7 @@ _HOME = {
     "SequenceTagger": "tasks.tagging.estimator",
     "__version__": "versions",
     "accelerate": "nn.accelerate",
+    "ensemble": "tasks.ensembles",
     "explain": "tasks.loading",
     "load": "tasks.loading",
     "trace": "tasks.loading",
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "data",
+    "ensemble",
     "evaluation",
     "explain",
     "explanation",

@@ -27,6 +27,7 @@ from ostinato.explanation.trace import trace_sequence
 from ostinato.export.certificate import Certificate
 from ostinato.export.quantization import Quantization
 from ostinato.portfolio.plan import Attempt, Plan
+from ostinato.report.members import EnsembleRecord, MemberRecord
 from ostinato.runs import start_run
 from ostinato.runs.creation import create_run
 from ostinato.runs.leaderboard import Entry, Leaderboard
@@ -55,6 +56,8 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 KEY = re.compile(r"(?<![\w./])(data|model|training)\.([a-z_]+)\b(?!\()")
 FILE_ENDINGS = {"onnx", "csv", "log", "md", "py", "safetensors", "toml"}  # data.md is a file and not a key
 CLASSES = {
+    "Ensemble": EnsembleRecord,
+    "Member of an ensemble": MemberRecord,
     "Metrics of every task": Metrics,
     "Metrics of classification": ClassificationMetrics,
     "Scores of a class": ClassScores,
@@ -165,7 +168,7 @@ def test_the_tested_runs_cover_all_tasks():
 @pytest.mark.parametrize("task", CONFIGS)
 def test_files_documents_a_run(runs, task):
     metrics, environment = read(runs / task / "metrics.json"), read(runs / task / "environment.json")
-    assert_documents("metrics.json", metrics)
+    assert_documents("metrics.json", metrics, optional=["ensemble"])
     assert_documents("environment.json", environment)
     assert_documents("examples.json", read(runs / task / "examples.json"))
     assert_documents(f"Metrics of {task}", {k: v for k, v in metrics["test"].items() if k not in Metrics.model_fields})

@@ -6,6 +6,7 @@ explaining    explain, trace, report
 following     predict --follow
 exporting     export
 serving       serve
+ensembling    ensemble
 comparing     compare
 tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
@@ -20,7 +21,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ostinato.cli import comparing, data, explaining, exporting, machine, serving, streams, training, tuning
+from ostinato.cli import comparing, data, ensembling, explaining, exporting, machine, serving, streams, training, tuning
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
 from ostinato.threads import limit_program
@@ -62,6 +63,7 @@ app.command()(explaining.trace)
 app.command()(explaining.report)
 app.command()(exporting.export)
 app.command()(serving.serve)
+app.command()(ensembling.ensemble)
 app.command()(comparing.compare)
 app.command()(tuning.tune)
 app.command()(data.init)

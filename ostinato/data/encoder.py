@@ -140,7 +140,11 @@ class SequenceEncoder(SequenceEncoding):
         """The share of tokens that are not in the vocabulary; 0 for numeric series."""
         if self.is_numeric or not len(sequences.values):
             return 0.0
-        return int((sequences.values == UNKNOWN).sum()) / len(sequences.values)
+        return int((self.ids(sequences) == UNKNOWN).sum()) / len(sequences.values)
+
+    def ids(self, sequences: Ragged) -> torch.Tensor:
+        """The token id of each step of encoded sequences, (N,); not for numeric series."""
+        return sequences.values
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values, from which `from_json` makes an equal encoder."""

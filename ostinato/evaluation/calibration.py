@@ -45,6 +45,19 @@ def best_temperature(log_loss: Callable[[float], float]) -> float:
     return min(candidates, key=lambda temperature: of_log(np.log(temperature)))
 
 
+def brier_score(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean squared distance between the probabilities and the truth: 0 at best, 2 at worst.
+
+    Args:
+        targets: (B,) class indices.
+        probabilities: (B, C).
+
+    Source: Brier, Verification of forecasts expressed in terms of probability, 1950.
+    """
+    truth = np.eye(probabilities.shape[1])[targets]
+    return float(np.square(probabilities - truth).sum(axis=1).mean())
+
+
 def check_finite(logits: np.ndarray) -> None:
     """Refuse NaN and infinite logits (B, …).
 

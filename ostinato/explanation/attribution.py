@@ -15,9 +15,10 @@ from ostinato.errors import ConfigError, look_up, suggest
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.gradients import gradient_x_input, integrated_gradients
 from ostinato.explanation.masking import batches, slices_of
+from ostinato.explanation.members import mean_scores
 from ostinato.explanation.model import ExplainableModel, encode_given, fitted, tokens_and_offsets
 from ostinato.explanation.perturbation import mutagenesis, occlusion
-from ostinato.nn import AttentionPooling, Layout, SequenceNetwork
+from ostinato.nn import AttentionPooling, Ensemble, Layout, SequenceNetwork
 from ostinato.progress import Progress
 from ostinato.training.predict import predict_outputs
 
@@ -61,7 +62,7 @@ def explain_sequences(
             f"tokens {list(tokens)}: this model gives each sequence one answer, and tokens select the words of a "
             "tagger. Remove it."
         )
-    attribute = _find_method(model, method)
+    _refuse_method(model, method)
     target = None if label is None else index_of(model, label)
     given, encoded = encode_given(model, sequences, sources)
     starts = range(0, len(given), SEQUENCES_AT_A_TIME)
@@ -73,15 +74,15 @@ def explain_sequences(
         chosen = model.network.chosen(outputs)
         targets = chosen if target is None else torch.full_like(chosen, target)
         values = model.network.answers(outputs).gather(1, targets.unsqueeze(1)).squeeze(1).tolist()
-        scores, gaps = attribute(model.network, part, targets)
-        for at, steps in enumerate(slices_of(part, torch.arange(len(part)))):
+        scores, gaps = _scores(model, method, [given[row] for row in rows], part, targets)
+        for at in range(len(part)):
             sequence = given[rows[at]]
             explanations.append(
                 Explanation(
                     method,
                     sequence,
                     *tokens_and_offsets(model.encoder, sequence),
-                    scores[steps],
+                    scores[at],
                     model.codec.names[int(targets[at])],
                     values[at],
                     quantity=model.network.quantity,
@@ -109,6 +110,9 @@ def index_of(model: ExplainableModel, label: Any) -> int:
 def methods_of(model: ExplainableModel) -> dict[str, Attribute]:
     """The methods that this model has, by name."""
     model = fitted(model)
+    if isinstance(model.network, Ensemble):
+        own = [methods_of(member) for member in model.members]
+        return {name: each for name, each in own[0].items() if name != "attention" and all(name in of for of in own)}
     methods: dict[str, Attribute] = {
         "integrated-gradients": integrated_gradients,
         "gradient-x-input": gradient_x_input,
@@ -148,14 +152,38 @@ def attention(network: SequenceNetwork, sequences: Ragged, targets: Tensor) -> S
     return scores, None
 
 
-def _find_method(model: ExplainableModel, method: str) -> Attribute:
+def _scores(
+    model: ExplainableModel, method: str, given: Sequence[Any], encoded: Ragged, targets: Tensor
+) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """The scores of each sequence, (T,), and the gap of each, (B,); of an ensemble the largest of its members."""
+    if not isinstance(model.network, Ensemble):
+        scores, gaps = methods_of(model)[method](model.network, encoded, targets)
+        return [scores[steps] for steps in slices_of(encoded, torch.arange(len(encoded)))], gaps
+    found = [
+        _scores(member, method, given, member.encoder.encode(given), targets.to(member.network.device))
+        for member in model.members
+    ]
+    weights = model.network.weights.tolist()
+    means = [
+        mean_scores(model.members, weights, each, [own[row] for own, _ in found]) for row, each in enumerate(given)
+    ]
+    all_gaps = [gaps for _, gaps in found if gaps is not None]
+    return means, np.max(all_gaps, axis=0) if all_gaps else None
+
+
+def _refuse_method(model: ExplainableModel, method: str) -> None:
     methods = methods_of(model)
     if method not in methods and method in METHODS:
-        reasons = {
-            "attention": f"it pools by {', '.join(model.network.pooling.poolings)}",
-            "in-silico-mutagenesis": f"its tokens are {model.encoder.tokenizer}, not nucleotides or amino acids",
-        }
         raise ConfigError(
-            f"method {method!r} is not available for this model: {reasons[method]}. Choose from: {', '.join(methods)}."
+            f"method {method!r} is not available for this model: {_reason(model, method)}. Choose from: "
+            f"{', '.join(methods)}."
         )
-    return look_up(methods, method, "method")
+    look_up(methods, method, "method")
+
+
+def _reason(model: ExplainableModel, method: str) -> str:
+    if method == "in-silico-mutagenesis":
+        return f"its tokens are {model.encoder.tokenizer}, not nucleotides or amino acids"
+    if isinstance(model.network, Ensemble):
+        return "it is an ensemble, whose members weigh tokens each in its own way"
+    return f"it pools by {', '.join(model.network.pooling.poolings)}"

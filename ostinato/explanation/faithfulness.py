@@ -12,11 +12,14 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.masking import masked_outputs, opened
-from ostinato.explanation.model import ExplainableModel, fitted
+from ostinato.explanation.members import carried_masks
+from ostinato.explanation.model import ExplainableModel, fitted, tokens_and_offsets
+from ostinato.nn import Ensemble
 from ostinato.progress import Progress
 
 PERCENTS = np.array([0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])  # K shares of the steps, masked or left
@@ -68,15 +71,37 @@ class SequenceMasking:
         return opened(self.model.network)
 
     def input(self, explanation: Explanation, row: int) -> MaskableInput:
-        network, encoded = self.model.network, self.model.encoder.encode([explanation.sequence])
+        network = self.model.network
+        first = self.model.members[0] if isinstance(network, Ensemble) else self.model
+        encoded = first.encoder.encode([explanation.sequence])
         target = check_label(explanation, row, self.model.codec.names)
         check_length(explanation, row, len(encoded.values))
+        outputs = self._masked_members(explanation.sequence) if isinstance(network, Ensemble) else None
 
         def answer(masks: np.ndarray) -> np.ndarray:
-            answers: np.ndarray = network.answers(masked_outputs(network, encoded.values, masks))[:, target].numpy()
+            found = masked_outputs(network, encoded.values, masks) if outputs is None else outputs(masks)
+            answers: np.ndarray = network.answers(found)[:, target].numpy()
             return answers.astype(np.float64)
 
         return MaskableInput(np.arange(len(encoded.values)), answer, (int(encoded.digest(), 16),))
+
+    def _masked_members(self, sequence: Any) -> Callable[[np.ndarray], Tensor]:
+        """A function from masks of the first member's tokens (K, T) to the ensemble's outputs (K, C)."""
+        members, network = self.model.members, self.model.network
+        assert isinstance(network, Ensemble)
+        values = [member.encoder.encode([sequence]).values for member in members]
+        offsets = [tokens_and_offsets(member.encoder, sequence)[1] for member in members]
+
+        def outputs(masks: np.ndarray) -> Tensor:
+            carried = [carried_masks(masks, offsets[0], each) for each in offsets]
+            return network.combine(
+                [
+                    masked_outputs(member.network, own, mask)
+                    for member, own, mask in zip(members, values, carried, strict=True)
+                ]
+            )
+
+        return outputs
 
 
 def check_label(explanation: Explanation, row: int, names: Sequence[Any]) -> int:

@@ -13,7 +13,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.errors import ConfigError
 from ostinato.explanation.masking import opened
 from ostinato.explanation.model import ExplainableModel, encode_given, fitted, tokens_and_offsets
-from ostinato.nn import Layout, RecurrentStack, SequenceNetwork
+from ostinato.nn import Ensemble, Layout, RecurrentStack, SequenceNetwork
 from ostinato.training.predict import predict_outputs
 
 STEPS_AT_A_TIME = 2**18  # of prefixes that are in memory together
@@ -164,6 +164,8 @@ def trace_sequence(model: ExplainableModel, sequence: Any, *, prefixes: int = 25
 def why_not_traced(model: ExplainableModel) -> str | None:
     """Why a model cannot be followed token by token; None if it can."""
     network = fitted(model).network
+    if isinstance(network, Ensemble):
+        return "it is an ensemble: each member has states of its own. Trace one of them"
     if network.is_linear:
         return "cell none is a linear model, which has no states"
     if not isinstance(network.stack, RecurrentStack):

@@ -12,6 +12,7 @@ from ostinato.nn.decay import decays
 from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
 from ostinato.nn.engines import ENGINES, use_engine, why_not_native
+from ostinato.nn.ensemble import Ensemble
 from ostinato.nn.layers import RecurrentLayer, RecurrentStack, Stack, VariationalDropout
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
@@ -36,6 +37,7 @@ __all__ = [
     "ConvStem",
     "Convolution",
     "ConvolutionStack",
+    "Ensemble",
     "GRUCell",
     "LSTMCell",
     "LastPooling",

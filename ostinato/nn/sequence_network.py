@@ -82,6 +82,10 @@ class SequenceNetwork(Network):
     def answers(self, outputs: Tensor) -> Tensor:
         """The outputs as a user reads them: probabilities, or numbers in the targets' units. (B, C) -> (B, C)."""
 
+    @abstractmethod
+    def outputs_for(self, answers: Tensor) -> Tensor:
+        """The outputs with these answers, before any calibration of this network. (B, C) float64 -> (B, C) float64."""
+
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         return self.with_wide(self.deep(values, lengths), values, Layout(lengths, values.device))
 

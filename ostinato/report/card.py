@@ -18,6 +18,9 @@ NOT_STATED = "Not stated by the author"
 WIDE = 0.05  # width of an interval from which a test split counts as small
 NOTABLE = 0.01  # share of tokens or sequences from which a limit is worth mentioning
 MISCALIBRATED = 0.05  # calibration error
+ONE_SEED = (
+    "One training run with one seed: another seed gives another model, and the intervals do not include that spread."
+)
 QUOTED_IN_MARKDOWN = re.compile(r"([\\`*_\[\]|$~#])")
 
 
@@ -78,8 +81,7 @@ def model_card(
             [
                 *([] if has_test else ["It was never tested on held-out data."]),
                 *limits,
-                "One training run with one seed: another seed gives another model, and the intervals do not include "
-                "that spread.",
+                *([] if "ensemble" in run.metrics else [ONE_SEED]),
             ],
         ),
     ]
@@ -109,6 +111,8 @@ def card_markdown(title: str, card: Sequence[CardSection]) -> str:
 
 def _origin(run: "RunRecord") -> str:
     training, environment = run.metrics["training"], run.environment
+    if "ensemble" in run.metrics:
+        return f"Joined on {environment['created'][:10]} with Ostinato {environment['ostinato']}."
     return (
         f"Trained on {environment['created'][:10]} with Ostinato {environment['ostinato']}; weights of epoch "
         f"{training['best_epoch']} of {training['epochs']}."

@@ -12,6 +12,7 @@ from ostinato.errors import RunError
 from ostinato.evaluation.results import Metrics
 from ostinato.report.card import CardSection
 from ostinato.report.page import Section
+from ostinato.report.wording import model_name
 from ostinato.storage import unusable
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class RunRecord:
     def name(self) -> str:
         """The folder's name, without its parents."""
         return self.folder.resolve().name
+
+    @property
+    def model_name(self) -> str:
+        """What sentences call the model, such as `GRU` or `ensemble`."""
+        return "ensemble" if "ensemble" in self.metrics else model_name(self.config.model)
 
     def read_audit(self, kind: type[Audit], content: dict[str, Any]) -> Audit:
         """The run's audit as a dataclass.

@@ -8,6 +8,7 @@ from ostinato.evaluation.results import Metric
 from ostinato.report.card import CardSection
 from ostinato.report.figures import plot_learning_curve
 from ostinato.report.gallery import Gallery
+from ostinato.report.members import EnsembleRecord, members_section
 from ostinato.report.page import Section, bullets, code, figure, heading, paragraph, table
 from ostinato.report.record import RunRecord
 from ostinato.report.wording import counted, metric_name, metric_value
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 def training_section(
     run: RunRecord, gallery: Gallery, *, description: str, metric: Metric, called: str = ""
 ) -> Section:
-    """How long the training took, and its learning curves.
+    """How long the training took, and its learning curves; of an ensemble, its members.
 
     Args:
         description: model and task, in sentences.
         metric: what is plotted of the validation split beside the loss: `validation_{name}` in the history.
         called: what the metric is called; by default its own name.
     """
+    if "ensemble" in run.metrics:
+        return members_section(run, description=description)
     training, best = run.metrics["training"], run.metrics["training"]["best_epoch"]
     name = called or metric_name(metric.name)
     pictures = gallery.show(plot_learning_curve(run.history, "loss", best), "Loss by epoch")
@@ -111,7 +114,19 @@ def _commands(run: RunRecord) -> "Markup":
     folder, again = shlex.quote(run.name), shlex.quote(f"{run.name}-again")
     evaluate = f"ostinato evaluate {folder}\n" if "test" in run.metrics else ""
     commands = f"ostinato train {folder}/config.toml --out {again}\n{evaluate}ostinato report {folder}"
+    if "ensemble" in run.metrics:
+        return _commands_of_ensemble(run, again, evaluate + f"ostinato report {folder}")
     return paragraph(
         "Run these in the folder that contains the run. On the CPU the first command gives bit-identical weights, "
         "given the same data, versions, machine and number of threads as above."
     ) + code(commands)
+
+
+def _commands_of_ensemble(run: RunRecord, again: str, others: str) -> "Markup":
+    record = EnsembleRecord.of(run.folder, run.metrics)
+    members = shlex.join(each.run for each in record.members)
+    text = (
+        "The first command joins the members again from their run folders. The configuration above is that of the "
+        "first member; each folder has its own."
+    )
+    return paragraph(text) + code(f"ostinato ensemble {members} --weights {record.weights} --out {again}\n{others}")

@@ -105,15 +105,19 @@ def read_run(folder: Path) -> RunRecord:
         config=config,
         config_text=config_text,
         environment=environment,
-        history=_history(folder / "metrics.jsonl", metrics["training"]["epochs"]),
+        history=_history(folder / "metrics.jsonl", metrics),
         metrics=metrics,
         audit=read_json(folder / "audit.json"),
         predictions=None if test is None else task.read_predictions(predictions, test),
     )
 
 
-def _history(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, one for each epoch; epoch 0 comes first if training started from a fitted model."""
+def _history(path: Path, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, one for each epoch; epoch 0 comes first if training started from a fitted model.
+
+    An ensemble has none.
+    """
+    epochs = metrics["training"]["epochs"]
     try:
         entries = [json.loads(line) for line in _text(path).splitlines()]
     except (ValueError, RecursionError):
@@ -121,7 +125,7 @@ def _history(path: Path, epochs: int) -> list[dict[str, Any]]:
     for number, entry in enumerate(entries, 1):
         HistoryEntry.from_json(entry, f"{path}, line {number}")
     trained = sum(entry["epoch"] > 0 for entry in entries)
-    if trained != epochs or not entries:
+    if trained != epochs or not (entries or "ensemble" in metrics):
         raise RunError(f"{path}: has {trained} epochs, expected {epochs}. Copy it again.")
     return entries
 

@@ -46,6 +46,7 @@ class Entry:
             "task": model.task.name,
             "version": self.version,
             **facts,
+            "members": len(model.members),
             "cell": shape.cell,
             "num_layers": shape.num_layers,
             "hidden_size": shape.hidden_size,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ostinato.nn.network import Network
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
+    from ostinato.tasks.ensembles import Joining
     from ostinato.tasks.onnx import OnnxModel
     from ostinato.tasks.portable import Outputs
     from ostinato.tasks.served import ServedModel
@@ -96,13 +97,18 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Model:
-    """The contents of a model file: a trained network, the encoder of its input and the codec of its answers."""
+    """The contents of a model file: a trained network, the encoder of its input and the codec of its answers.
+
+    Args:
+        members: the models of an ensemble, whose config and codec are those of the first; none in other models.
+    """
 
     task: "Task"
     config: "Config"
     encoder: Any
     codec: Any
     network: Any
+    members: "tuple[Model, ...]" = ()
 
 
 class Trained(NamedTuple):
@@ -370,6 +376,17 @@ class Task(ABC):
             outputs = self.outputs(network, validation)
             self.calibrate(config, network, outputs, validation)
         return Trained(network.eval(), state, outputs)
+
+    @property
+    def joining(self) -> "Joining":
+        """How several models become an ensemble.
+
+        Raises:
+            ConfigError: models of this task cannot be joined.
+        """
+        raise ConfigError(
+            f"Models of task {self.name!r} cannot be joined to an ensemble. Tasks with one target per sequence can."
+        )
 
     # Results
 

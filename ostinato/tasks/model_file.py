@@ -4,6 +4,7 @@ Files of earlier formats are upgraded step by step: `UPGRADES[n]` turns the fact
 format n + 1. Upgrades use no current class, so later changes cannot break them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from ostinato.errors import ConfigError, RunError
 from ostinato.storage import FORMAT, load_tensors, refuse_altered, save_tensors
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model
+from ostinato.tasks.ensembles import join
 from ostinato.tasks.upgrades import from_version_0_1
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 Upgrade = Callable[[Facts, "dict[str, Tensor]"], "tuple[Facts, dict[str, Tensor]]"]
+MEMBERS = "members."  # the beginning of the names of their weights
+ENSEMBLE = "ensemble"  # the kind of a file with several models
 UPGRADES: Mapping[int, Upgrade] = {1: from_version_0_1}
 
 
@@ -34,7 +38,14 @@ def save_model(path: Path, model: Model) -> None:
     Raises:
         RunError: the disk is full or the path cannot be written; an existing file is left unchanged.
     """
-    facts = {
+    facts = _facts_of(model)
+    if model.members:
+        facts = {"kind": ENSEMBLE, "members": [_facts_of(member) for member in model.members]}
+    save_tensors(path, model.network.state_dict(), facts)
+
+
+def _facts_of(model: Model) -> Facts:
+    return {
         "kind": "model",
         "task": model.task.name,
         "config": model.config.model_dump(mode="json", exclude={"search"}),
@@ -42,7 +53,6 @@ def save_model(path: Path, model: Model) -> None:
         "codec": model.codec.to_json(),
         "attention_by_step": any(pooling.by_step for pooling in _attention_of(model.network)),
     }
-    save_tensors(path, model.network.state_dict(), facts)
 
 
 def model_file(path: Path) -> Path:
@@ -65,6 +75,8 @@ def load_model(path: Path) -> Model:
         refuse_altered(path)
     facts, tensors = stored.facts, stored.tensors
     try:
+        if facts.get("kind") == ENSEMBLE:
+            return _ensemble_of(EnsembleFacts.read(facts, "facts"), tensors)
         if facts.get("kind") != "model":
             raise RunError(f"not a model: kind {facts.get('kind')!r}. Name a run folder or a model file.")
         for version in range(stored.format, FORMAT):
@@ -87,6 +99,37 @@ class ModelFacts(StoredFields):
     encoder: Facts
     codec: Facts
     attention_by_step: bool = False
+
+
+class EnsembleFacts(StoredFields):
+    """The contents of the file of an ensemble besides the weights; `members` has the facts of each model.
+
+    The weights of member 0 are `members.0.` and their own name; those without `members.` are the ensemble's.
+    """
+
+    kind: Literal["ensemble"]
+    members: list[Facts]
+
+
+def _ensemble_of(facts: EnsembleFacts, tensors: "dict[str, Tensor]") -> Model:
+    """Build the members and join them.
+
+    Raises:
+        RunError, ConfigError: a member cannot be built, or the members do not fit each other.
+    """
+    members = []
+    for number, each in enumerate(facts.members):
+        start = f"{MEMBERS}{number}."
+        own = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+        members.append(_model_of(ModelFacts.read(each, f"facts.members.{number}"), own))
+    model = join(members)
+    expected = model.network.state_dict()
+    _refuse_other_weights(expected, tensors)
+    _refuse_impossible_values(model.network.RANGES, tensors)
+    if not math.isclose(float(tensors["weights"].sum()), 1, abs_tol=1e-6):
+        raise RunError(f"the weights of the members have the sum {float(tensors['weights'].sum()):g}, expected 1.")
+    model.network.load_state_dict(tensors)
+    return model
 
 
 def _model_of(facts: ModelFacts, tensors: "dict[str, Tensor]") -> Model:

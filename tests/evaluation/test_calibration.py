@@ -3,7 +3,7 @@ import pytest
 from scipy.special import softmax
 
 from ostinato.errors import ConfigError
-from ostinato.evaluation.calibration import fit_temperature
+from ostinato.evaluation.calibration import brier_score, fit_temperature
 from ostinato.evaluation.metrics import expected_calibration_error
 
 
@@ -70,3 +70,8 @@ def test_misleading_logits_stop_at_the_upper_bound():
 def test_what_cannot_be_calibrated_is_refused(logits, targets, message):
     with pytest.raises(ConfigError, match=message):
         fit_temperature(np.array(logits), np.array(targets))
+
+
+def test_brier_score_is_the_squared_distance_to_the_truth():
+    probabilities = np.array([[0.75, 0.25], [0.0, 1.0], [1.0, 0.0]])
+    assert brier_score(np.array([0, 1, 1]), probabilities) == pytest.approx((2 * 0.25**2 + 0 + 2) / 3)

@@ -6,7 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ostinato.nn.ensemble import Ensemble
 from ostinato.nn.sequence_network import SequenceNetwork, log_odds
+
+LEAST = 1e-30  # of a mean probability, whose logarithm stays finite
 
 
 class Classifier(SequenceNetwork):
@@ -35,3 +38,13 @@ class Classifier(SequenceNetwork):
     def answers(self, outputs: Tensor) -> Tensor:
         """Calibrated probabilities: softmax(logits / temperature). (B, C) -> (B, C)."""
         return torch.softmax(outputs.float() / self.temperature.to(outputs.device), dim=-1)
+
+    def outputs_for(self, answers: Tensor) -> Tensor:
+        """The logarithms of the probabilities."""
+        return answers.clamp(min=LEAST).log()
+
+
+class ClassifierEnsemble(Classifier, Ensemble):
+    """The mean probabilities of several classifiers, calibrated once more by its own temperature."""
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {**Classifier.RANGES, **Ensemble.RANGES}

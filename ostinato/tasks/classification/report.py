@@ -24,7 +24,6 @@ from ostinato.report.wording import (
     decimals,
     enumerate_labels,
     interval,
-    model_name,
     percent,
     range_of,
 )
@@ -199,7 +198,7 @@ def _watched(run: RunRecord) -> Metric:
 
 
 def _result(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> "Markup":
-    called = model_name(run.config.model)
+    called = run.model_name
     body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
@@ -325,7 +324,7 @@ def classifier_card(
 
 
 def _results(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> list[str]:
-    results = verdict(model_name(run.config.model), scores)
+    results = verdict(run.model_name, scores)
     test = scores.get("test")
     if test is not None:
         for name, value, key in (

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.classification.codec import ClassCodec
+    from ostinato.tasks.classification.ensemble import ClassifierJoining
     from ostinato.tasks.classification.estimator import SequenceClassifier
     from ostinato.tasks.classification.network import Classifier
     from ostinato.tasks.classification.objective import CrossEntropy
@@ -73,6 +74,12 @@ class Classification(SequenceTask):
         from ostinato.tasks.classification.network import Classifier
 
         return Classifier
+
+    @property
+    def joining(self) -> "ClassifierJoining":
+        from ostinato.tasks.classification.ensemble import ClassifierJoining
+
+        return ClassifierJoining()
 
     def infer(self, path: Path) -> Inferred | None:
         from ostinato.tasks.classification.infer import infer_config
@@ -167,6 +174,11 @@ class Classification(SequenceTask):
         from ostinato.tasks.classification.onnx import outputs
 
         return outputs(graph, model.network, logits)
+
+    def onnx_outputs_for(self, graph: "Graph", model: Model, answers: str) -> str:
+        from ostinato.tasks.classification.onnx import outputs_for
+
+        return outputs_for(graph, answers)
 
     def answer_facts(self, model: Model) -> dict[str, Any]:
         from ostinato.tasks.classification.onnx import answer_facts

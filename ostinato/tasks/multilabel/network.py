@@ -6,7 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ostinato.nn.ensemble import Ensemble
 from ostinato.nn.sequence_network import SequenceNetwork
+
+LEAST = 1e-9  # how far a mean probability stays from 0 and 1, so that its logit is finite
 
 
 class MultilabelClassifier(SequenceNetwork):
@@ -44,3 +47,13 @@ class MultilabelClassifier(SequenceNetwork):
     def decisions(self, answers: Tensor) -> Tensor:
         """Which labels are predicted: those whose probability reaches its threshold. (..., L) -> (..., L) booleans."""
         return answers >= self.thresholds.to(answers.device)
+
+    def outputs_for(self, answers: Tensor) -> Tensor:
+        """The logits of the probabilities."""
+        return torch.logit(answers, eps=LEAST)
+
+
+class MultilabelEnsemble(MultilabelClassifier, Ensemble):
+    """The mean probabilities of several multilabel classifiers, with temperatures and thresholds of its own."""
+
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {**MultilabelClassifier.RANGES, **Ensemble.RANGES}

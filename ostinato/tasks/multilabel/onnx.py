@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+
 from ostinato.nn.onnx.graph import Graph
 from ostinato.tasks.base import Model
-from ostinato.tasks.multilabel.network import MultilabelClassifier
+from ostinato.tasks.multilabel.network import LEAST, MultilabelClassifier
 from ostinato.tasks.onnx import Port
 
 
@@ -13,6 +15,14 @@ def outputs(graph: Graph, network: MultilabelClassifier, logits: str) -> dict[st
     scaled = graph.op("Div", graph.cast(logits, "DOUBLE"), graph.constant(network.temperatures.double()))
     probabilities = graph.cast(graph.op("Sigmoid", scaled), "FLOAT")
     return {"probabilities": Port("float32", ("batch", network.head.out_features), probabilities)}
+
+
+def outputs_for(graph: Graph, answers: str) -> str:
+    """The logits of probabilities."""
+    low, high = (graph.constant(np.array(end)) for end in (LEAST, 1 - LEAST))
+    inside = graph.op("Clip", answers, low, high)
+    others = graph.op("Sub", graph.constant(np.array(1.0)), inside)
+    return graph.op("Log", graph.op("Div", inside, others))
 
 
 def answer_facts(model: Model) -> dict[str, Any]:

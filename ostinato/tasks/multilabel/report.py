@@ -21,7 +21,6 @@ from ostinato.report.wording import (
     decimals,
     enumerate_labels,
     interval,
-    model_name,
     percent,
     range_of,
 )
@@ -206,7 +205,7 @@ def _watched(run: RunRecord) -> Metric:
 
 
 def _result(run: RunRecord, scores: Scores) -> "Markup":
-    called = model_name(run.config.model)
+    called = run.model_name
     body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
@@ -332,7 +331,7 @@ def multilabel_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores
 
 
 def _results(run: RunRecord, scores: Scores) -> list[str]:
-    results = verdict(model_name(run.config.model), scores)
+    results = verdict(run.model_name, scores)
     test = scores.get("test")
     if test is not None:
         for key in ("macro_f1", "subset_accuracy", "macro_average_precision", "ece"):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.progress import Progress
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.multilabel.codec import LabelSetCodec
+    from ostinato.tasks.multilabel.ensemble import MultilabelJoining
     from ostinato.tasks.multilabel.estimator import SequenceMultilabelClassifier
     from ostinato.tasks.multilabel.metrics import MultilabelMetrics
     from ostinato.tasks.multilabel.network import MultilabelClassifier
@@ -74,6 +75,12 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.network import MultilabelClassifier
 
         return MultilabelClassifier
+
+    @property
+    def joining(self) -> "MultilabelJoining":
+        from ostinato.tasks.multilabel.ensemble import MultilabelJoining
+
+        return MultilabelJoining()
 
     def infer(self, path: Path) -> Inferred | None:
         from ostinato.tasks.multilabel.infer import infer_config
@@ -181,6 +188,11 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.onnx import outputs
 
         return outputs(graph, model.network, logits)
+
+    def onnx_outputs_for(self, graph: "Graph", model: Model, answers: str) -> str:
+        from ostinato.tasks.multilabel.onnx import outputs_for
+
+        return outputs_for(graph, answers)
 
     def answer_facts(self, model: Model) -> dict[str, Any]:
         from ostinato.tasks.multilabel.onnx import answer_facts

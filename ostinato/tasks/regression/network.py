@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ostinato.nn.ensemble import Ensemble
 from ostinato.nn.sequence_network import SequenceNetwork
 
 
@@ -47,6 +48,10 @@ class Regressor(SequenceNetwork):
         increasing = self.quantiles(numbers).sort(dim=2).values
         return increasing[:, :, self.order].transpose(1, 2).flatten(1)  # (B, K, Q) -> (B, Q·K)
 
+    def outputs_for(self, answers: Tensor) -> Tensor:
+        """The numbers less their mean, in units of their scale."""
+        return (answers - self.mean.to(answers.device)) / self.scale.to(answers.device)
+
     def predictions(self, answers: Tensor) -> Tensor:
         """The predicted number of each target. (B, C) -> (B, K)."""
         return answers[:, : answers.shape[1] // max(len(self.levels), 1)]
@@ -64,6 +69,10 @@ class Regressor(SequenceNetwork):
         """The index in `levels` of each group of outputs."""
         first = middle(self.levels)
         return [first, *(index for index in range(len(self.levels)) if index != first)]
+
+
+class RegressorEnsemble(Regressor, Ensemble):
+    """The mean predictions of several regressors, and the mean of each quantile."""
 
 
 def middle(levels: tuple[float, ...]) -> int:

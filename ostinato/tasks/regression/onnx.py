@@ -34,6 +34,11 @@ def outputs(graph: Graph, network: Regressor, logits: str) -> dict[str, Port]:
     }
 
 
+def outputs_for(graph: Graph, network: Regressor, answers: str) -> str:
+    """Numbers in the units of the targets as standardised ones."""
+    return graph.op("Div", graph.op("Sub", answers, graph.constant(network.mean)), graph.constant(network.scale))
+
+
 def answer_facts(model: Model) -> dict[str, Any]:
     """A number for each target."""
     return {"names": list(model.codec.names), "levels": list(model.network.levels)}

@@ -11,7 +11,7 @@ from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, figure, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section
-from ostinato.report.wording import compare_to_baseline, counted, enumerate_labels, model_name, percent
+from ostinato.report.wording import compare_to_baseline, counted, enumerate_labels, percent
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.regression.metrics import REGRESSION_METRICS, CentralInterval, RegressionMetrics
 from ostinato.tasks.regression.report_plots import plot_predictions, plot_residuals
@@ -195,7 +195,7 @@ def _range(metrics: RegressionMetrics, name: str) -> str:
 
 
 def _result(run: RunRecord, scores: Scores) -> "Markup":
-    called = model_name(run.config.model)
+    called = run.model_name
     body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
@@ -304,7 +304,7 @@ def regressor_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores:
 
 
 def _results(run: RunRecord, scores: Scores) -> list[str]:
-    results = verdict(model_name(run.config.model), scores)
+    results = verdict(run.model_name, scores)
     if "test" in scores:
         test = scores["test"]
         results.append(f"Mean absolute error: {test.mae:.4g} (95\u00a0% interval {_range(test, 'mae')}).")

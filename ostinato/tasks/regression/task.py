@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.portable import StreamAnswer
     from ostinato.tasks.regression.codec import NumberCodec
+    from ostinato.tasks.regression.ensemble import RegressorJoining
     from ostinato.tasks.regression.estimator import SequenceRegressor
     from ostinato.tasks.regression.metrics import RegressionMetrics
     from ostinato.tasks.regression.network import Regressor
@@ -79,6 +80,12 @@ class Regression(SequenceTask):
 
     def main_metric(self, config: "Config") -> str:
         return "rmse"
+
+    @property
+    def joining(self) -> "RegressorJoining":
+        from ostinato.tasks.regression.ensemble import RegressorJoining
+
+        return RegressorJoining()
 
     def infer(self, path: Path) -> Inferred | None:
         from ostinato.tasks.regression.infer import infer_config
@@ -189,6 +196,11 @@ class Regression(SequenceTask):
         from ostinato.tasks.regression.onnx import outputs
 
         return outputs(graph, model.network, logits)
+
+    def onnx_outputs_for(self, graph: "Graph", model: Model, answers: str) -> str:
+        from ostinato.tasks.regression.onnx import outputs_for
+
+        return outputs_for(graph, model.network, answers)
 
     def answer_facts(self, model: Model) -> dict[str, Any]:
         from ostinato.tasks.regression.onnx import answer_facts

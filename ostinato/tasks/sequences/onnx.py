@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from ostinato.data.encoder import SequenceEncoder
-from ostinato.nn.onnx.graph import Graph
-from ostinato.nn.onnx.sequence import sequence_network
+from ostinato.data.joined import JoinedEncoder
+from ostinato.errors import ConfigError
+from ostinato.nn.ensemble import Ensemble
+from ostinato.nn.onnx.graph import Graph, Value
+from ostinato.nn.onnx.sequence import SequenceOutputs, sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.wide import WideNgrams
 from ostinato.nn.wide_kernels import WideKernels
@@ -36,9 +39,17 @@ def to_onnx(task: "SequenceTask", model: Model) -> OnnxModel:
     Raises:
         ConfigError: ONNX cannot express the model.
     """
+    if isinstance(model.encoder, JoinedEncoder):
+        raise ConfigError(
+            "The members of this ensemble read different tokens, and an ONNX file has those of one encoder. Export the "
+            "members one by one."
+        )
     graph, encoder, network = Graph(), model.encoder, model.network
-    inputs, values = input_ports(graph, encoder, _precision(network))
-    found = sequence_network(graph, network, values, "lengths")
+    inputs, values = input_ports(graph, encoder, _precision(model))
+    if isinstance(network, Ensemble):
+        found = SequenceOutputs(_mean_outputs(task, graph, model, values), None)
+    else:
+        found = sequence_network(graph, network, values, "lengths")
     outputs = {"logits": Port("float32", ("batch", network.head.out_features), found.logits)}
     outputs |= task.onnx_outputs(graph, model, found.logits)
     if found.attention is not None:
@@ -74,8 +85,25 @@ def _standardized(graph: Graph, encoder: SequenceEncoder) -> str:
     return graph.cast(graph.op("Div", less, graph.constant(np.array(encoder.std))), "FLOAT")
 
 
-def _precision(network: SequenceNetwork) -> str:
-    return "float64" if isinstance(network.wide, WideKernels) else "float32"
+def _mean_outputs(task: "SequenceTask", graph: Graph, model: Model, values: Value) -> Value:
+    """The outputs of an ensemble, (B, C) float32, from the answers of its members."""
+    shares = []
+    for weight, member in zip(model.network.weights.tolist(), model.members, strict=True):
+        logits = sequence_network(graph, member.network, values, "lengths").logits
+        answers = task.onnx_outputs(graph, member, logits)[task.answers_output].value
+        shares.append(graph.op("Mul", graph.cast(answers, "DOUBLE"), graph.constant(np.array(weight))))
+    mean = graph.op("Sum", *shares)
+    return graph.cast(task.onnx_outputs_for(graph, model, mean), "FLOAT")
+
+
+def _wide_parts(model: Model) -> list[WideNgrams | WideKernels]:
+    """The wide part of the model, or those of its members."""
+    networks = [member.network for member in model.members] or [model.network]
+    return [network.wide for network in networks if network.wide is not None]
+
+
+def _precision(model: Model) -> str:
+    return "float64" if any(isinstance(wide, WideKernels) for wide in _wide_parts(model)) else "float32"
 
 
 def draw(
@@ -93,15 +121,18 @@ def draw(
 
 def _draw(model: Model, random: np.random.Generator, lengths: Sequence[int]) -> Arrays:
     """Random sequences. Few random tokens make a feature of a wide part, so these are partly made of its n-grams."""
-    wide = model.network.wide
-    inputs = draw(model.encoder, random, lengths, _precision(model.network))
-    if isinstance(wide, WideNgrams) and len(wide.keys):
+    inputs = draw(model.encoder, random, lengths, _precision(model))
+    fitted = [wide for wide in _wide_parts(model) if isinstance(wide, WideNgrams) and len(wide.keys)]
+    if fitted:
         num_tokens = len(model.encoder.vocabulary.ids)
-        columns = random.integers(len(wide.keys), size=NGRAMS)
-        ngrams = [wide.spelled(column, num_tokens) for column in columns.tolist()]
+        ngrams = [
+            wide.spelled(column, num_tokens)
+            for wide in fitted
+            for column in random.integers(len(wide.keys), size=NGRAMS).tolist()
+        ]
         for tokens in inputs["tokens"]:
-            for start in range(0, len(tokens), 2 * wide.order):
-                ngram = ngrams[random.integers(NGRAMS)][: len(tokens) - start]
+            for start in range(0, len(tokens), 2 * max(wide.order for wide in fitted)):
+                ngram = ngrams[random.integers(len(ngrams))][: len(tokens) - start]
                 tokens[start : start + len(ngram)] = ngram
     return inputs
 

@@ -148,5 +148,5 @@ def rows_without_known_tokens(encoder: SequenceEncoder, sequences: Ragged) -> np
     # NumPy, because PyTorch repeats on all its threads, which a forked process does not have
     lengths = sequences.lengths.numpy()
     row_of = np.repeat(np.arange(len(lengths)), lengths)
-    known = np.bincount(row_of, weights=sequences.values.numpy() != 0, minlength=len(lengths))
+    known = np.bincount(row_of, weights=encoder.ids(sequences).numpy() != 0, minlength=len(lengths))
     return np.flatnonzero((known == 0) & (lengths > 0))

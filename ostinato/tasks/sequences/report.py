@@ -18,6 +18,7 @@ from ostinato.report.card import NOTABLE, CardSection, data_source, model_card
 from ostinato.report.figures import plot_by_length, span
 from ostinato.report.gallery import Gallery
 from ostinato.report.groups import Group, by_length
+from ostinato.report.members import EnsembleRecord
 from ostinato.report.page import Section, figure, paragraph, table
 from ostinato.report.record import RunRecord
 from ostinato.report.sections import data_origin, findings_block
@@ -76,6 +77,8 @@ def refuse_changed(run: RunRecord, data: TaskData, sources: Sequence[str]) -> No
 
 def describe_model(run: RunRecord) -> str:
     """Describe the layers in a sentence."""
+    if "ensemble" in run.metrics:
+        return _describe_members(run)
     model = run.config.model
     assert isinstance(model, SequenceModel)
     parameters = counted(run.metrics["model"]["parameters"], "parameter")
@@ -91,6 +94,13 @@ def describe_model(run: RunRecord) -> str:
         f"{_describe_stem(model)}{stack}; embeddings of size {model.embedding_size}; pooling: "
         f"{', '.join(model.pooling)}; {wide}{parameters}."
     )
+
+
+def _describe_members(run: RunRecord) -> str:
+    record = EnsembleRecord.of(run.folder, run.metrics)
+    members = [f"{each.cell} of {each.tokenizer}" for each in record.members]
+    parameters = counted(run.metrics["model"]["parameters"], "parameter")
+    return f"The mean answer of {counted(len(members), 'model')}: {', '.join(members)}; {parameters}."
 
 
 def _describe_stem(model: SequenceModel) -> str:

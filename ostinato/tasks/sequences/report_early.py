@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ostinato.data.joined import JoinedEncoder
 from ostinato.data.ragged import Ragged
 from ostinato.data.spans import spans
 from ostinato.evaluation.results import Metric
@@ -31,6 +32,9 @@ def early_section(model: Model, data: TaskData, score: Scoring, metric: Metric, 
     Args:
         score: of answers to the given test rows: whether each is right, or a number whose mean is the metric.
     """
+    if isinstance(model.encoder, JoinedEncoder):
+        text = "Not measured, because the members of this ensemble read different tokens."
+        return Section("Early answers", "early", paragraph(text))
     sequences: Ragged = data.splits["test"].sequences
     rows = np.unique(np.linspace(0, len(sequences) - 1, min(len(sequences), MOST_ROWS)).round().astype(int))
     answers = [answers_to_prefixes(model, sequences.select(rows), share) for share in SHARES]

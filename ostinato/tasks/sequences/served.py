@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.encoding import NUMERIC
+from ostinato.data.joined import JoinedEncoder
 from ostinato.data.ragged import Ragged
 from ostinato.data.tokenizers import make_tokenizer
 from ostinato.errors import DataError
@@ -46,7 +47,7 @@ class ServedSequences(ServedModel):
             calibrated=self.is_calibrated,
             explanation_methods=list(methods_of(self.model)),
             traces=why_not_traced(self.model) is None,
-            ids=not encoder.is_numeric,
+            ids=not encoder.is_numeric and not isinstance(encoder, JoinedEncoder),
         )
 
     def _kind(self) -> str:
@@ -75,6 +76,10 @@ class ServedSequences(ServedModel):
 
     def row_of_ids(self, ids: Sequence[int], source: str) -> TokenIds:
         vocabulary = self.model.encoder.vocabulary
+        if isinstance(self.model.encoder, JoinedEncoder):
+            raise DataError(
+                f"{source}: the members of this ensemble read different tokens. Send the input `text` instead."
+            )
         if vocabulary is None:
             raise DataError(f"{source}: tokenizer {NUMERIC!r} has no token ids. Send the input `values` instead.")
         size = len(vocabulary) + len(vocabulary.extra)

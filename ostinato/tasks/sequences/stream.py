@@ -51,6 +51,8 @@ class SequenceStream(Stream):
 
     @classmethod
     def obstacles(cls, model: Model) -> list[str]:
+        if model.members:
+            return ["An ensemble cannot answer before the end of a sequence. Stream one of its members."]
         encoder: SequenceEncoder = model.encoder
         found = super().obstacles(model)
         if encoder.max_length is not None and encoder.truncate != "head":

@@ -242,6 +242,10 @@ class SequenceTask(Task):
         """Add the nodes from the logits (B, C) to the outputs that users read; one of them is `answers_output`."""
 
     @abstractmethod
+    def onnx_outputs_for(self, graph: "Graph", model: Model, answers: str) -> str:
+        """Add the nodes from the mean answers of an ensemble to its outputs, as `network.outputs_for`; float64."""
+
+    @abstractmethod
     def answer_facts(self, model: Model) -> dict[str, Any]:
         """How these outputs become answers; see `portable.py` in the task's folder."""
 

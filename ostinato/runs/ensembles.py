@@ -1,0 +1,248 @@
+"""Ensembles of finished runs: one run folder whose model averages the answers of its members."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ostinato.config import Config, to_toml
+from ostinato.errors import ConfigError, RunError
+from ostinato.progress import Progress
+from ostinato.report.members import EnsembleRecord, MemberRecord
+from ostinato.report.terminal import print_table
+from ostinato.runs.finished import MODEL, digests_of, finished_metrics, is_complete
+from ostinato.runs.folder import (
+    CONFIG,
+    environment_of,
+    refuse_occupied,
+    resume_command,
+    with_absolute_paths,
+    write_json,
+)
+from ostinato.runs.lock import locked
+from ostinato.runs.rows import save_rows
+from ostinato.runs.scoring import own_config
+from ostinato.runs.table import print_results
+from ostinato.runs.training import FILES, Log, resume_run, start_run
+from ostinato.storage import EXAMPLES, METRICS, make_folder, write_atomically
+from ostinato.tasks import TASKS
+from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.ensembles import EQUAL, VALIDATION, fit, join, member_outputs
+from ostinato.tasks.model_file import load_model, save_model
+
+SPLITS = ("validation", "test")
+MIB = 2**20
+TIMED = 256  # rows
+
+
+class Answered(NamedTuple):
+    """What the members answer to a split.
+
+    Args:
+        examples: the rows as the ensemble reads them.
+        outputs: of each member.
+        ms_per_row: that each member takes, warm and in batches.
+    """
+
+    examples: Any
+    outputs: list[Tensor]
+    ms_per_row: list[float]
+
+
+def train_members(config: Config, seeds: int, out: Path, *, progress: Progress | None = None) -> list[Path]:
+    """Train a config with several seeds, from its own on, in `OUT-seed-0` and so on. Finished runs are kept.
+
+    Raises:
+        ConfigError: fewer than two seeds.
+        RunError: one of the folders holds another run.
+        KeyboardInterrupt, OstinatoError: as in `resume_run`.
+    """
+    if seeds < 2:
+        raise ConfigError(f"--seeds {seeds}: an ensemble has at least two members. Give 2 or more.")
+    first, folders = config.training.seed, []
+    for seed in range(first, first + seeds):
+        training = config.training.model_copy(update={"seed": seed})
+        own = config.model_copy(update={"training": training})
+        folder = out.with_name(f"{out.name}-seed-{seed}")
+        if not (folder / CONFIG).exists():
+            start_run(own, folder, progress=progress)
+        elif own_config(folder) != with_absolute_paths(own).model_copy(update={"search": None}):
+            raise RunError(f"{folder}: holds a run of another config. Choose another --out.")
+        else:
+            resume_run(folder, progress=progress)
+        folders.append(folder)
+    return folders
+
+
+def ensemble_runs(
+    runs: Sequence[Path], out: Path, *, weights: str = EQUAL, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Join finished runs to a run folder whose model averages their answers. Returns its metrics.
+
+    The folder appears when it is complete.
+
+    Args:
+        weights: `equal`, or `validation`: those with the lowest loss on the validation split.
+
+    Raises:
+        ConfigError: the models do not fit each other, a run is named twice, or `weights` is unknown.
+        RunError: a run is not finished, or has other validation or test rows; `out` is occupied or cannot be written.
+    """
+    _refuse_arguments(runs, out, weights)
+    model = join([load_model(run) for run in runs], list(map(str, runs)))
+    config = own_config(runs[0])
+    data = TASKS[config.task].prepare(config.data)
+    if weights == VALIDATION and "validation" not in data.rows:
+        raise ConfigError(f"--weights {VALIDATION}: the runs have no validation split. Choose {EQUAL}.")
+    for member, run in zip(model.members, runs, strict=True):
+        _refuse_other_rows(member, run, data, runs[0])
+    data = replace(
+        data,
+        encoder=model.encoder,
+        splits={name: model.task.encode(model, rows) for name, rows in data.rows.items()},
+    )
+    folder = out.with_name(f".{out.name}.unfinished")
+    make_folder(folder)
+    with locked(folder):
+        metrics = _write(folder, config, model, data, runs, weights, progress or Progress(quiet=True))
+    refuse_occupied(out)
+    if out.exists():
+        out.rmdir()
+    folder.rename(out)
+    return metrics
+
+
+def _refuse_arguments(runs: Sequence[Path], out: Path, weights: str) -> None:
+    refuse_occupied(out)
+    if weights not in (EQUAL, VALIDATION):
+        raise ConfigError(f"--weights {weights}: unknown. Choose from: {EQUAL}, {VALIDATION}.")
+    known: set[Path] = set()
+    for run in runs:
+        if run.resolve() in known:
+            raise ConfigError(f"{run} is named twice. Name each run once.")
+        known.add(run.resolve())
+        if not is_complete(run):
+            raise RunError(f"{run}: the run is not finished. Finish it with: {resume_command(run)}")
+
+
+def _refuse_other_rows(member: Model, run: Path, data: TaskData, first: Path) -> None:
+    """Refuse a member that was validated or tested on other rows than the first.
+
+    Raises:
+        RunError: names the split.
+    """
+    digests = (finished_metrics(run) or {}).get("data", {}).get("digests", {})
+    for split in SPLITS:
+        found = member.task.encode(member, data.rows[split]).digest() if split in data.rows else None
+        if digests and digests.get(split) != found:
+            raise RunError(
+                f"{run}: its {split} split is not the one that the data of {first} give now. Join runs with the same "
+                "[data] settings, and restore data files that have changed."
+            )
+
+
+def _write(
+    folder: Path, config: Config, model: Model, data: TaskData, runs: Sequence[Path], weights: str, progress: Progress
+) -> dict[str, Any]:
+    """Fit, calibrate and score the ensemble, and write every file of its run."""
+    task = model.task
+    write_atomically(folder / CONFIG, to_toml(config))
+    environment_of(folder, config)
+    log = Log(folder / "training.log", progress)
+    answered = {name: _answer(model, data.rows[name], data.splits[name]) for name in SPLITS if name in data.rows}
+    if "validation" in answered:
+        fit(model, answered["validation"].outputs, data.splits["validation"], fit_weights=weights == VALIDATION)
+    save_model(folder / MODEL, model)
+    write_json(folder / "audit.json", data.audit.to_json())
+    write_json(folder / "vocabulary.json", {"encoder": model.encoder.to_json(), "codec": model.codec.to_json()})
+    write_atomically(folder / "metrics.jsonl", "")  # no epochs
+    save_rows(folder, task, data)
+    if "test" in answered:
+        log.say("Scoring the ensemble on the test split once.")
+        outputs = model.network.combine(answered["test"].outputs)
+        write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
+        task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs)
+    metrics = _metrics(model, data, runs, weights, answered)
+    metrics["files"] = digests_of(folder, (*FILES, task.predictions_file))
+    write_json(folder / METRICS, metrics)
+    return metrics
+
+
+def _answer(model: Model, rows: Any, examples: Any) -> Answered:
+    outputs = member_outputs(model, rows)
+    return Answered(examples, outputs, [_ms_per_row(member, rows) for member in model.members])
+
+
+def _ms_per_row(member: Model, rows: Any) -> float:
+    """The time to encode and answer, over the first rows."""
+    timed = rows.select(range(min(len(rows), TIMED)))
+    started = time.perf_counter()
+    member.task.outputs(member.network, member.task.encode(member, timed))
+    return 1000 * (time.perf_counter() - started) / len(timed)
+
+
+def _metrics(
+    model: Model, data: TaskData, runs: Sequence[Path], weights: str, answered: dict[str, Answered]
+) -> dict[str, Any]:
+    """The content of metrics.json without `files`; baselines are those of the first member."""
+    recorded = [finished_metrics(run) or {} for run in runs]
+    seconds = sum(each["training"]["seconds"] for each in recorded)
+    digests = {name: split.digest() for name, split in data.splits.items()}
+    found: dict[str, Any] = {
+        "task": model.task.name,
+        "data": {"name": data.name, "source": data.source, "digests": digests},
+        "model": {
+            "cell": f"ensemble of {len(runs)}",
+            "engine": model.network.engine,
+            "parameters": _parameters(model.network),
+        },
+        "training": {"seconds": round(seconds, 3), "epochs": 0, "best_epoch": 0, "seconds_per_epoch": 0.0},
+    }
+    for name, each in answered.items():
+        outputs = model.network.combine(each.outputs)
+        found[name] = model.task.score(model, data.rows[name], each.examples, outputs).to_json()
+    if "test" in answered:
+        found["baselines"] = recorded[0]["baselines"]
+    if answered:
+        split = "test" if "test" in answered else "validation"
+        found["ensemble"] = _record(model, runs, weights, split, answered[split]).model_dump(mode="json")
+    return found
+
+
+def _record(model: Model, runs: Sequence[Path], weights: str, split: str, answered: Answered) -> EnsembleRecord:
+    joining = model.task.joining
+    members = [
+        MemberRecord(
+            run=str(run),
+            cell=member.config.model.cell,
+            tokenizer=member.encoder.tokenizer,
+            weight=float(model.network.weights[number]),
+            parameters=_parameters(member.network),
+            mib=round(sum(each.nbytes for each in member.network.state_dict().values()) / MIB, 3),
+            ms_per_row=round(answered.ms_per_row[number], 4),
+            scores=joining.scores(member, answered.examples, answered.outputs[number]),
+        )
+        for number, (run, member) in enumerate(zip(runs, model.members, strict=True))
+    ]
+    return EnsembleRecord(
+        weights=weights,
+        split=split,
+        scores=joining.scores(model, answered.examples, model.network.combine(answered.outputs)),
+        agreement=[[joining.agreement(model, one, other) for other in answered.outputs] for one in answered.outputs],
+        members=members,
+    )
+
+
+def _parameters(network: Any) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def show_ensemble(folder: Path, metrics: dict[str, Any]) -> None:
+    """Print the members beside the ensemble, then its results beside the baselines."""
+    if "ensemble" in metrics:
+        record = EnsembleRecord.of(folder, metrics)
+        print_table(record.headings(), record.rows())
+    print_results([(folder, metrics)])
