@@ -165,6 +165,7 @@ class Task(ABC):
     config: "ClassVar[type[Config]]"
     presets: "ClassVar[Mapping[str, Callable[[], Config]]]"
     baselines: ClassVar[Mapping[str, str]]  # name -> table heading of each baseline, the strongest first
+    rivals: ClassVar[Mapping[str, str]] = {}  # the same of the baselines that only some data have
     rival: ClassVar[str]  # the strongest baseline, in words
     floor: ClassVar[tuple[str, str]]  # the baseline that every model should beat: its name, and what it does
     predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
@@ -370,8 +371,17 @@ class Task(ABC):
         """Compute the metrics of outputs for labelled rows."""
 
     @abstractmethod
-    def score_baselines(self, data: TaskData) -> "Mapping[str, Metrics]":
-        """Score each of `baselines` on the test split."""
+    def score_baselines(self, data: TaskData, say: Callable[[str], object]) -> "Mapping[str, Metrics]":
+        """Score each of `baselines`, and those of `rivals` that suit the data, on the test split.
+
+        Args:
+            say: called with a sentence for each baseline that is left out.
+        """
+
+    def to_beat(self, baselines: Mapping[str, Mapping[str, Any]]) -> str:
+        """The name of the baseline with the highest score on validation; without these scores, the first of all."""
+        scores = {name: each.get("validation_score") for name, each in baselines.items()}
+        return max(scores, key=lambda name: -1.0 if scores[name] is None else float(scores[name]))
 
     @abstractmethod
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
