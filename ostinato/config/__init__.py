@@ -2,12 +2,14 @@
 
 tables    [data], [model] and [training], and what tasks with one target per sequence add to them
 names     which cells, formats and tokenizers there are
+semi      what tasks add that can learn from rows without labels
 renamed   keys of version 0.1
 memory    how much of it is available, and a refusal of sizes that need more
 reading   mappings and TOML in, TOML and JSON Schema out; `ostinato.tasks.config` applies it to the tasks' configs
 """
 
 from ostinato.config.reading import to_toml, toml_value
+from ostinato.config.semi import SemiConfig, SemiTraining, UnlabelledData
 from ostinato.config.tables import (
     AUTO,
     Config,
@@ -28,10 +30,13 @@ __all__ = [
     "ModelConfig",
     "OrAuto",
     "Range",
+    "SemiConfig",
+    "SemiTraining",
     "SequenceData",
     "SequenceModel",
     "Table",
     "TrainingConfig",
+    "UnlabelledData",
     "to_toml",
     "toml_value",
 ]

@@ -51,11 +51,13 @@ class Metrics(Scores):
         n: examples that were scored.
         intervals: 95 % interval (low, high) of each metric that has one.
         description: of a baseline, its features and model; None for other models.
+        validation_score: of a baseline, its main metric on the validation split; None for other models.
     """
 
     n: int
     intervals: dict[str, tuple[float, float]] = {}
     description: str | None = None
+    validation_score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values, as `metrics.json` holds them; an undefined metric is None (null)."""

@@ -5,7 +5,7 @@ environment.json      versions, machine, engine, and a random name of the run
 audit.json            what the data contain, and what was cleaned
 vocabulary.json       the encoder (tokens, or channel means) and the codec (labels, tags), fitted on train
 rows.safetensors      hashes of the training and validation rows
-checkpoints/          last.safetensors (to resume), best.safetensors
+checkpoints/          last.safetensors (to resume), best.safetensors; with training.semi, teacher.safetensors
 metrics.jsonl         one line per epoch
 training.log          messages with their times
 model.safetensors     the complete model: what `ostinato.load` reads

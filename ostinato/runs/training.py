@@ -153,7 +153,7 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
     save_model(folder / MODEL, model)
     if "test" in data.splits:
         log.say("Scoring the test split once, with its baselines.")
-    metrics = {**_describe(config, data, trained.network, trained.state), **_score(folder, model, data, trained)}
+    metrics = {**_describe(config, data, trained.network, trained.state), **_score(folder, model, data, trained, log)}
     metrics["files"] = digests_of(folder, (*FILES, task.predictions_file))
     write_json(folder / METRICS, metrics)
     return metrics
@@ -174,7 +174,7 @@ def identity_of(folder: Path, config: Config, data: TaskData) -> dict[str, Any]:
     }
 
 
-def _score(folder: Path, model: Model, data: TaskData, trained: Trained) -> dict[str, Any]:
+def _score(folder: Path, model: Model, data: TaskData, trained: Trained, log: "Log") -> dict[str, Any]:
     """Metrics of validation and test, each scored once, with the baselines; writes the answers to the test split."""
     task, found = model.task, {}
     outputs = {"validation": trained.validation}
@@ -184,7 +184,7 @@ def _score(folder: Path, model: Model, data: TaskData, trained: Trained) -> dict
         if name in data.splits:
             found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
     if "test" in data.splits:
-        found["baselines"] = {name: each.to_json() for name, each in task.score_baselines(data).items()}
+        found["baselines"] = {name: each.to_json() for name, each in task.score_baselines(data, log.say).items()}
         write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs["test"])
     return found

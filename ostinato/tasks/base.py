@@ -15,7 +15,9 @@ from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
+    from ostinato.data.examples import Records
     from ostinato.data.named import NamedSet
+    from ostinato.data.ragged import Ragged
     from ostinato.evaluation.results import Metric, Metrics
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
@@ -82,6 +84,7 @@ class TaskData:
         codec: the `TargetCodec`.
         audit: the contents of the data, and every change made to it.
         vectors: pretrained token vectors, if the config names any.
+        unlabelled: rows without a target, and the same rows encoded; None: there are none.
     """
 
     config: "DataConfig"
@@ -93,6 +96,7 @@ class TaskData:
     codec: Any
     audit: Audit
     vectors: "PretrainedVectors | None" = None
+    unlabelled: "tuple[Records, Ragged] | None" = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,7 @@ class Task(ABC):
     config: "ClassVar[type[Config]]"
     presets: "ClassVar[Mapping[str, Callable[[], Config]]]"
     baselines: ClassVar[Mapping[str, str]]  # name -> table heading of each baseline, the strongest first
+    rivals: ClassVar[Mapping[str, str]] = {}  # the same of the baselines that only some data have
     rival: ClassVar[str]  # the strongest baseline, in words
     floor: ClassVar[tuple[str, str]]  # the baseline that every model should beat: its name, and what it does
     predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
@@ -322,9 +327,19 @@ class Task(ABC):
         """Compute the network's outputs for encoded examples, in order; targets are ignored."""
 
     def start(
-        self, config: "Config", network: Any, splits: Mapping[str, Any], objective: "Objective[Any, Any]"
+        self,
+        config: "Config",
+        network: Any,
+        data: TaskData,
+        splits: Mapping[str, Any],
+        objective: "Objective[Any, Any]",
+        folder: Path | None,
     ) -> "Examples":
-        """Fit what the network has besides its layers, before these are trained. Returns the examples to train on."""
+        """Fit what the network has besides its layers, before these are trained. Returns the examples to train on.
+
+        Args:
+            folder: where the training saves its checkpoints, if it does.
+        """
         examples: Examples = splits["train"]
         return examples
 
@@ -366,7 +381,7 @@ class Task(ABC):
                 fill(network.embed, data.vectors)
             objective = objective or self.objective(config, data)
             started = time.monotonic()
-            examples = self.start(config, network, splits, objective)
+            examples = self.start(config, network, data, splits, objective, options.get("folder"))
             spent_s = time.monotonic() - started
             state = train(
                 network, examples, validation, config.training, objective=objective, spent_s=spent_s, **options
@@ -395,8 +410,21 @@ class Task(ABC):
         """Compute the metrics of outputs for labelled rows."""
 
     @abstractmethod
-    def score_baselines(self, data: TaskData) -> "Mapping[str, Metrics]":
-        """Score each of `baselines` on the test split."""
+    def score_baselines(self, data: TaskData, say: Callable[[str], object]) -> "Mapping[str, Metrics]":
+        """Score each of `baselines`, and those of `rivals` that suit the data, on the test split.
+
+        Args:
+            say: called with a sentence for each baseline that is left out.
+        """
+
+    def to_beat(self, baselines: Mapping[str, Mapping[str, Any]]) -> str:
+        """The name of the baseline with the highest score on validation; without these scores, the first of all."""
+
+        def score(name: str) -> float:
+            found: float | None = baselines[name].get("validation_score")
+            return -1.0 if found is None else found
+
+        return max(baselines, key=score)
 
     @abstractmethod
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:

@@ -67,7 +67,7 @@ def test_all_are_tried_then_the_best_third_then_one_and_the_best_is_the_run(file
     assert metrics["model"]["parameters"] == winner.parameters
     assert metrics["training"]["epochs"] == winner.epochs
     assert is_complete(folder) and finished_metrics(folder) == metrics
-    assert metrics["baselines"].keys() == {"linear", "majority"}
+    assert metrics["baselines"].keys() == {"linear", "nbsvm", "majority"}
     assert not (folder / CANDIDATES).exists()
     assert ostinato.load(folder / "model.safetensors").predict(["a great film"]).shape == (1,)
 

@@ -6,12 +6,13 @@ fitted on the training split, and the model with the lowest validation loss wins
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ostinato.errors import ConfigError, DataError, look_up
-from ostinato.evaluation.baselines.features import FEATURES
+from ostinato.evaluation.baselines.features import FEATURES, Candidates
 from ostinato.evaluation.baselines.heads import FOLDS, Head, Predict, class_head, folds_of, label_head, number_head
 
 MOST_WEIGHTS = 2**21  # of a model: bounds its memory
@@ -73,7 +74,8 @@ def linear_baseline(
             f"Training examples of each class: {np.bincount(train_targets).tolist()}. "
             "A baseline needs two classes with two examples each."
         )
-    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+    make = partial(FEATURES[kind], train_sequences)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
 
 
 def linear_multilabel_baseline(
@@ -114,7 +116,8 @@ def linear_multilabel_baseline(
             "A baseline needs a label that some examples have and others do not."
         )
     head = label_head(train_targets.shape[1])
-    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+    make = partial(FEATURES[kind], train_sequences)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
 
 
 def ridge_baseline(
@@ -150,7 +153,8 @@ def ridge_baseline(
     _check_sequences(train_sequences, train_targets, kind)
     _check_enough(train_targets)
     head = number_head(train_targets)
-    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+    make = partial(FEATURES[kind], train_sequences)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
 
 
 def _check_sequences(sequences: Sequence[Any], targets: np.ndarray, kind: str) -> None:
@@ -171,19 +175,22 @@ def _check_enough(targets: np.ndarray) -> None:
         raise DataError(f"{len(targets)} training examples. A baseline needs at least {FOLDS}.")
 
 
-def _search(
+def search(
     head: Head,
+    candidates: Callable[[int], Candidates],
     train_sequences: Sequence[Any],
     train_targets: np.ndarray,
     validation_sequences: Sequence[Any] | None,
     validation_targets: np.ndarray | None,
-    kind: str,
     seed: int,
 ) -> LinearBaseline:
-    """Fit every combination of features and strength; return the one with the lowest loss, the first of equals."""
+    """Fit every combination of features and strength; return the one with the lowest loss, the first of equals.
+
+    Args:
+        candidates: from the largest number of features of a model to the sets of features to try.
+    """
     best: tuple[float, LinearBaseline] | None = None
-    most = max(FEWEST_FEATURES, min(MOST_FEATURES, MOST_WEIGHTS // head.outputs))
-    for name, make in FEATURES[kind](train_sequences, most):
+    for name, make in candidates(most_features(head.outputs)):
         models = _fit(head, name, make, train_sequences, train_targets)
         if validation_sequences is None or validation_targets is None:
             losses = _cross_validate(head, name, make, train_sequences, train_targets, seed)
@@ -192,8 +199,13 @@ def _search(
         lowest = int(losses.argmin())
         if best is None or losses[lowest] < best[0]:
             best = losses[lowest], models[lowest]
-    assert best is not None, f"no features for {kind}"
+    assert best is not None, "there are no candidates"
     return best[1]
+
+
+def most_features(outputs: int) -> int:
+    """How many features a model of so many classes or labels has at most."""
+    return max(FEWEST_FEATURES, min(MOST_FEATURES, MOST_WEIGHTS // outputs))
 
 
 def _fit(

@@ -16,17 +16,20 @@ class HashedNgrams:
     Args:
         most: keep the n-grams that occur in the most sequences, at most so many.
         sublinear_tf: count an n-gram that occurs `c` times in a sequence as 1 + log(c).
+        is_binary: 1 for each n-gram of a sequence in place of its weight.
         analysis: how `sklearn.feature_extraction.text.HashingVectorizer` finds n-grams.
     """
 
-    def __init__(self, most: int, *, sublinear_tf: bool = False, **analysis: Any) -> None:
+    def __init__(self, most: int, *, sublinear_tf: bool = False, is_binary: bool = False, **analysis: Any) -> None:
         from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
         self.most = most
         self._hashed = HashingVectorizer(
-            n_features=BUCKETS, norm=None, alternate_sign=False, dtype=np.float32, **analysis
+            n_features=BUCKETS, norm=None, alternate_sign=False, dtype=np.float32, binary=is_binary, **analysis
         )
-        self._weights = TfidfTransformer(sublinear_tf=sublinear_tf)
+        self._weights = TfidfTransformer(
+            sublinear_tf=sublinear_tf, use_idf=not is_binary, norm=None if is_binary else "l2"
+        )
         self._kept = np.empty(0, np.int64)
 
     def fit_transform(self, sequences: Sequence[Any]) -> Any:

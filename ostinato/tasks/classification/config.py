@@ -4,16 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ostinato.config import Config, SequenceData, SequenceModel, TrainingConfig
+from ostinato.config import SemiConfig, SemiTraining, SequenceModel, UnlabelledData
 
 
-class ClassificationData(SequenceData):
+class ClassificationData(UnlabelledData):
     """Sequences with one label each."""
 
     label_column: str = Field("label", description="the column that holds the label")
 
 
-class ClassificationTraining(TrainingConfig):
+class ClassificationTraining(SemiTraining):
     """Training with the cross-entropy loss."""
 
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -26,7 +26,7 @@ class ClassificationTraining(TrainingConfig):
     calibrate: bool = Field(True, description="fit a temperature on the validation split")
 
 
-class ClassificationConfig(Config):
+class ClassificationConfig(SemiConfig):
     """A classifier: one label per sequence."""
 
     task: Literal["classification"] = "classification"

@@ -58,6 +58,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     label_smoothing: float = 0.0
     class_weight: Any = None
     calibrate: bool = True
+    semi: str | None = None
 
     def fit(
         self,
@@ -65,6 +66,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         y: Iterable[Hashable],
         validation_data: tuple[Iterable[Any], Iterable[Hashable]] | None = None,
         sample_weight: Any = None,
+        unlabelled: Iterable[Any] | None = None,
     ) -> "SequenceClassifier":
         """Train on sequences and their labels.
 
@@ -74,6 +76,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             validation_data: (X, y) to validate on, instead of held-out rows.
             sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
                 weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
+            unlabelled: with `semi`, sequences without labels. Those that are also validated on are left out.
 
         Raises:
             ConfigError: invalid arguments, all at once.
@@ -92,7 +95,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         weights = self.class_weight
         if isinstance(weights, Mapping):  # the keys of a config are strings
             weights = {str(plain(label)): plain(weight) for label, weight in weights.items()}
-        self._fit(X, labels, validation_data, sample_weight=sample_weight, class_weight=weights)
+        self._fit(X, labels, validation_data, sample_weight=sample_weight, unlabelled=unlabelled, class_weight=weights)
         return self
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:

@@ -25,7 +25,7 @@ from ostinato.training.objective import Labelled
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """The cross-entropy of the labels.
+    """The cross-entropy of the labels: class indices (B,), or a probability of each class (B, C).
 
     Args:
         class_weight: (C,) weight of each class in the loss; None: 1 for each.
@@ -36,7 +36,9 @@ class CrossEntropy:
     def weight(self, batch: Labelled) -> float:
         if self.class_weight is None:
             return len(batch.targets)
-        return float(self.class_weight[batch.targets.cpu()].sum())
+        targets = batch.targets.cpu()
+        of_rows = targets @ self.class_weight if targets.is_floating_point() else self.class_weight[targets]
+        return float(of_rows.sum())
 
     def loss(self, model: Classifier, batch: Labelled, config: TrainingConfig) -> Tensor:
         return self.loss_of(model, self.outputs(model, batch, config), batch, config)

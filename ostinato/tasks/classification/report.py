@@ -1,6 +1,6 @@
 """The report of a classifier: result, metrics, confusions, calibration, explanations and model card."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from ostinato.report.page import Section, figure, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section
 from ostinato.report.wording import (
+    capitalized,
     compare_to_baseline,
     counted,
     decimals,
@@ -28,6 +29,7 @@ from ostinato.report.wording import (
     range_of,
 )
 from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.classification.report_baselines import NAMES, fitted, strongest
 from ostinato.tasks.classification.scoring import Predictions
 from ostinato.tasks.sequences.report import (
     data_section,
@@ -158,12 +160,19 @@ def verdict(name: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
         ]
     test, linear, majority = scores["test"], scores["linear"], scores["majority"]
     ends, linear_ends = test.intervals["accuracy"], accuracy_interval(linear)
+    best = strongest(scores)
     sentences = [
         f"The {name} predicts {percent(test.accuracy)} of {counted(test.n, 'test sequence')} correctly "
         f"(95\u00a0% interval {interval(ends)}), the linear baseline {percent(linear.accuracy)} "
         f"({interval(linear_ends)}), the most frequent class {percent(majority.accuracy)}.",
+        *_against_rival(best, scores),
         compare_to_baseline(
-            test.accuracy, ends, linear.accuracy, linear_ends, model="the model", rival="the linear baseline"
+            test.accuracy,
+            ends,
+            scores[best].accuracy,
+            accuracy_interval(scores[best]),
+            model="the model",
+            rival=NAMES[best].sentence,
         ),
     ]
     if accuracy_misleads(test.accuracy, test.balanced_accuracy, majority.accuracy):
@@ -174,6 +183,13 @@ def verdict(name: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
     if ends[0] <= majority.accuracy < test.accuracy:
         sentences.append("The model is not clearly better than always predicting the most frequent class.")
     return sentences
+
+
+def _against_rival(best: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
+    if best == "linear":
+        return []
+    accuracy, ends = percent(scores[best].accuracy), interval(accuracy_interval(scores[best]))
+    return [f"The baseline to beat is {NAMES[best].sentence}, the best on validation: {accuracy} on test ({ends})."]
 
 
 def _validation_only(scores: dict[str, ClassificationMetrics]) -> list[str]:
@@ -202,23 +218,28 @@ def _result(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> "Markup
     body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
-    test, linear, majority = scores["test"], scores["linear"], scores["majority"]
+    test, majority = scores["test"], scores["majority"]
+    baselines = fitted(scores)
     rows = [
         (called, percent(test.accuracy), interval(test.intervals["accuracy"])),
-        ("linear baseline", percent(linear.accuracy), interval(accuracy_interval(linear))),
+        *(
+            (NAMES[name].row, percent(each.accuracy), interval(accuracy_interval(each)))
+            for name, each in baselines.items()
+        ),
         ("most frequent class", percent(majority.accuracy), ""),
     ]
+    described = "; ".join(f"{NAMES[name].row}: {each.description}" for name, each in baselines.items())
     return (
         body
         + table(("", "test accuracy", "95\u00a0% interval"), rows, numeric=(1, 2))
-        + paragraph(
-            f"Both baselines are fitted on the same training split. The linear baseline is {linear.description}."
-        )
+        + paragraph(f"All baselines are fitted on the same training split. {capitalized(described)}.")
     )
 
 
 def _metrics(scores: dict[str, ClassificationMetrics]) -> "Markup":
-    test, compared = scores["test"], [scores["linear"], scores["majority"]]
+    test, baselines = scores["test"], fitted(scores)
+    compared = [*baselines.values(), scores["majority"]]
+    headings = [*(NAMES[name].heading for name in baselines), "majority"]
     rows = [
         (
             name,
@@ -238,7 +259,7 @@ def _metrics(scores: dict[str, ClassificationMetrics]) -> "Markup":
     )
     return (
         paragraph(intro)
-        + table(("metric", "model", "95\u00a0% interval", "linear", "majority"), rows, numeric=range(1, 5))
+        + table(("metric", "model", "95\u00a0% interval", *headings), rows, numeric=range(1, 3 + len(headings)))
         + heading("By class")
         + table(("class", "precision", "recall", "F1", "test rows"), classes, numeric=range(1, 5))
     )
@@ -312,7 +333,7 @@ def classifier_card(
         task=describe_task(model),
         loading=LOADING,
         metrics=[
-            "Accuracy, next to a linear model and the most frequent class; macro F1; recall of each class; AUROC; "
+            "Accuracy, next to fitted baselines and the most frequent class; macro F1; recall of each class; AUROC; "
             "expected calibration error.",
             "Intervals are 95\u00a0% bootstrap intervals over the test sequences; for accuracy, Wilson's interval.",
             f"The prediction is the most probable class.{scaled}",
@@ -340,22 +361,23 @@ def _results(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> list[s
 def limits(scores: dict[str, ClassificationMetrics]) -> Iterator[str]:
     """Limits of the classifier that its metrics show, in sentences."""
     if "test" in scores:
-        yield from _test_limits(scores["test"], scores["linear"])
+        yield from _test_limits(scores["test"], strongest(scores), scores)
     yield from _calibration_limits(scores)
     yield "It assigns one of its classes to every sequence, even to one unlike anything in the training data."
 
 
-def _test_limits(test: ClassificationMetrics, linear: ClassificationMetrics) -> Iterator[str]:
+def _test_limits(test: ClassificationMetrics, best: str, scores: Mapping[str, ClassificationMetrics]) -> Iterator[str]:
     low, high = test.intervals["accuracy"]
     if high - low > WIDE:
         yield (
             f"The test split is small: with {counted(test.n, 'sequence')}, accuracy is only known to lie between "
             f"{percent(low)} and {percent(high)}."
         )
-    if test.accuracy <= linear.accuracy:
+    rival = scores[best]
+    if test.accuracy <= rival.accuracy:
         yield (
-            f"It does not beat a linear model ({linear.description}): accuracy {percent(test.accuracy)} against "
-            f"{percent(linear.accuracy)}."
+            f"It does not beat {NAMES[best].sentence} ({rival.description}): accuracy {percent(test.accuracy)} against "
+            f"{percent(rival.accuracy)}."
         )
     label, weakest = min(test.per_class.items(), key=lambda each: each[1].recall if each[1].n else 1.0)
     if weakest.recall < test.accuracy:

@@ -1,6 +1,6 @@
 """Score a classifier and its baselines on a split, and write and read its predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from ostinato.evaluation.metrics import ClassificationMetrics
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
+from ostinato.tasks.sequences.rivals import Rival, fit_rivals
 
 
 class Predictions(NamedTuple):
@@ -53,19 +54,32 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetric
     return found.model_copy(update={"ece_before_scaling": before, "temperature": temperature})
 
 
-def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
-    """Score the baselines on the test split: a linear model of the same training split, and the majority class."""
+def score_baselines(data: TaskData, say: Callable[[str], object]) -> dict[str, ClassificationMetrics]:
+    """Score the baselines on the test split: those that suit the data, a linear model first, and the majority class.
+
+    Each is fitted on the training split. Their accuracy on the validation split tells which is the one to beat.
+    """
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     shares = partial(majority_baseline, targets["train"], num_classes=len(labels))
     linear = fit_linear(linear_baseline, data, targets, constant=shares)
-    measured = partial(metrics.classification_metrics, targets["test"], labels=labels)
-    majority = shares(len(targets["test"]))
-    of_linear = measured(linear.predict(rows["test"].sequences))
+    models = [
+        Rival("linear", linear.description, lambda split: linear.predict(rows[split].sequences)),
+        *fit_rivals(data, targets, say),
+    ]
+    found = {model.name: _score_baseline(model, targets, labels) for model in models}
     return {
-        "linear": of_linear.model_copy(update={"description": linear.description}),
-        "majority": measured(majority),
+        **found,
+        "majority": metrics.classification_metrics(targets["test"], shares(len(rows["test"])), labels=labels),
     }
+
+
+def _score_baseline(model: Rival, targets: Mapping[str, np.ndarray], labels: Sequence[object]) -> ClassificationMetrics:
+    found = metrics.classification_metrics(targets["test"], model.predict("test"), labels=labels)
+    validation = None
+    if "validation" in targets:
+        validation = float((model.predict("validation").argmax(axis=1) == targets["validation"]).mean())
+    return found.model_copy(update={"description": model.description, "validation_score": validation})
 
 
 def write_predictions(path: Path, rows: Records, labels: Sequence[object], probabilities: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """The task classification: one label per sequence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,7 +41,8 @@ class Classification(SequenceTask):
     name: ClassVar[str] = "classification"
     config = ClassificationConfig
     presets = PRESETS
-    baselines: ClassVar[Mapping[str, str]] = {"linear": "linear", "majority": "majority"}
+    baselines: ClassVar[dict[str, str]] = {"linear": "linear", "majority": "majority"}
+    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "boosting": "boosting", "kernels": "MiniRocket"}
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
 
@@ -114,10 +115,10 @@ class Classification(SequenceTask):
 
         return score(model, examples.targets, outputs)
 
-    def score_baselines(self, data: TaskData) -> "Mapping[str, ClassificationMetrics]":
+    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, ClassificationMetrics]":
         from ostinato.tasks.classification.scoring import score_baselines
 
-        return score_baselines(data)
+        return score_baselines(data, say)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         from ostinato.evaluation.metrics import accuracy_misleads
@@ -125,12 +126,14 @@ class Classification(SequenceTask):
         test, baselines = metrics["test"], metrics["baselines"]
         low, high = test["intervals"]["accuracy"]
         balanced = test["balanced_accuracy"]
+        shown = {name: heading for name, heading in (self.baselines | self.rivals).items() if name in baselines}
         is_misleading = accuracy_misleads(test["accuracy"], balanced, baselines["majority"]["accuracy"])
         return {
             "test accuracy": f"{test['accuracy']:.3f}",
             "95 % interval": f"{low:.3f} – {high:.3f}",
             **({"balanced accuracy": f"{balanced:.3f}"} if is_misleading else {}),
-            **{heading: f"{baselines[name]['accuracy']:.3f}" for name, heading in self.baselines.items()},
+            **{heading: f"{baselines[name]['accuracy']:.3f}" for name, heading in shown.items()},
+            **({"to beat": shown[self.to_beat(baselines)]} if len(shown) > len(self.baselines) else {}),
         }
 
     def write_predictions(self, path: Path, model: Model, rows: "Records", outputs: "Tensor") -> None:

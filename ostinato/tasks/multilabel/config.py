@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ostinato.config import Config, SequenceData, SequenceModel, TrainingConfig
+from ostinato.config import SemiConfig, SemiTraining, SequenceModel, UnlabelledData
 
 
-class MultilabelData(SequenceData):
+class MultilabelData(UnlabelledData):
     """Sequences with any number of labels each."""
 
     label_column: str = Field(
@@ -26,7 +26,7 @@ class MultilabelData(SequenceData):
         return columns
 
 
-class MultilabelTraining(TrainingConfig):
+class MultilabelTraining(SemiTraining):
     """Training by the binary cross-entropy of each label."""
 
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="move each target this far from 0 or 1 towards 0.5")
@@ -44,7 +44,7 @@ class MultilabelTraining(TrainingConfig):
     )
 
 
-class MultilabelConfig(Config):
+class MultilabelConfig(SemiConfig):
     """A multilabel classifier: any number of labels for each sequence."""
 
     task: Literal["multilabel"] = "multilabel"

@@ -67,6 +67,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
     label_smoothing: float = 0.0
     label_weight: str | None = None
     calibrate: bool = True
+    semi: str | None = None
     thresholds: str = "f1"
 
     def fit(
@@ -75,6 +76,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         y: Any,
         validation_data: tuple[Iterable[Any], Any] | None = None,
         sample_weight: Any = None,
+        unlabelled: Iterable[Any] | None = None,
     ) -> "SequenceMultilabelClassifier":
         """Train on sequences and their labels.
 
@@ -85,6 +87,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             validation_data: (X, y) to validate on, instead of held-out rows.
             sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
                 weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
+            unlabelled: with `semi`, sequences without labels. Those that are also validated on are left out.
 
         Raises:
             ConfigError: arguments that cannot be used, all at once.
@@ -96,7 +99,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             X_validation, y_validation = validation_data
             validation_data = X_validation, given.read_more(y_validation).rows
         codec = None if given.columns is None else LabelSetCodec(given.columns, is_indicator=True)
-        self._fit(X, given.rows, validation_data, sample_weight=sample_weight, codec=codec)
+        self._fit(X, given.rows, validation_data, sample_weight=sample_weight, codec=codec, unlabelled=unlabelled)
         return self
 
     def predict(self, X: Iterable[Any]) -> Any:

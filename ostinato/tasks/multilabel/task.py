@@ -1,6 +1,6 @@
 """Any number of labels for each sequence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -125,7 +125,7 @@ class Multilabel(SequenceTask):
 
         return score(model, examples.targets, outputs)
 
-    def score_baselines(self, data: TaskData) -> "Mapping[str, MultilabelMetrics]":
+    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, MultilabelMetrics]":
         from ostinato.tasks.multilabel.scoring import score_baselines
 
         return score_baselines(data)

@@ -1,6 +1,6 @@
 """One or more numbers for each sequence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -133,7 +133,7 @@ class Regression(SequenceTask):
 
         return score(model, rows, outputs)
 
-    def score_baselines(self, data: TaskData) -> "Mapping[str, RegressionMetrics]":
+    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, RegressionMetrics]":
         from ostinato.tasks.regression.scoring import score_baselines
 
         return score_baselines(data)

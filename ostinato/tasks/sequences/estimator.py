@@ -1,7 +1,7 @@
 """The base class of estimators with one target per sequence."""
 
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ostinato.config import SequenceData
-from ostinato.data.examples import Records
+from ostinato.data.examples import Record, Records
 from ostinato.data.inputs import as_sequences, identity, records_of
 from ostinato.data.shown import count_of
 from ostinato.data.splits import draw_what_fits
@@ -18,8 +18,15 @@ from ostinato.nn.kernel.threads import torch_threads
 from ostinato.printable import plain_repr
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
-from ostinato.tasks.sequences.prepare import encode, fit_encoder, refuse_empty, rows_without_known_tokens
+from ostinato.tasks.sequences.prepare import (
+    encode,
+    encode_unlabelled,
+    fit_encoder,
+    refuse_empty,
+    rows_without_known_tokens,
+)
 from ostinato.tasks.sequences.settle import settle_data, tokenizer_of
+from ostinato.tasks.sequences.unlabelled import select_unlabelled
 from ostinato.training import predict_outputs
 from ostinato.training.vectors import read_for
 
@@ -52,6 +59,7 @@ class SequenceEstimator(Estimator):
         *,
         sample_weight: Any = None,
         codec: Any = None,
+        unlabelled: Iterable[Any] | None = None,
         **replaced: Any,
     ) -> None:
         """Train on sequences and targets.
@@ -59,6 +67,7 @@ class SequenceEstimator(Estimator):
         Args:
             sample_weight: (n,) weight of each row; None: 1.
             codec: replaces the codec that would be fitted to the training targets.
+            unlabelled: sequences without a target, for `semi`.
             replaced: arguments of the estimator, with the values to use instead.
         """
         task: SequenceTask = self.task  # type: ignore[assignment]
@@ -72,20 +81,42 @@ class SequenceEstimator(Estimator):
         assert isinstance(config.data, SequenceData)
         tokenizer = tokenizer_of(config.data, train.sequences)
         data_config = settle_data(config.data, train.sequences, tokenizer, size_matters=task.size_matters)
-        encoder = fit_encoder(train, data_config, tokenizer)
+        parts = {"train": train} | ({} if held_out is None else {"validation": held_out})
+        extra = self._unlabelled(unlabelled, parts, tokenizer)
+        encoder = fit_encoder(train, data_config, tokenizer, extra)
         codec = codec or task.fit_codec(data_config, train)
         task.target_kind.refuse_unusable("y", train.targets)
         vectors = read_for(config.data, encoder.vocabulary, encoder.tokenizer)
         if vectors is not None:
             encoder = encoder.with_extra(vectors.extra_words)
-        parts = {"train": train} | ({} if held_out is None else {"validation": held_out})
         splits = {name: encode(encoder, codec, part) for name, part in parts.items()}
         for name, part in parts.items():
             refuse_empty(splits[name].sequences, part.sources)
-        data = TaskData(data_config, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors)
+        encoded = None if extra is None else encode_unlabelled(encoder, extra)
+        data = TaskData(data_config, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors, encoded)
         config = task.settle(config, data)
         trained = self._train(config, data)
         self._take(Model(task, config, encoder, codec, trained.network), trained)
+
+    def _unlabelled(self, X: Iterable[Any] | None, parts: Mapping[str, Records], tokenizer: str) -> Records | None:
+        """The sequences without a target to learn from; None: none are given.
+
+        Raises:
+            ConfigError: `semi` needs them, or does not use them.
+            DataError: most are also in validation, or too few are new.
+        """
+        semi = getattr(self, "semi", None)
+        if (semi is None) != (X is None):
+            raise ConfigError(
+                f"semi is {semi!r}: fit needs unlabelled=, sequences without labels."
+                if X is None
+                else 'unlabelled is not used, because semi is None. Set semi="self-training", or leave it out.'
+            )
+        if X is None:
+            return None
+        sequences = as_sequences(X)
+        records = [Record(each, None, None, None, f"unlabelled {row}") for row, each in enumerate(sequences)]
+        return select_unlabelled(records, parts, tokenizer)[0]
 
     def _validation(self, rows: Records, validation_data: Any, seed: int) -> tuple[Records, Records] | None:
         """The rows to train on and the rows to validate on; None: train on all rows."""

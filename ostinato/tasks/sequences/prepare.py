@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ostinato.config import DataConfig, SequenceData
+from ostinato.config import DataConfig, SequenceData, UnlabelledData
 from ostinato.data.audit import Remark
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.examples import Record, Records
@@ -17,6 +17,7 @@ from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.dataset import load_dataset
 from ostinato.tasks.sequences.infer_series import choose_scale
 from ostinato.tasks.sequences.settle import settle_data
+from ostinato.tasks.sequences.unlabelled import read_unlabelled, select_unlabelled
 from ostinato.training.objective import Labelled
 from ostinato.training.vectors import read_for
 
@@ -25,12 +26,20 @@ if TYPE_CHECKING:
 
 
 def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
-    """Load, audit and encode the splits. Vocabulary, scale and codec are fitted on train alone."""
+    """Load, audit and encode the splits. Vocabulary, scale and codec are fitted on train alone.
+
+    Rows without labels, if the config names any, are text like that of train: the vocabulary is fitted on both.
+    """
     assert isinstance(config, SequenceData)
     data = load_dataset(config, task.target_kind, task.datasets)
     train = data.splits["train"]
     config = settle_data(config, train.sequences, data.tokenizer, size_matters=task.size_matters)
-    encoder = fit_encoder(train, config, data.tokenizer)
+    unlabelled, remarks = None, []
+    if isinstance(config, UnlabelledData) and config.unlabelled is not None:
+        records = read_unlabelled(config, task.target_kind)
+        unlabelled, remark = select_unlabelled(records, data.splits, data.tokenizer)
+        remarks.append(remark)
+    encoder = fit_encoder(train, config, data.tokenizer, unlabelled)
     codec = task.fit_codec(config, train)
     vectors = read_for(config, encoder.vocabulary, encoder.tokenizer)
     if vectors is not None:
@@ -42,13 +51,24 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     truncated = {name: split.sequences.truncated for name, split in splits.items()}
     coverage = None if vectors is None else vectors.facts(config.vectors)
     audit = data.audit.with_encoding(unknown, truncated, coverage)
-    audit = replace(audit, remarks=[*audit.remarks, *_series_remarks(encoder, train)])
+    audit = replace(audit, remarks=[*audit.remarks, *remarks, *_series_remarks(encoder, train)])
     unit = _token_unit(encoder.tokenizer)
     if unit != audit.unit and not encoder.is_numeric:
         audit = audit.with_lengths(
             unit, {name: _token_lengths(encoder, data.splits[name], splits[name].sequences) for name in splits}
         )
-    return TaskData(config, data.name, data.source, data.splits, splits, encoder, codec, audit, vectors)
+    return TaskData(
+        config,
+        data.name,
+        data.source,
+        data.splits,
+        splits,
+        encoder,
+        codec,
+        audit,
+        vectors,
+        unlabelled=None if unlabelled is None else encode_unlabelled(encoder, unlabelled),
+    )
 
 
 def _series_remarks(encoder: SequenceEncoder, train: Records) -> Iterator[Remark]:
@@ -77,10 +97,22 @@ def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> 
     return lengths
 
 
-def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:
-    """Fit an encoder to the training split, with the settings of the config."""
+def fit_encoder(
+    train: Records, config: SequenceData, tokenizer: str, unlabelled: Records | None = None
+) -> SequenceEncoder:
+    """Fit an encoder to the training split and rows without labels, with the settings of the config."""
     settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate", "scale"})
-    return SequenceEncoder.fit(train.sequences, tokenizer=tokenizer, sources=train.sources, **settings)
+    sequences, sources = train.sequences, train.sources
+    if unlabelled is not None:
+        sequences, sources = [*sequences, *unlabelled.sequences], [*sources, *unlabelled.sources]
+    return SequenceEncoder.fit(sequences, tokenizer=tokenizer, sources=sources, **settings)
+
+
+def encode_unlabelled(encoder: SequenceEncoder, rows: Records) -> tuple[Records, Ragged]:
+    """The rows that have tokens, and their tokens."""
+    encoded = encoder.encode(rows.sequences, rows.sources)
+    filled = np.flatnonzero(encoded.lengths.numpy())
+    return rows.select(filled), encoded.select(filled)
 
 
 def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ostinato.errors import DataError
+from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.base import ALL_UNKNOWN, LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Model, Task, TaskData
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ class SequenceTask(Task):
         from ostinato.tasks.sequences.network import warn_of_wide_windows
 
         super().check(config, data)
+        if data.unlabelled is not None and data.encoder.is_numeric:
+            raise ConfigError(
+                "training.semi self-training: the teacher needs tokens, and these sequences are numeric. Set it to "
+                "none, and remove data.unlabelled."
+            )
         warn_of_wide_windows(config.model, data.encoder.longest)  # type: ignore[arg-type]
 
     def read(self, path: Path, config: "DataConfig", model: Model) -> "tuple[Records, list[DataError]]":
@@ -149,15 +154,23 @@ class SequenceTask(Task):
         self,
         config: "Config",
         network: "SequenceNetwork",
+        data: TaskData,
         splits: "Mapping[str, Labelled]",
         objective: "Objective[Any, Any]",
+        folder: Path | None,
     ) -> "Labelled":
-        if network.wide is None:
-            return splits["train"]
-        from ostinato.tasks.sequences.wide import fit_wide
+        train, seed = splits["train"], config.training.seed
+        if network.wide is not None:
+            from ostinato.tasks.sequences.wide import fit_wide
 
-        size, seed = config.model.wide_size, config.training.seed  # type: ignore[attr-defined]
-        return fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
+            size = config.model.wide_size  # type: ignore[attr-defined]
+            train = fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
+        is_sample = splits["train"] is not data.splits["train"]  # to measure a training's cost
+        if data.unlabelled is not None and not (network.is_linear or is_sample):
+            from ostinato.tasks.sequences.semi import with_soft_labels
+
+            train = with_soft_labels(network, data, train, seed=seed, folder=folder)
+        return train
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
         from ostinato.training import predict_outputs

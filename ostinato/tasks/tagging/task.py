@@ -202,7 +202,7 @@ class Tagging(Task):
 
         return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
-    def score_baselines(self, data: TaskData) -> "Mapping[str, TaggingMetrics]":
+    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
         return score_baselines(data)

@@ -1,0 +1,43 @@
+"""What tasks add to their config that can learn from rows without labels."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from ostinato.config.tables import FROM_FILE, Config, SequenceData, TrainingConfig
+
+
+class UnlabelledData(SequenceData):
+    """Data with rows that have no label."""
+
+    PATHS: ClassVar[tuple[str, ...]] = (*SequenceData.PATHS, "unlabelled")
+
+    unlabelled: str | None = Field(
+        None, description="with training.semi: a file with sequences without labels, or a pattern such as raw/*.csv"
+    )
+
+
+class SemiTraining(TrainingConfig):
+    """Training that can use rows without a label."""
+
+    semi: Literal["self-training"] | None = Field(
+        None, description="self-training: a linear teacher labels data.unlabelled, and the model learns from all rows"
+    )
+
+
+class SemiConfig(Config):
+    """The config of a task that can learn from rows without labels."""
+
+    data: UnlabelledData
+    training: SemiTraining
+
+    @model_validator(mode="after")
+    def _has_both_or_none(self, info: ValidationInfo) -> "SemiConfig":
+        semi, unlabelled = self.training.semi, self.data.unlabelled
+        if unlabelled is not None and semi is None:
+            raise ValueError(
+                f'data.unlabelled {unlabelled}: not used. Set training.semi = "self-training", or remove it'
+            )
+        if semi is not None and unlabelled is None and (info.context or {}).get(FROM_FILE):
+            raise ValueError(f"training.semi {semi}: there are no rows without labels. Set data.unlabelled")
+        return self

@@ -1,0 +1,107 @@
+"""Self-training: a linear teacher labels the rows without labels, and the network learns from all rows together.
+
+Source: the idea of Yarowsky (1995); soft labels as in Hinton, Vinyals & Dean (2015).
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ostinato.data.examples import Records
+from ostinato.data.ragged import Ragged
+from ostinato.errors import RunError
+from ostinato.evaluation.baselines.teacher import teach
+from ostinato.nn import SequenceNetwork, WideNgrams
+from ostinato.storage import load_tensors, save_tensors
+from ostinato.tasks.base import TaskData
+from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.training.objective import Labelled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TEACHER = "teacher.safetensors"  # in the folder of the checkpoints
+
+
+def with_soft_labels(
+    network: SequenceNetwork, data: TaskData, train: Labelled, *, seed: int, folder: Path | None
+) -> Labelled:
+    """The training split followed by the unlabelled rows, with a probability of each class or label as target.
+
+    A labelled row has the probabilities 0 and 1. The teacher's labels are saved next to the checkpoints, so that a
+    training that resumes learns from the same ones.
+
+    Args:
+        train: encoded, in the order of `data.rows["train"]`.
+        seed: of the teacher.
+    """
+    assert data.unlabelled is not None
+    rows, sequences = data.unlabelled
+    C = network.head.out_features
+    soft = _labels(data.rows["train"], train, rows, sequences, data.encoder.tokenizer, C, seed, folder)
+    hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()
+    weights = None if train.weights is None else torch.cat([train.weights, torch.ones(len(rows))])
+    offsets = None if train.offsets is None else torch.cat([train.offsets, _wide_outputs(network, sequences)])
+    return Labelled(_joined(train.sequences, sequences), torch.cat([hard, soft]), weights, offsets)
+
+
+def _labels(
+    labelled: Records,
+    train: Labelled,
+    rows: Records,
+    sequences: Ragged,
+    tokenizer: str,
+    num_outputs: int,
+    seed: int,
+    folder: Path | None,
+) -> "Tensor":
+    """The teacher's probabilities (U, C), from the folder if they are there."""
+    path = None if folder is None else folder / TEACHER
+    identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed}
+    if path is not None and path.exists():
+        return _read(path, identity)
+    kind = baseline_kind(tokenizer, labelled.sequences[0])
+    found, teacher = teach(
+        labelled.sequences,
+        train.targets.numpy(),
+        rows.sequences,
+        kind=kind,
+        num_outputs=num_outputs,
+        seed=seed,
+        weights=None if train.weights is None else train.weights.double().numpy(),
+    )
+    soft = torch.from_numpy(found)
+    if path is not None:
+        save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **asdict(teacher)})
+    return soft
+
+
+def _read(path: Path, identity: dict[str, object]) -> "Tensor":
+    stored = load_tensors(path)
+    if stored.facts.get("kind") != "teacher" or "labels" not in stored.tensors:
+        raise RunError(f"{path}: does not hold the labels of a teacher. Copy the run folder again, or train again.")
+    changed = [name for name, value in identity.items() if stored.facts.get(name) != value]
+    if changed:
+        raise RunError(
+            f"{path}: the teacher labelled other data: {', '.join(changed)} changed since. Restore them, or train in a "
+            "new folder."
+        )
+    return stored.tensors["labels"]
+
+
+def _joined(first: Ragged, second: Ragged) -> Ragged:
+    return Ragged(torch.cat([first.values, second.values]), torch.cat([first.lengths, second.lengths]))
+
+
+def _wide_outputs(network: SequenceNetwork, sequences: Ragged) -> "Tensor":
+    """What the network's linear part, which saw no unlabelled row, says of them. Returns (U, C)."""
+    from ostinato.tasks.sequences.wide import ngram_features
+
+    wide = network.wide
+    assert isinstance(wide, WideNgrams)
+    outputs = ngram_features(wide, sequences) @ wide.weight.detach().numpy()
+    return torch.from_numpy(np.asarray(outputs)).float()

@@ -1,0 +1,83 @@
+"""Rows without labels: read, and cleaned of those that would leak or teach nothing."""
+
+import glob
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+from ostinato.config import UnlabelledData
+from ostinato.data.audit import Remark
+from ostinato.data.cleaning import key_of
+from ostinato.data.examples import Record, Records
+from ostinato.data.shown import count_of
+from ostinato.errors import DataError
+from ostinato.tasks.sequences.reading import read_records
+from ostinato.tasks.sequences.targets import TargetKind
+
+FEWEST = 20  # rows, below which there is nothing to learn from
+MOST_LEAKED = 0.5  # share of the rows that may also be in validation or test
+HELD_OUT = ("validation", "test")
+
+
+def read_unlabelled(config: UnlabelledData, kind: TargetKind) -> list[Record]:
+    """The rows of `data.unlabelled`; targets, splits and groups are neither needed nor read.
+
+    Raises:
+        DataError: no file matches, a file or row is invalid, or the column of sequences is missing.
+    """
+    pattern = str(config.unlabelled)
+    paths = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
+    if not paths:
+        raise DataError(
+            f"data.unlabelled {pattern!r}: no file matches. Check the pattern; a relative one starts at {Path.cwd()}."
+        )
+    is_same = config.path is not None and Path(config.path).suffix == Path(paths[0]).suffix
+    plain = {"split_column": None, "group_column": None, "label_pattern": None, "label_table": None}
+    of_file = config.model_copy(update=plain if is_same else {**plain, "format": None})
+    found = []
+    for path in paths:
+        for record in read_records(Path(path), of_file, kind, labelled=False):
+            if isinstance(record, DataError):
+                raise record
+            found.append(record)
+    return found
+
+
+def select_unlabelled(
+    records: Sequence[Record], splits: Mapping[str, Records], tokenizer: str
+) -> tuple[Records, Remark]:
+    """The rows to learn from: without those of validation and test, repetitions, rows of train and empty ones.
+
+    Rows are the same if the tokenizer reads them alike, as when the splits are cleaned.
+
+    Returns:
+        The rows with the target None, and a remark for the audit.
+
+    Raises:
+        DataError: most rows are also in validation or test, or too few remain.
+    """
+    held_out = {key_of(each, tokenizer) for name in HELD_OUT if name in splits for each in splits[name].sequences}
+    seen: set[Hashable] = {key_of(each, tokenizer) for each in splits["train"].sequences}
+    leaked, kept = 0, []
+    for record in records:
+        key = key_of(record.sequence, tokenizer)
+        if key in held_out:
+            leaked += 1
+        elif key not in seen and len(record.sequence):
+            seen.add(key)
+            kept.append(Record(record.sequence, None, None, None, record.source))
+    if leaked > MOST_LEAKED * len(records):
+        raise DataError(
+            f"unlabelled rows: {leaked:,} of {len(records):,} are also in validation or test. Learning from them would "
+            "spoil the scores. Give other rows."
+        )
+    if len(kept) < FEWEST:
+        raise DataError(
+            f"unlabelled rows: {len(records):,} given, {len(kept):,} of them new. Expected at least {FEWEST}. Add "
+            "rows, or train without them."
+        )
+    others = len(records) - leaked - len(kept)
+    text = (
+        f"{count_of(len(records), 'unlabelled row')} read, {len(kept):,} used: {leaked:,} removed because they are "
+        f"also in validation or test, {others:,} because they are empty, repeated or in train."
+    )
+    return Records.of(kept), Remark("unlabelled", [], len(kept), text)
