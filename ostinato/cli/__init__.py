@@ -2,6 +2,7 @@
 
 training      train, evaluate, predict
 portfolio     train FILE
+pretraining   pretrain
 explaining    explain, trace, report
 following     predict --follow
 exporting     export
@@ -20,7 +21,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ostinato.cli import comparing, data, explaining, exporting, machine, serving, streams, training, tuning
+from ostinato.cli import (
+    comparing,
+    data,
+    explaining,
+    exporting,
+    machine,
+    pretraining,
+    serving,
+    streams,
+    training,
+    tuning,
+)
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
 from ostinato.threads import limit_program
@@ -55,6 +67,7 @@ def main_options(
 
 
 app.command()(training.train)
+app.command()(pretraining.pretrain)
 app.command()(training.evaluate)
 app.command()(training.predict)
 app.command()(explaining.explain)

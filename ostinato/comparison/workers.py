@@ -123,7 +123,7 @@ def _serve(pipe: Connection, threads: int) -> None:
         metrics, reason = None, None
         try:
             if data is None or data.config != config.data:
-                data = TASKS[config.task].prepare(config.data)
+                data = TASKS[config.task].prepare_for(config)
             metrics = train_run(config, folder, lengths, data)
         except KeyboardInterrupt:
             return

@@ -17,12 +17,14 @@ class Network(nn.Module):
     Attributes:
         embed: tokens or channels to vectors; what `[training] freeze_vectors` does not train.
         has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
+        starts_pretrained: whether embedding and stack start from a pre-training, and so train at lower rates.
         RANGES: the lowest and highest value of tensors that are not any number, by name.
     """
 
     RANGES: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     has_trained_unknown: bool = False
+    starts_pretrained: bool = False
 
     embed: TokenEmbedding | Linear
     stack: Stack

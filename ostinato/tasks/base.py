@@ -15,7 +15,9 @@ from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
+    from ostinato.data.encoder import SequenceEncoder
     from ostinato.data.named import NamedSet
+    from ostinato.data.vocabulary import Vocabulary
     from ostinato.evaluation.results import Metric, Metrics
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.served import ServedModel
     from ostinato.tasks.stream import Stream
     from ostinato.training import Examples, Objective, TrainingState
+    from ostinato.training.pretrained import Pretrained
     from ostinato.training.vectors import PretrainedVectors
 
 
@@ -81,6 +84,7 @@ class TaskData:
         codec: the `TargetCodec`.
         audit: the contents of the data, and every change made to it.
         vectors: pretrained token vectors, if the config names any.
+        pretrained: the pre-training that `model.init` names, if any; the encoder is then its encoder.
     """
 
     config: "DataConfig"
@@ -92,6 +96,7 @@ class TaskData:
     codec: Any
     audit: Audit
     vectors: "PretrainedVectors | None" = None
+    pretrained: "Pretrained | None" = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,34 @@ class Task(ABC):
             OstinatoError: the data cannot be used.
         """
 
+    def prepare_for(self, config: "Config") -> TaskData:
+        """Prepare the data of a config, with the vocabulary of the pre-training that `model.init` names, if any.
+
+        Raises:
+            ConfigError: the pre-training does not fit, or has read rows of the validation or test split.
+            OstinatoError: the data cannot be used.
+        """
+        data = self.prepare(config.data)
+        if config.model.init is None:
+            return data
+        from ostinato.tasks.init import adopt, refuse_seen_rows
+
+        data = adopt(self, config, data)
+        refuse_seen_rows(self, data)
+        return data
+
+    @abstractmethod
+    def vocabulary(self, encoder: Any) -> "Vocabulary | None":
+        """The encoder's tokens; None for numeric series."""
+
+    @abstractmethod
+    def adopt_encoder(self, own: Any, pretrained: "SequenceEncoder", vocabulary: "Vocabulary | None") -> Any:
+        """The task's own encoder with a larger vocabulary, or with the scale of a pre-training.
+
+        Args:
+            vocabulary: the tokens of the pre-training, then the task's own; None for numeric series.
+        """
+
     def check(self, config: "Config", data: TaskData) -> None:
         """Refuse model and training settings that do not fit the data. Called before training.
 
@@ -340,6 +373,7 @@ class Task(ABC):
 
         from ostinato.tasks.memory import refuse_oversized
         from ostinato.training import train
+        from ostinato.training.pretrained import start_from
         from ostinato.training.vectors import fill
 
         splits = data.splits if splits is None else splits
@@ -350,6 +384,8 @@ class Task(ABC):
             network = self.build(config, data.encoder, data.codec)
             if data.vectors is not None:
                 fill(network.embed, data.vectors)
+            if data.pretrained is not None:
+                start_from(network, data.pretrained)
             objective = objective or self.objective(config, data)
             started = time.monotonic()
             examples = self.start(config, network, splits, objective)

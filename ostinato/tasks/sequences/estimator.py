@@ -78,9 +78,9 @@ class SequenceEstimator(Estimator):
         splits = {name: encode(encoder, codec, part) for name, part in parts.items()}
         for name, part in parts.items():
             refuse_empty(splits[name].sequences, part.sources)
-        data = TaskData(config.data, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors)
+        data = self._adopt(config, TaskData(config.data, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors))
         trained = self._train(config, data)
-        self._take(Model(task, config, encoder, codec, trained.network), trained)
+        self._take(Model(task, config, data.encoder, codec, trained.network), trained)
 
     def _validation(self, rows: Records, validation_data: Any, seed: int) -> tuple[Records, Records] | None:
         """The rows to train on and the rows to validate on; None: train on all rows."""

@@ -110,9 +110,9 @@ class SequenceTagger(Estimator):
             encoder = encoder.with_extra(vectors.extra_words)
         rows = {"train": TaggedRows(train)} | ({"validation": TaggedRows(validation)} if validation else {})
         splits = {name: encode(encoder, codec, each) for name, each in rows.items()}
-        data = TaskData(config.data, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors)
+        data = self._adopt(config, TaskData(config.data, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors))
         trained = self._train(config, data)
-        self._take(Model(self.task, config, encoder, codec, trained.network), trained)
+        self._take(Model(self.task, config, data.encoder, codec, trained.network), trained)
         return self
 
     def predict(self, X: Iterable[Any]) -> list[list[str]]:
