@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ostinato import data, evaluation, explanation, export, nn
     from ostinato.errors import OstinatoError
     from ostinato.nn.accelerate import accelerate
+    from ostinato.pretraining.run import pretrain
     from ostinato.tasks.classification.estimator import SequenceClassifier
     from ostinato.tasks.ensembles import ensemble
     from ostinato.tasks.loading import explain, load, trace
@@ -29,6 +30,7 @@ _HOME = {
     "ensemble": "tasks.ensembles",
     "explain": "tasks.loading",
     "load": "tasks.loading",
+    "pretrain": "pretraining.run",
     "trace": "tasks.loading",
 }
 _SUBPACKAGES = ("data", "evaluation", "explanation", "export", "nn")
@@ -49,6 +51,7 @@ __all__ = [
     "export",
     "load",
     "nn",
+    "pretrain",
     "trace",
 ]
 

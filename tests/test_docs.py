@@ -16,6 +16,7 @@ from toy import columns, sentences
 import ostinato
 from ostinato.cli import app
 from ostinato.comparison.results import Comparison, Cost, Pair, PlanRecord, RunRow, SummaryRow
+from ostinato.config import ModelConfig, Table, TrainingConfig
 from ostinato.config.renamed import RENAMED
 from ostinato.data.audit import Remark, SequenceAudit, SplitFacts
 from ostinato.data.cleaning import Cleaning
@@ -27,6 +28,7 @@ from ostinato.explanation.trace import trace_sequence
 from ostinato.export.certificate import Certificate
 from ostinato.export.quantization import Quantization
 from ostinato.portfolio.plan import Attempt, Plan
+from ostinato.pretraining.config import PretrainingConfig
 from ostinato.report.members import EnsembleRecord, MemberRecord
 from ostinato.runs import start_run
 from ostinato.runs.creation import create_run
@@ -219,6 +221,15 @@ def test_files_documents_explanations(runs, task):
     assert_documents("Measure", found["faithfulness"]["area"])
 
 
+def test_files_documents_a_pretraining(tmp_path):
+    texts = [f"{first} {second} {third}" for first in "abc" for second in "de" for third in "fg"]
+    metrics = ostinato.pretrain(texts, tmp_path, embedding_size=4, hidden_size=4, max_epochs=1)
+    assert_documents("metrics.json of a pre-training", metrics)
+    text = FILES.read_text(encoding="utf-8")
+    history = json.loads((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert [name for name in (*history, *metrics["validation"]) if f"`{name}`" not in text] == []
+
+
 def test_files_documents_a_trace(runs):
     traced = trace_sequence(load_model(runs / "classification"), "0110").to_json()
     assert_documents("Trace", traced)
@@ -278,7 +289,7 @@ def keys_of(config):
 
 @pytest.mark.parametrize("path", [each for each in DOCS if each != FILES], ids=lambda path: path.name)
 def test_config_keys_in_the_docs_exist(path):
-    known = set().union(*map(keys_of, CONFIGS.values()))
+    known = set().union(*map(keys_of, (*CONFIGS.values(), PretrainingConfig)))
     text = BLOCK.sub(lambda block: "" if block[1] == "python" else block[0], path.read_text(encoding="utf-8"))
     found = {f"{table}.{key}" for table, key in KEY.findall(text) if key not in FILE_ENDINGS}
     assert found <= known
@@ -312,6 +323,19 @@ def test_defaults_on_the_page_of_settings_are_those_of_the_configs():
             cell = row[2].strip("`").replace("\\|", "|")
             shown[table, row[1]] = {re.sub(r" \(\w+\)$", "", part) for part in cell.split("; ")}
     assert shown == defaults
+def test_the_page_of_pretraining_has_every_key_that_is_new_or_has_another_default():
+    text = (ROOT / "docs" / "pretraining.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+`) \| (\S+) \|", text, re.MULTILINE)
+    shown = {key: default for keys, default in rows for key in re.findall(r"`([\w.]+)`", keys)}
+    own = {}
+    for table, shared in (("data", Table), ("model", ModelConfig), ("training", TrainingConfig)):
+        fields = PretrainingConfig.model_fields[table].annotation.model_fields
+        for key, field in fields.items():
+            same = shared.model_fields.get(key)
+            if same is None or same.get_default() != field.get_default():
+                default = field.get_default()
+                own[f"{table}.{key}"] = "none" if default is None else str(default).lower()
+    assert shown == own
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

@@ -21,6 +21,7 @@ ORDER = [  # as CONTRIBUTING.md has it
     ("report",),
     ("tasks",),
     ("runs",),
+    ("pretraining",),
     ("tuning", "portfolio", "benchmark", "export"),
     ("serving",),
     ("comparison",),

@@ -50,7 +50,7 @@ class Workload:
             sizes = {"train_size": train_size, "validation_size": 0, "test_size": 0}
             config = config.model_copy(update={"data": config.data.model_copy(update=sizes)})
         task = TASKS[config.task]
-        data = task.prepare(config.data)
+        data = task.prepare_for(config)
         network = task.build(config, data.encoder, data.codec)
         return cls(network, task.objective(config, data), data.splits["train"], config.training)
 

@@ -2,6 +2,7 @@
 
 training      train, evaluate, predict
 portfolio     train FILE
+pretraining   pretrain
 explaining    explain, trace, report
 following     predict --follow
 exporting     export
@@ -21,7 +22,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ostinato.cli import comparing, data, ensembling, explaining, exporting, machine, serving, streams, training, tuning
+from ostinato.cli import (
+    comparing,
+    data,
+    ensembling,
+    explaining,
+    exporting,
+    machine,
+    pretraining,
+    serving,
+    streams,
+    training,
+    tuning,
+)
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
 from ostinato.threads import limit_program
@@ -56,6 +69,7 @@ def main_options(
 
 
 app.command()(training.train)
+app.command()(pretraining.pretrain)
 app.command()(training.evaluate)
 app.command()(training.predict)
 app.command()(explaining.explain)

@@ -133,6 +133,7 @@ def reading(run: Path, file: Path, settings: list[str], model: "Model") -> "Data
     read_as = config.model_copy(
         update={
             "data": config.data.model_copy(update=changed),
+            "model": type(config.model)(),
             "training": type(config.training)(),
         }
     )

@@ -101,10 +101,13 @@ def trace(
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]) -> None:
     """Write a run's report.html, its model card, and the plots as files."""
+    from ostinato.pretraining.report import report_pretraining
     from ostinato.progress import Progress
+    from ostinato.runs.folder import is_pretraining
     from ostinato.runs.report import report_run
 
-    say(f"Written: {report_run(run, progress=Progress())}")
+    page = report_pretraining(run) if is_pretraining(run) else report_run(run, progress=Progress())
+    say(f"Written: {page}")
 
 
 def _rows(

@@ -45,7 +45,7 @@ def run_comparison(
     """
     progress = progress or Progress(quiet=True)
     _refuse_other(plan, folder)
-    data = TASKS[plan.base.task].prepare(plan.base.data)
+    data = TASKS[plan.base.task].prepare_for(plan.base)
     combinations = match_parameters(plan, plan.combinations(), data)
     make_folder(folder)
     with locked(folder):

@@ -53,7 +53,7 @@ def _measure(pipe: Connection, run: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: only the parent reacts
     config = read_run_config(run / "config.toml")
     model = load_model(run)
-    data = model.task.prepare(config.data)
+    data = model.task.prepare_for(config)
     test = data.splits["test"]
     single = _milliseconds(model, test, 1, NUM_SINGLE)
     batches = _milliseconds(model, test, BATCH, NUM_BATCHES)

@@ -123,8 +123,8 @@ def _serve(pipe: Connection, threads: int) -> None:
             return
         metrics, reason = None, None
         try:
-            if data is None or prepared != config.data:
-                data, prepared = TASKS[config.task].prepare(config.data), config.data
+            if data is None or prepared != (config.data, config.model.init):
+                data, prepared = TASKS[config.task].prepare_for(config), (config.data, config.model.init)
             metrics = train_run(config, folder, lengths, data)
         except KeyboardInterrupt:
             return

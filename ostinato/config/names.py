@@ -61,6 +61,11 @@ SequenceCellName = Annotated[
     AfterValidator(_known("cell", (*CELLS, "cnn", "none"), plugins.CELLS, _never)),
     Field(json_schema_extra=_listed((*CELLS, "cnn", "none"), plugins.CELLS)),
 ]
+RecurrentCellName = Annotated[
+    str,
+    AfterValidator(_known("cell", CELLS, plugins.CELLS, _never)),
+    Field(json_schema_extra=_listed(CELLS, plugins.CELLS)),
+]
 TaggerCellName = Annotated[
     str,
     AfterValidator(_known("cell", (*CELLS, "none"), plugins.CELLS, _never)),

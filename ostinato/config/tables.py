@@ -151,6 +151,9 @@ class ModelConfig(Table):
         0.0, ge=0, lt=1, description="share of tokens that training replaces with the unknown token"
     )
     engine: EngineName = Field("auto", description="how the layers are executed")
+    init: str | None = Field(
+        None, description="a folder of `ostinato pretrain`, whose vocabulary, vectors and layers training starts from"
+    )
 
     @field_validator("weight_dropout")
     @classmethod
@@ -190,6 +193,18 @@ class TrainingConfig(Table):
     max_grad_norm: float | None = Field(1.0, gt=0, description="larger gradients are scaled down to this norm")
     freeze_vectors: Literal["never", "always"] | int = Field(
         "never", description="keep data.vectors fixed: never, always, or for this many epochs"
+    )
+    init_lr_ratio: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="with model.init: learning rate of each layer relative to the one above; embeddings are lowest",
+    )
+    init_freeze: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="with model.init: share of all steps in which its layers are unfrozen, the top one first",
     )
     monitor: str = Field("loss", description="the validation metric that picks the best epoch")
     patience: OrAuto[Positive | None] = Field(

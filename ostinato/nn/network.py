@@ -20,6 +20,7 @@ class Network(nn.Module):
         change_vectors: what replaces the steps' vectors (N, D) behind the embedding, for perturbations in training;
             None: nothing.
         has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
+        starts_pretrained: whether embedding and stack start from a pre-training, and so train at lower rates.
         RANGES: the lowest and highest value of tensors that are not any number, by name.
     """
 
@@ -27,6 +28,7 @@ class Network(nn.Module):
 
     change_vectors: Callable[[Tensor, Layout], Tensor] | None = None
     has_trained_unknown: bool = False
+    starts_pretrained: bool = False
 
     embed: TokenEmbedding | Linear
     stack: Stack

@@ -59,6 +59,12 @@ def train_file(
     refuse_occupied(folder)
     inferred = infer_config(path)
     config = with_absolute_paths(override(inferred.config, settings))
+    if config.model.init is not None:
+        raise ConfigError(
+            f"model.init {config.model.init}: models of other kinds could not start from it, so they are not compared. "
+            f"Train one: ostinato init {shell_path(path)} > config.toml && ostinato train config.toml "
+            f"--set model.init={shell_path(Path(config.model.init))}"
+        )
     for reason in inferred.reasons[1:]:  # the first explains what to do with a config
         progress.say(reason)
     data = _prepare(config, progress)
@@ -198,7 +204,7 @@ def _prepare(config: Config, progress: Progress) -> TaskData:
         DataError: there is no validation split to compare candidates on.
         OstinatoError: the data cannot be used.
     """
-    data = TASKS[config.task].prepare(config.data)
+    data = TASKS[config.task].prepare_for(config)
     for line in data.audit.lines():
         progress.say(line)
     if "validation" not in data.splits:

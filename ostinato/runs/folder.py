@@ -35,7 +35,10 @@ def environment_of(folder: Path, config: Config) -> dict[str, Any]:
 def with_absolute_paths(config: Config) -> Config:
     """The same config, readable from any folder."""
     absolute = {key: str(Path(path).absolute()) for key, path in config.data.files().items()}
-    return config.model_copy(update={"data": config.data.model_copy(update=absolute)})
+    tables: dict[str, Any] = {"data": config.data.model_copy(update=absolute)}
+    if config.model.init is not None:
+        tables["model"] = config.model.model_copy(update={"init": str(Path(config.model.init).absolute())})
+    return config.model_copy(update=tables)
 
 
 def refuse_occupied(folder: Path) -> None:
@@ -47,8 +50,17 @@ def refuse_occupied(folder: Path) -> None:
 
 
 def resume_command(folder: Path) -> str:
-    """The command that resumes a run, for messages."""
-    return f"ostinato train --resume {shell_path(folder)}"
+    """The command that resumes a run or a pre-training, for messages."""
+    return f"ostinato {'pretrain' if is_pretraining(folder) else 'train'} --resume {shell_path(folder)}"
+
+
+def is_pretraining(folder: Path) -> bool:
+    """Whether a folder is one of `ostinato pretrain`."""
+    try:
+        with (folder / CONFIG).open(encoding="utf-8") as file:
+            return 'task = "pretraining"' in (line.strip() for line in file)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def shell_path(path: Path) -> str:

@@ -4,14 +4,13 @@ Two rows are the same if their sequences are, in the sense of the audit; their t
 bits: among a million rows and a million others, a false match has a probability of 1 in 10 million.
 """
 
-from collections.abc import Hashable, Iterable
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from ostinato.data.hashes import row_hashes
 from ostinato.errors import RunError
 from ostinato.storage import load_tensors, refuse_altered, save_tensors
 from ostinato.tasks.base import Model, Task, TaskData
@@ -50,7 +49,7 @@ def save_rows(folder: Path, task: Task, data: TaskData) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    hashes = {name: _hashes(task.row_keys(data.encoder, data.rows[name])) for name in SPLITS if name in data.rows}
+    hashes = {name: row_hashes(task.row_keys(data.encoder, data.rows[name])) for name in SPLITS if name in data.rows}
     tensors = {name: torch.from_numpy(np.sort(each)) for name, each in hashes.items()}
     save_tensors(folder / ROWS, tensors, {"kind": "rows"})
 
@@ -68,13 +67,7 @@ def seen_rows(model: Model, folder: Path, rows: Any) -> Seen | None:
     tensors, facts, _ = load_tensors(path)
     if facts.get("kind") != "rows" or "train" not in tensors:
         raise RunError(f"{path}: does not hold the rows of a run. Copy the run folder again.")
-    found = _hashes(model.task.row_keys(model.encoder, rows))
+    found = row_hashes(model.task.row_keys(model.encoder, rows))
     known = [tensors[name].numpy() if name in tensors else np.empty(0, np.int64) for name in SPLITS]
     in_training, in_validation = (np.isin(found, hashes) for hashes in known)
     return Seen(len(found), int(in_training.sum()), int((in_validation & ~in_training).sum()))
-
-
-def _hashes(keys: Iterable[Hashable]) -> np.ndarray:
-    """A 64-bit hash of each key, (B,) int64; the same on every machine."""
-    digests = [blake2b(repr(key).encode(), digest_size=8).digest() for key in keys]
-    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)

@@ -32,6 +32,7 @@ from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, unusable
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.config import read_run_config
+from ostinato.tasks.init import describe
 from ostinato.tasks.model_file import save_model
 from ostinato.training import TrainingState
 
@@ -51,7 +52,7 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
     task = TASKS[config.task]
     if progress is not None:
         progress.reading(config.data.files().values())
-    data = task.prepare(config.data)
+    data = task.prepare_for(config)
     config = task.settle(config, data)
     task.check(config, data)
     create_run(config, folder)
@@ -87,7 +88,7 @@ def resume_run(
             _refuse_without_checkpoints(folder, lost)
             progress.say(f"{', '.join(lost)}: missing or altered, so made again from the best weights.")
         config = read_run_config(folder / CONFIG)
-        return _train(folder, config, data or TASKS[config.task].prepare(config.data), progress)
+        return _train(folder, config, data or TASKS[config.task].prepare_for(config), progress)
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:
@@ -127,14 +128,16 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
     log = Log(folder / "training.log", progress)
     for line in data.audit.lines():
         log.say(line)
+    if data.pretrained is not None:
+        log.say(describe(task, data))
     write_json(folder / "audit.json", data.audit.to_json())
     write_json(folder / "vocabulary.json", {"encoder": data.encoder.to_json(), "codec": data.codec.to_json()})
     save_rows(folder, task, data)
     make_subfolder(checkpoints)
 
     def save_history(state: TrainingState) -> None:
-        _write_history(folder, state)
-        log.note(_epoch_line(state))
+        write_history(folder, state)
+        log.note(epoch_line(state))
 
     with stop_signals() as stop_requested:
         trained = task.fit(
@@ -148,7 +151,7 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
         )
         if stop_requested():
             raise KeyboardInterrupt
-    _write_history(folder, trained.state)  # a kill between the last checkpoint and its line leaves it out
+    write_history(folder, trained.state)  # a kill between the last checkpoint and its line leaves it out
     model = Model(task, config, data.encoder, data.codec, trained.network)
     save_model(folder / MODEL, model)
     if "test" in data.splits:
@@ -232,11 +235,13 @@ class Log:
         append(self.path, f"{now()} {visible_lines(line)}\n")
 
 
-def _write_history(folder: Path, state: TrainingState) -> None:
+def write_history(folder: Path, state: TrainingState) -> None:
+    """Write `metrics.jsonl`, one line per epoch."""
     write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
 
 
-def _epoch_line(state: TrainingState) -> str:
+def epoch_line(state: TrainingState) -> str:
+    """The last epoch's losses and metrics, for people."""
     entry = state.history[-1]
     parts = [f"train loss {entry['train_loss']:.4f}"]
     parts += [

@@ -15,9 +15,10 @@ from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
+    from ostinato.data.encoder import SequenceEncoder
     from ostinato.data.examples import Records
     from ostinato.data.named import NamedSet
-    from ostinato.data.ragged import Ragged
+    from ostinato.data.vocabulary import Vocabulary
     from ostinato.evaluation.results import Metric, Metrics
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.served import ServedModel
     from ostinato.tasks.stream import Stream
     from ostinato.training import Examples, Objective, TrainingState
+    from ostinato.training.pretrained import Pretrained
     from ostinato.training.vectors import PretrainedVectors
 
 
@@ -84,7 +86,8 @@ class TaskData:
         codec: the `TargetCodec`.
         audit: the contents of the data, and every change made to it.
         vectors: pretrained token vectors, if the config names any.
-        unlabelled: rows without a target, and the same rows encoded; None: there are none.
+        unlabelled: rows without a target; None: there are none.
+        pretrained: the pre-training that `model.init` names, if any; the encoder is then its encoder.
     """
 
     config: "DataConfig"
@@ -96,7 +99,8 @@ class TaskData:
     codec: Any
     audit: Audit
     vectors: "PretrainedVectors | None" = None
-    unlabelled: "tuple[Records, Ragged] | None" = None
+    unlabelled: "Records | None" = None
+    pretrained: "Pretrained | None" = None
 
 
 @dataclass(frozen=True)
@@ -228,12 +232,40 @@ class Task(ABC):
             OstinatoError: the data cannot be used.
         """
 
+    def prepare_for(self, config: "Config") -> TaskData:
+        """Prepare the data of a config, with the vocabulary of the pre-training that `model.init` names, if any.
+
+        Raises:
+            ConfigError: the pre-training does not fit, or has read rows of the validation or test split.
+            OstinatoError: the data cannot be used.
+        """
+        data = self.prepare(config.data)
+        if config.model.init is None:
+            return data
+        from ostinato.tasks.init import adopt, refuse_seen_rows
+
+        data = adopt(self, config, data)
+        refuse_seen_rows(self, data)
+        return data
+
     @abstractmethod
     def settle(self, config: "Config", data: TaskData) -> "Config":
         """The config with every key that is `auto` chosen from the training split. Called before `check` and `fit`.
 
         Raises:
             ConfigError: a chosen value contradicts one that was given.
+        """
+
+    @abstractmethod
+    def vocabulary(self, encoder: Any) -> "Vocabulary | None":
+        """The encoder's tokens; None for numeric series."""
+
+    @abstractmethod
+    def adopt_encoder(self, own: Any, pretrained: "SequenceEncoder", vocabulary: "Vocabulary | None") -> Any:
+        """The task's own encoder with a larger vocabulary, or with the scale of a pre-training.
+
+        Args:
+            vocabulary: the tokens of the pre-training, then the task's own; None for numeric series.
         """
 
     def check(self, config: "Config", data: TaskData) -> None:
@@ -369,6 +401,7 @@ class Task(ABC):
 
         from ostinato.tasks.memory import refuse_oversized
         from ostinato.training import train
+        from ostinato.training.pretrained import start_from
         from ostinato.training.vectors import fill
 
         splits = data.splits if splits is None else splits
@@ -379,6 +412,8 @@ class Task(ABC):
             network = self.build(config, data.encoder, data.codec)
             if data.vectors is not None:
                 fill(network.embed, data.vectors)
+            if data.pretrained is not None:
+                start_from(network, data.pretrained)
             objective = objective or self.objective(config, data)
             started = time.monotonic()
             examples = self.start(config, network, data, splits, objective, options.get("folder"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from ostinato.config import Config, reading
 from ostinato.tasks import TASKS
+from ostinato.tasks.init import with_encoder
 
 CONFIGS: Mapping[str, type[Config]] = {name: task.config for name, task in TASKS.items()}
 PRESETS: Mapping[str, Callable[[], Config]] = {
@@ -14,7 +15,7 @@ PRESETS: Mapping[str, Callable[[], Config]] = {
 
 
 def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
-    """Build a checked config from a nested mapping.
+    """Build a checked config from a nested mapping; `model.init` fills in the keys that it leaves out.
 
     Args:
         values: includes `task`, which selects the task.
@@ -23,7 +24,7 @@ def parse_config(values: Mapping[str, Any], source: str = "config") -> Config:
     Raises:
         ConfigError: unknown keys, or values of the wrong type or out of range; lists every problem, one per line.
     """
-    return reading.parse(CONFIGS, values, source, needs_data=True)
+    return with_encoder(reading.parse(CONFIGS, values, source, needs_data=True), source)
 
 
 def read_config(path: Path) -> Config:

@@ -21,6 +21,7 @@ from ostinato.errors import ConfigError, NotFittedError
 from ostinato.printable import plain_repr
 from ostinato.progress import Progress
 from ostinato.tasks.base import Model, Task, TaskData, Trained
+from ostinato.tasks.init import adopt, with_encoder
 
 if TYPE_CHECKING:
     from ostinato.nn.network import Network
@@ -95,6 +96,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     embedding_dropout: float = 0.0
     word_dropout: float = 0.0
     engine: str = "auto"
+    init: str | None = None
+    init_lr_ratio: float = 0.5
+    init_freeze: float = 0.1
     min_count: int | str = "auto"
     max_size: int | str | None = "auto"
     vectors: str | None = None
@@ -230,7 +234,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 "no rows."
             )
         values["data"]["validation_size"] = 0 if fraction is None else fraction
-        return parse({self.task.name: self.task.config}, values, type(self).__name__, needs_data=False)
+        if arguments["init"] is not None:
+            values |= {table: self._without_defaults(table, values[table]) for table in ("data", "model")}
+        source = type(self).__name__
+        config = parse({self.task.name: self.task.config}, values, source, needs_data=False)
+        return with_encoder(config, source)
+
+    def _without_defaults(self, table: str, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that differ from their defaults; `init` fills in the others."""
+        fields = self.task.config.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
+        return {key: value for key, value in values.items() if value != fields[key].get_default()}
 
     def _seed(self) -> int:
         """`seed`, or the seed that `random_state` defines."""
@@ -247,6 +260,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             f"random_state {plain_repr(state)} is invalid. Expected None, an integer of at least 0, or a NumPy "
             "generator."
         )
+
+    def _adopt(self, config: Config, data: TaskData) -> TaskData:
+        """The data, encoded with the vocabulary of the pre-training that `init` names, if any."""
+        return data if config.model.init is None else adopt(self.task, config, data)
 
     def _train(self, config: Config, data: TaskData) -> Trained:
         self.task.check(config, data)

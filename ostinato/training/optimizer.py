@@ -1,23 +1,43 @@
-"""AdamW, and the schedule of its learning rate."""
+"""AdamW, and the schedule of its learning rate, which may differ from layer to layer."""
 
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ostinato.config import TrainingConfig
 from ostinato.nn.decay import decays
+from ostinato.nn.network import Network
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), fused; weight matrices decay, embeddings, biases and norms do not."""
+def make_optimizer(model: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019), fused; weight matrices decay, embeddings, biases and norms do not.
+
+    If the network starts from a pre-training, the parameters of each layer are groups of their own: the layer at depth
+    d below the output has the learning rate lr · init_lr_ratio^d, and is not trained before its share of `init_freeze`.
+
+    Source: discriminative rates and gradual unfreezing: Howard & Ruder (2018), arXiv:1801.06146, section 3.2.
+    """
     with_decay = {id(parameter) for parameter in decays(model)}
-    decaying: list[Tensor] = []
-    others: list[Tensor] = []
-    for parameter in model.parameters():
-        (decaying if id(parameter) in with_decay else others).append(parameter)
-    groups = [{"params": decaying, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    depths = _depths(model) if model.starts_pretrained else {}
+    deepest = max(depths.values(), default=0)
+    groups = []
+    for depth in range(deepest + 1):
+        own = [each for each in model.parameters() if depths.get(id(each), 0) == depth]
+        rates = {"ratio": config.init_lr_ratio**depth, "starts": config.init_freeze * depth / max(deepest, 1)}
+        for is_decaying, decay in ((True, config.weight_decay), (False, 0.0)):
+            chosen = [each for each in own if (id(each) in with_decay) == is_decaying]
+            groups.append({"params": chosen, "weight_decay": decay, **rates})
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def _depths(model: Network) -> dict[int, int]:
+    """How far below the output layer each parameter of stack and embedding is, by its id; 1 is the top layer."""
+    layers = list(model.stack.layers)
+    parts: list[tuple[nn.Module, int]] = [(model.embed, len(layers) + 1)]
+    for number, (layer, norm) in enumerate(zip(layers, model.stack.norms, strict=True)):
+        parts += [(layer, len(layers) - number), (norm, len(layers) - number)]
+    return {id(parameter): depth for part, depth in parts for parameter in part.parameters()}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:
@@ -34,4 +54,4 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, 
     else:
         scale = 1.0
     for group in optimizer.param_groups:
-        group["lr"] = config.lr * scale
+        group["lr"] = config.lr * scale * group["ratio"] if progress >= group["starts"] else 0.0

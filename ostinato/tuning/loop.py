@@ -68,14 +68,14 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> T
 def _run_trials(search: Search, folder: Path, progress: Progress) -> TuningResults:
     study = open_study(search, folder)
     task = TASKS[search.config.task]
-    data = task.prepare(search.config.data)
+    data = task.prepare_for(search.config)
     started, before = time.monotonic(), len(ended_trials(study))
     while (done := len(ended_trials(study))) < search.trials:
         trial = next_trial(study, search, done)
         values = propose(trial, search.space)
         config = with_values(search.config, values)
-        if config.data != data.config:
-            data = task.prepare(config.data)
+        if config.data != data.config or config.model.init != search.config.model.init:
+            data = task.prepare_for(config)
         outcome = _run_trial(study, trial, config, data)
         done += 1
         left = (time.monotonic() - started) / (done - before) * (search.trials - done)

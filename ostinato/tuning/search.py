@@ -74,7 +74,7 @@ def make_search(config: Config, *, trials: int, seed: int = 0, fixed: Collection
     config = with_absolute_paths(config)
     if not config.is_settled and not problems:
         task = TASKS[config.task]
-        config = task.settle(config, task.prepare(config.data))
+        config = task.settle(config, task.prepare_for(config))
     space = {key: domain for key, domain in (config.search or default_space(config)).items() if key not in fixed}
     problems += [problem for key, domain in space.items() for problem in _problems(config, key, domain)]
     if problems:

@@ -20,7 +20,6 @@ from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
 from ostinato.tasks.sequences.prepare import (
     encode,
-    encode_unlabelled,
     fit_encoder,
     refuse_empty,
     rows_without_known_tokens,
@@ -92,11 +91,11 @@ class SequenceEstimator(Estimator):
         splits = {name: encode(encoder, codec, part) for name, part in parts.items()}
         for name, part in parts.items():
             refuse_empty(splits[name].sequences, part.sources)
-        encoded = None if extra is None else encode_unlabelled(encoder, extra)
-        data = TaskData(data_config, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors, encoded)
+        data = TaskData(data_config, "X", "y", parts, splits, encoder, codec, NoAudit(), vectors, extra)
+        data = self._adopt(config, data)
         config = task.settle(config, data)
         trained = self._train(config, data)
-        self._take(Model(task, config, encoder, codec, trained.network), trained)
+        self._take(Model(task, config, data.encoder, codec, trained.network), trained)
 
     def _unlabelled(self, X: Iterable[Any] | None, parts: Mapping[str, Records], tokenizer: str) -> Records | None:
         """The sequences without a target to learn from; None: none are given.

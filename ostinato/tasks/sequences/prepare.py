@@ -67,7 +67,7 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
         codec,
         audit,
         vectors,
-        unlabelled=None if unlabelled is None else encode_unlabelled(encoder, unlabelled),
+        unlabelled,
     )
 
 

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ostinato.config import SequenceData
-from ostinato.data.examples import Record, Sequence
+from ostinato.data.examples import Record
 from ostinato.data.fasta import with_labels
 from ostinato.data.formats import find_format, format_of, read_rows
 from ostinato.data.rows import Row, to_text, value_of
-from ostinato.data.timeseries import to_series
+from ostinato.data.sequences import kind_of, to_sequence
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.sequences.targets import TargetKind
 
@@ -48,12 +46,12 @@ def read_records(
         try:
             if row.error is not None:
                 raise row.error
-            sequence = _to_sequence(value_of(row, text_column, "text_column"), row.source)
+            sequence = to_sequence(value_of(row, text_column, "text_column"), row.source)
             target = _read_target(kind, row, config, label_column, labelled=labelled, needed=not may_lack_label)
             split = _optional(row, config.split_column, "split_column", labelled)
             group = _optional(row, config.group_column, "group_column", labelled)
             record = Record(sequence, target, split, group, row.source)
-            found = _kind_of(record.sequence)
+            found = kind_of(record.sequence)
             first = first or found
             if found not in (first, None):
                 raise DataError(
@@ -138,30 +136,6 @@ def _optional(row: Row, column: str | None, key: str, needed: bool) -> str | Non
     return text
 
 
-def _to_sequence(value: Any, source: str) -> Sequence:
-    if value is None:
-        return ""
-    if isinstance(value, (str, np.ndarray)):
-        return value
-    if not isinstance(value, list):
-        raise DataError(
-            f"{source}: the sequence is {reprlib.repr(value)}. "
-            "Expected a string, a list of events, or a list of numbers."
-        )
-    if set(map(type, value)) <= {str}:
-        return value
-    return to_series(value, source)
-
-
-def _kind_of(sequence: Sequence) -> str | None:
-    """The kind of a sequence, which must be the same in all rows; None for an empty sequence, which fits any kind."""
-    if len(sequence) == 0:
-        return None
-    if isinstance(sequence, np.ndarray):
-        return f"a series of {sequence.shape[1]} channels"
-    return "a string" if isinstance(sequence, str) else "a list of events"
-
-
 def record_of_value(value: Any, source: str, tokenizer: str) -> Record:
     """Turn a JSON value into a record: a text as `typed` reads it, a list of events, or a list of numbers.
 
@@ -173,7 +147,7 @@ def record_of_value(value: Any, source: str, tokenizer: str) -> Record:
         if isinstance(record, DataError):
             raise record
         return record
-    return Record(_to_sequence(value, source), None, None, None, source)
+    return Record(to_sequence(value, source), None, None, None, source)
 
 
 def typed(texts: Iterable[tuple[str, str]], tokenizer: str) -> Iterator[Record | DataError]:

@@ -19,6 +19,7 @@ from ostinato.nn import SequenceNetwork, WideNgrams
 from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.prepare import encode_unlabelled
 from ostinato.training.objective import Labelled
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def with_soft_labels(
         seed: of the teacher.
     """
     assert data.unlabelled is not None
-    rows, sequences = data.unlabelled
+    rows, sequences = encode_unlabelled(data.encoder, data.unlabelled)
     C = network.head.out_features
     soft = _labels(data.rows["train"], train, rows, sequences, data.encoder.tokenizer, C, seed, folder)
     hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig, SequenceData
     from ostinato.data.encoder import SequenceEncoder
     from ostinato.data.examples import Record, Records
+    from ostinato.data.vocabulary import Vocabulary
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.faithfulness import SequenceMasking
     from ostinato.explanation.records import ExplainedRows, Truth
@@ -128,6 +129,22 @@ class SequenceTask(Task):
 
         return (key_of(sequence, encoder.tokenizer) for sequence in rows.sequences)
 
+    def vocabulary(self, encoder: "SequenceEncoder") -> "Vocabulary | None":
+        return encoder.vocabulary
+
+    def adopt_encoder(
+        self, own: "SequenceEncoder", pretrained: "SequenceEncoder", vocabulary: "Vocabulary | None"
+    ) -> "SequenceEncoder":
+        from dataclasses import replace
+
+        return replace(
+            pretrained,
+            vocabulary=vocabulary,
+            max_length=own.max_length,
+            truncate=own.truncate,
+            longest=own.longest,
+        )
+
     def encode(self, model: Model, rows: "Records") -> "Labelled":
         from ostinato.tasks.sequences.prepare import encode
 
@@ -146,8 +163,8 @@ class SequenceTask(Task):
         num_outputs = self.num_outputs(config, codec)
         network = build_network(self.network_type, config.model, encoder, num_outputs)  # type: ignore[arg-type]
         data = config.data
-        is_cut = encoder.is_fitted and (data.min_count > 1 or data.max_size is not None)
-        network.has_trained_unknown = is_cut or network.word_dropout > 0
+        has_seen = data.min_count > 1 or data.max_size is not None or config.model.init is not None
+        network.has_trained_unknown = (encoder.is_fitted and has_seen) or network.word_dropout > 0
         return network
 
     def start(

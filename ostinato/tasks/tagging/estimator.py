@@ -115,9 +115,10 @@ class SequenceTagger(Estimator):
         rows = {"train": TaggedRows(train)} | ({"validation": TaggedRows(validation)} if validation else {})
         splits = {name: encode(encoder, codec, each) for name, each in rows.items()}
         data = TaskData(data_config, "X", "y", rows, splits, encoder, codec, NoAudit(), vectors)
+        data = self._adopt(config, data)
         config = self.task.settle(config, data)
         trained = self._train(config, data)
-        self._take(Model(self.task, config, encoder, codec, trained.network), trained)
+        self._take(Model(self.task, config, data.encoder, codec, trained.network), trained)
         return self
 
     def predict(self, X: Iterable[Any]) -> list[list[str]]:

@@ -12,8 +12,10 @@ from ostinato.tasks.tagging.presets import PRESETS
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
+    from ostinato.data.encoder import SequenceEncoder
     from ostinato.data.examples import Sentence
     from ostinato.data.named import NamedSet
+    from ostinato.data.vocabulary import Vocabulary
     from ostinato.evaluation.results import Metric
     from ostinato.evaluation.statistics import Scored
     from ostinato.explanation.explanation import Explanation
@@ -153,6 +155,17 @@ class Tagging(Task):
     def row_keys(self, encoder: "SentenceEncoder", rows: "TaggedRows") -> Iterator[Hashable]:
         return (tuple(sentence.words) for sentence in rows)
 
+    def vocabulary(self, encoder: "SentenceEncoder") -> "Vocabulary":
+        return encoder.words
+
+    def adopt_encoder(
+        self, own: "SentenceEncoder", pretrained: "SequenceEncoder", vocabulary: "Vocabulary | None"
+    ) -> "SentenceEncoder":
+        from dataclasses import replace
+
+        assert vocabulary is not None, "words are tokens"
+        return replace(own, words=vocabulary)
+
     def encode(self, model: Model, rows: "TaggedRows") -> "Tagged":
         from ostinato.tasks.tagging.examples import encode
 
@@ -175,7 +188,8 @@ class Tagging(Task):
 
         network = build_tagger(config.model, encoder, codec)  # type: ignore[arg-type]
         data = config.data
-        network.has_trained_unknown = network.word_dropout > 0 or data.min_count > 1 or data.max_size is not None
+        has_seen = data.min_count > 1 or data.max_size is not None or config.model.init is not None
+        network.has_trained_unknown = network.word_dropout > 0 or has_seen
         return network
 
     def objective(self, config: "Config", data: TaskData) -> "TagLikelihood":
@@ -183,9 +197,17 @@ class Tagging(Task):
 
         return TagLikelihood(data.codec)
 
-    def start(self, config: "Config", network: "Tagger", splits: Mapping[str, Any], objective: Any) -> "Examples":
+    def start(
+        self,
+        config: "Config",
+        network: "Tagger",
+        data: TaskData,
+        splits: Mapping[str, Any],
+        objective: Any,
+        folder: Path | None,
+    ) -> "Examples":
         if network.wide is None:
-            return super().start(config, network, splits, objective)
+            return super().start(config, network, data, splits, objective, folder)
         from ostinato.tasks.tagging.wide import fit_wide
 
         return fit_wide(network, splits, seed=config.data.seed)

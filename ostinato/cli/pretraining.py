@@ -1,0 +1,85 @@
+"""pretrain."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ostinato.cli.arguments import Json, Settings, new_folder
+from ostinato.cli.streams import say
+from ostinato.errors import ConfigError
+from ostinato.printable import to_json
+
+if TYPE_CHECKING:
+    from ostinato.pretraining.config import PretrainingConfig
+
+
+def pretrain(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG.TOML|FILE…",
+            help="A config file, or data files; without either, name the data with --set data.name or data.path.",
+        ),
+    ] = None,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to create; by default runs/encoder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Continue an interrupted pre-training.")] = None,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Write report.html into the folder at the end.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn from sequences without labels, as a start for models of any task.
+
+    A model then starts from the folder: ostinato train config.toml --set model.init=FOLDER
+    """
+    if resume is None and not what and not settings:
+        raise ConfigError("Give a config file or data files, or --resume FOLDER.")
+    if resume is not None and (what or settings or out):
+        raise ConfigError("--resume uses the folder's own config. Remove the other arguments, or start a new one.")
+    config = None if resume is not None else _config_of(what or [], settings or [])  # before PyTorch is imported
+    folder, metrics = _pretrain(config, new_folder(out, "encoder") if resume is None else resume)
+    page = None
+    if with_report:
+        from ostinato.pretraining.report import report_pretraining
+
+        page = report_pretraining(folder)
+    if as_json:
+        say(to_json({"run": str(folder), **({"report": str(page)} if page else {}), **metrics}))
+        return
+    held_out = metrics["validation"]
+    perplexity = f", perplexity {held_out['perplexity']:,.1f}" if "perplexity" in held_out else ""
+    say(f"{folder}: held-out loss {held_out['loss']:.4f}{perplexity}; without context {held_out['baseline_loss']:.4f}.")
+    say(f"Start a model from it: ostinato train config.toml --set model.init={folder}")
+    if page is not None:
+        say(f"Report: {page}")
+
+
+def _config_of(what: list[str], settings: list[str]) -> "PretrainingConfig":
+    from ostinato.pretraining.config import override, parse_config, read_config
+
+    if len(what) == 1 and what[0].endswith(".toml"):
+        return override(read_config(Path(what[0])), settings)
+    if any(each.endswith(".toml") for each in what):
+        raise ConfigError(f"{' '.join(what)}: give one config file, or data files.")
+    if what:
+        return override(parse_config({"data": {"path": what}}), settings)
+    return override(parse_config({"data": {}}, needs_data=False), settings)
+
+
+def _pretrain(config: "PretrainingConfig | None", folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Start or resume a pre-training; returns the folder and its metrics."""
+    from ostinato.pretraining.run import resume_pretraining, start_pretraining
+    from ostinato.progress import Progress
+    from ostinato.runs.folder import resume_command
+
+    progress = Progress()
+    try:
+        if config is None:
+            return folder, resume_pretraining(folder, progress=progress)
+        return folder, start_pretraining(config, folder, progress=progress)
+    except KeyboardInterrupt:
+        resumable = f"Stopped. Continue with: {resume_command(folder)}"
+        progress.say(resumable if folder.exists() else "Stopped before training began.")
+        raise typer.Exit(130) from None

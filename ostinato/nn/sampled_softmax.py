@@ -1,0 +1,111 @@
+"""The softmax over a large vocabulary, estimated from a sample of it, with its gradient in the same pass."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+ROWS = 512  # of a block: its logits stay in the cache, and memory does not grow with the batch
+
+
+def softmax_loss(
+    vectors: Tensor,
+    table: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    negatives: Tensor | None = None,
+    log_expected: Tensor | None = None,
+) -> Tensor:
+    """The summed negative log-likelihood of the targets, with logits v·wₖ + bₖ.
+
+    Without `negatives`, the softmax is over all tokens. With them, it is over each row's own target and the negatives,
+    whose logits are corrected by −log(expected number of draws), so that its gradient estimates that of the whole. A
+    negative that is the row's own target is left out.
+
+    The gradient is computed with the loss, block by block, so the logits of a batch are never held in memory together.
+    It cannot be differentiated a second time.
+
+    Args:
+        vectors: (n, E).
+        table: (V, E).
+        bias: (V,).
+        targets: (n,) int64.
+        negatives: (S,) int64 tokens, drawn with replacement and shared by all rows.
+        log_expected: (S,) the logarithm of how often each negative is expected in the sample: log(S·q).
+
+    Shapes: -> ().
+
+    Source: Jean et al. (2015), arXiv:1412.2007, section 3; Bengio & Senécal (2008). Here each negative is corrected,
+    and the target is always in the sum.
+    """
+    loss: Tensor = _SoftmaxLoss.apply(vectors, table, bias, targets, negatives, log_expected)  # type: ignore[no-untyped-call]
+    return loss
+
+
+@torch.no_grad()
+def token_losses(vectors: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """The negative log-likelihood of each target under the whole softmax, without a gradient. (n, E) -> (n,)."""
+    blocks = zip(torch.split(vectors, ROWS), torch.split(targets, ROWS), strict=True)
+    losses = [F.cross_entropy(torch.addmm(bias, rows, table.t()), own, reduction="none") for rows, own in blocks]
+    return torch.cat(losses) if losses else vectors.new_zeros(0)
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        vectors: Tensor,
+        table: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        negatives: Tensor | None,
+        log_expected: Tensor | None,
+    ) -> Tensor:
+        candidates, shift = table, bias
+        if negatives is not None:
+            assert log_expected is not None, "negatives need their expected counts"
+            candidates, shift = table[negatives], bias[negatives] - log_expected
+        own = table[targets]  # (n, E)
+        positive = (vectors * own).sum(1) + bias[targets]  # (n,)
+        d_vectors, d_positive = torch.empty_like(vectors), torch.empty_like(positive)
+        d_candidates, d_shift = torch.zeros_like(candidates), torch.zeros_like(shift)
+        loss = 0.0
+        for start in range(0, len(vectors), ROWS):
+            block = slice(start, start + ROWS)
+            logits = torch.addmm(shift, vectors[block], candidates.t())
+            _hide_own(logits, targets[block], negatives)
+            highest = torch.maximum(logits.amax(1), positive[block])
+            odds = logits.sub_(highest.unsqueeze(1)).exp_()
+            own_odds = (positive[block] - highest).exp()
+            total = odds.sum(1) + own_odds
+            loss += float((total.log() + highest - positive[block]).sum())
+            shares = odds.div_(total.unsqueeze(1))
+            d_positive[block] = own_odds / total - 1
+            torch.mm(shares, candidates, out=d_vectors[block])
+            d_candidates.addmm_(shares.t(), vectors[block])
+            d_shift += shares.sum(0)
+        d_vectors.addcmul_(d_positive.unsqueeze(1), own)
+        d_table, d_bias = d_candidates, d_shift
+        if negatives is not None:
+            d_table = torch.zeros_like(table).index_add_(0, negatives, d_candidates)
+            d_bias = torch.zeros_like(bias).index_add_(0, negatives, d_shift)
+        d_table.index_add_(0, targets, d_positive.unsqueeze(1) * vectors)
+        d_bias.index_add_(0, targets, d_positive)
+        ctx.save_for_backward(d_vectors, d_table, d_bias)
+        return vectors.new_tensor(loss)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        d_vectors, d_table, d_bias = ctx.saved_tensors
+        return gradient * d_vectors, gradient * d_table, gradient * d_bias, None, None, None
+
+
+def _hide_own(logits: Tensor, targets: Tensor, negatives: Tensor | None) -> None:
+    """Leave each row's own target out of its candidates. (n, S), (n,)."""
+    if negatives is None:
+        logits.scatter_(1, targets.unsqueeze(1), -torch.inf)
+    else:
+        logits.masked_fill_(targets.unsqueeze(1) == negatives, -torch.inf)

@@ -1,0 +1,199 @@
+"""Sequences without labels, cleaned, split and encoded for pre-training."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ostinato.data.cleaning import key_of
+from ostinato.data.encoder import SequenceEncoder
+from ostinato.data.encoding import NUMERIC
+from ostinato.data.hashes import row_hashes
+from ostinato.data.ragged import Ragged
+from ostinato.errors import DataError, look_up
+from ostinato.pretraining.config import PretrainingConfig, PretrainingData
+from ostinato.pretraining.reading import Unlabelled
+from ostinato.tasks import TASKS
+from ostinato.tasks.config import PRESETS, read_run_config
+from ostinato.training.pretrained import Pretrained, read_pretrained, with_new_tokens
+
+MOST_HELD_OUT = 50_000  # tokens: the whole softmax over 20,000 words then takes some ten seconds a core
+SHORTEST = 2  # steps: a shorter sequence has no neighbours to predict
+
+
+class Steps(NamedTuple):
+    """Encoded pieces of sequences; the steps themselves are what is to be predicted."""
+
+    sequences: Ragged
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.sequences.lengths
+
+    def at(self, indices: Tensor, device: torch.device | str = "cpu") -> "Steps":
+        return Steps(self.sequences.select(indices).to(device))
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.sequences.digest().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a pre-training reads.
+
+    Args:
+        train, validation: pieces of at most `chunk_length` steps.
+        encoder: fitted on the training sequences.
+        counts: (V,) int64 occurrences of each token in train; None for numeric series.
+        rows: (n,) int64 hashes of all sequences that are read.
+        lines: what was read, left out and held out, in sentences.
+        pretrained: the pre-training that this one continues.
+    """
+
+    name: str
+    source: str
+    train: Steps
+    validation: Steps
+    encoder: SequenceEncoder
+    counts: Tensor | None
+    rows: np.ndarray
+    lines: list[str]
+    pretrained: Pretrained | None = None
+
+
+def build_corpus(config: PretrainingConfig, read: Unlabelled) -> Corpus:
+    """Leave out copies and rows of the task's validation and test splits, hold out sequences, and encode all.
+
+    Raises:
+        ConfigError: `exclude` is not a preset or a config.
+        DataError: a sequence is invalid, or too few remain.
+        RunError: the pre-training to continue is damaged.
+    """
+    data = config.data
+    keys = row_hashes(key_of(sequence, read.tokenizer) for sequence in read.sequences)
+    chosen, lines = _clean(keys, data, read)
+    pretrained = None if config.model.init is None else read_pretrained(Path(config.model.init))
+    order = np.random.default_rng(data.seed).permutation(chosen)
+    held_out, rest = _hold_out(order, data, read)
+    train, validation = (
+        ([read.sequences[row] for row in rows], [read.sources[row] for row in rows])
+        for rows in (np.sort(rest), np.sort(held_out))
+    )
+    encoder = _fit(data, read.tokenizer, *train, pretrained)
+    parts = {
+        "train": _pieces(encoder.encode(*train), data.chunk_length),
+        "validation": _pieces(encoder.encode(*validation), data.chunk_length),
+    }
+    for name, part in parts.items():
+        if not len(part):
+            raise DataError(
+                f"{read.source}: no sequence in {name} has {SHORTEST} steps, so there is nothing to predict. Add "
+                "sequences, or change data.validation_size."
+            )
+    counts = None
+    if encoder.vocabulary is not None:
+        counts = torch.bincount(parts["train"].values.long(), minlength=len(encoder.vocabulary))
+    lines += _description(encoder, parts)
+    return Corpus(
+        name=read.name,
+        source=read.source,
+        train=Steps(parts["train"]),
+        validation=Steps(parts["validation"]),
+        encoder=encoder,
+        counts=counts,
+        rows=keys[chosen],
+        lines=lines,
+        pretrained=pretrained,
+    )
+
+
+def _clean(keys: np.ndarray, data: PretrainingData, read: Unlabelled) -> tuple[np.ndarray, list[str]]:
+    """The rows to read, the first of equal ones, and what was left out."""
+    _, first = np.unique(keys, return_index=True)
+    chosen = np.sort(first)
+    lines = [f"Sequences: {len(keys):,}."]
+    if len(chosen) < len(keys):
+        lines.append(f"Copies of earlier sequences left out: {len(keys) - len(chosen):,}.")
+    if data.exclude is not None:
+        excluded = np.isin(keys[chosen], _scored_rows(data.exclude, read.tokenizer))
+        chosen = chosen[~excluded]
+        lines.append(f"Left out as validation or test rows of {data.exclude}: {int(excluded.sum()):,}.")
+    if len(chosen) < 2:
+        raise DataError(
+            f"{read.source}: {len(chosen)} different sequences remain. Expected at least 2: one to train on and one to "
+            "hold out. Add sequences."
+        )
+    return chosen, lines
+
+
+def _scored_rows(what: str, tokenizer: str) -> np.ndarray:
+    """The hashes of a task's validation and test rows.
+
+    Raises:
+        ConfigError: it is neither a preset nor the config of a task.
+    """
+    config = read_run_config(Path(what)) if what.endswith(".toml") else look_up(PRESETS, what, "preset")()
+    task = TASKS[config.task]
+    rows = task.prepare(config.data).rows
+    reader = SequenceEncoder(tokenizer, None, None, None, None, "head", 0)
+    found = [row_hashes(task.row_keys(reader, rows[split])) for split in ("validation", "test") if split in rows]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _hold_out(order: np.ndarray, data: PretrainingData, read: Unlabelled) -> tuple[np.ndarray, np.ndarray]:
+    """The first rows, as many as `validation_size` says and within `MOST_HELD_OUT` tokens, and the others."""
+    size = data.validation_size
+    wanted = max(1, round(size * len(order)) if isinstance(size, float) else size)
+    if wanted >= len(order):
+        raise DataError(
+            f"data.validation_size {size} of {len(order):,} sequences leaves none to train on. Reduce it, or add "
+            "sequences."
+        )
+    reader = SequenceEncoder.fit([read.sequences[row] for row in order[:wanted]], tokenizer=read.tokenizer)
+    tokens = reader.encode([read.sequences[row] for row in order[:wanted]]).lengths.cumsum(0)
+    count = max(1, int((tokens <= MOST_HELD_OUT).sum()))
+    return order[:count], order[count:]
+
+
+def _fit(
+    data: PretrainingData, tokenizer: str, sequences: list[Any], sources: list[str], pretrained: Pretrained | None
+) -> SequenceEncoder:
+    settings = data.model_dump(include={"min_count", "max_size", "scale"})
+    own = SequenceEncoder.fit(sequences, tokenizer=tokenizer, sources=sources, **settings)
+    if pretrained is None:
+        return own
+    known = pretrained.encoder
+    if known.vocabulary is None or own.vocabulary is None or tokenizer == "subwords":
+        return replace(known, longest=own.longest)
+    return replace(known, vocabulary=with_new_tokens(known.vocabulary, own.vocabulary), longest=own.longest)
+
+
+def _pieces(encoded: Ragged, longest: int) -> Ragged:
+    """Cut each sequence into pieces of about equal length, at most `longest`; those without neighbours are left out."""
+    lengths: list[int] = []
+    starts: list[int] = []
+    for start, length in zip(encoded.offsets.tolist(), encoded.lengths.tolist(), strict=False):
+        if length < SHORTEST:
+            continue
+        count = -(-length // longest)
+        ends = [length * (number + 1) // count for number in range(count)]
+        sizes = [end - before for before, end in zip([0, *ends], ends, strict=False)]
+        starts += [start + before for before in [0, *ends[:-1]]]
+        lengths += sizes
+    chosen = [np.arange(start, start + length) for start, length in zip(starts, lengths, strict=True)]
+    steps = torch.from_numpy(np.concatenate(chosen)) if chosen else torch.empty(0, dtype=torch.int64)
+    return Ragged(encoded.values[steps], torch.tensor(lengths, dtype=torch.int64))
+
+
+def _description(encoder: SequenceEncoder, parts: dict[str, Ragged]) -> Iterator[str]:
+    unit = "steps" if encoder.tokenizer == NUMERIC else "tokens"
+    for name, part in parts.items():
+        unknown = f", {encoder.unknown_share(part):.1%} out of vocabulary" if not encoder.is_numeric else ""
+        yield f"{name}: {len(part.values):,} {unit} in {len(part):,} pieces{unknown}."
+    if encoder.vocabulary is not None:
+        yield f"Vocabulary: {len(encoder.vocabulary):,} tokens ({encoder.tokenizer})."

@@ -1,0 +1,178 @@
+"""`model.init`: take over vocabulary, vectors and layers of a pre-training."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ostinato.config import AUTO, Config, reading
+from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.data.vocabulary import Vocabulary
+    from ostinato.tasks.base import Task, TaskData
+    from ostinato.training.pretrained import Pretrained
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+LAYERS = (
+    "cell",
+    "nonlinearity",
+    "embedding_size",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "residual",
+    "layer_norm",
+)
+LOWER_CASED = ("words", "subwords")  # tokenizers that lower-case
+
+
+def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
+    """The config with the layers and the tokenizer of the pre-training that `model.init` names.
+
+    Keys that the config leaves out are taken over.
+
+    Args:
+        source: names the config in messages.
+
+    Raises:
+        ConfigError: there is no such pre-training, it is not finished, or the config contradicts it; every
+            contradiction at once, with both values.
+    """
+    init = config.model.init
+    if init is None:
+        return config
+    found = _config_of(Path(init))
+    wanted = {"model": {key: found["model"][key] for key in LAYERS if key in found["model"]}, "data": {}}
+    tokenizer = found["data"]["tokenizer"]
+    if "tokenizer" in type(config.data).model_fields:
+        wanted["data"] = {key: found["data"][key] for key in ("tokenizer", "scale")}
+    elif tokenizer in (*LOWER_CASED[:1], "events"):
+        wanted["data"] = {"lowercase": True} if tokenizer in LOWER_CASED else {}
+    else:
+        raise ConfigError(
+            f"{source}: model.init: {init} has the tokenizer {tokenizer}, but task {config.task} reads words. "
+            "Pre-train with tokenizer words or events."
+        )
+    problems = [f"{source}: {problem}" for problem in _contradictions(config, wanted, init)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    wanted["model"] |= {key: None for key in ("position", "conv_size") if getattr(config.model, key, None) == AUTO}
+    tables = {name: getattr(config, name).model_copy(update=values) for name, values in wanted.items()}
+    return config.model_copy(update=tables)
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """The config of a finished pre-training, as in its TOML file.
+
+    Raises:
+        ConfigError: there is none at that path.
+    """
+    if not (folder / "config.toml").is_file():
+        raise ConfigError(f"model.init: {folder} is not a folder of ostinato pretrain. Name one, or remove model.init.")
+    values = reading.read_toml(folder / "config.toml")
+    if values.get("task") != "pretraining":
+        raise ConfigError(
+            f"model.init: {folder} is a run of task {values.get('task')!r:.60}, not one of ostinato pretrain. Name one "
+            "of those, or remove model.init."
+        )
+    if not (folder / "metrics.json").exists():
+        raise ConfigError(
+            f"model.init: the pre-training in {folder} is not finished. Finish it with: ostinato pretrain --resume "
+            f"{folder}"
+        )
+    return values
+
+
+def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str) -> list[str]:
+    """A sentence for each key whose value the config sets differently."""
+    problems = []
+    for table, values in wanted.items():
+        own = getattr(config, table)
+        for key, value in values.items():
+            is_set = key in own.model_fields_set and getattr(own, key) not in (None, AUTO)
+            if is_set and getattr(own, key) != value:
+                problems.append(
+                    f"{table}.{key}: {getattr(own, key)}, but {init} has {value}. Remove the key, or pre-train with it."
+                )
+    for table, key in (("model", "conv_size"), ("data", "vectors")):
+        value = getattr(getattr(config, table), key, None)
+        if value not in (None, AUTO):
+            problems.append(
+                f"{table}.{key}: {value} changes what the layers of {init} read. Set it to none, or remove model.init."
+            )
+    return problems
+
+
+def adopt(task: "Task", config: Config, data: "TaskData") -> "TaskData":
+    """The data, encoded with the vocabulary or the scale of a pre-training.
+
+    Raises:
+        ConfigError: the pre-training has none of the task's tokens, or other channels.
+        RunError: its files are damaged.
+    """
+    from ostinato.tasks.base import Model
+    from ostinato.training.pretrained import read_pretrained, with_new_tokens
+
+    pretrained = read_pretrained(Path(str(config.model.init)))
+    own, found = task.vocabulary(data.encoder), pretrained.encoder.vocabulary
+    if own is not None and found is not None:
+        _refuse_strangers(own, pretrained)
+        # the merges of subwords follow from the order of their vocabulary, so none can be added
+        joined = found if pretrained.encoder.tokenizer == "subwords" else with_new_tokens(found, own)
+    elif data.encoder.channels != pretrained.encoder.channels:
+        raise ConfigError(
+            f"model.init: the series have {data.encoder.channels} channels, but those of {pretrained.source} have "
+            f"{pretrained.encoder.channels}. Pre-train on series with the same channels."
+        )
+    else:
+        joined = None
+    encoder = task.adopt_encoder(data.encoder, pretrained.encoder, joined)
+    model = Model(task, config, encoder, data.codec, None)
+    splits = {name: task.encode(model, rows) for name, rows in data.rows.items()}
+    return replace(data, encoder=encoder, splits=splits, pretrained=pretrained)
+
+
+def _refuse_strangers(own: "Vocabulary", pretrained: "Pretrained") -> None:
+    """Refuse a pre-training that has no token of the task."""
+    known = pretrained.encoder.vocabulary
+    if known is not None and len(own) > 1 and not any(token in known.ids for token in own.tokens[1:]):
+        shown = ", ".join(map(repr, own.tokens[1:4]))
+        raise ConfigError(
+            f"model.init: {pretrained.source} has none of the task's {len(own) - 1:,} tokens ({shown}, …). Pre-train "
+            "on sequences of the same kind."
+        )
+
+
+def refuse_seen_rows(task: "Task", data: "TaskData") -> None:
+    """Refuse a pre-training that has read rows which are to score the task's model.
+
+    Raises:
+        ConfigError: with their number in each split.
+    """
+    from ostinato.data.hashes import row_hashes
+
+    pretrained = data.pretrained
+    assert pretrained is not None
+    counts = {
+        split: pretrained.knows(row_hashes(task.row_keys(data.encoder, data.rows[split])))
+        for split in ("validation", "test")
+        if split in data.rows
+    }
+    if any(counts.values()):
+        seen = " and ".join(f"{count:,} of {len(data.rows[name]):,} {name} rows" for name, count in counts.items())
+        raise ConfigError(
+            f"model.init: {pretrained.source} was trained on {seen}, so the scores would be too high. Pre-train "
+            "without them: set data.exclude to the config or preset of this task."
+        )
+
+
+def describe(task: "Task", data: "TaskData") -> str:
+    """What is taken over from the pre-training, in a sentence."""
+    pretrained = data.pretrained
+    assert pretrained is not None
+    vocabulary, joined = pretrained.encoder.vocabulary, task.vocabulary(data.encoder)
+    if vocabulary is None or joined is None:
+        return f"Training starts from the scale and the layers of {pretrained.source}."
+    new = len(joined) - len(vocabulary)
+    added = f" {new:,} tokens that it lacks are added; they start with the vector of unknown tokens." if new else ""
+    return f"Training starts from the {len(vocabulary):,} tokens and the layers of {pretrained.source}.{added}"

@@ -1,0 +1,60 @@
+"""`ostinato pretrain`: files in, an encoder out, and a page about it."""
+
+import json
+
+from commands import run
+
+TEXTS = [
+    f"the {size} {animal} {does}" for size in ("big", "old") for animal in ("cat", "dog") for does in ("eats", "naps")
+]
+SMALL = ["model.embedding_size=4", "model.hidden_size=4", "training.max_epochs=1", "training.device=cpu"]
+
+
+def small(*settings):
+    return [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
+
+
+def test_files_become_an_encoder_with_a_report_that_a_task_starts_from(tmp_path, capsys):
+    (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    (tmp_path / "rows.csv").write_text(
+        "text,label\n" + "".join(f"a {text} now,{text[4:7]}\n" for text in TEXTS * 3), encoding="utf-8"
+    )
+    out = tmp_path / "encoder"
+    assert run("pretrain", tmp_path / "raw.txt", "--out", out, "--report", "--json", *small("data.min_count=1")) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["validation"]["perplexity"] > 1
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Neighbours of frequent tokens" in page
+    assert "perplexity" in page
+    assert run("report", out) == 0
+    config = tmp_path / "task.toml"
+    config.write_text(f"[data]\npath = {str(tmp_path / 'rows.csv')!r}\n", encoding="utf-8")
+    assert run("train", config, "--out", tmp_path / "run", "--set", f"model.init={out}") == 0
+    assert "Training starts from the" in capsys.readouterr().err
+    assert run("predict", tmp_path / "run", "--text", "the old cat") == 0
+
+
+def test_a_config_file_is_completed_by_settings_and_resumed(tmp_path, capsys):
+    (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    config = tmp_path / "config.toml"
+    config.write_text(f"[data]\npath = {str(tmp_path / 'raw.txt')!r}\n", encoding="utf-8")
+    out = tmp_path / "encoder"
+    assert run("pretrain", config, "--out", out, *small()) == 0
+    assert "held-out loss" in capsys.readouterr().out
+    assert run("pretrain", config, "--out", out, *small()) == 2
+    assert "ostinato pretrain --resume" in capsys.readouterr().err
+    assert run("pretrain", "--resume", out) == 0
+
+
+def test_what_cannot_be_used_is_an_error_without_a_traceback(tmp_path, capsys):
+    for arguments, named in (
+        ([], "--resume FOLDER"),
+        (["missing.txt"], "missing.txt"),
+        (["a.toml", "b.txt"], "one config file"),
+        (["--resume", tmp_path, "--out", tmp_path], "--resume uses"),
+        (["--resume", tmp_path], "not a run folder"),
+        (["--set", "data.name=nothing"], "nothing"),
+        (["a.txt", "--set", "model.head=crf"], "model.head"),
+    ):
+        assert run("pretrain", *arguments) == 2
+        assert named in capsys.readouterr().err
