@@ -10,10 +10,10 @@ from ostinato.data.files import ending_of, open_text
 from ostinato.data.formats import find_format, format_of, read_rows
 from ostinato.data.rows import value_of
 from ostinato.data.sequences import kind_of, to_sequence
+from ostinato.data.tokenizer_choice import choose_tokenizer
 from ostinato.errors import DataError, look_up
 from ostinato.pretraining.config import PretrainingData
 from ostinato.tasks import TASKS
-from ostinato.tasks.sequences.infer_tokenizer import choose_tokenizer
 
 LINES = ".txt"
 

@@ -8,6 +8,7 @@ import torch
 
 from ostinato.config.memory import available_bytes, refuse_more_than
 from ostinato.data.inputs import as_sequences
+from ostinato.data.tokenizer_choice import choose_tokenizer
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.nn.next_step import NextStepNetwork
 from ostinato.pretraining.config import PretrainingConfig, from_settings, read_own_config
@@ -21,7 +22,6 @@ from ostinato.runs.folder import CONFIG, environment_of, is_pretraining, refuse_
 from ostinato.runs.lock import locked
 from ostinato.runs.training import CHECKPOINTS, Log, epoch_line, stop_signals, write_history
 from ostinato.storage import METRICS, make_subfolder
-from ostinato.tasks.sequences.infer_tokenizer import choose_tokenizer
 from ostinato.training import TrainingState, train
 from ostinato.training.pretrained import ENCODER_FILE, save_pretrained
 

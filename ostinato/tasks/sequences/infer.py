@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ostinato.data.splits import SPLITS
+from ostinato.data.tokenizer_choice import choose_tokenizer, lengths_of
 from ostinato.data.tokenizers import NUMERIC
 from ostinato.errors import DataError
 from ostinato.tasks.sequences.defaults import TRAIN_SHARE, Facts
 from ostinato.tasks.sequences.headers import LABEL_NAMES
 from ostinato.tasks.sequences.infer_series import choose_scale
-from ostinato.tasks.sequences.infer_tokenizer import choose_tokenizer, lengths_of
 from ostinato.tasks.sequences.peek import TEXT_NAMES, Peek
 
 SPLIT_NAMES = ("split", "subset", "fold", "set")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ostinato.config import Config, SequenceData, SequenceModel
+from ostinato.data.tokenizer_choice import READ_ROWS, choose_tokenizer, lengths_of
 from ostinato.data.tokenizers import NUMERIC
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.defaults import Facts, choose_data, choose_model, choose_training
 from ostinato.tasks.sequences.infer_series import choose_scale
-from ostinato.tasks.sequences.infer_tokenizer import READ_ROWS, choose_tokenizer, lengths_of
 from ostinato.tasks.settled import settled
 
 NO_CONVOLUTION: dict[str, Any] = {"conv_size": None, "conv_pool": 1}

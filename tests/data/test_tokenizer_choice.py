@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from ostinato.tasks.sequences.infer_tokenizer import TextEvidence
+from ostinato.data.tokenizer_choice import TextEvidence
 
 rng = random.Random(0)
 COMMON = [f"{first}{second}" for first in "bcdfghklmnprst" for second in ("a", "e", "i", "o")]
