@@ -11,7 +11,7 @@ from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import MaskableInput, check_label, check_length
 from ostinato.explanation.masking import opened
 from ostinato.tasks.base import Model
-from ostinato.tasks.tagging.explain import SentenceVectors, neutral_vector
+from ostinato.tasks.tagging.sentence_vectors import SentenceVectors, neutral_vector
 
 
 class SentenceMasking:

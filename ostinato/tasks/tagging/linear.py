@@ -159,7 +159,7 @@ def fit_linear(
     train, validation = splits["train"], splits.get("validation")
     known = _FITTED.setdefault(train.sentences, {})
     allowed = None if crf.allowed is None else tuple(each.numpy().tobytes() for each in crf.allowed)
-    key = (seed, allowed, None if validation is None else validation.digest())
+    key = (seed, allowed, train.digest(), None if validation is None else validation.digest())
     found = known.get(key)
     if found is None:
         found = _fit(wide, crf, train, validation, seed)

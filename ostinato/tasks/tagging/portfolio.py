@@ -7,17 +7,23 @@ from ostinato.tasks.base import Candidate, TaskData
 from ostinato.tasks.tagging.config import TaggingModel
 
 SMALL: dict[str, Any] = {"hidden_size": 32, "embedding_size": 32}
+SHARE_OF_EPOCHS = 3  # layers that start where a linear CRF ends overfit after a fifth of the usual epochs
+FEWEST_EPOCHS = 4
 
 
 def portfolio(config: Config, data: TaskData) -> list[Candidate]:
     """A linear CRF, recurrent layers beside it, and recurrent layers alone; see `Task.portfolio`."""
     assert isinstance(config.model, TaggingModel)
-    size, has_entities = config.model.hidden_size, data.codec.scheme is not None
+    size, has_entities, usually = config.model.hidden_size, data.codec.scheme is not None, config.training
     candidates = []
 
     def add(name: str, reason: str, *, is_linear: bool = False, **changes: Any) -> None:
-        model = config.model.model_copy(update={"wide": None, "character_cell": "cnn", **changes})
-        candidates.append(Candidate(name, config.model_copy(update={"model": model}), reason, is_linear))
+        model, training = config.model.model_copy(update={"wide": None, "character_cell": "cnn", **changes}), usually
+        if changes.get("wide"):
+            epochs = min(usually.max_epochs, max(FEWEST_EPOCHS, usually.max_epochs // SHARE_OF_EPOCHS))
+            training = usually.model_copy(update={"max_epochs": epochs})
+        changed = config.model_copy(update={"model": model, "training": training})
+        candidates.append(Candidate(name, changed, reason, is_linear))
 
     softmax: dict[str, Any] = {"head": "softmax", "constrained": False}
     crf: dict[str, Any] = {"head": "crf", "constrained": has_entities}

@@ -13,8 +13,9 @@ from ostinato.errors import ConfigError, DataError, NotFittedError
 from ostinato.explanation import measure
 from ostinato.nn import Layout
 from ostinato.tasks.config import parse_config
-from ostinato.tasks.tagging.explain import TAG_METHODS, explain_rows, neutral_vector, sentences_with_entities
+from ostinato.tasks.tagging.explain import TAG_METHODS, explain_rows, sentences_with_entities
 from ostinato.tasks.tagging.inputs import as_sentences
+from ostinato.tasks.tagging.sentence_vectors import neutral_vector
 
 NAMES = {word for name in PEOPLE + PLACES for word in name.split()}
 WORDS = [

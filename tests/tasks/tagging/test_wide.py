@@ -16,7 +16,7 @@ from ostinato.runs import training
 from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import parse_config
-from ostinato.tasks.tagging.explain import SentenceVectors, neutral_vector
+from ostinato.tasks.tagging.sentence_vectors import SentenceVectors, neutral_vector
 from ostinato.tasks.tagging.wide import linear_baseline
 
 LINEAR = {"cell": "none", "wide": "features"}
