@@ -36,12 +36,21 @@ def choose_tokenizer(sequences: Sequence[Any], *, is_fasta: bool = False) -> tup
         is_fasta: whether letters are nucleotides or amino acids in any case.
     """
     some = sequences[:: 1 + len(sequences) // READ_ROWS]
-    first = next((sequence for sequence in some if not _is_empty(sequence)), "")
-    if not isinstance(first, str):
-        is_text = isinstance(first, list) and all(isinstance(token, str) for token in first)
-        return ("events", "lists of words") if is_text else ("numeric", "series of numbers")
+    kind = tokenizer_of_type(some)
+    if kind != "words":
+        return kind, "lists of words" if kind == "events" else "series of numbers"
     texts = [text for text in some if isinstance(text, str)]
     return _alphabet(Counter("".join(text[:1000] for text in texts)), is_fasta) or TextEvidence.of(texts).choose()
+
+
+def tokenizer_of_type(sequences: Sequence[Any], *, is_fasta: bool = False) -> str:
+    """`nucleotides` for FASTA, `words` for other strings, `events` for lists of strings, else `numeric`."""
+    if is_fasta:
+        return "nucleotides"
+    first = next((sequence for sequence in sequences if not _is_empty(sequence)), "")
+    if isinstance(first, str):
+        return "words"
+    return "events" if isinstance(first, list) and all(isinstance(token, str) for token in first) else NUMERIC
 
 
 def _is_empty(sequence: Any) -> bool:
