@@ -34,7 +34,7 @@ from ostinato.tasks.tagging.objective import TagLikelihood
 
 NUM_SENTENCES, MEAN_LENGTH, NUM_WORDS = 2_000, 14.5, 20_000
 BATCH_SIZE, NUM_STEPS = 32, 10
-WORDS = TaggingModel(cell="lstm", embedding_size=50, hidden_size=200, bidirectional=True, dropout=0.5, head="crf")
+WORDS = TaggingModel.with_old_defaults(cell="lstm", embedding_size=50, hidden_size=200, dropout=0.5)
 CHARACTERS = WORDS.model_copy(
     update={"character_cell": "cnn", "character_embedding_size": 30, "character_size": 50, "word_shape_size": 10}
 )
@@ -57,7 +57,7 @@ def tagger_workload(config: TaggingModel, num_tags: int) -> Workload:
     sentences = random_sentences(num_tags)
     encoder, codec = SentenceEncoder.fit(sentences), TagCodec.fit(sentences, scheme=None)
     examples = encode(encoder, codec, TaggedRows(sentences))
-    training = TaggingTraining(batch_size=BATCH_SIZE, device="cpu")
+    training = TaggingTraining.with_old_defaults(batch_size=BATCH_SIZE, device="cpu")
     return Workload(build_tagger(config, encoder, codec), TagLikelihood(codec), examples, training)
 
 

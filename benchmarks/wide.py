@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from ostinato.config import Config
+from ostinato.config import Config, SequenceData, SequenceModel, TrainingConfig
 from ostinato.data.files import installed_file
 from ostinato.errors import DataError
 from ostinato.report.terminal import print_table
@@ -71,17 +71,18 @@ GRU: dict[str, Any] = {
 
 def config_of(name: str, seed: int, model: dict[str, Any]) -> Config:
     """The same training for all sets; batches are smaller where there are few rows."""
-    data: dict[str, Any] = {"name": name, **SPLITS.get(name, {}), "seed": seed}
+    data: dict[str, Any] = {"name": name, **SequenceData.OLD_DEFAULTS, **SPLITS.get(name, {}), "seed": seed}
     if name == "basic-motions":
         folder = installed_file("aeon", "datasets", "data", "BasicMotions")
         if folder is None:
             raise DataError("basic-motions: not found. Install: pip install --no-deps aeon==1.6.0")
         paths = {key: str(folder / f"BasicMotions_{half}.ts") for key, half in HALVES.items()}
-        data = {**paths, "validation_size": 0.2, "seed": seed}
+        data = {**SequenceData.OLD_DEFAULTS, **paths, "validation_size": 0.2, "seed": seed}
     aligned = {"position": "learned"} if model.get("cell") == "gru" and name in ("splice", "promoters") else {}
     small = name in ("promoters", "basic-motions", "japanese-vowels")
     training = {"max_epochs": 6 if name == "imdb" else 15, "lr": 3e-3, "batch_size": 16 if small else 64, "seed": seed}
-    return parse_config({"data": data, "model": {**model, **aligned}, "training": training})
+    model = {**SequenceModel.OLD_DEFAULTS, **model, **aligned}
+    return parse_config({"data": data, "model": model, "training": {**TrainingConfig.OLD_DEFAULTS, **training}})
 
 
 HALVES = {"path": "TRAIN", "test_path": "TEST"}

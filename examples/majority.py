@@ -12,8 +12,8 @@ from ostinato.tasks.classification.config import ClassificationData
 
 
 def main(train_size: int = 2000, test_size: int = 500, max_epochs: int = 30) -> float:
-    settings = {"cell": "rnn", "embedding_size": 8, "hidden_size": 16, "pooling": "mean", "tokenizer": "characters"}
-    model = SequenceClassifier(**settings, lr=5e-3, max_epochs=max_epochs, patience=10)
+    settings = {"cell": "rnn", "embedding_size": 8, "hidden_size": 16, "pooling": "mean", "conv_size": None}
+    model = SequenceClassifier(**settings, tokenizer="characters", lr=5e-3, max_epochs=max_epochs, patience=10)
     sizes = {"train_size": train_size, "validation_size": test_size, "test_size": test_size}
     rows = TASKS["classification"].prepare(ClassificationData(name="majority", **sizes)).rows
     train, validation, test = rows["train"], rows["validation"], rows["test"]

@@ -107,7 +107,7 @@ def test_a_config_with_registered_names_trains(registered, tmp_path, name, form)
     task = Classification()
     prepared = task.prepare(config.data)
     assert prepared.codec.labels == ("ab", "ba")
-    trained = task.fit(config, prepared)
+    trained = task.fit(task.settle(config, prepared), prepared)
     assert trained.network.stack.layers[0].cell is LEAKY
     assert trained.validation.shape == (len(prepared.rows["validation"]), 2)
 

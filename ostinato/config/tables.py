@@ -329,6 +329,7 @@ class SequenceData(DataConfig):
     PATHS: ClassVar[tuple[str, ...]] = (*DataConfig.PATHS, "label_table")
     OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         **DataConfig.OLD_DEFAULTS,
+        "tokenizer": None,
         "max_length": None,
         "truncate": "head",
         "scale": "channel",
@@ -347,10 +348,10 @@ class SequenceData(DataConfig):
         None, description="generated sets: tokens in a sequence, or [shortest, longest]"
     )
 
-    tokenizer: TokenizerName | None = Field(
-        None,
-        description="how sequences become tokens; none: the named set's own; for a file by its content: `events` for "
-        "lists, `numeric` for series, and for text by its letters and the share of unknown words",
+    tokenizer: OrAuto[TokenizerName | None] = Field(
+        AUTO,
+        description="how sequences become tokens; none: the named set's own; for a file by its type: `words` for text, "
+        "`events` for lists, `numeric` for series, `nucleotides` for FASTA",
     )
     max_length: OrAuto[Positive | None] = Field(AUTO, description="longer sequences are cut to this many tokens")
     truncate: OrAuto[Literal["head", "tail", "both"]] = Field(

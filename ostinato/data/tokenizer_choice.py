@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.data.tokenizers import make_tokenizer
+from ostinato.data.tokenizers import NUMERIC, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.data.words import Subwords
 
@@ -36,12 +36,34 @@ def choose_tokenizer(sequences: Sequence[Any], *, is_fasta: bool = False) -> tup
         is_fasta: whether letters are nucleotides or amino acids in any case.
     """
     some = sequences[:: 1 + len(sequences) // READ_ROWS]
-    first = next((sequence for sequence in some if len(sequence)), "")
-    if not isinstance(first, str):
-        is_text = isinstance(first, list) and all(isinstance(token, str) for token in first)
-        return ("events", "lists of words") if is_text else ("numeric", "series of numbers")
+    kind = tokenizer_of_type(some)
+    if kind != "words":
+        return kind, "lists of words" if kind == "events" else "series of numbers"
     texts = [text for text in some if isinstance(text, str)]
     return _alphabet(Counter("".join(text[:1000] for text in texts)), is_fasta) or TextEvidence.of(texts).choose()
+
+
+def tokenizer_of_type(sequences: Sequence[Any], *, is_fasta: bool = False) -> str:
+    """`nucleotides` for FASTA, `words` for other strings, `events` for lists of strings, else `numeric`."""
+    if is_fasta:
+        return "nucleotides"
+    first = next((sequence for sequence in sequences if not _is_empty(sequence)), "")
+    if isinstance(first, str):
+        return "words"
+    return "events" if isinstance(first, list) and all(isinstance(token, str) for token in first) else NUMERIC
+
+
+def _is_empty(sequence: Any) -> bool:
+    return hasattr(sequence, "__len__") and getattr(sequence, "ndim", 1) > 0 and len(sequence) == 0
+
+
+def fits(sequence: Any, tokenizer: str) -> bool:
+    """Whether a sequence has the type that the tokenizer reads; training names the row of any other."""
+    if tokenizer == "events":
+        return isinstance(sequence, list) and all(isinstance(token, str) for token in sequence)
+    if tokenizer == NUMERIC:
+        return isinstance(sequence, list) or getattr(sequence, "ndim", 0) > 0
+    return isinstance(sequence, str)
 
 
 def _alphabet(characters: Counter[str], is_fasta: bool) -> tuple[str, str] | None:
@@ -57,10 +79,14 @@ def _alphabet(characters: Counter[str], is_fasta: bool) -> tuple[str, str] | Non
 
 
 def lengths_of(sequences: Sequence[Any], tokenizer: str) -> np.ndarray:
-    """The tokens or steps of each sequence; words, and for subwords too, of some sequences only, which takes time."""
+    """The tokens or steps of each sequence; words, and for subwords too, of some sequences only, which takes time.
+
+    Sequences of another type than the tokenizer reads are left out.
+    """
+    sequences = [sequence for sequence in sequences if fits(sequence, tokenizer)]
     if tokenizer not in ("words", "subwords", "events"):
         return np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-    some = list(sequences[:: 1 + len(sequences) // COUNTED])
+    some = sequences[:: 1 + len(sequences) // COUNTED]
     return make_tokenizer("events" if tokenizer == "events" else "words").count(some)[1]
 
 

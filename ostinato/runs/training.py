@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ostinato.config import Config
+from ostinato.config import Config, to_toml
 from ostinato.errors import RunError
 from ostinato.nn.network import Network
 from ostinato.printable import visible_lines
@@ -88,7 +88,12 @@ def resume_run(
             _refuse_without_checkpoints(folder, lost)
             progress.say(f"{', '.join(lost)}: missing or altered, so made again from the best weights.")
         config = read_run_config(folder / CONFIG)
-        return _train(folder, config, data or TASKS[config.task].prepare_for(config), progress)
+        task = TASKS[config.task]
+        data = data or task.prepare_for(config)
+        if not config.is_settled:
+            config = task.settle(config, data)
+            write_atomically(folder / CONFIG, to_toml(config))
+        return _train(folder, config, data, progress)
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:

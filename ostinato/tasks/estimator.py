@@ -72,8 +72,6 @@ def too_few_to_validate(rows: int, what: str) -> str:
 class Estimator(BaseEstimator):  # type: ignore[misc]
     """The arguments and methods that are the same for every task.
 
-    Arguments that are "auto" are chosen from the rows that `fit` trains on; `config_` has the values.
-
     Attributes:
         config_: the config of the training.
         fitted_: the trained model with its encoder and codec; `model_` is its `torch.nn.Module`.

@@ -120,7 +120,8 @@ def _train(config: Config, data: TaskData, trial: "optuna.Trial") -> float:
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    state = TASKS[config.task].fit(config, data, on_epoch=report).state
+    task = TASKS[config.task]
+    state = task.fit(task.settle(config, data), data, on_epoch=report).state
     scores = [entry[metric] for entry in state.history]
     return float(min(scores) if config.training.minimises else max(scores))
 

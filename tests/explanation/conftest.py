@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from plain import PLAIN
 
 from ostinato import SequenceClassifier
 
@@ -13,10 +14,9 @@ def make_linear():
     """A function that makes a model whose log-odds of "yes" are the mean of its tokens' weights."""
 
     def make(weights=WEIGHTS, *, tokenizer="nucleotides", pooling="mean", **arguments):
-        sizes = {"cell": "rnn", "nonlinearity": "relu", "embedding_size": 1, "hidden_size": 1}
-        model = SequenceClassifier(
-            **sizes, pooling=pooling, tokenizer=tokenizer, max_epochs=1, validation_fraction=None, **arguments
-        )
+        sizes = {"cell": "rnn", "nonlinearity": "relu", "embedding_size": 1, "hidden_size": 1, "max_epochs": 1}
+        others = {"pooling": pooling, "tokenizer": tokenizer, "validation_fraction": None}
+        model = SequenceClassifier(**{**PLAIN, **sizes, **others, **arguments})
         model.fit(["ACGT", "TGCA"] if tokenizer == "nucleotides" else [" ".join(weights)] * 2, ["no", "yes"])
         classifier, vocabulary = model.model_, model.encoder_.vocabulary
         layer = classifier.stack.layers[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from plain import PLAIN
 
 import ostinato
 from ostinato import SequenceClassifier, explain
@@ -128,9 +129,9 @@ def test_gradient_x_input_equals_finite_differences(bigru):
 def test_a_masked_word_reads_as_unknown_if_training_saw_unknown_words():
     texts = ["good rare fine", "bad odd fine"]
     met, never = (
-        SequenceClassifier(min_count=count, max_epochs=1, validation_fraction=None, hidden_size=2).fit(
-            texts * 2 + ["once"], [*"abab", "a"]
-        )
+        SequenceClassifier(
+            min_count=count, max_epochs=1, validation_fraction=None, hidden_size=2, tokenizer="words"
+        ).fit(texts * 2 + ["once"], [*"abab", "a"])
         for count in (2, 1)
     )
     assert torch.equal(neutral_vector(met.model_), met.model_.embed.weight[0])
@@ -140,7 +141,9 @@ def test_a_masked_word_reads_as_unknown_if_training_saw_unknown_words():
 def test_integrated_gradients_cross_a_cliff():
     """A model whose answer turns within a thousandth of the way: even nodes would miss it or count it too often."""
     model = SequenceClassifier(
-        cell="rnn", embedding_size=1, hidden_size=1, tokenizer="characters", max_epochs=1, validation_fraction=None
+        **{**PLAIN, "cell": "rnn", "embedding_size": 1, "hidden_size": 1, "max_epochs": 1},
+        tokenizer="characters",
+        validation_fraction=None,
     )
     model.fit(["ab", "ba"], ["no", "yes"])
     classifier = model.model_
@@ -283,7 +286,7 @@ def test_a_series_is_explained_by_its_steps():
 def test_truncated_tokens_are_left_out():
     texts = ["good one two three four bad", "bad one two three four good"]
     model = SequenceClassifier(
-        max_length=3, truncate="both", max_epochs=1, validation_fraction=None, hidden_size=2
+        max_length=3, truncate="both", max_epochs=1, validation_fraction=None, hidden_size=2, tokenizer="words"
     ).fit(texts, ["a", "b"])
     (explanation,) = explain(model, ["Good one two  three four BAD"])
     assert explanation.tokens == ["good", "one", "bad"]

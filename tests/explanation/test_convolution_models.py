@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from plain import PLAIN
 
 from ostinato import SequenceClassifier, explain, trace
 from ostinato.errors import ConfigError
@@ -41,7 +42,7 @@ def models(rows):
         "lr": 0.02,
         "validation_fraction": None,
     }
-    return {name: SequenceClassifier(**sizes, **shape).fit(*rows) for name, shape in SHAPES.items()}
+    return {name: SequenceClassifier(**{**PLAIN, **sizes, **shape}).fit(*rows) for name, shape in SHAPES.items()}
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from plain import PLAIN
 from rich.console import Console
 
 import ostinato
@@ -50,7 +51,9 @@ def models():
         "lr": 0.02,
         "validation_fraction": 0.2,
     }
-    return {name: SequenceClassifier(**sizes, **shape).fit(texts, labels) for name, shape in SHAPES.items()}
+    return {
+        name: SequenceClassifier(**{**PLAIN, **sizes, **shape}).fit(texts, labels) for name, shape in SHAPES.items()
+    }
 
 
 def sigmoid(x):
@@ -234,15 +237,8 @@ def test_one_token_and_unknown_tokens_alone_are_traced(models, shape, sequence):
 def test_a_series_is_traced_as_the_model_reads_it():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(6, 2)) for _ in range(40)]
-    model = SequenceClassifier(
-        cell="gru",
-        hidden_size=4,
-        embedding_size=4,
-        max_epochs=1,
-        validation_fraction=None,
-        max_length=4,
-        truncate="tail",
-    )
+    sizes = {"cell": "gru", "hidden_size": 4, "embedding_size": 4, "max_epochs": 1, "validation_fraction": None}
+    model = SequenceClassifier(**{**PLAIN, **sizes, "max_length": 4, "truncate": "tail"})
     model.fit(series, [int(each[:, 0].sum() > 0) for each in series])
     found = trace(model, series[0])
     assert found.tokens == [f"{a:g} {b:g}" for a, b in series[0][2:]]

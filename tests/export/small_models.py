@@ -1,6 +1,7 @@
 """Small fitted models of every task, with data to predict; shared by the tests in this folder."""
 
 import numpy as np
+from plain import PLAIN, PLAIN_TAGGER
 
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, SequenceTagger
 
@@ -19,22 +20,22 @@ TAGS = [["B-LOC" if word == "Paris" else "B-ORG" if word == "U2" else "O" for wo
 
 def classifier(X=DNA, **options):
     y = [("even", "odd", "third")[number % 3] for number in range(len(X))]
-    options = {"tokenizer": "nucleotides" if X is DNA else None, **options}
-    return SequenceClassifier(**{**TINY, **options}).fit(X, y)
+    tokenizer = "nucleotides" if X is DNA else "words" if isinstance(X[0], str) else None
+    return SequenceClassifier(**{**PLAIN, **TINY, "tokenizer": tokenizer, **options}).fit(X, y)
 
 
 def multilabel(X=TEXTS, **options):
     y = [[("new", "long", "loud")[number % 3]] * (number % 2) for number in range(len(X))]
-    return SequenceMultilabelClassifier(**{**TINY, **options}).fit(X, y)
+    return SequenceMultilabelClassifier(**{**PLAIN, **TINY, "tokenizer": "words", **options}).fit(X, y)
 
 
 def regressor(X=SERIES, targets=1, **options):
     y = [[float(np.mean(each)) * (1 + target) for target in range(targets)] for each in X]
-    return SequenceRegressor(**{**TINY, **options}).fit(X, np.array(y))
+    return SequenceRegressor(**{**PLAIN, **TINY, **options}).fit(X, np.array(y))
 
 
 def tagger(X=SENTENCES, **options):
-    return SequenceTagger(**{**TINY, **options}).fit(X, TAGS)
+    return SequenceTagger(**{**PLAIN_TAGGER, **TINY, **options}).fit(X, TAGS)
 
 
 def words_only(sentences=SENTENCES):

@@ -35,11 +35,13 @@ def test_an_estimator_refuses_sizes_beyond_the_memory():
 
 def test_the_optimizer_and_a_batch_count(monkeypatch):
     task = TASKS["classification"]
-    config = override(parse_config({"data": {"name": "majority"}}), TINY)
+    given = {"training": {"batch_size": 32, "max_tokens": "none"}, "data": {"name": "majority"}}
+    config = override(parse_config(given), TINY)
     data = task.prepare(config.data)
+    config = task.settle(config, data)
     weights = 4 * sum(each.numel() for each in task.build(config, data.encoder, data.codec).parameters())
     steps = 32 * 20  # the batch size, and the length of every sequence
-    needed = 4 * weights + steps * 4 * (3 + 5)
+    needed = 4 * weights + steps * 4 * (3 + 2 * 5)  # embedding, and both directions
 
     def refuse(available):
         monkeypatch.setattr(tasks.memory, "available_bytes", lambda: available)

@@ -65,7 +65,7 @@ def test_an_estimator_without_arguments_has_the_settings_of_a_config_without_key
     expected = TASKS[config.task].settle(config, prepared)
     assert table(fitted.config_, "model") == table(expected, "model")
     assert table(fitted.config_, "training") == {**table(expected, "training"), "max_epochs": 1}
-    for key in ("tokenizer", *type(expected.data).OLD_DEFAULTS):
+    for key in type(expected.data).OLD_DEFAULTS:
         assert getattr(fitted.config_.data, key) == getattr(expected.data, key)
 
 
@@ -194,3 +194,10 @@ def test_a_search_starts_from_the_chosen_values(tmp_path):
     search = make_search(config, trials=1)
     assert search.config == settle(config)
     assert search.space["training.lr"].low == 2e-3 / 8
+
+
+def test_without_a_tokenizer_the_type_of_the_sequences_decides_as_in_0_1(tmp_path):
+    for kind in ("WORDS", "NAMES", "DNA"):
+        _, config = with_file(tmp_path, kind, globals()[kind], data={"tokenizer": "none"})
+        assert TASKS[config.task].prepare(config.data).encoder.tokenizer == "words"
+    assert SequenceClassifier(max_epochs=1, tokenizer=None).fit(DNA, ["a", "b"] * 50).encoder_.tokenizer == "words"

@@ -13,7 +13,7 @@ from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.training.objective import Labelled
 
 train = partial(training.train, objective=CrossEntropy())
-CONFIG = ClassificationTraining(max_epochs=3, batch_size=8, lr=1e-2, device="cpu", patience=None)
+CONFIG = ClassificationTraining(max_epochs=3, batch_size=8, max_tokens=None, lr=1e-2, device="cpu", patience=None)
 
 
 def data(n=60, seed=0):

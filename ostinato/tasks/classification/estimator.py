@@ -26,11 +26,11 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     """A recurrent or convolutional classifier of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
     The arguments are the keys of the config tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
-    describes, and those below.
+    describes, and those below. Those that are "auto" are chosen from the training rows; `config_` shows the choice.
 
     Args:
-        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric`
-            for arrays and lists of numbers (pass events that are numbers as strings).
+        tokenizer: how strings become tokens; by default chosen by their letters and words; `events` for lists of
+            strings, `numeric` for arrays and lists of numbers (pass events that are numbers as strings).
         class_weight: None, "balanced", or a mapping from label to weight.
         patience: epochs without improvement on the validation rows before training stops; None: train to the end.
         calibrate: fit a temperature on the validation rows, so that probabilities can be read as frequencies.

@@ -26,7 +26,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
     """A recurrent or convolutional classifier that gives each sequence any number of labels.
 
     The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
-    describes, and:
+    describes, and those below. Those that are "auto" are chosen from the training rows; `config_` shows the choice.
 
     Args:
         label_names: what the columns of an indicator matrix are called; by default a data frame's columns, else 0 to
@@ -36,8 +36,8 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
         calibrate: fit a temperature for each label on the validation rows.
         thresholds: "f1": predict a label from the probability on that has the highest F1 on the validation rows (0.5
             for a label that fewer than 10 of them have); "half": from 0.5 on.
-        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric`
-            for arrays and lists of numbers (give events that are numbers as strings).
+        tokenizer: how strings become tokens; by default chosen by their letters and words; `events` for lists of
+            strings, `numeric` for arrays and lists of numbers (give events that are numbers as strings).
         patience: epochs without improvement on the validation rows before training stops; None: train to the end.
         validation_fraction: share of the rows held out for validation, stratified by label, when `fit` gets no
             `validation_data`; None, or too few rows: train on all rows, without early stopping, calibration and

@@ -21,11 +21,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     """A recurrent or convolutional regressor of sequences: strings, lists of tokens, or arrays (T,) or (T, channels).
 
     The arguments are keys of the config's tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
-    describes, and:
+    describes, and those below. Those that are "auto" are chosen from the training rows; `config_` shows the choice.
 
     Args:
-        tokenizer: how strings become tokens; by default `words` for strings, `events` for lists of strings, `numeric`
-            for arrays and lists of numbers (give events that are numbers as strings).
+        tokenizer: how strings become tokens; by default chosen by their letters and words; `events` for lists of
+            strings, `numeric` for arrays and lists of numbers (give events that are numbers as strings).
         loss: "squared", "absolute", "huber" (squared up to one standard deviation of the target, linear above) or
             "quantile".
         quantiles: of loss "quantile", in increasing order; by default [0.1, 0.5, 0.9]. `predict` gives quantile 0.5,

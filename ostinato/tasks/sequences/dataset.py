@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ostinato.config import SequenceData
+from ostinato.config import AUTO, SequenceData
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
 from ostinato.data.cleaning import Splits, clean, count_reverse_complements, key_of
 from ostinato.data.examples import Record, Records
@@ -101,7 +101,7 @@ def _load_named(config: SequenceData, sets: Mapping[str, NamedSet]) -> GivenSpli
     found = named.load(config)
     wanted = {"train": True, "validation": config.validation_size != 0, "test": config.test_size != 0}
     given = {split: rows for split, rows in found.splits.items() if wanted[split]}
-    tokenizer = config.tokenizer or named.tokenizer
+    tokenizer = named.tokenizer if config.tokenizer in (None, AUTO) else config.tokenizer
     owns = len(found.splits) > 1
     return GivenSplits(str(config.name), found.source, tokenizer, given, found.sizes, owns_splits=owns)
 

@@ -45,7 +45,7 @@ class SequenceEstimator(Estimator):
     wide: str | None = None
     wide_order: int | None = None
     wide_size: int | None = None
-    tokenizer: str | None = None
+    tokenizer: str | None = "auto"
     max_length: int | str | None = "auto"
     truncate: str = "auto"
     scale: str = "auto"

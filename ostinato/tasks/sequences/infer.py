@@ -56,20 +56,12 @@ def infer_data(peek: Peek, label: str | None, reasons: list[str], *, size_matter
         )
     sequences = peek.values(fixed[0] if fixed else keys["text_column"])
     keys["tokenizer"] = tokenizer = _tokenizer(peek, sequences, reasons)
-    sequences = [each for each in sequences if _fits(each, tokenizer)]
     keys["scale"] = "channel"
     if tokenizer == NUMERIC and not size_matters:
         keys["scale"], why = choose_scale(sequences)
         reasons.append(f"scale = {keys['scale']!r}: {why}")
     train_rows = max(1, int(TRAIN_SHARE * peek.total))
     return InferredData(keys, Facts(train_rows, tokenizer, lengths_of(sequences, tokenizer)))
-
-
-def _fits(sequence: Any, tokenizer: str) -> bool:
-    """Whether a sequence has the type that the tokenizer reads; training names the row of any other."""
-    if tokenizer == "events":
-        return isinstance(sequence, list) and all(isinstance(token, str) for token in sequence)
-    return isinstance(sequence, list | np.ndarray) if tokenizer == NUMERIC else isinstance(sequence, str)
 
 
 def label_candidates(peek: Peek) -> list[str]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ostinato.config import Config, SequenceData, SequenceModel
-from ostinato.data.tokenizer_choice import READ_ROWS, choose_tokenizer, lengths_of
+from ostinato.config import AUTO, Config, SequenceData, SequenceModel
+from ostinato.data.tokenizer_choice import READ_ROWS, choose_tokenizer, lengths_of, tokenizer_of_type
 from ostinato.data.tokenizers import NUMERIC
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.defaults import Facts, choose_data, choose_model, choose_training
@@ -16,7 +16,9 @@ NO_CONVOLUTION: dict[str, Any] = {"conv_size": None, "conv_pool": 1}
 
 def tokenizer_of(config: SequenceData, sequences: Sequence[Any], *, is_fasta: bool = False) -> str:
     """The config's tokenizer, or one that suits the sequences and the pretrained vectors, which are those of words."""
-    if config.tokenizer is not None:
+    if config.tokenizer is None:
+        return tokenizer_of_type(sequences, is_fasta=is_fasta)
+    if config.tokenizer != AUTO:
         return config.tokenizer
     chosen = choose_tokenizer(sequences, is_fasta=is_fasta)[0]
     return "words" if config.vectors is not None and chosen not in ("events", NUMERIC) else chosen
@@ -30,16 +32,15 @@ def settle_data(config: SequenceData, train: Sequence[Any], tokenizer: str, *, s
         tokenizer: the config's, the named set's or the chosen one.
         size_matters: the target may depend on the size of a series, so each is not standardised by itself.
     """
-    given = config if config.name is not None else config.model_copy(update={"tokenizer": tokenizer})
-    keys = given.open_keys()
+    keys = config.open_keys()
     if not keys:
-        return given
-    chosen = choose_data(Facts(len(train), tokenizer, lengths_of(train, tokenizer)), [])
+        return config
+    chosen = {"tokenizer": tokenizer} | choose_data(Facts(len(train), tokenizer, lengths_of(train, tokenizer)), [])
     if "max_length" not in keys:
         chosen["truncate"] = "head"
     is_scaled_alike = tokenizer != NUMERIC or size_matters or "scale" not in keys
     chosen["scale"] = "channel" if is_scaled_alike else choose_scale(list(train[:: 1 + len(train) // READ_ROWS]))[0]
-    return given.model_copy(update={key: chosen[key] for key in keys})
+    return config.model_copy(update={key: chosen[key] for key in keys})
 
 
 def settle(config: Config, data: TaskData) -> Config:

@@ -31,7 +31,7 @@ class SequenceTagger(Estimator):
     """A recurrent tagger: one tag per token of a sentence.
 
     The arguments are the keys of the config tables `[model]`, `[training]` and `[data]`, which `ostinato schema`
-    describes, and those below.
+    describes, and those below. Those that are "auto" are chosen from the training rows; `config_` shows the choice.
 
     Args:
         repair_tags: repair tags that the scheme does not allow, such as I- after O, instead of refusing them.

@@ -61,7 +61,9 @@ def network():
     from ostinato.tasks.sequences.network import build_network
 
     encoder = SequenceEncoder.fit(["ab"], tokenizer="characters", sources=["row"])
-    return build_network(MultilabelClassifier, SequenceModel(hidden_size=4, embedding_size=4), encoder, 2)
+    return build_network(
+        MultilabelClassifier, SequenceModel.with_old_defaults(hidden_size=4, embedding_size=4), encoder, 2
+    )
 
 
 def overconfident(n=400):

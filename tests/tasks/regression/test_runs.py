@@ -148,7 +148,8 @@ def test_number_that_cannot_be_read_is_named_before_training(tmp_path):
 
 def test_resumed_run_ends_with_identical_weights(table, finished, tmp_path):
     folder, _ = finished
-    config, data = tiny(table), TASK.prepare(tiny(table).data)
+    data = TASK.prepare(tiny(table).data)
+    config = TASK.settle(tiny(table), data)
     epochs = []
 
     def stop():

@@ -36,7 +36,7 @@ def test_a_sorted_file_is_cleaned_split_and_audited(tmp_path):
     data = load(
         path=table(tmp_path / "a.csv", rows), validation_size=100, test_size=200, train_size=500, skip_unlabelled=True
     )
-    assert (data.name, data.tokenizer) == ("a.csv", "words")
+    assert (data.name, data.tokenizer) == ("a.csv", "characters")  # one word per row
     assert {split: Counter(rows.targets) for split, rows in data.splits.items()} == {
         "train": {"neg": 250, "pos": 250},
         "validation": {"neg": 50, "pos": 50},

@@ -13,8 +13,8 @@ from ostinato.training import predict_outputs
 
 MANY = {"num_layers": 3, "bidirectional": True, "residual": True, "layer_norm": True, "dropout": 0.4}
 CONFIGS = {
-    "plain": SequenceModel(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
-    "all": SequenceModel(
+    "plain": SequenceModel.with_old_defaults(cell="rnn", nonlinearity="relu", hidden_size=6, embedding_size=4),
+    "all": SequenceModel.with_old_defaults(
         **MANY,
         cell="gru",
         hidden_size=5,
@@ -22,10 +22,10 @@ CONFIGS = {
         position="sinusoidal",
         pooling=["attention", "last", "max", "mean"],
     ),
-    "cnn": SequenceModel(
+    "cnn": SequenceModel.with_old_defaults(
         **MANY, cell="cnn", hidden_size=7, embedding_size=6, kernel_size=3, pooling=["attention", "last", "max"]
     ),
-    "convolution, then lstm": SequenceModel(
+    "convolution, then lstm": SequenceModel.with_old_defaults(
         cell="lstm",
         hidden_size=5,
         embedding_size=6,
@@ -116,7 +116,7 @@ def test_last_pooling_of_a_cnn_is_its_last_step():
 
 @pytest.mark.parametrize("stem", [{}, {"conv_size": 6}])
 def test_only_recurrent_layers_run_on_an_engine_of_choice(stem):
-    assert classifier(SequenceModel(engine="reference", **stem)).engine == "reference"
+    assert classifier(SequenceModel.with_old_defaults(engine="reference", **stem)).engine == "reference"
     assert classifier(CONFIGS["cnn"]).engine == "torch"
 
 
@@ -129,7 +129,9 @@ def test_predicting_leaves_the_mode_and_drops_nothing():
 
 def test_series_are_projected_and_positions_follow_the_longest_training_sequence():
     encoder = SequenceEncoder.fit([[[1.0, 2.0]] * 4, [[3.0, 1.0]] * 7], tokenizer="numeric")
-    model = build_network(Classifier, SequenceModel(position="learned", embedding_size=5), encoder, num_outputs=2)
+    model = build_network(
+        Classifier, SequenceModel.with_old_defaults(position="learned", embedding_size=5), encoder, num_outputs=2
+    )
     assert model.embed.weight.shape == (5, 2)
     assert model.position.table.shape == (7, 5)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import PLAIN
 
 import ostinato
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor
@@ -15,7 +16,16 @@ from ostinato.errors import ConfigError, DataError, NotFittedError, RunError
 from ostinato.nn import kernel
 
 needs_kernel = pytest.mark.skipif(not kernel.is_built(), reason="the kernel was not compiled")
-TINY = {"embedding_size": 3, "hidden_size": 5, "max_epochs": 2, "lr": 0.1, "validation_fraction": None, "device": "cpu"}
+TINY = {
+    **PLAIN,
+    "embedding_size": 3,
+    "hidden_size": 5,
+    "max_epochs": 2,
+    "lr": 0.1,
+    "validation_fraction": None,
+    "device": "cpu",
+}
+WORDS = {**TINY, "tokenizer": "words"}
 TEXTS = ["red green<br />blue", "blue Weiß!", "red, red", "blue — blue", "çà et là", "語 語"] * 2
 LABELS = ["a", "b", "a", "b", "c", "c"] * 2
 ALL = ["last", "mean", "max", "attention"]
@@ -23,7 +33,7 @@ PIECES = st.lists(st.sampled_from([*TEXTS, " ", "red", "<br", " />", "bl", "ue",
 
 
 def text_model(cell="lstm", tokenizer="words", **arguments):
-    arguments = {"pooling": ALL, **TINY, **arguments}
+    arguments = {**TINY, "pooling": ALL, **arguments}
     return SequenceClassifier(cell=cell, tokenizer=tokenizer, **arguments).fit(TEXTS, LABELS)
 
 
@@ -86,7 +96,7 @@ def test_the_state_does_not_grow():
 
 @needs_kernel
 def test_predicted_numbers_stream():
-    model = SequenceRegressor(pooling=ALL, **TINY).fit(TEXTS, np.arange(12.0))
+    model = SequenceRegressor(**{**WORDS, "pooling": ALL}).fit(TEXTS, np.arange(12.0))
     stream = model.stream()
     stream.push("re")
     for end in range(3, len(TEXTS[0])):
@@ -94,14 +104,14 @@ def test_predicted_numbers_stream():
         assert answer.prediction == model.predict([TEXTS[0][:end]])[0]
     with pytest.raises(ConfigError, match="numbers"):
         stream.decided(0.9)
-    several = SequenceRegressor(**TINY).fit(TEXTS, np.arange(24.0).reshape(12, 2))
+    several = SequenceRegressor(**WORDS).fit(TEXTS, np.arange(24.0).reshape(12, 2))
     assert several.stream().push("red").prediction.tolist() == several.predict(["red"])[0].tolist()
 
 
 @needs_kernel
 def test_label_sets_stream():
     sets = [["warm"], [], ["warm"], [], ["french", "warm"], []] * 2
-    model = SequenceMultilabelClassifier(**TINY).fit(TEXTS, sets)
+    model = SequenceMultilabelClassifier(**WORDS).fit(TEXTS, sets)
     answer = model.stream().push("red çà")
     assert answer.probabilities.tolist() == model.predict_proba(["red çà"])[0].tolist()
     assert answer.label == model.predict(["red çà"])[0]
@@ -112,7 +122,7 @@ def test_label_sets_stream():
 @needs_kernel
 def test_series_stream():
     series = [[[1.0, 2.0], [3.0, 1.0], [0.5, 0.5]], [[9.0, 8.0], [7.0, 7.5]]] * 4
-    model = SequenceClassifier(cell="mingru", **TINY).fit(series, ["low", "high"] * 4)
+    model = SequenceClassifier(**{**TINY, "cell": "mingru"}).fit(series, ["low", "high"] * 4)
     stream, steps = model.stream(), np.array(series[0])
     for end in range(1, 4):
         answer = stream.push(steps[end - 1 : end])
@@ -171,7 +181,7 @@ def test_text_models_that_need_the_whole_sequence_are_refused(arguments, named):
 
 def test_series_that_are_scaled_one_by_one_are_refused():
     series = [np.arange(6.0) * factor for factor in (1, -2, 3, -4)]
-    model = SequenceClassifier(tokenizer="numeric", scale="series", **TINY).fit(series, ["up", "down"] * 2)
+    model = SequenceClassifier(**{**TINY, "tokenizer": "numeric", "scale": "series"}).fit(series, ["up", "down"] * 2)
     with pytest.raises(ConfigError, match=r"data\.scale"):
         model.stream()
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from plain import PLAIN
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, load
+from ostinato.config import SequenceModel
 from ostinato.data.inputs import records_of
 from ostinato.errors import ConfigError, RunError
 from ostinato.storage import load_tensors, save_tensors
@@ -18,8 +20,17 @@ TEXTS = [" ".join(rng.choice(list("abcdefgh"), size=rng.integers(3, 12))) for _ 
 LABELS = [("yes" if text.count("a") > text.count("b") else "no") for text in TEXTS]
 SERIES = [rng.normal(size=(length, 2)).cumsum(axis=0) for length in rng.integers(10, 30, size=90)]
 RISES = [int(each[-1, 0] > each[0, 0]) for each in SERIES]
-LINEAR = {"cell": "none", "wide": "ngrams", "validation_fraction": None, "calibrate": False}
-DEEP = {"cell": "gru", "hidden_size": 5, "embedding_size": 4, "wide": "ngrams"}
+LINEAR = {"cell": "none", "wide": "ngrams", "tokenizer": "words", "validation_fraction": None, "calibrate": False}
+DEEP = {
+    **SequenceModel.OLD_DEFAULTS,
+    "cell": "gru",
+    "hidden_size": 5,
+    "embedding_size": 4,
+    "wide": "ngrams",
+    "tokenizer": "words",
+    "batch_size": 32,
+}
+ON_SERIES = {**DEEP, "wide": "kernels", "tokenizer": "numeric"}
 
 
 def tfidf(texts):
@@ -48,7 +59,7 @@ def test_three_classes_are_scikit_learns_logistic_regression(monkeypatch):
 def test_a_linear_regressor_is_scikit_learns_ridge_regression(monkeypatch):
     monkeypatch.setattr("ostinato.evaluation.baselines.heads.ALPHA_GRID", (0.5,))
     y = np.array([text.count("a") * 100.0 + 7 for text in TEXTS])
-    model = SequenceRegressor(cell="none", wide="ngrams", validation_fraction=None).fit(TEXTS, y)
+    model = SequenceRegressor(cell="none", wide="ngrams", tokenizer="words", validation_fraction=None).fit(TEXTS, y)
     _, features = tfidf(TEXTS)
     expected = Ridge(alpha=0.5).fit(features, y).predict(features)
     np.testing.assert_allclose(model.predict(TEXTS), expected, rtol=0.01, atol=0.1)
@@ -69,7 +80,12 @@ def test_a_linear_multilabel_classifier_has_a_logistic_regression_per_label(monk
 def test_quantiles_start_as_the_prediction_and_the_quantiles_of_its_errors():
     y = np.array([text.count("a") + rng.normal() for text in TEXTS])
     model = SequenceRegressor(
-        cell="none", wide="ngrams", loss="quantile", quantiles=[0.1, 0.5, 0.8], validation_fraction=None
+        cell="none",
+        wide="ngrams",
+        tokenizer="words",
+        loss="quantile",
+        quantiles=[0.1, 0.5, 0.8],
+        validation_fraction=None,
     ).fit(TEXTS, y)
     quantiles = model.predict_quantiles(TEXTS)
     for column, level in enumerate((0.1, 0.5, 0.8)):
@@ -84,7 +100,7 @@ def test_a_deep_network_starts_as_the_linear_model():
 
 def test_the_start_is_used_if_training_makes_validation_worse():
     fit = {"validation_data": (TEXTS[60:], LABELS[60:])}
-    linear = SequenceClassifier(cell="none", wide="ngrams").fit(TEXTS[:60], LABELS[:60], **fit)
+    linear = SequenceClassifier(cell="none", wide="ngrams", tokenizer="words").fit(TEXTS[:60], LABELS[:60], **fit)
     deep = SequenceClassifier(**DEEP, max_epochs=2, lr=0.5, schedule="constant", max_grad_norm=None)
     deep.fit(TEXTS[:60], LABELS[:60], **fit)
     losses = [entry["validation_loss"] for entry in deep.history_]
@@ -166,7 +182,7 @@ def test_a_resumed_training_ends_with_the_same_bits(wide, tmp_path):
 
 def prepared(X, y, wide):
     """The task, a config and data of a small network with a wide part."""
-    estimator = SequenceClassifier(**{**DEEP, "wide": wide}, max_epochs=3, validation_fraction=None)
+    estimator = SequenceClassifier(**{**PLAIN, **DEEP, "wide": wide, "max_epochs": 3}, validation_fraction=None)
     config, task = estimator._config(), estimator.task
     rows = records_of(X, y, "sequence")
     encoder = fit_encoder(rows, config.data, "words" if wide == "ngrams" else "numeric")
@@ -179,7 +195,7 @@ def prepared(X, y, wide):
 
 @pytest.mark.parametrize("cell", ["none", "gru"])
 def test_series_have_kernels(cell, tmp_path):
-    model = SequenceClassifier(**{**DEEP, "cell": cell, "wide": "kernels", "wide_size": 500}, max_epochs=1)
+    model = SequenceClassifier(**{**ON_SERIES, "cell": cell, "wide_size": 500}, max_epochs=1)
     model.fit(SERIES[:60], RISES[:60])
     assert model.score(SERIES[60:], RISES[60:]) > 0.75
     together = model.predict_proba(SERIES)

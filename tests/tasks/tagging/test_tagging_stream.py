@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import PLAIN_TAGGER
 
 from ostinato import SequenceTagger
 from ostinato.errors import ConfigError, DataError
@@ -14,11 +15,19 @@ from ostinato.nn import kernel
 SENTENCES = [["Ann", "sees", "Bo"], ["Bo", "runs", "!"]] * 4
 TAGS = [["B-PER", "O", "B-PER"], ["B-PER", "O", "O"]] * 4
 PARTS = ["Ann", "Bo", " ", "!", "é", "\u0301", "語", "runs ", "x"]
-TINY = {"embedding_size": 3, "hidden_size": 5, "max_epochs": 3, "lr": 0.1, "validation_fraction": None, "device": "cpu"}
+TINY = {
+    **PLAIN_TAGGER,
+    "embedding_size": 3,
+    "hidden_size": 5,
+    "max_epochs": 3,
+    "lr": 0.1,
+    "validation_fraction": None,
+    "device": "cpu",
+}
 
 
 def tagger_of(sentences=SENTENCES, **arguments):
-    arguments = {"bidirectional": False, "head": "softmax", **TINY, **arguments}
+    arguments = {**TINY, "bidirectional": False, "head": "softmax", **arguments}
     return SequenceTagger(**arguments).fit(sentences, TAGS)
 
 
