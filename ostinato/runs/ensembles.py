@@ -154,7 +154,7 @@ def _refuse_other_rows(member: Model, run: Path, data: TaskData, first: Path) ->
         if digests and digests.get(split) != found:
             raise RunError(
                 f"{run}: its {split} split is not the one that the data of {first} give now. Restore data files that "
-                "have changed, and train with the same splits. Splits drawn at random depend on the tokenizer, too, since it "
+                "have changed, and train with the same splits. Random splits depend on the tokenizer, too, because it "
                 "decides what is a duplicate: set data.split_column, or data.validation_path and data.test_path."
             )
 
