@@ -36,7 +36,7 @@ SMALL = [*SIZES, "model.hidden_size=8", "training.patience=none", "training.devi
 TRAIN = [*SMALL, "training.max_epochs=12"]
 WORDS = ["Ada", "left", "Oslo", "for", "Rome", "with", "Max", "today"]
 TAGS = {"Ada": "B-PER", "Max": "B-PER", "Oslo": "B-LOC", "Rome": "B-LOC"}
-TIMES = {"seconds", "seconds_per_epoch", "training_s", "created", "cost", "run", "files", "file_bytes"}
+TIMES = {"seconds", "seconds_per_epoch", "training_s", "created", "cost", "run", "files", "file_bytes", "ms_per_row"}
 
 
 def settings(*pairs):
@@ -100,6 +100,11 @@ SCENARIOS = [
         ["tune", "majority", "--trials", "8", "--out", "OUT", *settings(*SMALL, "training.max_epochs=5")],
         ["tune", "--resume", "OUT"],
         marker="plan.json",
+    ),
+    Scenario(
+        "ensemble",
+        ["ensemble", "majority", "--seeds", "2", "--out", "OUT", *settings(*SMALL, "training.max_epochs=4")],
+        ["train", "--resume", "OUT"],
     ),
     reporting("text", "text.toml", *settings("training.max_epochs=2")),
     reporting("tagging", "tags.toml", *settings("training.max_epochs=2")),

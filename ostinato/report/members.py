@@ -70,7 +70,7 @@ class EnsembleRecord(Scores):
     def headings(self) -> tuple[str, ...]:
         """The headings of `rows`."""
         scores = (f"{self.split} {metric_name(name)}" for name in self.scores)
-        return ("member", "cell", "tokens", "weight", *scores, "weights", "MiB", "ms per row")
+        return ("member", "cell", "tokens", "weight", *scores, "parameters", "MiB", "ms per row")
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of cells for each member, then one for the ensemble."""

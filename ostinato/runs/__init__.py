@@ -19,6 +19,7 @@ lock      one process at a time writes to a folder
 training  start_run, resume_run
 finished  the results, and whether the files are those that the run wrote
 rows      which rows the run was trained on
+ensembles  finished runs joined to one
 leaderboard  the models that `ostinato train FILE` compared, as a table and in the report
 scoring   evaluate_run: a finished run on new rows
 report    report.html, the model card and pictures

@@ -27,7 +27,7 @@ from ostinato.runs.rows import save_rows
 from ostinato.runs.scoring import own_config
 from ostinato.runs.table import print_results
 from ostinato.runs.training import FILES, Log, resume_run, start_run
-from ostinato.storage import EXAMPLES, METRICS, make_folder, write_atomically
+from ostinato.storage import EXAMPLES, LOCK, METRICS, make_folder, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.ensembles import EQUAL, VALIDATION, fit, join, member_outputs
@@ -57,11 +57,12 @@ def train_members(config: Config, seeds: int, out: Path, *, progress: Progress |
 
     Raises:
         ConfigError: fewer than two seeds.
-        RunError: one of the folders holds another run.
+        RunError: one of the folders holds another run, or `out` is occupied.
         KeyboardInterrupt, OstinatoError: as in `resume_run`.
     """
     if seeds < 2:
         raise ConfigError(f"--seeds {seeds}: an ensemble has at least two members. Give 2 or more.")
+    refuse_occupied(out)
     first, folders = config.training.seed, []
     for seed in range(first, first + seeds):
         training = config.training.model_copy(update={"seed": seed})
@@ -95,6 +96,11 @@ def ensemble_runs(
     model = join([load_model(run) for run in runs], list(map(str, runs)))
     config = own_config(runs[0])
     data = TASKS[config.task].prepare(config.data)
+    if not data.rows.keys() & set(SPLITS):
+        raise ConfigError(
+            f"{runs[0]}: has neither validation nor test rows to score an ensemble on. Join the models in Python: "
+            "ostinato.ensemble"
+        )
     if weights == VALIDATION and "validation" not in data.rows:
         raise ConfigError(f"--weights {VALIDATION}: the runs have no validation split. Choose {EQUAL}.")
     for member, run in zip(model.members, runs, strict=True):
@@ -107,12 +113,20 @@ def ensemble_runs(
     folder = out.with_name(f".{out.name}.unfinished")
     make_folder(folder)
     with locked(folder):
+        _remove_remains(folder)
         metrics = _write(folder, config, model, data, runs, weights, progress or Progress(quiet=True))
     refuse_occupied(out)
     if out.exists():
         out.rmdir()
     folder.rename(out)
     return metrics
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove what a killed process left: it may be of another ensemble."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
 
 
 def _refuse_arguments(runs: Sequence[Path], out: Path, weights: str) -> None:
@@ -139,8 +153,9 @@ def _refuse_other_rows(member: Model, run: Path, data: TaskData, first: Path) ->
         found = member.task.encode(member, data.rows[split]).digest() if split in data.rows else None
         if digests and digests.get(split) != found:
             raise RunError(
-                f"{run}: its {split} split is not the one that the data of {first} give now. Join runs with the same "
-                "[data] settings, and restore data files that have changed."
+                f"{run}: its {split} split is not the one that the data of {first} give now. Restore data files that "
+                "have changed, and train with the same splits. Random splits depend on the tokenizer, too, because it "
+                "decides what is a duplicate: set data.split_column, or data.validation_path and data.test_path."
             )
 
 

@@ -28,6 +28,7 @@ MADE = {
     "series": lambda: SequenceClassifier(**SMALL, cell="cnn", pooling="max").fit(SERIES, [True, False] * 6),
     "labels": lambda: SequenceMultilabelClassifier(**SMALL).fit(TEXTS, [["a"], ["a", "b"], [], ["b"]] * 3),
     "number": lambda: SequenceRegressor(**SMALL, loss="quantile").fit(TEXTS, [0.5, 1.5, 2.0, 3.0] * 3),
+    "ensemble": lambda: ostinato.ensemble([MADE["text"](), SequenceClassifier(**SMALL).fit(TEXTS, ["a", "b"] * 6)]),
     "tagger": lambda: SequenceTagger(
         **SMALL, character_cell="cnn", word_shape_size=2, constrained=True, target_scheme="bioes"
     ).fit(SENTENCES, TAGS),

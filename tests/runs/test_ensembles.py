@@ -126,6 +126,19 @@ def test_fitted_weights_need_a_validation_split(tmp_path):
     assert metrics["test"]["temperature"] is None
 
 
+def test_scores_are_of_validation_without_a_test_split(tmp_path):
+    config = config_of("classification", tmp_path, "data.test_size=0")
+    metrics = ensemble_runs(train_members(config, 2, tmp_path / "out"), tmp_path / "out")
+    assert metrics["ensemble"]["split"] == "validation" and "test" not in metrics and "baselines" not in metrics
+    assert "validation accuracy" in report_run(tmp_path / "out").read_text(encoding="utf-8")
+
+
+def test_runs_without_rows_to_score_are_refused(tmp_path):
+    config = config_of("classification", tmp_path, "data.test_size=0", "data.validation_size=0")
+    with pytest.raises(ConfigError, match="neither validation nor test"):
+        ensemble_runs(train_members(config, 2, tmp_path / "out"), tmp_path / "out")
+
+
 def test_a_killed_command_leaves_no_run_and_can_be_repeated(pair, tmp_path, monkeypatch):
     def killed(*arguments):
         raise KeyboardInterrupt
