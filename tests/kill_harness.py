@@ -87,6 +87,17 @@ SCENARIOS = [
         *settings(*TRAIN, "training.gradient_accumulation_steps=3", "training.batch_size=8", "training.ema_decay=0.9"),
     ),
     Scenario(
+        "pretrain",
+        [
+            *("pretrain", "text.csv", "--out", "OUT"),
+            *settings(
+                "model.hidden_size=8", "model.embedding_size=4", "training.negatives=4", "training.max_tokens=64"
+            ),
+            *settings("training.max_epochs=8", "training.checkpoint_every_s=0.001", "training.device=cpu"),
+        ],
+        ["pretrain", "--resume", "OUT"],
+    ),
+    Scenario(
         "compare",
         [
             *("compare", "majority", "--vary", "model.cell=rnn,gru", "--seeds", "2", "--jobs", "2", "--out", "OUT"),

@@ -107,13 +107,14 @@ def _train_one(
     config, name = (None, "") if what is None else config_of(what, settings)  # before PyTorch is imported
     from ostinato import runs
     from ostinato.progress import Progress
-    from ostinato.runs.folder import resume_command
+    from ostinato.runs.folder import refuse_pretraining, resume_command
 
     progress = Progress()
     folder = resume
     try:
         if config is None:
             folder = Path(str(resume))
+            refuse_pretraining(folder)
             if runs.is_complete(folder):
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
             return folder, runs.resume_run(folder, progress=progress)

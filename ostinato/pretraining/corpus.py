@@ -20,6 +20,7 @@ from ostinato.pretraining.config import PretrainingConfig, PretrainingData
 from ostinato.pretraining.reading import Unlabelled
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, read_run_config
+from ostinato.tasks.init import hashes_as_read
 from ostinato.training.pretrained import Pretrained, read_pretrained, with_new_tokens
 
 MOST_HELD_OUT = 50_000  # tokens: the whole softmax over 20,000 words then takes some ten seconds a core
@@ -78,38 +79,38 @@ def build_corpus(config: PretrainingConfig, read: Unlabelled) -> Corpus:
     keys = row_hashes(key_of(sequence, read.tokenizer) for sequence in read.sequences)
     chosen, lines = _clean(keys, data, read)
     pretrained = None if config.model.init is None else read_pretrained(Path(config.model.init))
-    order = np.random.default_rng(data.seed).permutation(chosen)
-    held_out, rest = _hold_out(order, data, read)
-    train, validation = (
-        ([read.sequences[row] for row in rows], [read.sources[row] for row in rows])
-        for rows in (np.sort(rest), np.sort(held_out))
-    )
-    encoder = _fit(data, read.tokenizer, *train, pretrained)
-    parts = {
-        "train": _pieces(encoder.encode(*train), data.chunk_length),
-        "validation": _pieces(encoder.encode(*validation), data.chunk_length),
+    held_out, rest = _hold_out(np.random.default_rng(data.seed).permutation(chosen), data, read)
+    rows = {"train": np.sort(rest), "validation": np.sort(held_out)}
+    given = {
+        name: ([read.sequences[row] for row in own], [read.sources[row] for row in own]) for name, own in rows.items()
     }
-    for name, part in parts.items():
-        if not len(part):
-            raise DataError(
-                f"{read.source}: no sequence in {name} has {SHORTEST} steps, so there is nothing to predict. Add "
-                "sequences, or change data.validation_size."
-            )
+    encoder = _fit(data, read.tokenizer, *given["train"], pretrained)
+    parts = {name: _pieces(encoder.encode(*each), data.chunk_length) for name, each in given.items()}
+    _refuse_single_steps(parts, read.source)
     counts = None
     if encoder.vocabulary is not None:
         counts = torch.bincount(parts["train"].values.long(), minlength=len(encoder.vocabulary))
+    steps = {name: Steps(each) for name, each in parts.items()}
     lines += _description(encoder, parts)
     return Corpus(
-        name=read.name,
-        source=read.source,
-        train=Steps(parts["train"]),
-        validation=Steps(parts["validation"]),
+        read.name,
+        read.source,
+        **steps,
         encoder=encoder,
         counts=counts,
         rows=keys[chosen],
         lines=lines,
         pretrained=pretrained,
     )
+
+
+def _refuse_single_steps(parts: dict[str, Ragged], source: str) -> None:
+    for name, part in parts.items():
+        if not len(part):
+            raise DataError(
+                f"{source}: no sequence in {name} has {SHORTEST} steps, so there is nothing to predict. Add sequences, "
+                "or change data.validation_size."
+            )
 
 
 def _clean(keys: np.ndarray, data: PretrainingData, read: Unlabelled) -> tuple[np.ndarray, list[str]]:
@@ -140,8 +141,7 @@ def _scored_rows(what: str, tokenizer: str) -> np.ndarray:
     config = read_run_config(Path(what)) if what.endswith(".toml") else look_up(PRESETS, what, "preset")()
     task = TASKS[config.task]
     rows = task.prepare(config.data).rows
-    reader = SequenceEncoder(tokenizer, None, None, None, None, "head", 0)
-    found = [row_hashes(task.row_keys(reader, rows[split])) for split in ("validation", "test") if split in rows]
+    found = [hashes_as_read(task, rows[split], tokenizer) for split in ("validation", "test") if split in rows]
     return np.concatenate([np.empty(0, np.int64), *found])
 
 

@@ -63,6 +63,19 @@ def is_pretraining(folder: Path) -> bool:
         return False
 
 
+def refuse_pretraining(folder: Path) -> None:
+    """Refuse a folder of `ostinato pretrain` where a run of a task is expected.
+
+    Raises:
+        RunError: says what can be done with it.
+    """
+    if is_pretraining(folder):
+        raise RunError(
+            f"{folder}: is a pre-training, not a run of a task. Resume it with: {resume_command(folder)}. Start a run "
+            f"from it with: ostinato train config.toml --set model.init={shell_path(folder)}"
+        )
+
+
 def shell_path(path: Path) -> str:
     """A path as an argument for a shell, on one line, also if it starts with a dash."""
     text = str(path)

@@ -23,6 +23,7 @@ from ostinato.runs.folder import (
     environment_of,
     now,
     refuse_occupied,
+    refuse_pretraining,
     with_absolute_paths,
     write_json,
 )
@@ -76,6 +77,7 @@ def resume_run(
         OstinatoError: a problem of the config, the data, the training or the disk.
     """
     progress = progress or Progress(quiet=True)
+    refuse_pretraining(folder)
     done = finished_metrics(folder)
     if done is not None and not lost_files(folder, done):
         return done

@@ -8,6 +8,8 @@ from ostinato.config import AUTO, Config, reading
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ostinato.data.vocabulary import Vocabulary
     from ostinato.tasks.base import Task, TaskData
     from ostinato.training.pretrained import Pretrained
@@ -75,6 +77,9 @@ def _config_of(folder: Path) -> dict[str, Any]:
             f"model.init: {folder} is a run of task {values.get('task')!r:.60}, not one of ostinato pretrain. Name one "
             "of those, or remove model.init."
         )
+    tables = [values.get(name) for name in ("data", "model")]
+    if not all(isinstance(each, dict) for each in tables) or not {"tokenizer", "scale"} <= values["data"].keys():
+        raise ConfigError(f"model.init: {folder / 'config.toml'} is incomplete. Copy the folder again.")
     if not (folder / "metrics.json").exists():
         raise ConfigError(
             f"model.init: the pre-training in {folder} is not finished. Finish it with: ostinato pretrain --resume "
@@ -143,18 +148,26 @@ def _refuse_strangers(own: "Vocabulary", pretrained: "Pretrained") -> None:
         )
 
 
+def hashes_as_read(task: "Task", rows: Any, tokenizer: str) -> "np.ndarray":
+    """A hash of each row of a task, equal to that of the sequence which a pre-training with this tokenizer reads."""
+    from ostinato.data.encoder import SequenceEncoder
+    from ostinato.data.hashes import row_hashes
+
+    keys = task.row_keys(SequenceEncoder(tokenizer, None, None, None, None, "head", 0), rows)
+    are_texts = tokenizer in LOWER_CASED  # lists of words are compared with texts, whose case and spacing do not matter
+    return row_hashes("".join(key).lower() if are_texts and isinstance(key, tuple) else key for key in keys)
+
+
 def refuse_seen_rows(task: "Task", data: "TaskData") -> None:
     """Refuse a pre-training that has read rows which are to score the task's model.
 
     Raises:
         ConfigError: with their number in each split.
     """
-    from ostinato.data.hashes import row_hashes
-
     pretrained = data.pretrained
     assert pretrained is not None
     counts = {
-        split: pretrained.knows(row_hashes(task.row_keys(data.encoder, data.rows[split])))
+        split: pretrained.knows(hashes_as_read(task, data.rows[split], pretrained.encoder.tokenizer))
         for split in ("validation", "test")
         if split in data.rows
     }

@@ -60,14 +60,15 @@ def read_pretrained(folder: Path) -> Pretrained:
     path = folder / ENCODER_FILE
     stored = load_tensors(path)
     refuse_altered(path)
-    if stored.facts.get("kind") != "encoder" or HASHES not in stored.tensors:
+    encoder = stored.facts.get("encoder")
+    if stored.facts.get("kind") != "encoder" or HASHES not in stored.tensors or not isinstance(encoder, dict):
         raise RunError(
             f"{path}: holds a {stored.facts.get('kind')!r:.40}, expected an encoder. Name a folder of ostinato "
             "pretrain."
         )
     rows = stored.tensors.pop(HASHES).numpy()
     weights = {name.removeprefix("model."): tensor for name, tensor in stored.tensors.items()}
-    return Pretrained(str(folder), SequenceEncoder.from_json(stored.facts["encoder"]), weights, rows)
+    return Pretrained(str(folder), SequenceEncoder.from_json(encoder), weights, rows)
 
 
 def with_new_tokens(pretrained: Vocabulary, own: Vocabulary) -> Vocabulary:

@@ -1,6 +1,7 @@
 """`ostinato pretrain`: files in, an encoder out, and a page about it."""
 
 import json
+import shutil
 
 from commands import run
 
@@ -31,7 +32,20 @@ def test_files_become_an_encoder_with_a_report_that_a_task_starts_from(tmp_path,
     config.write_text(f"[data]\npath = {str(tmp_path / 'rows.csv')!r}\n", encoding="utf-8")
     assert run("train", config, "--out", tmp_path / "run", "--set", f"model.init={out}") == 0
     assert "Training starts from the" in capsys.readouterr().err
-    assert run("predict", tmp_path / "run", "--text", "the old cat") == 0
+    shutil.rmtree(out)
+    capsys.readouterr()
+    for command in ("predict", "evaluate"):
+        assert run(command, tmp_path / "run", tmp_path / "rows.csv") == 0
+    assert run("train", "--resume", tmp_path / "run") == 0  # it is finished
+
+
+def test_models_of_several_kinds_do_not_start_from_one_encoder(tmp_path, capsys):
+    (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    (tmp_path / "rows.csv").write_text("text,label\n" + "".join(f"{text},{text[4]}\n" for text in TEXTS), "utf-8")
+    assert run("pretrain", tmp_path / "raw.txt", "--out", tmp_path / "encoder", *small()) == 0
+    init = ["--set", f"model.init={tmp_path / 'encoder'}"]
+    assert run("train", tmp_path / "rows.csv", "--out", tmp_path / "run", *init) == 2
+    assert "model.init" in capsys.readouterr().err
 
 
 def test_a_config_file_is_completed_by_settings_and_resumed(tmp_path, capsys):
@@ -44,6 +58,9 @@ def test_a_config_file_is_completed_by_settings_and_resumed(tmp_path, capsys):
     assert run("pretrain", config, "--out", out, *small()) == 2
     assert "ostinato pretrain --resume" in capsys.readouterr().err
     assert run("pretrain", "--resume", out) == 0
+    for command in (["train", "--resume", out], ["evaluate", out], ["predict", out, "--text", "the"]):
+        assert run(*command) == 2
+        assert "Traceback" not in capsys.readouterr().err
 
 
 def test_what_cannot_be_used_is_an_error_without_a_traceback(tmp_path, capsys):

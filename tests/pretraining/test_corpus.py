@@ -59,6 +59,8 @@ def test_fasta_lists_and_named_sets_are_read_without_labels(tmp_path):
     assert (fasta.sequences, fasta.tokenizer) == (["ACGT", "GGTA"], "nucleotides")
     events = read(path=write_lines(tmp_path / "a.jsonl", ['{"text": ["in", "out"]}', '{"text": ["out"]}']))
     assert (events.sequences, events.tokenizer) == ([["in", "out"], ["out"]], "events")
+    tagged = read(path=write_lines(tmp_path / "a.conll", ["Ada N", "left V", "", "Max N"]), text_column="0")
+    assert (tagged.sequences, tagged.tokenizer) == ([["Ada", "left"], ["Max"]], "events")
     named = read(name="promoters")
     assert (len(named.sequences), named.tokenizer) == (106, "nucleotides")
 

@@ -210,6 +210,26 @@ def test_a_pretraining_that_read_scored_rows_is_refused_and_one_without_them_is_
     assert f"validation or test rows of {own}: {len(scored)}" in log
 
 
+def test_a_tagger_s_sentences_are_found_in_texts_that_were_read(encoder, tmp_path):
+    blocks = ["\n".join(f"{word} {word[0].upper()}" for word in text.title().split()) for text in TEXTS]
+    (tmp_path / "a.conll").write_text("\n\n".join(blocks), encoding="utf-8")
+    values = {"task": "tagging", "data": {"path": str(tmp_path / "a.conll")}, "model": {"init": str(encoder)}}
+    with pytest.raises(ConfigError, match="test rows"):
+        TASKS["tagging"].prepare_for(parse_config(values))
+
+
+def test_a_damaged_pretraining_is_named(encoder, tmp_path):
+    copy = tmp_path / "encoder"
+    shutil.copytree(encoder, copy)
+    path = table(tmp_path / "rows.csv", TEXTS)
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-9])
+    with pytest.raises(RunError, match="model.safetensors: truncated"):
+        TASKS["classification"].prepare_for(config_for(path, copy))
+    (copy / "config.toml").write_text('task = "pretraining"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="incomplete"):
+        config_for(path, copy)
+
+
 def test_layers_train_at_lower_rates_and_later_the_deeper_they_are(encoder):
     model = ostinato.SequenceClassifier(init=str(encoder), **FROZEN).fit(TEXTS, ["a", "b"] * 60)
     network, config = model.model_, model.fitted_.config.training
