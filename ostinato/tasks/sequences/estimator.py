@@ -36,6 +36,8 @@ class SequenceEstimator(Estimator):
     pooling: str | Sequence[str] = "last"
     wide: str | None = None
     wide_order: int | None = None
+    wide_letters: int = 0
+    wide_ends: bool = False
     wide_size: int | None = None
     tokenizer: str | None = None
     max_length: int | None = None
