@@ -421,6 +421,16 @@ class SequenceModel(ModelConfig):
         le=20,
         description="with wide ngrams: tokens in the longest n-grams; none: 6 for letters, 3 for k-mers, else 2",
     )
+    wide_letters: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="with wide ngrams: letters in the longest parts of a token that are features, too; 0: whole "
+        "tokens only",
+    )
+    wide_ends: bool = Field(
+        False, description="with wide ngrams: whether the first and last tokens of a sequence are features, too"
+    )
     wide_size: int | None = Field(
         None,
         ge=1,

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from ostinato.errors import RunError
 from ostinato.nn.embedding import UNKNOWN
 from ostinato.nn.layout import Layout
+from ostinato.nn.wide_parts import TokenParts
 
 FACTOR = -7_046_029_254_386_353_131  # odd; 2⁶⁴ / golden ratio, modulo 2⁶⁴ (Knuth, TAOCP 3, section 6.4)
 INVERSE = pow(FACTOR, -1, 2**64) - 2**64  # FACTOR · INVERSE is 1 modulo 2⁶⁴
 POSITION = 6_364_136_223_846_793_005  # odd; the multiplier of Knuth's MMIX generator
 ALIGNED_ORDER = 2  # tokens in the longest n-grams at a position
 STEPS_AT_A_TIME = 2**18  # how many steps `fit` counts at once
+HALF = 0.5**0.5  # times a vector of length 1: half of the square of a norm of 1
+BAGS, ALIGNED, PARTS = range(3)  # kinds of features: n-grams, n-grams at a position, parts of tokens
 
 
 class Entries(NamedTuple):
@@ -43,7 +46,9 @@ class WideNgrams(nn.Module):
     idf = 1 + log((1 + B) / (1 + df)) of the B training sequences, df of which contain x; then the v of a sequence are
     divided by their Euclidean norm. This is scikit-learn's `TfidfVectorizer` with `sublinear_tf`. If the sequences are
     aligned, an n-gram at its position is another feature: v(x) = 1, divided by the norm of these features alone. An
-    n-gram with an out-of-vocabulary token is not a feature, nor is one that `fit` did not select.
+    n-gram with an out-of-vocabulary token is not a feature, nor is one that `fit` did not select. With `parts`, the
+    letter n-grams within each known token are features too; they and the n-grams of tokens are divided by their own
+    norms, and by √2. With `boundary`, a sequence has this token before its first and after its last one.
 
     A feature is known by a 64-bit key: (…((i₁ + 1) · F + i₂ + 1) · F + …) + iₙ + 1 modulo 2⁶⁴ for the ids i₁ … iₙ, with
     F = `FACTOR`; at position t = 0, 1, … plus (t + 1) · `POSITION`. Among a million keys, the probability that any two
@@ -52,10 +57,12 @@ class WideNgrams(nn.Module):
     Args:
         num_outputs: C.
         order: tokens in the longest n-grams.
+        parts: of the tokens, without features yet; None: whole tokens only.
+        boundary: the token at both ends of every sequence, which is known or V; None: sequences have no ends.
 
     Attributes:
         aligned_order: () int64, tokens in the longest n-grams at a position; 0: none.
-        keys: (F,) int64, ascending: the features.
+        keys: (K,) int64, ascending: the first K features. The others are parts of tokens.
         idf: (F,) float32; 1 for n-grams at a position.
         is_aligned: (F,) whether the feature is an n-gram at a position.
         weight: (F, C), not trained by gradients.
@@ -69,9 +76,13 @@ class WideNgrams(nn.Module):
     idf: Tensor
     is_aligned: Tensor
 
-    def __init__(self, num_outputs: int, *, order: int) -> None:
+    def __init__(
+        self, num_outputs: int, *, order: int, parts: TokenParts | None = None, boundary: int | None = None
+    ) -> None:
         super().__init__()
         self.order = order
+        self.parts = parts
+        self.boundary = boundary
         self.register_buffer("aligned_order", torch.zeros((), dtype=torch.int64))
         self.register_buffer("keys", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("idf", torch.zeros(0))
@@ -79,7 +90,7 @@ class WideNgrams(nn.Module):
         self.weight = nn.Parameter(torch.zeros(0, num_outputs), requires_grad=False)
 
     def forward(self, ids: Tensor, layout: Layout) -> Tensor:
-        if not len(self.keys):
+        if not len(self.weight):
             return self.weight.new_zeros(layout.batch_size, self.weight.shape[1])
         entries = self.entries(ids, layout)
         sizes = torch.bincount(entries.rows, minlength=layout.batch_size)
@@ -90,23 +101,27 @@ class WideNgrams(nn.Module):
 
     def entries(self, ids: Tensor, layout: Layout) -> Entries:
         """The features of each sequence."""
-        F, found = len(self.keys), [layout.lengths.new_zeros(0)]
+        F, found = len(self.weight), [layout.lengths.new_zeros(0)]
         for starts, columns, _ in self._features(ids, layout):
             found.append(layout.sequence[starts] * F + columns)
         distinct, counts = torch.unique(torch.cat(found), return_counts=True)
         rows, columns = distinct // max(F, 1), distinct % max(F, 1)
         # in float64: a vectorised logarithm in float32 depends on where a number stands in the tensor
         values = (1 + counts.double().log()) * self.idf[columns].double()
-        group = 2 * rows + self.is_aligned[columns]
-        squares = values.new_zeros(2 * layout.batch_size).index_add(0, group, values.square())
-        return Entries(rows, columns, (values / squares.sqrt()[group]).to(self.weight.dtype), counts)
+        is_part = columns >= len(self.keys)
+        group = 3 * rows + self.is_aligned[columns] + 2 * is_part
+        squares = values.new_zeros(3 * layout.batch_size).index_add(0, group, values.square())
+        values = values / squares.sqrt()[group]
+        if self.parts is not None:
+            values = torch.where(self.is_aligned[columns], values, values * HALF)
+        return Entries(rows, columns, values.to(self.weight.dtype), counts)
 
     def contributions(self, ids: Tensor, layout: Layout) -> Tensor:
-        """What each token adds to the logits: an equal share of each n-gram that it is part of. (N,) -> (N, C).
+        """What each token adds to the logits: its parts, and a share of each n-gram that it is in. (N,) -> (N, C).
 
         The contributions of a sequence add up to its logits.
         """
-        entries, F = self.entries(ids, layout), len(self.keys)
+        entries, F = self.entries(ids, layout), len(self.weight)
         distinct = entries.rows * F + entries.columns
         of_one = self.weight[entries.columns] * (entries.values / entries.counts).unsqueeze(1)  # (M, C)
         shares = self.weight.new_zeros(len(ids), self.weight.shape[1])
@@ -120,6 +135,7 @@ class WideNgrams(nn.Module):
         """The token ids of a feature's n-gram; none if it has a position, or if its beginnings are not features.
 
         Args:
+            column: below K.
             num_tokens: V; ids are below it.
         """
         key, last_ids = int(self.keys[column]), list[int]()
@@ -149,22 +165,28 @@ class WideNgrams(nn.Module):
         """
         are_aligned = len(lengths) > 0 and int(lengths.min()) == int(lengths.max()) > 1
         self.aligned_order.fill_(min(self.order, ALIGNED_ORDER) if are_aligned else 0)
-        bags, aligned = self._count(ids, lengths)
-        keys, frequencies = (torch.cat(both) for both in zip(bags.totals(), aligned.totals(), strict=True))
-        is_aligned = torch.arange(len(keys)) >= len(bags.totals()[0])
+        num_parts = 0 if self.parts is None else self.parts.spell(self._letter_ngrams)
+        counted = [each.totals() for each in self._count(ids, lengths)]
+        keys, frequencies = (torch.cat(of_kinds) for of_kinds in zip(*counted, strict=True))
+        kinds = torch.arange(len(counted)).repeat_interleave(torch.tensor([len(keys) for keys, _ in counted]))
         chosen = frequencies.argsort(descending=True, stable=True)[: min(most, int((frequencies >= fewest).sum()))]
         chosen = chosen[keys[chosen].argsort()]
-        self.resize(len(chosen))
-        self.keys.copy_(keys[chosen])
-        self.is_aligned.copy_(is_aligned[chosen])
+        is_part = kinds[chosen] == PARTS
+        chosen = torch.cat([chosen[~is_part], chosen[is_part]])
+        num_keys = int((~is_part).sum())
+        self.resize(num_keys, len(chosen))
+        self.keys.copy_(keys[chosen[:num_keys]])
+        self.is_aligned.copy_(kinds[chosen] == ALIGNED)
         idf = 1 + ((1 + len(lengths)) / (1 + frequencies[chosen].double())).log()
         self.idf.copy_(torch.where(self.is_aligned, 1.0, idf))
+        if self.parts is not None:
+            self.parts.select(keys[chosen[num_keys:]], num_keys, num_parts)
 
     def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
         """Make room for the features of a stored state, by the names that they have here.
 
         Raises:
-            RunError: the keys do not ascend, or `aligned_order` is out of range.
+            RunError: the keys do not ascend, `aligned_order` is out of range, or the parts do not fit the features.
         """
         keys, aligned = tensors.get("keys"), tensors.get("aligned_order")
         if keys is None or aligned is None or aligned.shape != () or aligned.is_floating_point():
@@ -173,33 +195,73 @@ class WideNgrams(nn.Module):
             raise RunError(f"aligned_order is {int(aligned)}, expected 0 to {ALIGNED_ORDER}. Train again.")
         if not (keys[1:] > keys[:-1]).all():
             raise RunError("the keys of the n-grams do not ascend. Train again.")
-        self.resize(keys.numel())
+        num_features = keys.numel()
+        if self.parts is not None:
+            idf, ends, columns = (tensors.get(name) for name in ("idf", "parts.ends", "parts.columns"))
+            if idf is None or ends is None or columns is None or ends.dim() != 1 or ends.is_floating_point():
+                return
+            num_features = max(idf.numel(), num_features)
+            self.parts.prepare_for(ends, columns, range(keys.numel(), num_features))
+        self.resize(keys.numel(), num_features)
 
-    def resize(self, num_features: int) -> None:
-        """Make room for F features."""
-        self.keys = self.keys.new_zeros(num_features)
+    def resize(self, num_keys: int, num_features: int) -> None:
+        """Make room for F features, K of which are n-grams of tokens."""
+        self.keys = self.keys.new_zeros(num_keys)
         self.idf = self.idf.new_zeros(num_features)
         self.is_aligned = self.is_aligned.new_zeros(num_features)
         self.weight = nn.Parameter(self.weight.new_zeros(num_features, self.weight.shape[1]), requires_grad=False)
 
-    def _count(self, ids: Tensor, lengths: Tensor) -> "tuple[_DocumentCounts, _DocumentCounts]":
-        """Count the sequences of each n-gram, and of each n-gram at a position."""
-        bags, aligned = _DocumentCounts(), _DocumentCounts()
+    def _count(self, ids: Tensor, lengths: Tensor) -> "tuple[_DocumentCounts, ...]":
+        """Count the sequences of each n-gram, of each n-gram at a position, and of each part of a token."""
+        counts = _DocumentCounts(), _DocumentCounts(), _DocumentCounts()
         ends, start = lengths.cumsum(0), 0
         while start < len(lengths):
             begin = int(ends[start] - lengths[start])
             stop = max(start + 1, int(torch.searchsorted(ends, begin + STEPS_AT_A_TIME, right=True)))
-            layout = Layout(lengths[start:stop])
-            for starts, keys, _, is_aligned in self._ngrams(ids[begin : int(ends[stop - 1])], layout):
-                (aligned if is_aligned else bags).add(layout.sequence[starts], keys)
+            layout, some = Layout(lengths[start:stop]), ids[begin : int(ends[stop - 1])]
+            for starts, keys, _, is_aligned in self._ngrams(some, layout):
+                counts[ALIGNED if is_aligned else BAGS].add(layout.sequence[starts], keys)
+            if self.parts is not None:
+                steps, columns = self.parts.of(some)
+                counts[PARTS].add(layout.sequence[steps], columns)
             start = stop
-        return bags, aligned
+        return counts
 
     def _features(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """For each n: the first step of each n-gram that is a feature, (M,); the feature, (M,); and n."""
+        """For each n: the first step of each n-gram that is a feature, (M,); the feature, (M,); and n.
+
+        A part of a token is an n-gram of one step.
+        """
         for starts, keys, n, _ in self._ngrams(ids, layout):
             columns, is_feature = self._look_up(keys)
             yield starts[is_feature], columns[is_feature], n
+        if self.parts is not None:
+            yield *self.parts.of(ids), 1
+
+    def _ngrams(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int, bool]]:
+        """The n-grams of tokens, as `_ngrams` finds them; of those with a boundary, n counts the other tokens."""
+        ends = layout.ends[layout.sequence]
+        for starts, keys, n, is_aligned in _ngrams(ids, layout, self.order, int(self.aligned_order)):
+            yield starts, keys, n, is_aligned
+            if self.boundary is None or is_aligned or n == self.order:
+                continue
+            is_first, is_last = layout.time[starts] == 0, starts + n == ends[starts]
+            after, before = keys + self.boundary_key(n), keys * FACTOR + self.boundary_key(0)
+            yield starts[is_first], after[is_first], n, False
+            yield starts[is_last], before[is_last], n, False
+            if n + 2 <= self.order:
+                yield starts[is_first & is_last], (before + self.boundary_key(n + 1))[is_first & is_last], n, False
+
+    def boundary_key(self, n: int) -> int:
+        """What the boundary before n tokens adds to their key, as a signed integer of 64 bits."""
+        assert self.boundary is not None
+        return ((self.boundary + 1) * pow(FACTOR, n, 2**64) + 2**63) % 2**64 - 2**63
+
+    def _letter_ngrams(self, letters: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+        """The first step and the key of each n-gram of letters that can be a part. (N,) -> (M,), (M,)."""
+        assert self.parts is not None
+        starts, keys, *_ = zip(*_ngrams(letters, layout, self.parts.longest, 0), strict=True)
+        return torch.cat(starts), torch.cat(keys)
 
     def _look_up(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """The feature of each key, and whether there is one. (M,) -> (M,), (M,)."""
@@ -207,21 +269,22 @@ class WideNgrams(nn.Module):
         is_feature = self.keys[columns] == keys if len(self.keys) else torch.zeros_like(keys, dtype=torch.bool)
         return columns, is_feature
 
-    def _ngrams(self, ids: Tensor, layout: Layout) -> Iterator[tuple[Tensor, Tensor, int, bool]]:
-        """For each n: the first step of each n-gram (M,), its key (M,), n, and whether the key has the position."""
-        ids, aligned_order = ids.long(), int(self.aligned_order)
-        last = (layout.ends - 1)[layout.sequence]  # (N,) the last step of the step's sequence
-        starts = (ids != UNKNOWN).nonzero().squeeze(1)
-        keys = ids[starts] + 1
-        for n in range(1, self.order + 1):
-            if n > 1:
-                fits = starts + n - 1 <= last[starts]
-                starts, keys = starts[fits], keys[fits]
-                added = ids[starts + n - 1]
-                starts, keys = starts[added != UNKNOWN], keys[added != UNKNOWN] * FACTOR + added[added != UNKNOWN] + 1
-            yield starts, keys, n, False
-            if n <= aligned_order:
-                yield starts, keys + (layout.time[starts] + 1) * POSITION, n, True
+
+def _ngrams(ids: Tensor, layout: Layout, order: int, aligned_order: int) -> Iterator[tuple[Tensor, Tensor, int, bool]]:
+    """For each n: the first step of each n-gram (M,), its key (M,), n, and whether the key has the position."""
+    ids = ids.long()
+    last = (layout.ends - 1)[layout.sequence]  # (N,) the last step of the step's sequence
+    starts = (ids != UNKNOWN).nonzero().squeeze(1)
+    keys = ids[starts] + 1
+    for n in range(1, order + 1):
+        if n > 1:
+            fits = starts + n - 1 <= last[starts]
+            starts, keys = starts[fits], keys[fits]
+            added = ids[starts + n - 1]
+            starts, keys = starts[added != UNKNOWN], keys[added != UNKNOWN] * FACTOR + added[added != UNKNOWN] + 1
+        yield starts, keys, n, False
+        if n <= aligned_order:
+            yield starts, keys + (layout.time[starts] + 1) * POSITION, n, True
 
 
 class _DocumentCounts:

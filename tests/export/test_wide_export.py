@@ -64,6 +64,21 @@ def test_every_kind_of_token_is_exported(path, cell, X, tokenizer, new):
     assert_same(model, exported(model, path), [*X, *new])
 
 
+@pytest.mark.filterwarnings("ignore:Only out-of-vocabulary tokens")
+@pytest.mark.parametrize("options", [{"wide_letters": 3}, {"wide_ends": True}, {"wide_letters": 4, "wide_ends": True}])
+@pytest.mark.parametrize("cell", ["none", "gru"])
+def test_parts_of_words_and_ends_are_exported(path, options, cell):
+    model = classifier(small_models.TEXTS, cell=cell, tokenizer="words", **options)
+    new = ["great unseen film", "unseen", "film", "film film film great", "great unseen"]
+    assert_same(model, exported(model, path), [*small_models.TEXTS, *new])
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_ends_of_letters_are_exported(path, order):
+    model = classifier(LETTERS, tokenizer="characters", wide_order=order, wide_ends=True)
+    assert_same(model, exported(model, path), [*LETTERS, "a", "ab"])
+
+
 @pytest.mark.parametrize("order", [1, 2, 5])
 def test_every_order_is_exported(path, order):
     model = classifier(LETTERS, tokenizer="characters", wide_order=order)
@@ -87,7 +102,7 @@ def test_every_number_of_features_is_exported(path, size):
 @pytest.mark.parametrize("cell", ["none", "gru"])
 def test_a_wide_part_without_features_is_exported(path, cell):
     model = small_models.classifier(cell=cell, wide="ngrams")
-    model.model_.wide.resize(0)
+    model.model_.wide.resize(0, 0)
     assert_same(model, exported(model, path), small_models.DNA)
 
 

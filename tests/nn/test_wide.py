@@ -7,6 +7,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ostinato.errors import RunError
 from ostinato.nn import Layout, WideNgrams
+from ostinato.nn.wide_parts import TokenParts
 
 rng = np.random.default_rng(0)
 RAGGED = [rng.integers(1, 9, size=length).tolist() for length in (7, 1, 12, 5, 30, 3)]
@@ -27,7 +28,7 @@ def fitted(sequences, *, order=3, most=10_000, fewest=1, outputs=4):
 def dense(wide, sequences):
     ids, lengths = flat(sequences)
     entries = wide.entries(ids, Layout(lengths))
-    features = torch.zeros(len(lengths), len(wide.keys))
+    features = torch.zeros(len(lengths), len(wide.weight))
     features[entries.rows, entries.columns] = entries.values
     return features
 
@@ -153,3 +154,93 @@ def test_an_ngram_whose_beginning_is_not_a_feature_is_not_spelled():
     pair = next(column for column in range(3) if wide.spelled(column, num_tokens=3) == [1, 2])
     wide.keys[wide.keys == 2] = 1  # the key of 1, replaced by one that no token has
     assert wide.spelled(pair, num_tokens=3) == []
+
+
+WORDS = ["", "an", "banana", "nab", "ban", "x", "xyz", "a", "na"]  # by id; 0 is unknown
+BOUNDARY = 9
+
+
+def with_parts(sequences, *, longest=3, order=2, most=10_000, fewest=1):
+    spelled = [f" {word} " if word else "" for word in WORDS]
+    letters = np.array([ord(letter) for letter in "".join(spelled)], np.int32)
+    parts = TokenParts(letters, np.array([len(each) for each in spelled]), longest=longest)
+    wide = WideNgrams(3, order=order, parts=parts)
+    wide.fit(*flat(sequences), most=most, fewest=fewest)
+    torch.nn.init.normal_(wide.weight)
+    return wide
+
+
+def parts_of(sequence, longest=3):
+    """The letter n-grams of the words of a sequence, as negative numbers, which no n-gram of tokens has."""
+    spelled = [tuple(-ord(letter) for letter in f" {WORDS[number]} ") for number in sequence if number]
+    return [each[i : i + n] for each in spelled for n in range(1, longest + 1) for i in range(len(each) - n + 1)]
+
+
+@pytest.mark.parametrize("fewest", [1, 3])
+def test_parts_of_tokens_are_features_with_half_of_the_squared_norm(fewest):
+    new = [[2, 2, 1], [0, 5, 0], [3, 0, 4, 2, 8]]
+    expected = []
+    for features in (lambda each: ngrams(each, 2), parts_of):
+        documents, unseen = ([features(each) for each in some] for some in (RAGGED, new))
+        expected.append(tfidf(documents, fewest).transform(unseen).toarray() / np.sqrt(2))
+    expected = np.concatenate(expected, axis=1)
+    wide = with_parts(RAGGED, fewest=fewest)
+    assert len(wide.keys) < len(wide.weight)
+    np.testing.assert_allclose(sorted_rows(dense(wide, new)), sorted_rows(expected), atol=1e-6)
+
+
+def test_the_most_frequent_parts_and_ngrams_are_selected_together():
+    documents = [set(ngrams(each, 2) + parts_of(each)) for each in RAGGED]
+    counts = sorted((sum(each in document for document in documents) for each in set().union(*documents)), reverse=True)
+    wide = with_parts(RAGGED, most=20)
+    frequencies = (1 + len(RAGGED)) / (wide.idf - 1).exp() - 1  # the idf solved for the number of sequences
+    np.testing.assert_allclose(sorted(frequencies.tolist(), reverse=True), counts[:20], rtol=1e-4)
+
+
+def test_contributions_of_parts_add_up_and_belong_to_their_token():
+    wide, (ids, lengths) = with_parts(RAGGED), flat(RAGGED)
+    layout = Layout(lengths)
+    shares = wide.contributions(ids, layout)
+    sums = torch.zeros(len(lengths), 3).index_add(0, layout.sequence, shares)
+    torch.testing.assert_close(sums, wide(ids, layout), atol=1e-5, rtol=1e-4)
+    with torch.no_grad():
+        wide.weight[: len(wide.keys)] = 0  # parts alone: a token without any contributes nothing
+    assert (wide.contributions(torch.tensor([0, 2, 0]), Layout(torch.tensor([3])))[[0, 2]] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["parts.ends", "parts.columns"])
+def test_parts_that_do_not_fit_are_refused(name):
+    wide = with_parts(RAGGED)
+    state = {key: value.clone() for key, value in wide.state_dict().items()}
+    with_parts(RAGGED[:1]).prepare_for(state)  # fits
+    state[name][-1] += 1000
+    with pytest.raises(RunError, match="parts"):
+        wide.prepare_for(state)
+
+
+def with_ends(sequences, order=3):
+    wide = WideNgrams(4, order=order, boundary=BOUNDARY)
+    wide.fit(*flat(sequences), most=10_000, fewest=1)
+    torch.nn.init.normal_(wide.weight)
+    return wide
+
+
+def ngrams_with_ends(sequence, order=3):
+    return [each for each in ngrams([BOUNDARY, *sequence, BOUNDARY], order) if set(each) != {BOUNDARY}]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_ends_are_as_a_token_on_both_sides(order):
+    new = [[1, 2, 3, 1, 2], [8] * 9, [4], [5, 6], [7, 2, 7]]
+    documents, unseen = ([ngrams_with_ends(each, order) for each in some] for some in (RAGGED, new))
+    if order == 1:  # a boundary is not a feature by itself
+        documents, unseen = ([ngrams(each, 1) for each in some] for some in (RAGGED, new))
+    expected = tfidf(documents).transform(unseen).toarray()
+    np.testing.assert_allclose(sorted_rows(dense(with_ends(RAGGED, order), new)), sorted_rows(expected), atol=1e-6)
+
+
+def test_contributions_with_ends_add_up():
+    wide, (ids, lengths) = with_ends(RAGGED), flat(RAGGED)
+    layout = Layout(lengths)
+    sums = torch.zeros(len(lengths), 4).index_add(0, layout.sequence, wide.contributions(ids, layout))
+    torch.testing.assert_close(sums, wide(ids, layout), atol=1e-5, rtol=1e-4)

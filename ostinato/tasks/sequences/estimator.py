@@ -44,6 +44,8 @@ class SequenceEstimator(Estimator):
     pooling: str | Sequence[str] = "mean+max"
     wide: str | None = None
     wide_order: int | None = None
+    wide_letters: int = 0
+    wide_ends: bool = False
     wide_size: int | None = None
     tokenizer: str | None = "auto"
     max_length: int | str | None = "auto"

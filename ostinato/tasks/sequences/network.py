@@ -3,6 +3,8 @@
 import warnings
 from typing import TypeVar
 
+import numpy as np
+
 from ostinato.config import SequenceModel
 from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.tokenizers import Characters, Kmers, make_tokenizer
@@ -17,6 +19,7 @@ from ostinato.nn import (
     WideNgrams,
 )
 from ostinato.nn.wide_kernels import WideKernels
+from ostinato.nn.wide_parts import TokenParts
 from ostinato.tasks.network import build_stack
 from ostinato.tasks.sequences.defaults import KERNEL_SIZE
 
@@ -88,7 +91,21 @@ def build_wide(config: SequenceModel, encoder: SequenceEncoder, num_outputs: int
         return WideKernels(num_outputs, channels=encoder.channels)
     if encoder.is_numeric:
         raise ConfigError("model.wide ngrams: numeric series have no tokens. Set wide = kernels.")
-    return WideNgrams(num_outputs, order=config.wide_order or _default_order(encoder.tokenizer))
+    assert encoder.vocabulary is not None
+    ids = encoder.vocabulary.ids
+    return WideNgrams(
+        num_outputs,
+        order=config.wide_order or _default_order(encoder.tokenizer),
+        parts=_build_parts(config.wide_letters, list(ids)) if config.wide_letters else None,
+        boundary=ids.get(" ", len(ids)) if config.wide_ends else None,  # as if a space stood there
+    )
+
+
+def _build_parts(longest: int, vocabulary: list[str]) -> TokenParts:
+    """The parts of all known tokens; a space stands for the ends of a token."""
+    tokens = ["", *(f" {token} " for token in vocabulary[1:])]
+    letters = np.frombuffer("".join(tokens).encode("utf-32-le", "surrogatepass"), np.int32).copy()
+    return TokenParts(letters, np.fromiter(map(len, tokens), np.int64, len(tokens)), longest=longest)
 
 
 def _default_order(tokenizer: str) -> int:

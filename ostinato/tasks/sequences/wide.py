@@ -61,7 +61,7 @@ def fit_wide(
         validation = splits.get("validation")
         most, fewest = size or min(MOST_NGRAMS, MOST_WEIGHTS // outputs), 2 if len(train.lengths) >= MANY_ROWS else 1
         wide.fit(train.sequences.values, train.lengths, most=most, fewest=fewest)
-        if not len(wide.keys):
+        if not len(wide.weight):
             return train
         features = ngram_features(wide, train.sequences)
         if validation is not None:
@@ -88,4 +88,4 @@ def ngram_features(wide: WideNgrams, sequences: Ragged) -> scipy.sparse.csr_matr
         columns.append(entries.columns.numpy())
         values.append(entries.values.numpy())
     found = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return scipy.sparse.csr_matrix(found, shape=(len(sequences), len(wide.keys)))
+    return scipy.sparse.csr_matrix(found, shape=(len(sequences), len(wide.weight)))

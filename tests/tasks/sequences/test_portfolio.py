@@ -50,6 +50,36 @@ def test_dna_gets_convolutions_as_wide_as_a_motif(tmp_path):
     assert found["cnn"].config.model.kernel_size == found["cnn-gru"].config.model.kernel_size == 11
 
 
+def test_dna_gets_a_fast_convolution_second(tmp_path):
+    windows = ["".join(rng.choice("ACGT") for _ in range(60)) for _ in range(100)]
+    found = candidates(write(tmp_path / "dna.csv", windows))
+    assert list(found)[:2] == ["linear", "cnn"]
+    model = found["cnn"].config.model
+    assert model.embedding_size == 6  # A C G T N and unknown
+    assert model.pooling == ["max"] and model.position is None and found["gru"].config.model.position == "learned"
+    faster = candidates(write(tmp_path / "dna.csv", windows), "model.embedding_size=4")
+    assert faster["cnn"].config.model.embedding_size == 4
+
+
+def wide_settings(path, *settings):
+    found = candidates(path, *settings)
+    linear, deep = (found[name].config.model for name in ("linear", "wide-gru"))
+    assert (linear.wide_letters, linear.wide_ends) == (deep.wide_letters, deep.wide_ends)
+    return linear.wide_letters, linear.wide_ends
+
+
+def test_short_texts_get_parts_of_words_or_ends(tmp_path):
+    short, long = (write(tmp_path / f"{size}.csv", [letters(size) for _ in range(60)]) for size in (4, 90))
+    assert wide_settings(short, "data.tokenizer=words") == (5, False)
+    assert wide_settings(long, "data.tokenizer=words", "data.max_length=none") == (0, False)
+    assert wide_settings(short, "data.tokenizer=characters") == (0, True)
+    assert wide_settings(long, "data.tokenizer=characters", "data.max_length=none") == (0, False)
+
+
+def letters(size):
+    return " ".join(rng.choice("abcdefghijkl") for _ in range(size))
+
+
 def test_windows_are_no_wider_than_the_sequences(tmp_path):
     words = ["".join(rng.choice("abcdefghijk") for _ in range(rng.randint(2, 4))) for _ in range(100)]
     found = candidates(write(tmp_path / "names.csv", words), "data.tokenizer=characters")
