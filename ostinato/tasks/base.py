@@ -6,12 +6,13 @@ A task is stateless: `TaskData` holds its data, `Model` its trained network with
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
+from ostinato.progress import TimeLeft, unlimited
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -81,6 +82,7 @@ class TaskData:
         codec: the `TargetCodec`.
         audit: the contents of the data, and every change made to it.
         vectors: pretrained token vectors, if the config names any.
+        known: what was fitted to `splits` for one network and fits others, by the settings that it depends on.
     """
 
     config: "DataConfig"
@@ -92,6 +94,7 @@ class TaskData:
     codec: Any
     audit: Audit
     vectors: "PretrainedVectors | None" = None
+    known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -308,9 +311,24 @@ class Task(ABC):
         """Compute the network's outputs for encoded examples, in order; targets are ignored."""
 
     def start(
-        self, config: "Config", network: Any, splits: Mapping[str, Any], objective: "Objective[Any, Any]"
+        self,
+        config: "Config",
+        network: Any,
+        splits: Mapping[str, Any],
+        objective: "Objective[Any, Any]",
+        *,
+        known: dict[Hashable, Any],
+        time_left: TimeLeft,
     ) -> "Examples":
-        """Fit what the network has besides its layers, before these are trained. Returns the examples to train on."""
+        """Fit what the network has besides its layers, before these are trained. Returns the examples to train on.
+
+        Args:
+            known: what is found here for networks with the same settings and data.
+            time_left: when time is over, a linear model is the best so far.
+
+        Raises:
+            OutOfTimeError: the network cannot be trained within this time.
+        """
         examples: Examples = splits["train"]
         return examples
 
@@ -324,6 +342,7 @@ class Task(ABC):
         *,
         splits: Mapping[str, Any] | None = None,
         objective: "Objective[Any, Any] | None" = None,
+        time_left: TimeLeft = unlimited,
         **options: Any,
     ) -> Trained:
         """Build, train and calibrate a network. The state of torch's generators is restored afterwards.
@@ -331,17 +350,21 @@ class Task(ABC):
         Args:
             splits: encoded examples that replace `data.splits`: `train`, and optionally `validation`.
             objective: replaces the objective of the config.
+            time_left: for what is fitted before the layers are trained; see `start`.
             options: passed on to `ostinato.training.train`.
 
         Raises:
             ConfigError: the training needs more memory than is available.
+            OutOfTimeError: see `start`.
         """
         import torch
 
         from ostinato.tasks.memory import refuse_oversized
         from ostinato.training import train
+        from ostinato.training.checkpoint import finished_weights
         from ostinato.training.vectors import fill
 
+        known = data.known if splits is None else {}
         splits = data.splits if splits is None else splits
         refuse_oversized(self, config, data.encoder, data.codec, splits["train"])
         validation = splits.get("validation")
@@ -352,7 +375,12 @@ class Task(ABC):
                 fill(network.embed, data.vectors)
             objective = objective or self.objective(config, data)
             started = time.monotonic()
-            examples = self.start(config, network, splits, objective)
+            examples = splits["train"]
+            weights = finished_weights(options.get("folder"))
+            if weights is None:
+                examples = self.start(config, network, splits, objective, known=known, time_left=time_left)
+            else:
+                network.prepare_for(weights)
             spent_s = time.monotonic() - started
             state = train(
                 network, examples, validation, config.training, objective=objective, spent_s=spent_s, **options
@@ -370,8 +398,12 @@ class Task(ABC):
         """Compute the metrics of outputs for labelled rows."""
 
     @abstractmethod
-    def score_baselines(self, data: TaskData) -> "Mapping[str, Metrics]":
-        """Score each of `baselines` on the test split."""
+    def score_baselines(self, data: TaskData, time_left: TimeLeft = unlimited) -> "Mapping[str, Metrics]":
+        """Score each of `baselines` on the test split.
+
+        Args:
+            time_left: when time is over, baselines that are fitted in several ways are the best so far.
+        """
 
     @abstractmethod
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:

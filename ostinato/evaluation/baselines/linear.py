@@ -5,14 +5,24 @@ fitted on the training split, and the model with the lowest validation loss wins
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES
-from ostinato.evaluation.baselines.heads import FOLDS, Head, Predict, class_head, folds_of, label_head, number_head
+from ostinato.evaluation.baselines.heads import (
+    FOLDS,
+    Head,
+    LinearModel,
+    Predict,
+    class_head,
+    folds_of,
+    label_head,
+    number_head,
+)
+from ostinato.progress import TimeLeft, unlimited
 
 MOST_WEIGHTS = 2**21  # of a model: bounds its memory
 FEWEST_FEATURES, MOST_FEATURES = 2**14, 2**18
@@ -39,6 +49,7 @@ def linear_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit logistic regressions on the features that suit `kind` and return the one with the lowest validation log-loss.
 
@@ -56,6 +67,7 @@ def linear_baseline(
             tokens, 1-2-grams. "numeric": mean, standard deviation, minimum, maximum, first, last and mean absolute
             step of each channel, standardised.
         seed: draws the folds.
+        time_left: when time is over, the models that are fitted compete, at least one.
 
     Returns:
         Its `predict` gives (B, C) probabilities, C being the largest training target + 1; 0 for a class without
@@ -73,7 +85,9 @@ def linear_baseline(
             f"Training examples of each class: {np.bincount(train_targets).tolist()}. "
             "A baseline needs two classes with two examples each."
         )
-    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+    return _search(
+        head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed, time_left
+    )
 
 
 def linear_multilabel_baseline(
@@ -84,6 +98,7 @@ def linear_multilabel_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit one logistic regression per label (one-vs-rest); features and C, shared by all labels, as `linear_baseline`.
 
@@ -96,6 +111,7 @@ def linear_multilabel_baseline(
         validation_targets: (B, L), 0 or 1.
         kind: as for `linear_baseline`.
         seed: draws the folds.
+        time_left: when time is over, the models that are fitted compete, at least one.
 
     Returns:
         Its `predict` gives (B, L) probabilities.
@@ -114,7 +130,9 @@ def linear_multilabel_baseline(
             "A baseline needs a label that some examples have and others do not."
         )
     head = label_head(train_targets.shape[1])
-    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+    return _search(
+        head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed, time_left
+    )
 
 
 def ridge_baseline(
@@ -125,6 +143,7 @@ def ridge_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit ridge regressions on the features that suit `kind` and return the one with the lowest validation error.
 
@@ -138,6 +157,7 @@ def ridge_baseline(
         validation_targets: (B, K).
         kind: as for `linear_baseline`.
         seed: draws the folds.
+        time_left: when time is over, the models that are fitted compete, at least one.
 
     Returns:
         Its `predict` gives (B, K) values in the targets' units.
@@ -150,7 +170,9 @@ def ridge_baseline(
     _check_sequences(train_sequences, train_targets, kind)
     _check_enough(train_targets)
     head = number_head(train_targets)
-    return _search(head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed)
+    return _search(
+        head, train_sequences, train_targets, validation_sequences, validation_targets, kind, seed, time_left
+    )
 
 
 def _check_sequences(sequences: Sequence[Any], targets: np.ndarray, kind: str) -> None:
@@ -179,27 +201,37 @@ def _search(
     validation_targets: np.ndarray | None,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit every combination of features and strength; return the one with the lowest loss, the first of equals."""
     best: tuple[float, LinearBaseline] | None = None
     most = max(FEWEST_FEATURES, min(MOST_FEATURES, MOST_WEIGHTS // head.outputs))
     for name, make in FEATURES[kind](train_sequences, most):
-        models = _fit(head, name, make, train_sequences, train_targets)
+        if best is not None and time_left() < 0:
+            break
+        models = _fit(head, name, make, train_sequences, train_targets, time_left)
         if validation_sequences is None or validation_targets is None:
             losses = _cross_validate(head, name, make, train_sequences, train_targets, seed)
         else:
             losses = _losses(head, models, validation_sequences, np.asarray(validation_targets))
-        lowest = int(losses.argmin())
+        lowest = int(losses[: len(models)].argmin())
         if best is None or losses[lowest] < best[0]:
             best = losses[lowest], models[lowest]
     assert best is not None, f"no features for {kind}"
+    if time_left() < 0:
+        return replace(best[1], description=f"{best[1].description}, the best of those that there was time for")
     return best[1]
 
 
 def _fit(
-    head: Head, name: str, make: Callable[[], Any], sequences: Sequence[Any], targets: np.ndarray
+    head: Head,
+    name: str,
+    make: Callable[[], Any],
+    sequences: Sequence[Any],
+    targets: np.ndarray,
+    time_left: TimeLeft = unlimited,
 ) -> list[LinearBaseline]:
-    """Fit the features once, and a model on them for each strength."""
+    """Fit the features once, and a model on them for each strength; without time for the first strengths alone."""
     features = make()
     try:
         encoded = features.fit_transform(sequences)
@@ -207,10 +239,14 @@ def _fit(
         raise DataError(
             f"The training sequences have no features ({name}): {error}. Check that they are not empty."
         ) from None
-    return [
-        LinearBaseline(f"{name}, {head.name}={strength:g}", features, head.fit(strength, encoded, targets).predict)
-        for strength in head.grid
-    ]
+    found: list[LinearBaseline] = []
+    model: LinearModel | None = None
+    for strength in head.grid:
+        if found and time_left() < 0:
+            break
+        model = head.fit(strength, encoded, targets, start=model)
+        found.append(LinearBaseline(f"{name}, {head.name}={strength:g}", features, model.predict))
+    return found
 
 
 def _losses(head: Head, models: list[LinearBaseline], sequences: Sequence[Any], targets: np.ndarray) -> np.ndarray:

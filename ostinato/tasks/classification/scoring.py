@@ -13,6 +13,7 @@ from ostinato.data.examples import Records
 from ostinato.evaluation import bootstrap, metrics
 from ostinato.evaluation.baselines import linear_baseline, majority_baseline
 from ostinato.evaluation.metrics import ClassificationMetrics
+from ostinato.progress import TimeLeft
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
@@ -53,12 +54,12 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetric
     return found.model_copy(update={"ece_before_scaling": before, "temperature": temperature})
 
 
-def score_baselines(data: TaskData) -> dict[str, ClassificationMetrics]:
+def score_baselines(data: TaskData, time_left: TimeLeft) -> dict[str, ClassificationMetrics]:
     """Score the baselines on the test split: a linear model of the same training split, and the majority class."""
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     shares = partial(majority_baseline, targets["train"], num_classes=len(labels))
-    linear = fit_linear(linear_baseline, data, targets, constant=shares)
+    linear = fit_linear(linear_baseline, data, targets, constant=shares, time_left=time_left)
     measured = partial(metrics.classification_metrics, targets["test"], labels=labels)
     majority = shares(len(targets["test"]))
     of_linear = measured(linear.predict(rows["test"].sequences))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import Inferred, Model, TaskData
 from ostinato.tasks.classification.config import ClassificationConfig
 from ostinato.tasks.classification.presets import PRESETS
@@ -107,10 +108,10 @@ class Classification(SequenceTask):
 
         return score(model, examples.targets, outputs)
 
-    def score_baselines(self, data: TaskData) -> "Mapping[str, ClassificationMetrics]":
+    def score_baselines(self, data: TaskData, time_left: TimeLeft = unlimited) -> "Mapping[str, ClassificationMetrics]":
         from ostinato.tasks.classification.scoring import score_baselines
 
-        return score_baselines(data)
+        return score_baselines(data, time_left)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         from ostinato.evaluation.metrics import accuracy_misleads

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.trace import Trace
     from ostinato.nn import SequenceNetwork
     from ostinato.nn.onnx.graph import Graph
-    from ostinato.progress import Progress
+    from ostinato.progress import Progress, TimeLeft
     from ostinato.tasks.onnx import OnnxModel, Port
     from ostinato.tasks.portable import Outputs, StreamAnswer
     from ostinato.tasks.sequences.stream import SequenceStream
@@ -144,13 +144,17 @@ class SequenceTask(Task):
         network: "SequenceNetwork",
         splits: "Mapping[str, Labelled]",
         objective: "Objective[Any, Any]",
+        *,
+        known: dict[Hashable, Any],
+        time_left: "TimeLeft",
     ) -> "Labelled":
         if network.wide is None:
             return splits["train"]
-        from ostinato.tasks.sequences.wide import fit_wide
+        from ostinato.tasks.sequences.wide import Fitting, fit_wide, settings_of
 
+        fitting = known.setdefault(settings_of(config), Fitting())
         size, seed = config.model.wide_size, config.training.seed  # type: ignore[attr-defined]
-        return fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
+        return fit_wide(network, splits, objective, size=size, seed=seed, fitting=fitting, time_left=time_left)  # type: ignore[arg-type]
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
         from ostinato.training import predict_outputs

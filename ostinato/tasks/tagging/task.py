@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError, DataError
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Inferred, Model, Task, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
@@ -189,7 +190,7 @@ class Tagging(Task):
 
         return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
-    def score_baselines(self, data: TaskData) -> "Mapping[str, TaggingMetrics]":
+    def score_baselines(self, data: TaskData, time_left: TimeLeft = unlimited) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
         return score_baselines(data)
