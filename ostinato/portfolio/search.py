@@ -49,6 +49,7 @@ class Stage(NamedTuple):
 
 STAGES = (Stage("first look", 0.25), Stage("best third", 0.52), Stage("final", 0.92))  # the rest: scoring
 THIRD = 3
+LINEAR, LINEAR_S = 0.4, 5.0  # a linear model, which others start from, may take this share of the time, or seconds
 STARTING = 0.5  # of what a stage has left: the longest that a candidate may take before its first step
 FEWEST = 0.1  # of a candidate's full number of epochs; fewer say little about it
 WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs, or with all of them
@@ -178,7 +179,7 @@ class Search:
         """
         left_s = self.budget.left(STAGES[stage].until)
         if candidate.is_linear:
-            return candidate.config, max(limit_s, left_s)
+            return candidate.config, max(limit_s, self.budget.left(LINEAR), LINEAR_S)
         if self.starts_s.get(candidate.name, 0.0) > STARTING * left_s:
             return None
         most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s, STARTING * left_s)

@@ -9,7 +9,7 @@ import torch
 
 from ostinato.config import DataConfig, SequenceData
 from ostinato.data.audit import Remark
-from ostinato.data.encoder import SequenceEncoder
+from ostinato.data.encoder import NumberedWords, SequenceEncoder
 from ostinato.data.examples import Record, Records
 from ostinato.data.ragged import Ragged
 from ostinato.errors import DataError
@@ -28,12 +28,16 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     assert isinstance(config, SequenceData)
     data = load_dataset(config, task.target_kind, task.datasets)
     train = data.splits["train"]
-    encoder = fit_encoder(train, config, data.tokenizer)
+    words = NumberedWords()
+    encoder = fit_encoder(train, config, data.tokenizer, words)
     codec = task.fit_codec(config, train)
     vectors = read_for(config, encoder.vocabulary, encoder.tokenizer)
     if vectors is not None:
         encoder = encoder.with_extra(vectors.extra_words)
-    splits = {name: encode(encoder, codec, rows) for name, rows in data.splits.items()}
+    splits = {
+        name: encode(encoder, codec, rows, words if name == "train" else None) for name, rows in data.splits.items()
+    }
+    del words
     unknown = None
     if not encoder.is_numeric and "validation" in splits:
         unknown = encoder.unknown_share(splits["validation"].sequences)
@@ -75,19 +79,35 @@ def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> 
     return lengths
 
 
-def fit_encoder(train: Records, config: SequenceData, tokenizer: str) -> SequenceEncoder:
-    """Fit an encoder to the training split, with the settings of the config."""
+def fit_encoder(
+    train: Records, config: SequenceData, tokenizer: str, numbered: NumberedWords | None = None
+) -> SequenceEncoder:
+    """Fit an encoder to the training split, with the settings of the config.
+
+    Args:
+        numbered: see `SequenceEncoder.fit`.
+    """
     settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate", "scale"})
-    return SequenceEncoder.fit(train.sequences, tokenizer=tokenizer, sources=train.sources, **settings)
+    return SequenceEncoder.fit(
+        train.sequences, tokenizer=tokenizer, sources=train.sources, numbered=numbered, **settings
+    )
 
 
-def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:
-    """Encode sequences and targets; weights are scaled to a mean of 1."""
+def encode(encoder: SequenceEncoder, codec: Any, rows: Records, numbered: NumberedWords | None = None) -> Labelled:
+    """Encode sequences and targets; weights are scaled to a mean of 1.
+
+    Args:
+        numbered: the words of the sequences, if they are known.
+    """
     weights = None
     if rows.weights is not None:
         weights = torch.tensor(rows.weights, dtype=torch.float64)
         weights = (weights / weights.mean()).float()
-    return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources), weights)
+    if numbered is not None and numbered.chunks:
+        sequences = encoder.encode_numbered(numbered)
+    else:
+        sequences = encoder.encode(rows.sequences, rows.sources)
+    return Labelled(sequences, codec.encode(rows.targets, rows.sources), weights)
 
 
 def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) -> tuple[Ragged, list[DataError | None]]:
