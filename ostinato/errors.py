@@ -5,6 +5,7 @@
     ├── DataError            a data file or a sequence, named with its row (also a ValueError)
     ├── RunError             a run folder, a checkpoint or a model file
     ├── TrainingError        a training that cannot go on (loss not finite)
+    │   └── OutOfTimeError   a candidate of `ostinato train FILE` that is too slow for the time it has
     ├── NotFittedError       predict before fit (also what scikit-learn expects of one)
     └── MissingExtraError    an optional package is not installed (also an ImportError)
 
@@ -47,6 +48,18 @@ class RunError(OstinatoError):
 
 class TrainingError(OstinatoError):
     """A training that cannot go on."""
+
+
+class OutOfTimeError(TrainingError):
+    """A fit that would end after its time is over.
+
+    Attributes:
+        needed_s: seconds that it would take, as far as can be told.
+    """
+
+    def __init__(self, needed_s: float) -> None:
+        super().__init__(f"Too slow: it needs about {needed_s:.0f} s before its first epoch. Give it more minutes.")
+        self.needed_s = needed_s
 
 
 class NotFittedError(OstinatoError, ValueError, AttributeError):

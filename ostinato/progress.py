@@ -1,7 +1,8 @@
 """What a person sees during long work: lines and, on a terminal, a progress bar below them."""
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+TimeLeft = Callable[[], float]  # seconds until long work should end, negative afterwards; Ctrl-C raises
+
 LARGE_FILE = 20_000_000  # bytes that take seconds to read, clean and encode
+
+
+def unlimited() -> float:
+    """The time left for work that may take any time."""
+    return math.inf
 
 
 class Progress:

@@ -106,3 +106,29 @@ def test_nn_needs_torch_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("init", "reviews.csv"), 0),
+        (("init", "missing.csv"), 2),
+        (("train", "missing.csv"), 2),
+        (("train", "reviews.csv", "--set", "model.cell=nonsense"), 2),
+        (("train", "wrong.toml"), 2),
+        (("tune", "wrong.toml"), 2),
+        (("compare", "wrong.toml", "--vary", "model.cell=rnn,gru"), 2),
+        (("data", "audit", "wrong.toml"), 2),
+    ],
+)
+def test_a_config_and_its_errors_need_no_torch(tmp_path, arguments, status):
+    rows = "".join(f"{word} film number {n},{label}\n" for n, (word, label) in enumerate([("a", "x"), ("b", "y")] * 20))
+    (tmp_path / "reviews.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    (tmp_path / "wrong.toml").write_text('task = "classification"\n[model]\ncell = "nonsense"\n', encoding="utf-8")
+    code = (
+        "import sys; from ostinato.cli import main; sys.argv[0] = 'ostinato'\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    print(end.code or 0, [m for m in ('torch', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == f"{status} []", done.stderr

@@ -10,6 +10,7 @@ from ostinato.cli.streams import say
 
 if TYPE_CHECKING:
     from ostinato.runs.leaderboard import Leaderboard
+    from ostinato.tasks.base import Inferred
 
 DEFAULT_MINUTES = 10
 
@@ -23,29 +24,48 @@ def train_on_file(
     file: str | None, settings: list[str], out: Path | None, resume: Path | None, minutes: float | None
 ) -> tuple[Path, dict[str, Any]]:
     """Compare models on a file, or continue in the folder `resume`; returns the run folder and its metrics."""
-    from ostinato.portfolio import resume_search, train_file
     from ostinato.progress import Progress
 
-    progress = Progress()
-    folder = new_folder(out, Path(str(file)).stem) if resume is None else resume
+    progress, folder = Progress(), resume
     try:
         if resume is not None:
-            return folder, resume_search(folder, minutes=minutes, progress=progress)
+            from ostinato.portfolio import resume_search
+
+            return resume, resume_search(resume, minutes=minutes, progress=progress)
+        path = Path(str(file))
+        progress.reading([str(path)])
+        inferred = _inferred(path, settings)
+        from ostinato.portfolio import train_file
+
+        folder = new_folder(out, path.stem)
         limit = DEFAULT_MINUTES if minutes is None else minutes
-        return folder, train_file(Path(str(file)), minutes=limit, folder=folder, settings=settings, progress=progress)
+        return folder, train_file(
+            path, minutes=limit, folder=folder, settings=settings, inferred=inferred, progress=progress
+        )
     except KeyboardInterrupt:
         _say_what_is_saved(folder, progress.say)
         raise typer.Exit(130) from None
 
 
-def _say_what_is_saved(folder: Path, tell: Any) -> None:
+def _inferred(path: Path, settings: list[str]) -> "Inferred":
+    """The config for a file. A wrong setting is refused here, before PyTorch is imported."""
+    from ostinato.tasks.config import override
+    from ostinato.tasks.infer import infer_config
+
+    inferred = infer_config(path)
+    override(inferred.config, settings)
+    return inferred
+
+
+def _say_what_is_saved(folder: Path | None, tell: Any) -> None:
     """After Ctrl-C: what the folder contains, and how to go on."""
+    if folder is None or not is_search(folder):
+        tell("Stopped before training began.")
+        return
     from ostinato.runs import is_complete
     from ostinato.runs.folder import CONFIG, resume_command
 
-    if not is_search(folder):
-        tell("Stopped before training began.")
-    elif (folder / CONFIG).exists() and is_complete(folder):
+    if (folder / CONFIG).exists() and is_complete(folder):
         best = leaderboard_of(folder).winner
         tell(f"Stopped. {folder} contains the best model so far, {best}. Go on with: {resume_command(folder)}")
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.data.cleaning import Cleaning, Splits, conflicting, key_of, targets_by_key
+from ostinato.data.cleaning import Cleaning, Splits, conflicting, targets_by_key
 from ostinato.data.examples import Record
 from ostinato.data.examples import Sequence as Input
 from ostinato.data.shown import SHOWN, count_of, listed, shown
@@ -193,19 +193,20 @@ class SequenceAudit:
             yield describe_vectors(self.vectors)
 
 
-def describe_split(records: list[Record], tokenizer: str, targets: dict[str, Any]) -> SplitFacts:
+def describe_split(records: list[Record], targets: dict[str, Any]) -> SplitFacts:
     """Count a split's rows, copies and conflicts, and measure its lengths.
 
     Args:
+        records: with their keys.
         targets: `classes` or `values`, as the task describes its targets.
     """
-    found = targets_by_key(records, tokenizer)
+    found = targets_by_key(records)
     conflicts = conflicting(found)
     return SplitFacts(
         rows=len(records),
         lengths=quantiles([len(record.sequence) for record in records]),
         duplicates=len(records) - len(found),
-        conflicting=sum(key_of(record.sequence, tokenizer) in conflicts for record in records) if conflicts else 0,
+        conflicting=sum(record.key in conflicts for record in records),
         **targets,
     )
 

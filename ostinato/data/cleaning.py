@@ -1,11 +1,11 @@
 """Rows that would bias a score: empty sequences, duplicates, one sequence with two targets, overlap of splits."""
 
 import re
-from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -56,16 +56,17 @@ def clean(
         DataError: a sequence is empty, and `refuse_empty`.
     """
     filled = {split: _without_empty(records, refuse=refuse_empty) for split, records in given.items()}
+    filled = {split: with_keys(records, tokenizer) for split, records in filled.items()}
     overlap = {
-        f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others, tokenizer), tokenizer))
+        f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others)))
         for (a, rows), (b, others) in combinations(filled.items(), 2)
     }
-    splits = _without_overlap(filled, tokenizer) if drops_overlap else dict(filled)
+    splits = _without_overlap(filled) if drops_overlap else dict(filled)
     train = splits["train"]
-    conflicts = conflicting(targets_by_key(train, tokenizer)) if draws else set()
-    agreeing = train if keeps_conflicts else _without(train, conflicts, tokenizer)
+    conflicts = conflicting(targets_by_key(train)) if draws else set()
+    agreeing = train if keeps_conflicts else _without(train, conflicts)
     if draws:
-        splits["train"] = _first_copies(agreeing, tokenizer)
+        splits["train"] = _first_copies(agreeing)
     return splits, Cleaning(
         empty_dropped=sum(len(given[split]) - len(filled[split]) for split in given),
         conflicting_dropped=len(train) - len(agreeing),
@@ -100,24 +101,45 @@ def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
     return "".join(BREAK.sub(" ", sequence).lower().split()) if tokenizer in ("words", "subwords") else sequence
 
 
-def targets_by_key(records: list[Record], tokenizer: str) -> dict[Hashable, list[Any]]:
+def with_keys(records: list[Record], tokenizer: str) -> list[Record]:
+    """The records with a key each, which is equal for sequences that `tokenizer` reads alike.
+
+    A key is the first 128 bits of a hash of `key_of`: it takes less memory than the sequence, and is computed once.
+    """
+    return [
+        Record(each.sequence, each.target, each.split, each.group, each.source, _digest(each.sequence, tokenizer))
+        for each in records
+    ]
+
+
+def _digest(sequence: Sequence, tokenizer: str) -> bytes:
+    if isinstance(sequence, np.ndarray):
+        return blake2b(sequence.tobytes() + repr(sequence.shape).encode(), digest_size=16).digest()
+    key = key_of(sequence, tokenizer)
+    text = key if isinstance(key, str) else "".join(f"{len(token)}:{token}" for token in cast(tuple[str, ...], key))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def targets_by_key(records: list[Record]) -> dict[bytes, list[Any]]:
     """The different targets of each sequence, by its key."""
-    targets: dict[Hashable, list[Any]] = defaultdict(list)
+    targets: dict[bytes, list[Any]] = {}
     for record in records:
-        found = targets[key_of(record.sequence, tokenizer)]
-        if record.target not in found:
+        found = targets.get(record.key)
+        if found is None:
+            targets[record.key] = [record.target]
+        elif record.target not in found:
             found.append(record.target)
     return targets
 
 
-def conflicting(targets: dict[Hashable, list[Any]]) -> set[Hashable]:
+def conflicting(targets: dict[bytes, list[Any]]) -> set[bytes]:
     """The keys of sequences that carry two targets or more."""
     return {key for key, found in targets.items() if len(found) > 1}
 
 
-def keys_of(records: list[Record], tokenizer: str) -> set[Hashable]:
+def keys_of(records: list[Record]) -> set[bytes]:
     """The keys of all sequences."""
-    return {key_of(record.sequence, tokenizer) for record in records}
+    return {record.key for record in records}
 
 
 def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
@@ -128,27 +150,25 @@ def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
     return kept
 
 
-def _without_overlap(splits: Splits, tokenizer: str) -> Splits:
+def _without_overlap(splits: Splits) -> Splits:
     """Each split without the sequences of the splits after it."""
     names = list(splits)
     return {
-        split: _without(
-            records, set().union(*(keys_of(splits[later], tokenizer) for later in names[position:])), tokenizer
-        )
+        split: _without(records, set().union(*(keys_of(splits[later]) for later in names[position:])))
         for position, (split, records) in enumerate(splits.items(), start=1)
     }
 
 
-def _without(records: list[Record], keys: set[Hashable], tokenizer: str) -> list[Record]:
-    return [record for record in records if key_of(record.sequence, tokenizer) not in keys] if keys else records
+def _without(records: list[Record], keys: set[bytes]) -> list[Record]:
+    return [record for record in records if record.key not in keys] if keys else records
 
 
-def _first_copies(records: list[Record], tokenizer: str) -> list[Record]:
+def _first_copies(records: list[Record]) -> list[Record]:
     """The first of all rows with the same sequence and target."""
-    targets: dict[Hashable, list[Any]] = defaultdict(list)
+    targets: dict[bytes, list[Any]] = {}
     first = []
     for record in records:
-        found = targets[key_of(record.sequence, tokenizer)]
+        found = targets.setdefault(record.key, [])
         if record.target not in found:
             found.append(record.target)
             first.append(record)

@@ -25,7 +25,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.stored import HIGHEST_LENGTH, Distinct, StoredFields, Tokens, first_repeated
 from ostinato.data.tokenizers import make_tokenizer, refuse_impossible_tokens
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.data.words import Subwords
+from ostinato.data.words import Subwords, Words
 from ostinato.errors import DataError, look_up
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class SequenceEncoder(SequenceEncoding):
         truncate: str = "head",
         scale: str = "channel",
         sources: list[str] | None = None,
+        numbered: "NumberedWords | None" = None,
     ) -> "SequenceEncoder":
         """Learn the vocabulary or the scale from the training split.
 
@@ -94,6 +95,7 @@ class SequenceEncoder(SequenceEncoding):
             scale: `channel`: standardise series by the mean and deviation of each channel over the training split;
                 `series`: each series by its own.
             sources: names for error messages, as `train.csv, row 17`; `sequence 3` (counted from 0) without them.
+            numbered: is given the words of the sequences, so that `encode_numbered` need not split them again.
 
         Raises:
             ConfigError: the tokenizer, `truncate` or `scale` is unknown.
@@ -114,7 +116,7 @@ class SequenceEncoder(SequenceEncoding):
             longest = max(map(len, series))
         else:
             vocabulary, longest = _fit_vocabulary(
-                tokenizable(sequences, tokenizer, sources), tokenizer, min_count, max_size
+                tokenizable(sequences, tokenizer, sources), tokenizer, min_count, max_size, numbered
             )
         longest = min(longest, max_length or longest)
         return cls(tokenizer, vocabulary, mean, std, max_length, truncate, longest, scale)
@@ -135,6 +137,17 @@ class SequenceEncoder(SequenceEncoding):
         if self.is_numeric:
             values = self.standardized(values)
         return Ragged(torch.from_numpy(values), torch.from_numpy(lengths), truncated)
+
+    def encode_numbered(self, words: "NumberedWords") -> Ragged:
+        """As `encode` for the sequences that were split into these words."""
+        assert self.vocabulary is not None
+        known = self.vocabulary.ids
+        table = np.array([known.get(word, UNKNOWN) for word in words.numbers] or [UNKNOWN], dtype=np.int32)
+        parts = [self._cut(table[ids], lengths) for ids, lengths in words.chunks]
+        values, lengths, truncated = zip(*parts, strict=True)
+        return Ragged(
+            torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths)), sum(truncated)
+        )
 
     def unknown_share(self, sequences: Ragged) -> float:
         """The share of tokens that are not in the vocabulary; 0 for numeric series."""
@@ -180,8 +193,30 @@ class SequenceEncoder(SequenceEncoding):
         return dataclasses.replace(self, vocabulary=self.vocabulary.with_extra(words))
 
 
+class NumberedWords:
+    """Sequences as the numbers of their words, from 0 in the order of first use.
+
+    Attributes:
+        numbers: of each word.
+        chunks: the words of some sequences end to end, (N,) int32, and the lengths of these sequences, (B,) int64.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.chunks: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(self, words: list[str], ids: np.ndarray, lengths: np.ndarray) -> None:
+        """Add sequences whose words are numbered in another way: by their index in `words`."""
+        table = np.array([self.numbers.setdefault(word, len(self.numbers)) for word in words], dtype=np.int32)
+        self.chunks.append((table[ids], lengths))
+
+
 def _fit_vocabulary(
-    sequences: list[Any], tokenizer_name: str, min_count: int, max_size: int | None
+    sequences: list[Any],
+    tokenizer_name: str,
+    min_count: int,
+    max_size: int | None,
+    numbered: NumberedWords | None,
 ) -> tuple[Vocabulary, int]:
     """The vocabulary, and the length of the longest sequence in tokens."""
     tokenizer = make_tokenizer(tokenizer_name)
@@ -192,7 +227,13 @@ def _fit_vocabulary(
     counts: Counter[str] = Counter()
     longest = 0
     for chunk in chunks(sequences):
-        found, lengths = tokenizer.count(chunk)
+        if numbered is not None and isinstance(tokenizer, Words):
+            words, ids, lengths = tokenizer.number(chunk)
+            numbered.add(words, ids, lengths)
+            times = np.bincount(ids, minlength=len(words)).tolist()
+            found = Counter({word: count for word, count in zip(words, times, strict=True) if count})
+        else:
+            found, lengths = tokenizer.count(chunk)
         counts.update(found)
         longest = max(longest, int(lengths.max(initial=0)))
     return learned or Vocabulary.fit(counts, min_count, max_size), longest

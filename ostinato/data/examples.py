@@ -2,7 +2,7 @@
 
 from collections import abc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,17 @@ Sequence = str | list[str] | np.ndarray  # a text, a list of events, a float64 s
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a data file; `source` says which, as in `train.csv, row 17`. An unlabelled row has the target None."""
+    """One row of a data file; `source` says which, as in `train.csv, row 17`. An unlabelled row has the target None.
+
+    Rows of one `key` have sequences that the tokenizer reads alike; it is empty until `cleaning.with_keys`.
+    """
 
     sequence: Sequence
     target: Any
     split: str | None
     group: str | None
     source: str
+    key: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from ostinato.runs.lock import locked
 from ostinato.runs.training import CHECKPOINT_FILES, CHECKPOINTS, Log, resume_run, stop_signals
 from ostinato.storage import FORMAT, METRICS, make_folder, make_subfolder, write_atomically
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Candidate, TaskData
+from ostinato.tasks.base import Candidate, Inferred, TaskData
 from ostinato.tasks.config import override, parse_toml
 from ostinato.tasks.infer import infer_config
 
+SCORING_S = 10.0  # what the baselines may take at least; the fit that has begun by then is completed
 LOCK_WAIT_S = 10.0  # for another process that looks at the run while the lock changes hands
 
 
@@ -33,6 +34,7 @@ def train_file(
     minutes: float = 10,
     folder: Path,
     settings: Sequence[str] = (),
+    inferred: Inferred | None = None,
     progress: Progress | None = None,
     clock: Clock = time.monotonic,
 ) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def train_file(
             trained for at least an epoch, whatever it takes.
         folder: is created.
         settings: as `model.dropout=0.5`; they apply to every candidate.
+        inferred: from the file, if the caller has done that.
         clock: seconds from any start.
 
     Raises:
@@ -57,7 +60,7 @@ def train_file(
     progress = progress or Progress(quiet=True)
     _refuse_minutes(minutes)
     refuse_occupied(folder)
-    inferred = infer_config(path)
+    inferred = inferred or infer_config(path)
     config = with_absolute_paths(override(inferred.config, settings))
     if config.model.init is not None:
         raise ConfigError(
@@ -136,9 +139,9 @@ def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, cloc
             metric = task.main_metric(prepared.config)
             trainer = Trainer(folder, task, prepared.data, metric, progress, stop_requested, clock)
             used = sum(each.seconds for each in read_attempts(folder) if each.session == plan.session)
+            budget = Budget(trainer, plan.seconds, used)
             if not plan.finished:
                 trainer.warm_up(prepared.candidates[-1])
-            budget = Budget(trainer, plan.seconds, used)
             log = Log(folder / "training.log", progress)
             search = Search(folder, plan, trainer, prepared.candidates, budget, log)
             try:
@@ -149,7 +152,8 @@ def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, cloc
                 is_interrupted = True
             _adopt(search)
         progress.say("Scoring the test split once, with its baselines.")
-        metrics = resume_run(folder, data=prepared.data, wait_s=LOCK_WAIT_S)
+        end = clock() + max(budget.left(), SCORING_S)
+        metrics = resume_run(folder, data=prepared.data, wait_s=LOCK_WAIT_S, time_left=lambda: end - clock())
         if is_interrupted:
             raise KeyboardInterrupt
         with locked(folder, wait_s=LOCK_WAIT_S):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ostinato.config import Config
+from ostinato.errors import OutOfTimeError
 from ostinato.portfolio.plan import (
     CANDIDATES,
     Attempt,
@@ -48,6 +49,8 @@ class Stage(NamedTuple):
 
 STAGES = (Stage("first look", 0.25), Stage("best third", 0.52), Stage("final", 0.92))  # the rest: scoring
 THIRD = 3
+LINEAR, LINEAR_S = 0.4, 5.0  # a linear model, which others start from, may take this share of the time, or seconds
+STARTING = 0.5  # of what a stage has left: the longest that a candidate may take before its first step
 FEWEST = 0.1  # of a candidate's full number of epochs; fewer say little about it
 WORTHWHILE = 1.5  # train again only with at least this multiple of the epochs, or with all of them
 
@@ -74,6 +77,10 @@ class Search:
 
     Args:
         candidates: the simplest first.
+
+    Attributes:
+        left_out: why a candidate was not trained.
+        starts_s: how long candidates take before their first step that are too slow for the time so far.
     """
 
     folder: Path
@@ -84,6 +91,8 @@ class Search:
     log: Log
     attempts: list[Attempt] = field(init=False)
     speeds: dict[str, Speed] = field(init=False, default_factory=dict)
+    left_out: dict[str, str] = field(init=False, default_factory=dict)
+    starts_s: dict[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.attempts = read_attempts(self.folder)
@@ -149,6 +158,10 @@ class Search:
                     return
                 config, limit_s = planned
             attempt = self.trainer.train(candidate, session, stage, config, limit_s)
+        except OutOfTimeError as error:
+            self.starts_s[candidate.name] = error.needed_s
+            self._leave_out(candidate, error.needed_s, "before its first epoch")
+            return
         except FAILURES as error:
             attempt = failed(candidate, session, stage, self.trainer.clock() - started, error)
         attempt = attempt.model_copy(update={"seconds": round(self.trainer.clock() - started, 3)})
@@ -164,30 +177,41 @@ class Search:
         For the fewest epochs that are worthwhile it may take more, up to all that the stage has left. None if even
         this is not enough.
         """
+        left_s = self.budget.left(STAGES[stage].until)
         if candidate.is_linear:
-            return candidate.config, limit_s
-        most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s)
+            return candidate.config, max(limit_s, self.budget.left(LINEAR), LINEAR_S)
+        if self.starts_s.get(candidate.name, 0.0) > STARTING * left_s:
+            return None
+        most, speed = candidate.config.training.max_epochs, self._speed(candidate, limit_s, STARTING * left_s)
         had = max((each.epochs for each in self._earlier(candidate)), default=0)
         fewest = max(math.ceil(FEWEST * most), min(math.ceil(WORTHWHILE * had), most))
         needed_s = (speed.start + fewest * speed.epoch) / PLANNED
-        if needed_s <= self.budget.left(STAGES[stage].until):
+        left_s = self.budget.left(STAGES[stage].until)
+        if needed_s <= left_s:
             epochs = min(max(speed.epochs(PLANNED * limit_s), fewest), most)
             return with_epochs(candidate.config, epochs), max(limit_s, needed_s)
         if self.best() is None:
             return with_epochs(candidate.config, 1), limit_s
-        self.log.say(
-            f"{candidate.name}: left out for now: {counted(fewest, 'epoch')} would take about {needed_s:.1f} s."
-        )
+        self._leave_out(candidate, needed_s, f"for {counted(fewest, 'epoch')}")
         return None
 
-    def _speed(self, candidate: Candidate, limit_s: float) -> Speed:
-        """From the candidate's last attempt, else measured once."""
+    def _leave_out(self, candidate: Candidate, needed_s: float, what: str) -> None:
+        """Say why a candidate is not trained in this stage."""
+        self.left_out[candidate.name] = f"too slow for this time: it needs about {needed_s:.1f} s {what}"
+        self.log.say(f"{candidate.name}: left out for now, {self.left_out[candidate.name]}.")
+
+    def _speed(self, candidate: Candidate, limit_s: float, start_s: float) -> Speed:
+        """From the candidate's last attempt, else measured once.
+
+        Raises:
+            OutOfTimeError: its first step would come later than `start_s`.
+        """
         earlier = self._earlier(candidate)
         if earlier:
             last = earlier[-1]
             return Speed(max(last.seconds - last.epochs * last.seconds_per_epoch, 0.0), last.seconds_per_epoch)
         if candidate.name not in self.speeds:
-            self.speeds[candidate.name] = self.trainer.speed(candidate.config, MEASURED * limit_s)
+            self.speeds[candidate.name] = self.trainer.speed(candidate.config, MEASURED * limit_s, start_s)
         return self.speeds[candidate.name]
 
     def _earlier(self, candidate: Candidate) -> list[Attempt]:
@@ -227,7 +251,7 @@ class Search:
         )
 
     def _entry(self, candidate: Candidate, best: Attempt | None) -> Entry:
-        own = self._earlier(candidate)
+        own, left_out = self._earlier(candidate), self.left_out.get(candidate.name)
         return Entry(
             name=candidate.name,
             reason=candidate.reason,
@@ -237,5 +261,5 @@ class Search:
             epochs=best.epochs if best else 0,
             seconds=round(sum(each.seconds for each in own), 3),
             parameters=best and best.parameters,
-            problem=next((each.problem for each in own if each.problem), None) if best is None else None,
+            problem=None if best else next((each.problem for each in own if each.problem), left_out),
         )

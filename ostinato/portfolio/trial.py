@@ -1,11 +1,12 @@
 """Training one candidate within its share of the time."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,17 +14,18 @@ from ostinato.config import Config, to_toml
 from ostinato.errors import ConfigError, TrainingError
 from ostinato.evaluation.results import Metrics
 from ostinato.portfolio.plan import CANDIDATES, Attempt
-from ostinato.progress import Progress
+from ostinato.progress import Progress, TimeLeft
 from ostinato.runs.folder import CONFIG
 from ostinato.runs.training import identity_of
 from ostinato.storage import make_subfolder, write_atomically
 from ostinato.tasks.base import Candidate, Model, Task, TaskData, Trained
 from ostinato.tasks.config import read_run_config
+from ostinato.training import Examples
 
 Clock = Callable[[], float]
 
 FAILURES = (TrainingError, ConfigError, MemoryError, RuntimeError)  # RuntimeError: PyTorch is out of memory
-WARM_UP_ROWS = 8
+WARM_UP_ROWS, WARM_UP_SCORED = 8, 512
 MEASURED = 0.15  # at most this share of a candidate's time measures its speed
 PLANNED = 0.85  # epochs are planned for this share of it, because speed varies
 TOLERATED = 1.25  # the clock stops a training at this multiple of it
@@ -83,11 +85,26 @@ class Trainer:
     stop_requested: Callable[[], bool] = lambda: False
     clock: Clock = time.monotonic
 
-    def speed(self, config: Config, limit_s: float) -> Speed:
+    def time_left(self, seconds: float) -> TimeLeft:
+        """What is left of so many seconds from now; raises KeyboardInterrupt at `stop_requested`."""
+        end = self.clock() + seconds
+
+        def left() -> float:
+            if self.stop_requested():
+                raise KeyboardInterrupt
+            return end - self.clock()
+
+        return left
+
+    def speed(self, config: Config, limit_s: float, start_s: float) -> Speed:
         """Measure the duration of an epoch, or extrapolate it from the steps of `limit_s` seconds, at least two.
+
+        Args:
+            start_s: the longest that what precedes the first step may take.
 
         Raises:
             KeyboardInterrupt: `stop_requested`.
+            OutOfTimeError: the first step comes later than `start_s`.
             TrainingError, ConfigError, RuntimeError: as in training.
         """
         started, stopwatch = self.clock(), _Stopwatch(self.clock)
@@ -96,7 +113,13 @@ class Trainer:
             return self.stop_requested() or (len(stopwatch.steps) > 1 and stopwatch.seconds > limit_s)
 
         try:
-            self.task.fit(with_epochs(config, 1), self.data, progress=stopwatch, stop_requested=is_over)
+            self.task.fit(
+                with_epochs(config, 1),
+                self.data,
+                progress=stopwatch,
+                stop_requested=is_over,
+                time_left=self.time_left(start_s),
+            )
         except KeyboardInterrupt:
             if self.stop_requested():
                 raise
@@ -106,16 +129,16 @@ class Trainer:
         return Speed(0.0, self.clock() - started)
 
     def warm_up(self, candidate: Candidate) -> None:
-        """Train on a few rows and score. The first training of a process imports and prepares what later ones share.
+        """Train on a few rows. The first training of a process imports and prepares what later ones share.
 
         Raises:
             KeyboardInterrupt: `stop_requested`.
         """
-        train, config = self.data.splits["train"], with_epochs(candidate.config, 1)
-        few = torch.arange(min(len(train.lengths), WARM_UP_ROWS))
-        splits = {**self.data.splits, "train": train.at(few)}
+        config = with_epochs(candidate.config, 1)
+        splits = {"train": _some(self.data.splits["train"], WARM_UP_ROWS)}
+        splits["validation"] = _some(self.data.splits["validation"], WARM_UP_SCORED)
         with suppress(*FAILURES):  # it fails again when it is tried, and is recorded then
-            self._score(config, self.task.fit(config, self.data, splits=splits, stop_requested=self.stop_requested))
+            self.task.fit(config, self.data, splits=splits, stop_requested=self.stop_requested)
 
     def _score(self, config: Config, trained: Trained) -> Metrics:
         """The metrics of the validation split."""
@@ -132,6 +155,7 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: `stop_requested`; after a checkpoint.
+            OutOfTimeError: its first step would come after its share of the time.
         """
         started, place = self.clock(), self.folder / CANDIDATES / f"{candidate.name}-{session}-{stage}"
         self.progress.prefix = f"{candidate.name}: "
@@ -154,10 +178,11 @@ class Trainer:
             on_epoch=lambda state: judged.append(self.clock()),
             stop_requested=self.stop_requested,
             out_of_time=out_of_time,
+            time_left=self.time_left(TOLERATED * limit_s),
         )
         seconds, epochs = self.clock() - started, trained.state.epoch
         metrics = self._score(config, trained)
-        ended_early = epochs < config.training.max_epochs and not is_stopped  # also if the model is linear
+        ended_early = candidate.is_linear or (epochs < config.training.max_epochs and not is_stopped)
         return Attempt(
             session=session,
             stage=stage,
@@ -171,6 +196,12 @@ class Trainer:
             complete=ended_early or epochs >= cap,
             problem=None,
         )
+
+
+def _some(examples: Examples, count: int) -> Any:
+    """At most so many examples, evenly spaced."""
+    rows = len(examples.lengths)
+    return examples.at(torch.arange(0, rows, max(math.ceil(rows / count), 1)))
 
 
 def failed(candidate: Candidate, session: int, stage: int, seconds: float, error: BaseException) -> Attempt:

@@ -28,7 +28,7 @@ class Entry(JsonModel):
         epochs: that the training with this score took; 0 without a score.
         seconds: of all of its trainings.
         parameters: the number of trained weights; None without a score.
-        problem: why it has no score.
+        problem: why it has no score: its training failed, or was too slow.
     """
 
     name: str

@@ -14,7 +14,7 @@ from ostinato.config import Config, to_toml
 from ostinato.errors import RunError
 from ostinato.nn.network import Network
 from ostinato.printable import visible_lines
-from ostinato.progress import Progress
+from ostinato.progress import Progress, TimeLeft, unlimited
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import MODEL, digests_of, finished_metrics, lost_files
 from ostinato.runs.folder import (
@@ -61,7 +61,12 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
 
 
 def resume_run(
-    folder: Path, *, data: TaskData | None = None, progress: Progress | None = None, wait_s: float = 0
+    folder: Path,
+    *,
+    data: TaskData | None = None,
+    progress: Progress | None = None,
+    wait_s: float = 0,
+    time_left: TimeLeft = unlimited,
 ) -> dict[str, Any]:
     """Train and evaluate what the folder's config describes, from its last checkpoint on. Returns the metrics.
 
@@ -70,6 +75,7 @@ def resume_run(
     Args:
         data: its prepared data, if the caller has them already.
         wait_s: how long to wait for another process that is using the run.
+        time_left: for the baselines; when time is over, they are the best so far.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
@@ -95,7 +101,7 @@ def resume_run(
         if not config.is_settled:
             config = task.settle(config, data)
             write_atomically(folder / CONFIG, to_toml(config))
-        return _train(folder, config, data, progress)
+        return _train(folder, config, data, progress, time_left)
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:
@@ -129,7 +135,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> dict[str, Any]:
+def _train(folder: Path, config: Config, data: TaskData, progress: Progress, time_left: TimeLeft) -> dict[str, Any]:
     task, checkpoints = TASKS[config.task], folder / CHECKPOINTS
     identity = identity_of(folder, config, data)
     log = Log(folder / "training.log", progress)
@@ -155,6 +161,7 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
             progress=progress,
             on_epoch=save_history,
             stop_requested=stop_requested,
+            time_left=_until_stopped(stop_requested),
         )
         if stop_requested():
             raise KeyboardInterrupt
@@ -163,7 +170,10 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress) -> 
     save_model(folder / MODEL, model)
     if "test" in data.splits:
         log.say("Scoring the test split once, with its baselines.")
-    metrics = {**_describe(config, data, trained.network, trained.state), **_score(folder, model, data, trained, log)}
+    metrics = {
+        **_describe(config, data, trained.network, trained.state),
+        **_score(folder, model, data, trained, log, time_left),
+    }
     metrics["files"] = digests_of(folder, (*FILES, task.predictions_file))
     write_json(folder / METRICS, metrics)
     return metrics
@@ -184,7 +194,20 @@ def identity_of(folder: Path, config: Config, data: TaskData) -> dict[str, Any]:
     }
 
 
-def _score(folder: Path, model: Model, data: TaskData, trained: Trained, log: "Log") -> dict[str, Any]:
+def _until_stopped(stop_requested: Callable[[], bool]) -> TimeLeft:
+    """No limit, except that Ctrl-C interrupts."""
+
+    def time_left() -> float:
+        if stop_requested():
+            raise KeyboardInterrupt
+        return unlimited()
+
+    return time_left
+
+
+def _score(
+    folder: Path, model: Model, data: TaskData, trained: Trained, log: "Log", time_left: TimeLeft
+) -> dict[str, Any]:
     """Metrics of validation and test, each scored once, with the baselines; writes the answers to the test split."""
     task, found = model.task, {}
     outputs = {"validation": trained.validation}
@@ -194,7 +217,8 @@ def _score(folder: Path, model: Model, data: TaskData, trained: Trained, log: "L
         if name in data.splits:
             found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
     if "test" in data.splits:
-        found["baselines"] = {name: each.to_json() for name, each in task.score_baselines(data, log.say).items()}
+        baselines = task.score_baselines(data, log.say, time_left)
+        found["baselines"] = {name: each.to_json() for name, each in baselines.items()}
         write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs["test"])
     return found

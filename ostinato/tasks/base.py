@@ -6,12 +6,13 @@ A task is stateless: `TaskData` holds its data, `Model` its trained network with
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
+from ostinato.progress import TimeLeft, unlimited
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -88,6 +89,7 @@ class TaskData:
         vectors: pretrained token vectors, if the config names any.
         unlabelled: rows without a target; None: there are none.
         pretrained: the pre-training that `model.init` names, if any; the encoder is then its encoder.
+        known: what was fitted to `splits` for one network and fits others, by the settings that it depends on.
     """
 
     config: "DataConfig"
@@ -101,6 +103,7 @@ class TaskData:
     vectors: "PretrainedVectors | None" = None
     unlabelled: "Records | None" = None
     pretrained: "Pretrained | None" = None
+    known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -365,12 +368,19 @@ class Task(ABC):
         data: TaskData,
         splits: Mapping[str, Any],
         objective: "Objective[Any, Any]",
+        *,
         folder: Path | None,
+        time_left: TimeLeft,
     ) -> "Examples":
         """Fit what the network has besides its layers, before these are trained. Returns the examples to train on.
 
         Args:
+            splits: those of `data`, or a part of them.
             folder: where the training saves its checkpoints, if it does.
+            time_left: when time is over, a linear model is the best so far.
+
+        Raises:
+            OutOfTimeError: the network cannot be trained within this time.
         """
         examples: Examples = splits["train"]
         return examples
@@ -385,6 +395,7 @@ class Task(ABC):
         *,
         splits: Mapping[str, Any] | None = None,
         objective: "Objective[Any, Any] | None" = None,
+        time_left: TimeLeft = unlimited,
         **options: Any,
     ) -> Trained:
         """Build, train and calibrate a network. The state of torch's generators is restored afterwards.
@@ -392,15 +403,18 @@ class Task(ABC):
         Args:
             splits: encoded examples that replace `data.splits`: `train`, and optionally `validation`.
             objective: replaces the objective of the config.
+            time_left: for what is fitted before the layers are trained; see `start`.
             options: passed on to `ostinato.training.train`.
 
         Raises:
             ConfigError: the training needs more memory than is available.
+            OutOfTimeError: see `start`.
         """
         import torch
 
         from ostinato.tasks.memory import refuse_oversized
         from ostinato.training import train
+        from ostinato.training.checkpoint import finished_weights
         from ostinato.training.pretrained import start_from
         from ostinato.training.vectors import fill
 
@@ -416,7 +430,13 @@ class Task(ABC):
                 start_from(network, data.pretrained)
             objective = objective or self.objective(config, data)
             started = time.monotonic()
-            examples = self.start(config, network, data, splits, objective, options.get("folder"))
+            folder = options.get("folder")
+            examples = splits["train"]
+            weights = finished_weights(folder)
+            if weights is None:
+                examples = self.start(config, network, data, splits, objective, folder=folder, time_left=time_left)
+            else:
+                network.prepare_for(weights)
             spent_s = time.monotonic() - started
             state = train(
                 network, examples, validation, config.training, objective=objective, spent_s=spent_s, **options
@@ -445,11 +465,14 @@ class Task(ABC):
         """Compute the metrics of outputs for labelled rows."""
 
     @abstractmethod
-    def score_baselines(self, data: TaskData, say: Callable[[str], object]) -> "Mapping[str, Metrics]":
+    def score_baselines(
+        self, data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+    ) -> "Mapping[str, Metrics]":
         """Score each of `baselines`, and those of `rivals` that suit the data, on the test split.
 
         Args:
             say: called with a sentence for each baseline that is left out.
+            time_left: when time is over, baselines that are fitted in several ways are the best so far.
         """
 
     def to_beat(self, baselines: Mapping[str, Mapping[str, Any]]) -> str:

@@ -206,6 +206,22 @@ class Checkpointer:
         return renamed, {**facts, "fingerprints": prints}
 
 
+def finished_weights(folder: Path | None) -> dict[str, Tensor] | None:
+    """The last weights of a training that has finished; None if it has not, or if its checkpoint cannot be used.
+
+    Raises:
+        RunError: the checkpoint cannot be read.
+    """
+    path = None if folder is None else folder / "last.safetensors"
+    if path is None or not path.exists():
+        return None
+    stored = load_tensors(path)
+    state = stored.facts.get("state") if isinstance(stored.facts, dict) else None
+    if not (isinstance(state, dict) and state.get("finished") is True):
+        return None
+    return _under("model.", stored.tensors)
+
+
 def read_state(values: Any) -> TrainingState:
     """The progress in a checkpoint's facts.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups
-from ostinato.data.cleaning import Cleaning
+from ostinato.data.cleaning import Cleaning, with_keys
 from ostinato.data.examples import Record
 from ostinato.tasks.classification.target import LabelTarget
 
@@ -15,7 +15,9 @@ def rows(*pairs, group=None):
 
 def facts_of(records):
     """A split's facts, its targets being labels."""
-    return describe_split(records, "characters", LabelTarget().describe([record.target for record in records]))
+    return describe_split(
+        with_keys(records, "characters"), LabelTarget().describe([record.target for record in records])
+    )
 
 
 def audit_of(**splits):
@@ -59,7 +61,7 @@ def test_copies_conflicts_and_classes_missing_from_train_are_findings():
 
 def test_targets_that_are_numbers_are_described_by_their_quantiles():
     values = {"age": {"lowest": 1.5, "5 %": 1.5, "median": 40.75, "95 %": 80.0, "highest": 80.0}}
-    facts = describe_split(rows(("a", 1.5), ("b", 80.0)), "characters", {"values": values})
+    facts = describe_split(with_keys(rows(("a", 1.5), ("b", 80.0)), "characters"), {"values": values})
     assert (facts.classes, facts.values) == (None, values)
     audit = replace(audit_of(train=rows(("a", 1.5), ("b", 80.0))), splits={"train": facts})
     assert audit.lines()[:2] == ["2 rows read.", "train: 2 rows (age 1.5 to 80)."]
@@ -103,7 +105,7 @@ def test_numbers_far_from_the_others_are_a_finding():
     findings = []
     for highest in (100.0, 1e6):
         targets = {"values": {"y": quantiles | {"highest": highest}}}
-        facts = describe_split(rows(("a", 0.0), ("b", highest)), "characters", targets)
+        facts = describe_split(with_keys(rows(("a", 0.0), ("b", highest)), "characters"), targets)
         findings.append(replace(audit_of(train=rows(("a", "x"), ("b", "y"))), splits={"train": facts}).findings)
     assert findings[0] == []
     assert "1e+06" in findings[1][0]

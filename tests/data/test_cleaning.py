@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ostinato.data.cleaning import clean, count_reverse_complements, key_of
+from ostinato.data.cleaning import clean, count_reverse_complements, key_of, with_keys
 from ostinato.data.examples import Record
 from ostinato.errors import DataError
 
@@ -66,6 +66,20 @@ def test_an_empty_sequence_can_be_refused_with_its_row():
             drops_overlap=True,
             draws=True,
         )
+
+
+def test_rows_that_the_tokenizer_reads_alike_have_one_key():
+    def keys(tokenizer, *sequences):
+        return [record.key for record in with_keys(rows(*((each, "x") for each in sequences)), tokenizer)]
+
+    first, same, other = keys("words", "A  good<br />film", "a good film", "a good films")
+    assert first == same != other
+    listed, split, joined = keys("events", ["a", "bc"], "a bc", ["ab", "c"])
+    assert listed == split != joined
+    series = np.arange(6.0)
+    first, same, other = keys("numeric", series.reshape(2, 3), series.reshape(2, 3).copy(), series.reshape(3, 2))
+    assert first == same != other
+    assert len(set(keys("characters", "ab", "AB", "a b"))) == 3
 
 
 def test_series_are_equal_by_values_and_shape():

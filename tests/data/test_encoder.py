@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.data import encoding
-from ostinato.data.encoder import SequenceEncoder
+from ostinato.data.encoder import NumberedWords, SequenceEncoder
 from ostinato.errors import ConfigError, DataError, RunError
 
 TEXTS = ["Good, good film<br />really", "bad film", "good"]
@@ -257,3 +257,15 @@ def test_the_sequence_whose_channels_differ_from_most_is_named():
 def test_half_a_surrogate_pair_in_an_event_is_refused():
     with pytest.raises(DataError, match="sequence 1: .*'.ud83d'"):
         SequenceEncoder.fit([["open", "read"], ["open", "\ud83d"]], tokenizer="events")
+
+
+@pytest.mark.parametrize("settings", [{}, {"min_count": 2}, {"max_size": 3, "max_length": 2, "truncate": "tail"}])
+def test_words_that_were_numbered_in_fitting_are_encoded_as_if_split_again(settings, monkeypatch):
+    monkeypatch.setattr("ostinato.data.encoding.CHUNK_SIZE", 10)  # several chunks
+    texts = ["A good film, good!", "", "the plot<br />the <unk> end", "good end"] * 3
+    words = NumberedWords()
+    encoder = SequenceEncoder.fit(texts, tokenizer="words", numbered=words, **settings)
+    assert encoder == SequenceEncoder.fit(texts, tokenizer="words", **settings)
+    expected, found = encoder.encode(texts), encoder.encode_numbered(words)
+    assert torch.equal(found.values, expected.values) and torch.equal(found.lengths, expected.lengths)
+    assert found.truncated == expected.truncated and found.values.dtype == expected.values.dtype

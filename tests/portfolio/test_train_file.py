@@ -8,13 +8,14 @@ from searching import BATCHES, FIT, SMALL, Killed, World, interrupt, kill, train
 from toy import columns, sentences
 
 import ostinato
-from ostinato.errors import ConfigError, DataError, RunError, TrainingError
+from ostinato.errors import ConfigError, DataError, OutOfTimeError, RunError, TrainingError
 from ostinato.portfolio.plan import CANDIDATES, Plan, read_attempts
-from ostinato.runs import finished_metrics, is_complete
+from ostinato.runs import finished_metrics, is_complete, resume_run
 from ostinato.runs.leaderboard import Leaderboard
 from ostinato.storage import load_tensors
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import read_run_config
+from ostinato.tasks.sequences import wide
 
 TAGGER = ("model.embedding_size=8", "training.max_epochs=4", *BATCHES)
 
@@ -200,6 +201,48 @@ def test_a_candidate_that_fails_is_named_and_the_others_go_on(file, folder, monk
     assert entries["cnn"].score is None and "nan" in entries["cnn"].problem
     assert entries["tiny-gru"].score is not None
     assert any("cnn: failed: the loss is nan" in line for line in world.lines)
+
+
+def test_a_candidate_that_is_too_slow_is_named_and_tried_again_with_more_time(file, folder, monkeypatch):
+    def world(limit_s):
+        found = World(monkeypatch)
+
+        def fit(task, config, data, **options):
+            if config.model.cell != "none" and config.model.wide and "time_left" in options:
+                found.now += 1
+                if options["time_left"]() < limit_s:
+                    raise OutOfTimeError(limit_s)
+            return FIT(task, config, data, **options)
+
+        found.train_for_real = fit
+        return found
+
+    first = world(500)
+    first.train(file, folder, seconds=100)
+    entries = {each.name: each for each in Leaderboard.read(folder / "leaderboard.json").entries}
+    assert entries["wide-gru"].score is None and "500.0 s" in entries["wide-gru"].problem
+    assert entries["tiny-gru"].score is not None and is_complete(folder)
+    assert sum("wide-gru: left out" in line for line in first.lines) == 1  # not measured again without more time
+    world(0).resume(folder, seconds=100)
+    entries = {each.name: each for each in Leaderboard.read(folder / "leaderboard.json").entries}
+    assert entries["wide-gru"].score is not None and entries["wide-gru"].problem is None
+
+
+def test_the_wide_part_is_fitted_once_for_all_trainings(file, folder, monkeypatch):
+    fitted, fit = [], wide._fit
+
+    def record(network, *rest):
+        fitted.append(network.is_linear)
+        fit(network, *rest)
+
+    monkeypatch.setattr(wide, "_fit", record)
+    World(monkeypatch).train(file, folder, seconds=100)
+    tried = [each.name for each in read_attempts(folder)]
+    assert tried.count("wide-gru") + tried.count("linear") > 2  # and once more for the scores of the run
+    assert fitted == [True, False]  # the second time for rows that the model has not seen
+    (folder / "metrics.json").unlink()
+    resume_run(folder)
+    assert fitted == [True, False]  # a training that has finished needs no start
 
 
 def test_if_every_candidate_fails_the_reason_is_given(file, folder, monkeypatch):

@@ -1,13 +1,14 @@
 """Linear models of given features with three heads: classes, label sets and numbers."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ostinato.evaluation.baselines.logistic import Logistic, fit_logistic
 from ostinato.evaluation.metrics import binary_log_losses, log_losses
+from ostinato.progress import TimeLeft, unlimited
 
 C_GRID = (0.1, 1.0, 10.0, 100.0)  # inverse strength of a logistic regression's L2 penalty
 ALPHA_GRID = (100.0, 10.0, 1.0, 0.1, 0.01)  # strength of a ridge regression's L2 penalty
@@ -43,8 +44,9 @@ class Head:
     Args:
         name: of the model and of its strength, for the description.
         grid: strengths to try, the strongest regularisation first.
-        fit: (strength, features, targets, weights) -> fitted model; the weights are those of the rows, (B,), for label
-            sets of each label of each row, (B, L), or None.
+        fit: (strength, features, targets, weights, start, time_left) -> fitted model; the weights are those of the
+            rows, (B,), for label sets of each label of each row, (B, L), or None. A logistic regression begins at the
+            model `start`, and stops where it is when there is no time left.
         loss: (targets, predictions) -> mean loss.
         strata: targets -> (B,), what the folds of cross-validation are stratified by.
         can_fold: targets -> whether a model can be fitted to all folds but one.
@@ -63,19 +65,28 @@ class Head:
 def class_head(num_classes: int) -> Head:
     """A multinomial logistic regression; targets are class indices (B,)."""
 
-    def fit(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
-        classifier = _fit_logistic_regression(C, encoded, targets, weights)
+    def fit(
+        C: float,
+        encoded: Any,
+        targets: np.ndarray,
+        weights: np.ndarray | None = None,
+        start: LinearModel | None = None,
+        time_left: TimeLeft = unlimited,
+    ) -> LinearModel:
+        present, index_of = np.unique(targets, return_inverse=True)  # a class without examples is not fitted
+        begin = None if start is None else _differences(start.weights[:, present], start.bias[present])
+        own = fit_logistic(encoded, index_of, len(present), weights, C, start=begin, time_left=time_left)
 
         def predict(encoded: Any) -> np.ndarray:
+            from scipy.special import softmax
+
             probabilities = np.zeros((encoded.shape[0], num_classes))
-            probabilities[:, classifier.classes_] = classifier.predict_proba(encoded)
+            logits = encoded @ slopes[:, present] + bias[present]
+            probabilities[:, present] = softmax(logits, axis=1)
             return probabilities
 
         slopes, bias = np.zeros((encoded.shape[1], num_classes)), np.full(num_classes, LOWEST)
-        own, intercepts = classifier.coef_, classifier.intercept_
-        if len(own) == 1:  # two classes: scikit-learn gives the difference of their logits
-            own, intercepts = np.concatenate([-own, own]) / 2, np.concatenate([-intercepts, intercepts]) / 2
-        slopes[:, classifier.classes_], bias[classifier.classes_] = own.T, intercepts
+        slopes[:, present], bias[present] = _logits_of_each(own)
         return LinearModel(predict, slopes, bias)
 
     return Head(
@@ -125,33 +136,44 @@ def folds_of(head: Head, targets: np.ndarray, seed: int, folds: int) -> np.ndarr
     return fold
 
 
-def _fit_logistic_regression(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
-
-    # A second thread gains nothing on steps this small, and takes ten times as long where its core is busy elsewhere.
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # more iterations cost seconds and leave the loss the same
-        return LogisticRegression(C=C).fit(encoded, targets, weights)
+def _differences(slopes: np.ndarray, intercepts: np.ndarray) -> Logistic:
+    """Logits of classes; of two classes, the difference of their logits."""
+    if slopes.shape[1] != 2:
+        return Logistic(slopes, intercepts)
+    return Logistic(np.diff(slopes, axis=1), np.diff(intercepts))
 
 
-def _fit_labels(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
-    varies = np.flatnonzero((targets != targets[0]).any(axis=0))
-    classifiers = [
-        _fit_logistic_regression(C, encoded, targets[:, label], None if weights is None else weights[:, label])
-        for label in varies
-    ]
+def _logits_of_each(fitted: Logistic) -> Logistic:
+    """The reverse of `_differences`."""
+    if fitted.slopes.shape[1] != 1:
+        return fitted
+    half, intercept = fitted.slopes / 2, fitted.intercepts / 2
+    return Logistic(np.concatenate([-half, half], axis=1), np.concatenate([-intercept, intercept]))
+
+
+def _fit_labels(
+    C: float,
+    encoded: Any,
+    targets: np.ndarray,
+    weights: np.ndarray | None = None,
+    start: LinearModel | None = None,
+    time_left: TimeLeft = unlimited,
+) -> LinearModel:
+    varies = (targets != targets[0]).any(axis=0)
+    slopes, bias = np.zeros((encoded.shape[1], targets.shape[1])), np.where(targets[0] == 1, -LOWEST, LOWEST)
+    for label in np.flatnonzero(varies):
+        begin = None if start is None else Logistic(start.weights[:, [label]], start.bias[[label]])
+        own = None if weights is None else weights[:, label]
+        fitted = fit_logistic(encoded, targets[:, label], 2, own, C, start=begin, time_left=time_left)
+        slopes[:, label], bias[label] = fitted.slopes[:, 0], fitted.intercepts[0]
 
     def predict(encoded: Any) -> np.ndarray:
-        probabilities = np.tile(targets[0].astype(np.float64), (encoded.shape[0], 1))
-        for label, classifier in zip(varies, classifiers, strict=True):
-            probabilities[:, label] = classifier.predict_proba(encoded)[:, 1]
+        from scipy.special import expit
+
+        probabilities: np.ndarray = expit(np.asarray(encoded @ slopes + bias))
+        probabilities[:, ~varies] = targets[0, ~varies]
         return probabilities
 
-    slopes, bias = np.zeros((encoded.shape[1], targets.shape[1])), np.where(targets[0] == 1, -LOWEST, LOWEST)
-    for label, classifier in zip(varies, classifiers, strict=True):
-        slopes[:, label], bias[label] = classifier.coef_[0], classifier.intercept_[0]
     return LinearModel(predict, slopes, bias)
 
 
@@ -162,9 +184,16 @@ def _rarest_label(targets: np.ndarray) -> np.ndarray:
     return np.asarray(np.where((targets == 1).any(axis=1), count.argmin(axis=1), L))
 
 
-def _fit_ridge(alpha: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
+def _fit_ridge(
+    alpha: float,
+    encoded: Any,
+    targets: np.ndarray,
+    weights: np.ndarray | None = None,
+    start: LinearModel | None = None,
+    time_left: TimeLeft = unlimited,
+) -> LinearModel:
     from sklearn.linear_model import Ridge
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     mean, deviation = targets.mean(axis=0), targets.std(axis=0)
     scale = np.where(deviation == 0, 1, deviation)

@@ -5,7 +5,7 @@ fitted on the training split, and the model with the lowest validation loss wins
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,17 @@ import numpy as np
 
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES, Candidates
-from ostinato.evaluation.baselines.heads import FOLDS, Head, Predict, class_head, folds_of, label_head, number_head
+from ostinato.evaluation.baselines.heads import (
+    FOLDS,
+    Head,
+    LinearModel,
+    Predict,
+    class_head,
+    folds_of,
+    label_head,
+    number_head,
+)
+from ostinato.progress import TimeLeft, unlimited
 
 MOST_WEIGHTS = 2**21  # of a model: bounds its memory
 FEWEST_FEATURES, MOST_FEATURES = 2**14, 2**18
@@ -40,6 +50,7 @@ def linear_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit logistic regressions on the features that suit `kind` and return the one with the lowest validation log-loss.
 
@@ -57,6 +68,7 @@ def linear_baseline(
             tokens, 1-2-grams. "numeric": mean, standard deviation, minimum, maximum, first, last and mean absolute
             step of each channel, standardised.
         seed: draws the folds.
+        time_left: when time is over, the models that are fitted compete, at least one.
 
     Returns:
         Its `predict` gives (B, C) probabilities, C being the largest training target + 1; 0 for a class without
@@ -75,7 +87,7 @@ def linear_baseline(
             "A baseline needs two classes with two examples each."
         )
     make = partial(FEATURES[kind], train_sequences)
-    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
 
 def linear_multilabel_baseline(
@@ -86,6 +98,7 @@ def linear_multilabel_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit one logistic regression per label (one-vs-rest); features and C, shared by all labels, as `linear_baseline`.
 
@@ -98,6 +111,7 @@ def linear_multilabel_baseline(
         validation_targets: (B, L), 0 or 1.
         kind: as for `linear_baseline`.
         seed: draws the folds.
+        time_left: when time is over, the models that are fitted compete, at least one.
 
     Returns:
         Its `predict` gives (B, L) probabilities.
@@ -117,7 +131,7 @@ def linear_multilabel_baseline(
         )
     head = label_head(train_targets.shape[1])
     make = partial(FEATURES[kind], train_sequences)
-    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
 
 def ridge_baseline(
@@ -128,6 +142,7 @@ def ridge_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit ridge regressions on the features that suit `kind` and return the one with the lowest validation error.
 
@@ -141,6 +156,7 @@ def ridge_baseline(
         validation_targets: (B, K).
         kind: as for `linear_baseline`.
         seed: draws the folds.
+        time_left: when time is over, the models that are fitted compete, at least one.
 
     Returns:
         Its `predict` gives (B, K) values in the targets' units.
@@ -154,7 +170,7 @@ def ridge_baseline(
     _check_enough(train_targets)
     head = number_head(train_targets)
     make = partial(FEATURES[kind], train_sequences)
-    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
 
 def _check_sequences(sequences: Sequence[Any], targets: np.ndarray, kind: str) -> None:
@@ -183,6 +199,7 @@ def search(
     validation_sequences: Sequence[Any] | None,
     validation_targets: np.ndarray | None,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit every combination of features and strength; return the one with the lowest loss, the first of equals.
 
@@ -191,15 +208,19 @@ def search(
     """
     best: tuple[float, LinearBaseline] | None = None
     for name, make in candidates(most_features(head.outputs)):
-        models = _fit(head, name, make, train_sequences, train_targets)
+        if best is not None and time_left() < 0:
+            break
+        models = _fit(head, name, make, train_sequences, train_targets, time_left)
         if validation_sequences is None or validation_targets is None:
             losses = _cross_validate(head, name, make, train_sequences, train_targets, seed)
         else:
             losses = _losses(head, models, validation_sequences, np.asarray(validation_targets))
-        lowest = int(losses.argmin())
+        lowest = int(losses[: len(models)].argmin())
         if best is None or losses[lowest] < best[0]:
             best = losses[lowest], models[lowest]
     assert best is not None, "there are no candidates"
+    if time_left() < 0:
+        return replace(best[1], description=f"{best[1].description}, the best of those that there was time for")
     return best[1]
 
 
@@ -209,9 +230,14 @@ def most_features(outputs: int) -> int:
 
 
 def _fit(
-    head: Head, name: str, make: Callable[[], Any], sequences: Sequence[Any], targets: np.ndarray
+    head: Head,
+    name: str,
+    make: Callable[[], Any],
+    sequences: Sequence[Any],
+    targets: np.ndarray,
+    time_left: TimeLeft = unlimited,
 ) -> list[LinearBaseline]:
-    """Fit the features once, and a model on them for each strength."""
+    """Fit the features once, and a model on them for each strength; without time for the first strengths alone."""
     features = make()
     try:
         encoded = features.fit_transform(sequences)
@@ -219,10 +245,14 @@ def _fit(
         raise DataError(
             f"The training sequences have no features ({name}): {error}. Check that they are not empty."
         ) from None
-    return [
-        LinearBaseline(f"{name}, {head.name}={strength:g}", features, head.fit(strength, encoded, targets).predict)
-        for strength in head.grid
-    ]
+    found: list[LinearBaseline] = []
+    model: LinearModel | None = None
+    for strength in head.grid:
+        if found and time_left() < 0:
+            break
+        model = head.fit(strength, encoded, targets, start=model)
+        found.append(LinearBaseline(f"{name}, {head.name}={strength:g}", features, model.predict))
+    return found
 
 
 def _losses(head: Head, models: list[LinearBaseline], sequences: Sequence[Any], targets: np.ndarray) -> np.ndarray:

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ostinato.errors import OutOfTimeError
 from ostinato.evaluation.baselines.heads import FOLDS, Head, LinearModel, folds_of
+from ostinato.progress import TimeLeft, unlimited
 
 CROSSFIT_FOLDS = 5
 
@@ -16,11 +18,15 @@ class Selection(NamedTuple):
         seed: draws the folds.
         features: (B, F) of the validation rows; None: cross-validation.
         targets: (B,) or (B, C) of the validation rows.
+        time_left: seconds until the choice must be made; the best model so far is taken.
+        known: the best strength and its model, once they are found; fits of the same features share it.
     """
 
     seed: int
     features: Any = None
     targets: np.ndarray | None = None
+    time_left: TimeLeft = unlimited
+    known: "dict[str, tuple[float, LinearModel]] | None" = None
 
 
 class Crossfitted(NamedTuple):
@@ -53,18 +59,42 @@ def fit_on_features(
         targets: as the head takes them.
         weights: of the rows, as the head takes them; None: 1.
         crossfit: whether to predict each example by a model that did not see it.
+
+    Raises:
+        OutOfTimeError: `crossfit` takes longer than `selection` allows.
     """
     can_fold, middle = head.can_fold(targets), head.grid[len(head.grid) // 2]
-    train = _Rows(head, features, targets, weights)
-    strength, model = _best(train, selection) if selection.targets is not None or can_fold else (middle, None)
-    unseen = None
-    if crossfit and can_fold:
-        fold = folds_of(head, targets, selection.seed, CROSSFIT_FOLDS)
-        unseen = np.empty((len(targets), len(train.fit(strength, fold > 0).bias)))
-        for held_out in np.unique(fold):
-            rows = np.flatnonzero(fold == held_out)
-            unseen[rows] = train.fit(strength, fold != held_out).outputs(features[rows])
-    return Crossfitted(model or train.fit(strength), unseen)
+    train = _Rows(head, features, targets, weights, selection.time_left)
+    known = {} if selection.known is None else selection.known
+    if "best" not in known:
+        chooses = selection.targets is not None or can_fold
+        strength, model = _best(train, selection) if chooses else (middle, None)
+        known["best"] = strength, model or train.fit(strength)
+    strength, model = known["best"]
+    unseen = _crossfit(train, strength, selection.seed) if crossfit and can_fold else None
+    return Crossfitted(model, unseen)
+
+
+def _crossfit(train: "_Rows", strength: float, seed: int) -> np.ndarray:
+    """What is predicted for each example by a model that did not see it. Returns (B, C).
+
+    Raises:
+        OutOfTimeError: as soon as the folds so far show that there is too little time for the others.
+    """
+    fold, found = folds_of(train.head, train.targets, seed, CROSSFIT_FOLDS), []
+    folds, began = np.unique(fold).tolist(), train.time_left()  # if unlimited, the differences below are NaN
+    for done, held_out in enumerate(folds):
+        if done:
+            each_s = (began - train.time_left()) / done
+            if train.time_left() < each_s * (len(folds) - done):
+                raise OutOfTimeError(each_s * len(folds))
+        found.append(train.fit(strength, fold != held_out).outputs(train.features[np.flatnonzero(fold == held_out)]))
+    if train.time_left() < 0:  # the last fit was cut short
+        raise OutOfTimeError(began - train.time_left())
+    unseen = np.empty((len(fold), found[0].shape[1]))
+    for held_out, outputs in zip(folds, found, strict=True):
+        unseen[fold == held_out] = outputs
+    return unseen
 
 
 class _Rows(NamedTuple):
@@ -74,14 +104,15 @@ class _Rows(NamedTuple):
     features: Any
     targets: np.ndarray
     weights: np.ndarray | None
+    time_left: TimeLeft
 
-    def fit(self, strength: float, chosen: np.ndarray | None = None) -> LinearModel:
+    def fit(self, strength: float, chosen: np.ndarray | None = None, start: LinearModel | None = None) -> LinearModel:
         """Fit to all examples, or to the chosen ones (B,)."""
         if chosen is None:
-            return self.head.fit(strength, self.features, self.targets, self.weights)
+            return self.head.fit(strength, self.features, self.targets, self.weights, start, self.time_left)
         rows = np.flatnonzero(chosen)
         weights = None if self.weights is None else self.weights[rows]
-        return self.head.fit(strength, self.features[rows], self.targets[rows], weights)
+        return self.head.fit(strength, self.features[rows], self.targets[rows], weights, start, self.time_left)
 
 
 def _best(train: _Rows, selection: Selection) -> tuple[float, LinearModel | None]:
@@ -89,10 +120,12 @@ def _best(train: _Rows, selection: Selection) -> tuple[float, LinearModel | None
     best: tuple[float, LinearModel | None] = (train.head.grid[0], None)
     lowest = np.inf
     for strength in train.head.grid:
+        if lowest < np.inf and train.time_left() < 0:
+            break
         if selection.targets is None:
             model, loss = None, _cross_validate(train, strength, selection.seed)
         else:
-            model = train.fit(strength)
+            model = train.fit(strength, start=best[1])
             loss = train.head.loss(selection.targets, model.predict(selection.features))
         if loss >= lowest:
             break

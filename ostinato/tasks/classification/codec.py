@@ -3,9 +3,7 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ostinato.data.stored import StoredFields
 from ostinato.tasks.sequences.labels import (
@@ -17,6 +15,9 @@ from ostinato.tasks.sequences.labels import (
     refuse_clashing,
     unknown_label,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class StoredCodec(StoredFields):
@@ -48,12 +49,14 @@ class ClassCodec:
         """The name of each output of the network."""
         return self.labels
 
-    def encode(self, labels: Iterable[Any], sources: Sequence[str]) -> torch.Tensor:
+    def encode(self, labels: Iterable[Any], sources: Sequence[str]) -> "Tensor":
         """The class index of each label, (B,) int64.
 
         Raises:
             DataError: a label does not occur in the training data; names the row.
         """
+        import torch
+
         indices = []
         for label, source in zip(labels, sources, strict=True):
             if not isinstance(label, Hashable) or plain(label) not in self._indices:

@@ -13,6 +13,7 @@ from ostinato.data.examples import Records
 from ostinato.evaluation import bootstrap, metrics
 from ostinato.evaluation.baselines import linear_baseline, majority_baseline
 from ostinato.evaluation.metrics import ClassificationMetrics
+from ostinato.progress import TimeLeft
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
@@ -54,7 +55,9 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetric
     return found.model_copy(update={"ece_before_scaling": before, "temperature": temperature})
 
 
-def score_baselines(data: TaskData, say: Callable[[str], object]) -> dict[str, ClassificationMetrics]:
+def score_baselines(
+    data: TaskData, say: Callable[[str], object], time_left: TimeLeft
+) -> dict[str, ClassificationMetrics]:
     """Score the baselines on the test split: those that suit the data, a linear model first, and the majority class.
 
     Each is fitted on the training split. Their accuracy on the validation split tells which is the one to beat.
@@ -62,7 +65,7 @@ def score_baselines(data: TaskData, say: Callable[[str], object]) -> dict[str, C
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     shares = partial(majority_baseline, targets["train"], num_classes=len(labels))
-    linear = fit_linear(linear_baseline, data, targets, constant=shares)
+    linear = fit_linear(linear_baseline, data, targets, constant=shares, time_left=time_left)
     models = [
         Rival("linear", linear.description, lambda split: linear.predict(rows[split].sequences)),
         *fit_rivals(data, targets, say),

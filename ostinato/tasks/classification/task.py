@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import Inferred, Model, TaskData
 from ostinato.tasks.classification.config import ClassificationConfig
 from ostinato.tasks.classification.presets import PRESETS
@@ -115,10 +116,12 @@ class Classification(SequenceTask):
 
         return score(model, examples.targets, outputs)
 
-    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, ClassificationMetrics]":
+    def score_baselines(
+        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+    ) -> "Mapping[str, ClassificationMetrics]":
         from ostinato.tasks.classification.scoring import score_baselines
 
-        return score_baselines(data, say)
+        return score_baselines(data, say, time_left)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         from ostinato.evaluation.metrics import accuracy_misleads

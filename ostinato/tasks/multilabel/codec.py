@@ -3,10 +3,9 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ostinato.data.stored import StoredFields
 from ostinato.tasks.sequences.labels import (
@@ -17,6 +16,9 @@ from ostinato.tasks.sequences.labels import (
     refuse_clashing,
     unknown_label,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class StoredCodec(StoredFields):
@@ -55,12 +57,14 @@ class LabelSetCodec:
         """What each output of the network is called."""
         return self.labels
 
-    def encode(self, label_sets: Iterable[Iterable[Hashable]], sources: Sequence[str]) -> torch.Tensor:
+    def encode(self, label_sets: Iterable[Iterable[Hashable]], sources: Sequence[str]) -> "Tensor":
         """One row of 0 and 1 for each label set: (B, L) float32.
 
         Raises:
             DataError: a label does not occur in the training data; names the row.
         """
+        import torch
+
         rows = torch.zeros(len(sources), len(self.labels))
         for row, (labels, source) in enumerate(zip(label_sets, sources, strict=True)):
             for label in labels:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ostinato.data.examples import Records
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import label_frequencies, linear_multilabel_baseline
+from ostinato.progress import TimeLeft
 from ostinato.storage import unusable
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.multilabel.codec import LabelSetCodec
@@ -51,7 +52,7 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> MultilabelMetrics:
     return found.model_copy(update={"ece_before_scaling": uncalibrated.ece})
 
 
-def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
+def score_baselines(data: TaskData, time_left: TimeLeft) -> dict[str, MultilabelMetrics]:
     """Score the baselines on the test split: linear models, and the label frequencies of the training split.
 
     Their thresholds have the highest F1 on the validation split; without one they are 0.5.
@@ -60,7 +61,7 @@ def score_baselines(data: TaskData) -> dict[str, MultilabelMetrics]:
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
     validation = rows.get("validation")
     frequencies = partial(label_frequencies, targets["train"])
-    linear = fit_linear(linear_multilabel_baseline, data, targets, constant=frequencies)
+    linear = fit_linear(linear_multilabel_baseline, data, targets, constant=frequencies, time_left=time_left)
     predict: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
         "linear": linear.predict,
         "frequency": lambda sequences: frequencies(len(sequences)),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import Inferred, Model, TaskData
 from ostinato.tasks.multilabel.config import MultilabelConfig
 from ostinato.tasks.multilabel.presets import PRESETS
@@ -125,10 +126,12 @@ class Multilabel(SequenceTask):
 
         return score(model, examples.targets, outputs)
 
-    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, MultilabelMetrics]":
+    def score_baselines(
+        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+    ) -> "Mapping[str, MultilabelMetrics]":
         from ostinato.tasks.multilabel.scoring import score_baselines
 
-        return score_baselines(data)
+        return score_baselines(data, time_left)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         test, baselines = metrics["test"], metrics["baselines"]

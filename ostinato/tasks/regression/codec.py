@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 
 from ostinato.data.stored import Distinct, StoredFields
 from ostinato.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Numbers = Mapping[str, float]  # the targets of a row, by name
 HIGHEST = 1e200  # of means and scales: times any float32, it stays below the largest double
@@ -73,8 +75,10 @@ class NumberCodec:
             values.append([row[name] for name in self.names])
         return np.array(values, dtype=np.float64).reshape(-1, len(self.names))
 
-    def encode(self, targets: Iterable[Numbers], sources: Sequence[str]) -> torch.Tensor:
+    def encode(self, targets: Iterable[Numbers], sources: Sequence[str]) -> "Tensor":
         """The targets less their mean, in standard deviations. Returns (B, K) float32."""
+        import torch
+
         scaled = (self.numbers(targets, sources) - np.array(self.mean)) / np.array(self.scale)
         return torch.from_numpy(scaled.astype(np.float32))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ostinato.data.examples import Records
 from ostinato.evaluation.baselines import mean_baseline, median_baseline, ridge_baseline
+from ostinato.progress import TimeLeft
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.regression.metrics import RegressionMetrics, regression_metrics
 from ostinato.tasks.sequences.baselines import fit_linear
@@ -55,11 +56,13 @@ def score(model: Model, rows: Records, outputs: Tensor) -> RegressionMetrics:
     )
 
 
-def score_baselines(data: TaskData) -> dict[str, RegressionMetrics]:
+def score_baselines(data: TaskData, time_left: TimeLeft) -> dict[str, RegressionMetrics]:
     """Score the baselines on the test split: ridge regression, and the training targets' mean and median."""
     rows, codec = data.rows, data.codec
     targets = {name: codec.numbers(split.targets, split.sources) for name, split in rows.items()}
-    ridge = fit_linear(ridge_baseline, data, targets, constant=partial(mean_baseline, targets["train"]))
+    ridge = fit_linear(
+        ridge_baseline, data, targets, constant=partial(mean_baseline, targets["train"]), time_left=time_left
+    )
 
     def measured(predictions: np.ndarray) -> RegressionMetrics:
         return regression_metrics(targets["test"], predictions, names=codec.names)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import Inferred, Model, TaskData
 from ostinato.tasks.regression.config import RegressionConfig
 from ostinato.tasks.regression.presets import PRESETS
@@ -133,10 +134,12 @@ class Regression(SequenceTask):
 
         return score(model, rows, outputs)
 
-    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, RegressionMetrics]":
+    def score_baselines(
+        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+    ) -> "Mapping[str, RegressionMetrics]":
         from ostinato.tasks.regression.scoring import score_baselines
 
-        return score_baselines(data)
+        return score_baselines(data, time_left)
 
     def judging_metric(self, test: Mapping[str, Any]) -> str:
         return "rmse"

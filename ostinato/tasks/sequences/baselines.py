@@ -8,6 +8,7 @@ import numpy as np
 
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import LinearBaseline
+from ostinato.progress import TimeLeft
 from ostinato.tasks.base import TaskData
 
 
@@ -28,6 +29,7 @@ def fit_linear(
     targets: Mapping[str, np.ndarray],
     *,
     constant: Callable[[int], np.ndarray],
+    time_left: TimeLeft,
 ) -> LinearBaseline | ConstantBaseline:
     """Fit a linear baseline on train; the validation split, if any, selects the regularisation.
 
@@ -35,6 +37,7 @@ def fit_linear(
         fit: a function of `ostinato.evaluation.baselines` that fits a linear model.
         targets: the targets of each split, in the form that `fit` expects.
         constant: predicts the same for a number of sequences: the baseline if train has too few rows for a linear one.
+        time_left: when time is over, the best model so far is taken.
     """
     train, validation = data.rows["train"], data.rows.get("validation")
     try:
@@ -45,6 +48,7 @@ def fit_linear(
             targets.get("validation"),
             kind=baseline_kind(data.encoder.tokenizer, train.sequences[0]),
             seed=data.config.seed,
+            time_left=time_left,
         )
     except DataError as error:
         return ConstantBaseline(f"a constant, because no linear model can be fitted: {error}", constant)

@@ -1,6 +1,6 @@
 """Load the data of a config as clean, audited splits. All training and test data pass through `load_dataset`."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ostinato.config import AUTO, SequenceData
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
-from ostinato.data.cleaning import Splits, clean, count_reverse_complements, key_of
+from ostinato.data.cleaning import Splits, clean, count_reverse_complements
 from ostinato.data.examples import Record, Records
 from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
@@ -147,7 +147,7 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tu
         draws=bool(drawn),
         keeps_conflicts=kind.keeps_conflicts,
     )
-    groups = _groups(cleaned["train"], config.group_column is not None, kind, tokenizer)
+    groups = _groups(cleaned["train"], config.group_column is not None, kind)
     splits, left_out = _draw(cleaned, drawn, loaded.sizes, config, kind, groups)
     if config.train_fraction is not None:
         train = splits["train"]
@@ -162,10 +162,7 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tu
         unlabelled_skipped=loaded.unlabelled_skipped,
         cleaning=replace(cleaning, reverse_complements=count_reverse_complements(splits, tokenizer)),
         drawn=[split for split in drawn if split not in left_out],
-        splits={
-            split: describe_split(records, tokenizer, kind.describe(_targets(records)))
-            for split, records in splits.items()
-        },
+        splits={split: describe_split(records, kind.describe(_targets(records))) for split, records in splits.items()},
         shared_groups=shared_groups(splits),
         remarks=kind.remarks({split: _targets(records) for split, records in splits.items()}, config),
         unused=_rows(cleaned) - _rows(splits),
@@ -222,7 +219,7 @@ def _targets(records: list[Record]) -> list[object]:
     return [record.target for record in records]
 
 
-def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer: str) -> list[str] | None:
+def _groups(records: list[Record], has_column: bool, kind: TargetKind) -> list[str] | None:
     """The group of each row; rows of one group stay in one split. None: every row is its own group.
 
     If `kind.keeps_conflicts`, rows with equal sequences are also one group.
@@ -230,8 +227,8 @@ def _groups(records: list[Record], has_column: bool, kind: TargetKind, tokenizer
     groups = [str(record.group) for record in records] if has_column else None
     if not kind.keeps_conflicts:
         return groups
-    numbers: dict[Hashable, int] = {}
-    sequence_of = [numbers.setdefault(key_of(record.sequence, tokenizer), len(numbers)) for record in records]
+    numbers: dict[bytes, int] = {}
+    sequence_of = [numbers.setdefault(record.key, len(numbers)) for record in records]
     if len(numbers) == len(records):
         return groups
     if groups is None:

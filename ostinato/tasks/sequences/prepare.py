@@ -9,7 +9,7 @@ import torch
 
 from ostinato.config import DataConfig, SequenceData, UnlabelledData
 from ostinato.data.audit import Remark
-from ostinato.data.encoder import SequenceEncoder
+from ostinato.data.encoder import NumberedWords, SequenceEncoder
 from ostinato.data.examples import Record, Records
 from ostinato.data.ragged import Ragged
 from ostinato.errors import DataError
@@ -39,12 +39,16 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
         records = read_unlabelled(config, task.target_kind)
         unlabelled, remark = select_unlabelled(records, data.splits, data.tokenizer)
         remarks.append(remark)
-    encoder = fit_encoder(train, config, data.tokenizer, unlabelled)
+    words = NumberedWords() if unlabelled is None else None
+    encoder = fit_encoder(train, config, data.tokenizer, unlabelled, words)
     codec = task.fit_codec(config, train)
     vectors = read_for(config, encoder.vocabulary, encoder.tokenizer)
     if vectors is not None:
         encoder = encoder.with_extra(vectors.extra_words)
-    splits = {name: encode(encoder, codec, rows) for name, rows in data.splits.items()}
+    splits = {
+        name: encode(encoder, codec, rows, words if name == "train" else None) for name, rows in data.splits.items()
+    }
+    del words
     unknown = None
     if not encoder.is_numeric and "validation" in splits:
         unknown = encoder.unknown_share(splits["validation"].sequences)
@@ -98,14 +102,22 @@ def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> 
 
 
 def fit_encoder(
-    train: Records, config: SequenceData, tokenizer: str, unlabelled: Records | None = None
+    train: Records,
+    config: SequenceData,
+    tokenizer: str,
+    unlabelled: Records | None = None,
+    numbered: NumberedWords | None = None,
 ) -> SequenceEncoder:
-    """Fit an encoder to the training split and rows without labels, with the settings of the config."""
+    """Fit an encoder to the training split and rows without labels, with the settings of the config.
+
+    Args:
+        numbered: see `SequenceEncoder.fit`.
+    """
     settings = config.model_dump(include={"min_count", "max_size", "max_length", "truncate", "scale"})
     sequences, sources = train.sequences, train.sources
     if unlabelled is not None:
         sequences, sources = [*sequences, *unlabelled.sequences], [*sources, *unlabelled.sources]
-    return SequenceEncoder.fit(sequences, tokenizer=tokenizer, sources=sources, **settings)
+    return SequenceEncoder.fit(sequences, tokenizer=tokenizer, sources=sources, numbered=numbered, **settings)
 
 
 def encode_unlabelled(encoder: SequenceEncoder, rows: Records) -> tuple[Records, Ragged]:
@@ -115,13 +127,21 @@ def encode_unlabelled(encoder: SequenceEncoder, rows: Records) -> tuple[Records,
     return rows.select(filled), encoded.select(filled)
 
 
-def encode(encoder: SequenceEncoder, codec: Any, rows: Records) -> Labelled:
-    """Encode sequences and targets; weights are scaled to a mean of 1."""
+def encode(encoder: SequenceEncoder, codec: Any, rows: Records, numbered: NumberedWords | None = None) -> Labelled:
+    """Encode sequences and targets; weights are scaled to a mean of 1.
+
+    Args:
+        numbered: the words of the sequences, if they are known.
+    """
     weights = None
     if rows.weights is not None:
         weights = torch.tensor(rows.weights, dtype=torch.float64)
         weights = (weights / weights.mean()).float()
-    return Labelled(encoder.encode(rows.sequences, rows.sources), codec.encode(rows.targets, rows.sources), weights)
+    if numbered is not None and numbered.chunks:
+        sequences = encoder.encode_numbered(numbered)
+    else:
+        sequences = encoder.encode(rows.sequences, rows.sources)
+    return Labelled(sequences, codec.encode(rows.targets, rows.sources), weights)
 
 
 def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) -> tuple[Ragged, list[DataError | None]]:

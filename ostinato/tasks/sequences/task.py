@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.trace import Trace
     from ostinato.nn import SequenceNetwork
     from ostinato.nn.onnx.graph import Graph
-    from ostinato.progress import Progress
+    from ostinato.progress import Progress, TimeLeft
     from ostinato.tasks.onnx import OnnxModel, Port
     from ostinato.tasks.portable import Outputs, StreamAnswer
     from ostinato.tasks.sequences.stream import SequenceStream
@@ -174,15 +174,27 @@ class SequenceTask(Task):
         data: TaskData,
         splits: "Mapping[str, Labelled]",
         objective: "Objective[Any, Any]",
+        *,
         folder: Path | None,
+        time_left: "TimeLeft",
     ) -> "Labelled":
         train, seed = splits["train"], config.training.seed
+        is_sample = splits is not data.splits  # to measure a training's cost
         if network.wide is not None:
-            from ostinato.tasks.sequences.wide import fit_wide
+            from ostinato.tasks.sequences.wide import Fitting, fit_wide, settings_of
 
+            known = {} if is_sample else data.known
+            fitting = known.setdefault(settings_of(config), Fitting())
             size = config.model.wide_size  # type: ignore[attr-defined]
-            train = fit_wide(network, splits, objective, size=size, seed=seed)  # type: ignore[arg-type]
-        is_sample = splits["train"] is not data.splits["train"]  # to measure a training's cost
+            train = fit_wide(
+                network,
+                splits,
+                objective,  # type: ignore[arg-type]
+                size=size,
+                seed=seed,
+                fitting=fitting,
+                time_left=time_left,
+            )
         if data.unlabelled is not None and not (network.is_linear or is_sample):
             from ostinato.tasks.sequences.semi import with_soft_labels
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError, DataError
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Inferred, Model, Task, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
@@ -204,10 +205,12 @@ class Tagging(Task):
         data: TaskData,
         splits: Mapping[str, Any],
         objective: Any,
+        *,
         folder: Path | None,
+        time_left: TimeLeft,
     ) -> "Examples":
         if network.wide is None:
-            return super().start(config, network, data, splits, objective, folder)
+            return super().start(config, network, data, splits, objective, folder=folder, time_left=time_left)
         from ostinato.tasks.tagging.wide import fit_wide
 
         return fit_wide(network, splits, seed=config.data.seed)
@@ -224,7 +227,9 @@ class Tagging(Task):
 
         return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
-    def score_baselines(self, data: TaskData, say: "Callable[[str], object]") -> "Mapping[str, TaggingMetrics]":
+    def score_baselines(
+        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+    ) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
         return score_baselines(data)
