@@ -20,10 +20,10 @@ from ostinato.tasks.tagging.sentences import Sentences
 
 STRENGTHS = (1.0, 0.5, 0.25, 0.12)  # of the L2 penalty, the strongest first
 USUAL = 0.25  # without a validation split
-FOLDS = 5
+FOLDS, FOLDS_OF_MANY = 5, 3
 MOST_STEPS = 100  # of the optimizer, for each strength
 MOST_FEATURES, MOST_WEIGHTS = 2**20, 2**22  # so that a model file of many tags stays below 20 MB
-MANY_TOKENS = 50_000  # from here on, a feature of a single training token is not selected
+MANY_TOKENS = 50_000  # from here on, a feature of a single training token is not selected, and there are fewer folds
 TOKENS_AT_A_TIME = 2**15
 MOST_WORK = 10**9  # additions in one step of the optimizer: more sentences than these take are not fitted to
 COST_OF_TRANSITION = 0.1  # relative to the cost of a weight
@@ -193,7 +193,8 @@ def _crossfit(wide: WideTokens, crf: LinearChainCRF, train: Tagged, found: Fitte
     """Emissions of the tokens of train by taggers that were fitted to the sentences of other folds. (N, C)."""
     wide.set_keys(found.keys)
     problem = _problem(wide, crf, train)
-    fold = np.random.default_rng(seed).permutation(np.arange(len(problem.lengths)) % FOLDS)
+    folds = FOLDS if len(train.targets) < MANY_TOKENS else FOLDS_OF_MANY
+    fold = np.random.default_rng(seed).permutation(np.arange(len(problem.lengths)) % folds)
     chosen = _affordable(problem, seed)
     emissions = problem.features @ found.tagger.weights
     of_token = np.repeat(fold, problem.lengths.numpy())
