@@ -88,7 +88,7 @@ def test_an_estimator_s_arguments_are_the_config_s_keys_with_the_same_defaults(t
     assert arguments.keys() <= keys.keys() | WITHOUT_A_KEY
     own = {key for name in ("model", "training") for key in tables[name].model_fields}
     assert own - arguments.keys() == NOT_ARGUMENTS
-    defaults = {name: [value] if name == "pooling" else value for name, value in arguments.items()}
+    defaults = {name: value.split("+") if name == "pooling" else value for name, value in arguments.items()}
     for name in arguments.keys() & keys.keys() - {"seed"}:
         assert defaults[name] == keys[name].default, name
     assert arguments["seed"] == tables["training"].model_fields["seed"].default

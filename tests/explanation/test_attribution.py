@@ -141,8 +141,7 @@ def test_a_masked_word_reads_as_unknown_if_training_saw_unknown_words():
 def test_integrated_gradients_cross_a_cliff():
     """A model whose answer turns within a thousandth of the way: even nodes would miss it or count it too often."""
     model = SequenceClassifier(
-        **{**PLAIN, "cell": "rnn", "embedding_size": 1, "hidden_size": 1, "max_epochs": 1},
-        tokenizer="characters",
+        **{**PLAIN, "cell": "rnn", "embedding_size": 1, "hidden_size": 1, "max_epochs": 1, "tokenizer": "characters"},
         validation_fraction=None,
     )
     model.fit(["ab", "ba"], ["no", "yes"])

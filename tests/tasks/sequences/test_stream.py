@@ -25,7 +25,6 @@ TINY = {
     "validation_fraction": None,
     "device": "cpu",
 }
-WORDS = {**TINY, "tokenizer": "words"}
 TEXTS = ["red green<br />blue", "blue Weiß!", "red, red", "blue — blue", "çà et là", "語 語"] * 2
 LABELS = ["a", "b", "a", "b", "c", "c"] * 2
 ALL = ["last", "mean", "max", "attention"]
@@ -33,8 +32,8 @@ PIECES = st.lists(st.sampled_from([*TEXTS, " ", "red", "<br", " />", "bl", "ue",
 
 
 def text_model(cell="lstm", tokenizer="words", **arguments):
-    arguments = {**TINY, "pooling": ALL, **arguments}
-    return SequenceClassifier(cell=cell, tokenizer=tokenizer, **arguments).fit(TEXTS, LABELS)
+    arguments = {**TINY, "pooling": ALL, "cell": cell, "tokenizer": tokenizer, **arguments}
+    return SequenceClassifier(**arguments).fit(TEXTS, LABELS)
 
 
 def cut(whole, cuts):
@@ -96,7 +95,7 @@ def test_the_state_does_not_grow():
 
 @needs_kernel
 def test_predicted_numbers_stream():
-    model = SequenceRegressor(**{**WORDS, "pooling": ALL}).fit(TEXTS, np.arange(12.0))
+    model = SequenceRegressor(**{**TINY, "pooling": ALL}).fit(TEXTS, np.arange(12.0))
     stream = model.stream()
     stream.push("re")
     for end in range(3, len(TEXTS[0])):
@@ -104,14 +103,14 @@ def test_predicted_numbers_stream():
         assert answer.prediction == model.predict([TEXTS[0][:end]])[0]
     with pytest.raises(ConfigError, match="numbers"):
         stream.decided(0.9)
-    several = SequenceRegressor(**WORDS).fit(TEXTS, np.arange(24.0).reshape(12, 2))
+    several = SequenceRegressor(**TINY).fit(TEXTS, np.arange(24.0).reshape(12, 2))
     assert several.stream().push("red").prediction.tolist() == several.predict(["red"])[0].tolist()
 
 
 @needs_kernel
 def test_label_sets_stream():
     sets = [["warm"], [], ["warm"], [], ["french", "warm"], []] * 2
-    model = SequenceMultilabelClassifier(**WORDS).fit(TEXTS, sets)
+    model = SequenceMultilabelClassifier(**TINY).fit(TEXTS, sets)
     answer = model.stream().push("red çà")
     assert answer.probabilities.tolist() == model.predict_proba(["red çà"])[0].tolist()
     assert answer.label == model.predict(["red çà"])[0]

@@ -83,7 +83,7 @@ def test_saved_and_loaded_it_answers_the_same(tagger, tmp_path):
 )
 def test_every_kind_trains(settings):
     X, y = sentences(60)
-    model = SequenceTagger(**{**SMALL, "max_epochs": 15}, **settings).fit(X, y)
+    model = SequenceTagger(**{**SMALL, "max_epochs": 15, "dropout": 0.0, **settings}).fit(X, y)  # 8 units are few
     assert model.score(X, y) > 0.7
 
 
