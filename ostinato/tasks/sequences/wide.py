@@ -47,7 +47,8 @@ class Fitting:
 def settings_of(config: Config) -> Hashable:
     """The settings that the fitted wide part depends on: its own, the seed, and those of the task's loss."""
     loss = config.training.model_dump(mode="json", exclude=set(TrainingConfig.model_fields) - {"seed"})
-    wide = config.model.model_dump(mode="json", include={key for key in type(config.model).model_fields if key.startswith("wide")})
+    keys = {key for key in type(config.model).model_fields if key.startswith("wide")}
+    wide = config.model.model_dump(mode="json", include=keys)
     return json.dumps([wide, loss], sort_keys=True)
 
 

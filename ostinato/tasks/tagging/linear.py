@@ -1,10 +1,9 @@
 """Fit a linear-chain CRF on the features of tokens: the wide part of a tagger, and the baseline of every tagger."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse
@@ -12,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ostinato.data.sampler import BucketSampler
+from ostinato.errors import OutOfTimeError
 from ostinato.nn import Layout, LinearChainCRF
 from ostinato.nn.wide_tokens import WideTokens
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.tagging.codec import UNSEEN
 from ostinato.tasks.tagging.examples import Tagged
 from ostinato.tasks.tagging.sentences import Sentences
@@ -102,8 +103,8 @@ class Problem:
         shapes = ((self.features.shape[1], C), (C,), (C, C), (C,))
         return LinearTagger(*(np.zeros(shape, np.float32) for shape in shapes))
 
-    def fit(self, strength: float, start: LinearTagger) -> LinearTagger:
-        """Minimise −Σ log p(tags | sentence) + strength / 2 · ‖parameters‖² by L-BFGS."""
+    def fit(self, strength: float, start: LinearTagger, time_left: TimeLeft = unlimited) -> LinearTagger:
+        """Minimise −Σ log p(tags | sentence) + strength / 2 · ‖parameters‖² by L-BFGS, until time is over."""
         from scipy.optimize import minimize
 
         layout, transposed = Layout(self.lengths), self.features.T.tocsr()
@@ -119,8 +120,12 @@ class Problem:
             gradient = LinearTagger(transposed @ by_emissions.numpy(), *(each.numpy() for each in by_scores))
             return loss.item() + strength / 2 * float(flat @ flat), gradient.flat() + strength * flat
 
+        def stop_in_time(flat: np.ndarray) -> None:
+            if time_left() < 0:
+                raise StopIteration
+
         options = {"maxiter": MOST_STEPS, "maxcor": 6, "ftol": 1e-5, "gtol": 1e-3}
-        found = minimize(objective, start.flat(), jac=True, method="L-BFGS-B", options=options)
+        found = minimize(objective, start.flat(), jac=True, method="L-BFGS-B", options=options, callback=stop_in_time)
         return start.with_flat(found.x)
 
     @torch.no_grad()
@@ -140,36 +145,48 @@ class Problem:
         return dataclasses.replace(self, features=self.features[rows], targets=targets, lengths=lengths)
 
 
-_FITTED: "WeakKeyDictionary[Sentences, dict[Any, Fitted]]" = WeakKeyDictionary()  # by the training sentences
-
-
 def fit_linear(
-    wide: WideTokens, crf: LinearChainCRF, splits: Mapping[str, Tagged], *, seed: int, crossfit: bool
+    wide: WideTokens,
+    crf: LinearChainCRF,
+    splits: Mapping[str, Tagged],
+    *,
+    seed: int,
+    crossfit: bool,
+    known: dict[Hashable, Any] | None = None,
+    time_left: TimeLeft = unlimited,
 ) -> Fitted:
     """Fit a linear tagger to the training split, as strongly penalised as is best on the validation split.
-
-    What was fitted to the same sentences before is fitted no second time.
 
     Args:
         wide: selects the features; they are overwritten.
         crf: its constraints hold; its scores are overwritten.
         seed: draws the folds, and the sentences if there are too many.
         crossfit: whether `unseen` is wanted.
+        known: what was fitted to these splits before, which is not fitted again; is completed.
+        time_left: when time is over, the tagger is the best so far.
+
+    Raises:
+        OutOfTimeError: there is too little time for `unseen`.
     """
     train, validation = splits["train"], splits.get("validation")
-    known = _FITTED.setdefault(train.sentences, {})
+    known = {} if known is None else known
     allowed = None if crf.allowed is None else tuple(each.numpy().tobytes() for each in crf.allowed)
-    key = (seed, allowed, train.digest(), None if validation is None else validation.digest())
-    found = known.get(key)
-    if found is None:
-        found = _fit(wide, crf, train, validation, seed)
-    if crossfit and found.unseen is None:
-        found = found._replace(unseen=_crossfit(wide, crf, train, found, seed))
+    key = ("linear tagger", seed, allowed)
+    found: Fitted = known.get(key) or _fit(wide, crf, train, validation, seed, time_left)
     known[key] = found
+    if crossfit and found.unseen is None:
+        found = known[key] = found._replace(unseen=_crossfit(wide, crf, train, found, seed, time_left))
     return found
 
 
-def _fit(wide: WideTokens, crf: LinearChainCRF, train: Tagged, validation: Tagged | None, seed: int) -> Fitted:
+def _fit(
+    wide: WideTokens,
+    crf: LinearChainCRF,
+    train: Tagged,
+    validation: Tagged | None,
+    seed: int,
+    time_left: TimeLeft,
+) -> Fitted:
     few = 2 if len(train.targets) >= MANY_TOKENS else 1
     wide.fit(train.sentences.tokens(), most=min(MOST_FEATURES, MOST_WEIGHTS // crf.num_tags), fewest=few)
     problem = _problem(wide, crf, train)
@@ -178,10 +195,12 @@ def _fit(wide: WideTokens, crf: LinearChainCRF, train: Tagged, validation: Tagge
     held_out = None if validation is None else _problem(wide, crf, validation)
     best, lowest, strength = problem.zeros(), np.inf, USUAL
     if held_out is None:
-        return Fitted(wide.keys.clone(), problem.fit(USUAL, best), USUAL, len(chosen))
+        return Fitted(wide.keys.clone(), problem.fit(USUAL, best, time_left), USUAL, len(chosen))
     tagger = best
     for each in STRENGTHS:
-        tagger = problem.fit(each, tagger)
+        if time_left() < 0 and lowest < np.inf:
+            break
+        tagger = problem.fit(each, tagger, time_left)
         loss = held_out.loss(tagger)
         if loss >= lowest:
             break
@@ -189,8 +208,14 @@ def _fit(wide: WideTokens, crf: LinearChainCRF, train: Tagged, validation: Tagge
     return Fitted(wide.keys.clone(), best, strength, len(chosen))
 
 
-def _crossfit(wide: WideTokens, crf: LinearChainCRF, train: Tagged, found: Fitted, seed: int) -> Tensor:
-    """Emissions of the tokens of train by taggers that were fitted to the sentences of other folds. (N, C)."""
+def _crossfit(
+    wide: WideTokens, crf: LinearChainCRF, train: Tagged, found: Fitted, seed: int, time_left: TimeLeft
+) -> Tensor:
+    """Emissions of the tokens of train by taggers that were fitted to the sentences of other folds. (N, C).
+
+    Raises:
+        OutOfTimeError: as soon as the folds so far show that there is too little time for the others.
+    """
     wide.set_keys(found.keys)
     problem = _problem(wide, crf, train)
     folds = FOLDS if len(train.targets) < MANY_TOKENS else FOLDS_OF_MANY
@@ -198,11 +223,17 @@ def _crossfit(wide: WideTokens, crf: LinearChainCRF, train: Tagged, found: Fitte
     chosen = _affordable(problem, seed)
     emissions = problem.features @ found.tagger.weights
     of_token = np.repeat(fold, problem.lengths.numpy())
-    for number in np.unique(fold):
+    began = time_left()  # if unlimited, the differences below are NaN
+    for done, number in enumerate(np.unique(fold)):
+        needed_s = (began - time_left()) / max(done, 1) * folds
+        if time_left() < needed_s * (1 - done / folds):
+            raise OutOfTimeError(needed_s)
         others = chosen[fold[chosen] != number]
         if len(others):
-            tagger = problem.select(others).fit(found.strength, problem.zeros())
+            tagger = problem.select(others).fit(found.strength, problem.zeros(), time_left)
             emissions[of_token == number] = problem.features[of_token == number] @ tagger.weights
+    if time_left() < 0:  # the last fit was cut short
+        raise OutOfTimeError(began - time_left())
     return torch.from_numpy(emissions)
 
 

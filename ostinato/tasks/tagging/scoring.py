@@ -9,6 +9,7 @@ import numpy as np
 
 from ostinato.evaluation.results import Metric
 from ostinato.evaluation.statistics import Scored, score_sentences, seed_interval
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.storage import unusable, write_atomically
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.tagging.codec import TagCodec
@@ -43,7 +44,7 @@ def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags
     return found.model_copy(update={"ece": marginal_calibration(outputs.probabilities.numpy(), right)})
 
 
-def score_baselines(data: TaskData) -> dict[str, TaggingMetrics]:
+def score_baselines(data: TaskData, time_left: TimeLeft = unlimited) -> dict[str, TaggingMetrics]:
     """Score the baselines on the test split.
 
     `linear` is a linear-chain CRF. `commonest` is each word's most frequent tag; for unknown words, the commonest tag.
@@ -53,7 +54,7 @@ def score_baselines(data: TaskData) -> dict[str, TaggingMetrics]:
     train, test = data.rows["train"], data.rows["test"]
     words = [[sentence.words for sentence in rows] for rows in (train, test)]
     found = commonest_tags(words[0], train.tags, words[1])
-    tags, description = linear_baseline(data)
+    tags, description = linear_baseline(data, time_left)
     linear = score_tags(data.encoder, data.codec, test, tags).model_copy(update={"description": description})
     return {"linear": linear, "commonest": score_tags(data.encoder, data.codec, test, found)}
 

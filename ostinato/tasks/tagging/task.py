@@ -213,7 +213,8 @@ class Tagging(Task):
             return super().start(config, network, data, splits, objective, folder=folder, time_left=time_left)
         from ostinato.tasks.tagging.wide import fit_wide
 
-        return fit_wide(network, splits, seed=config.data.seed)
+        known = data.known if splits is data.splits else {}
+        return fit_wide(network, splits, seed=config.data.seed, known=known, time_left=time_left)
 
     def outputs(self, network: "Tagger", examples: "Tagged") -> "CertainTags":
         from ostinato.tasks.tagging.network import predict_certain_tags
@@ -232,7 +233,7 @@ class Tagging(Task):
     ) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
-        return score_baselines(data)
+        return score_baselines(data, time_left)
 
     def judging_metric(self, test: Mapping[str, Any]) -> str:
         return "accuracy" if test.get("f1") is None else "f1"
