@@ -9,6 +9,7 @@ import torch
 from scipy.optimize import minimize
 from toy import sentences
 
+from ostinato.errors import OutOfTimeError
 from ostinato.nn import CRFConstraints, LinearChainCRF
 from ostinato.nn.wide_tokens import WideTokens
 from ostinato.tasks.tagging import linear
@@ -123,9 +124,21 @@ def test_the_penalty_is_that_with_the_lowest_loss_on_validation():
 
 def test_the_same_sentences_are_fitted_once(monkeypatch):
     train, _, codec = encoded(*sentences(20))
-    first = fitted({"train": train}, codec)
+    known = {}
+    first = fitted({"train": train}, codec, known=known)
     monkeypatch.setattr(Problem, "fit", None)
-    assert fitted({"train": train}, codec).tagger is first.tagger
+    assert fitted({"train": train}, codec, known=known).tagger is first.tagger
+
+
+def test_without_time_the_tagger_is_the_best_so_far_and_folds_are_refused():
+    train, encoder, codec = encoded(*sentences(40))
+    validation, _, _ = encoded(*sentences(20, seed=1), encoder, codec)
+    splits = {"train": train, "validation": validation}
+    found = fitted(splits, codec, time_left=lambda: -1.0)
+    assert found.strength == linear.STRENGTHS[0]
+    assert np.abs(found.tagger.weights).max() > 0
+    with pytest.raises(OutOfTimeError):
+        fitted(splits, codec, crossfit=True, time_left=lambda: -1.0)
 
 
 def test_more_sentences_than_are_affordable_are_drawn_at_random(monkeypatch):
