@@ -228,3 +228,5 @@ def test_audit_and_metrics_of_version_0_1_are_read(run):
     assert (found.overlap_dropped, found.unseen_values) == (False, audit["strange"])
     scores = replace(run, metrics=metrics).read_scores(TaggingMetrics, ["commonest"])
     assert (scores["test"].n, scores["test"].f1) == (10, metrics["test"]["f1"])
+    cells_of_old = Tagging().result_cells(metrics)
+    assert cells_of_old["linear CRF"] == "" and float(cells_of_old["commonest tag"]) >= 0
