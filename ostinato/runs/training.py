@@ -49,9 +49,8 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
     refuse_occupied(folder)
     config = with_absolute_paths(config)
     task = TASKS[config.task]
-    if progress is not None:
-        progress.reading(config.data.files().values())
-    data = task.prepare(config.data)
+    with (progress or Progress(quiet=True)).reading(config.data.files().values()):
+        data = task.prepare(config.data)
     task.check(config, data)
     create_run(config, folder)
     return resume_run(folder, data=data, progress=progress)
