@@ -49,12 +49,18 @@ class Progress:
         if self.console.is_terminal:
             self.say(line)
 
-    def reading(self, paths: Iterable[str]) -> None:
-        """Name the large files that are about to be read, on a terminal only."""
-        for path in filter(os.path.isfile, paths):
-            size = os.path.getsize(path)
-            if size >= LARGE_FILE:
-                self.note(f"Reading {path} ({size / 1e6:,.0f} MB) …")
+    @contextmanager
+    def reading(self, paths: Iterable[str]) -> Iterator[None]:
+        """Name the large files that are read inside the block, with the time that it has taken, on a terminal only."""
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        sizes = {path: os.path.getsize(path) for path in filter(os.path.isfile, paths)}
+        large = [f"{visible(path)} ({size / 1e6:,.0f} MB)" for path, size in sizes.items() if size >= LARGE_FILE]
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Bar(*columns, console=self.console, transient=True, disable=not (large and self._shows_bar)) as bar:
+            bar.add_task(f"Reading and auditing {', '.join(large)} …", total=None)
+            yield
 
     def track(self, items: Sequence[Item], what: str) -> Iterable[Item]:
         """Yield the items and, on a terminal, show a bar that counts them."""

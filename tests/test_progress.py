@@ -14,6 +14,7 @@ def test_large_files_are_named_before_they_are_read(tmp_path, monkeypatch, is_te
     path.write_bytes(b"abc")
     output, bar = io.StringIO(), Progress()
     bar.console = Console(file=output, force_terminal=is_terminal, width=500)
-    bar.reading([str(path), str(tmp_path / "missing.csv")])
+    with bar.reading([str(path), str(tmp_path / "missing.csv")]):
+        pass
     assert ("big.csv" in output.getvalue()) == shown
     assert "missing" not in output.getvalue()

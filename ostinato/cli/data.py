@@ -81,8 +81,8 @@ def data_audit(
     from ostinato.tasks import TASKS
 
     config = data_config_of(what, settings or [])
-    Progress().reading(config.data.files().values())
-    audit = TASKS[config.task].prepare(config.data).audit
+    with Progress().reading(config.data.files().values()):
+        audit = TASKS[config.task].prepare(config.data).audit
     say(to_json(audit.to_json()) if as_json else "\n".join(audit.lines()))
 
 

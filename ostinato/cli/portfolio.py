@@ -33,8 +33,8 @@ def train_on_file(
 
             return resume, resume_search(resume, minutes=minutes, progress=progress)
         path = Path(str(file))
-        progress.reading([str(path)])
-        inferred = _inferred(path, settings)
+        with progress.reading([str(path)]):
+            inferred = _inferred(path, settings)
         from ostinato.portfolio import train_file
 
         folder = new_folder(out, path.stem)

@@ -208,7 +208,8 @@ def _prepare(config: Config, progress: Progress) -> TaskData:
         DataError: there is no validation split to compare candidates on.
         OstinatoError: the data cannot be used.
     """
-    data = TASKS[config.task].prepare_for(config)
+    with progress.reading(config.data.files().values()):
+        data = TASKS[config.task].prepare_for(config)
     for line in data.audit.lines():
         progress.say(line)
     if "validation" not in data.splits:

@@ -51,9 +51,8 @@ def start_run(config: Config, folder: Path, *, progress: Progress | None = None)
     refuse_occupied(folder)
     config = with_absolute_paths(config)
     task = TASKS[config.task]
-    if progress is not None:
-        progress.reading(config.data.files().values())
-    data = task.prepare_for(config)
+    with (progress or Progress(quiet=True)).reading(config.data.files().values()):
+        data = task.prepare_for(config)
     config = task.settle(config, data)
     task.check(config, data)
     create_run(config, folder)

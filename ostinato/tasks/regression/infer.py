@@ -100,7 +100,8 @@ def _could_be_class(values: list[Any], rows: int) -> bool:
     """Whether a column has few different values, and not too many numbers for names of classes."""
     distinct = set(map(str, values))
     is_few = 2 <= len(distinct) <= max(2, rows // CLASS_SHARE)
-    return is_few and (len(distinct) <= MOST_WHOLE or _numbers(values) is None)
+    numbers = _numbers(values)
+    return is_few and (numbers is None or (len(distinct) <= MOST_WHOLE and not _is_many(numbers)))
 
 
 def _is_many(numbers: list[float]) -> bool:

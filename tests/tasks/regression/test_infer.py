@@ -42,6 +42,11 @@ def test_few_values_are_classes(write, labels):
     assert infer_config(write(sequence=DNA, label=labels)).config.task == "classification"
 
 
+def test_a_few_decimals_under_another_name_are_a_target(write):
+    config, _ = infer_config(write(sequence=DNA, price=[1.5 * (n % 12) for n in range(60)]))
+    assert (config.task, config.data.target_columns) == ("regression", ["price"])
+
+
 def test_class_beside_numbers_is_the_label(write):
     config, _ = infer_config(write(sequence=DNA, score=DECIMALS, kind=["a", "b"] * 30))
     assert (config.task, config.data.label_column) == ("classification", "kind")
