@@ -23,17 +23,9 @@ LINEAR_METHODS = ("integrated-gradients", "gradient-x-input", "occlusion")
 def bigru():
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACGT"), size=size)) for size in rng.integers(5, 40, size=60)]
-    model = SequenceClassifier(
-        cell="gru",
-        bidirectional=True,
-        pooling=["attention", "max"],
-        embedding_size=8,
-        hidden_size=8,
-        tokenizer="nucleotides",
-        max_epochs=3,
-        validation_fraction=None,
-        lr=0.02,
-    )
+    layers = {"cell": "gru", "bidirectional": True, "pooling": ["attention", "max"], "embedding_size": 8}
+    training = {"hidden_size": 8, "tokenizer": "nucleotides", "max_epochs": 3, "validation_fraction": None, "lr": 0.02}
+    model = SequenceClassifier(**{**PLAIN, **layers, **training})
     return model.fit(texts, ["many" if text.count("A") * 4 > len(text) else "few" for text in texts])
 
 

@@ -14,7 +14,7 @@ import torch
 
 import ostinato
 from ostinato import load, runs
-from ostinato.config import to_toml
+from ostinato.config import SequenceData, SequenceModel, TrainingConfig, to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.evaluation import metrics
 from ostinato.runs.creation import create_run
@@ -25,9 +25,23 @@ from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
 
 TINY = {
-    "data": {"name": "majority", "length": 9, "train_size": 120, "validation_size": 40, "test_size": 60},
-    "model": {"cell": "gru", "hidden_size": 6, "embedding_size": 4, "dropout": 0.2},
-    "training": {"max_epochs": 4, "batch_size": 8, "lr": 1e-2, "patience": "none", "device": "cpu"},
+    "data": {
+        **SequenceData.OLD_DEFAULTS,
+        "name": "majority",
+        "length": 9,
+        "train_size": 120,
+        "validation_size": 40,
+        "test_size": 60,
+    },
+    "model": {**SequenceModel.OLD_DEFAULTS, "cell": "gru", "hidden_size": 6, "embedding_size": 4, "dropout": 0.2},
+    "training": {
+        **TrainingConfig.OLD_DEFAULTS,
+        "max_epochs": 4,
+        "batch_size": 8,
+        "lr": 1e-2,
+        "patience": "none",
+        "device": "cpu",
+    },
 }
 FILES = {
     "config.toml", "environment.json", "audit.json", "vocabulary.json", "checkpoints", "metrics.jsonl", "training.log",

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, SequenceTagger, load
+from ostinato.comparison.training import train_run
 from ostinato.config import AUTO, to_toml
 from ostinato.errors import ConfigError
-from ostinato.runs import start_run
+from ostinato.runs import create_run, resume_run, start_run
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import CONFIGS, PRESETS, parse_config, parse_toml, read_run_config
 from ostinato.tasks.infer import infer_config
@@ -83,8 +84,12 @@ def test_a_fitted_estimator_and_its_file_have_a_value_for_every_key(task, tmp_pa
 def test_a_run_has_the_chosen_values_in_its_config(tmp_path):
     _, config = with_file(tmp_path, "dna", DNA, training={"max_epochs": 1})
     start_run(config, tmp_path / "run")
-    found = read_run_config(tmp_path / "run" / "config.toml")
+    create_run(config, tmp_path / "created")
+    resume_run(tmp_path / "created")
+    train_run(config, tmp_path / "compared", [], TASKS[config.task].prepare(config.data))
+    found, *others = (read_run_config(tmp_path / name / "config.toml") for name in ("run", "created", "compared"))
     assert found.is_settled
+    assert others == [found, found]
     assert (found.data.tokenizer, found.model.position, found.training.max_epochs) == ("nucleotides", "learned", 1)
 
 
