@@ -108,21 +108,36 @@ def test_the_start_is_used_if_training_makes_validation_worse():
     np.testing.assert_allclose(deep.predict_proba(TEXTS), linear.predict_proba(TEXTS), atol=1e-6)
 
 
+def test_words_that_are_spelled_alike_share_weights(monkeypatch):
+    monkeypatch.setattr("ostinato.evaluation.baselines.heads.C_GRID", (0.1,))
+    stems = ["".join(rng.choice(list("bcdf"), size=6)) for _ in range(100)]
+    words = [stem + ("ing" if row % 2 else "ed") for row, stem in enumerate(stems)]
+    right = np.array(["x" if word.endswith("ing") else "y" for word in words])
+    given = np.where(np.arange(100) < 10, np.where(right == "x", "y", "x"), right)  # the first ten are wrong
+    corrected = [
+        (SequenceClassifier(**LINEAR, wide_letters=letters).fit(words, given).predict(words)[:10] == right[:10]).sum()
+        for letters in (0, 4)
+    ]
+    assert corrected == [0, 10]  # a word alone has nothing but its own label; its ending has those of others
+
+
 def test_the_layers_learn_beside_the_linear_model():
     model = SequenceClassifier(**DEEP, max_epochs=30, lr=0.02, validation_fraction=None).fit(TEXTS, LABELS)
     assert model.history_[-1]["train_loss"] < 0.7 * model.history_[0]["train_loss"]
     assert model.model_.head.weight.abs().max() > 0
 
 
-def test_a_saved_model_gives_the_same_bits(tmp_path):
-    model = SequenceClassifier(**DEEP, max_epochs=1).fit(TEXTS, LABELS)
+@pytest.mark.parametrize("options", [{}, {"wide_letters": 3, "wide_ends": True}])
+def test_a_saved_model_gives_the_same_bits(tmp_path, options):
+    model = SequenceClassifier(**DEEP, **options, max_epochs=1).fit(TEXTS, LABELS)
     model.save(tmp_path / "model.safetensors")
     loaded = load(tmp_path / "model.safetensors")
     assert np.array_equal(loaded.predict_proba(TEXTS), model.predict_proba(TEXTS))
 
 
-def test_the_answer_does_not_depend_on_the_batch():
-    model = SequenceClassifier(**DEEP, max_epochs=1).fit(TEXTS, LABELS)
+@pytest.mark.parametrize("options", [{}, {"wide_letters": 3, "wide_ends": True}])
+def test_the_answer_does_not_depend_on_the_batch(options):
+    model = SequenceClassifier(**DEEP, **options, max_epochs=1).fit(TEXTS, LABELS)
     together = model.predict_proba(TEXTS)
     assert all(np.array_equal(model.predict_proba([text])[0], row) for text, row in zip(TEXTS, together, strict=True))
 
