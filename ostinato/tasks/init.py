@@ -172,7 +172,8 @@ def refuse_seen_rows(task: "Task", data: "TaskData") -> None:
         if split in data.rows
     }
     if any(counts.values()):
-        seen = " and ".join(f"{count:,} of {len(data.rows[name]):,} {name} rows" for name, count in counts.items())
+        found = {name: count for name, count in counts.items() if count}
+        seen = " and ".join(f"{count:,} of {len(data.rows[name]):,} {name} rows" for name, count in found.items())
         raise ConfigError(
             f"model.init: {pretrained.source} was trained on {seen}, so the scores would be too high. Pre-train "
             "without them: set data.exclude to the config or preset of this task."
