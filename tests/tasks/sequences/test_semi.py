@@ -10,6 +10,7 @@ import torch
 import ostinato
 from ostinato import runs
 from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.evaluation.baselines.teacher import teach
 from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.tasks.classification.task import Classification
@@ -61,6 +62,9 @@ def test_soft_labels_reach_the_loss_as_computed_by_hand(values):
     assert train.targets.shape == (B + U, 2) and U == 120
     assert (train.targets[:B].argmax(dim=1) == data.splits["train"].targets).all()
     assert set(train.targets[:B].flatten().tolist()) == {0.0, 1.0}
+    labelled, others = data.rows["train"].sequences, data.unlabelled[0].sequences
+    soft, _ = teach(labelled, data.splits["train"].targets.numpy(), others, kind="text", num_outputs=2, seed=0)
+    assert np.array_equal(train.targets[B:], soft) and 0.5 < soft.max(axis=1).mean() < 1
     rows = torch.tensor([0, B, B + 5])
     batch = train.at(rows)
     logits = batch.outputs(network).double().detach().numpy()
