@@ -152,7 +152,7 @@ def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, cloc
                 is_interrupted = True
             _adopt(search)
         progress.say("Scoring the test split once, with its baselines.")
-        end = clock() + max(budget.left(), SCORING_S)
+        end = clock() + (SCORING_S if is_interrupted else max(budget.left(), SCORING_S))
         metrics = resume_run(folder, data=prepared.data, wait_s=LOCK_WAIT_S, time_left=lambda: end - clock())
         if is_interrupted:
             raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """From a data file to a run: the stages, interruptions, and what is saved."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from toy import columns, sentences
 import ostinato
 from ostinato.errors import ConfigError, DataError, OutOfTimeError, RunError, TrainingError
 from ostinato.portfolio.plan import CANDIDATES, Plan, read_attempts
+from ostinato.portfolio.run import SCORING_S
 from ostinato.runs import finished_metrics, is_complete, resume_run
 from ostinato.runs.leaderboard import Leaderboard
 from ostinato.storage import load_tensors
@@ -160,6 +162,20 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_search_goes_on_from_there(file, fo
     World(monkeypatch).resume(folder)
     assert read_attempts(folder)[: len(before)] == before and len(read_attempts(folder)) > len(before)
     assert is_complete(folder) and Leaderboard.read(folder / "leaderboard.json").finished
+
+
+@pytest.mark.parametrize("strike", [None, interrupt])
+def test_the_baselines_get_what_is_left_and_after_ctrl_c_a_few_seconds(file, folder, monkeypatch, strike):
+    left, score = [], type(TASKS["classification"]).score_baselines
+
+    def record(task, data, time_left):
+        left.append(time_left())
+        return score(task, data, time_left)
+
+    monkeypatch.setattr(type(TASKS["classification"]), "score_baselines", record)
+    with pytest.raises(KeyboardInterrupt) if strike else nullcontext():
+        World(monkeypatch, 2, strike).train(file, folder, seconds=1000)
+    assert left == [SCORING_S] if strike else left[0] > SCORING_S
 
 
 def test_ctrl_c_before_the_first_result_can_be_resumed(file, folder, monkeypatch):
