@@ -31,20 +31,19 @@ COMPARED = {  # what is varied, and the settings of both sides
     "model.word_dropout=0.0,0.1": (),
     "training.r_drop=0.0,1.0": (),
     "training.adversarial=none,supervised,virtual": (),
-    "training.ema_decay=none,0.99": (),
     "training.swa_start=none,6": ("training.schedule=constant",),
 }
 
 
-def main(out: Path = Path("runs/regularisation"), seeds: int = 3) -> None:
+def main(out: Path = Path("runs/regularisation"), seeds: int = 3, jobs: int = 1) -> None:
     """Print the mean accuracy with and without each, and the difference with its 95 % interval."""
     lines = []
     for varied, own in COMPARED.items():
         folder = out / varied.partition("=")[0]
         if not (folder / "comparison.json").exists():
             settings = [part for setting in (*COMMON, *own) for part in ("--set", setting)]
-            command = ["compare", "splice", "--vary", varied, "--seeds", str(seeds), "--out", str(folder), *settings]
-            subprocess.run([sys.executable, "-m", "ostinato", *command], check=True)
+            options = ["--vary", varied, "--seeds", str(seeds), "--jobs", str(jobs), "--out", str(folder), *settings]
+            subprocess.run([sys.executable, "-m", "ostinato", "compare", "splice", *options], check=True)
         lines += read(folder / "comparison.json")
     print_table(("", "accuracy", "log loss", "minus without", "95 % interval", "p", "s"), lines)
 
