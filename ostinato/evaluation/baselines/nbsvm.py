@@ -4,7 +4,6 @@ Source: Wang & Manning (2012), Baselines and Bigrams, section 2.3. We use the lo
 and no interpolation with the mean weight: with this loss, it gains nothing on reviews, peptides and promoters.
 """
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +13,9 @@ import numpy as np
 from ostinato.evaluation.baselines.features import FEW_CHARACTERS, SHORT_TEXT, Candidates
 from ostinato.evaluation.baselines.heads import LOWEST, Head, LinearModel, class_head, label_head
 from ostinato.evaluation.baselines.linear import LinearBaseline, search
+from ostinato.evaluation.baselines.logistic import fit_logistic
 from ostinato.evaluation.baselines.ngrams import HashedNgrams
+from ostinato.progress import TimeLeft, unlimited
 
 C_GRID = (0.1, 1.0, 10.0)
 SMOOTHING = 1.0  # of the counts
@@ -38,6 +39,7 @@ def nbsvm_baseline(
     *,
     kind: str,
     seed: int,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
     """Fit NB-SVM to class indices; arguments and result as of `linear_baseline`, for every kind but "numeric".
 
@@ -46,7 +48,7 @@ def nbsvm_baseline(
     """
     head = nbsvm_classes(int(np.max(train_targets)) + 1)
     make = partial(binary_ngrams, train_sequences, kind)
-    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
 
 def binary_ngrams(sequences: Sequence[Any], kind: str, most: int) -> Candidates:
@@ -66,13 +68,20 @@ def binary_ngrams(sequences: Sequence[Any], kind: str, most: int) -> Candidates:
 def nbsvm_classes(num_classes: int) -> Head:
     """One class against the rest; targets are class indices (B,)."""
 
-    def fit(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
+    def fit(
+        C: float,
+        encoded: Any,
+        targets: np.ndarray,
+        weights: np.ndarray | None = None,
+        start: LinearModel | None = None,
+        time_left: TimeLeft = unlimited,
+    ) -> LinearModel:
         from scipy.special import softmax
 
         present = np.unique(targets)
         slopes, bias = np.zeros((encoded.shape[1], num_classes)), np.full(num_classes, LOWEST)
         for label in present[-1:] if len(present) == 2 else present:
-            slopes[:, label], bias[label] = _fit_binary(C, encoded, targets == label, weights)
+            slopes[:, label], bias[label] = _fit_binary(C, encoded, targets == label, weights, time_left)
         if len(present) == 2:  # one model tells them apart; each class gets half of its logit
             first, second = present
             slopes[:, second], bias[second] = slopes[:, second] / 2, bias[second] / 2
@@ -85,14 +94,21 @@ def nbsvm_classes(num_classes: int) -> Head:
 def nbsvm_labels(num_labels: int) -> Head:
     """One model per label; targets are 0 or 1, (B, L)."""
 
-    def fit(C: float, encoded: Any, targets: np.ndarray, weights: np.ndarray | None = None) -> LinearModel:
+    def fit(
+        C: float,
+        encoded: Any,
+        targets: np.ndarray,
+        weights: np.ndarray | None = None,
+        start: LinearModel | None = None,
+        time_left: TimeLeft = unlimited,
+    ) -> LinearModel:
         from scipy.special import expit
 
         L = targets.shape[1]
         slopes, bias = np.zeros((encoded.shape[1], L)), np.where(targets[0] == 1, -LOWEST, LOWEST)
         for label in np.flatnonzero((targets != targets[0]).any(axis=0)):
             of_label = None if weights is None else weights[:, label]
-            slopes[:, label], bias[label] = _fit_binary(C, encoded, targets[:, label] == 1, of_label)
+            slopes[:, label], bias[label] = _fit_binary(C, encoded, targets[:, label] == 1, of_label, time_left)
         return LinearModel(lambda encoded: expit(encoded @ slopes + bias), slopes, bias)
 
     return _nbsvm(label_head(num_labels), fit)
@@ -102,17 +118,14 @@ def _nbsvm(head: Head, fit: Any) -> Head:
     return Head("NB-SVM, C", C_GRID, fit, head.loss, head.strata, head.can_fold, head.outputs)
 
 
-def _fit_binary(C: float, encoded: Any, is_positive: np.ndarray, weights: np.ndarray | None) -> tuple[Any, float]:
+def _fit_binary(
+    C: float, encoded: Any, is_positive: np.ndarray, weights: np.ndarray | None, time_left: TimeLeft
+) -> tuple[np.ndarray, float]:
     """The slopes (F,) and the bias of a model of binary features (B, F) that tells rows of a class from the others."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
-
     ratio = log_ratio(encoded, is_positive, weights)
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegression(C=C).fit(encoded.multiply(ratio).tocsr(), is_positive, weights)
-    return model.coef_[0] * ratio, float(model.intercept_[0])
+    scaled = encoded.multiply(ratio).tocsr()
+    fitted = fit_logistic(scaled, is_positive.astype(np.int64), 2, weights, C, time_left=time_left)
+    return fitted.slopes[:, 0] * ratio, float(fitted.intercepts[0])
 
 
 def log_ratio(encoded: Any, is_positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -13,7 +13,7 @@ from ostinato.data.examples import Records
 from ostinato.evaluation import bootstrap, metrics
 from ostinato.evaluation.baselines import linear_baseline, majority_baseline
 from ostinato.evaluation.metrics import ClassificationMetrics
-from ostinato.progress import TimeLeft
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
@@ -56,7 +56,7 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetric
 
 
 def score_baselines(
-    data: TaskData, say: Callable[[str], object], time_left: TimeLeft
+    data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
 ) -> dict[str, ClassificationMetrics]:
     """Score the baselines on the test split: those that suit the data, a linear model first, and the majority class.
 
@@ -68,7 +68,7 @@ def score_baselines(
     linear = fit_linear(linear_baseline, data, targets, constant=shares, time_left=time_left)
     models = [
         Rival("linear", linear.description, lambda split: linear.predict(rows[split].sequences)),
-        *fit_rivals(data, targets, say),
+        *fit_rivals(data, targets, say, time_left),
     ]
     found = {model.name: _score_baseline(model, targets, labels) for model in models}
     return {

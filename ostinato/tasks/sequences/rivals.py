@@ -9,6 +9,7 @@ from ostinato.errors import DataError
 from ostinato.evaluation.baselines.boosting import boosting_baseline, boosting_problem, suits_boosting
 from ostinato.evaluation.baselines.kernels import kernel_baseline, kernel_problem
 from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_problem
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 
@@ -25,14 +26,17 @@ class Rival(NamedTuple):
     predict: Callable[[str], np.ndarray]
 
 
-Fit = Callable[[TaskData, Mapping[str, np.ndarray], str], Rival]
+Fit = Callable[[TaskData, Mapping[str, np.ndarray], str, TimeLeft], Rival]
 
 
-def fit_rivals(data: TaskData, targets: Mapping[str, np.ndarray], say: Callable[[str], object]) -> Iterator[Rival]:
+def fit_rivals(
+    data: TaskData, targets: Mapping[str, np.ndarray], say: Callable[[str], object], time_left: TimeLeft = unlimited
+) -> Iterator[Rival]:
     """Fit the baselines that suit the sequences on train, and say which are left out because they would take too long.
 
     Args:
         targets: (B,) class indices of each split.
+        time_left: when time is over, those that are not yet fitted are left out.
     """
     sequences = data.rows["train"].sequences
     kind = baseline_kind(data.encoder.tokenizer, sequences[0])
@@ -42,12 +46,13 @@ def fit_rivals(data: TaskData, targets: Mapping[str, np.ndarray], say: Callable[
         fits = {"nbsvm": _nbsvm} | ({"boosting": _boosting} if suits_boosting(sequences, kind) else {})
     for name, fit in fits.items():
         try:
-            yield fit(data, targets, kind)
+            refuse("there is no time left" if time_left() < 0 else None)
+            yield fit(data, targets, kind, time_left)
         except DataError as error:
             say(f"The baseline {name} is left out: {error}.")
 
 
-def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], kind: str) -> Rival:
+def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], kind: str, time_left: TimeLeft) -> Rival:
     train, validation = data.rows["train"], data.rows.get("validation")
     refuse(nbsvm_problem(train.sequences, len(data.codec.labels)))
     counts = np.bincount(targets["train"])
@@ -59,18 +64,19 @@ def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], kind: str) -> Riva
         targets.get("validation"),
         kind=kind,
         seed=data.config.seed,
+        time_left=time_left,
     )
     return Rival("nbsvm", fitted.description, lambda split: fitted.predict(data.rows[split].sequences))
 
 
-def _boosting(data: TaskData, targets: Mapping[str, np.ndarray], kind: str) -> Rival:
+def _boosting(data: TaskData, targets: Mapping[str, np.ndarray], kind: str, time_left: TimeLeft) -> Rival:
     train = data.rows["train"]
     refuse(boosting_problem(len(train), len(data.codec.labels)))
     fitted = boosting_baseline(train.sequences, targets["train"], seed=data.config.seed)
     return Rival("boosting", fitted.description, lambda split: fitted.predict(data.rows[split].sequences))
 
 
-def _kernels(data: TaskData, targets: Mapping[str, np.ndarray], kind: str) -> Rival:
+def _kernels(data: TaskData, targets: Mapping[str, np.ndarray], kind: str, time_left: TimeLeft) -> Rival:
     train = data.splits["train"].sequences
     refuse(kernel_problem(train.values, train.lengths))
     fitted = kernel_baseline(

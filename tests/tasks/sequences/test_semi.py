@@ -58,11 +58,11 @@ def test_soft_labels_reach_the_loss_as_computed_by_hand(values):
     data = task.prepare(config.data)
     network = task.build(config, data.encoder, data.codec)
     train = with_soft_labels(network, data, data.splits["train"], seed=0, folder=None)
-    B, U = len(data.rows["train"]), len(data.unlabelled[0])
+    B, U = len(data.rows["train"]), len(data.unlabelled)
     assert train.targets.shape == (B + U, 2) and U == 120
     assert (train.targets[:B].argmax(dim=1) == data.splits["train"].targets).all()
     assert set(train.targets[:B].flatten().tolist()) == {0.0, 1.0}
-    labelled, others = data.rows["train"].sequences, data.unlabelled[0].sequences
+    labelled, others = data.rows["train"].sequences, data.unlabelled.sequences
     soft, _ = teach(labelled, data.splits["train"].targets.numpy(), others, kind="text", num_outputs=2, seed=0)
     assert np.array_equal(train.targets[B:], soft) and 0.5 < soft.max(axis=1).mean() < 1
     rows = torch.tensor([0, B, B + 5])
@@ -121,8 +121,8 @@ def test_rows_of_validation_and_test_are_removed_and_counted(values, tmp_path):
     write(tmp_path / "raw-3.csv", [*leaked, plain.rows["train"].sequences[0], leaked[0]])
     data = Classification().prepare(parse_config(values).data)
     held_out = {*data.rows["test"].sequences, *data.rows["validation"].sequences}
-    assert not held_out & set(data.unlabelled[0].sequences)
-    assert len(data.unlabelled[0]) == 120
+    assert not held_out & set(data.unlabelled.sequences)
+    assert len(data.unlabelled) == 120
     (remark,) = [each for each in data.audit.remarks if each.kind == "unlabelled"]
     assert remark.rows == 120 and "126 unlabelled rows read, 120 used: 5 removed" in remark.text
     assert remark.text in data.audit.lines()
@@ -154,7 +154,7 @@ def test_pattern_without_files_and_missing_column_are_refused(values, tmp_path):
 def test_other_formats_are_read_by_their_ending(values, tmp_path):
     (tmp_path / "raw.jsonl").write_text("".join(f'{{"text": "{each}"}}\n' for each in texts(40, 3)), encoding="utf-8")
     values["data"]["unlabelled"] = str(tmp_path / "raw.jsonl")
-    assert len(Classification().prepare(parse_config(values).data).unlabelled[0]) == 40
+    assert len(Classification().prepare(parse_config(values).data).unlabelled) == 40
 
 
 def test_fasta_needs_no_labels_in_its_headers(tmp_path):
