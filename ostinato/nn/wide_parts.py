@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +29,7 @@ class TokenParts(nn.Module):
     ends: Tensor
     columns: Tensor
 
-    def __init__(self, letters: np.ndarray, lengths: np.ndarray, *, longest: int) -> None:
+    def __init__(self, letters: Tensor, lengths: Tensor, *, longest: int) -> None:
         super().__init__()
         self.letters, self.lengths = letters, lengths
         self.longest = longest
@@ -51,8 +50,8 @@ class TokenParts(nn.Module):
         Args:
             keys_of: finds n-grams and their keys.
         """
-        layout = Layout(torch.from_numpy(self.lengths))
-        starts, keys = keys_of(torch.from_numpy(self.letters), layout)
+        layout = Layout(self.lengths)
+        starts, keys = keys_of(self.letters, layout)
         token = layout.sequence[starts]
         distinct, columns = torch.unique(keys[token.argsort(stable=True)], return_inverse=True)
         self.columns = columns.int()

@@ -162,8 +162,8 @@ BOUNDARY = 9
 
 def with_parts(sequences, *, longest=3, order=2, most=10_000, fewest=1):
     spelled = [f" {word} " if word else "" for word in WORDS]
-    letters = np.array([ord(letter) for letter in "".join(spelled)], np.int32)
-    parts = TokenParts(letters, np.array([len(each) for each in spelled]), longest=longest)
+    letters = torch.tensor([ord(letter) for letter in "".join(spelled)], dtype=torch.int32)
+    parts = TokenParts(letters, torch.tensor([len(each) for each in spelled]), longest=longest)
     wide = WideNgrams(3, order=order, parts=parts)
     wide.fit(*flat(sequences), most=most, fewest=fewest)
     torch.nn.init.normal_(wide.weight)

@@ -77,14 +77,15 @@ def test_the_states_are_those_of_the_pretraining_to_the_last_bit(encoder, estima
 def test_a_tagger_takes_the_layers_over_and_adds_its_own_inputs(encoder):
     sentences = [text.split() for text in TEXTS[:30]]
     tags = [["N" if word in ("cat", "dog", "fox") else "O" for word in sentence] for sentence in sentences]
-    plain = ostinato.SequenceTagger(init=str(encoder), head="softmax", **FROZEN).fit(sentences, tags)
+    options = {"init": str(encoder), "head": "softmax", "character_cell": None, **FROZEN}
+    plain = ostinato.SequenceTagger(word_shape_size=None, **options).fit(sentences, tags)
     assert plain.fitted_.config.data.lowercase
     encoded = plain.encoder_.encode([Sentence(["The", "old", "cat"], None, "a")])
     layout = Layout(encoded.lengths)
     with torch.no_grad():
         states = plain.model_.stack(plain.model_.vectors(encoded), layout)
     assert torch.equal(states, pretrained_states(encoder, "the old cat"))
-    shaped = ostinato.SequenceTagger(init=str(encoder), head="softmax", word_shape_size=3, **FROZEN)
+    shaped = ostinato.SequenceTagger(word_shape_size=3, **options)
     weight = shaped.fit(sentences, tags).model_.stack.layers[0].weight_ih_l0
     assert torch.equal(weight[:, :8], read_pretrained(encoder).weights["stack.layers.0.weight_ih_l0"])
     assert weight[:, 8:].any()
@@ -118,7 +119,6 @@ def test_a_run_that_starts_from_a_pretraining_resumes_bit_for_bit(encoder, tmp_p
     path = table(tmp_path / "rows.csv", words(60, seed=5))
     config = config_for(path, encoder, "training.max_epochs=3", "training.patience=none")
     runs.start_run(config, tmp_path / "whole")
-    runs.create_run(config, tmp_path / "resumed")
     left = [2]
 
     def stop_in_the_middle():
@@ -127,6 +127,8 @@ def test_a_run_that_starts_from_a_pretraining_resumes_bit_for_bit(encoder, tmp_p
 
     task = TASKS[config.task]
     data = task.prepare_for(config)
+    config = task.settle(config, data)
+    runs.create_run(config, tmp_path / "resumed")
     identity = runs.training.identity_of(tmp_path / "resumed", config, data)
     (tmp_path / "resumed" / "checkpoints").mkdir()
     with pytest.raises(KeyboardInterrupt):

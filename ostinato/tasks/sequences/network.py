@@ -4,6 +4,7 @@ import warnings
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from ostinato.config import SequenceModel
 from ostinato.data.encoder import SequenceEncoder
@@ -105,7 +106,8 @@ def _build_parts(longest: int, vocabulary: list[str]) -> TokenParts:
     """The parts of all known tokens; a space stands for the ends of a token."""
     tokens = ["", *(f" {token} " for token in vocabulary[1:])]
     letters = np.frombuffer("".join(tokens).encode("utf-32-le", "surrogatepass"), np.int32).copy()
-    return TokenParts(letters, np.fromiter(map(len, tokens), np.int64, len(tokens)), longest=longest)
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    return TokenParts(torch.from_numpy(letters), torch.from_numpy(lengths), longest=longest)
 
 
 def _default_order(tokenizer: str) -> int:
