@@ -26,7 +26,7 @@ OLD_TAGGER = GOLDEN.with_name("tagger.safetensors")
 TINY = {"embedding_size": 3, "hidden_size": 4, "max_epochs": 1, "validation_fraction": None, "device": "cpu"}
 TEXTS, LABELS = ["red green", "blue", "red", "blue blue"] * 3, ["a", "b"] * 6
 MADE = {
-    "text": lambda: SequenceClassifier(**TINY, position="learned", conv_size=2).fit(TEXTS, LABELS),
+    "text": lambda: SequenceClassifier(**TINY, tokenizer="words", position="learned", conv_size=2).fit(TEXTS, LABELS),
     "characters": lambda: SequenceClassifier(**TINY, tokenizer="characters").fit(TEXTS, LABELS),
     "kmers": lambda: SequenceClassifier(**TINY, tokenizer="kmers(2)").fit(["ACG", "TTA"] * 6, LABELS),
     "series": lambda: SequenceClassifier(**TINY).fit([[0.5, 1.0], [2.0]] * 6, LABELS),

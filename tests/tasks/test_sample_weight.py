@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from plain import PLAIN
 from sklearn.model_selection import GridSearchCV
 
 from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor
@@ -14,7 +15,7 @@ from ostinato.errors import DataError
 from ostinato.training.loop import backward
 
 TINY = {"embedding_size": 3, "hidden_size": 4, "max_epochs": 1, "device": "cpu", "tokenizer": "nucleotides"}
-ALL = {**TINY, "validation_fraction": None}
+ALL = {**PLAIN, **TINY, "validation_fraction": None}  # the same layers for any number of rows, no dropout
 TEXTS = ["AC", "C", "AAG", "TA", "CCC", "G"]
 TARGETS = {
     "classes": ["x", "y", "x", "x", "y", "y"],

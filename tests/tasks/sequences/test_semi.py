@@ -9,19 +9,22 @@ import torch
 
 import ostinato
 from ostinato import runs
+from ostinato.config import SequenceModel
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.evaluation.baselines.teacher import teach
+from ostinato.progress import unlimited
 from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.config import parse_config
 from ostinato.tasks.multilabel.task import Multilabel
+from ostinato.tasks.sequences.prepare import encode_unlabelled
 from ostinato.tasks.sequences.semi import with_soft_labels
 from ostinato.tasks.sequences.unlabelled import select_unlabelled
 from ostinato.training.objective import Labelled
 
 WORDS = {0: [f"dull{n}" for n in range(12)], 1: [f"fine{n}" for n in range(12)]}
-MODEL = {"embedding_size": 8, "hidden_size": 8, "pooling": ["mean"]}
+MODEL = {**SequenceModel.OLD_DEFAULTS, "embedding_size": 8, "hidden_size": 8, "pooling": ["mean"]}
 
 
 def texts(n, seed, purity=0.75):
@@ -50,13 +53,19 @@ def values(tmp_path):
     }
 
 
+def built(values):
+    """A config with nothing left to choose, its data, and an untrained network."""
+    task, config = Classification(), parse_config(values)
+    data = task.prepare(config.data)
+    config = task.settle(config, data)
+    return config, data, task.build(config, data.encoder, data.codec)
+
+
 # The loss
 
 
 def test_soft_labels_reach_the_loss_as_computed_by_hand(values):
-    task, config = Classification(), parse_config(values)
-    data = task.prepare(config.data)
-    network = task.build(config, data.encoder, data.codec)
+    config, data, network = built(values)
     train = with_soft_labels(network, data, data.splits["train"], seed=0, folder=None)
     B, U = len(data.rows["train"]), len(data.unlabelled)
     assert train.targets.shape == (B + U, 2) and U == 120
@@ -78,9 +87,7 @@ def test_soft_labels_reach_the_loss_as_computed_by_hand(values):
 
 
 def test_one_hot_targets_have_the_loss_of_class_indices(values):
-    task, config = Classification(), parse_config(values)
-    data = task.prepare(config.data)
-    network = task.build(config, data.encoder, data.codec)
+    config, data, network = built(values)
     split, objective = data.splits["train"], CrossEntropy(torch.tensor([1.0, 2.5]))
     hot = split._replace(targets=torch.nn.functional.one_hot(split.targets, 2).float())
     assert objective.weight(hot) == pytest.approx(objective.weight(split))
@@ -90,14 +97,13 @@ def test_one_hot_targets_have_the_loss_of_class_indices(values):
 
 def test_weights_and_offsets_are_extended_to_the_unlabelled_rows(values):
     values["model"] = {**MODEL, "wide": "ngrams"}
-    task, config = Classification(), parse_config(values)
-    data = task.prepare(config.data)
-    network = task.build(config, data.encoder, data.codec)
+    config, data, network = built(values)
+    task = Classification()
     objective = task.objective(config, data)
     train = data.splits["train"]._replace(weights=torch.ones(len(data.rows["train"])))
     data = replace(data, splits={**data.splits, "train": train})
-    found = task.start(config, network, data, data.splits, objective, None)
-    sequences = data.unlabelled[1]
+    found = task.start(config, network, data, data.splits, objective, folder=None, time_left=unlimited)
+    _, sequences = encode_unlabelled(data.encoder, data.unlabelled)
     assert isinstance(found, Labelled) and len(found.weights) == len(found.targets) == len(found.lengths)
     expected = network.wide(sequences.values, ostinato.nn.Layout(sequences.lengths))
     assert found.offsets[len(train.targets) :] == pytest.approx(expected.detach(), abs=1e-5)
@@ -170,7 +176,7 @@ def test_fasta_needs_no_labels_in_its_headers(tmp_path):
         "unlabelled": str(tmp_path / "raw.fasta"),
     }
     config = parse_config({"task": "classification", "data": data, "training": {"semi": "self-training"}})
-    assert Classification().prepare(config.data).unlabelled[0].sequences == windows[60:]
+    assert Classification().prepare(config.data).unlabelled.sequences == windows[60:]
 
 
 # Settings
@@ -238,9 +244,7 @@ def test_resumed_run_has_the_bits_of_an_uninterrupted_one_and_the_same_teacher(v
 
 
 def test_labels_of_other_rows_are_refused(values, tmp_path):
-    task, config = Classification(), parse_config(values)
-    data = task.prepare(config.data)
-    network = task.build(config, data.encoder, data.codec)
+    _, data, network = built(values)
     with_soft_labels(network, data, data.splits["train"], seed=0, folder=tmp_path)
     with pytest.raises(RunError, match="seed"):
         with_soft_labels(network, data, data.splits["train"], seed=1, folder=tmp_path)

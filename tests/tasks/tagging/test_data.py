@@ -117,7 +117,7 @@ def test_sentences_that_cannot_be_read_are_errors_in_their_place(tmp_path):
 
 def test_encoder_and_codec_are_fitted_on_train_alone(tmp_path):
     train, test = write(tmp_path / "a.conll", "Ada/B-PER left/O"), write(tmp_path / "b.conll", "Bo/B-LOC left/O")
-    task = prepare(TaggingData(path=train, test_path=test, validation_size=0, scheme="iob2"))
+    task = prepare(TaggingData(path=train, test_path=test, validation_size=0, scheme="iob2", target_scheme=None))
     assert set(task.encoder.words.tokens) == {"<unk>", "Ada", "left"}
     assert task.codec.tags == ("B-PER", "I-PER", "O")
     np.testing.assert_array_equal(task.splits["test"].sentences.words.values != 0, [False, True])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from plain import PLAIN_TAGGER
 from toy import PEOPLE, PLACES, columns, sentences
 
 from ostinato import SequenceTagger, cli, explain, runs
@@ -37,7 +38,7 @@ def fit(tags=TAGS, **arguments):
         "batch_size": 4,
         "device": "cpu",
     }
-    return SequenceTagger(**{**small, **arguments}).fit(WORDS * 2, tags * 2)
+    return SequenceTagger(**{**PLAIN_TAGGER, **small, **arguments}).fit(WORDS * 2, tags * 2)
 
 
 @pytest.fixture(scope="module", params=["crf", "softmax"])
@@ -336,7 +337,7 @@ def command(monkeypatch, *arguments):
 def test_the_command_explains_entities_of_the_test_split_and_of_texts(tmp_path, monkeypatch, capsys):
     for seed, split in enumerate(("train", "validation", "test")):
         (tmp_path / f"{split}.conll").write_text(columns(*sentences((150, 20, 20)[seed], seed)), encoding="utf-8")
-    data = {"path": str(tmp_path / "train.conll"), "scheme": "iob2"}
+    data = {"path": str(tmp_path / "train.conll"), "scheme": "iob2", "target_scheme": "none"}
     data |= {f"{split}_path": str(tmp_path / f"{split}.conll") for split in ("validation", "test")}
     model = {"embedding_size": 4, "hidden_size": 4, "character_cell": None}
     training = {"max_epochs": 12, "lr": 0.05, "batch_size": 4, "device": "cpu"}
