@@ -241,10 +241,9 @@ class TrainingConfig(Table):
                 f"{start} and ema_decay {training.data['ema_decay']:g} each average the weights. Set one of them to "
                 "none"
             )
-        if start is not None and start > training.data.get("max_epochs", start):
-            raise ValueError(
-                f"{start} is after the last epoch, {training.data['max_epochs']}. Give at most max_epochs, or none"
-            )
+        epochs = training.data.get("max_epochs", AUTO)
+        if start is not None and epochs != AUTO and start > epochs:
+            raise ValueError(f"{start} is after the last epoch, {epochs}. Give at most max_epochs, or none")
         return start
 
     @property

@@ -84,7 +84,7 @@ def test_names_in_the_config_are_those_of_the_tables():
 @pytest.mark.parametrize(
     ("values", "shown"),
     [
-        ({"training": {"r_drop": 1.0}}, "training.r_drop 1 .*nothing is dropped"),
+        ({"model": {"dropout": 0.0}, "training": {"r_drop": 1.0}}, "training.r_drop 1 .*nothing is dropped"),
         ({"training": {"swa_start": 5, "ema_decay": 0.9}}, "training.swa_start: 5 and ema_decay 0.9"),
         ({"training": {"swa_start": 5, "max_epochs": 4}}, "training.swa_start: 5 is after the last epoch, 4"),
         ({"model": {"cell": "mingru", "weight_dropout": 0.2}}, "model.weight_dropout: 0.2: cell mingru"),
@@ -94,11 +94,11 @@ def test_names_in_the_config_are_those_of_the_tables():
             "adversarial virtual has no effect",
         ),
         (
-            {"task": "tagging", "model": {"dropout": 0.2}, "training": {"r_drop": 1.0}},
+            {"task": "tagging", "model": {"head": "crf", "dropout": 0.2}, "training": {"r_drop": 1.0}},
             "training.r_drop 1.0 .*head = softmax",
         ),
         (
-            {"task": "tagging", "training": {"adversarial": "virtual"}},
+            {"task": "tagging", "model": {"head": "crf"}, "training": {"adversarial": "virtual"}},
             "training.adversarial virtual .*head = softmax",
         ),
     ],
@@ -106,3 +106,8 @@ def test_names_in_the_config_are_those_of_the_tables():
 def test_regularisation_that_cannot_work_is_refused(values, shown):
     with pytest.raises(ConfigError, match=shown):
         parse_config({"data": {"name": "conll2003-ner" if "task" in values else "majority"}, **values})
+
+
+def test_averaging_may_start_before_the_number_of_epochs_is_chosen():
+    training = parse_config({"data": {"name": "majority"}, "training": {"swa_start": 5}}).training
+    assert (training.swa_start, training.max_epochs) == (5, "auto")
