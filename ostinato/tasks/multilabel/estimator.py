@@ -54,8 +54,8 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
 
     Example:
         >>> from ostinato import SequenceMultilabelClassifier
-        >>> model = SequenceMultilabelClassifier(cell="gru", hidden_size=8, tokenizer="characters", max_epochs=60,
-        ...                                      lr=0.03, pooling="max", validation_fraction=None)
+        >>> model = SequenceMultilabelClassifier(cell="gru", hidden_size=8, tokenizer="characters", max_epochs=30,
+        ...                                      lr=0.03, pooling="max", position=None, validation_fraction=None)
         >>> model = model.fit(["axx", "xbx", "xab", "xxx"] * 4, [["a"], ["b"], ["a", "b"], []] * 4)
         >>> model.predict(["xxa", "xxx"])
         [('a',), ()]
