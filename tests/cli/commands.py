@@ -15,6 +15,8 @@ TEXTS = [
 LABELS = [("neg", "pos")[number % 2] for number in range(40)]
 SERIES = [[[number % 2 + rng.random(), rng.random()] for _ in range(rng.randint(2, 5))] for number in range(40)]
 REVIEWS = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in zip(TEXTS, LABELS, strict=True))
+WORDS = 'tokenizer = "words"\nmin_count = 1\n'  # in [data]: words that training has not seen are unknown
+FORWARDS = '[model]\nbidirectional = false\npooling = "last"\ndropout = 0.0\n'  # can answer before the end
 TINY = ("model.embedding_size=4", "model.hidden_size=4", "training.max_epochs=1")
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import LABELS, REVIEWS, SERIES, jsonl, run, tiny
+from commands import FORWARDS, LABELS, REVIEWS, SERIES, WORDS, jsonl, run, tiny
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +14,10 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
     (folder / "series.jsonl").write_text(jsonl(series=SERIES, label=LABELS), encoding="utf-8")
-    (folder / "reviews.toml").write_text('[data]\npath = "reviews.csv"\n', encoding="utf-8")
-    (folder / "series.toml").write_text('[data]\npath = "series.jsonl"\ntext_column = "series"\n', encoding="utf-8")
+    reviews = f'[data]\npath = "reviews.csv"\n{WORDS}{FORWARDS}'
+    series = f'[data]\npath = "series.jsonl"\ntext_column = "series"\n{FORWARDS}'
+    (folder / "reviews.toml").write_text(reviews, encoding="utf-8")
+    (folder / "series.toml").write_text(series, encoding="utf-8")
     here = Path.cwd()
     os.chdir(folder)
     assert run("train", "reviews.toml", *tiny(), "--out", "run") == 0

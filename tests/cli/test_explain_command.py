@@ -42,6 +42,8 @@ def reviews(tmp_path_factory):
     data = {
         "path": str(folder / "reviews.csv"),
         "text_column": "text",
+        "tokenizer": "words",
+        "min_count": 1,
         "label_column": "label",
         "validation_size": 0.2,
         "test_size": 0.3,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import REVIEWS, answers, run, tiny
+from commands import FORWARDS, REVIEWS, WORDS, answers, run, tiny
 
 from ostinato import load
 from ostinato.errors import RunError
@@ -21,7 +21,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     (folder / "reviews.csv").write_text(REVIEWS)
     config = folder / "config.toml"
-    config.write_text('task = "classification"\n[data]\npath = "reviews.csv"\n')
+    config.write_text(f'task = "classification"\n[data]\npath = "reviews.csv"\n{WORDS}{FORWARDS}')
     assert run("train", config, *tiny(f'data.path="{folder / "reviews.csv"}"'), "--out", folder / "run") == 0
     assert run("export", folder / "run", "--out", folder / "model.onnx") == 0
     return folder

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import TEXTS, answers, jsonl, run, tiny
+from commands import FORWARDS, TEXTS, answers, jsonl, run, tiny
 
 from ostinato.cli import following
 
@@ -40,7 +40,8 @@ def test_line_ends_are_no_part_of_dna(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = ["ACGTTGCA", "TTTTGGGG"] * 20
     (tmp_path / "dna.jsonl").write_text(jsonl(text=rows, label=["a", "b"] * 20), encoding="utf-8")
-    (tmp_path / "dna.toml").write_text('[data]\npath = "dna.jsonl"\ntokenizer = "nucleotides"\n', encoding="utf-8")
+    config = f'[data]\npath = "dna.jsonl"\ntokenizer = "nucleotides"\n{FORWARDS}'
+    (tmp_path / "dna.toml").write_text(config, encoding="utf-8")
     assert run("train", "dna.toml", *tiny(), "--out", "dna") == 0
     capsys.readouterr()
     assert run("predict", "dna", "-", "--follow", stdin=b"ACGT\r\nTTGA\n") == 0
@@ -53,7 +54,7 @@ def test_a_tagger_prints_words_as_they_are_complete(tmp_path, capsys, monkeypatc
     (tmp_path / "tags.jsonl").write_text(rows, encoding="utf-8")
     settings = 'bidirectional = false\nhead = "softmax"\n'
     (tmp_path / "tags.toml").write_text(
-        f'task = "tagging"\n[data]\npath = "tags.jsonl"\n[model]\n{settings}', encoding="utf-8"
+        f'task = "tagging"\n[data]\npath = "tags.jsonl"\ntarget_scheme = "none"\n[model]\n{settings}', encoding="utf-8"
     )
     assert run("train", "tags.toml", *tiny(), "--out", "tags") == 0
     capsys.readouterr()

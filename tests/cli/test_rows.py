@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import LABELS, TEXTS, answers, run, tiny
+from commands import LABELS, TEXTS, WORDS, answers, run, tiny
 
 from ostinato.printable import visible
 
@@ -41,7 +41,9 @@ def runs(tmp_path_factory):
         Path(f"{task}.csv").write_text(csv_of(name, TEXTS, targets), encoding="utf-8")
     Path("tagging.conll").write_text(conll_of(TEXTS), encoding="utf-8")
     for path in sorted(folder.glob("*.c*")):
-        Path(f"{path.stem}.toml").write_text(f'task = "{path.stem}"\n[data]\npath = "{path.name}"\n', encoding="utf-8")
+        words = "" if path.stem == "tagging" else WORDS
+        config = f'task = "{path.stem}"\n[data]\npath = "{path.name}"\n{words}'
+        Path(f"{path.stem}.toml").write_text(config, encoding="utf-8")
         assert run("train", f"{path.stem}.toml", *tiny(), "--out", path.stem) == 0
     os.chdir(here)
     return folder

@@ -104,7 +104,7 @@ def models(tmp_path_factory):
         "reviews": ("classification", reviews, two_ways),
         "small": ("classification", reviews, ["model.cell=rnn"]),
         "dna": ("classification", dna, sizes),
-        "names": ("tagging", {"path": str(folder / "tags.jsonl")}, []),
+        "names": ("tagging", {"path": str(folder / "tags.jsonl")}, ["training.max_epochs=30", "training.lr=0.01"]),
         "series": ("classification", series, ["model.cell=gru"]),
         "features": ("tagging", {"path": str(folder / "tags.conll"), "feature_columns": ["1"]}, []),
         "targets": ("regression", {"path": str(folder / "targets.csv"), "target_columns": ["warm", "wet"]}, []),
