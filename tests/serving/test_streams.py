@@ -372,6 +372,7 @@ def test_a_real_stream_and_its_limits(files, tmp_path):
         with connect(address) as socket:
             socket.send(json.dumps({"push": "A" * 1000}))
             assert closed_with(socket) == 1009
+        running.wait_for(lambda: len(running.events("stream")) == 2)  # the client learns of the end before the log
         with pytest.raises(InvalidStatus):
             connect(f"ws://127.0.0.1:{running.port}/other")
         running.wait_for(lambda: len(running.events("stream")) == 3)
