@@ -61,7 +61,7 @@ class TagStream(Stream):
         if model.codec.scheme != model.codec.target_scheme:
             problems.append(
                 f"This tagger converts tags from {model.codec.target_scheme} to {model.codec.scheme}, which needs the "
-                "next word. Train again without data.target_scheme."
+                "next word. Train again with data.target_scheme = none."
             )
         return problems
 
