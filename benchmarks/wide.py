@@ -45,7 +45,7 @@ def measure(name: str, seed: int) -> dict[str, tuple[float, float, float]]:
     wide = "kernels" if name in SERIES else "ngrams"
     data = task.prepare(config_of(name, seed, {}).data)
     start = time.perf_counter()
-    linear = task.score_baselines(data)["linear"].to_json()
+    linear = task.score_baselines(data, print)["linear"].to_json()
     found = {MODELS[0]: (linear["accuracy"], linear["log_loss"], time.perf_counter() - start)}
     for label, model in zip(MODELS[1:], ({"cell": "none", "wide": wide}, GRU, {**GRU, "wide": wide}), strict=True):
         config = config_of(name, seed, model)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import LinearBaseline
-from ostinato.progress import TimeLeft
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import TaskData
 
 
@@ -29,7 +29,7 @@ def fit_linear(
     targets: Mapping[str, np.ndarray],
     *,
     constant: Callable[[int], np.ndarray],
-    time_left: TimeLeft,
+    time_left: TimeLeft = unlimited,
 ) -> LinearBaseline | ConstantBaseline:
     """Fit a linear baseline on train; the validation split, if any, selects the regularisation.
 
