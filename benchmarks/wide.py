@@ -48,7 +48,7 @@ def measure(name: str, seed: int) -> dict[str, tuple[float, float, float]]:
     linear = task.score_baselines(data, print)["linear"].to_json()
     found = {MODELS[0]: (linear["accuracy"], linear["log_loss"], time.perf_counter() - start)}
     for label, model in zip(MODELS[1:], ({"cell": "none", "wide": wide}, GRU, {**GRU, "wide": wide}), strict=True):
-        config = config_of(name, seed, model)
+        config = task.settle(config_of(name, seed, model), data)
         start = time.perf_counter()
         network = task.fit(config, data).network
         seconds = time.perf_counter() - start
