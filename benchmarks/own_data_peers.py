@@ -7,6 +7,7 @@ baseline is fitted on train, as in every run.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # that this process may use
 Labels = Sequence[str]
 Fitted = Callable[[Sequence[Any], Labels, Sequence[Any]], Sequence[str]]  # train, its labels, test -> predictions
 
@@ -83,7 +85,7 @@ def mini_rocket(train: Sequence[Any], labels: Labels, test: Sequence[Any]) -> Se
     from aeon.classification.convolution_based import MiniRocketClassifier
 
     seen, unseen = _padded(train, test)
-    return _listed(MiniRocketClassifier(random_state=0, n_jobs=2).fit(seen, np.asarray(labels)).predict(unseen))
+    return _listed(MiniRocketClassifier(random_state=0, n_jobs=CORES).fit(seen, np.asarray(labels)).predict(unseen))
 
 
 def hydra(train: Sequence[Any], labels: Labels, test: Sequence[Any]) -> Sequence[str]:
@@ -91,7 +93,7 @@ def hydra(train: Sequence[Any], labels: Labels, test: Sequence[Any]) -> Sequence
     from aeon.classification.convolution_based import HydraClassifier
 
     seen, unseen = _padded(train, test)
-    return _listed(HydraClassifier(random_state=0, n_jobs=2).fit(seen, np.asarray(labels)).predict(unseen))
+    return _listed(HydraClassifier(random_state=0, n_jobs=CORES).fit(seen, np.asarray(labels)).predict(unseen))
 
 
 def linear(run: Path) -> tuple[list[str], list[str]]:
