@@ -115,7 +115,7 @@ def _serve(pipe: Connection, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     data: TaskData | None = None
-    prepared = None  # the table that describes these data
+    prepared = None  # the settings that these data depend on
     while True:
         try:
             config, folder, lengths = pipe.recv()

@@ -4,7 +4,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from ostinato.config.tables import FROM_FILE, Config, SequenceData, TrainingConfig
+from ostinato.config.sequences import SequenceData
+from ostinato.config.tables import FROM_FILE, Config, TrainingConfig
 
 
 class UnlabelledData(SequenceData):

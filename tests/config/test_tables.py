@@ -7,7 +7,8 @@ from ostinato.config.names import CELLS as CELL_NAMES
 from ostinato.config.names import FORMATS as FORMAT_NAMES
 from ostinato.config.names import TOKENIZERS as TOKENIZER_NAMES
 from ostinato.config.names import VECTORS
-from ostinato.config.tables import EngineName, PoolingName, SequenceModel
+from ostinato.config.sequences import PoolingName, SequenceModel
+from ostinato.config.tables import EngineName
 from ostinato.data.formats import FORMATS
 from ostinato.data.tokenizers import TOKENIZERS
 from ostinato.data.vectors import NAMED
