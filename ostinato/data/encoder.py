@@ -25,7 +25,7 @@ from ostinato.data.ragged import Ragged
 from ostinato.data.stored import HIGHEST_LENGTH, Distinct, StoredFields, Tokens, first_repeated
 from ostinato.data.tokenizers import make_tokenizer, refuse_impossible_tokens
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
-from ostinato.data.words import Subwords, Words
+from ostinato.data.words import Subwords, Words, occurrences
 from ostinato.errors import DataError, look_up
 
 if TYPE_CHECKING:
@@ -230,8 +230,7 @@ def _fit_vocabulary(
         if numbered is not None and isinstance(tokenizer, Words):
             words, ids, lengths = tokenizer.number(chunk)
             numbered.add(words, ids, lengths)
-            times = np.bincount(ids, minlength=len(words)).tolist()
-            found = Counter({word: count for word, count in zip(words, times, strict=True) if count})
+            found = occurrences(words, ids)
         else:
             found, lengths = tokenizer.count(chunk)
         counts.update(found)

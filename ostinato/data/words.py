@@ -38,8 +38,7 @@ class Words:
 
     def count(self, sequences: list[str]) -> tuple[Counter[str], np.ndarray]:
         words, ids, lengths = self.number(sequences)
-        counts = np.bincount(ids, minlength=len(words)).tolist()
-        return Counter({word: count for word, count in zip(words, counts, strict=True) if count}), lengths
+        return occurrences(words, ids), lengths
 
     def number(self, sequences: list[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
         """All distinct words; which of them the running words are, (N,) int32; and the length of each sequence, (B,).
@@ -57,6 +56,12 @@ class Words:
 
     def indexer(self, vocabulary: Vocabulary) -> Indexer:
         return partial(_index, _word_level(vocabulary.ids))
+
+
+def occurrences(words: list[str], ids: np.ndarray) -> Counter[str]:
+    """How often each word occurs, by its index in `words`."""
+    counts = np.bincount(ids, minlength=len(words)).tolist()
+    return Counter({word: count for word, count in zip(words, counts, strict=True) if count})
 
 
 class Subwords:
