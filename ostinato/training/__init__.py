@@ -1,14 +1,15 @@
 """Training a network: the loop and what it stands on; nothing here knows which task is trained.
 
-loop        `train`, in plain sight
-objective   what a task gives the loop: examples in batches, a loss, validation metrics
-optimizer   AdamW and the learning rate's schedule
-checkpoint  the complete state of a training on disk, and its best weights
+loop            `train`, in plain sight
+objective       what a task gives the loop: examples in batches, a loss, validation metrics
+optimizer       AdamW and the learning rate's schedule
+checkpoint      the complete state of a training on disk, and its best weights
 regularisation  what R-Drop and adversarial training add to the loss
-divergence  how far the answers of two passes are apart
-device      which device to train on, and in which precision
-predict     a trained network over many sequences
-vectors     pretrained vectors in an embedding
+averaging       moving averages of the weights, and means of epochs
+divergence      how far the answers of two passes are apart
+device          which device to train on, and in which precision
+predict         a trained network over many sequences
+vectors         pretrained vectors in an embedding
 """
 
 from ostinato.training.checkpoint import Checkpointer, TrainingState

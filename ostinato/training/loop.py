@@ -6,20 +6,20 @@ interrupted and resumed training ends with the same bits as an uninterrupted one
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ostinato.config import TrainingConfig
 from ostinato.data.sampler import BucketSampler
 from ostinato.errors import TrainingError
 from ostinato.nn.threads import few_threads, flush_denormals
 from ostinato.progress import Progress
+from ostinato.training.averaging import WeightAverage
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
 from ostinato.training.objective import AnyNetwork, Data, Examples, Objective
@@ -65,12 +65,9 @@ def train(
     torch.manual_seed(config.seed)
     sampler = BucketSampler(data.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
     optimizer = make_optimizer(model, config)
-    has_average = config.ema_decay is not None or config.swa_start is not None
-    average = (
-        {name: parameter.detach().clone() for name, parameter in model.named_parameters()} if has_average else None
-    )
+    average = WeightAverage(model, config)
     prints = {**fingerprints(data, validation, config), **(identity or {})}
-    checkpointer = Checkpointer(folder, prints, model, optimizer, average)
+    checkpointer = Checkpointer(folder, prints, model, optimizer, average.weights)
     state = checkpointer.restore()
     state.seconds = state.seconds or spent_s
     progress = progress or Progress(quiet=True)
@@ -91,8 +88,7 @@ def train(
             ]:
                 with flush_denormals():
                     take_step(model, group, objective, config, optimizer, state, num_batches)
-                    if average is not None and config.ema_decay is not None:
-                        update_average(average, model, config.ema_decay, state.step)
+                    average.after_step(state.step)
                 state.seconds = time.monotonic() - started
                 progress.step(
                     state.batch / num_batches,
@@ -111,10 +107,7 @@ def train(
             if state.finished:  # in the middle of an epoch
                 checkpointer.save_last(state)
                 break
-            averaged_epochs = state.epoch + 2 - (config.swa_start or 1)  # the present one included
-            if average is not None and config.swa_start is not None and averaged_epochs > 0:
-                average_epochs(average, model, averaged_epochs)
-            with swapped(model, average if averaged_epochs > 0 else None):
+            with average.after_epoch(state.epoch):
                 end_epoch(state, config, model, validation, objective, checkpointer)
             state.seconds = time.monotonic() - started
             progress.epoch()
@@ -260,31 +253,3 @@ def judge(
     if state.best is None or score > state.best:
         state.best, state.best_epoch = score, epoch
         checkpointer.save_best(epoch)
-
-
-def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
-    """Exponential moving average of the weights, quicker over the first steps. Source: Polyak & Juditsky (1992)."""
-    share = 1 - min(decay, (1 + step) / (10 + step))
-    for name, parameter in model.named_parameters():
-        average[name].lerp_(parameter.detach(), share)
-
-
-def average_epochs(average: dict[str, Tensor], model: nn.Module, count: int) -> None:
-    """Add an epoch's weights to `average`, which becomes the mean of `count` epochs' weights.
-
-    The first epoch's weights replace what it held. Source: Izmailov et al. (2018), arXiv:1803.05407, algorithm 1.
-    """
-    for name, parameter in model.named_parameters():
-        average[name].lerp_(parameter.detach(), 1 / count)
-
-
-@contextmanager
-def swapped(model: nn.Module, weights: dict[str, Tensor] | None) -> Iterator[None]:
-    """Give the model `weights` inside the block, and restore its own afterwards."""
-    if weights is None:
-        yield
-        return
-    own = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    model.load_state_dict(weights, strict=False)  # without the buffers
-    yield
-    model.load_state_dict(own, strict=False)

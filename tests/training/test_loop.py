@@ -13,7 +13,8 @@ from ostinato.data.ragged import Ragged
 from ostinato.errors import TrainingError
 from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.training import predict_outputs
-from ostinato.training.loop import backward, clip, update_average
+from ostinato.training.averaging import move_average
+from ostinato.training.loop import backward, clip
 from ostinato.training.objective import Labelled
 
 
@@ -91,7 +92,7 @@ def test_average_is_what_is_validated_and_kept():
 def test_average_follows_its_equation():
     net = model()
     average = {name: torch.zeros_like(tensor) for name, tensor in net.state_dict().items()}
-    update_average(average, net, 0.9, step=1000)
+    move_average(average, net, 0.9, step=1000)
     torch.testing.assert_close(average["head.weight"], 0.1 * net.head.weight.detach())
 
 
