@@ -54,7 +54,7 @@ class OutOfTimeError(TrainingError):
     """A fit that would end after its time is over.
 
     Attributes:
-        needed_s: seconds that it would take, as far as can be told.
+        needed_s: estimate of the seconds that it needs.
     """
 
     def __init__(self, needed_s: float) -> None:

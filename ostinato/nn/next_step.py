@@ -34,7 +34,7 @@ class NextStepNetwork(Network):
         self, *, embed: TokenEmbedding | Linear, stack: RecurrentStack, bidirectional: bool, output_size: int
     ) -> None:
         super().__init__()
-        self.embed, self.stack = embed, stack
+        self.embed, self.stack, self.wide = embed, stack, None
         self.head = Linear(stack.hidden_size, output_size)
         self.reverse_head = Linear(stack.hidden_size, output_size) if bidirectional else None
         if bidirectional:

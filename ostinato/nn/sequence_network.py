@@ -1,7 +1,6 @@
 """A network with one vector of outputs for each sequence: embedding, convolution, stack, pooling, output layer."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -45,6 +44,7 @@ class SequenceNetwork(Network):
     """
 
     quantity: ClassVar[str] = "probability"
+    wide: "WideNgrams | WideKernels | None"
 
     def __init__(
         self,
@@ -96,19 +96,6 @@ class SequenceNetwork(Network):
     def with_wide(self, outputs: Tensor, values: Tensor, layout: Layout) -> Tensor:
         """Add the outputs of the wide part, if there is one. (B, C), (N,) or (N, channels) -> (B, C)."""
         return outputs if self.wide is None else outputs + self.wide(values, layout)
-
-    def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
-        if self.wide is not None:
-            own = {name.removeprefix("wide."): each for name, each in tensors.items() if name.startswith("wide.")}
-            self.wide.prepare_for(own)
-
-    @property
-    def starts_fitted(self) -> bool:
-        return self.wide is not None
-
-    @property
-    def is_linear(self) -> bool:
-        return self.head.in_features == 0
 
     def states(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         """The stack's output at every step, and the layout of these steps: fewer than `layout` where the stem pools.

@@ -1,6 +1,6 @@
 """The tagger's network, its construction from a config, and its predictions in batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,6 +55,8 @@ class Tagger(Network):
 
     Source: Lample et al. (2016), arXiv:1603.01360; Ma & Hovy (2016), arXiv:1603.01354. Here dropout is variational.
     """
+
+    wide: WideTokens | None
 
     def __init__(
         self,
@@ -113,19 +115,6 @@ class Tagger(Network):
         layout = Layout(sentences.lengths, sentences.words.values.device)
         x = self.vectors(sentences)
         return self.score(x if self.change_vectors is None else self.change_vectors(x, layout), layout)
-
-    def prepare_for(self, tensors: Mapping[str, Tensor]) -> None:
-        if self.wide is not None:
-            own = {name.removeprefix("wide."): each for name, each in tensors.items() if name.startswith("wide.")}
-            self.wide.prepare_for(own)
-
-    @property
-    def starts_fitted(self) -> bool:
-        return self.wide is not None
-
-    @property
-    def is_linear(self) -> bool:
-        return self.head.in_features == 0
 
     def vectors(self, sentences: Sentences) -> Tensor:
         """The vector of each token, the input of the stack. N tokens -> (N, D)."""
