@@ -22,6 +22,11 @@ POWER = 0.75  # of the counts, by which negatives are drawn (Mikolov et al. 2013
 TOKENS_IN_A_BATCH = 8192
 
 
+def samples(num_tokens: int, negatives: int | None) -> bool:
+    """Whether training estimates the softmax over a vocabulary from so many drawn tokens."""
+    return negatives is not None and num_tokens >= 2 * negatives
+
+
 class TokenLoss:
     """The mean negative log-likelihood of the next and the previous token, in nats.
 
@@ -31,7 +36,7 @@ class TokenLoss:
     """
 
     def __init__(self, counts: Tensor, negatives: int | None) -> None:
-        self.negatives = negatives if negatives is not None and len(counts) >= 2 * negatives else None
+        self.negatives = negatives if samples(len(counts), negatives) else None
         self.drawn = counts.double().clamp(min=0.5).pow(POWER)
         self.drawn /= self.drawn.sum()
 

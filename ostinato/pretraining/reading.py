@@ -57,7 +57,8 @@ def read_unlabelled(config: PretrainingData) -> Unlabelled:
         raise DataError(f"{shown}: every sequence is empty. Expected at least one with tokens.")
     is_fasta = not _has_lines(files[0], config) and format_of(files[0], config.format) == "fasta"
     tokenizer = config.tokenizer or choose_tokenizer(sequences, is_fasta=is_fasta)[0]
-    return Unlabelled(shown, shown, sequences, sources, tokenizer)
+    name = ", ".join(Path(path).name for path in config.path or ())
+    return Unlabelled(name, shown, sequences, sources, tokenizer)
 
 
 def _has_lines(path: Path, config: PretrainingData) -> bool:

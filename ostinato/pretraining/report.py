@@ -14,10 +14,12 @@ from ostinato.errors import RunError
 from ostinato.nn import RecurrentStack, TokenEmbedding
 from ostinato.nn.next_step import LanguageModel
 from ostinato.pretraining.config import read_own_config
+from ostinato.pretraining.objective import samples
 from ostinato.pretraining.run import HISTORY
 from ostinato.report.figures import plot_learning_curve
 from ostinato.report.gallery import Gallery
 from ostinato.report.page import Section, code, figure, paragraph, render, table
+from ostinato.report.wording import counted
 from ostinato.runs.finished import finished_metrics
 from ostinato.runs.folder import resume_command
 from ostinato.runs.lock import locked
@@ -44,7 +46,10 @@ def report_pretraining(folder: Path) -> Path:
     if metrics is None:
         raise RunError(f"{folder}: the pre-training is not finished. Finish it with: {resume_command(folder)}")
     config, pretrained, gallery = read_own_config(folder), read_pretrained(folder), Gallery()
-    sections = [_result(metrics), _training(folder, metrics, gallery)]
+    is_sampled = pretrained.encoder.vocabulary is not None and samples(
+        len(pretrained.encoder.vocabulary), config.training.negatives
+    )
+    sections = [_result(metrics), _training(folder, metrics, gallery, is_sampled=is_sampled)]
     if pretrained.encoder.vocabulary is not None:
         model = language_model(config, pretrained)
         sections += [_neighbours(model, pretrained), _continuations(model, pretrained)]
@@ -120,7 +125,7 @@ def _result(metrics: dict[str, Any]) -> Section:
     return Section("Result", "result", body + table(("held out", "value"), [(n, f"{v:,.4g}") for n, v in rows], (1,)))
 
 
-def _training(folder: Path, metrics: dict[str, Any], gallery: Gallery) -> Section:
+def _training(folder: Path, metrics: dict[str, Any], gallery: Gallery, *, is_sampled: bool) -> Section:
     path = folder / HISTORY
     refuse_altered(path)
     try:
@@ -132,10 +137,9 @@ def _training(folder: Path, metrics: dict[str, Any], gallery: Gallery) -> Sectio
     except (OSError, ValueError, KeyError, IndexError):
         raise unusable(path) from None
     training = metrics["training"]
-    caption = (
-        f"{training['epochs']} epochs in {training['seconds']:,.0f} s. The training loss of a large vocabulary is an "
-        "estimate from sampled tokens, so it lies below the held-out loss."
-    )
+    caption = f"{counted(training['epochs'], 'epoch')} in {training['seconds']:,.1f} s."
+    if is_sampled:
+        caption += " The training loss is an estimate from sampled tokens, so it lies below the held-out loss."
     return Section("Training", "training", figure(pictures, caption))
 
 

@@ -24,6 +24,7 @@ def plot_learning_curve(history: Sequence[dict[str, Any]], metric: str, best_epo
     """A metric over the epochs, for the splits whose history has it, with the best epoch marked."""
     figure, axes = new_axes(*SMALL)
     axes.locator_params(axis="x", integer=True)
+    axes.ticklabel_format(axis="y", useOffset=False)
     epochs = [entry["epoch"] for entry in history]
     for split, colour, line in (("train", BLUE, "--"), ("validation", ORANGE, "-")):
         if f"{split}_{metric}" in history[0]:

@@ -7,7 +7,7 @@ from ostinato.config import ModelConfig
 from ostinato.evaluation.results import Metric
 
 MAX_NAMED = 12  # labels named in a sentence
-ABBREVIATIONS = ("auroc", "f1", "mae", "mcc", "r2", "rmse")  # among the words of metrics' names
+ABBREVIATIONS = ("auroc", "ece", "f1", "mae", "mcc", "r2", "rmse")  # among the words of metrics' names
 
 
 def percent(share: float) -> str:

@@ -38,5 +38,6 @@ def _row(folder: Path, metrics: dict[str, Any], cells: dict[str, str], headings:
     scores = (
         [cells.get(heading, "") for heading in headings] if cells else ["no test split", *[""] * (len(headings) - 1)]
     )
-    described = f"{model['cell']}, {model['parameters']:,} weights"
+    kind = "linear" if model["cell"] == "none" else model["cell"]
+    described = f"{kind}, {model['parameters']:,} weights"
     return (metrics["data"]["name"], described, *scores, f"{seconds:.1f}", str(folder))
