@@ -15,6 +15,7 @@ from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES, Candidates
 from ostinato.evaluation.baselines.heads import (
     FOLDS,
+    Examples,
     Head,
     LinearModel,
     Predict,
@@ -250,7 +251,7 @@ def _fit(
     for strength in head.grid:
         if found and time_left() < 0:
             break
-        model = head.fit(strength, encoded, targets, start=model)
+        model = head.fit(strength, Examples(encoded, targets), model)
         found.append(LinearBaseline(f"{name}, {head.name}={strength:g}", features, model.predict))
     return found
 
