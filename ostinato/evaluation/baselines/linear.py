@@ -82,11 +82,7 @@ def linear_baseline(
     train_targets = np.asarray(train_targets)
     _check_sequences(train_sequences, train_targets, kind)
     head = class_head(int(train_targets.max(initial=0)) + 1)
-    if not head.can_fold(train_targets):
-        raise DataError(
-            f"Training examples of each class: {np.bincount(train_targets).tolist()}. "
-            "A baseline needs two classes with two examples each."
-        )
+    refuse_few_classes(head, train_targets)
     make = partial(FEATURES[kind], train_sequences)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
@@ -190,6 +186,15 @@ def _check_sequences(sequences: Sequence[Any], targets: np.ndarray, kind: str) -
 def _check_enough(targets: np.ndarray) -> None:
     if len(targets) < FOLDS:
         raise DataError(f"{len(targets)} training examples. A baseline needs at least {FOLDS}.")
+
+
+def refuse_few_classes(head: Head, targets: np.ndarray) -> None:
+    """Raise a `DataError` if fewer than two classes have two training examples."""
+    if not head.can_fold(targets):
+        raise DataError(
+            f"Training examples of each class: {np.bincount(targets).tolist()}. "
+            "A baseline needs two classes with two examples each."
+        )
 
 
 def search(

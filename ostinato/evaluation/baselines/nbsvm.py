@@ -21,7 +21,7 @@ from ostinato.evaluation.baselines.heads import (
     fit_each_label,
     label_head,
 )
-from ostinato.evaluation.baselines.linear import LinearBaseline, search
+from ostinato.evaluation.baselines.linear import LinearBaseline, refuse_few_classes, search
 from ostinato.evaluation.baselines.logistic import Logistic, fit_logistic
 from ostinato.evaluation.baselines.ngrams import HashedNgrams
 from ostinato.progress import TimeLeft, unlimited
@@ -54,9 +54,10 @@ def nbsvm_baseline(
     """Fit NB-SVM to class indices; arguments and result as of `linear_baseline`, for every kind but "numeric".
 
     Raises:
-        DataError: the sequences have no n-grams.
+        DataError: fewer than two classes have two training examples, or the sequences have no n-grams.
     """
     head = nbsvm_classes(int(np.max(train_targets)) + 1)
+    refuse_few_classes(head, train_targets)
     make = partial(binary_ngrams, train_sequences, kind)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
