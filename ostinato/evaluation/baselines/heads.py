@@ -183,7 +183,7 @@ def fit_each_label(examples: Examples, fit: Callable[[int, Examples], Logistic])
 
 
 def number_head(targets: np.ndarray) -> Head:
-    """A ridge regression; targets are numbers (B, K). The loss is in deviations of the given targets."""
+    """A ridge regression; targets are numbers (B, K). The loss is in standard deviations of the given targets."""
     deviation = targets.std(axis=0)
     deviation[deviation == 0] = 1
     return Head(

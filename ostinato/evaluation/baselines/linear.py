@@ -226,7 +226,7 @@ def search(
             best = losses[lowest], models[lowest]
     assert best is not None, "there are no candidates"
     if time_left() < 0:
-        return replace(best[1], description=f"{best[1].description}, the best of those that there was time for")
+        return replace(best[1], description=f"{best[1].description}, the best of those fitted in time")
     return best[1]
 
 
@@ -243,7 +243,7 @@ def _fit(
     targets: np.ndarray,
     time_left: TimeLeft = unlimited,
 ) -> list[LinearBaseline]:
-    """Fit the features once, and a model on them for each strength; without time for the first strengths alone."""
+    """Fit the features once, and a model on them for each strength, as far as time allows."""
     features = make()
     try:
         encoded = features.fit_transform(sequences)
