@@ -5,8 +5,8 @@ import numpy as np
 from ostinato.errors import ConfigError
 
 STEPS = 2_000  # of expectation maximisation, at most
-ENOUGH = 1e-9  # the change of every weight at which it ends
-TINY = 1e-30  # likelihoods below it count as it, so that one row cannot rule out a member
+ENOUGH = 1e-9  # it ends when no weight changes by more
+TINY = 1e-30  # smaller likelihoods are raised to it, so that one row cannot rule out a member
 
 
 def mixture_weights(likelihoods: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def averaging_weights(predictions: np.ndarray, targets: np.ndarray) -> np.ndarra
     from scipy.optimize import minimize
 
     errors = _checked(predictions) - targets
-    products = errors @ errors.T / errors.shape[1]  # Σ w = 1, so the error of the mean is w·E
+    products = errors @ errors.T / errors.shape[1]  # Σ w = 1, so the errors of the weighted mean are w·E
     products = products / max(float(np.trace(products)), TINY)
     count = len(products)
     found = minimize(

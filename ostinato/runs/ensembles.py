@@ -153,8 +153,8 @@ def _refuse_other_rows(member: Model, run: Path, data: TaskData, first: Path) ->
         found = member.task.encode(member, data.rows[split]).digest() if split in data.rows else None
         if digests and digests.get(split) != found:
             raise RunError(
-                f"{run}: its {split} split is not the one that the data of {first} give now. Restore data files that "
-                "have changed, and train with the same splits. Random splits depend on the tokenizer, too, because it "
+                f"{run}: its {split} split differs from the one that the data of {first} give now. Restore data files "
+                "that have changed, and train with the same splits. Random splits also depend on the tokenizer, which "
                 "decides what is a duplicate: set data.split_column, or data.validation_path and data.test_path."
             )
 

@@ -53,7 +53,7 @@ def join(members: Sequence[Model], names: Sequence[str] | None = None) -> Model:
         ConfigError: fewer than two models, a member is an ensemble itself, or they do not fit each other.
     """
     if len(members) < 2:
-        raise ConfigError(f"An ensemble has at least two models, and there is {len(members)}. Name more of them.")
+        raise ConfigError(f"An ensemble needs at least two models, but got {len(members)}. Add another one.")
     names = [f"model {number}" for number in range(1, len(members) + 1)] if names is None else names
     for name, member in zip(names, members, strict=True):
         if member.members:

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ostinato.errors import OutOfTimeError
 from ostinato.evaluation.baselines import Selection, class_head, fit_on_features, linear_baseline
+from ostinato.evaluation.baselines.heads import Examples
 from ostinato.evaluation.baselines.logistic import Logistic, fit_logistic
 
 
@@ -69,7 +70,7 @@ def test_without_time_the_first_strength_is_taken():
 
 def test_predictions_for_unseen_rows_are_given_up_as_soon_as_they_would_take_too_long():
     features, classes = examples(2)
-    known = {"best": (1.0, class_head(2).fit(1.0, features, classes))}
+    known = {"best": (1.0, class_head(2).fit(1.0, Examples(features, classes), None))}
     looks = []
 
     def time_left():

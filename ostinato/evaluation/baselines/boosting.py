@@ -11,7 +11,7 @@ LONGEST = 100  # positions
 FEWEST_ROWS = 40  # below, its trees have a handful of rows in each leaf
 MOST_ROWS = 20_000
 MOST_CLASSES = 10
-MOST_SYMBOLS = 32  # different ones at a position: the rarer ones are one
+MOST_SYMBOLS = 32  # categories at a position; the rarest symbols share one
 MOST_KMERS = 128
 K = (1, 3)  # the shortest and the longest k-mers
 

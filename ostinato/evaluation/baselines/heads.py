@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,9 +32,33 @@ class LinearModel:
     weights: np.ndarray
     bias: np.ndarray
 
-    def outputs(self, encoded: Any) -> np.ndarray:
+    def outputs(self, features: Any) -> np.ndarray:
         """Logits, or numbers, of features (B, F). Returns (B, C)."""
-        return np.asarray(encoded @ self.weights + self.bias)
+        return np.asarray(features @ self.weights + self.bias)
+
+
+class Examples(NamedTuple):
+    """What a model is fitted to.
+
+    Args:
+        features: (B, F), an array or a sparse matrix.
+        targets: as the head takes them.
+        weights: (B,) of the rows, or (B, L) of each label of each row; None: 1.
+        time_left: a logistic regression stops where it is when there is no time left.
+    """
+
+    features: Any
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+    time_left: TimeLeft = unlimited
+
+    def select(self, rows: np.ndarray) -> "Examples":
+        """The examples of some rows, given by their indices."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.features[rows], self.targets[rows], weights, self.time_left)
+
+
+Fit = Callable[[float, Examples, LinearModel | None], LinearModel]
 
 
 @dataclass(frozen=True)
@@ -44,9 +68,7 @@ class Head:
     Args:
         name: of the model and of its strength, for the description.
         grid: strengths to try, the strongest regularisation first.
-        fit: (strength, features, targets, weights, start, time_left) -> fitted model; the weights are those of the
-            rows, (B,), for label sets of each label of each row, (B, L), or None. A logistic regression begins at the
-            model `start`, and stops where it is when there is no time left.
+        fit: (strength, examples, start) -> fitted model; a logistic regression begins at the model `start`, if any.
         loss: (targets, predictions) -> mean loss.
         strata: targets -> (B,), what the folds of cross-validation are stratified by.
         can_fold: targets -> whether a model can be fitted to all folds but one.
@@ -55,39 +77,38 @@ class Head:
 
     name: str
     grid: tuple[float, ...]
-    fit: Callable[..., LinearModel]
+    fit: Fit
     loss: Callable[[np.ndarray, np.ndarray], float]
     strata: Callable[[np.ndarray], np.ndarray]
     can_fold: Callable[[np.ndarray], bool]
     outputs: int
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of classes. (B, C) -> (B, C)."""
+    from scipy import special
+
+    probabilities: np.ndarray = special.softmax(logits, axis=1)
+    return probabilities
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of labels, elementwise."""
+    from scipy.special import expit
+
+    probabilities: np.ndarray = expit(logits)
+    return probabilities
+
+
 def class_head(num_classes: int) -> Head:
     """A multinomial logistic regression; targets are class indices (B,)."""
 
-    def fit(
-        C: float,
-        encoded: Any,
-        targets: np.ndarray,
-        weights: np.ndarray | None = None,
-        start: LinearModel | None = None,
-        time_left: TimeLeft = unlimited,
-    ) -> LinearModel:
+    def fit(C: float, examples: Examples, start: LinearModel | None) -> LinearModel:
+        features, targets, weights, time_left = examples
         present, index_of = np.unique(targets, return_inverse=True)  # a class without examples is not fitted
         begin = None if start is None else _differences(start.weights[:, present], start.bias[present])
-        own = fit_logistic(encoded, index_of, len(present), weights, C, start=begin, time_left=time_left)
-
-        def predict(encoded: Any) -> np.ndarray:
-            from scipy.special import softmax
-
-            probabilities = np.zeros((encoded.shape[0], num_classes))
-            logits = encoded @ slopes[:, present] + bias[present]
-            probabilities[:, present] = softmax(logits, axis=1)
-            return probabilities
-
-        slopes, bias = np.zeros((encoded.shape[1], num_classes)), np.full(num_classes, LOWEST)
-        slopes[:, present], bias[present] = _logits_of_each(own)
-        return LinearModel(predict, slopes, bias)
+        own = fit_logistic(features, index_of, len(present), weights, C, start=begin, time_left=time_left)
+        return class_model(num_classes, present, own)
 
     return Head(
         name="logistic regression, C",
@@ -100,12 +121,38 @@ def class_head(num_classes: int) -> Head:
     )
 
 
+def class_model(num_classes: int, present: np.ndarray, fitted: Logistic) -> LinearModel:
+    """A model of all classes from one of the classes that have training examples; the others have probability 0.
+
+    Args:
+        present: the classes that are fitted, in the order of the slopes; of two classes, the slopes are those of the
+            second against the first.
+    """
+
+    def predict(features: Any) -> np.ndarray:
+        probabilities = np.zeros((features.shape[0], num_classes))
+        probabilities[:, present] = softmax(features @ slopes[:, present] + bias[present])
+        return probabilities
+
+    slopes, bias = np.zeros((len(fitted.slopes), num_classes)), np.full(num_classes, LOWEST)
+    slopes[:, present], bias[present] = _logits_of_each(fitted)
+    return LinearModel(predict, slopes, bias)
+
+
 def label_head(num_labels: int) -> Head:
     """One logistic regression per label; targets are 0 or 1, (B, L)."""
+
+    def fit(C: float, examples: Examples, start: LinearModel | None) -> LinearModel:
+        def fit_one(label: int, one: Examples) -> Logistic:
+            begin = None if start is None else Logistic(start.weights[:, [label]], start.bias[[label]])
+            return fit_logistic(one.features, one.targets, 2, one.weights, C, start=begin, time_left=one.time_left)
+
+        return fit_each_label(examples, fit_one)
+
     return Head(
         name="logistic regression per label, C",
         grid=C_GRID,
-        fit=_fit_labels,
+        fit=fit,
         loss=lambda targets, predictions: float(binary_log_losses(targets, predictions).mean()),
         strata=_rarest_label,
         can_fold=lambda targets: len(targets) >= FOLDS,
@@ -113,8 +160,30 @@ def label_head(num_labels: int) -> Head:
     )
 
 
+def fit_each_label(examples: Examples, fit: Callable[[int, Examples], Logistic]) -> LinearModel:
+    """Fit the labels one by one; one that all or none of the rows have keeps its value.
+
+    Args:
+        fit: (label, examples with the targets and weights of this label, (B,)) -> its model.
+    """
+    features, targets, weights, time_left = examples
+    varies = (targets != targets[0]).any(axis=0)
+    slopes, bias = np.zeros((features.shape[1], targets.shape[1])), np.where(targets[0] == 1, -LOWEST, LOWEST)
+    for label in np.flatnonzero(varies).tolist():
+        own = None if weights is None else weights[:, label]
+        fitted = fit(label, Examples(features, targets[:, label], own, time_left))
+        slopes[:, label], bias[label] = fitted.slopes[:, 0], fitted.intercepts[0]
+
+    def predict(features: Any) -> np.ndarray:
+        probabilities = sigmoid(np.asarray(features @ slopes + bias))
+        probabilities[:, ~varies] = targets[0, ~varies]
+        return probabilities
+
+    return LinearModel(predict, slopes, bias)
+
+
 def number_head(targets: np.ndarray) -> Head:
-    """A ridge regression; targets are numbers (B, K). The loss is in deviations of the given targets."""
+    """A ridge regression; targets are numbers (B, K). The loss is in standard deviations of the given targets."""
     deviation = targets.std(axis=0)
     deviation[deviation == 0] = 1
     return Head(
@@ -151,32 +220,6 @@ def _logits_of_each(fitted: Logistic) -> Logistic:
     return Logistic(np.concatenate([-half, half], axis=1), np.concatenate([-intercept, intercept]))
 
 
-def _fit_labels(
-    C: float,
-    encoded: Any,
-    targets: np.ndarray,
-    weights: np.ndarray | None = None,
-    start: LinearModel | None = None,
-    time_left: TimeLeft = unlimited,
-) -> LinearModel:
-    varies = (targets != targets[0]).any(axis=0)
-    slopes, bias = np.zeros((encoded.shape[1], targets.shape[1])), np.where(targets[0] == 1, -LOWEST, LOWEST)
-    for label in np.flatnonzero(varies):
-        begin = None if start is None else Logistic(start.weights[:, [label]], start.bias[[label]])
-        own = None if weights is None else weights[:, label]
-        fitted = fit_logistic(encoded, targets[:, label], 2, own, C, start=begin, time_left=time_left)
-        slopes[:, label], bias[label] = fitted.slopes[:, 0], fitted.intercepts[0]
-
-    def predict(encoded: Any) -> np.ndarray:
-        from scipy.special import expit
-
-        probabilities: np.ndarray = expit(np.asarray(encoded @ slopes + bias))
-        probabilities[:, ~varies] = targets[0, ~varies]
-        return probabilities
-
-    return LinearModel(predict, slopes, bias)
-
-
 def _rarest_label(targets: np.ndarray) -> np.ndarray:
     """Each example's label with the fewest examples (B,); the number of labels where it has none."""
     L = targets.shape[1]
@@ -184,24 +227,18 @@ def _rarest_label(targets: np.ndarray) -> np.ndarray:
     return np.asarray(np.where((targets == 1).any(axis=1), count.argmin(axis=1), L))
 
 
-def _fit_ridge(
-    alpha: float,
-    encoded: Any,
-    targets: np.ndarray,
-    weights: np.ndarray | None = None,
-    start: LinearModel | None = None,
-    time_left: TimeLeft = unlimited,
-) -> LinearModel:
+def _fit_ridge(alpha: float, examples: Examples, start: LinearModel | None) -> LinearModel:
     from sklearn.linear_model import Ridge
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
+    targets = examples.targets
     mean, deviation = targets.mean(axis=0), targets.std(axis=0)
     scale = np.where(deviation == 0, 1, deviation)
     with threadpool_limits(1):
-        model = Ridge(alpha=alpha).fit(encoded, (targets - mean) / scale, weights)
+        model = Ridge(alpha=alpha).fit(examples.features, (targets - mean) / scale, examples.weights)
 
-    def predict(encoded: Any) -> np.ndarray:
-        standardised = np.asarray(model.predict(encoded), dtype=np.float64)
+    def predict(features: Any) -> np.ndarray:
+        standardised = np.asarray(model.predict(features), dtype=np.float64)
         values: np.ndarray = standardised.reshape(-1, targets.shape[1]) * scale + mean
         return values
 

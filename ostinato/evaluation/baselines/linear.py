@@ -15,6 +15,7 @@ from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES, Candidates
 from ostinato.evaluation.baselines.heads import (
     FOLDS,
+    Examples,
     Head,
     LinearModel,
     Predict,
@@ -81,11 +82,7 @@ def linear_baseline(
     train_targets = np.asarray(train_targets)
     _check_sequences(train_sequences, train_targets, kind)
     head = class_head(int(train_targets.max(initial=0)) + 1)
-    if not head.can_fold(train_targets):
-        raise DataError(
-            f"Training examples of each class: {np.bincount(train_targets).tolist()}. "
-            "A baseline needs two classes with two examples each."
-        )
+    refuse_few_classes(head, train_targets)
     make = partial(FEATURES[kind], train_sequences)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
@@ -191,6 +188,15 @@ def _check_enough(targets: np.ndarray) -> None:
         raise DataError(f"{len(targets)} training examples. A baseline needs at least {FOLDS}.")
 
 
+def refuse_few_classes(head: Head, targets: np.ndarray) -> None:
+    """Raise a `DataError` if fewer than two classes have two training examples."""
+    if not head.can_fold(targets):
+        raise DataError(
+            f"Training examples of each class: {np.bincount(targets).tolist()}. "
+            "A baseline needs two classes with two examples each."
+        )
+
+
 def search(
     head: Head,
     candidates: Callable[[int], Candidates],
@@ -220,7 +226,7 @@ def search(
             best = losses[lowest], models[lowest]
     assert best is not None, "there are no candidates"
     if time_left() < 0:
-        return replace(best[1], description=f"{best[1].description}, the best of those that there was time for")
+        return replace(best[1], description=f"{best[1].description}, the best of those fitted in time")
     return best[1]
 
 
@@ -237,7 +243,7 @@ def _fit(
     targets: np.ndarray,
     time_left: TimeLeft = unlimited,
 ) -> list[LinearBaseline]:
-    """Fit the features once, and a model on them for each strength; without time for the first strengths alone."""
+    """Fit the features once, and a model on them for each strength, as far as time allows."""
     features = make()
     try:
         encoded = features.fit_transform(sequences)
@@ -250,7 +256,7 @@ def _fit(
     for strength in head.grid:
         if found and time_left() < 0:
             break
-        model = head.fit(strength, encoded, targets, start=model)
+        model = head.fit(strength, Examples(encoded, targets), model)
         found.append(LinearBaseline(f"{name}, {head.name}={strength:g}", features, model.predict))
     return found
 

@@ -5,18 +5,28 @@ and no interpolation with the mean weight: with this loss, it gains nothing on r
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ostinato.evaluation.baselines.features import FEW_CHARACTERS, SHORT_TEXT, Candidates
-from ostinato.evaluation.baselines.heads import LOWEST, Head, LinearModel, class_head, label_head
-from ostinato.evaluation.baselines.linear import LinearBaseline, search
-from ostinato.evaluation.baselines.logistic import fit_logistic
+from ostinato.evaluation.baselines.heads import (
+    Examples,
+    Head,
+    LinearModel,
+    class_head,
+    class_model,
+    fit_each_label,
+    label_head,
+)
+from ostinato.evaluation.baselines.linear import LinearBaseline, refuse_few_classes, search
+from ostinato.evaluation.baselines.logistic import Logistic, fit_logistic
 from ostinato.evaluation.baselines.ngrams import HashedNgrams
 from ostinato.progress import TimeLeft, unlimited
 
+NAME = "NB-SVM, C"
 C_GRID = (0.1, 1.0, 10.0)
 SMOOTHING = 1.0  # of the counts
 MOST_MODELS = 20  # classes, each of which is a model of its own
@@ -44,9 +54,10 @@ def nbsvm_baseline(
     """Fit NB-SVM to class indices; arguments and result as of `linear_baseline`, for every kind but "numeric".
 
     Raises:
-        DataError: the sequences have no n-grams.
+        DataError: fewer than two classes have two training examples, or the sequences have no n-grams.
     """
     head = nbsvm_classes(int(np.max(train_targets)) + 1)
+    refuse_few_classes(head, train_targets)
     make = partial(binary_ngrams, train_sequences, kind)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
@@ -68,64 +79,36 @@ def binary_ngrams(sequences: Sequence[Any], kind: str, most: int) -> Candidates:
 def nbsvm_classes(num_classes: int) -> Head:
     """One class against the rest; targets are class indices (B,)."""
 
-    def fit(
-        C: float,
-        encoded: Any,
-        targets: np.ndarray,
-        weights: np.ndarray | None = None,
-        start: LinearModel | None = None,
-        time_left: TimeLeft = unlimited,
-    ) -> LinearModel:
-        from scipy.special import softmax
-
+    def fit(C: float, examples: Examples, start: LinearModel | None) -> LinearModel:
+        features, targets, weights, time_left = examples
         present = np.unique(targets)
-        slopes, bias = np.zeros((encoded.shape[1], num_classes)), np.full(num_classes, LOWEST)
-        for label in present[-1:] if len(present) == 2 else present:
-            slopes[:, label], bias[label] = _fit_binary(C, encoded, targets == label, weights, time_left)
-        if len(present) == 2:  # one model tells them apart; each class gets half of its logit
-            first, second = present
-            slopes[:, second], bias[second] = slopes[:, second] / 2, bias[second] / 2
-            slopes[:, first], bias[first] = -slopes[:, second], -bias[second]
-        return LinearModel(lambda encoded: softmax(encoded @ slopes + bias, axis=1), slopes, bias)
+        fitted = present[-1:] if len(present) == 2 else present  # one model tells two classes apart
+        is_class = targets[:, None] == fitted  # (B,) -> (B, C)
+        of_each = None if weights is None else np.broadcast_to(weights[:, None], is_class.shape)
+        model = _fit_each(C, Examples(features, is_class, of_each, time_left))
+        return class_model(num_classes, present, Logistic(model.weights, model.bias))
 
-    return _nbsvm(class_head(num_classes), fit)
+    return replace(class_head(num_classes), name=NAME, grid=C_GRID, fit=fit)
 
 
 def nbsvm_labels(num_labels: int) -> Head:
     """One model per label; targets are 0 or 1, (B, L)."""
-
-    def fit(
-        C: float,
-        encoded: Any,
-        targets: np.ndarray,
-        weights: np.ndarray | None = None,
-        start: LinearModel | None = None,
-        time_left: TimeLeft = unlimited,
-    ) -> LinearModel:
-        from scipy.special import expit
-
-        L = targets.shape[1]
-        slopes, bias = np.zeros((encoded.shape[1], L)), np.where(targets[0] == 1, -LOWEST, LOWEST)
-        for label in np.flatnonzero((targets != targets[0]).any(axis=0)):
-            of_label = None if weights is None else weights[:, label]
-            slopes[:, label], bias[label] = _fit_binary(C, encoded, targets[:, label] == 1, of_label, time_left)
-        return LinearModel(lambda encoded: expit(encoded @ slopes + bias), slopes, bias)
-
-    return _nbsvm(label_head(num_labels), fit)
+    return replace(
+        label_head(num_labels), name=NAME, grid=C_GRID, fit=lambda C, examples, start: _fit_each(C, examples)
+    )
 
 
-def _nbsvm(head: Head, fit: Any) -> Head:
-    return Head("NB-SVM, C", C_GRID, fit, head.loss, head.strata, head.can_fold, head.outputs)
+def _fit_each(C: float, examples: Examples) -> LinearModel:
+    """Fit a model per label of binary features (B, F), each scaled by its log-ratio."""
 
+    def fit_one(label: int, one: Examples) -> Logistic:
+        is_positive = one.targets == 1
+        ratio = log_ratio(one.features, is_positive, one.weights)
+        scaled = one.features.multiply(ratio).tocsr()
+        fitted = fit_logistic(scaled, is_positive.astype(np.int64), 2, one.weights, C, time_left=one.time_left)
+        return Logistic(fitted.slopes * ratio[:, None], fitted.intercepts)
 
-def _fit_binary(
-    C: float, encoded: Any, is_positive: np.ndarray, weights: np.ndarray | None, time_left: TimeLeft
-) -> tuple[np.ndarray, float]:
-    """The slopes (F,) and the bias of a model of binary features (B, F) that tells rows of a class from the others."""
-    ratio = log_ratio(encoded, is_positive, weights)
-    scaled = encoded.multiply(ratio).tocsr()
-    fitted = fit_logistic(scaled, is_positive.astype(np.int64), 2, weights, C, time_left=time_left)
-    return fitted.slopes[:, 0] * ratio, float(fitted.intercepts[0])
+    return fit_each_label(examples, fit_one)
 
 
 def log_ratio(encoded: Any, is_positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

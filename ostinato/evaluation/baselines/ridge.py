@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ostinato.evaluation.baselines.heads import LinearModel
+from ostinato.evaluation.baselines.heads import LinearModel, sigmoid, softmax
 from ostinato.evaluation.baselines.selection import Crossfitted
 from ostinato.evaluation.metrics import binary_log_losses, log_losses
 
@@ -36,28 +36,21 @@ def ridge_classes(
     features: np.ndarray, targets: np.ndarray, num_classes: int, weights: np.ndarray | None
 ) -> Crossfitted:
     """Fit class indices (B,); weights (B,) of the rows or None."""
-    from scipy.special import softmax
-
-    def probabilities(logits: np.ndarray) -> np.ndarray:
-        found: np.ndarray = softmax(logits, axis=1)
-        return found
-
     fitted = _Ridge(features, np.where(targets[:, None] == np.arange(num_classes), 1.0, -1.0), weights)
-    return _best_logits(fitted, weights, lambda logits: log_losses(targets, probabilities(logits)), probabilities)
+    return _best_logits(fitted, weights, lambda logits: log_losses(targets, softmax(logits)), softmax)
 
 
 def ridge_labels(features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Crossfitted:
     """Fit labels (B, L) of 0 and 1, one by one; weights (B, L) of each label of each row."""
-    from scipy.special import expit
 
     def fit(label: np.ndarray, weights: np.ndarray) -> Crossfitted:
         fitted = _Ridge(features, np.where(label == 1, 1.0, -1.0)[:, None], weights)
-        return _best_logits(fitted, weights, lambda logits: binary_log_losses(label, expit(logits[:, 0])), expit)
+        return _best_logits(fitted, weights, lambda logits: binary_log_losses(label, sigmoid(logits[:, 0])), sigmoid)
 
     each = [fit(label, of_label) for label, of_label in zip(targets.T, weights.T, strict=True)]
     slopes = np.concatenate([model.weights for model, _ in each], axis=1)
     bias = np.concatenate([model.bias for model, _ in each])
-    model = LinearModel(lambda features: expit(features @ slopes + bias), slopes, bias)
+    model = LinearModel(lambda features: sigmoid(features @ slopes + bias), slopes, bias)
     return Crossfitted(model, np.concatenate([unseen for _, unseen in each], axis=1))
 
 

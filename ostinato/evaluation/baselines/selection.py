@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ostinato.errors import OutOfTimeError
-from ostinato.evaluation.baselines.heads import FOLDS, Head, LinearModel, folds_of
+from ostinato.evaluation.baselines.heads import FOLDS, Examples, Head, LinearModel, folds_of
 from ostinato.progress import TimeLeft, unlimited
 
 CROSSFIT_FOLDS = 5
@@ -64,31 +64,32 @@ def fit_on_features(
         OutOfTimeError: `crossfit` takes longer than `selection` allows.
     """
     can_fold, middle = head.can_fold(targets), head.grid[len(head.grid) // 2]
-    train = _Rows(head, features, targets, weights, selection.time_left)
+    train = Examples(features, targets, weights, selection.time_left)
     known = {} if selection.known is None else selection.known
     if "best" not in known:
         chooses = selection.targets is not None or can_fold
-        strength, model = _best(train, selection) if chooses else (middle, None)
-        known["best"] = strength, model or train.fit(strength)
+        strength, model = _best(head, train, selection) if chooses else (middle, None)
+        known["best"] = strength, model or head.fit(strength, train, None)
     strength, model = known["best"]
-    unseen = _crossfit(train, strength, selection.seed) if crossfit and can_fold else None
+    unseen = _crossfit(head, train, strength, selection.seed) if crossfit and can_fold else None
     return Crossfitted(model, unseen)
 
 
-def _crossfit(train: "_Rows", strength: float, seed: int) -> np.ndarray:
+def _crossfit(head: Head, train: Examples, strength: float, seed: int) -> np.ndarray:
     """What is predicted for each example by a model that did not see it. Returns (B, C).
 
     Raises:
         OutOfTimeError: as soon as the folds so far show that there is too little time for the others.
     """
-    fold, found = folds_of(train.head, train.targets, seed, CROSSFIT_FOLDS), []
+    fold, found = folds_of(head, train.targets, seed, CROSSFIT_FOLDS), []
     folds, began = np.unique(fold).tolist(), train.time_left()  # if unlimited, the differences below are NaN
     for done, held_out in enumerate(folds):
         if done:
             each_s = (began - train.time_left()) / done
             if train.time_left() < each_s * (len(folds) - done):
                 raise OutOfTimeError(each_s * len(folds))
-        found.append(train.fit(strength, fold != held_out).outputs(train.features[np.flatnonzero(fold == held_out)]))
+        model = head.fit(strength, train.select(np.flatnonzero(fold != held_out)), None)
+        found.append(model.outputs(train.features[np.flatnonzero(fold == held_out)]))
     if train.time_left() < 0:  # the last fit was cut short
         raise OutOfTimeError(began - train.time_left())
     unseen = np.empty((len(fold), found[0].shape[1]))
@@ -97,48 +98,30 @@ def _crossfit(train: "_Rows", strength: float, seed: int) -> np.ndarray:
     return unseen
 
 
-class _Rows(NamedTuple):
-    """Training examples, and the head to fit to them."""
-
-    head: Head
-    features: Any
-    targets: np.ndarray
-    weights: np.ndarray | None
-    time_left: TimeLeft
-
-    def fit(self, strength: float, chosen: np.ndarray | None = None, start: LinearModel | None = None) -> LinearModel:
-        """Fit to all examples, or to the chosen ones (B,)."""
-        if chosen is None:
-            return self.head.fit(strength, self.features, self.targets, self.weights, start, self.time_left)
-        rows = np.flatnonzero(chosen)
-        weights = None if self.weights is None else self.weights[rows]
-        return self.head.fit(strength, self.features[rows], self.targets[rows], weights, start, self.time_left)
-
-
-def _best(train: _Rows, selection: Selection) -> tuple[float, LinearModel | None]:
+def _best(head: Head, train: Examples, selection: Selection) -> tuple[float, LinearModel | None]:
     """The best strength, and the model of all examples if it was fitted to find out."""
-    best: tuple[float, LinearModel | None] = (train.head.grid[0], None)
+    best: tuple[float, LinearModel | None] = (head.grid[0], None)
     lowest = np.inf
-    for strength in train.head.grid:
+    for strength in head.grid:
         if lowest < np.inf and train.time_left() < 0:
             break
         if selection.targets is None:
-            model, loss = None, _cross_validate(train, strength, selection.seed)
+            model, loss = None, _cross_validate(head, train, strength, selection.seed)
         else:
-            model = train.fit(strength, start=best[1])
-            loss = train.head.loss(selection.targets, model.predict(selection.features))
+            model = head.fit(strength, train, best[1])
+            loss = head.loss(selection.targets, model.predict(selection.features))
         if loss >= lowest:
             break
         best, lowest = (strength, model), loss
     return best
 
 
-def _cross_validate(train: _Rows, strength: float, seed: int) -> float:
+def _cross_validate(head: Head, train: Examples, strength: float, seed: int) -> float:
     """The mean loss over folds that were not fitted on."""
-    fold = folds_of(train.head, train.targets, seed, FOLDS)
+    fold = folds_of(head, train.targets, seed, FOLDS)
     losses = []
     for held_out in range(FOLDS):
-        test = np.flatnonzero(fold == held_out)
-        predicted = train.fit(strength, fold != held_out).predict(train.features[test])
-        losses.append(train.head.loss(train.targets[test], predicted))
+        model = head.fit(strength, train.select(np.flatnonzero(fold != held_out)), None)
+        test = train.select(np.flatnonzero(fold == held_out))
+        losses.append(head.loss(test.targets, model.predict(test.features)))
     return float(np.mean(losses))

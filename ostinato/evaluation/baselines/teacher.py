@@ -15,7 +15,7 @@ import numpy as np
 
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines.features import FEATURES
-from ostinato.evaluation.baselines.heads import Head, class_head, label_head
+from ostinato.evaluation.baselines.heads import Head, class_head, label_head, sigmoid, softmax
 from ostinato.evaluation.baselines.linear import most_features
 from ostinato.evaluation.baselines.nbsvm import binary_ngrams, nbsvm_classes, nbsvm_labels, nbsvm_problem
 from ostinato.evaluation.baselines.selection import Selection, fit_on_features
@@ -85,7 +85,7 @@ def teach(
         )
     if weights is not None and not has_classes:
         weights = np.broadcast_to(weights[:, None], targets.shape)
-    link = _softmax if has_classes else _sigmoid
+    link = softmax if has_classes else sigmoid
     candidates = list(_candidates(head, sequences, targets, unlabelled, kind, seed, weights))
 
     def calibrated(members: Sequence[_Member]) -> tuple[float, float]:
@@ -147,17 +147,3 @@ def _lsa(ngrams: Any, seed: int) -> np.ndarray:
         _, _, directions = randomized_svd(chosen, components, n_iter=2, random_state=seed)
     normalised: np.ndarray = normalize(chosen @ directions.T)
     return normalised
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    from scipy.special import softmax
-
-    found: np.ndarray = softmax(logits, axis=1)
-    return found
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    from scipy.special import expit
-
-    found: np.ndarray = expit(logits)
-    return found

@@ -39,19 +39,34 @@ def fit_linear(
         constant: predicts the same for a number of sequences: the baseline if train has too few rows for a linear one.
         time_left: when time is over, the best model so far is taken.
     """
-    train, validation = data.rows["train"], data.rows.get("validation")
     try:
-        return fit(
-            train.sequences,
-            targets["train"],
-            None if validation is None else validation.sequences,
-            targets.get("validation"),
-            kind=baseline_kind(data.encoder.tokenizer, train.sequences[0]),
-            seed=data.config.seed,
-            time_left=time_left,
-        )
+        return fit_on_train(fit, data, targets, time_left=time_left)
     except DataError as error:
         return ConstantBaseline(f"a constant, because no linear model can be fitted: {error}", constant)
+
+
+def fit_on_train(
+    fit: Callable[..., LinearBaseline],
+    data: TaskData,
+    targets: Mapping[str, np.ndarray],
+    *,
+    time_left: TimeLeft = unlimited,
+) -> LinearBaseline:
+    """The same as `fit_linear`, with an error in place of a constant.
+
+    Raises:
+        DataError: no linear model can be fitted.
+    """
+    train, validation = data.rows["train"], data.rows.get("validation")
+    return fit(
+        train.sequences,
+        targets["train"],
+        None if validation is None else validation.sequences,
+        targets.get("validation"),
+        kind=baseline_kind(data.encoder.tokenizer, train.sequences[0]),
+        seed=data.config.seed,
+        time_left=time_left,
+    )
 
 
 def baseline_kind(tokenizer: str, sequence: Any) -> str:

@@ -51,7 +51,9 @@ class SequenceJoining(Joining):
         missing = [repr(target) for target in expected if target not in found]
         problems = [f"also has {', '.join(more)}"] * bool(more) + [f"lacks {', '.join(missing)}"] * bool(missing)
         problem = shortened(" and ".join(problems) or f"has them in the order {found}", LONGEST)
-        raise ConfigError(f"{names[0]}: has other targets than {names[1]}: it {problem}. Join models of equal targets.")
+        raise ConfigError(
+            f"{names[0]}: its targets differ from those of {names[1]}: it {problem}. Join models with the same targets."
+        )
 
 
 def _key(encoder: SequenceEncoder) -> str:

@@ -37,9 +37,9 @@ def check_label(label: Any, source: str) -> Any:
 
 
 def clash(labels: Iterable[Any]) -> tuple[Any, Any] | None:
-    """Two labels with equal text, as 1 and "1", or that are equal but not of one kind, as 1 and True; None without any.
+    """Two labels of different types with the same text, as 1 and "1", or a boolean and a number equal to it; or None.
 
-    Answers in JSON name labels by their text.
+    JSON output identifies labels by their text.
     """
     texts: dict[str, Any] = {}
     values: dict[Any, Any] = {}
@@ -54,7 +54,7 @@ def clash(labels: Iterable[Any]) -> tuple[Any, Any] | None:
 
 
 def refuse_clashing(labels: Iterable[Any]) -> None:
-    """Refuse labels that answers could not tell apart.
+    """Refuse labels that JSON output could not distinguish.
 
     Raises:
         DataError: names two of them.
@@ -103,7 +103,7 @@ def as_json(labels: Iterable[Any]) -> list[Any]:
 def _apart(labels: list[Any]) -> list[Any]:
     pair = clash(labels)
     if pair is not None or len(set(labels)) < len(labels):
-        raise ValueError("two labels are equal" if pair is None else f"the labels {pair} cannot be told apart")
+        raise ValueError("a label is repeated" if pair is None else f"the labels {pair} have the same text or value")
     return labels
 
 

@@ -11,7 +11,7 @@ from ostinato.evaluation.baselines.kernels import kernel_baseline, kernel_proble
 from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_problem
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import TaskData
-from ostinato.tasks.sequences.baselines import baseline_kind
+from ostinato.tasks.sequences.baselines import baseline_kind, fit_on_train
 
 
 class Rival(NamedTuple):
@@ -26,13 +26,13 @@ class Rival(NamedTuple):
     predict: Callable[[str], np.ndarray]
 
 
-Fit = Callable[[TaskData, Mapping[str, np.ndarray], str, TimeLeft], Rival]
+Fit = Callable[[TaskData, Mapping[str, np.ndarray], TimeLeft], Rival]
 
 
 def fit_rivals(
     data: TaskData, targets: Mapping[str, np.ndarray], say: Callable[[str], object], time_left: TimeLeft = unlimited
 ) -> Iterator[Rival]:
-    """Fit the baselines that suit the sequences on train, and say which are left out because they would take too long.
+    """Fit the baselines that suit the sequences on train, and say which are left out and why.
 
     Args:
         targets: (B,) class indices of each split.
@@ -47,36 +47,25 @@ def fit_rivals(
     for name, fit in fits.items():
         try:
             refuse("there is no time left" if time_left() < 0 else None)
-            yield fit(data, targets, kind, time_left)
+            yield fit(data, targets, time_left)
         except DataError as error:
-            say(f"The baseline {name} is left out: {error}.")
+            say(f"The baseline {name} is left out: {str(error).removesuffix('.')}.")
 
 
-def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], kind: str, time_left: TimeLeft) -> Rival:
-    train, validation = data.rows["train"], data.rows.get("validation")
-    refuse(nbsvm_problem(train.sequences, len(data.codec.labels)))
-    counts = np.bincount(targets["train"])
-    refuse(None if (counts >= 2).sum() >= 2 else f"training rows of each class: {counts.tolist()}")
-    fitted = nbsvm_baseline(
-        train.sequences,
-        targets["train"],
-        None if validation is None else validation.sequences,
-        targets.get("validation"),
-        kind=kind,
-        seed=data.config.seed,
-        time_left=time_left,
-    )
+def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
+    refuse(nbsvm_problem(data.rows["train"].sequences, len(data.codec.labels)))
+    fitted = fit_on_train(nbsvm_baseline, data, targets, time_left=time_left)
     return Rival("nbsvm", fitted.description, lambda split: fitted.predict(data.rows[split].sequences))
 
 
-def _boosting(data: TaskData, targets: Mapping[str, np.ndarray], kind: str, time_left: TimeLeft) -> Rival:
+def _boosting(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
     train = data.rows["train"]
     refuse(boosting_problem(len(train), len(data.codec.labels)))
     fitted = boosting_baseline(train.sequences, targets["train"], seed=data.config.seed)
     return Rival("boosting", fitted.description, lambda split: fitted.predict(data.rows[split].sequences))
 
 
-def _kernels(data: TaskData, targets: Mapping[str, np.ndarray], kind: str, time_left: TimeLeft) -> Rival:
+def _kernels(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
     train = data.splits["train"].sequences
     refuse(kernel_problem(train.values, train.lengths))
     fitted = kernel_baseline(

@@ -60,7 +60,7 @@ def _labels(
     seed: int,
     folder: Path | None,
 ) -> "Tensor":
-    """The teacher's probabilities (U, C), from the folder if they are there."""
+    """The teacher's probabilities (U, C), read from the folder if it has them."""
     path = None if folder is None else folder / TEACHER
     identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed}
     if path is not None and path.exists():
@@ -99,7 +99,7 @@ def _joined(first: Ragged, second: Ragged) -> Ragged:
 
 
 def _wide_outputs(network: SequenceNetwork, sequences: Ragged) -> "Tensor":
-    """What the network's linear part, which saw no unlabelled row, says of them. Returns (U, C)."""
+    """The outputs (U, C) of the network's linear part, which was fitted without unlabelled rows, for those rows."""
     from ostinato.tasks.sequences.wide import ngram_features
 
     wide = network.wide

@@ -1,4 +1,4 @@
-"""Rows without labels: read, and cleaned of those that would leak or teach nothing."""
+"""Rows without labels: read them, and remove those that would leak or teach nothing."""
 
 import glob
 from collections.abc import Hashable, Mapping, Sequence
@@ -14,7 +14,7 @@ from ostinato.tasks.sequences.reading import read_records
 from ostinato.tasks.sequences.targets import TargetKind
 
 FEWEST = 20  # rows, below which there is nothing to learn from
-MOST_LEAKED = 0.5  # share of the rows that may also be in validation or test
+MOST_LEAKED = 0.5  # share of the rows, at most, that are also in validation or test
 HELD_OUT = ("validation", "test")
 
 
@@ -45,7 +45,7 @@ def read_unlabelled(config: UnlabelledData, kind: TargetKind) -> list[Record]:
 def select_unlabelled(
     records: Sequence[Record], splits: Mapping[str, Records], tokenizer: str
 ) -> tuple[Records, Remark]:
-    """The rows to learn from: without those of validation and test, repetitions, rows of train and empty ones.
+    """The rows to learn from: all but empty ones, duplicates, and those that are also in train, validation or test.
 
     Rows are the same if the tokenizer reads them alike, as when the splits are cleaned.
 

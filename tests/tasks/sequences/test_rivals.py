@@ -12,7 +12,8 @@ TASK = Classification()
 
 def prepared(tmp_path, lines, **data):
     path = tmp_path / "rows.csv"
-    path.write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    header = "text,label,split" if "split_column" in data else "text,label"
+    path.write_text(header + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
     return TASK.prepare(parse_config({"task": "classification", "data": {"path": str(path), **data}}).data)
 
 
@@ -38,6 +39,15 @@ def test_baseline_that_is_left_out_is_named_with_its_reason(tmp_path):
     many = prepared(tmp_path, windows(420, 12, [f"c{number}" for number in range(21)]), tokenizer="nucleotides")
     assert list(score_baselines(many, said.append)) == ["linear", "majority"]
     assert ["nbsvm" in said[0] and "21 classes" in said[0], "boosting" in said[1]] == [True, True]
+
+
+def test_a_second_class_with_one_example_is_not_enough_for_nbsvm(tmp_path):
+    said = []
+    train = [f"good film {n},good,train" for n in range(8)] + ["bad film,bad,train"]
+    rows = [*train, "bad end,bad,test", "good end,good,test"]
+    data = prepared(tmp_path, rows, tokenizer="words", split_column="split")
+    assert list(score_baselines(data, said.append)) == ["linear", "majority"]
+    assert "[1, 8]" in said[0] and said[0].endswith("each.")
 
 
 def test_validation_scores_are_accuracies_of_the_validation_split(tmp_path):
