@@ -16,8 +16,8 @@ from ostinato.data.files import installed_file
 from ostinato.errors import DataError
 from ostinato.report.terminal import print_table
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model
 from ostinato.tasks.config import parse_config
+from ostinato.tasks.records import Model
 
 SPLITS: dict[str, dict[str, Any]] = {
     "imdb": {"train_size": 3000, "validation_size": 500, "test_size": 2000, "max_length": 400, "truncate": "both"},

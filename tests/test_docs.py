@@ -323,6 +323,8 @@ def test_defaults_on_the_page_of_settings_are_those_of_the_configs():
             cell = row[2].strip("`").replace("\\|", "|")
             shown[table, row[1]] = {re.sub(r" \(\w+\)$", "", part) for part in cell.split("; ")}
     assert shown == defaults
+
+
 def test_the_page_of_pretraining_has_every_key_that_is_new_or_has_another_default():
     text = (ROOT / "docs" / "pretraining.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.+`) \| (\S+) \|", text, re.MULTILINE)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ostinato.config import Config, DataConfig
-    from ostinato.tasks.base import Model, Task
+    from ostinato.tasks.base import Task
+    from ostinato.tasks.records import Model
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Settings = Annotated[

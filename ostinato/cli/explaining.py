@@ -13,7 +13,7 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
 
 if TYPE_CHECKING:
-    from ostinato.tasks.base import Model
+    from ostinato.tasks.records import Model
 
 DEFAULT_ROWS = 5  # of the test split
 

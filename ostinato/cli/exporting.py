@@ -14,7 +14,7 @@ from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from ostinato.export.runner import Runner
-    from ostinato.tasks.base import Answered, Model
+    from ostinato.tasks.records import Answered, Model
 
 ROWS_AT_A_TIME = 512
 
@@ -92,7 +92,7 @@ def answers_of_onnx(
 
 def _answer_batch(runner: "Runner", batch: list[Any], strict: bool) -> "Iterator[Answered]":
     """Answer rows together, or one by one where one of them cannot be answered."""
-    from ostinato.tasks.base import Answered
+    from ostinato.tasks.records import Answered
 
     try:
         found: Iterable[Any] = runner.answers([_readable(row) for row in batch], [row.source for row in batch])
@@ -135,7 +135,7 @@ def _stand_in(runner: "Runner") -> "Model":
     """A model without codec and network: reading rows needs the task, the config and the tokenizer."""
     from ostinato.config.reading import parse
     from ostinato.tasks import TASKS
-    from ostinato.tasks.base import Model
+    from ostinato.tasks.records import Model
 
     task = TASKS[runner.task]
     fields = {"task": task.name, **runner.facts["config"]}

@@ -10,7 +10,7 @@ from ostinato.cli.streams import say
 
 if TYPE_CHECKING:
     from ostinato.runs.leaderboard import Leaderboard
-    from ostinato.tasks.base import Inferred
+    from ostinato.tasks.records import Inferred
 
 DEFAULT_MINUTES = 10
 

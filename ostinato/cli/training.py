@@ -30,7 +30,7 @@ from ostinato.printable import to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ostinato.tasks.base import Answered
+    from ostinato.tasks.records import Answered
 
 MOST_ERRORS = 20  # rows that `evaluate` names before it only counts them
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ostinato.comparison.results import Cost, Latency
 from ostinato.config import Config
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 
 if TYPE_CHECKING:
     from ostinato.training import Examples

@@ -9,8 +9,8 @@ from ostinato.data.examples import Record, Records
 from ostinato.data.named import NamedSet
 from ostinato.runs.folder import write_json
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import TaskData
 from ostinato.tasks.model_file import load_model
+from ostinato.tasks.records import TaskData
 
 LENGTHS = "lengths.json"  # in a run's folder: its metrics at each length
 

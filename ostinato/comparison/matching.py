@@ -5,8 +5,8 @@ from dataclasses import replace
 from ostinato.comparison.plan import Combination, Plan, with_size
 from ostinato.config import Config
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import TaskData
 from ostinato.tasks.memory import skeleton
+from ostinato.tasks.records import TaskData
 
 HIDDEN = "model.hidden_size"
 LARGEST = 65_536

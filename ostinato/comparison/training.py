@@ -14,7 +14,7 @@ from ostinato.runs.lock import locked
 from ostinato.runs.training import resume_run
 from ostinato.storage import read_json
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 
 WAIT_S = 60  # a process of a comparison that was killed writes a checkpoint before it ends
 

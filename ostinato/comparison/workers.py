@@ -17,7 +17,7 @@ from ostinato.comparison.plan import Job
 from ostinato.comparison.training import Outcome, train_run
 from ostinato.errors import OstinatoError
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 
 SECONDS_TO_STOP = 60
 

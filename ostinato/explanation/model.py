@@ -22,7 +22,7 @@ class OutputNames(Protocol):
 
 
 class ExplainableModel(Protocol):
-    """A trained model with one vector of outputs for each sequence; `ostinato.tasks.base.Model` is one."""
+    """A trained model with one vector of outputs for each sequence; `ostinato.tasks.records.Model` is one."""
 
     @property
     def network(self) -> SequenceNetwork: ...

@@ -9,8 +9,8 @@ from ostinato.errors import DataError
 from ostinato.evaluation.results import Metric
 from ostinato.export.runner import Runner, sequence_of
 from ostinato.runs.json_model import JsonModel
-from ostinato.tasks.base import Model
 from ostinato.tasks.portable import Outputs
+from ostinato.tasks.records import Model
 
 FLOAT32, INT8 = "float32", "int8"
 BULK_ROWS, BULK_STEPS = 64, 20_000  # timed together

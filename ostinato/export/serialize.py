@@ -8,8 +8,8 @@ import numpy as np
 from ostinato.errors import ConfigError
 from ostinato.export.runner import FORMAT
 from ostinato.nn.onnx.graph import IR_VERSION
-from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
+from ostinato.tasks.records import Model
 from ostinato.versions import __version__
 
 LARGEST = 2**31 - 1  # bytes that protobuf allows

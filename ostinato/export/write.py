@@ -15,9 +15,9 @@ from ostinato.nn.onnx.quantize import has_int8_arithmetic
 from ostinato.nn.onnx.quantize import quantize as int8_graph
 from ostinato.runs.scoring import validation_rows
 from ostinato.storage import write_atomically
-from ostinato.tasks.base import Model
 from ostinato.tasks.loading import fitted_model
 from ostinato.tasks.onnx import OnnxModel
+from ostinato.tasks.records import Model
 
 Facts = dict[str, Any]
 

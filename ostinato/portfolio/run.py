@@ -20,9 +20,9 @@ from ostinato.runs.lock import locked
 from ostinato.runs.training import CHECKPOINT_FILES, CHECKPOINTS, Log, resume_run, stop_signals
 from ostinato.storage import FORMAT, METRICS, make_folder, make_subfolder, write_atomically
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Candidate, Inferred, TaskData
 from ostinato.tasks.config import override, parse_toml
 from ostinato.tasks.infer import infer_config
+from ostinato.tasks.records import Candidate, Inferred, TaskData
 
 SCORING_S = 10.0  # what the baselines may take at least; the fit that has begun by then is completed
 LOCK_WAIT_S = 10.0  # for another process that looks at the run while the lock changes hands

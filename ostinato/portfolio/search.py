@@ -32,7 +32,7 @@ from ostinato.report.wording import counted, metric_name
 from ostinato.runs.leaderboard import LEADERBOARD, Entry, Leaderboard
 from ostinato.runs.training import Log
 from ostinato.storage import FORMAT, make_subfolder
-from ostinato.tasks.base import Candidate
+from ostinato.tasks.records import Candidate
 
 
 class Stage(NamedTuple):

@@ -18,8 +18,9 @@ from ostinato.progress import Progress, TimeLeft
 from ostinato.runs.folder import CONFIG
 from ostinato.runs.training import identity_of
 from ostinato.storage import make_subfolder, write_atomically
-from ostinato.tasks.base import Candidate, Model, Task, TaskData, Trained
+from ostinato.tasks.base import Task
 from ostinato.tasks.config import read_run_config
+from ostinato.tasks.records import Candidate, Model, TaskData, Trained
 from ostinato.training import Examples
 
 Clock = Callable[[], float]

@@ -29,9 +29,9 @@ from ostinato.runs.table import print_results
 from ostinato.runs.training import FILES, Log, resume_run, start_run
 from ostinato.storage import EXAMPLES, LOCK, METRICS, make_folder, write_atomically
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.ensembles import EQUAL, VALIDATION, fit, join, member_outputs
 from ostinato.tasks.model_file import load_model, save_model
+from ostinato.tasks.records import Model, TaskData
 
 SPLITS = ("validation", "test")
 MIB = 2**20

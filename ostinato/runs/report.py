@@ -18,9 +18,9 @@ from ostinato.runs.lock import locked
 from ostinato.runs.scoring import refuse_other_data
 from ostinato.storage import make_subfolder, read_json, refuse_altered, unusable, write_atomically
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import TaskData
 from ostinato.tasks.config import parse_toml
 from ostinato.tasks.model_file import load_model
+from ostinato.tasks.records import TaskData
 
 
 def report_run(folder: Path, *, progress: Progress | None = None) -> Path:

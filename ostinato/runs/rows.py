@@ -13,7 +13,8 @@ import torch
 from ostinato.data.hashes import row_hashes
 from ostinato.errors import RunError
 from ostinato.storage import load_tensors, refuse_altered, save_tensors
-from ostinato.tasks.base import Model, Task, TaskData
+from ostinato.tasks.base import Task
+from ostinato.tasks.records import Model, TaskData
 
 ROWS = "rows.safetensors"
 SPLITS = ("train", "validation")

@@ -8,9 +8,10 @@ from ostinato.errors import DataError, RunError
 from ostinato.evaluation.results import Metrics
 from ostinato.runs.finished import finished_metrics
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model, Task
+from ostinato.tasks.base import Task
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.model_file import load_model
+from ostinato.tasks.records import Model
 
 
 def evaluate_run(model: Model, run: Path, rows: Any = None) -> Metrics:

@@ -31,10 +31,10 @@ from ostinato.runs.lock import locked
 from ostinato.runs.rows import ROWS, save_rows
 from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, unusable, write_atomically
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.init import describe
 from ostinato.tasks.model_file import save_model
+from ostinato.tasks.records import Model, TaskData, Trained
 from ostinato.training import TrainingState
 
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", ("last.safetensors", "best.safetensors")

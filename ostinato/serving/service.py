@@ -14,7 +14,7 @@ from ostinato.serving.faults import ServiceError, refuse_all
 from ostinato.serving.metrics import Measured
 from ostinato.serving.repository import Entry, Repository
 from ostinato.serving.settings import Settings
-from ostinato.tasks.base import Answered
+from ostinato.tasks.records import Answered
 
 
 class Given(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 
 if TYPE_CHECKING:
     from torch import Tensor

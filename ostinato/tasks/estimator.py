@@ -20,8 +20,9 @@ from ostinato.data.shown import count_of
 from ostinato.errors import ConfigError, NotFittedError
 from ostinato.printable import plain_repr
 from ostinato.progress import Progress
-from ostinato.tasks.base import Model, Task, TaskData, Trained
+from ostinato.tasks.base import Task
 from ostinato.tasks.init import adopt, with_encoder
+from ostinato.tasks.records import Model, TaskData, Trained
 
 if TYPE_CHECKING:
     from ostinato.nn.network import Network

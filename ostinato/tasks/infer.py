@@ -5,7 +5,7 @@ from pathlib import Path
 from ostinato.data.files import check_unicode
 from ostinato.errors import DataError
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Inferred
+from ostinato.tasks.records import Inferred
 
 
 def infer_config(path: Path) -> Inferred:

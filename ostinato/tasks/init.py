@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ostinato.data.vocabulary import Vocabulary
-    from ostinato.tasks.base import Task, TaskData
+    from ostinato.tasks.base import Task
+    from ostinato.tasks.records import TaskData
     from ostinato.training.pretrained import Pretrained
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -115,7 +116,7 @@ def adopt(task: "Task", config: Config, data: "TaskData") -> "TaskData":
         ConfigError: the pre-training has none of the task's tokens, or other channels.
         RunError: its files are damaged.
     """
-    from ostinato.tasks.base import Model
+    from ostinato.tasks.records import Model
     from ostinato.training.pretrained import read_pretrained, with_new_tokens
 
     pretrained = read_pretrained(Path(str(config.model.init)))

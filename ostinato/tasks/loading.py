@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.tasks.base import Model
 from ostinato.tasks.estimator import Estimator
 from ostinato.tasks.model_file import load_model
+from ostinato.tasks.records import Model
 from ostinato.training import choose_device
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from ostinato.data.stored import StoredFields
 from ostinato.errors import ConfigError, RunError
 from ostinato.storage import FORMAT, load_tensors, refuse_altered, save_tensors
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import Model
 from ostinato.tasks.ensembles import join
+from ostinato.tasks.records import Model
 from ostinato.tasks.upgrades import from_version_0_1
 
 if TYPE_CHECKING:

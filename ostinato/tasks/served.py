@@ -9,7 +9,7 @@ import numpy as np
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.storage import EXAMPLES, read_json, unusable
-from ostinato.tasks.base import Answered, Model
+from ostinato.tasks.records import Answered, Model
 
 
 class ModelFacts(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 from ostinato.config import Config
 from ostinato.config.reading import parse
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 
 
 def settled(config: Config, data: TaskData, model: Mapping[str, Any], training: Mapping[str, Any]) -> Config:

@@ -19,7 +19,7 @@ from ostinato.storage import digest_of
 from ostinato.tasks.portable import StreamAnswer
 
 if TYPE_CHECKING:
-    from ostinato.tasks.base import Model
+    from ostinato.tasks.records import Model
 
 FORMAT = 1  # of states
 MOST_STEPS = 2**53  # beyond it, JSON readers in other languages round

@@ -12,7 +12,7 @@ from ostinato.runs.folder import shell_path
 from ostinato.runs.lock import locked
 from ostinato.storage import make_folder, write_atomically
 from ostinato.tasks import TASKS
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.training import TrainingState
 from ostinato.tuning.results import BEST, RESULTS, TRIALS, TuningResults, format_value, to_csv
 from ostinato.tuning.search import PLAN, Search, refuse_other, with_values

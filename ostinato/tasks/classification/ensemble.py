@@ -10,8 +10,8 @@ from ostinato.evaluation.calibration import brier_score
 from ostinato.evaluation.ensembles import mixture_weights
 from ostinato.evaluation.metrics import classification_metrics
 from ostinato.nn.ensemble import Ensemble
-from ostinato.tasks.base import Model
 from ostinato.tasks.classification.network import ClassifierEnsemble
+from ostinato.tasks.records import Model
 from ostinato.tasks.sequences.ensemble import SequenceJoining
 from ostinato.training.objective import Labelled
 

@@ -10,11 +10,11 @@ from sklearn.base import ClassifierMixin
 from ostinato.data.examples import Records
 from ostinato.data.inputs import as_targets, weights_of
 from ostinato.errors import DataError
-from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.classification.objective import CrossEntropy, class_weights
 from ostinato.tasks.classification.target import refuse_numbers
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.estimator import accept_old_names
+from ostinato.tasks.records import Model, TaskData, Trained
 from ostinato.tasks.sequences.estimator import SequenceEstimator, text_of_labels
 from ostinato.tasks.sequences.label_array import label_array
 from ostinato.tasks.sequences.labels import check_label, plain, refuse_clashing

@@ -7,8 +7,8 @@ from ostinato.config import SequenceModel
 from ostinato.data.fasta import label_table_of
 from ostinato.data.rows import listed
 from ostinato.errors import DataError
-from ostinato.tasks.base import Inferred
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
+from ostinato.tasks.records import Inferred
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES, class_in, headers_of
 from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening, some

@@ -28,9 +28,9 @@ from ostinato.report.wording import (
     percent,
     range_of,
 )
-from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.classification.report_baselines import NAMES, fitted, strongest
 from ostinato.tasks.classification.scoring import Predictions
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.report import (
     data_section,
     describe_input,

@@ -14,7 +14,7 @@ from ostinato.evaluation import bootstrap, metrics
 from ostinato.evaluation.baselines import linear_baseline, majority_baseline
 from ostinato.evaluation.metrics import ClassificationMetrics
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
 from ostinato.tasks.sequences.rivals import Rival, fit_rivals

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import Inferred, Model, TaskData
 from ostinato.tasks.classification.config import ClassificationConfig
 from ostinato.tasks.classification.presets import PRESETS
+from ostinato.tasks.records import Inferred, Model, TaskData
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ostinato.evaluation.ensembles import mixture_weights
 from ostinato.nn.ensemble import Ensemble
-from ostinato.tasks.base import Model
 from ostinato.tasks.multilabel.metrics import multilabel_metrics
 from ostinato.tasks.multilabel.network import MultilabelEnsemble
+from ostinato.tasks.records import Model
 from ostinato.tasks.sequences.ensemble import SequenceJoining
 from ostinato.training.objective import Labelled
 

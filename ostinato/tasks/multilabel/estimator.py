@@ -10,11 +10,11 @@ from sklearn.base import ClassifierMixin
 
 from ostinato.data.inputs import weights_of
 from ostinato.errors import DataError
-from ostinato.tasks.base import Model, Trained
 from ostinato.tasks.estimator import accept_old_names
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.label_sets import LabelSets, label_sets_of
 from ostinato.tasks.multilabel.task import Multilabel
+from ostinato.tasks.records import Model, Trained
 from ostinato.tasks.sequences.estimator import SequenceEstimator
 from ostinato.tasks.sequences.label_array import label_array
 from ostinato.tasks.sequences.labels import refuse_clashing

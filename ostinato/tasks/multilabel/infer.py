@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.config import SequenceModel
-from ostinato.tasks.base import Inferred
 from ostinato.tasks.multilabel.config import MultilabelConfig, MultilabelData, MultilabelTraining
 from ostinato.tasks.multilabel.target import FLAGS
+from ostinato.tasks.records import Inferred
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES
 from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening, some

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ostinato.nn.onnx.graph import Graph
-from ostinato.tasks.base import Model
 from ostinato.tasks.multilabel.network import LEAST, MultilabelClassifier
 from ostinato.tasks.onnx import Port
+from ostinato.tasks.records import Model
 
 
 def outputs(graph: Graph, network: MultilabelClassifier, logits: str) -> dict[str, Port]:

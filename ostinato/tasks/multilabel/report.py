@@ -24,9 +24,9 @@ from ostinato.report.wording import (
     percent,
     range_of,
 )
-from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.multilabel.metrics import MULTILABEL_METRICS, MultilabelMetrics, multilabel_metrics
 from ostinato.tasks.multilabel.scoring import Predictions
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.report import (
     data_section,
     describe_input,

@@ -13,9 +13,9 @@ from ostinato.errors import DataError
 from ostinato.evaluation.baselines import label_frequencies, linear_multilabel_baseline
 from ostinato.progress import TimeLeft
 from ostinato.storage import unusable
-from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.metrics import MultilabelMetrics, choose_thresholds, multilabel_metrics
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
 

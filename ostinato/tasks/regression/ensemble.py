@@ -9,7 +9,7 @@ from torch import Tensor
 from ostinato.errors import ConfigError
 from ostinato.evaluation.ensembles import averaging_weights
 from ostinato.nn.ensemble import Ensemble
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 from ostinato.tasks.regression.network import RegressorEnsemble
 from ostinato.tasks.sequences.ensemble import SequenceJoining
 from ostinato.training.objective import Labelled

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import DataError
-from ostinato.tasks.base import Inferred
+from ostinato.tasks.records import Inferred
 from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionModel, RegressionTraining
 from ostinato.tasks.regression.target import to_number
 from ostinato.tasks.sequences.defaults import choose_defaults

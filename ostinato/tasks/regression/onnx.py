@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from ostinato.nn.onnx.graph import Graph
-from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import Port
+from ostinato.tasks.records import Model
 from ostinato.tasks.regression.network import Regressor
 
 

@@ -12,7 +12,7 @@ from ostinato.report.page import Section, figure, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section
 from ostinato.report.wording import compare_to_baseline, counted, enumerate_labels, percent
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.regression.metrics import REGRESSION_METRICS, CentralInterval, RegressionMetrics
 from ostinato.tasks.regression.report_plots import plot_predictions, plot_residuals
 from ostinato.tasks.regression.scoring import Predictions

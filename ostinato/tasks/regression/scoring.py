@@ -11,7 +11,7 @@ from torch import Tensor
 from ostinato.data.examples import Records
 from ostinato.evaluation.baselines import mean_baseline, median_baseline, ridge_baseline
 from ostinato.progress import TimeLeft
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.regression.metrics import RegressionMetrics, regression_metrics
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import Inferred, Model, TaskData
+from ostinato.tasks.records import Inferred, Model, TaskData
 from ostinato.tasks.regression.config import RegressionConfig
 from ostinato.tasks.regression.presets import PRESETS
 from ostinato.tasks.sequences.task import SequenceTask

@@ -9,7 +9,7 @@ import numpy as np
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import LinearBaseline
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from ostinato.data.joined import JoinedEncoder
 from ostinato.errors import ConfigError
 from ostinato.nn.ensemble import Ensemble
 from ostinato.printable import shortened
-from ostinato.tasks.base import Model
 from ostinato.tasks.ensembles import Joining
+from ostinato.tasks.records import Model
 
 LONGEST = 300  # characters of the names in a message
 

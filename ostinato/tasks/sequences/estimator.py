@@ -16,8 +16,8 @@ from ostinato.data.splits import draw_what_fits
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn.kernel.threads import torch_threads
 from ostinato.printable import plain_repr
-from ostinato.tasks.base import Model, TaskData
 from ostinato.tasks.estimator import Estimator, NoAudit, too_few_to_validate
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.prepare import (
     encode,
     fit_encoder,

@@ -8,7 +8,7 @@ from ostinato.explanation.attribution import explain_sequences
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
 from ostinato.progress import Progress
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 
 
 def explain_rows(

@@ -17,9 +17,9 @@ from ostinato.nn.onnx.sequence import SequenceOutputs, sequence_network
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.wide import WideNgrams
 from ostinato.nn.wide_kernels import WideKernels
-from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
 from ostinato.tasks.portable import Arrays
+from ostinato.tasks.records import Model
 
 if TYPE_CHECKING:
     from ostinato.tasks.sequences.task import SequenceTask

@@ -14,9 +14,9 @@ from ostinato.nn import streaming
 from ostinato.nn.onnx.graph import SMALLEST, Graph
 from ostinato.nn.onnx.stateful import STEPS, stateful_network
 from ostinato.nn.sequence_network import SequenceNetwork
-from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
 from ostinato.tasks.portable import NEXT, Arrays
+from ostinato.tasks.records import Model
 from ostinato.tasks.sequences.onnx import draw, input_ports, network_input
 from ostinato.tasks.sequences.stream import SequenceStream
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ostinato.config import Config, SequenceModel
-from ostinato.tasks.base import Candidate, TaskData
+from ostinato.tasks.records import Candidate, TaskData
 
 KERNEL_SIZES = {"words": 3, "characters": 7, "nucleotides": 11, "amino-acids": 7, "numeric": 9}
 OTHER_KERNEL_SIZE = 5

@@ -13,7 +13,7 @@ from ostinato.data.encoder import NumberedWords, SequenceEncoder
 from ostinato.data.examples import Record, Records
 from ostinato.data.ragged import Ragged
 from ostinato.errors import DataError
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.dataset import load_dataset
 from ostinato.tasks.sequences.infer_series import choose_scale
 from ostinato.tasks.sequences.settle import settle_data

@@ -32,7 +32,7 @@ from ostinato.report.wording import (
     metric_value,
     percent,
 )
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.report_evidence import Evidence
 
 UNEVEN = 3.0  # minimum ratio of the largest class to the smallest that counts as imbalanced

@@ -16,7 +16,7 @@ from ostinato.report.gallery import Gallery
 from ostinato.report.groups import Group, mean_interval
 from ostinato.report.page import Section, figure, paragraph, table
 from ostinato.report.wording import counted, metric_interval, metric_name, metric_value, percent
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.training.predict import predict_outputs
 
 SHARES = np.arange(1, 11) / 10

@@ -19,7 +19,7 @@ from ostinato.explanation.top_tokens import TokenScore, top_tokens
 from ostinato.explanation.trace import Trace, trace_sequence, why_not_traced
 from ostinato.progress import Progress
 from ostinato.report.explained import Shown, spread
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 
 METHOD = "integrated-gradients"
 MEASURED, ABLATED = 100, 1000  # test sequences for the faithfulness of explanations, and for the ablation of attention

@@ -10,7 +10,7 @@ from ostinato.evaluation.baselines.boosting import boosting_baseline, boosting_p
 from ostinato.evaluation.baselines.kernels import kernel_baseline, kernel_problem
 from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_problem
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind, fit_on_train
 
 

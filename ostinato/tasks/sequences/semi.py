@@ -17,7 +17,7 @@ from ostinato.errors import RunError
 from ostinato.evaluation.baselines.teacher import teach
 from ostinato.nn import SequenceNetwork, WideNgrams
 from ostinato.storage import load_tensors, save_tensors
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 from ostinato.tasks.sequences.prepare import encode_unlabelled
 from ostinato.training.objective import Labelled

@@ -15,7 +15,7 @@ from ostinato.data.tokenizers import make_tokenizer
 from ostinato.errors import DataError
 from ostinato.explanation.attribution import methods_of
 from ostinato.explanation.trace import why_not_traced
-from ostinato.tasks.base import Answered
+from ostinato.tasks.records import Answered
 from ostinato.tasks.served import ModelFacts, ServedModel
 from ostinato.training.predict import predict_outputs
 

@@ -6,7 +6,7 @@ from typing import Any
 from ostinato.config import AUTO, Config, SequenceData, SequenceModel
 from ostinato.data.tokenizer_choice import READ_ROWS, choose_tokenizer, lengths_of, tokenizer_of_type
 from ostinato.data.tokenizers import NUMERIC
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.defaults import Facts, choose_data, choose_model, choose_training
 from ostinato.tasks.sequences.infer_series import choose_scale
 from ostinato.tasks.settled import settled

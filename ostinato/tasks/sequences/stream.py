@@ -12,8 +12,8 @@ from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.incremental import Held, Tokens, incremental_reader
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn import few_threads, streaming
-from ostinato.tasks.base import Model
 from ostinato.tasks.portable import StreamAnswer, refuse_threshold
+from ostinato.tasks.records import Model
 from ostinato.tasks.sequences.reading import typed
 from ostinato.tasks.stream import Stream
 from ostinato.training.predict import refuse_huge_outputs

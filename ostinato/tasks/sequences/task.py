@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError, DataError
-from ostinato.tasks.base import ALL_UNKNOWN, LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Model, Task, TaskData
+from ostinato.tasks.base import ALL_UNKNOWN, LONGEST_EXAMPLE, MOST_EXAMPLES, Task
+from ostinato.tasks.records import Answered, Candidate, Model, TaskData
 
 if TYPE_CHECKING:
     import numpy as np

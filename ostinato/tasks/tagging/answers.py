@@ -10,7 +10,8 @@ from ostinato.data.columns import write_columns
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
 from ostinato.printable import visible, visible_lines
-from ostinato.tasks.base import ALL_UNKNOWN, Answered, Model
+from ostinato.tasks.base import ALL_UNKNOWN
+from ostinato.tasks.records import Answered, Model
 from ostinato.tasks.tagging.encoder import refuse_unseen_features
 from ostinato.tasks.tagging.encoding import check_features
 from ostinato.tasks.tagging.network import predict_certain_tags

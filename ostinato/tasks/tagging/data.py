@@ -14,7 +14,7 @@ from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.splits import FEW_ROWS, SPLITS
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.config import TaggingData

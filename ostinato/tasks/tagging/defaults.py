@@ -7,7 +7,7 @@ import numpy as np
 
 from ostinato.config import Config
 from ostinato.data.examples import Sentence
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.settled import settled
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 

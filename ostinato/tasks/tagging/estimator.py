@@ -9,8 +9,8 @@ import numpy as np
 
 from ostinato.data.examples import Sentence
 from ostinato.errors import DataError
-from ostinato.tasks.base import Model, TaskData, Trained
 from ostinato.tasks.estimator import Estimator, NoAudit, accept_old_names, too_few_to_validate
+from ostinato.tasks.records import Model, TaskData, Trained
 from ostinato.tasks.sequences.label_array import label_array
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.data import fit_encoder

@@ -26,7 +26,7 @@ from ostinato.explanation.records import ExplainedRows, Truth, measure_rows
 from ostinato.nn.sequence_network import log_odds
 from ostinato.nn.wide_tokens import REACH
 from ostinato.progress import Progress
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 from ostinato.tasks.tagging.answers import answers_of
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.encoder import refuse_unseen_features

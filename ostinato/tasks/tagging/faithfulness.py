@@ -10,7 +10,7 @@ from torch import Tensor
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import MaskableInput, check_label, check_length
 from ostinato.explanation.masking import opened
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 from ostinato.tasks.tagging.sentence_vectors import SentenceVectors, neutral_vector
 
 

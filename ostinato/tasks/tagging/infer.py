@@ -8,7 +8,7 @@ from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings
 from ostinato.errors import DataError
-from ostinato.tasks.base import Inferred
+from ostinato.tasks.records import Inferred
 from ostinato.tasks.sequences.peek import Peek
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData, TaggingModel, TaggingTraining
 from ostinato.tasks.tagging.defaults import choose_data, choose_model, choose_training

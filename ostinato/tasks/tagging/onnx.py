@@ -14,9 +14,9 @@ from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.onnx import crf
 from ostinato.nn.onnx.graph import Graph, Steps
 from ostinato.nn.onnx.layers import character_features, stack, token_vectors
-from ostinato.tasks.base import Model
 from ostinato.tasks.onnx import OnnxModel, Port
 from ostinato.tasks.portable import Arrays, Outputs
+from ostinato.tasks.records import Model
 from ostinato.tasks.tagging.encoding import WORD_SHAPES
 from ostinato.tasks.tagging.network import CertainTags, Tagger
 from ostinato.tasks.tagging.sentences import Sentences

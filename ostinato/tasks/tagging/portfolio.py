@@ -3,7 +3,7 @@
 from typing import Any
 
 from ostinato.config import Config
-from ostinato.tasks.base import Candidate, TaskData
+from ostinato.tasks.records import Candidate, TaskData
 from ostinato.tasks.tagging.config import TaggingModel
 
 SMALL: dict[str, Any] = {"hidden_size": 32, "embedding_size": 32}

@@ -22,7 +22,7 @@ from ostinato.report.wording import (
     range_of,
     short_source,
 )
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.tagging.audit import TagAudit
 from ostinato.tasks.tagging.config import TaggingConfig
 from ostinato.tasks.tagging.metrics import TAGGING_METRICS, TaggingMetrics

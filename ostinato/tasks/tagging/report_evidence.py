@@ -9,7 +9,7 @@ from ostinato.data.examples import Sentence
 from ostinato.explanation.faithfulness import Faithfulness, measure
 from ostinato.progress import Progress
 from ostinato.report.explained import Shown, spread, truth_of
-from ostinato.tasks.base import Model
+from ostinato.tasks.records import Model
 from ostinato.tasks.tagging.answers import answers_of
 from ostinato.tasks.tagging.explain import TAG_METHODS, explain_tags, true_tag
 from ostinato.tasks.tagging.portable import Answer

@@ -11,7 +11,7 @@ from ostinato.evaluation.results import Metric
 from ostinato.evaluation.statistics import Scored, score_sentences, seed_interval
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.storage import unusable, write_atomically
-from ostinato.tasks.base import Model, TaskData
+from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows

@@ -13,8 +13,8 @@ from ostinato.data.shown import count_of
 from ostinato.errors import DataError
 from ostinato.nn import few_threads, streaming
 from ostinato.printable import plain_repr
-from ostinato.tasks.base import Model
 from ostinato.tasks.portable import StreamAnswer
+from ostinato.tasks.records import Model
 from ostinato.tasks.stream import Stream
 from ostinato.tasks.tagging.inputs import as_sentences
 from ostinato.tasks.tagging.portable import Answer, answer_json

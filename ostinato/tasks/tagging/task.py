@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Answered, Candidate, Inferred, Model, Task, TaskData
+from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Task
+from ostinato.tasks.records import Answered, Candidate, Inferred, Model, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 

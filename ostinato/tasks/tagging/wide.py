@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.tagging.config import TaggingModel
 from ostinato.tasks.tagging.examples import Tagged
 from ostinato.tasks.tagging.linear import Fitted, fit_linear

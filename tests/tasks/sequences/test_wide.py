@@ -12,7 +12,7 @@ from ostinato.config import SequenceModel
 from ostinato.data.inputs import records_of
 from ostinato.errors import ConfigError, RunError
 from ostinato.storage import load_tensors, save_tensors
-from ostinato.tasks.base import TaskData
+from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.prepare import encode, fit_encoder
 
 rng = np.random.default_rng(0)
