@@ -33,6 +33,11 @@ def ensemble(
     """
     if seeds is None and settings:
         raise ConfigError(f"--set {settings[0]}: only with --seeds. The runs are trained already. Remove it.")
+    if seeds is None and len(what) == 1:
+        raise ConfigError(
+            f"{what[0]}: an ensemble has at least two models. Name another run; or, to train a config or preset several "
+            "times, add --seeds 3."
+        )
     if seeds is not None and len(what) > 1:
         raise ConfigError(f"--seeds {seeds}: give one config or preset to train, and not {len(what)}.")
     config = None if seeds is None else config_of(what[0], settings or [])[0]  # before PyTorch is imported
