@@ -93,7 +93,7 @@ def init(
 ) -> None:
     """Print a config: a preset's, or one inferred from a data file.
 
-    Columns, tokenizer and splits are inferred from the file's first rows; a comment gives the reason for each.
+    Columns, tokenizer and splits are inferred from up to 5,000 rows of the file; a comment gives the reason for each.
     """
     from ostinato.config import to_toml
 

@@ -14,7 +14,9 @@ from ostinato.printable import to_json
 def ensemble(
     what: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN…|CONFIG.TOML|PRESET", help="Finished runs; with --seeds, what to train."),
+        typer.Argument(
+            metavar="RUN RUN…|CONFIG.TOML|PRESET", help="Finished runs; with --seeds, the config or preset to train."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The run folder to create; by default runs/ensemble.")] = None,
     weights: Annotated[
@@ -27,12 +29,17 @@ def ensemble(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Join models to one that averages their answers: a run folder for every other command.
+    """Join models into one that averages their answers, in a run folder of its own.
 
     The runs must have the same task, targets, validation rows and test rows; tokenizers, cells and sizes may differ.
     """
     if seeds is None and settings:
         raise ConfigError(f"--set {settings[0]}: only with --seeds. The runs are trained already. Remove it.")
+    if seeds is None and len(what) == 1:
+        raise ConfigError(
+            f"{what[0]}: an ensemble has at least two models. Name another run; or, to train a config or preset "
+            "several times, add --seeds 3."
+        )
     if seeds is not None and len(what) > 1:
         raise ConfigError(f"--seeds {seeds}: give one config or preset to train, and not {len(what)}.")
     config = None if seeds is None else config_of(what[0], settings or [])[0]  # before PyTorch is imported

@@ -1,5 +1,6 @@
 """pretrain."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,9 +64,25 @@ def _config_of(what: list[str], settings: list[str]) -> "PretrainingConfig":
         return override(read_config(Path(what[0])), settings)
     if any(each.endswith(".toml") for each in what):
         raise ConfigError(f"{' '.join(what)}: give one config file, or data files.")
+    _refuse_names(what)
     if what:
         return override(parse_config({"data": {"path": what}}), settings)
     return override(parse_config({"data": {}}, needs_data=False), settings)
+
+
+def _refuse_names(what: list[str]) -> None:
+    """Refuse folders and named data sets in place of data files."""
+    from ostinato.tasks import TASKS
+
+    datasets = {name for task in TASKS.values() for name in task.datasets}
+    for each in what:
+        if Path(each).is_dir():
+            raise ConfigError(
+                f"{each} is a folder. Name data files, such as {shlex.quote(f'{each}/*.csv')}; or, to continue a "
+                f"pre-training, write: ostinato pretrain --resume {shlex.quote(each)}"
+            )
+        if each in datasets and not Path(each).exists():
+            raise ConfigError(f"{each} is a named data set. Write: ostinato pretrain --set data.name={each}")
 
 
 def _pretrain(config: "PretrainingConfig | None", folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -50,6 +50,7 @@ def test_seeds_are_trained_and_joined(folder, capsys):
     ("arguments", "value"),
     [
         (["run"], "at least two"),
+        (["reviews.toml"], "--seeds 3"),
         (["run", "numeric"], "numeric"),
         (["run", "missing"], "missing"),
         (["run", "run"], "named twice"),

@@ -75,3 +75,11 @@ def test_what_cannot_be_used_is_an_error_without_a_traceback(tmp_path, capsys):
     ):
         assert run("pretrain", *arguments) == 2
         assert named in capsys.readouterr().err
+
+
+def test_folders_and_named_data_sets_in_place_of_files_are_refused(tmp_path, capsys):
+    (tmp_path / "raw").mkdir()
+    for given, value in ((tmp_path / "raw", "--resume"), ("majority", "data.name=majority")):
+        assert run("pretrain", given, "--out", tmp_path / "encoder") == 2
+        assert value in capsys.readouterr().err
+    assert not (tmp_path / "encoder").exists()
