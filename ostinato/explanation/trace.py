@@ -144,7 +144,7 @@ def trace_sequence(model: ExplainableModel, sequence: Any, *, prefixes: int = 25
         raise ConfigError(f"prefixes {prefixes} is too few. Expected 2 or more: the first and last step are required.")
     reason = why_not_traced(model)
     if reason is not None:
-        raise ConfigError(f"There is no state at each token to trace: {reason}. Use `ostinato explain` instead.")
+        raise ConfigError(f"This model has no trace: {reason}. Use `ostinato explain` instead.")
     (given,), encoded = encode_given(model, [sequence])
     last = len(encoded.values) - 1
     steps = np.linspace(0, last, min(prefixes, last + 1)).round().astype(int)
@@ -165,7 +165,7 @@ def why_not_traced(model: ExplainableModel) -> str | None:
     """Why a model cannot be followed token by token; None if it can."""
     network = fitted(model).network
     if isinstance(network, Ensemble):
-        return "it is an ensemble: each member has states of its own. Trace one of them"
+        return "it is an ensemble, and each member has states of its own"
     if network.is_linear:
         return "cell none is a linear model, which has no states"
     if not isinstance(network.stack, RecurrentStack):

@@ -11,6 +11,7 @@ from ostinato.config import Config, ModelConfig, Table, TrainingConfig, reading
 from ostinato.config.names import FormatName, RecurrentCellName, TokenizerName
 from ostinato.config.tables import FROM_FILE
 from ostinato.errors import ConfigError, DataError
+from ostinato.tasks.config import CONFIGS
 from ostinato.tasks.init import with_encoder
 
 KIND = "pretraining"  # what the key `task` of these configs says
@@ -142,7 +143,7 @@ class PretrainingTraining(TrainingConfig):
     def _has_no_answers_to_compare(self) -> "PretrainingTraining":
         for key in ("r_drop", "adversarial"):
             if getattr(self, key):
-                raise ValueError(f"{key} {getattr(self, key)} compares answers to labels. Remove it")
+                raise ValueError(f"{key} {getattr(self, key)} needs the answers of a task. Remove it")
         return self
 
 
@@ -168,6 +169,11 @@ def parse_config(
     Raises:
         ConfigError: every problem, one per line.
     """
+    if values.get("task", KIND) in CONFIGS:
+        raise ConfigError(
+            f"{source}: this is a config of task {values['task']}, and a pre-training has its own. Name the files with "
+            f"the sequences instead: ostinato pretrain FILE … --set data.exclude={source}"
+        )
     union = {KIND: PretrainingConfig}
     config = reading.parse(union, {"task": KIND, **values}, source, needs_data=needs_data, is_old=is_old)
     assert isinstance(config, PretrainingConfig)

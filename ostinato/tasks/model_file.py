@@ -77,6 +77,11 @@ def load_model(path: Path) -> Model:
     try:
         if facts.get("kind") == ENSEMBLE:
             return _ensemble_of(EnsembleFacts.read(facts, "facts"), tensors)
+        if facts.get("kind") == "encoder":
+            raise RunError(
+                "a pre-training, which gives no answers. Train a model from it: ostinato train config.toml --set "
+                f"model.init={path.parent}"
+            )
         if facts.get("kind") != "model":
             raise RunError(f"not a model: kind {facts.get('kind')!r}. Name a run folder or a model file.")
         for version in range(stored.format, FORMAT):

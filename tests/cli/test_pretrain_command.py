@@ -28,6 +28,9 @@ def test_files_become_an_encoder_with_a_report_that_a_task_starts_from(tmp_path,
     assert "Neighbours of frequent tokens" in page
     assert "perplexity" in page
     assert run("report", out) == 0
+    capsys.readouterr()
+    assert run("predict", out, "--text", "the big cat") == 2
+    assert f"model.init={out}" in capsys.readouterr().err
     config = tmp_path / "task.toml"
     config.write_text(f"[data]\npath = {str(tmp_path / 'rows.csv')!r}\n", encoding="utf-8")
     assert run("train", config, "--out", tmp_path / "run", "--set", f"model.init={out}") == 0
@@ -46,6 +49,12 @@ def test_models_of_several_kinds_do_not_start_from_one_encoder(tmp_path, capsys)
     init = ["--set", f"model.init={tmp_path / 'encoder'}"]
     assert run("train", tmp_path / "rows.csv", "--out", tmp_path / "run", *init) == 2
     assert "model.init" in capsys.readouterr().err
+
+
+def test_the_config_of_a_task_is_refused_with_what_to_type(tmp_path, capsys):
+    (tmp_path / "task.toml").write_text('task = "tagging"\n[data]\npath = "rows.conll"\n', encoding="utf-8")
+    assert run("pretrain", tmp_path / "task.toml", "--out", tmp_path / "encoder") == 2
+    assert f"--set data.exclude={tmp_path / 'task.toml'}" in capsys.readouterr().err
 
 
 def test_a_config_file_is_completed_by_settings_and_resumed(tmp_path, capsys):
