@@ -226,15 +226,19 @@ def read_state(values: Any) -> TrainingState:
     """The progress in a checkpoint's facts.
 
     Raises:
-        ValueError: a field is missing or of the wrong type.
+        ValueError: a field is missing or of the wrong type, or the history ends with another epoch.
     """
     if not isinstance(values, dict) or values.keys() != asdict(TrainingState()).keys():
         raise ValueError("its state has other fields")
     try:
-        return TypeAdapter(TrainingState).validate_json(json.dumps(values), strict=True)
+        state = TypeAdapter(TrainingState).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+    last = state.history[-1].get("epoch") if state.history else 0
+    if last != state.epoch:
+        raise ValueError(f"it has finished {state.epoch} epochs, but its history ends with epoch {last!r:.20}")
+    return state
 
 
 def _refuse_other_kind(path: Path, facts: Any, kind: str) -> None:

@@ -68,6 +68,14 @@ def test_best_weights_of_another_epoch_are_refused(unfinished):
         runs.resume_run(unfinished)
 
 
+def test_an_epoch_that_contradicts_the_history_is_refused(unfinished):
+    path = unfinished / "checkpoints" / "last.safetensors"
+    stored = load_tensors(path)
+    save_tensors(path, stored.tensors, {**stored.facts, "state": {**stored.facts["state"], "epoch": 0}})
+    with pytest.raises(RunError, match=r"last.safetensors.*history ends with epoch"):
+        runs.resume_run(unfinished)
+
+
 WRONG = st.one_of(st.none(), st.integers(-3, 3), st.text(max_size=3), st.lists(st.integers(), max_size=2), st.just({}))
 
 
