@@ -294,3 +294,22 @@ def test_rows_validated_on_are_left_out_in_fit(monkeypatch):
     model = ostinato.SequenceClassifier(**MODEL, semi="self-training", max_epochs=1, device="cpu")
     model.fit(X, [0, 1] * 10, validation_data=(validation, [0, 1] * 5), unlabelled=[*U, *validation])
     assert used == U
+
+
+def test_a_named_data_set_gives_rows_without_labels(values, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["".join(rng.choice(["0", "1"], 12)) for _ in range(60)]
+    write(tmp_path / "bits.csv", rows, ["no", "yes"] * 30)
+    values["data"] = {"path": str(tmp_path / "bits.csv"), "unlabelled": "majority", "tokenizer": "characters"}
+    found = Classification().prepare(parse_config(values).data).unlabelled
+    assert len(found) > 1000
+    assert {len(row) for row in found.sequences} == {20}
+    values["data"]["unlabelled"] = "majorty"
+    with pytest.raises(ConfigError, match="majority"):
+        Classification().prepare(parse_config(values).data)
+
+
+def test_a_named_data_set_does_not_leak_its_test_rows(values):
+    values["data"] = {"name": "majority", "unlabelled": "majority", "length": 20, "seed": 1}
+    with pytest.raises(DataError, match="also in validation or test|of them new"):
+        Classification().prepare(parse_config(values).data)
