@@ -44,6 +44,7 @@ from ostinato.tasks.sequences.report_baselines import NAMES, described, fitted, 
 from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
+from ostinato.tasks.sequences.report_teacher import teacher_section
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -87,6 +88,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         training_section(
             run, gallery, description=f"{describe_model(run)} {describe_task(model)}", metric=_watched(run)
         ),
+        *teacher_section(run),
     ]
     files = {}
     if data is not None:

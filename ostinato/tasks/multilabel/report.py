@@ -42,6 +42,7 @@ from ostinato.tasks.sequences.report_baselines import NAMES, described, fitted, 
 from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
+from ostinato.tasks.sequences.report_teacher import teacher_section
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -89,6 +90,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         Section("Result", "result", _result(run, scores)),
         data_section(run, audit, model.codec.names, how=STRATIFIED),
         training_section(run, gallery, description=description, metric=_watched(run)),
+        *teacher_section(run),
     ]
     files = {}
     if data is not None:
