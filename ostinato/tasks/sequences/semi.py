@@ -5,7 +5,7 @@ Source: the idea of Yarowsky (1995); soft labels as in Hinton, Vinyals & Dean (2
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from ostinato.data.examples import Records
 from ostinato.data.ragged import Ragged
+from ostinato.data.stored import StoredFields
 from ostinato.errors import RunError
 from ostinato.evaluation.baselines.teacher import teach
 from ostinato.nn import SequenceNetwork, WideNgrams
-from ostinato.storage import load_tensors, save_tensors
+from ostinato.storage import Stored, load_tensors, save_tensors
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 from ostinato.tasks.sequences.prepare import encode_unlabelled
@@ -43,7 +44,7 @@ def with_soft_labels(
     assert data.unlabelled is not None
     rows, sequences = encode_unlabelled(data.encoder, data.unlabelled)
     C = network.head.out_features
-    soft = _labels(data.rows["train"], train, rows, sequences, data.encoder.tokenizer, C, seed, folder)
+    soft = _labels(data, train, rows, sequences, C, seed, folder)
     hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()
     weights = None if train.weights is None else torch.cat([train.weights, torch.ones(len(rows))])
     offsets = None if train.offsets is None else torch.cat([train.offsets, _wide_outputs(network, sequences)])
@@ -51,30 +52,29 @@ def with_soft_labels(
 
 
 def _labels(
-    labelled: Records,
-    train: Labelled,
-    rows: Records,
-    sequences: Ragged,
-    tokenizer: str,
-    num_outputs: int,
-    seed: int,
-    folder: Path | None,
+    data: TaskData, train: Labelled, rows: Records, sequences: Ragged, num_outputs: int, seed: int, folder: Path | None
 ) -> "Tensor":
-    """The teacher's probabilities (U, C), read from the folder if it has them."""
+    """The teacher's probabilities (U, C), read from the folder if it has them.
+
+    One teacher serves every network that is trained on the same rows, such as the candidates of `ostinato train FILE`.
+    """
     path = None if folder is None else folder / TEACHER
     identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed}
     if path is not None and path.exists():
         return _read(path, identity)
-    kind = baseline_kind(tokenizer, labelled.sequences[0])
-    found, teacher = teach(
-        labelled.sequences,
-        train.targets.numpy(),
-        rows.sequences,
-        kind=kind,
-        num_outputs=num_outputs,
-        seed=seed,
-        weights=None if train.weights is None else train.weights.double().numpy(),
-    )
+    key = (TEACHER, *identity.values())
+    if key not in data.known:
+        labelled = data.rows["train"].sequences
+        data.known[key] = teach(
+            labelled,
+            train.targets.numpy(),
+            rows.sequences,
+            kind=baseline_kind(data.encoder.tokenizer, labelled[0]),
+            num_outputs=num_outputs,
+            seed=seed,
+            weights=None if train.weights is None else train.weights.double().numpy(),
+        )
+    found, teacher = data.known[key]
     soft = torch.from_numpy(found)
     if path is not None:
         save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **asdict(teacher)})
@@ -82,16 +82,51 @@ def _labels(
 
 
 def _read(path: Path, identity: dict[str, object]) -> "Tensor":
-    stored = load_tensors(path)
-    if stored.facts.get("kind") != "teacher" or "labels" not in stored.tensors:
-        raise RunError(f"{path}: does not hold the labels of a teacher. Copy the run folder again, or train again.")
-    changed = [name for name, value in identity.items() if stored.facts.get(name) != value]
+    stored, facts = _stored(path)
+    changed = [name for name, value in identity.items() if getattr(facts, name) != value]
     if changed:
         raise RunError(
             f"{path}: the teacher labelled other data: {', '.join(changed)} changed since. Restore them, or train in a "
             "new folder."
         )
     return stored.tensors["labels"]
+
+
+class TeacherFacts(StoredFields):
+    """The contents of `TEACHER` besides the labels: the rows, and the fields of `Teacher`."""
+
+    kind: Literal["teacher"]
+    train: str
+    unlabelled: str
+    seed: int
+    members: list[str]
+    losses: dict[str, float]
+    loss: float
+    temperature: float
+
+
+def read_teacher(checkpoints: Path) -> TeacherFacts | None:
+    """The teacher of a training; None if its folder has none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = checkpoints / TEACHER
+    return _stored(path)[1] if path.exists() else None
+
+
+def _stored(path: Path) -> tuple[Stored, TeacherFacts]:
+    stored = load_tensors(path)
+    try:
+        facts = TeacherFacts.read(stored.facts, "facts")
+    except RunError as error:
+        raise RunError(
+            f"{path}: does not hold the labels of a teacher ({str(error).split('. ')[0]}). Copy the run folder again, "
+            "or train again."
+        ) from None
+    if "labels" not in stored.tensors:
+        raise RunError(f"{path}: does not hold the labels of a teacher. Copy the run folder again, or train again.")
+    return stored, facts
 
 
 def _joined(first: Ragged, second: Ragged) -> Ragged:

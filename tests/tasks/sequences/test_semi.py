@@ -1,6 +1,7 @@
 """Self-training: the loss by hand, leaks, resumed runs, and that it helps where labels are few."""
 
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from ostinato.config import SequenceModel
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.evaluation.baselines.teacher import teach
 from ostinato.progress import unlimited
+from ostinato.runs.report import report_run
 from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.config import parse_config
 from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.sequences.prepare import encode_unlabelled
-from ostinato.tasks.sequences.semi import with_soft_labels
+from ostinato.tasks.sequences.semi import read_teacher, with_soft_labels
 from ostinato.tasks.sequences.unlabelled import select_unlabelled
 from ostinato.training.objective import Labelled
 
@@ -251,6 +253,49 @@ def test_labels_of_other_rows_are_refused(values, tmp_path):
     save_tensors(tmp_path / "teacher.safetensors", {}, {"kind": "rows"})
     with pytest.raises(RunError, match="labels of a teacher"):
         with_soft_labels(network, data, data.splits["train"], seed=0, folder=tmp_path)
+
+
+def test_networks_on_the_same_rows_share_a_teacher(values, monkeypatch):
+    config, data, network = built(values)
+    calls = []
+
+    def counted(*arguments, **options):
+        calls.append(options["seed"])
+        return teach(*arguments, **options)
+
+    monkeypatch.setattr("ostinato.tasks.sequences.semi.teach", counted)
+    other = Classification().build(config, data.encoder, data.codec)
+    found = [with_soft_labels(each, data, data.splits["train"], seed=0, folder=None) for each in (network, other)]
+    assert torch.equal(found[0].targets, found[1].targets) and calls == [0]
+    with_soft_labels(network, data, data.splits["train"], seed=1, folder=None)
+    assert calls == [0, 1]
+
+
+def test_report_names_the_members_of_the_teacher_their_losses_and_temperature(values, tmp_path):
+    folder = tmp_path / "run"
+    runs.start_run(parse_config(values), folder)
+    page = " ".join(unescape(report_run(folder).read_text(encoding="utf-8")).split())
+    facts = load_tensors(folder / "checkpoints" / "teacher.safetensors").facts
+    section = page.partition('id="teacher"')[2].partition("<section")[0]
+    for name, loss in facts["losses"].items():
+        row = section.partition(f">{name}<")[2].partition("</tr>")[0]
+        assert f"{loss:.3f}" in row and (">yes<" in row) == (name in facts["members"])
+    assert f"temperature {facts['temperature']:.3f}" in section and f"{facts['loss']:.3f}" in section
+
+
+def test_report_of_a_run_without_a_teacher_has_no_such_section(values, tmp_path):
+    del values["training"]["semi"], values["data"]["unlabelled"]
+    runs.start_run(parse_config(values), tmp_path / "run")
+    assert 'id="teacher"' not in report_run(tmp_path / "run").read_text(encoding="utf-8")
+
+
+def test_a_teacher_with_a_damaged_fact_is_refused(values, tmp_path):
+    _, data, network = built(values)
+    with_soft_labels(network, data, data.splits["train"], seed=0, folder=tmp_path)
+    stored = load_tensors(tmp_path / "teacher.safetensors")
+    save_tensors(tmp_path / "teacher.safetensors", stored.tensors, {**stored.facts, "temperature": "warm"})
+    with pytest.raises(RunError, match="facts.temperature.*warm"):
+        read_teacher(tmp_path)
 
 
 # Estimators
