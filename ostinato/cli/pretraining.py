@@ -8,7 +8,6 @@ import typer
 
 from ostinato.cli.arguments import Json, Settings, new_folder
 from ostinato.cli.streams import say
-from ostinato.config.names import ENCODERS
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -37,6 +36,8 @@ def pretrain(
 
     A model then starts from the folder: ostinato train config.toml --set model.init=FOLDER
     """
+    from ostinato.config.names import ENCODERS
+
     if resume is None and not what and not settings:
         raise ConfigError(
             f"Give a preset, a config file or data files, or --resume FOLDER. Presets: {', '.join(ENCODERS)}."

@@ -33,7 +33,11 @@ class SemiTraining(TrainingConfig):
     """Training that can use rows without a label."""
 
     semi: Literal["self-training"] | None = Field(
-        None, description="self-training: a linear teacher labels data.unlabelled, and the model learns from all rows"
+        None, description="self-training: a teacher labels data.unlabelled, and the model learns from all rows"
+    )
+    teacher: str | None = Field(
+        None,
+        description="with training.semi: a run whose model labels data.unlabelled; none: linear models of train",
     )
 
 
@@ -49,6 +53,10 @@ class SemiConfig(Config):
         if unlabelled is not None and semi is None:
             raise ValueError(
                 f'data.unlabelled {unlabelled}: not used. Set training.semi = "self-training", or remove it'
+            )
+        if semi is None and self.training.teacher is not None:
+            raise ValueError(
+                f'training.teacher {self.training.teacher}: not used. Set training.semi = "self-training", or remove it'
             )
         if semi is not None and unlabelled is None and (info.context or {}).get(FROM_FILE):
             raise ValueError(f"training.semi {semi}: there are no rows without labels. Set data.unlabelled")

@@ -39,6 +39,9 @@ def with_absolute_paths(config: Config) -> Config:
     tables: dict[str, Any] = {"data": config.data.model_copy(update=absolute)}
     if config.model.init is not None and not is_preset(config.model.init):
         tables["model"] = config.model.model_copy(update={"init": str(Path(config.model.init).absolute())})
+    teacher = getattr(config.training, "teacher", None)
+    if teacher is not None:
+        tables["training"] = config.training.model_copy(update={"teacher": str(Path(teacher).absolute())})
     return config.model_copy(update=tables)
 
 
