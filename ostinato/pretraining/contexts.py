@@ -111,11 +111,11 @@ def build_context_network(config: PretrainingConfig, counts: Tensor) -> ContextN
 def tallies(network: ContextNetwork, steps: Steps, counts: Tensor) -> list[Tally]:
     """What each side of the network predicts in these sequences."""
     importance, draws = importance_of(counts), NEGATIVES * draws_of(counts)
-    found: list[Tally] = []
-    for values, lengths in batches(steps, "cpu"):
-        own = [_tally(targets, draws) for targets in network.targets(values, lengths, importance)]
-        found = [Tally(a.present + b.present, a.absent + b.absent) for a, b in zip(found, own, strict=True)] or own
-    return found
+    found = [
+        [_tally(targets, draws) for targets in network.targets(values, lengths, importance)]
+        for values, lengths in batches(steps, "cpu")
+    ]
+    return [Tally(*map(sum, zip(*side, strict=True))) for side in zip(*found, strict=True)]
 
 
 def _tally(targets: Targets, draws: Tensor) -> Tally:
