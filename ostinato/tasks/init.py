@@ -1,4 +1,4 @@
-"""`model.init`: take over vocabulary, vectors and layers of a pre-training."""
+"""`model.init`: take over vocabulary and vectors of a pre-training, and its layers if it has any."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ LOWER_CASED = ("words", "subwords")  # tokenizers that lower-case
 
 
 def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
-    """The config with the layers and the tokenizer of the pre-training that `model.init` names.
+    """The config with the vector size, the layers and the tokenizer of the pre-training that `model.init` names.
 
     Keys that the config leaves out are taken over. A preset of `ostinato pretrain` is left as it is, see
     `is_preset`.
@@ -47,7 +47,9 @@ def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
     if init is None or is_preset(init):
         return config
     found = _config_of(Path(init))
-    wanted = {"model": {key: found["model"][key] for key in LAYERS if key in found["model"]}, "data": {}}
+    has_layers = _has_layers(found["training"]) and _has_layers(config.training.model_dump())
+    keys = LAYERS if has_layers else ("embedding_size",)
+    wanted = {"model": {key: found["model"][key] for key in keys if key in found["model"]}, "data": {}}
     tokenizer = found["data"]["tokenizer"]
     if "tokenizer" in type(config.data).model_fields:
         wanted["data"] = {key: found["data"][key] for key in ("tokenizer", "scale")}
@@ -58,10 +60,11 @@ def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
             f"{source}: model.init: {init} has the tokenizer {tokenizer}, but task {config.task} reads words. "
             "Pre-train with tokenizer words or events."
         )
-    problems = [f"{source}: {problem}" for problem in _contradictions(config, wanted, init)]
+    problems = [f"{source}: {problem}" for problem in _contradictions(config, wanted, init, has_layers=has_layers)]
     if problems:
         raise ConfigError("\n".join(problems))
-    wanted["model"] |= {key: None for key in ("position", "conv_size") if getattr(config.model, key, None) == AUTO}
+    if has_layers:
+        wanted["model"] |= {key: None for key in ("position", "conv_size") if getattr(config.model, key, None) == AUTO}
     tables = {name: getattr(config, name).model_copy(update=values) for name, values in wanted.items()}
     return config.model_copy(update=tables)
 
@@ -84,6 +87,11 @@ def refuse_preset(init: str) -> None:
         )
 
 
+def _has_layers(training: dict[str, Any]) -> bool:
+    """Whether the table `[training]` of a config is one that trains layers, not the embedding alone."""
+    return bool(training.get("objective", "next-step") == "next-step")
+
+
 def _config_of(folder: Path) -> dict[str, Any]:
     """The config of a finished pre-training, as in its TOML file.
 
@@ -98,7 +106,7 @@ def _config_of(folder: Path) -> dict[str, Any]:
             f"model.init: {folder} is a run of task {values.get('task')!r:.60}, not one of ostinato pretrain. Name one "
             "of those, or remove model.init."
         )
-    tables = [values.get(name) for name in ("data", "model")]
+    tables = [values.get(name) for name in Config.TABLES]
     if not all(isinstance(each, dict) for each in tables) or not {"tokenizer", "scale"} <= values["data"].keys():
         raise ConfigError(f"model.init: {folder / 'config.toml'} is incomplete. Copy the folder again.")
     if not (folder / "metrics.json").exists():
@@ -109,7 +117,7 @@ def _config_of(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str) -> list[str]:
+def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str, *, has_layers: bool) -> list[str]:
     """A sentence for each key whose value the config sets differently."""
     problems = []
     for table, values in wanted.items():
@@ -120,12 +128,18 @@ def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str
                 problems.append(
                     f"{table}.{key}: {getattr(own, key)}, but {init} has {value}. Remove the key, or pre-train with it."
                 )
-    for table, key in (("model", "conv_size"), ("data", "vectors")):
-        value = getattr(getattr(config, table), key, None)
-        if value not in (None, AUTO):
-            problems.append(
-                f"{table}.{key}: {value} changes what the layers of {init} read. Set it to none, or remove model.init."
-            )
+    conv_size = getattr(config.model, "conv_size", None)
+    if has_layers and conv_size not in (None, AUTO):
+        problems.append(
+            f"model.conv_size: {conv_size} changes what the layers of {init} read. Set it to "
+            "none, or remove model.init."
+        )
+    if config.data.vectors is not None:
+        problems.append(
+            f"data.vectors: {config.data.vectors} and model.init {init} both give the first vectors. Remove one."
+        )
+    if config.model.cell == "none" and not has_layers:
+        problems.append(f"model.cell: none has no vectors that could start from {init}. Remove model.init.")
     return problems
 
 
@@ -210,5 +224,7 @@ def describe(task: "Task", data: "TaskData") -> str:
     if vocabulary is None or joined is None:
         return f"Training starts from the scale and the layers of {pretrained.source}."
     new = len(joined) - len(vocabulary)
+    taken = "tokens and the layers" if pretrained.has_layers else "token vectors"
+    fresh = "" if pretrained.has_layers else " All layers start fresh."
     added = f" {new:,} tokens that it lacks are added; they start with the vector of unknown tokens." if new else ""
-    return f"Training starts from the {len(vocabulary):,} tokens and the layers of {pretrained.source}.{added}"
+    return f"Training starts from the {len(vocabulary):,} {taken} of {pretrained.source}.{fresh}{added}"
