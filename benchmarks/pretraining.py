@@ -77,11 +77,11 @@ class Training:
     def __init__(self, config: PretrainingConfig, corpus: Corpus, threads: int) -> None:
         torch.manual_seed(0)
         self.config, self.threads = config.training, threads
-        self.network = build_network(config.model, corpus)
+        self.network = build_network(config, corpus)
         self.objective = objective_of(config, corpus)
         self.optimizer = make_optimizer(self.network, self.config)
         self.predict = self.network.predict
-        self.network.predict = self._timed_predict  # type: ignore[method-assign]
+        self.network.predict = self._timed_predict
         self.network.train()
         self.forget()
 
@@ -96,9 +96,9 @@ class Training:
         torch.set_num_threads(self.threads)
         with few_threads(self.network, tokens=float(batch.lengths.sum())), flush_denormals():
             with self._part("softmax"):  # and the forward, which is subtracted
-                loss = self.objective.loss(self.network, batch, self.config)  # type: ignore[arg-type]
+                loss = self.objective.loss(self.network, batch, self.config)
             with self._part("backward"):
-                (loss / self.objective.weight(batch)).backward()  # type: ignore[no-untyped-call]
+                (loss / self.objective.weight(batch)).backward()
             with self._part("optimizer"):
                 clip(list(self.network.parameters()), self.config.max_grad_norm)
                 set_learning_rate(self.optimizer, self.config, 0.5)

@@ -67,7 +67,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         negatives: Tensor | None,
         log_expected: Tensor | None,
     ) -> Tensor:
-        tokens, candidates, shift, left_out = None, table, bias, targets
+        tokens: Tensor | None = None
+        candidates, shift, left_out = table, bias, targets
         if negatives is not None:
             assert log_expected is not None, "negatives need their expected counts"
             tokens, correction = _once_each(negatives, log_expected)
@@ -128,7 +129,7 @@ def softmax_of_blocks(
 
 def _once_each(negatives: Tensor, log_expected: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct negatives, and their corrections: one that was drawn m times counts m times. (S,) -> (s,)."""
-    tokens, which, draws = negatives.unique(return_inverse=True, return_counts=True)
+    tokens, which, draws = torch.unique(negatives, return_inverse=True, return_counts=True)
     correction = log_expected.new_empty(len(tokens)).index_copy_(0, which, log_expected)
     return tokens, correction - draws.to(correction.dtype).log()
 
