@@ -162,9 +162,7 @@ def imdb_pretrained() -> ClassificationConfig:
             dropout=0.3,
             init="imdb-encoder",
         ),
-        training=ClassificationTraining.with_old_defaults(
-            max_epochs=2, batch_size=32, lr=1e-3, monitor="accuracy", semi="self-training"
-        ),
+        training=ClassificationTraining.with_old_defaults(max_epochs=2, batch_size=32, lr=2e-3, semi="self-training"),
     )
 
 
@@ -190,7 +188,7 @@ def imdb_full() -> ClassificationConfig:
             dropout=0.3,
             init="imdb-encoder",
         ),
-        training=ClassificationTraining.with_old_defaults(max_epochs=3, batch_size=32, lr=1e-3, monitor="accuracy"),
+        training=ClassificationTraining.with_old_defaults(max_epochs=3, batch_size=32, lr=2e-3),
     )
 
 
