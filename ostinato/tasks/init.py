@@ -32,7 +32,7 @@ LOWER_CASED = ("words", "subwords")  # tokenizers that lower-case
 def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
     """The config with the layers and the tokenizer of the pre-training that `model.init` names.
 
-    Keys that the config leaves out are taken over.
+    Keys that the config leaves out are taken over; one that it sets, to its default too, must agree.
 
     Args:
         source: names the config in messages.
