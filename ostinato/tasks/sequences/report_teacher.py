@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ostinato.report.page import Section, paragraph, table
 from ostinato.report.record import RunRecord
 from ostinato.report.wording import counted
-from ostinato.tasks.sequences.semi import read_teacher
+from ostinato.tasks.sequences.semi import TeacherFacts, read_teacher
 
 CHECKPOINTS = "checkpoints"  # in a run folder
 
@@ -18,6 +18,9 @@ def teacher_section(run: RunRecord) -> Iterator[Section]:
     """
     teacher = read_teacher(run.folder / CHECKPOINTS)
     if teacher is None:
+        return
+    if teacher.run is not None:
+        yield Section("Teacher", "teacher", paragraph(_of_run(teacher)))
         return
     rows = [
         (name, "yes" if name in teacher.members else "no", f"{loss:.3f}")
@@ -37,4 +40,12 @@ def teacher_section(run: RunRecord) -> Iterator[Section]:
             f"{together} {'have' if len(teacher.members) > 1 else 'has'} a log-loss of {teacher.loss:.3f}, after the "
             f"logits are divided by the temperature {teacher.temperature:.3f}."
         ),
+    )
+
+
+def _of_run(teacher: TeacherFacts) -> str:
+    loss = "" if teacher.loss is None else f" Its log-loss on the validation split is {teacher.loss:.3f}."
+    return (
+        f"Self-training: the model of the run {teacher.members[0]} gave each unlabelled row a probability of each "
+        f"class or label. The network learned from these rows and from the labelled ones.{loss}"
     )

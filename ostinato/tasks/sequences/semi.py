@@ -1,11 +1,11 @@
-"""Self-training: a linear teacher labels the rows without labels, and the network learns from all rows together.
+"""Self-training: a teacher labels the rows without labels, and the network learns from all rows together.
 
 Source: the idea of Yarowsky (1995); soft labels as in Hinton, Vinyals & Dean (2015).
 """
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from ostinato.storage import Stored, load_tensors, save_tensors
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 from ostinato.tasks.sequences.prepare import encode_unlabelled
+from ostinato.tasks.sequences.teacher import teach_from_run
 from ostinato.training.objective import Labelled
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ TEACHER = "teacher.safetensors"  # in the folder of the checkpoints
 
 
 def with_soft_labels(
-    network: SequenceNetwork, data: TaskData, train: Labelled, *, seed: int, folder: Path | None
+    network: SequenceNetwork,
+    data: TaskData,
+    train: Labelled,
+    *,
+    teacher: str | None = None,
+    seed: int,
+    folder: Path | None,
 ) -> Labelled:
     """The training split followed by the unlabelled rows, with a probability of each class or label as target.
 
@@ -39,12 +46,15 @@ def with_soft_labels(
 
     Args:
         train: encoded, in the order of `data.rows["train"]`.
-        seed: of the teacher.
+        teacher: a run whose model is the teacher; None: linear models, which are fitted to train.
+        seed: of linear models.
     """
     assert data.unlabelled is not None
     rows, sequences = encode_unlabelled(data.encoder, data.unlabelled)
     C = network.head.out_features
-    soft = _labels(data, train, rows, sequences, C, seed, folder)
+    identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed, "run": teacher}
+    path = None if folder is None else folder / TEACHER
+    soft = _labels(data, train, rows, C, identity, path)
     hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()
     weights = None if train.weights is None else torch.cat([train.weights, torch.ones(len(rows))])
     offsets = None if train.offsets is None else torch.cat([train.offsets, _wide_outputs(network, sequences)])
@@ -52,18 +62,18 @@ def with_soft_labels(
 
 
 def _labels(
-    data: TaskData, train: Labelled, rows: Records, sequences: Ragged, num_outputs: int, seed: int, folder: Path | None
+    data: TaskData, train: Labelled, rows: Records, num_outputs: int, identity: dict[str, Any], path: Path | None
 ) -> "Tensor":
-    """The teacher's probabilities (U, C), read from the folder if it has them.
+    """The teacher's probabilities (U, C), read from the file if it exists.
 
     One teacher serves every network that is trained on the same rows, such as the candidates of `ostinato train FILE`.
     """
-    path = None if folder is None else folder / TEACHER
-    identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed}
     if path is not None and path.exists():
         return _read(path, identity)
     key = (TEACHER, *identity.values())
-    if key not in data.known:
+    if key not in data.known and identity["run"] is not None:
+        data.known[key] = teach_from_run(Path(identity["run"]), data, rows)
+    elif key not in data.known:
         labelled = data.rows["train"].sequences
         data.known[key] = teach(
             labelled,
@@ -71,7 +81,7 @@ def _labels(
             rows.sequences,
             kind=baseline_kind(data.encoder.tokenizer, labelled[0]),
             num_outputs=num_outputs,
-            seed=seed,
+            seed=identity["seed"],
             weights=None if train.weights is None else train.weights.double().numpy(),
         )
     found, teacher = data.known[key]
@@ -99,9 +109,10 @@ class TeacherFacts(StoredFields):
     train: str
     unlabelled: str
     seed: int
+    run: str | None
     members: list[str]
     losses: dict[str, float]
-    loss: float
+    loss: float | None
     temperature: float
 
 

@@ -339,3 +339,64 @@ def test_rows_validated_on_are_left_out_in_fit(monkeypatch):
     model = ostinato.SequenceClassifier(**MODEL, semi="self-training", max_epochs=1, device="cpu")
     model.fit(X, [0, 1] * 10, validation_data=(validation, [0, 1] * 5), unlabelled=[*U, *validation])
     assert used == U
+
+
+def test_a_named_data_set_gives_rows_without_labels(values, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["".join(rng.choice(["0", "1"], 12)) for _ in range(60)]
+    write(tmp_path / "bits.csv", rows, ["no", "yes"] * 30)
+    values["data"] = {"path": str(tmp_path / "bits.csv"), "unlabelled": "majority", "tokenizer": "characters"}
+    found = Classification().prepare(parse_config(values).data).unlabelled
+    assert len(found) > 1000
+    assert {len(row) for row in found.sequences} == {20}
+    values["data"]["unlabelled"] = "majorty"
+    with pytest.raises(ConfigError, match="majority"):
+        Classification().prepare(parse_config(values).data)
+
+
+def test_a_named_data_set_does_not_leak_its_test_rows(values):
+    values["data"] = {"name": "majority", "unlabelled": "majority", "length": 20, "seed": 1}
+    with pytest.raises(DataError, match="also in validation or test|of them new"):
+        Classification().prepare(parse_config(values).data)
+
+
+# A run as teacher
+
+
+def test_a_run_is_the_teacher_with_the_probabilities_that_it_predicts(values, tmp_path):
+    first = {**values, "data": {"path": values["data"]["path"]}, "training": {"max_epochs": 2, "device": "cpu"}}
+    runs.start_run(parse_config(first), tmp_path / "first")
+    values["training"]["teacher"] = str(tmp_path / "first")
+    metrics = runs.start_run(parse_config(values), tmp_path / "second")
+    stored = load_tensors(tmp_path / "second" / "checkpoints" / "teacher.safetensors")
+    data = Classification().prepare(parse_config(values).data)
+    teacher = ostinato.load(tmp_path / "first")
+    expected = teacher.predict_proba(data.unlabelled.sequences)
+    assert stored.tensors["labels"].numpy() == pytest.approx(expected, abs=1e-6)
+    assert stored.facts["run"] == str(tmp_path / "first")
+    targets = [data.codec.labels.index(each) for each in data.rows["validation"].targets]
+    proba = teacher.predict_proba(data.rows["validation"].sequences)
+    assert stored.facts["loss"] == pytest.approx(-np.log(proba[range(len(targets)), targets]).mean(), rel=1e-4)
+    assert metrics["test"]["accuracy"] > 0.5
+    assert "The network learned from these rows" in report_run(tmp_path / "second").read_text(encoding="utf-8")
+
+
+def test_a_teacher_that_has_seen_rows_to_score_or_has_other_labels_is_refused(values, tmp_path):
+    first = {**values, "data": {"path": values["data"]["path"]}, "training": {"max_epochs": 1, "device": "cpu"}}
+    first["data"]["seed"] = 1
+    runs.start_run(parse_config(first), tmp_path / "other-splits")
+    rows = Path(values["data"]["path"]).read_text(encoding="utf-8").replace(",no", ",never")
+    (tmp_path / "renamed.csv").write_text(rows, encoding="utf-8")
+    first["data"] = {"path": str(tmp_path / "renamed.csv")}
+    runs.start_run(parse_config(first), tmp_path / "other-labels")
+    for name, match in (("other-splits", "has seen"), ("other-labels", "never")):
+        values["training"]["teacher"] = str(tmp_path / name)
+        with pytest.raises(ConfigError, match=match):
+            runs.start_run(parse_config(values), tmp_path / f"student-{name}")
+
+
+def test_a_teacher_without_unlabelled_rows_is_refused(values):
+    values["training"] = {"teacher": "first"}
+    del values["data"]["unlabelled"]
+    with pytest.raises(ConfigError, match="teacher first"):
+        parse_config(values)
