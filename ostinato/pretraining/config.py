@@ -45,10 +45,11 @@ class PretrainingData(Table):
         None, description="the files' format; none: by the ending, where .txt has one sequence per line"
     )
     text_column: str = Field("text", description="the column that holds the sequence")
-    exclude: str | None = Field(
+    exclude: list[str] | None = Field(
         None,
-        description="the preset or config of the task that the encoder is for: rows equal to one of its validation or "
-        "test rows are left out",
+        min_length=1,
+        description="the preset or config of the task that the encoder is for, or several: rows equal to one of their "
+        "validation or test rows are left out",
     )
     validation_size: int | float = Field(
         0.05, gt=0, description="held-out sequences, as a number or a share, of at most 50,000 tokens together"
@@ -64,10 +65,10 @@ class PretrainingData(Table):
     chunk_length: int = Field(400, ge=2, description="longer sequences are split into pieces of about equal length")
     seed: int = Field(0, ge=0, lt=2**63, description="draws the held-out sequences")
 
-    @field_validator("path", mode="before")
+    @field_validator("path", "exclude", mode="before")
     @classmethod
-    def _one_is_a_list(cls, path: Any) -> Any:
-        return [path] if isinstance(path, str) else path
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("validation_size")
     @classmethod

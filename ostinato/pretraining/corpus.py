@@ -130,10 +130,10 @@ def _clean(keys: np.ndarray, data: PretrainingData, read: Unlabelled) -> tuple[n
     lines = [f"Sequences: {len(keys):,}."]
     if len(chosen) < len(keys):
         lines.append(f"Copies of earlier sequences left out: {len(keys) - len(chosen):,}.")
-    if data.exclude is not None:
-        excluded = np.isin(keys[chosen], _scored_rows(data.exclude, read.tokenizer))
+    for what in data.exclude or ():
+        excluded = np.isin(keys[chosen], _scored_rows(what, read.tokenizer))
         chosen = chosen[~excluded]
-        lines.append(f"Left out as validation or test rows of {data.exclude}: {int(excluded.sum()):,}.")
+        lines.append(f"Left out as validation or test rows of {what}: {int(excluded.sum()):,}.")
     if len(chosen) < 2:
         raise DataError(
             f"{read.source}: {len(chosen)} different sequences remain. Expected at least 2: one to train on and one to "

@@ -144,8 +144,10 @@ def _with_absolute_paths(config: PretrainingConfig) -> PretrainingConfig:
     data: dict[str, Any] = {}
     if config.data.path is not None:
         data["path"] = [str(Path(pattern).absolute()) for pattern in config.data.path]
-    if config.data.exclude is not None and config.data.exclude.endswith(".toml"):
-        data["exclude"] = str(Path(config.data.exclude).absolute())
+    if config.data.exclude is not None:
+        data["exclude"] = [
+            str(Path(each).absolute()) if each.endswith(".toml") else each for each in config.data.exclude
+        ]
     model = {} if config.model.init is None else {"init": str(Path(config.model.init).absolute())}
     return config.model_copy(
         update={"data": config.data.model_copy(update=data), "model": config.model.model_copy(update=model)}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ostinato.config import AUTO, Config, reading
+from ostinato.config.names import ENCODERS
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ LOWER_CASED = ("words", "subwords")  # tokenizers that lower-case
 def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
     """The config with the vector size, the layers and the tokenizer of the pre-training that `model.init` names.
 
-    Keys that the config leaves out are taken over.
+    Keys that the config leaves out are taken over. A preset of `ostinato pretrain` is left as it is, see
+    `is_preset`.
 
     Args:
         source: names the config in messages.
@@ -42,7 +44,7 @@ def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
             contradiction at once, with both values.
     """
     init = config.model.init
-    if init is None:
+    if init is None or is_preset(init):
         return config
     found = _config_of(Path(init))
     has_layers = _has_layers(found["training"]) and _has_layers(config.training.model_dump())
@@ -65,6 +67,24 @@ def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
         wanted["model"] |= {key: None for key in ("position", "conv_size") if getattr(config.model, key, None) == AUTO}
     tables = {name: getattr(config, name).model_copy(update=values) for name, values in wanted.items()}
     return config.model_copy(update=tables)
+
+
+def is_preset(init: str) -> bool:
+    """Whether `model.init` names a pre-training that `ostinato train` makes first if there is none."""
+    return init in ENCODERS and not Path(init).exists()
+
+
+def refuse_preset(init: str) -> None:
+    """Refuse a pre-training that is not made yet.
+
+    Raises:
+        ConfigError: says how to make it.
+    """
+    if is_preset(init):
+        raise ConfigError(
+            f"model.init: {init} is not a folder yet. Make it with: ostinato pretrain {init} --out runs/{init}. Then "
+            f"add: --set model.init=runs/{init}"
+        )
 
 
 def _has_layers(training: dict[str, Any]) -> bool:
@@ -133,6 +153,7 @@ def adopt(task: "Task", config: Config, data: "TaskData") -> "TaskData":
     from ostinato.tasks.records import Model
     from ostinato.training.pretrained import read_pretrained, with_new_tokens
 
+    refuse_preset(str(config.model.init))
     pretrained = read_pretrained(Path(str(config.model.init)))
     own, found = task.vocabulary(data.encoder), pretrained.encoder.vocabulary
     if own is not None and found is not None:
