@@ -56,7 +56,8 @@ for pair in agreement(explained):
 # %%
 # Are they faithful?
 # ------------------
-# Mask the letters in the order of their scores, and see how the answer falls compared with random orders.
+# Mask the letters in the order of their scores, and see how the answer falls compared with random orders. On this
+# strong motif all three are better than random; attention agrees least with the others, and is no worse.
 
 faithfulness = {name: measure(model, explained[name]) for name in methods}
 for name, each in faithfulness.items():
