@@ -55,6 +55,8 @@ print(f"test accuracy: GRU {model.score(X[600:], y[600:]):.3f}, linear {np.mean(
 # When does it know?
 # ------------------
 # A trace has the running answer: what the model would say if the series ended at each step.
+# Before both events it cannot know, and yet it is sure of one class: it was trained on whole series only. The program
+# on streaming shows what helps.
 
 traced = trace(model, X[600], prefixes=60)
 late = list(model.classes_).index("late")

@@ -35,6 +35,7 @@ plt.bar(positions - 0.2, [found[true[:, k], k].mean() for k in positions], width
 plt.bar(positions + 0.2, [found[~true[:, k], k].mean() for k in positions], width=0.4, label="motif absent")
 plt.xticks(positions, list(model.classes_))
 plt.ylabel("share of sequences with this label predicted")
+plt.ylim(0, 1.25)
 plt.legend()
 plt.show()
 
