@@ -17,7 +17,7 @@ the test split is not scored.
 
 import copy
 from collections.abc import Sequence
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -28,6 +28,7 @@ from torch import Tensor
 from ostinato.data.columns import DOCUMENT
 from ostinato.data.examples import Sentence, tags_of
 from ostinato.data.files import installed_file, open_text
+from ostinato.data.splits import SPLITS
 from ostinato.nn import Layout, LinearChainCRF
 from ostinato.report.terminal import print_table
 from ostinato.tasks.model_file import load_model
@@ -35,18 +36,26 @@ from ostinato.tasks.records import Model
 from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.corpora import CONLL_FILES, CONLL_HOW_TO_GET, conll2003
 from ostinato.tasks.tagging.metrics import tagging_metrics
+from ostinato.tasks.tagging.schemes import Entity, entities
 
 STRENGTHS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 SMOOTHING = 0.2
-HEADINGS = ("taggers", "split", "F1 alone", "strength", "F1 with agreement")
+SCHEME = "iob2"  # of the corpus
+HEADINGS = ("taggers", "split", "strength", "F1", "recall of known entities", "recall with new words", "their share")
 SENTENCES_AT_A_TIME = 256
 
 
 class Split(NamedTuple):
-    """The sentences of a split, and the number of each sentence's document."""
+    """The sentences of a split, and the number of each sentence's document.
+
+    `known` are its entities that are also entities of the training split, `new` those with a word that is not there;
+    each with the number of its sentence.
+    """
 
     sentences: Sequence[Sentence]
     documents: Sequence[int]
+    known: set[tuple[int, Entity]]
+    new: set[tuple[int, Entity]]
 
 
 class Scored(NamedTuple):
@@ -69,11 +78,21 @@ def main(models: Annotated[list[Path], typer.Argument(metavar="RUN...")], *, tes
     lines = []
     for label, of_splits in zip(names, scored, strict=True):
         added = {name: agreement(split, of_splits[name]) for name, split in splits.items()}
-        f1_of = {name: partial(f1, split, of_splits[name], added[name]) for name, split in splits.items()}
-        strength = max(STRENGTHS, key=f1_of["validation"])
-        for name, of_strength in f1_of.items():
-            lines.append((label, name, f"{of_strength(0.0):.4f}", f"{strength:g}", f"{of_strength(strength):.4f}"))
+        validation = (splits["validation"], of_splits["validation"], added["validation"])
+        strength = max(STRENGTHS, key=lambda each: f1(validation[0], decode(*validation, each)))
+        for name, split in splits.items():
+            for each in (0.0, strength):
+                values = results(split, decode(split, of_splits[name], added[name], each))
+                lines.append((label, name, f"{each:g}", *(f"{value:.4f}" for value in values)))
     print_table(HEADINGS, lines)
+
+
+def results(split: Split, found: list[list[str]]) -> tuple[float, float, float, float]:
+    """F1, the recall of known entities and of those with new words, and the share of the latter."""
+    predicted = entities_of(found)
+    known, new = (len(wanted & predicted) / len(wanted) for wanted in (split.known, split.new))
+    total = len(entities_of([tags_of(sentence) for sentence in split.sentences]))
+    return f1(split, found), known, new, len(split.new) / total
 
 
 def read_splits(names: Sequence[str]) -> dict[str, Split]:
@@ -81,9 +100,30 @@ def read_splits(names: Sequence[str]) -> dict[str, Split]:
     folder = installed_file("neuroner", "data", "conll2003", "en")
     if folder is None:
         raise SystemExit(CONLL_HOW_TO_GET)
-    files = dict(zip(("train", "validation", "test"), CONLL_FILES, strict=True))
+    files = dict(zip(SPLITS, CONLL_FILES, strict=True))
     every = conll2003()
-    return {name: Split(every[name], documents_of(folder / files[name], every[name])) for name in names}
+    train = every["train"]
+    words = {word for sentence in train for word in sentence.words}
+    texts = {text_of(train, each) for each in entities_of([tags_of(sentence) for sentence in train])}
+    splits = {}
+    for name in names:
+        sentences = every[name]
+        every_entity = entities_of([tags_of(sentence) for sentence in sentences])
+        known = {each for each in every_entity if text_of(sentences, each) in texts}
+        new = {each for each in every_entity if not words.issuperset(text_of(sentences, each))}
+        splits[name] = Split(sentences, documents_of(folder / files[name], sentences), known, new)
+    return splits
+
+
+def entities_of(tags: list[list[str]]) -> set[tuple[int, Entity]]:
+    """The entities of all sentences, each with the number of its sentence."""
+    return {(number, entity) for number, each in enumerate(tags) for entity in entities(each, SCHEME)}
+
+
+def text_of(sentences: Sequence[Sentence], entity: tuple[int, Entity]) -> tuple[str, ...]:
+    """The words of an entity."""
+    number, (_, start, end) = entity
+    return tuple(sentences[number].words[start:end])
 
 
 def documents_of(path: Path, sentences: Sequence[Sentence]) -> list[int]:
@@ -118,13 +158,17 @@ def mean(members: Sequence[Scored]) -> Scored:
 
 
 @torch.inference_mode()
-def f1(split: Split, scored: Scored, added: Tensor, strength: float) -> float:
-    """The F1 of entities when `strength` · `added` is added to the scores."""
+def decode(split: Split, scored: Scored, added: Tensor, strength: float) -> list[list[str]]:
+    """The best tags of each sentence when `strength` · `added` is added to the scores."""
     layout = layout_of(split)
-    lengths, scores = layout.lengths.tolist(), scored.scores + strength * added
-    found = scored.codec.decode(scored.crf.decode(scores, layout).numpy(), lengths)
+    best = scored.crf.decode(scored.scores + strength * added, layout)
+    return scored.codec.decode(best.numpy(), layout.lengths.tolist())
+
+
+def f1(split: Split, found: list[list[str]]) -> float:
+    """The F1 of entities."""
     tags = [tags_of(sentence) for sentence in split.sentences]
-    metrics = tagging_metrics(tags, found, known=None, scheme=scored.codec.scheme, tags=scored.codec.tags)
+    metrics = tagging_metrics(tags, found, known=None, scheme=SCHEME, tags=sorted(set(chain(*tags))))
     assert metrics.f1 is not None
     return metrics.f1
 
