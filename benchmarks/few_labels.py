@@ -64,7 +64,7 @@ def teacher_facts(folder: Path, config: Any, hidden: dict[str, str]) -> dict[str
     stored = load_tensors(folder / "checkpoints" / "teacher.safetensors")
     data = TASK.prepare(config.data)
     assert data.unlabelled is not None
-    truth = [data.codec.labels.index(hidden[each]) for each in data.unlabelled[0].sequences]
+    truth = [data.codec.labels.index(hidden[each]) for each in data.unlabelled.sequences]
     right = stored.tensors["labels"].argmax(dim=1).numpy() == truth
     return {"members": stored.facts["members"], "accuracy": float(right.mean()), "rows": len(right)}
 

@@ -54,6 +54,8 @@ void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // z
 #include "tiles.h"
 #include "products.h"
 #include "cells.h"
+#include "arena.h"
+#include "distinct.h"
 #include "plan.h"
 #include "pack.h"
 #include "forward.h"
