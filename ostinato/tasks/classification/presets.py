@@ -189,7 +189,7 @@ def imdb_full() -> ClassificationConfig:
             bidirectional=True,
             pooling=["last", "mean", "max"],
             dropout=0.3,
-            init="imdb-encoder",
+            init="imdb-full-encoder",
         ),
         training=ClassificationTraining.with_old_defaults(max_epochs=3, batch_size=32, lr=2e-3),
     )
