@@ -7,6 +7,7 @@ struct StepRow {
   float *gates;  // of the first panel
   float *c;      // saved cell state; may be null
   float *y;
+  float *saved_y;    // a copy of y for backward; may be null
 };
 
 // gates = bias + W x for one panel of all `step_rows`: V vectors at gates + offset.
