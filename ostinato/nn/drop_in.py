@@ -6,7 +6,7 @@ is torch's own.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from ostinato.nn.over_time import State
 from ostinato.nn.reference import run_layer
 
 # (spec, x (rows, D), lengths, states (L · directions, B, H), weights) -> y (rows, directions · H), final states
+CHECKS = ("check_forward_args", "check_input", "check_hidden_size", "get_expected_hidden_size", "permute_hidden")
 Runner = Callable[[Spec, Tensor, Tensor | None, State, Sequence[Tensor]], tuple[Tensor, State]]
 
 
@@ -30,6 +31,12 @@ class _Layer(nn.RNNBase):
     """The forward of `RNN`, `LSTM` and `GRU`; the next class in the method resolution order is `torch.nn`'s."""
 
     _is_updated = False  # whether `_flat_weights` are those of the call that runs
+    _overridden: str | None = None  # a method that a subclass overrides and that only torch.nn's forward calls
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        base = next(kind for kind in cls.__mro__ if kind in (nn.RNN, nn.LSTM, nn.GRU))
+        cls._overridden = next((name for name in CHECKS if getattr(cls, name) is not getattr(base, name)), None)
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Tensor | Sequence[int] | None = None) -> Any:
         packed = isinstance(input, PackedSequence)
@@ -67,6 +74,8 @@ class _Layer(nn.RNNBase):
         named = self._parameters
         for name, ref in zip(self._flat_weights_names, self._flat_weight_refs, strict=True):
             if ref is None or named.get(name) is not ref():
+                if torch.compiler.is_compiling():  # an exporter refuses code that changes attributes
+                    return [getattr(self, weight) for weight in self._flat_weights_names]
                 self._update_flat_weights()
                 break
         weights: list[Any] = self._flat_weights
@@ -80,17 +89,21 @@ class _Layer(nn.RNNBase):
         """Why our engines cannot run this layer; None if they can."""
         if self.proj_size:
             return f"it does not support projections, but proj_size is {self.proj_size}"
+        if self._overridden is not None:
+            return f"it does not call {self._overridden}, which {type(self).__name__} overrides"
+        if torch.compiler.is_compiling():  # the operator checks shapes
+            return None
         shapes = _weight_shapes(
             self.mode, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias
         )
         if [getattr(weight, "shape", None) for weight in weights] != shapes:
             names = ", ".join(_describe(weight) for weight in weights)
             return f"it expects weights of shapes {', '.join(map(str, shapes))}, but they are {names}"
-        return _overridden(type(self))
+        return None
 
     def _as_torch(self, input: Any, hx: Any) -> Any:
         """Run on `torch.nn`, which must not evaluate the weights again: a parametrization may change at each time."""
-        self._is_updated = True
+        self._is_updated = not torch.compiler.is_compiling()
         try:
             return super().forward(input, hx)
         finally:
@@ -248,9 +261,6 @@ class GRU(_Layer, nn.GRU):
     """`torch.nn.GRU` on our engines, with `lengths=` for padded batches; see `RNN`."""
 
 
-LAYERS: tuple[type[nn.RNNBase], ...] = (RNN, LSTM, GRU)
-
-
 class _Cell(nn.RNNCellBase):
     """The forward of `RNNCell`, `LSTMCell` and `GRUCell`."""
 
@@ -263,8 +273,9 @@ class _Cell(nn.RNNCellBase):
         if not fits or (states and (len(states) != num_states or any(state.shape != shape for state in states))):
             return super().forward(input, hx)  # raises torch's own error
         weights = self._weights()
-        shapes = _weight_shapes(name, self.input_size, self.hidden_size, 1, False, self.bias)
-        if [weight.shape for weight in weights] != shapes:
+        if not torch.compiler.is_compiling() and [weight.shape for weight in weights] != _weight_shapes(
+            name, self.input_size, self.hidden_size, 1, False, self.bias
+        ):
             return super().forward(input, hx)
         engine = _choose(input, [*weights, *states], None, self._is_slower())
         if engine == "torch":
@@ -329,22 +340,6 @@ def _weight_shapes(
     for below in (input_size, *[directions * hidden_size] * (num_layers - 1)):
         shapes += [(rows, below), (rows, hidden_size), *[(rows,)] * (2 if bias else 0)] * directions
     return shapes
-
-
-@cache
-def _overridden(kind: type[nn.Module]) -> str | None:
-    """Why a subclass of ours needs `torch.nn`'s forward: it overrides a method that only that one calls."""
-    base = next(own.__mro__[2] for own in kind.__mro__ if own in LAYERS)  # the class of torch.nn
-    for name in (
-        "check_forward_args",
-        "check_input",
-        "check_hidden_size",
-        "get_expected_hidden_size",
-        "permute_hidden",
-    ):
-        if getattr(kind, name) is not getattr(base, name):
-            return f"{kind.__name__} overrides {name}, which only torch.nn calls"
-    return None
 
 
 def _describe(weight: Any) -> str:

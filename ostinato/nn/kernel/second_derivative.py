@@ -41,17 +41,19 @@ def gradients_by_reference(
     is_differentiated = torch.is_grad_enabled()
     with torch.enable_grad():
         # nodes of their own in the graph: gradients with respect to them exclude paths by which x depends on a weight
-        given = [None if tensor is None else tensor.view_as(tensor) for tensor in (x, *states, *weights)]
-        x, h0, c0, *weights = given
-        values = x if ids is None else F.embedding(ids, x)
-        y, final = run_stack(spec, values, lengths, tuple(s for s in (h0, c0) if s is not None), weights)
+        sources = [None if tensor is None else tensor.view_as(tensor) for tensor in (x, *states, *weights)]
+        given = [source for source in sources if source is not None]
+        values, start = given[0], tuple(given[1 : -len(weights)])
+        if ids is not None:
+            values = F.embedding(ids, values)
+        y, final = run_stack(spec, values, lengths, start, given[-len(weights) :])
     pairs = [(o, g) for o, g in zip((y, *final), upstream, strict=False) if g is not None and o.requires_grad]
-    leaves = [t for t, want in zip(given, wanted, strict=True) if want and t is not None]
+    leaves = [t for t, want in zip(sources, wanted, strict=True) if want and t is not None]
     if not pairs:
         return [None] * len(wanted)
     outputs, starts = zip(*pairs, strict=True)
     found = iter(torch.autograd.grad(outputs, leaves, starts, create_graph=is_differentiated, allow_unused=True))
-    return [next(found) if want and t is not None else None for t, want in zip(given, wanted, strict=True)]
+    return [next(found) if want and t is not None else None for t, want in zip(sources, wanted, strict=True)]
 
 
 class NoSecondDerivative(torch.autograd.Function):
