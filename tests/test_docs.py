@@ -50,7 +50,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(ostinato.__file__).parent.parent
-DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
+DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")]
+DOCS += sorted(ROOT.glob("docs/**/*.md"))
 FILES = ROOT / "docs" / "files.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -95,6 +96,10 @@ CLASSES = {
 }
 TINY = ["data.train_size=40", "data.validation_size=20", "data.test_size=20", "training.max_epochs=1"]
 PRESET_OF = {"classification": "majority", "multilabel": "dna-motifs", "regression": "count-ones"}
+
+
+def page_name(path):
+    return str(path.relative_to(ROOT))
 
 
 def documented(heading):
@@ -271,7 +276,7 @@ def commands_in(text):
     yield from SPAN.findall(BLOCK.sub("", text))
 
 
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCS, ids=page_name)
 def test_options_in_the_docs_exist(path):
     every = set().union(*OPTIONS.values())
     for code in commands_in(path.read_text(encoding="utf-8")):
@@ -287,7 +292,7 @@ def keys_of(config):
     return {f"{table}.{key}" for table in config.TABLES for key in config.model_fields[table].annotation.model_fields}
 
 
-@pytest.mark.parametrize("path", [each for each in DOCS if each != FILES], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [each for each in DOCS if each != FILES], ids=page_name)
 def test_config_keys_in_the_docs_exist(path):
     known = set().union(*map(keys_of, (*CONFIGS.values(), PretrainingConfig)))
     text = BLOCK.sub(lambda block: "" if block[1] == "python" else block[0], path.read_text(encoding="utf-8"))
@@ -340,7 +345,7 @@ def test_the_page_of_pretraining_has_every_key_that_is_new_or_has_another_defaul
     assert shown == own
 
 
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCS, ids=page_name)
 def test_toml_in_the_docs_has_keys_of_its_task(path):
     for language, block in BLOCK.findall(path.read_text(encoding="utf-8")):
         values = tomllib.loads(block) if language == "toml" else {}
@@ -351,7 +356,7 @@ def test_toml_in_the_docs_has_keys_of_its_task(path):
             parse_config(values)
 
 
-@pytest.mark.parametrize("path", [each for each in DOCS if each.name != "CHANGELOG.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [each for each in DOCS if each.name != "CHANGELOG.md"], ids=page_name)
 def test_old_names_of_keys_are_only_in_the_changelog(path):
     code = "\n".join(commands_in(path.read_text(encoding="utf-8")))
     assert [old for old in RENAMED if re.search(rf"(?<![\w-]){old}(?![\w-])", code)] == []
@@ -364,7 +369,7 @@ def anchors_of(path):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCS, ids=page_name)
 def test_links_lead_to_files_and_headings(path):
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

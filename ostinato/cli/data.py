@@ -1,7 +1,7 @@
 """data list, data show, data audit; init and schema: configs to start from."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,20 +9,26 @@ from ostinato.cli.arguments import Json, Settings, config_of, data_config_of, is
 from ostinato.cli.streams import say
 from ostinato.printable import json_escapes, to_json, visible
 
+if TYPE_CHECKING:
+    from ostinato.data.named import NamedSet
+    from ostinato.pretraining.datasets import UnlabelledSet
+
 
 def data_list(as_json: Json = False) -> None:
-    """List the named data sets of each task."""
+    """List the named data sets of each task, and those without labels."""
+    from ostinato.pretraining.datasets import UNLABELLED
     from ostinato.tasks import TASKS
 
+    owned = [(task.name, task.datasets) for task in TASKS.values()] + [("pretraining", UNLABELLED)]
     sets = {
         name: {
-            "task": task.name,
+            "task": owner,
             "description": each.description,
             "size": each.size,
             "tokenizer": each.tokenizer,
         }
-        for task in TASKS.values()
-        for name, each in task.datasets.items()
+        for owner, named in owned
+        for name, each in named.items()
     }
     if as_json:
         say(to_json(sets))
@@ -39,21 +45,28 @@ def data_show(
     as_json: Json = False,
 ) -> None:
     """Show a named data set: description, source and first rows."""
+    from ostinato.pretraining.datasets import UNLABELLED
     from ostinato.tasks.config import parse_config
 
-    task = task_of_dataset(name)
-    named = task.datasets[name]
-    data = task.prepare(parse_config({"task": task.name, "data": {"name": name}}).data)
+    named: NamedSet | UnlabelledSet
+    if name in UNLABELLED:
+        owner, named = "pretraining", UNLABELLED[name]
+        found, sequences = named.load()
+        first: list[dict[str, Any]] = [{"sequence": sequence} for sequence in sequences[:rows]]
+    else:
+        task = task_of_dataset(name)
+        owner, named = task.name, task.datasets[name]
+        data = task.prepare(parse_config({"task": task.name, "data": {"name": name}}).data)
+        found, first = data.source, list(task.shown_rows(data.rows["train"], rows))
     facts = {
         "name": name,
-        "task": task.name,
+        "task": owner,
         "description": named.description,
         "size": named.size,
         "tokenizer": named.tokenizer,
         "source": named.source,
-        "found": data.source,
+        "found": found,
     }
-    first = list(task.shown_rows(data.rows["train"], rows))
     if as_json:
         say(to_json({**facts, "rows": first}))
         return

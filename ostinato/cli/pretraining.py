@@ -12,6 +12,7 @@ from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
 if TYPE_CHECKING:
+    from ostinato.config import Config
     from ostinato.pretraining.config import PretrainingConfig
 
 
@@ -19,8 +20,8 @@ def pretrain(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CONFIG.TOML|FILE…",
-            help="A config file, or data files; without either, name the data with --set data.name or data.path.",
+            metavar="PRESET|CONFIG.TOML|FILE…",
+            help="A preset, a config file, or data files; without these, name the data with --set data.name.",
         ),
     ] = None,
     settings: Settings = None,
@@ -35,12 +36,17 @@ def pretrain(
 
     A model then starts from the folder: ostinato train config.toml --set model.init=FOLDER
     """
+    from ostinato.config.names import ENCODERS
+
     if resume is None and not what and not settings:
-        raise ConfigError("Give a config file or data files, or --resume FOLDER.")
+        raise ConfigError(
+            f"Give a preset, a config file or data files, or --resume FOLDER. Presets: {', '.join(ENCODERS)}."
+        )
     if resume is not None and (what or settings or out):
         raise ConfigError("--resume uses the folder's own config. Remove the other arguments, or start a new one.")
     config = None if resume is not None else _config_of(what or [], settings or [])  # before PyTorch is imported
-    folder, metrics = _pretrain(config, new_folder(out, "encoder") if resume is None else resume)
+    name = what[0] if what and what[0] in ENCODERS else "encoder"
+    folder, metrics = pretrain_into(new_folder(out, name) if resume is None else resume, config)
     page = None
     if with_report:
         from ostinato.pretraining.report import report_pretraining
@@ -59,7 +65,10 @@ def pretrain(
 
 def _config_of(what: list[str], settings: list[str]) -> "PretrainingConfig":
     from ostinato.pretraining.config import override, parse_config, read_config
+    from ostinato.pretraining.presets import PRESETS
 
+    if len(what) == 1 and what[0] in PRESETS and not Path(what[0]).exists():
+        return override(PRESETS[what[0]](), settings)
     if len(what) == 1 and what[0].endswith(".toml"):
         return override(read_config(Path(what[0])), settings)
     if any(each.endswith(".toml") for each in what):
@@ -85,8 +94,26 @@ def _refuse_names(what: list[str]) -> None:
             raise ConfigError(f"{each} is a named data set. Write: ostinato pretrain --set data.name={each}")
 
 
-def _pretrain(config: "PretrainingConfig | None", folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Start or resume a pre-training; returns the folder and its metrics."""
+def with_encoder_made(config: "Config") -> "Config":
+    """The config with the folder of the encoder preset that `model.init` names, which is pre-trained if necessary.
+
+    The folder is in `runs`, where one that exists is used, and one that is not finished is resumed.
+    """
+    from ostinato.tasks.config import override
+    from ostinato.tasks.init import is_preset
+
+    name = config.model.init
+    if name is None or not is_preset(name):
+        return config
+    from ostinato.pretraining.presets import PRESETS
+
+    folder = Path("runs") / name
+    pretrain_into(folder, None if folder.exists() else PRESETS[name]())
+    return override(config, [f"model.init={folder}"])
+
+
+def pretrain_into(folder: Path, config: "PretrainingConfig | None") -> tuple[Path, dict[str, Any]]:
+    """Start a pre-training, or resume it if there is no config; returns the folder and its metrics."""
     from ostinato.pretraining.run import resume_pretraining, start_pretraining
     from ostinato.progress import Progress
     from ostinato.runs.folder import resume_command

@@ -23,6 +23,7 @@ from ostinato.cli.arguments import (
 )
 from ostinato.cli.exporting import answers_of_onnx
 from ostinato.cli.portfolio import DEFAULT_MINUTES, is_search, leaderboard_of, show_search, train_on_file
+from ostinato.cli.pretraining import with_encoder_made
 from ostinato.cli.streams import say
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
@@ -118,6 +119,7 @@ def _train_one(
             if runs.is_complete(folder):
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
             return folder, runs.resume_run(folder, progress=progress)
+        config = with_encoder_made(config)
         folder = new_folder(out, name)
         return folder, runs.start_run(config, folder, progress=progress)
     except KeyboardInterrupt:

@@ -151,7 +151,8 @@ class ModelConfig(Table):
     )
     engine: EngineName = Field("auto", description="how the layers are executed")
     init: str | None = Field(
-        None, description="a folder of `ostinato pretrain`, whose vocabulary, vectors and layers training starts from"
+        None,
+        description="a folder or preset of `ostinato pretrain`, whose vocabulary, vectors and layers are the start",
     )
 
     @field_validator("weight_dropout")

@@ -55,7 +55,7 @@ class Explanation:
 
     @property
     def title(self) -> str:
-        """What is explained: the label; for a tag also its word, the word's features, and its number, from 1."""
+        """The label that is explained, and for a tag also the word with its features and its number, from 1."""
         if self.token is None:
             return str(self.label)
         features = "".join(f"/{values[self.token]}" for values in self.features)
@@ -94,7 +94,7 @@ class Explanation:
 
     @property
     def steps(self) -> list[str]:
-        """A short name for each token: the token, or the step's number, from 1, if a step has several numbers."""
+        """A short name for each token, which is the token, or its number from 1 if a step has several numbers."""
         if not self.is_text and any(" " in token for token in self.tokens):
             return [str(step + 1) for step in range(len(self.tokens))]
         return self.tokens

@@ -221,7 +221,7 @@ class Faithfulness:
 
     @property
     def verdict(self) -> str:
-        """How the ranking compares with a random one: whether the interval of the area's difference excludes 0."""
+        """How the ranking compares with a random one, which depends on whether the interval of the area includes 0."""
         low, high = self.area.interval or (-np.inf, np.inf)
         return "better than" if low > ROUNDING else "worse than" if high < -ROUNDING else "indistinguishable from"
 

@@ -50,13 +50,13 @@ class Motif:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(W, A): counts plus a pseudocount of 1 per position, divided among the letters, over their sum."""
+        """Counts plus a pseudocount of 1 per position, divided among the letters, over their sum, (W, A)."""
         probabilities: np.ndarray = (self.counts + 1 / len(self.letters)) / (self.counts.sum(axis=1, keepdims=True) + 1)
         return probabilities
 
     @property
     def information(self) -> np.ndarray:
-        """(W,) bits: log2 A less the entropy of each position; at most 2 for DNA."""
+        """Bits of each position, log2 A less its entropy, (W,); at most 2 for DNA."""
         p = self.probabilities
         information: np.ndarray = np.log2(len(self.letters)) + (p * np.log2(p)).sum(axis=1)
         return information

@@ -28,7 +28,8 @@ class Network(nn.Module):
             None: nothing.
         wide: a linear model beside the layers, which is fitted before they are trained; None: there is none.
         has_trained_unknown: whether training saw out-of-vocabulary tokens, so that their vector means something.
-        starts_pretrained: whether embedding and stack start from a pre-training, and so train at lower rates.
+        starts_pretrained: whether the embedding starts from a pre-training, and so trains at a lower rate.
+        has_pretrained_layers: whether the stack does too.
         RANGES: the lowest and highest value of tensors that are not any number, by name.
     """
 
@@ -37,6 +38,7 @@ class Network(nn.Module):
     change_vectors: Callable[[Tensor, Layout], Tensor] | None = None
     has_trained_unknown: bool = False
     starts_pretrained: bool = False
+    has_pretrained_layers: bool = False
 
     embed: TokenEmbedding | Linear
     stack: Stack

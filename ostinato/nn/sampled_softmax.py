@@ -7,6 +7,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ostinato.nn import kernel
+from ostinato.nn.kernel import SoftmaxGradient
+from ostinato.nn.linear import runs_native
+
 ROWS = 512  # of a block: its logits stay in the cache, and memory does not grow with the batch
 
 
@@ -63,49 +67,74 @@ class _SoftmaxLoss(torch.autograd.Function):
         negatives: Tensor | None,
         log_expected: Tensor | None,
     ) -> Tensor:
-        candidates, shift = table, bias
+        tokens: Tensor | None = None
+        candidates, shift, left_out = table, bias, targets
         if negatives is not None:
             assert log_expected is not None, "negatives need their expected counts"
-            candidates, shift = table[negatives], bias[negatives] - log_expected
-        own = table[targets]  # (n, E)
-        positive = (vectors * own).sum(1) + bias[targets]  # (n,)
-        d_vectors, d_positive = torch.empty_like(vectors), torch.empty_like(positive)
-        d_candidates, d_shift = torch.zeros_like(candidates), torch.zeros_like(shift)
-        loss = 0.0
-        for start in range(0, len(vectors), ROWS):
-            block = slice(start, start + ROWS)
-            logits = torch.addmm(shift, vectors[block], candidates.t())
-            _hide_own(logits, targets[block], negatives)
-            highest = torch.maximum(logits.amax(1), positive[block])
-            odds = logits.sub_(highest.unsqueeze(1)).exp_()
-            own_odds = (positive[block] - highest).exp()
-            total = odds.sum(1) + own_odds
-            loss += float((total.log() + highest - positive[block]).sum())
-            shares = odds.div_(total.unsqueeze(1))
-            d_positive[block] = own_odds / total - 1
-            torch.mm(shares, candidates, out=d_vectors[block])
-            d_candidates.addmm_(shares.t(), vectors[block])
-            d_shift += shares.sum(0)
-        d_vectors.addcmul_(d_positive.unsqueeze(1), own)
-        d_table, d_bias = d_candidates, d_shift
-        if negatives is not None:
-            d_table = torch.zeros_like(table).index_add_(0, negatives, d_candidates)
-            d_bias = torch.zeros_like(bias).index_add_(0, negatives, d_shift)
-        d_table.index_add_(0, targets, d_positive.unsqueeze(1) * vectors)
-        d_bias.index_add_(0, targets, d_positive)
-        ctx.save_for_backward(d_vectors, d_table, d_bias)
-        return vectors.new_tensor(loss)
+            tokens, correction = _once_each(negatives, log_expected)
+            candidates, shift = table[tokens], bias[tokens] - correction
+            left_out = _positions(tokens, len(table))[targets]
+        inputs = (vectors, candidates, shift, table, bias, targets, left_out)
+        found = kernel.softmax(*inputs) if runs_native(vectors, table) else softmax_of_blocks(*inputs)
+        ctx.shape = table.shape
+        ctx.save_for_backward(vectors, targets, tokens, *found[1:])
+        return found.losses.double().sum().to(vectors.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        d_vectors, d_table, d_bias = ctx.saved_tensors
-        return gradient * d_vectors, gradient * d_table, gradient * d_bias, None, None, None
+        vectors, targets, tokens, d_vectors, d_positive, d_candidates, d_shift = ctx.saved_tensors
+        d_candidates, d_shift, d_positive = gradient * d_candidates, gradient * d_shift, gradient * d_positive
+        d_table, d_bias = d_candidates, d_shift
+        if tokens is not None:
+            d_table = vectors.new_zeros(ctx.shape).index_copy_(0, tokens, d_candidates)
+            d_bias = vectors.new_zeros(len(d_table)).index_copy_(0, tokens, d_shift)
+        d_table.index_add_(0, targets, d_positive.unsqueeze(1) * vectors)
+        d_bias.index_add_(0, targets, d_positive)
+        return gradient * d_vectors, d_table, d_bias, None, None, None
 
 
-def _hide_own(logits: Tensor, targets: Tensor, negatives: Tensor | None) -> None:
-    """Leave each row's own target out of its candidates. (n, S), (n,)."""
-    if negatives is None:
-        logits.scatter_(1, targets.unsqueeze(1), -torch.inf)
-    else:
-        logits.masked_fill_(targets.unsqueeze(1) == negatives, -torch.inf)
+def softmax_of_blocks(
+    vectors: Tensor,
+    candidates: Tensor,
+    shift: Tensor,
+    table: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    left_out: Tensor,
+) -> SoftmaxGradient:
+    """`kernel.softmax` in PyTorch, for any dtype and device."""
+    own = table[targets]  # (n, E)
+    positive = (vectors * own).sum(1) + bias[targets]  # (n,)
+    losses, d_vectors, d_positive = torch.empty_like(positive), torch.empty_like(vectors), torch.empty_like(positive)
+    d_candidates, d_shift = torch.zeros_like(candidates), torch.zeros_like(shift)
+    numbers = torch.arange(len(candidates), device=candidates.device)
+    for start in range(0, len(vectors), ROWS):
+        block = slice(start, start + ROWS)
+        logits = torch.addmm(shift, vectors[block], candidates.t())
+        logits.masked_fill_(left_out[block].unsqueeze(1) == numbers, -torch.inf)
+        highest = torch.maximum(logits.amax(1), positive[block])
+        odds = logits.sub_(highest.unsqueeze(1)).exp_()
+        own_odds = (positive[block] - highest).exp()
+        total = odds.sum(1) + own_odds
+        losses[block] = total.log() + highest - positive[block]
+        shares = odds.div_(total.unsqueeze(1))
+        d_positive[block] = own_odds / total - 1
+        torch.mm(shares, candidates, out=d_vectors[block])
+        d_candidates.addmm_(shares.t(), vectors[block])
+        d_shift += shares.sum(0)
+    d_vectors.addcmul_(d_positive.unsqueeze(1), own)
+    return SoftmaxGradient(losses, d_vectors, d_positive, d_candidates, d_shift)
+
+
+def _once_each(negatives: Tensor, log_expected: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct negatives, and their corrections: one that was drawn m times counts m times. (S,) -> (s,)."""
+    tokens, which, draws = torch.unique(negatives, return_inverse=True, return_counts=True)
+    correction = log_expected.new_empty(len(tokens)).index_copy_(0, which, log_expected)
+    return tokens, correction - draws.to(correction.dtype).log()
+
+
+def _positions(tokens: Tensor, num_tokens: int) -> Tensor:
+    """Where each token of the vocabulary is among `tokens`, or -1. (s,) -> (V,)."""
+    positions = tokens.new_full((num_tokens,), -1)
+    return positions.index_copy_(0, tokens, torch.arange(len(tokens), device=tokens.device))

@@ -17,13 +17,14 @@ from ostinato.runs.finished import finished_metrics, is_complete
 from ostinato.runs.folder import CONFIG, environment_of, refuse_occupied, shell_path, with_absolute_paths
 from ostinato.runs.leaderboard import LEADERBOARD
 from ostinato.runs.lock import locked
-from ostinato.runs.training import CHECKPOINT_FILES, CHECKPOINTS, Log, resume_run, stop_signals
+from ostinato.runs.training import CHECKPOINTS, Log, resume_run, stop_signals
 from ostinato.storage import FORMAT, METRICS, make_folder, make_subfolder, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import override, parse_toml
 from ostinato.tasks.infer import infer_config
 from ostinato.tasks.records import Candidate, Inferred, TaskData
 
+TENSORS = ".safetensors"
 SCORING_S = 10.0  # what the baselines may take at least; the fit that has begun by then is completed
 LOCK_WAIT_S = 10.0  # for another process that looks at the run while the lock changes hands
 
@@ -182,8 +183,10 @@ def _adopt(search: Search) -> None:
         place = folder / CANDIDATES / chosen.key
         search.plan = search.plan.model_copy(update={"adopted": chosen.key})
         make_subfolder(folder / CHECKPOINTS)
-        for name in CHECKPOINT_FILES:
-            write_atomically(folder / CHECKPOINTS / name, (place / name).read_bytes())
+        for path in (folder / CHECKPOINTS).glob(f"*{TENSORS}"):  # of the attempt that was adopted before
+            path.unlink()
+        for path in place.glob(f"*{TENSORS}"):
+            write_atomically(folder / CHECKPOINTS / path.name, path.read_bytes())
         write_atomically(folder / CONFIG, (place / CONFIG).read_bytes())
     search.plan.write(folder / PLAN)
     search.leaderboard().write(folder / LEADERBOARD)

@@ -9,12 +9,27 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ostinato.config import Config, ModelConfig, Table, TrainingConfig, reading
 from ostinato.config.names import FormatName, RecurrentCellName, TokenizerName
-from ostinato.config.tables import FROM_FILE
+from ostinato.config.tables import AUTO, FROM_FILE, OrAuto, Positive
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.config import CONFIGS
 from ostinato.tasks.init import with_encoder
 
 KIND = "pretraining"  # what the key `task` of these configs says
+NEXT_STEP = "next-step"  # the objective that trains recurrent layers; the others train token vectors alone
+
+OF_LAYERS = (  # keys of [model] that only layers have
+    "cell",
+    "nonlinearity",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "residual",
+    "layer_norm",
+    "dropout",
+    "weight_dropout",
+    "word_dropout",
+    "engine",
+)
 
 
 class PretrainingData(Table):
@@ -30,10 +45,11 @@ class PretrainingData(Table):
         None, description="the files' format; none: by the ending, where .txt has one sequence per line"
     )
     text_column: str = Field("text", description="the column that holds the sequence")
-    exclude: str | None = Field(
+    exclude: list[str] | None = Field(
         None,
-        description="the preset or config of the task that the encoder is for: rows equal to one of its validation or "
-        "test rows are left out",
+        min_length=1,
+        description="the preset or config of the task that the encoder is for, or several: rows equal to one of their "
+        "validation or test rows are left out",
     )
     validation_size: int | float = Field(
         0.05, gt=0, description="held-out sequences, as a number or a share, of at most 50,000 tokens together"
@@ -49,10 +65,10 @@ class PretrainingData(Table):
     chunk_length: int = Field(400, ge=2, description="longer sequences are split into pieces of about equal length")
     seed: int = Field(0, ge=0, lt=2**63, description="draws the held-out sequences")
 
-    @field_validator("path", mode="before")
+    @field_validator("path", "exclude", mode="before")
     @classmethod
-    def _one_is_a_list(cls, path: Any) -> Any:
-        return [path] if isinstance(path, str) else path
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("validation_size")
     @classmethod
@@ -118,21 +134,28 @@ class PretrainingModel(ModelConfig):
 
 
 class PretrainingTraining(TrainingConfig):
-    """Training to predict the next and the previous step."""
+    """Training to predict steps from those around them."""
 
     OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {}
 
+    objective: Literal["next-step", "two-view", "skip-gram"] = Field(
+        "next-step",
+        description="next-step: embedding and layers, from the next and the previous step; two-view, skip-gram: the "
+        "embedding alone, from the tokens around",
+    )
+    window: int = Field(
+        5, ge=1, le=100, description="skip-gram: tokens that are predicted on each side; two-view: tokens in a region"
+    )
     max_epochs: int = Field(3, ge=1)
     batch_size: int = Field(32, ge=1, description="without max_tokens: pieces of sequences in a batch")
     max_tokens: int | None = Field(
         4096, ge=1, description="batches of about this many tokens instead of batch_size rows"
     )
     lr: float = Field(3e-3, gt=0, description="AdamW's learning rate at its peak")
-    negatives: int | None = Field(
-        1024,
-        ge=1,
-        description="tokens drawn per batch to estimate the softmax of a vocabulary at least twice as large; none: the "
-        "whole softmax",
+    negatives: OrAuto[Positive | None] = Field(
+        AUTO,
+        description="tokens drawn per batch, in place of a vocabulary at least twice as large; auto: 1024, or 256 for "
+        "two-view and skip-gram; none: the whole vocabulary",
     )
     monitor: Literal["loss"] = Field("loss", description="the held-out metric that picks the best epoch")
     patience: int | None = Field(
@@ -146,6 +169,27 @@ class PretrainingTraining(TrainingConfig):
                 raise ValueError(f"{key} {getattr(self, key)} needs the answers of a task. Remove it")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_window(self) -> "PretrainingTraining":
+        if self.objective == NEXT_STEP and self.window != type(self).model_fields["window"].default:
+            raise ValueError(
+                f"window {self.window} has no effect with objective {NEXT_STEP}. Remove it, or set objective to "
+                "skip-gram or two-view"
+            )
+        return self
+
+    @property
+    def shortest(self) -> int:
+        """Steps of the shortest sequence that has something to predict."""
+        return self.window // 2 + 2 if self.objective == "two-view" else 2
+
+    @property
+    def num_negatives(self) -> int | None:
+        """Tokens drawn per batch."""
+        if self.negatives == AUTO:
+            return 1024 if self.objective == NEXT_STEP else 256
+        return self.negatives
+
 
 class PretrainingConfig(Config):
     """A pre-training on sequences without labels."""
@@ -154,6 +198,18 @@ class PretrainingConfig(Config):
     data: PretrainingData  # type: ignore[assignment]  # it has no splits, labels or vectors
     model: PretrainingModel = PretrainingModel()
     training: PretrainingTraining = PretrainingTraining()
+
+    @model_validator(mode="after")
+    def _has_layers_to_set(self) -> "PretrainingConfig":
+        objective, model = self.training.objective, self.model
+        given = [key for key in OF_LAYERS if getattr(model, key) != PretrainingModel.model_fields[key].default]
+        if given and objective != NEXT_STEP:
+            shown = ", ".join(f"model.{key} {getattr(model, key)}" for key in given)
+            raise ValueError(
+                f"{shown}: objective {objective} trains token vectors alone, without layers. Remove "
+                f"{'this key' if len(given) == 1 else 'these keys'}, or set training.objective to {NEXT_STEP}"
+            )
+        return self
 
 
 def parse_config(

@@ -15,8 +15,8 @@ from ostinato.data.encoder import SequenceEncoder
 from ostinato.data.encoding import NUMERIC
 from ostinato.data.hashes import row_hashes
 from ostinato.data.ragged import Ragged
-from ostinato.errors import DataError, look_up
-from ostinato.pretraining.config import PretrainingConfig, PretrainingData
+from ostinato.errors import ConfigError, DataError, look_up
+from ostinato.pretraining.config import NEXT_STEP, PretrainingConfig, PretrainingData
 from ostinato.pretraining.reading import Unlabelled
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, read_run_config
@@ -24,7 +24,6 @@ from ostinato.tasks.init import hashes_as_read
 from ostinato.training.pretrained import Pretrained, read_pretrained, with_new_tokens
 
 MOST_HELD_OUT = 50_000  # tokens: the whole softmax over 20,000 words then takes some ten seconds a core
-SHORTEST = 2  # steps: a shorter sequence has no neighbours to predict
 
 
 class Steps(NamedTuple):
@@ -71,10 +70,11 @@ def build_corpus(config: PretrainingConfig, read: Unlabelled) -> Corpus:
     """Leave out copies and rows of the task's validation and test splits, hold out sequences, and encode all.
 
     Raises:
-        ConfigError: `exclude` is not a preset or a config.
+        ConfigError: `exclude` is not a preset or a config, or the objective cannot be learnt from series.
         DataError: a sequence is invalid, or too few remain.
         RunError: the pre-training to continue is damaged.
     """
+    _refuse_series(config, read)
     data = config.data
     keys = row_hashes(key_of(sequence, read.tokenizer) for sequence in read.sequences)
     chosen, lines = _clean(keys, data, read)
@@ -85,8 +85,9 @@ def build_corpus(config: PretrainingConfig, read: Unlabelled) -> Corpus:
         name: ([read.sequences[row] for row in own], [read.sources[row] for row in own]) for name, own in rows.items()
     }
     encoder = _fit(data, read.tokenizer, *given["train"], pretrained)
-    parts = {name: _pieces(encoder.encode(*each), data.chunk_length) for name, each in given.items()}
-    _refuse_single_steps(parts, read.source)
+    shortest = config.training.shortest
+    parts = {name: _pieces(encoder.encode(*each), data.chunk_length, shortest) for name, each in given.items()}
+    _refuse_short_pieces(parts, read.source, shortest)
     counts = None
     if encoder.vocabulary is not None:
         counts = torch.bincount(parts["train"].values.long(), minlength=len(encoder.vocabulary))
@@ -104,13 +105,22 @@ def build_corpus(config: PretrainingConfig, read: Unlabelled) -> Corpus:
     )
 
 
-def _refuse_single_steps(parts: dict[str, Ragged], source: str) -> None:
+def _refuse_short_pieces(parts: dict[str, Ragged], source: str, shortest: int) -> None:
     for name, part in parts.items():
-        if not len(part):
+        if not len(part) or int(part.lengths.max()) < shortest:
             raise DataError(
-                f"{source}: no sequence in {name} has {SHORTEST} steps, so there is nothing to predict. Add sequences, "
-                "or change data.validation_size."
+                f"{source}: no sequence in {name} has {shortest} steps within data.chunk_length, so there is nothing "
+                "to predict. Add sequences, reduce training.window, or change data.chunk_length or "
+                "data.validation_size."
             )
+
+
+def _refuse_series(config: PretrainingConfig, read: Unlabelled) -> None:
+    if read.tokenizer == NUMERIC and config.training.objective != NEXT_STEP:
+        raise ConfigError(
+            f"training.objective: {config.training.objective} learns vectors of tokens, but {read.source} has numeric "
+            f"series. Set it to {NEXT_STEP}."
+        )
 
 
 def _clean(keys: np.ndarray, data: PretrainingData, read: Unlabelled) -> tuple[np.ndarray, list[str]]:
@@ -120,10 +130,10 @@ def _clean(keys: np.ndarray, data: PretrainingData, read: Unlabelled) -> tuple[n
     lines = [f"Sequences: {len(keys):,}."]
     if len(chosen) < len(keys):
         lines.append(f"Copies of earlier sequences left out: {len(keys) - len(chosen):,}.")
-    if data.exclude is not None:
-        excluded = np.isin(keys[chosen], _scored_rows(data.exclude, read.tokenizer))
+    for what in data.exclude or ():
+        excluded = np.isin(keys[chosen], _scored_rows(what, read.tokenizer))
         chosen = chosen[~excluded]
-        lines.append(f"Left out as validation or test rows of {data.exclude}: {int(excluded.sum()):,}.")
+        lines.append(f"Left out as validation or test rows of {what}: {int(excluded.sum()):,}.")
     if len(chosen) < 2:
         raise DataError(
             f"{read.source}: {len(chosen)} different sequences remain. Expected at least 2: one to train on and one to "
@@ -173,12 +183,12 @@ def _fit(
     return replace(known, vocabulary=with_new_tokens(known.vocabulary, own.vocabulary), longest=own.longest)
 
 
-def _pieces(encoded: Ragged, longest: int) -> Ragged:
-    """Cut each sequence into pieces of about equal length, at most `longest`; those without neighbours are left out."""
+def _pieces(encoded: Ragged, longest: int, shortest: int) -> Ragged:
+    """Cut each sequence into pieces of about equal length, at most `longest`; those below `shortest` are left out."""
     lengths: list[int] = []
     starts: list[int] = []
     for start, length in zip(encoded.offsets.tolist(), encoded.lengths.tolist(), strict=False):
-        if length < SHORTEST:
+        if length < shortest:
             continue
         count = -(-length // longest)
         ends = [length * (number + 1) // count for number in range(count)]

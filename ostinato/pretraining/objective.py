@@ -1,30 +1,29 @@
-"""What a pre-training learns: tokens from their neighbours' side, or the values of a series."""
+"""What a pre-training learns from tokens or series: its loss, its network, and what it is compared with."""
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ostinato.data.sampler import BucketSampler
 from ostinato.nn import Linear, RecurrentStack, TokenEmbedding
+from ostinato.nn.contexts import ContextNetwork
 from ostinato.nn.next_step import LanguageModel, NextStepNetwork
 from ostinato.nn.sampled_softmax import softmax_loss, token_losses
-from ostinato.nn.threads import few_threads
-from ostinato.pretraining.config import PretrainingConfig, PretrainingModel, PretrainingTraining
+from ostinato.pretraining.batches import batches, in_evaluation
+from ostinato.pretraining.config import NEXT_STEP, PretrainingConfig, PretrainingModel, PretrainingTraining
+from ostinato.pretraining.contexts import (
+    ContextLoss,
+    build_context_network,
+    context_baseline,
+    continue_contexts,
+    start_from_frequencies,
+)
 from ostinato.pretraining.corpus import Corpus, Steps
+from ostinato.pretraining.negatives import draws_of, samples
 from ostinato.tasks.network import build_stack
 from ostinato.training.device import autocast
 from ostinato.training.pretrained import Pretrained, start_from
-
-POWER = 0.75  # of the counts, by which negatives are drawn (Mikolov et al. 2013, arXiv:1310.4546)
-TOKENS_IN_A_BATCH = 8192
-
-
-def samples(num_tokens: int, negatives: int | None) -> bool:
-    """Whether training estimates the softmax over a vocabulary from so many drawn tokens."""
-    return negatives is not None and num_tokens >= 2 * negatives
 
 
 class TokenLoss:
@@ -37,8 +36,7 @@ class TokenLoss:
 
     def __init__(self, counts: Tensor, negatives: int | None) -> None:
         self.negatives = negatives if samples(len(counts), negatives) else None
-        self.drawn = counts.double().clamp(min=0.5).pow(POWER)
-        self.drawn /= self.drawn.sum()
+        self.drawn = draws_of(counts)
 
     def weight(self, batch: Steps) -> float:
         return float((batch.lengths - 1).sum())
@@ -60,10 +58,11 @@ class TokenLoss:
 
     def metrics(self, model: LanguageModel, data: Steps) -> dict[str, float]:
         total = predictions = 0.0
-        for values, lengths in _batches(model, data):
-            vectors, predicted = model.predict(values, lengths)
-            losses = token_losses(vectors.float(), model.embed.weight, model.bias, values[predicted].long())
-            total, predictions = total + float(losses.double().sum()), predictions + len(losses)
+        with in_evaluation(model):
+            for values, lengths in batches(data, model.device):
+                vectors, predicted = model.predict(values, lengths)
+                losses = token_losses(vectors.float(), model.embed.weight, model.bias, values[predicted].long())
+                total, predictions = total + float(losses.double().sum()), predictions + len(losses)
         loss = total / predictions
         return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
 
@@ -83,33 +82,55 @@ class ValueLoss:
 
     def metrics(self, model: NextStepNetwork, data: Steps) -> dict[str, float]:
         total = predictions = 0.0
-        for values, lengths in _batches(model, data):
-            found, predicted = model.predict(values, lengths)
-            total += float((found - values[predicted]).double().square().sum())
-            predictions += found.numel()
+        with in_evaluation(model):
+            for values, lengths in batches(data, model.device):
+                found, predicted = model.predict(values, lengths)
+                total += float((found - values[predicted]).double().square().sum())
+                predictions += found.numel()
         return {"loss": total / predictions}
 
 
-def objective_of(config: PretrainingConfig, corpus: Corpus) -> TokenLoss | ValueLoss:
-    """Tokens are predicted by their probability, series by their values."""
-    return ValueLoss() if corpus.counts is None else TokenLoss(corpus.counts, config.training.negatives)
+def objective_of(config: PretrainingConfig, corpus: Corpus) -> TokenLoss | ValueLoss | ContextLoss:
+    """What `training.objective` says; series are predicted by their values."""
+    if corpus.counts is None:
+        return ValueLoss()
+    loss = TokenLoss if config.training.objective == NEXT_STEP else ContextLoss
+    return loss(corpus.counts, config.training.num_negatives)
 
 
-def baseline_loss(corpus: Corpus) -> float:
+def baseline_loss(config: PretrainingConfig, corpus: Corpus) -> float:
     """The held-out loss without context: of each token's frequency in train; of series, of repeating the last step."""
     values, lengths = corpus.validation.sequences.values, corpus.validation.lengths
-    if corpus.counts is not None:
+    if corpus.counts is None:
+        is_first = torch.zeros(len(values), dtype=torch.bool)
+        is_first[lengths.cumsum(0) - lengths] = True
+        steps = (values[1:] - values[:-1])[~is_first[1:]]
+        return float(steps.double().square().mean())
+    if config.training.objective == NEXT_STEP:
         return float(-_log_frequencies(corpus.counts)[values.long()].mean())
-    is_first = torch.zeros(len(values), dtype=torch.bool)
-    is_first[lengths.cumsum(0) - lengths] = True
-    steps = (values[1:] - values[:-1])[~is_first[1:]]
-    return float(steps.double().square().mean())
+    with torch.random.fork_rng(devices=[]):
+        return context_baseline(build_context_network(config, corpus.counts), corpus)
 
 
 def build_network(
-    config: PretrainingModel, corpus: Corpus, pretrained: Pretrained | None = None
-) -> LanguageModel | NextStepNetwork:
+    config: PretrainingConfig, corpus: Corpus, pretrained: Pretrained | None = None
+) -> LanguageModel | NextStepNetwork | ContextNetwork:
     """A network with fresh weights from torch's global generator, or those of the pre-training to continue."""
+    if config.training.objective == NEXT_STEP:
+        return _next_step_network(config.model, corpus, pretrained)
+    assert corpus.counts is not None, "series have no token vectors"
+    network = build_context_network(config, corpus.counts)
+    if not network.embed.weight.is_meta:  # there would be nothing to fill
+        start_from_frequencies(network, corpus)
+    if pretrained is not None:
+        start_from(network, pretrained)
+        continue_contexts(network, pretrained.weights)
+    return network
+
+
+def _next_step_network(
+    config: PretrainingModel, corpus: Corpus, pretrained: Pretrained | None
+) -> LanguageModel | NextStepNetwork:
     stack = build_stack(config, config.embedding_size)
     assert isinstance(stack, RecurrentStack)
     network: LanguageModel | NextStepNetwork
@@ -139,15 +160,3 @@ def build_network(
 def _log_frequencies(counts: Tensor) -> Tensor:
     """The logarithm of each token's share, where one more of each is counted. (V,) -> (V,)."""
     return ((counts + 1).double() / (counts.sum() + len(counts))).log().float()
-
-
-def _batches(model: NextStepNetwork, data: Steps) -> Iterator[tuple[Tensor, Tensor]]:
-    """Values and lengths in batches on the model's device; inside the loop, the model is in eval mode."""
-    was_training = model.training
-    model.eval()
-    sampler = BucketSampler(data.lengths, batch_size=1, max_tokens=TOKENS_IN_A_BATCH, shuffle=False)
-    with few_threads(model, tokens=TOKENS_IN_A_BATCH), torch.inference_mode():
-        for indices in sampler.batches(0):
-            batch = data.at(indices, model.device)
-            yield batch.sequences.values, batch.lengths
-    model.train(was_training)

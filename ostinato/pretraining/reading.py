@@ -13,6 +13,7 @@ from ostinato.data.sequences import kind_of, to_sequence
 from ostinato.data.tokenizer_choice import choose_tokenizer
 from ostinato.errors import DataError, look_up
 from ostinato.pretraining.config import PretrainingData
+from ostinato.pretraining.datasets import UNLABELLED, UnlabelledSet
 from ostinato.tasks import TASKS
 
 LINES = ".txt"
@@ -82,7 +83,10 @@ def _cells(path: Path, config: PretrainingData) -> Iterator[tuple[Sequence, str]
 def _named(config: PretrainingData) -> Unlabelled:
     """All rows of a named set, of every split."""
     owners = {name: (task, named) for task in TASKS.values() for name, named in task.datasets.items()}
-    task, named = look_up(owners, str(config.name), "data set")
+    found = look_up({**owners, **UNLABELLED}, str(config.name), "data set")
+    if isinstance(found, UnlabelledSet):
+        return _without_labels(config, found)
+    task, named = found
     whole = parse({task.name: task.config}, {"task": task.name, "data": {"name": config.name}}, "data", needs_data=True)
     loaded = named.load(whole.data)
     rows: list[Record | Sentence] = [row for split in loaded.splits.values() for row in split]
@@ -95,3 +99,9 @@ def _named(config: PretrainingData) -> Unlabelled:
         [rows[number].source for number in filled],
         config.tokenizer or named.tokenizer,
     )
+
+
+def _without_labels(config: PretrainingData, named: UnlabelledSet) -> Unlabelled:
+    source, sequences = named.load()
+    sources = [f"{config.name}, sequence {number}" for number in range(1, len(sequences) + 1)]
+    return Unlabelled(str(config.name), source, list(sequences), sources, config.tokenizer or named.tokenizer)

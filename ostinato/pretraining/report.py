@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ostinato.data.vocabulary import UNKNOWN
@@ -13,8 +14,8 @@ from ostinato.data.words import WORD_START
 from ostinato.errors import RunError
 from ostinato.nn import RecurrentStack, TokenEmbedding
 from ostinato.nn.next_step import LanguageModel
-from ostinato.pretraining.config import read_own_config
-from ostinato.pretraining.objective import samples
+from ostinato.pretraining.config import NEXT_STEP, PretrainingTraining, read_own_config
+from ostinato.pretraining.negatives import samples
 from ostinato.pretraining.run import HISTORY
 from ostinato.report.figures import plot_learning_curve
 from ostinato.report.gallery import Gallery
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 FREQUENT, SKIPPED = 20, 50  # tokens with neighbours, after the most frequent, which mean little
 NEIGHBOURS = 6
 EXAMPLES, CONTINUED = 8, 12  # tokens that are continued, and by how many
+LOSSES = {
+    "next-step": "The loss is that of the next and the previous step of held-out sequences; without context it is that "
+    "of each token's frequency, or of repeating the step before in a series.",
+    "two-view": "The loss is that of telling the tokens of the next and the previous region from other tokens, in "
+    "held-out sequences; without context it is that of each token's frequency there.",
+    "skip-gram": "The loss is that of telling each token's neighbours from other tokens, in held-out sequences; "
+    "without context it is that of each token's frequency there.",
+}
 
 
 def report_pretraining(folder: Path) -> Path:
@@ -47,12 +56,13 @@ def report_pretraining(folder: Path) -> Path:
         raise RunError(f"{folder}: the pre-training is not finished. Finish it with: {resume_command(folder)}")
     config, pretrained, gallery = read_own_config(folder), read_pretrained(folder), Gallery()
     is_sampled = pretrained.encoder.vocabulary is not None and samples(
-        len(pretrained.encoder.vocabulary), config.training.negatives
+        len(pretrained.encoder.vocabulary), config.training.num_negatives
     )
-    sections = [_result(metrics), _training(folder, metrics, gallery, is_sampled=is_sampled)]
+    sections = [_result(metrics, config.training), _training(folder, metrics, gallery, is_sampled=is_sampled)]
     if pretrained.encoder.vocabulary is not None:
-        model = language_model(config, pretrained)
-        sections += [_neighbours(model, pretrained), _continuations(model, pretrained)]
+        sections.append(_neighbours(pretrained))
+        if config.training.objective == NEXT_STEP:
+            sections.append(_continuations(language_model(config, pretrained), pretrained))
     environment = {name: str(value) for name, value in read_json(folder / "environment.json").items()}
     text = (folder / "config.toml").read_text(encoding="utf-8")
     sections += [
@@ -90,9 +100,12 @@ def language_model(config: "PretrainingConfig", pretrained: Pretrained) -> Langu
     return model.eval()
 
 
-def neighbours(model: LanguageModel, token: int, count: int) -> list[tuple[int, float]]:
-    """The tokens whose vectors have the highest cosine with that of `token`, and the cosines."""
-    table = F.normalize(model.embed.weight.detach(), dim=1)
+def neighbours(table: Tensor, token: int, count: int) -> list[tuple[int, float]]:
+    """The tokens whose vectors have the highest cosine with that of `token`, and the cosines.
+
+    Args:
+        table: (V, E), of norm 1.
+    """
     cosines = table @ table[token]
     cosines[[UNKNOWN, token]] = -torch.inf
     found = cosines.topk(min(count, max(len(cosines) - 2, 0)))
@@ -112,12 +125,11 @@ def continuation(model: LanguageModel, beginning: list[int], count: int) -> list
     return tokens
 
 
-def _result(metrics: dict[str, Any]) -> Section:
+def _result(metrics: dict[str, Any], training: PretrainingTraining) -> Section:
     held_out, data = metrics["validation"], metrics["data"]
     body = paragraph(
         f"Trained on {metrics['steps']:,} {'steps' if metrics['tokens'] is None else 'tokens'} of {data['name']} "
-        f"({data['source']}). The loss is that of the next and the previous step of held-out sequences; without "
-        "context it is that of each token's frequency, or of repeating the step before in a series."
+        f"({data['source']}), with the objective {training.objective}. {LOSSES[training.objective]}"
     )
     rows = [("loss", held_out["loss"]), ("loss without context", held_out["baseline_loss"])]
     if "perplexity" in held_out:
@@ -143,14 +155,14 @@ def _training(folder: Path, metrics: dict[str, Any], gallery: Gallery, *, is_sam
     return Section("Training", "training", figure(pictures, caption))
 
 
-def _neighbours(model: LanguageModel, pretrained: Pretrained) -> Section:
+def _neighbours(pretrained: Pretrained) -> Section:
     """The nearest vectors of frequent tokens; the vocabulary is in order of frequency, except for fixed alphabets."""
     assert pretrained.encoder.vocabulary is not None
-    tokens = pretrained.encoder.vocabulary.tokens
+    tokens, vectors = pretrained.encoder.vocabulary.tokens, F.normalize(pretrained.vectors, dim=1)
     first = SKIPPED if len(tokens) > SKIPPED + FREQUENT else 1
     rows = []
     for token in range(first, min(first + FREQUENT, len(tokens))):
-        near = ", ".join(f"{tokens[each]} {cosine:.2f}" for each, cosine in neighbours(model, token, NEIGHBOURS))
+        near = ", ".join(f"{tokens[each]} {cosine:.2f}" for each, cosine in neighbours(vectors, token, NEIGHBOURS))
         rows.append((tokens[token], near))
     body = paragraph("The tokens whose vectors point in the most similar direction, with the cosine.")
     return Section("Neighbours of frequent tokens", "neighbours", body + table(("token", "nearest"), rows))

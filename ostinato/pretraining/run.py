@@ -10,8 +10,8 @@ from ostinato.config.memory import available_bytes, refuse_more_than
 from ostinato.data.inputs import as_sequences
 from ostinato.data.tokenizer_choice import choose_tokenizer
 from ostinato.errors import ConfigError, DataError, RunError
-from ostinato.nn.next_step import NextStepNetwork
-from ostinato.pretraining.config import PretrainingConfig, from_settings, read_own_config
+from ostinato.nn import Network
+from ostinato.pretraining.config import NEXT_STEP, PretrainingConfig, from_settings, read_own_config
 from ostinato.pretraining.corpus import Corpus, build_corpus
 from ostinato.pretraining.objective import baseline_loss, build_network, objective_of
 from ostinato.pretraining.reading import Unlabelled, read_unlabelled
@@ -32,7 +32,7 @@ COPIES = 4  # weights, gradients, and AdamW's two moments
 def pretrain(
     sequences: Iterable[Any], out: str | Path, *, resume: bool = False, verbose: bool = False, **settings: Any
 ) -> dict[str, Any]:
-    """Learn from sequences without labels to predict the next and the previous step; writes the folder `out`.
+    """Learn from sequences without labels to predict steps from those around them; writes the folder `out`.
 
     An estimator takes the folder as `init`, and a config as `model.init`.
 
@@ -144,8 +144,10 @@ def _with_absolute_paths(config: PretrainingConfig) -> PretrainingConfig:
     data: dict[str, Any] = {}
     if config.data.path is not None:
         data["path"] = [str(Path(pattern).absolute()) for pattern in config.data.path]
-    if config.data.exclude is not None and config.data.exclude.endswith(".toml"):
-        data["exclude"] = str(Path(config.data.exclude).absolute())
+    if config.data.exclude is not None:
+        data["exclude"] = [
+            str(Path(each).absolute()) if each.endswith(".toml") else each for each in config.data.exclude
+        ]
     model = {} if config.model.init is None else {"init": str(Path(config.model.init).absolute())}
     return config.model_copy(
         update={"data": config.data.model_copy(update=data), "model": config.model.model_copy(update=model)}
@@ -155,7 +157,7 @@ def _with_absolute_paths(config: PretrainingConfig) -> PretrainingConfig:
 def _refuse_oversized(config: PretrainingConfig, corpus: Corpus) -> None:
     """Refuse sizes whose weights, gradients and moments alone need more memory than is available."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        network = build_network(config.model, corpus)
+        network = build_network(config, corpus)
     needed = COPIES * sum(each.numel() * each.element_size() for each in network.parameters())
     remedy = "Reduce model.hidden_size, model.num_layers, model.embedding_size or data.max_size."
     refuse_more_than(available_bytes(), needed, "This pre-training", remedy)
@@ -174,7 +176,7 @@ def _train(folder: Path, config: PretrainingConfig, corpus: Corpus, progress: Pr
 
     with torch.random.fork_rng(), stop_signals() as stop_requested:
         torch.manual_seed(config.training.seed)
-        network = build_network(config.model, corpus, corpus.pretrained)
+        network = build_network(config, corpus, corpus.pretrained)
         state = train(
             network,
             corpus.train,
@@ -201,9 +203,7 @@ def _train(folder: Path, config: PretrainingConfig, corpus: Corpus, progress: Pr
     return metrics
 
 
-def _describe(
-    config: PretrainingConfig, corpus: Corpus, network: NextStepNetwork, state: TrainingState
-) -> dict[str, Any]:
+def _describe(config: PretrainingConfig, corpus: Corpus, network: Network, state: TrainingState) -> dict[str, Any]:
     """What was trained on what, how well it predicts held-out sequences, and how long it took."""
     best = next(entry for entry in state.history if entry["epoch"] == state.best_epoch + 1)
     held_out = {name.removeprefix("validation_"): value for name, value in best.items() if "validation_" in name}
@@ -216,7 +216,7 @@ def _describe(
             "digests": {"train": corpus.train.digest(), "validation": corpus.validation.digest()},
         },
         "model": {
-            "cell": config.model.cell,
+            "cell": config.model.cell if config.training.objective == NEXT_STEP else "none",
             "engine": network.engine,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
         },
@@ -228,5 +228,5 @@ def _describe(
         },
         "steps": steps,
         "tokens": None if corpus.counts is None else len(corpus.counts),
-        "validation": {**held_out, "baseline_loss": baseline_loss(corpus)},
+        "validation": {**held_out, "baseline_loss": baseline_loss(config, corpus)},
     }

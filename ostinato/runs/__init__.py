@@ -28,9 +28,9 @@ report    report.html, the model card and pictures
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import finished_metrics, is_complete
 from ostinato.runs.folder import free_folder
-from ostinato.runs.rows import seen_rows
 from ostinato.runs.scoring import evaluate_run, test_rows
 from ostinato.runs.training import resume_run, start_run
+from ostinato.tasks.seen import seen_rows
 
 __all__ = [
     "create_run",

@@ -23,7 +23,6 @@ from ostinato.runs.folder import (
     write_json,
 )
 from ostinato.runs.lock import locked
-from ostinato.runs.rows import save_rows
 from ostinato.runs.scoring import own_config
 from ostinato.runs.table import print_results
 from ostinato.runs.training import FILES, Log, resume_run, start_run
@@ -32,6 +31,7 @@ from ostinato.tasks import TASKS
 from ostinato.tasks.ensembles import EQUAL, VALIDATION, fit, join, member_outputs
 from ostinato.tasks.model_file import load_model, save_model
 from ostinato.tasks.records import Model, TaskData
+from ostinato.tasks.seen import save_rows
 
 SPLITS = ("validation", "test")
 MIB = 2**20

@@ -10,6 +10,7 @@ from typing import Any
 from ostinato.config import Config
 from ostinato.errors import RunError
 from ostinato.storage import FORMAT, is_unused, read_json, write_atomically
+from ostinato.tasks.init import is_preset
 from ostinato.training import choose_device
 from ostinato.versions import environment
 
@@ -36,8 +37,11 @@ def with_absolute_paths(config: Config) -> Config:
     """The same config, readable from any folder."""
     absolute = {key: str(Path(path).absolute()) for key, path in config.data.files().items()}
     tables: dict[str, Any] = {"data": config.data.model_copy(update=absolute)}
-    if config.model.init is not None:
+    if config.model.init is not None and not is_preset(config.model.init):
         tables["model"] = config.model.model_copy(update={"init": str(Path(config.model.init).absolute())})
+    teacher = getattr(config.training, "teacher", None)
+    if teacher is not None:
+        tables["training"] = config.training.model_copy(update={"teacher": str(Path(teacher).absolute())})
     return config.model_copy(update=tables)
 
 

@@ -28,13 +28,13 @@ from ostinato.runs.folder import (
     write_json,
 )
 from ostinato.runs.lock import locked
-from ostinato.runs.rows import ROWS, save_rows
 from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, unusable, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.init import describe
 from ostinato.tasks.model_file import save_model
 from ostinato.tasks.records import Model, TaskData, Trained
+from ostinato.tasks.seen import ROWS, save_rows
 from ostinato.training import TrainingState
 
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", ("last.safetensors", "best.safetensors")

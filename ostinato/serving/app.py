@@ -38,8 +38,22 @@ class Endpoint(NamedTuple):
 
 def create_app(service: Service) -> Any:
     """The ASGI application of a service whose models are loaded."""
-    documentation = Documentation(lambda: description(found))
     streams = Streams(service)
+    found = endpoints(service, streams)
+    app = Starlette(
+        routes=[
+            WebSocketRoute(ROUTE, streams.converse),
+            *(Route(each.path, each.answer, methods=[each.method]) for each in found),
+        ],
+        exception_handlers=dict.fromkeys((OstinatoError, HTTPException, Exception), _failed),
+    )
+    app.router.redirect_slashes = False
+    return Gate(app, service, {each.answer: each.path for each in reversed(found)})
+
+
+def endpoints(service: Service, streams: Streams) -> list[Endpoint]:
+    """Every endpoint of a service, in the order in which they are documented."""
+    documentation = Documentation(lambda: description(found))
     found = [
         *_for_people(People(service)),
         Endpoint("GET", ROUTE, streams.upgrade),
@@ -50,15 +64,7 @@ def create_app(service: Service) -> Any:
         Endpoint("GET", "/", page),
         Endpoint("GET", "/page/{file}", page_file),
     ]
-    app = Starlette(
-        routes=[
-            WebSocketRoute(ROUTE, streams.converse),
-            *(Route(each.path, each.answer, methods=[each.method]) for each in found),
-        ],
-        exception_handlers=dict.fromkeys((OstinatoError, HTTPException, Exception), _failed),
-    )
-    app.router.redirect_slashes = False
-    return Gate(app, service, {each.answer: each.path for each in reversed(found)})
+    return found
 
 
 def _for_people(people: People) -> list[Endpoint]:

@@ -1,10 +1,11 @@
-"""`model.init`: take over vocabulary, vectors and layers of a pre-training."""
+"""`model.init`: take over vocabulary and vectors of a pre-training, and its layers if it has any."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ostinato.config import AUTO, Config, reading
+from ostinato.config.names import ENCODERS
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ LOWER_CASED = ("words", "subwords")  # tokenizers that lower-case
 
 
 def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
-    """The config with the layers and the tokenizer of the pre-training that `model.init` names.
+    """The config with the vector size, the layers and the tokenizer of the pre-training that `model.init` names.
 
-    Keys that the config leaves out are taken over.
+    Keys that the config leaves out are taken over. A preset of `ostinato pretrain` is left as it is, see
+    `is_preset`.
 
     Args:
         source: names the config in messages.
@@ -42,10 +44,12 @@ def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
             contradiction at once, with both values.
     """
     init = config.model.init
-    if init is None:
+    if init is None or is_preset(init):
         return config
     found = _config_of(Path(init))
-    wanted = {"model": {key: found["model"][key] for key in LAYERS if key in found["model"]}, "data": {}}
+    has_layers = _has_layers(found["training"]) and _has_layers(config.training.model_dump())
+    keys = LAYERS if has_layers else ("embedding_size",)
+    wanted = {"model": {key: found["model"][key] for key in keys if key in found["model"]}, "data": {}}
     tokenizer = found["data"]["tokenizer"]
     if "tokenizer" in type(config.data).model_fields:
         wanted["data"] = {key: found["data"][key] for key in ("tokenizer", "scale")}
@@ -56,12 +60,36 @@ def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
             f"{source}: model.init: {init} has the tokenizer {tokenizer}, but task {config.task} reads words. "
             "Pre-train with tokenizer words or events."
         )
-    problems = [f"{source}: {problem}" for problem in _contradictions(config, wanted, init)]
+    problems = [f"{source}: {problem}" for problem in _contradictions(config, wanted, init, has_layers=has_layers)]
     if problems:
         raise ConfigError("\n".join(problems))
-    wanted["model"] |= {key: None for key in ("position", "conv_size") if getattr(config.model, key, None) == AUTO}
+    if has_layers:
+        wanted["model"] |= {key: None for key in ("position", "conv_size") if getattr(config.model, key, None) == AUTO}
     tables = {name: getattr(config, name).model_copy(update=values) for name, values in wanted.items()}
     return config.model_copy(update=tables)
+
+
+def is_preset(init: str) -> bool:
+    """Whether `model.init` names a pre-training that `ostinato train` makes first if there is none."""
+    return init in ENCODERS and not Path(init).exists()
+
+
+def refuse_preset(init: str) -> None:
+    """Refuse a pre-training that is not made yet.
+
+    Raises:
+        ConfigError: says how to make it.
+    """
+    if is_preset(init):
+        raise ConfigError(
+            f"model.init: {init} is not a folder yet. Make it with: ostinato pretrain {init} --out runs/{init}. Then "
+            f"add: --set model.init=runs/{init}"
+        )
+
+
+def _has_layers(training: dict[str, Any]) -> bool:
+    """Whether the table `[training]` of a config is one that trains layers, not the embedding alone."""
+    return bool(training.get("objective", "next-step") == "next-step")
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -78,7 +106,7 @@ def _config_of(folder: Path) -> dict[str, Any]:
             f"model.init: {folder} is a run of task {values.get('task')!r:.60}, not one of ostinato pretrain. Name one "
             "of those, or remove model.init."
         )
-    tables = [values.get(name) for name in ("data", "model")]
+    tables = [values.get(name) for name in Config.TABLES]
     if not all(isinstance(each, dict) for each in tables) or not {"tokenizer", "scale"} <= values["data"].keys():
         raise ConfigError(f"model.init: {folder / 'config.toml'} is incomplete. Copy the folder again.")
     if not (folder / "metrics.json").exists():
@@ -89,7 +117,7 @@ def _config_of(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str) -> list[str]:
+def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str, *, has_layers: bool) -> list[str]:
     """A sentence for each key whose value the config sets differently."""
     problems = []
     for table, values in wanted.items():
@@ -100,12 +128,18 @@ def _contradictions(config: Config, wanted: dict[str, dict[str, Any]], init: str
                 problems.append(
                     f"{table}.{key}: {getattr(own, key)}, but {init} has {value}. Remove the key, or pre-train with it."
                 )
-    for table, key in (("model", "conv_size"), ("data", "vectors")):
-        value = getattr(getattr(config, table), key, None)
-        if value not in (None, AUTO):
-            problems.append(
-                f"{table}.{key}: {value} changes what the layers of {init} read. Set it to none, or remove model.init."
-            )
+    conv_size = getattr(config.model, "conv_size", None)
+    if has_layers and conv_size not in (None, AUTO):
+        problems.append(
+            f"model.conv_size: {conv_size} changes what the layers of {init} read. Set it to "
+            "none, or remove model.init."
+        )
+    if config.data.vectors is not None:
+        problems.append(
+            f"data.vectors: {config.data.vectors} and model.init {init} both give the first vectors. Remove one."
+        )
+    if config.model.cell == "none" and not has_layers:
+        problems.append(f"model.cell: none has no vectors that could start from {init}. Remove model.init.")
     return problems
 
 
@@ -119,6 +153,7 @@ def adopt(task: "Task", config: Config, data: "TaskData") -> "TaskData":
     from ostinato.tasks.records import Model
     from ostinato.training.pretrained import read_pretrained, with_new_tokens
 
+    refuse_preset(str(config.model.init))
     pretrained = read_pretrained(Path(str(config.model.init)))
     own, found = task.vocabulary(data.encoder), pretrained.encoder.vocabulary
     if own is not None and found is not None:
@@ -189,5 +224,7 @@ def describe(task: "Task", data: "TaskData") -> str:
     if vocabulary is None or joined is None:
         return f"Training starts from the scale and the layers of {pretrained.source}."
     new = len(joined) - len(vocabulary)
+    taken = "tokens and the layers" if pretrained.has_layers else "token vectors"
+    fresh = "" if pretrained.has_layers else " All layers start fresh."
     added = f" {new:,} tokens that it lacks are added; they start with the vector of unknown tokens." if new else ""
-    return f"Training starts from the {len(vocabulary):,} tokens and the layers of {pretrained.source}.{added}"
+    return f"Training starts from the {len(vocabulary):,} {taken} of {pretrained.source}.{fresh}{added}"

@@ -27,7 +27,7 @@ def refuse_oversized(task: "Task", config: "Config", encoder: Any, codec: Any, t
     """Refuse a training that needs more memory than is available.
 
     The estimate is a lower bound: weights with gradients and the optimizer's moments, and the outputs of all layers for
-    a batch.
+    a batch, in each of the passes that one backward pass goes through.
 
     Raises:
         ConfigError: with the bytes needed and available.
@@ -35,10 +35,19 @@ def refuse_oversized(task: "Task", config: "Config", encoder: Any, codec: Any, t
     network = skeleton(task, config, encoder, codec)
     weights = sum(each.numel() * each.element_size() for each in network.parameters())
     copies = COPIES + (config.training.ema_decay is not None)
-    needed = copies * weights + _steps_of_a_batch(config, train) * _bytes_of_a_step(config)
+    needed = copies * weights + _passes(config) * _steps_of_a_batch(config, train) * _bytes_of_a_step(config)
     device = choose_device(config.training.device)
     available = _free_on_gpu(device) if device.type == "cuda" else available_bytes()
     refuse_more_than(available, needed, "Training this model", REMEDY)
+
+
+def _passes(config: "Config") -> int:
+    """The forward passes of a batch whose outputs are in memory at the same time.
+
+    The clean pass, R-Drop's second one, and the one on perturbed vectors; the pass that finds a virtual perturbation is
+    freed before that.
+    """
+    return 1 + (config.training.r_drop > 0) + (config.training.adversarial is not None)
 
 
 def _steps_of_a_batch(config: "Config", train: "Examples") -> int:

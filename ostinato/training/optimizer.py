@@ -14,7 +14,8 @@ def make_optimizer(model: Network, config: TrainingConfig) -> torch.optim.Optimi
     """AdamW (Loshchilov & Hutter 2019), fused; weight matrices decay, embeddings, biases and norms do not.
 
     If the network starts from a pre-training, the parameters of each layer are groups of their own: the layer at depth
-    d below the output has the learning rate lr · init_lr_ratio^d, and is not trained before its share of `init_freeze`.
+    d below what starts fresh has the learning rate lr · init_lr_ratio^d, and is not trained before its share of
+    `init_freeze`.
 
     Source: discriminative rates and gradual unfreezing: Howard & Ruder (2018), arXiv:1801.06146, section 3.2.
     """
@@ -32,7 +33,9 @@ def make_optimizer(model: Network, config: TrainingConfig) -> torch.optim.Optimi
 
 
 def _depths(model: Network) -> dict[int, int]:
-    """How far below the output layer each parameter of stack and embedding is, by its id; 1 is the top layer."""
+    """How far below what starts fresh each pretrained parameter is, by its id; 1 is the top layer, or the embedding."""
+    if not model.has_pretrained_layers:
+        return {id(parameter): 1 for parameter in model.embed.parameters()}
     layers = list(model.stack.layers)
     parts: list[tuple[nn.Module, int]] = [(model.embed, len(layers) + 1)]
     for number, (layer, norm) in enumerate(zip(layers, model.stack.norms, strict=True)):

@@ -33,6 +33,22 @@ class Pretrained(NamedTuple):
     weights: dict[str, Tensor]
     rows: np.ndarray
 
+    @property
+    def vectors(self) -> Tensor:
+        """(V, E) the vectors of the tokens.
+
+        Raises:
+            RunError: they are missing.
+        """
+        if "embed.weight" not in self.weights:
+            raise RunError(f"{self.source}: {ENCODER_FILE} has no vectors. Pre-train again.")
+        return self.weights["embed.weight"]
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether it trained recurrent layers, not the embedding alone."""
+        return any(name.startswith("stack.") for name in self.weights)
+
     def knows(self, hashes: np.ndarray) -> int:
         """How many of these rows it has seen."""
         return int(np.isin(hashes, self.rows).sum())
@@ -77,7 +93,7 @@ def with_new_tokens(pretrained: Vocabulary, own: Vocabulary) -> Vocabulary:
 
 
 def start_from(network: Network, pretrained: Pretrained) -> None:
-    """Copy the vectors and the layers of a pre-training into a network; new tokens start as the unknown one.
+    """Copy the vectors of a pre-training, and its layers if it has any; new tokens start as the unknown one.
 
     Where the network's first layer reads more than the token's vector, the weights of the other inputs keep their
     fresh values.
@@ -94,7 +110,7 @@ def start_from(network: Network, pretrained: Pretrained) -> None:
                 network.embed.weight[len(table) :] = table[UNKNOWN]
             else:
                 network.embed.load_state_dict({name: weights[f"embed.{name}"] for name in ("weight", "bias")})
-            for name, parameter in network.stack.named_parameters():
+            for name, parameter in network.stack.named_parameters() if pretrained.has_layers else ():
                 source = weights[f"stack.{name}"]
                 part = parameter[:, : source.shape[1]] if source.dim() == 2 else parameter
                 part.copy_(source.reshape(part.shape))
@@ -103,3 +119,4 @@ def start_from(network: Network, pretrained: Pretrained) -> None:
             f"{pretrained.source}: its weights do not fit its config ({error}). Pre-train again.".replace("\n", " ")
         ) from None
     network.starts_pretrained = True
+    network.has_pretrained_layers = pretrained.has_layers

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from commands import LABELS, REVIEWS, SERIES, TEXTS, answers, contents, jsonl, r
 from ostinato import load
 from ostinato.cli import doctor
 from ostinato.data.examples import Record
+from ostinato.pretraining.datasets import UNLABELLED
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, parse_toml
 from ostinato.tasks.model_file import load_model
@@ -272,7 +274,7 @@ def test_output_is_utf_8_in_any_locale(folder, monkeypatch):
 
 def test_data_list_holds_every_named_set(capsys):
     assert run("data", "list", "--json") == 0
-    names = [name for task in TASKS.values() for name in task.datasets]
+    names = [*(name for task in TASKS.values() for name in task.datasets), *UNLABELLED]
     assert list(json.loads(capsys.readouterr().out)) == names
     assert run("data", "list") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["name", *names]
@@ -285,6 +287,15 @@ def test_data_show_gives_whole_rows(capsys):
     assert run("data", "show", "splice", "--rows", 1) == 0
     first = shown["rows"][0]
     assert f"  {first['label']}\t{first['sequence']}" in capsys.readouterr().out
+
+
+def test_data_show_gives_rows_of_a_set_without_labels(capsys, monkeypatch):
+    named = replace(UNLABELLED["ecoli-upstream"], load=lambda: ("a genome", ["ACGT", "GGCA", "TTTT"]))
+    monkeypatch.setitem(UNLABELLED, "ecoli-upstream", named)
+    assert run("data", "show", "ecoli-upstream", "--rows", 2, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["task"], shown["found"], shown["source"]) == ("pretraining", "a genome", named.source)
+    assert shown["rows"] == [{"sequence": "ACGT"}, {"sequence": "GGCA"}]
 
 
 def test_audit_of_a_file_says_its_guesses_and_what_training_would_say(folder, capsys):

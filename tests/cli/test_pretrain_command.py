@@ -5,6 +5,10 @@ import shutil
 
 from commands import run
 
+from ostinato.config.names import ENCODERS
+from ostinato.pretraining.config import override, parse_config, read_own_config
+from ostinato.pretraining.presets import PRESETS
+
 TEXTS = [
     f"the {size} {animal} {does}" for size in ("big", "old") for animal in ("cat", "dog") for does in ("eats", "naps")
 ]
@@ -92,3 +96,37 @@ def test_folders_and_named_data_sets_in_place_of_files_are_refused(tmp_path, cap
         assert run("pretrain", given, "--out", tmp_path / "encoder") == 2
         assert value in capsys.readouterr().err
     assert not (tmp_path / "encoder").exists()
+
+
+def test_training_makes_the_encoder_that_its_config_names_and_uses_it_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    (tmp_path / "rows.csv").write_text(
+        "text,label\n" + "".join(f"a {text} now,{text[4:7]}\n" for text in TEXTS * 3), encoding="utf-8"
+    )
+    (tmp_path / "task.toml").write_text(
+        '[data]\npath = "rows.csv"\n[model]\ninit = "imdb-encoder"\n[training]\nmax_epochs = 1\n', encoding="utf-8"
+    )
+    tiny = override(parse_config({"data": {"path": "raw.txt"}}), [*SMALL, "data.min_count=1"])
+    monkeypatch.setitem(PRESETS, "imdb-encoder", lambda: tiny)
+    assert run("compare", "task.toml", "--vary", "model.dropout=0,0.1", "--out", "comparison") != 0
+    assert "ostinato pretrain imdb-encoder" in capsys.readouterr().err
+    assert run("train", "task.toml", "--out", "first") == 0
+    encoder = (tmp_path / "runs" / "imdb-encoder" / "model.safetensors").read_bytes()
+    assert run("train", "task.toml", "--out", "second") == 0
+    assert (tmp_path / "runs" / "imdb-encoder" / "model.safetensors").read_bytes() == encoder
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("first", "second")]
+    assert weights[0] == weights[1]
+
+
+def test_a_preset_is_trained_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    tiny = override(parse_config({"data": {"path": "raw.txt"}}), [*SMALL, "data.min_count=1"])
+    monkeypatch.setitem(PRESETS, "imdb-encoder", lambda: tiny)
+    assert run("pretrain", "imdb-encoder", "--set", "model.hidden_size=5") == 0
+    assert read_own_config(tmp_path / "runs" / "imdb-encoder").model.hidden_size == 5
+
+
+def test_every_preset_has_a_name_that_configs_accept():
+    assert tuple(PRESETS) == ENCODERS

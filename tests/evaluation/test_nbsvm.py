@@ -3,9 +3,17 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
+from ostinato.errors import DataError
 from ostinato.evaluation.baselines import nbsvm
 from ostinato.evaluation.baselines.heads import Examples
-from ostinato.evaluation.baselines.nbsvm import log_ratio, nbsvm_baseline, nbsvm_classes, nbsvm_labels, nbsvm_problem
+from ostinato.evaluation.baselines.nbsvm import (
+    log_ratio,
+    nbsvm_baseline,
+    nbsvm_classes,
+    nbsvm_labels,
+    nbsvm_multilabel_baseline,
+    nbsvm_problem,
+)
 
 
 def test_log_ratio_is_that_of_counts_by_hand():
@@ -85,3 +93,20 @@ def test_large_problems_are_refused(monkeypatch):
     assert "21 classes" in nbsvm_problem(["abc"], 21)
     monkeypatch.setattr(nbsvm, "MOST_SIZE", 5)
     assert "6 characters" in nbsvm_problem(["abc", "def"], 2)
+
+
+def test_nbsvm_of_labels_is_nbsvm_of_each_label_at_the_chosen_strength():
+    rng = np.random.default_rng(4)
+    words = [list(rng.choice(list("abcdef"), size=5)) for _ in range(60)]
+    targets = np.array([["a" in each, "b" in each] for each in words], dtype=np.int64)
+    model = nbsvm_multilabel_baseline(words[:40], targets[:40], words[40:], targets[40:], kind="events", seed=0)
+    strength = float(model.description.rpartition("=")[2])
+    encoded = model.features.transform(words)
+    for label in range(2):
+        one = nbsvm_classes(2).fit(strength, Examples(encoded[:40], targets[:40, label]), None)
+        assert model.predict(words[40:])[:, label] == pytest.approx(one.predict(encoded[40:])[:, 1])
+
+
+def test_nbsvm_of_labels_refuses_labels_that_do_not_vary():
+    with pytest.raises(DataError, match=r"\[1, 0\]"):
+        nbsvm_multilabel_baseline([["a"], ["b"], ["c"]], np.array([[1, 0]] * 3), None, None, kind="events", seed=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ostinato.nn import sampled_softmax
+from ostinato.nn import sampled_softmax, use_engine
 from ostinato.nn.sampled_softmax import softmax_loss, token_losses
 
 n, V, E = 23, 9, 4
@@ -52,6 +52,25 @@ def test_gradient_is_that_of_finite_differences(inputs):
     negatives, log_expected = torch.tensor([1, 5, 5]), torch.tensor([0.1, 0.7, 0.7], dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda *x: softmax_loss(*x, targets), leaves)
     assert torch.autograd.gradcheck(lambda *x: softmax_loss(*x, targets, negatives, log_expected), leaves)
+
+
+@pytest.mark.parametrize("is_sampled", [False, True])
+def test_the_kernel_and_pytorch_agree_forward_and_backward(is_sampled):
+    leaves = [torch.randn(shape, requires_grad=True) for shape in ((n, E), (V, E), (V,))]
+    targets, sample = torch.randint(V, (n,)), (torch.tensor([3, 3, 0, 7]), torch.tensor([0.4, 0.4, -1.0, 0.2]))
+    found = softmax_loss(*leaves, targets, *(sample if is_sampled else ()))
+    with use_engine("torch"):
+        expected = softmax_loss(*leaves, targets, *(sample if is_sampled else ()))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    for ours, theirs in zip(gradients(3 * found, leaves), gradients(3 * expected, leaves), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_the_gradient_of_a_retained_graph_is_the_same_again():
+    leaves = [torch.randn(shape, requires_grad=True) for shape in ((n, E), (V, E), (V,))]
+    loss = softmax_loss(*leaves, torch.randint(V, (n,)))
+    first = torch.autograd.grad(loss, leaves, retain_graph=True)
+    assert all(map(torch.equal, gradients(loss, leaves), first))
 
 
 def test_many_samples_estimate_the_softmax():

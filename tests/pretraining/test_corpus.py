@@ -98,16 +98,17 @@ def test_held_out_tokens_are_bounded(tmp_path, monkeypatch):
 
 def test_long_sequences_are_cut_into_even_pieces():
     values = torch.arange(11)
-    found = corpus._pieces(Ragged(values, torch.tensor([7, 1, 3])), 3)
+    found = corpus._pieces(Ragged(values, torch.tensor([7, 1, 3])), 3, 2)
     assert found.lengths.tolist() == [2, 2, 3, 3]
     assert found.values.tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 9, 10]
 
 
 def test_baseline_is_the_likelihood_of_the_frequencies(tmp_path):
-    found = build(path=write_lines(tmp_path / "a.txt", letters(40)), tokenizer="characters", validation_size=10)
+    data = {"path": write_lines(tmp_path / "a.txt", letters(40)), "tokenizer": "characters", "validation_size": 10}
+    config, found = parse_config({"data": data}), build(**data)
     shares = (found.counts + 1).double() / float((found.counts + 1).sum())
     expected = -shares[found.validation.sequences.values.long()].log().mean()
-    assert baseline_loss(found) == pytest.approx(float(expected), rel=1e-6)
+    assert baseline_loss(config, found) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_a_small_vocabulary_needs_no_sample_and_an_untrained_model_is_near_its_baseline(tmp_path):
@@ -117,10 +118,10 @@ def test_a_small_vocabulary_needs_no_sample_and_an_untrained_model_is_near_its_b
     assert isinstance(objective, TokenLoss)
     assert objective.negatives is None
     assert TokenLoss(found.counts, 3).negatives == 3
-    model = build_network(config.model, found)
+    model = build_network(config, found)
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.reverse_head.weight)
     validated = objective.metrics(model, found.validation)
     exact = objective.loss(model.eval(), found.validation, config.training) / objective.weight(found.validation)
     assert validated["loss"] == pytest.approx(exact.item(), rel=1e-5)
-    assert validated["loss"] == pytest.approx(baseline_loss(found), rel=0.2)
+    assert validated["loss"] == pytest.approx(baseline_loss(config, found), rel=0.2)

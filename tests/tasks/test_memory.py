@@ -53,6 +53,31 @@ def test_the_optimizer_and_a_batch_count(monkeypatch):
         refuse(needed - 1)
 
 
+@pytest.mark.parametrize(
+    ("settings", "passes"),
+    [
+        ({}, 1),
+        ({"r_drop": 0.5}, 2),
+        ({"adversarial": "supervised"}, 2),
+        ({"adversarial": "virtual"}, 2),
+        ({"r_drop": 0.5, "adversarial": "virtual"}, 3),
+    ],
+)
+def test_every_pass_that_one_backward_goes_through_counts(monkeypatch, settings, passes):
+    task = TASKS["classification"]
+    given = {"training": {"batch_size": 32, "max_tokens": "none", **settings}, "data": {"name": "majority"}}
+    config = override(parse_config(given), [*TINY, "model.dropout=0.1"])
+    data = task.prepare(config.data)
+    config = task.settle(config, data)
+    weights = 4 * sum(each.numel() for each in task.build(config, data.encoder, data.codec).parameters())
+    needed = 4 * weights + passes * 32 * 20 * 4 * (3 + 2 * 5)
+    monkeypatch.setattr(tasks.memory, "available_bytes", lambda: needed)
+    refuse_oversized(task, config, data.encoder, data.codec, data.splits["train"])
+    monkeypatch.setattr(tasks.memory, "available_bytes", lambda: needed - 1)
+    with pytest.raises(ConfigError, match="memory"):
+        refuse_oversized(task, config, data.encoder, data.codec, data.splits["train"])
+
+
 @pytest.mark.parametrize("length", [10**9, 2**62])
 def test_generated_data_beyond_the_memory_are_refused(length):
     config = parse_config({"data": {"name": "majority", "length": length}})

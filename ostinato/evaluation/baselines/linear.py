@@ -120,12 +120,7 @@ def linear_multilabel_baseline(
     """
     train_targets = np.asarray(train_targets)
     _check_sequences(train_sequences, train_targets, kind)
-    _check_enough(train_targets)
-    if not (train_targets != train_targets[0]).any():
-        raise DataError(
-            f"All {len(train_targets)} training examples have the same labels {train_targets[0].tolist()}. "
-            "A baseline needs a label that some examples have and others do not."
-        )
+    refuse_few_labels(train_targets)
     head = label_head(train_targets.shape[1])
     make = partial(FEATURES[kind], train_sequences)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
@@ -194,6 +189,16 @@ def refuse_few_classes(head: Head, targets: np.ndarray) -> None:
         raise DataError(
             f"Training examples of each class: {np.bincount(targets).tolist()}. "
             "A baseline needs two classes with two examples each."
+        )
+
+
+def refuse_few_labels(targets: np.ndarray) -> None:
+    """Raise a `DataError` for fewer than three training examples, or if no label (B, L) varies among them."""
+    _check_enough(targets)
+    if not (targets != targets[0]).any():
+        raise DataError(
+            f"All {len(targets)} training examples have the same labels {targets[0].tolist()}. "
+            "A baseline needs a label that some examples have and others do not."
         )
 
 

@@ -21,7 +21,7 @@ from ostinato.evaluation.baselines.heads import (
     fit_each_label,
     label_head,
 )
-from ostinato.evaluation.baselines.linear import LinearBaseline, refuse_few_classes, search
+from ostinato.evaluation.baselines.linear import LinearBaseline, refuse_few_classes, refuse_few_labels, search
 from ostinato.evaluation.baselines.logistic import Logistic, fit_logistic
 from ostinato.evaluation.baselines.ngrams import HashedNgrams
 from ostinato.progress import TimeLeft, unlimited
@@ -29,14 +29,14 @@ from ostinato.progress import TimeLeft, unlimited
 NAME = "NB-SVM, C"
 C_GRID = (0.1, 1.0, 10.0)
 SMOOTHING = 1.0  # of the counts
-MOST_MODELS = 20  # classes, each of which is a model of its own
+MOST_MODELS = 20  # classes or labels, each of which is a model of its own
 MOST_SIZE = 40_000_000  # characters or tokens of all training sequences together, up to which this takes a minute
 
 
 def nbsvm_problem(sequences: Sequence[Any], num_models: int) -> str | None:
     """Why NB-SVM is not fitted to training sequences; None if it is."""
     if num_models > MOST_MODELS:
-        return f"{num_models} classes, at most {MOST_MODELS}"
+        return f"{num_models} classes or labels, at most {MOST_MODELS}"
     size = sum(map(len, sequences))
     return f"{size:,} characters or tokens, at most {MOST_SIZE:,}" if size > MOST_SIZE else None
 
@@ -59,6 +59,27 @@ def nbsvm_baseline(
     head = nbsvm_classes(int(np.max(train_targets)) + 1)
     refuse_few_classes(head, train_targets)
     make = partial(binary_ngrams, train_sequences, kind)
+    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
+
+
+def nbsvm_multilabel_baseline(
+    train_sequences: Sequence[Any],
+    train_targets: np.ndarray,
+    validation_sequences: Sequence[Any] | None,
+    validation_targets: np.ndarray | None,
+    *,
+    kind: str,
+    seed: int,
+    time_left: TimeLeft = unlimited,
+) -> LinearBaseline:
+    """Fit NB-SVM to each label; arguments and result as of `linear_multilabel_baseline`, for every kind but "numeric".
+
+    Raises:
+        DataError: there are fewer than three training examples, no label varies among them, or the sequences have no
+            n-grams.
+    """
+    refuse_few_labels(train_targets)
+    head, make = nbsvm_labels(train_targets.shape[1]), partial(binary_ngrams, train_sequences, kind)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
 

@@ -32,13 +32,13 @@ class Teacher:
     Args:
         members: their descriptions.
         losses: the log-loss of each candidate alone on labelled rows that it did not see, calibrated.
-        loss: that of the members together.
+        loss: that of the members together; None if there are no such rows.
         temperature: what the mean of their logits is divided by.
     """
 
     members: list[str]
     losses: dict[str, float]
-    loss: float
+    loss: float | None
     temperature: float
 
 

@@ -12,9 +12,11 @@ from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
 from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan
+from ostinato.nn.kernel.softmax import SoftmaxGradient, softmax
 from ostinato.nn.kernel.tracing import is_traced
 
 __all__ = [
+    "SoftmaxGradient",
     "Spec",
     "attend",
     "is_built",
@@ -23,6 +25,7 @@ __all__ = [
     "pool",
     "recurrent",
     "scan",
+    "softmax",
     "variant",
     "why_unavailable",
 ]

@@ -97,6 +97,16 @@ class CrfGradients(ctypes.Structure):
     _fields_ = [(name, _pointer) for name in ("log_likelihood", "emissions", "start", "transitions", "end")]
 
 
+class Softmax(ctypes.Structure):
+    """`OstinatoSoftmax` of interface.h."""
+
+    _fields_ = [
+        *((name, _long) for name in ("rows", "size", "candidates", "tokens")),
+        *((name, _pointer) for name in ("x", "weight", "bias", "table", "table_bias", "targets", "left_out")),
+        *((name, _pointer) for name in ("losses", "d_positive", "d_x", "d_weight", "d_bias")),
+    ]
+
+
 STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     Stack,
     Gradients,
@@ -106,6 +116,7 @@ STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     ScanGradients,
     Crf,
     CrfGradients,
+    Softmax,
 )
 
 

@@ -59,6 +59,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     class_weight: Any = None
     calibrate: bool = True
     semi: str | None = None
+    teacher: str | None = None
 
     def fit(
         self,
@@ -76,7 +77,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             validation_data: (X, y) to validate on, instead of held-out rows.
             sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
                 weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
-            unlabelled: with `semi`, sequences without labels. Those that are also validated on are left out.
+            unlabelled: with `semi`, sequences without labels, to be labelled by linear models or by the run `teacher`.
+                Those that are also validated on are left out.
 
         Raises:
             ConfigError: invalid arguments, all at once.

@@ -139,6 +139,59 @@ def imdb() -> ClassificationConfig:
     )
 
 
+def imdb_pretrained() -> ClassificationConfig:
+    """The same 2,000 labels, with a language model and the other reviews of the data set without their labels."""
+    return ClassificationConfig(
+        data=ClassificationData.with_old_defaults(
+            name="imdb",
+            train_size=2000,
+            validation_size=500,
+            test_size=5000,
+            min_count=2,
+            max_size=20_000,
+            max_length=400,
+            truncate="both",
+            unlabelled="imdb",
+        ),
+        model=SequenceModel.with_old_defaults(
+            cell="lstm",
+            embedding_size=256,
+            hidden_size=256,
+            bidirectional=True,
+            pooling=["last", "mean", "max"],
+            dropout=0.3,
+            init="imdb-encoder",
+        ),
+        training=ClassificationTraining.with_old_defaults(max_epochs=2, batch_size=32, lr=2e-3, semi="self-training"),
+    )
+
+
+def imdb_full() -> ClassificationConfig:
+    """Nearly all of the labelled reviews: 19,400 for training."""
+    return ClassificationConfig(
+        data=ClassificationData.with_old_defaults(
+            name="imdb",
+            train_size=19_400,
+            validation_size=500,
+            test_size=5000,
+            min_count=2,
+            max_size=20_000,
+            max_length=400,
+            truncate="both",
+        ),
+        model=SequenceModel.with_old_defaults(
+            cell="lstm",
+            embedding_size=256,
+            hidden_size=256,
+            bidirectional=True,
+            pooling=["last", "mean", "max"],
+            dropout=0.3,
+            init="imdb-encoder",
+        ),
+        training=ClassificationTraining.with_old_defaults(max_epochs=3, batch_size=32, lr=2e-3),
+    )
+
+
 def imdb_classic() -> ClassificationConfig:
     """The textbook model on the same reviews: two layers of 128 units, one direction, last state."""
     return ClassificationConfig(
@@ -163,6 +216,8 @@ PRESETS: Mapping[str, Callable[[], ClassificationConfig]] = {
     "majority": majority,
     "imdb": imdb,
     "imdb-classic": imdb_classic,
+    "imdb-pretrained": imdb_pretrained,
+    "imdb-full": imdb_full,
     "dna": dna,
     "dna-order": dna_order,
     "splice": splice,

@@ -19,7 +19,6 @@ from ostinato.report.page import Section, figure, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import training_section
 from ostinato.report.wording import (
-    capitalized,
     compare_to_baseline,
     counted,
     decimals,
@@ -28,8 +27,8 @@ from ostinato.report.wording import (
     percent,
     range_of,
 )
-from ostinato.tasks.classification.report_baselines import NAMES, fitted, strongest
 from ostinato.tasks.classification.scoring import Predictions
+from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.report import (
     data_section,
@@ -41,9 +40,11 @@ from ostinato.tasks.sequences.report import (
     refuse_changed,
     sequence_card,
 )
+from ostinato.tasks.sequences.report_baselines import NAMES, described, fitted, strongest
 from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
+from ostinato.tasks.sequences.report_teacher import teacher_section
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -87,6 +88,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         training_section(
             run, gallery, description=f"{describe_model(run)} {describe_task(model)}", metric=_watched(run)
         ),
+        *teacher_section(run),
     ]
     files = {}
     if data is not None:
@@ -160,7 +162,7 @@ def verdict(name: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
         ]
     test, linear, majority = scores["test"], scores["linear"], scores["majority"]
     ends, linear_ends = test.intervals["accuracy"], accuracy_interval(linear)
-    best = strongest(scores)
+    best = strongest(Classification(), scores)
     sentences = [
         f"The {name} predicts {percent(test.accuracy)} of {counted(test.n, 'test sequence')} correctly "
         f"(95\u00a0% interval {interval(ends)}), the linear baseline {percent(linear.accuracy)} "
@@ -228,11 +230,10 @@ def _result(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> "Markup
         ),
         ("most frequent class", percent(majority.accuracy), ""),
     ]
-    described = "; ".join(f"{NAMES[name].row}: {each.description}" for name, each in baselines.items())
     return (
         body
         + table(("", "test accuracy", "95\u00a0% interval"), rows, numeric=(1, 2))
-        + paragraph(f"All baselines are fitted on the same training split. {capitalized(described)}.")
+        + paragraph(f"All baselines are fitted on the same training split. {described(scores)}")
     )
 
 
@@ -361,7 +362,7 @@ def _results(run: RunRecord, scores: dict[str, ClassificationMetrics]) -> list[s
 def limits(scores: dict[str, ClassificationMetrics]) -> Iterator[str]:
     """Limits of the classifier that its metrics show, in sentences."""
     if "test" in scores:
-        yield from _test_limits(scores["test"], strongest(scores), scores)
+        yield from _test_limits(scores["test"], strongest(Classification(), scores), scores)
     yield from _calibration_limits(scores)
     yield "It assigns one of its classes to every sequence, even to one unlike anything in the training data."
 

@@ -68,6 +68,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
     label_weight: str | None = None
     calibrate: bool = True
     semi: str | None = None
+    teacher: str | None = None
     thresholds: str = "f1"
 
     def fit(
@@ -87,7 +88,8 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
             validation_data: (X, y) to validate on, instead of held-out rows.
             sample_weight: (n,) weight of each row in the loss and in the metrics of held-out rows, at least 0; rows of
                 weight 0 are left out. A row of weight 2 has the same gradient as two equal rows.
-            unlabelled: with `semi`, sequences without labels. Those that are also validated on are left out.
+            unlabelled: with `semi`, sequences without labels, to be labelled by linear models or by the run `teacher`.
+                Those that are also validated on are left out.
 
         Raises:
             ConfigError: arguments that cannot be used, all at once.

@@ -26,6 +26,7 @@ from ostinato.report.wording import (
 )
 from ostinato.tasks.multilabel.metrics import MULTILABEL_METRICS, MultilabelMetrics, multilabel_metrics
 from ostinato.tasks.multilabel.scoring import Predictions
+from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.report import (
     data_section,
@@ -37,9 +38,11 @@ from ostinato.tasks.sequences.report import (
     refuse_changed,
     sequence_card,
 )
+from ostinato.tasks.sequences.report_baselines import NAMES, described, fitted, strongest
 from ostinato.tasks.sequences.report_early import early_section
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
+from ostinato.tasks.sequences.report_teacher import teacher_section
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -87,6 +90,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         Section("Result", "result", _result(run, scores)),
         data_section(run, audit, model.codec.names, how=STRATIFIED),
         training_section(run, gallery, description=description, metric=_watched(run)),
+        *teacher_section(run),
     ]
     files = {}
     if data is not None:
@@ -177,16 +181,28 @@ def verdict(name: str, scores: Scores) -> list[str]:
             "the epoch and the thresholds.",
         ]
     test, linear, frequency = scores["test"], scores["linear"], scores["frequency"]
-    if test.micro_f1 is None or linear.micro_f1 is None:
+    best = strongest(Multilabel(), scores)
+    rival = scores[best]
+    if test.micro_f1 is None or linear.micro_f1 is None or rival.micro_f1 is None:
         return ["Micro F1 is undefined: no label occurs in the test split, and none is predicted."]
-    ends, linear_ends = test.intervals["micro_f1"], linear.intervals["micro_f1"]
+    ends, linear_ends, rival_ends = (each.intervals["micro_f1"] for each in (test, linear, rival))
     return [
         f"The {name} has a micro F1 of {percent(test.micro_f1)} on {counted(test.n, 'test sequence')} "
         f"(95\u00a0% interval {interval(ends)}), the linear baseline {percent(linear.micro_f1)} "
         f"({interval(linear_ends)}), the label frequencies {decimals_in_percent(frequency.micro_f1)}.",
+        *_against_rival(best, rival.micro_f1, rival_ends),
         compare_to_baseline(
-            test.micro_f1, ends, linear.micro_f1, linear_ends, model="the model", rival="the linear baseline"
+            test.micro_f1, ends, rival.micro_f1, rival_ends, model="the model", rival=NAMES[best].sentence
         ),
+    ]
+
+
+def _against_rival(best: str, micro_f1: float, ends: Sequence[float]) -> list[str]:
+    if best == "linear":
+        return []
+    return [
+        f"The baseline to beat is {NAMES[best].sentence}, the best on validation: {percent(micro_f1)} on test "
+        f"({interval(ends)})."
     ]
 
 
@@ -209,20 +225,22 @@ def _result(run: RunRecord, scores: Scores) -> "Markup":
     body = paragraph(" ".join(verdict(called, scores)))
     if "test" not in scores:
         return body
-    names = {"test": called, "linear": "linear baseline", "frequency": "label frequencies"}
+    baselines = {name: NAMES[name].row for name in fitted(scores)}
+    names = {"test": called, **baselines, "frequency": "label frequencies"}
     rows = []
     for key, name in names.items():
         ends = scores[key].intervals.get("micro_f1")
         rows.append((name, decimals_in_percent(scores[key].micro_f1), "" if ends is None else interval(ends)))
     note = (
-        f"The linear baseline is {scores['linear'].description}, on the same training split; the label frequencies are "
-        "those of the training split. Both have thresholds chosen on the validation split, or 0.5 without one."
+        "All baselines are fitted on the same training split. Their thresholds are chosen on the validation split, or "
+        f"0.5 without one. {described(scores)}"
     )
     return body + table(("", "test micro F1", "95\u00a0% interval"), rows, numeric=(1, 2)) + paragraph(note)
 
 
 def _metrics(scores: Scores) -> "Markup":
-    test, compared = scores["test"], [scores["linear"], scores["frequency"]]
+    test, baselines = scores["test"], fitted(scores)
+    compared = [*baselines.values(), scores["frequency"]]
     rows = [
         (
             name,
@@ -236,8 +254,9 @@ def _metrics(scores: Scores) -> "Markup":
         f"On {counted(test.n, 'test sequence')}, scored once. The intervals show how much a score could differ on "
         "another test split of the same size."
     )
-    headings = ("metric", "model", "95\u00a0% interval", "linear", "label frequencies")
-    return paragraph(intro) + table(headings, rows, numeric=range(1, 5))
+    named = [*(NAMES[name].heading for name in baselines), "label frequencies"]
+    headings = ("metric", "model", "95\u00a0% interval", *named)
+    return paragraph(intro) + table(headings, rows, numeric=range(1, len(headings)))
 
 
 def _labels(test: MultilabelMetrics, predictions: Predictions, gallery: Gallery) -> "Markup":
@@ -319,7 +338,7 @@ def multilabel_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores
         task=describe_task(model),
         loading=LOADING,
         metrics=[
-            "Micro F1, next to a linear model of each label and the label frequencies; macro F1; subset accuracy; "
+            "Micro F1, next to fitted baselines and the label frequencies; macro F1; subset accuracy; "
             "precision, recall, average precision and AUROC of each label; expected calibration error.",
             "Intervals are 95\u00a0%, by bootstrap over the test sequences; that of subset accuracy is Wilson's.",
             f"A label is predicted where its probability reaches its threshold.{fitted}",
@@ -344,7 +363,7 @@ def _results(run: RunRecord, scores: Scores) -> list[str]:
 def limits(run: RunRecord, scores: Scores) -> Iterator[str]:
     """Where not to trust the model, according to its metrics."""
     if "test" in scores:
-        yield from _test_limits(scores["test"], scores["linear"])
+        yield from _test_limits(scores["test"], scores[strongest(Multilabel(), scores)])
     validation = scores.get("validation")
     if validation is None:
         yield "Its probabilities are not calibrated and its thresholds are 0.5: there was no validation split."
@@ -356,8 +375,8 @@ def limits(run: RunRecord, scores: Scores) -> Iterator[str]:
     yield "It knows only its own labels: a sequence unlike anything in the training data may get any of them, or none."
 
 
-def _test_limits(test: MultilabelMetrics, linear: MultilabelMetrics) -> Iterator[str]:
-    if test.micro_f1 is None or linear.micro_f1 is None:
+def _test_limits(test: MultilabelMetrics, rival: MultilabelMetrics) -> Iterator[str]:
+    if test.micro_f1 is None or rival.micro_f1 is None:
         return
     low, high = test.intervals["micro_f1"]
     if high - low > WIDE:
@@ -365,10 +384,10 @@ def _test_limits(test: MultilabelMetrics, linear: MultilabelMetrics) -> Iterator
             f"The test split is small: with {counted(test.n, 'sequence')}, micro F1 is only known to lie between "
             f"{percent(low)} and {percent(high)}."
         )
-    if test.micro_f1 <= linear.micro_f1:
+    if test.micro_f1 <= rival.micro_f1:
         yield (
-            f"It does not beat a linear model ({linear.description}): micro F1 {percent(test.micro_f1)} against "
-            f"{percent(linear.micro_f1)}."
+            f"It does not beat a linear model ({rival.description}): micro F1 {percent(test.micro_f1)} against "
+            f"{percent(rival.micro_f1)}."
         )
     found = {label: each for label, each in test.per_label.items() if each.support and each.f1 is not None}
     if found:

@@ -11,13 +11,14 @@ from torch import Tensor
 from ostinato.data.examples import Records
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import label_frequencies, linear_multilabel_baseline
-from ostinato.progress import TimeLeft
+from ostinato.progress import TimeLeft, unlimited
 from ostinato.storage import unusable
 from ostinato.tasks.multilabel.codec import LabelSetCodec
 from ostinato.tasks.multilabel.metrics import MultilabelMetrics, choose_thresholds, multilabel_metrics
 from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
+from ostinato.tasks.sequences.rivals import Rival, fit_rivals
 
 
 class Predictions(NamedTuple):
@@ -52,29 +53,40 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> MultilabelMetrics:
     return found.model_copy(update={"ece_before_scaling": uncalibrated.ece})
 
 
-def score_baselines(data: TaskData, time_left: TimeLeft) -> dict[str, MultilabelMetrics]:
-    """Score the baselines on the test split: linear models, and the label frequencies of the training split.
+def score_baselines(
+    data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+) -> dict[str, MultilabelMetrics]:
+    """Score the baselines on the test split: linear models, NB-SVM where it suits the data, and the label frequencies.
 
-    Their thresholds have the highest F1 on the validation split; without one they are 0.5.
+    Each is fitted on the training split. Their thresholds have the highest F1 on the validation split; without one they
+    are 0.5. The micro F1 of the fitted ones on the validation split tells which is the one to beat.
     """
     rows = data.rows
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
-    validation = rows.get("validation")
     frequencies = partial(label_frequencies, targets["train"])
     linear = fit_linear(linear_multilabel_baseline, data, targets, constant=frequencies, time_left=time_left)
-    predict: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
-        "linear": linear.predict,
-        "frequency": lambda sequences: frequencies(len(sequences)),
-    }
+    models = [
+        Rival("linear", linear.description, lambda split: linear.predict(rows[split].sequences)),
+        *fit_rivals(data, targets, say, time_left),
+    ]
+    labels = data.codec.labels
     found = {}
-    for name, model in predict.items():
-        thresholds = np.full(len(data.codec.labels), 0.5)
-        if validation is not None:
-            thresholds = choose_thresholds(targets["validation"], model(validation.sequences))
-        answers = model(rows["test"].sequences)
-        found[name] = multilabel_metrics(targets["test"], answers, thresholds, data.codec.labels)
-    found["linear"] = found["linear"].model_copy(update={"description": linear.description})
-    return found
+    for model in models:
+        scores, validation = _score_baseline(model.predict, targets, labels)
+        found[model.name] = scores.model_copy(update={"description": model.description, "validation_score": validation})
+    return {**found, "frequency": _score_baseline(lambda split: frequencies(len(rows[split])), targets, labels)[0]}
+
+
+def _score_baseline(
+    predict: Callable[[str], np.ndarray], targets: Mapping[str, np.ndarray], labels: Sequence[object]
+) -> tuple[MultilabelMetrics, float | None]:
+    """The metrics of the test split, and the micro F1 of the validation split, if there is one."""
+    thresholds, validation = np.full(len(labels), 0.5), None
+    if "validation" in targets:
+        answers = predict("validation")
+        thresholds = choose_thresholds(targets["validation"], answers)
+        validation = multilabel_metrics(targets["validation"], answers, thresholds, labels, resamples=0).micro_f1
+    return multilabel_metrics(targets["test"], predict("test"), thresholds, labels), validation
 
 
 def write_predictions(path: Path, rows: Records, model: Model, probabilities: np.ndarray) -> None:

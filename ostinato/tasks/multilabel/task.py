@@ -43,7 +43,8 @@ class Multilabel(SequenceTask):
     name: ClassVar[str] = "multilabel"
     config = MultilabelConfig
     presets = PRESETS
-    baselines: ClassVar[Mapping[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
+    baselines: ClassVar[dict[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
+    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
     floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
 
@@ -131,15 +132,17 @@ class Multilabel(SequenceTask):
     ) -> "Mapping[str, MultilabelMetrics]":
         from ostinato.tasks.multilabel.scoring import score_baselines
 
-        return score_baselines(data, time_left)
+        return score_baselines(data, say, time_left)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         test, baselines = metrics["test"], metrics["baselines"]
         ends = test["intervals"].get("micro_f1")
+        shown = {name: heading for name, heading in (self.baselines | self.rivals).items() if name in baselines}
         return {
             "test micro F1": _three_digits(test["micro_f1"]),
             "95 % interval": "–" if ends is None else f"{ends[0]:.3f} – {ends[1]:.3f}",
-            **{heading: _three_digits(baselines[name]["micro_f1"]) for name, heading in self.baselines.items()},
+            **{heading: _three_digits(baselines[name]["micro_f1"]) for name, heading in shown.items()},
+            **({"to beat": shown[self.to_beat(baselines)]} if len(shown) > len(self.baselines) else {}),
         }
 
     def write_predictions(self, path: Path, model: Model, rows: "Records", outputs: "Tensor") -> None:

@@ -36,7 +36,7 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
     config = settle_data(config, train.sequences, data.tokenizer, size_matters=task.size_matters)
     unlabelled, remarks = None, []
     if isinstance(config, UnlabelledData) and config.unlabelled is not None:
-        records = read_unlabelled(config, task.target_kind)
+        records = read_unlabelled(config, task.target_kind, task.datasets)
         unlabelled, remark = select_unlabelled(records, data.splits, data.tokenizer)
         remarks.append(remark)
     words = NumberedWords() if unlabelled is None else None

@@ -1,4 +1,4 @@
-"""The baselines of classes that suit some data only: NB-SVM, gradient boosting and MiniRocket's kernels."""
+"""The baselines that suit some data only: NB-SVM, and for classes gradient boosting and MiniRocket's kernels."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines.boosting import boosting_baseline, boosting_problem, suits_boosting
 from ostinato.evaluation.baselines.kernels import kernel_baseline, kernel_problem
-from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_problem
+from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_multilabel_baseline, nbsvm_problem
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind, fit_on_train
@@ -18,7 +18,7 @@ class Rival(NamedTuple):
     """A fitted baseline.
 
     Args:
-        predict: from the name of a split to probabilities (B, C).
+        predict: from the name of a split to probabilities (B, C) of classes or (B, L) of labels.
     """
 
     name: str
@@ -35,15 +35,15 @@ def fit_rivals(
     """Fit the baselines that suit the sequences on train, and say which are left out and why.
 
     Args:
-        targets: (B,) class indices of each split.
+        targets: (B,) class indices or (B, L) labels of each split.
         time_left: when time is over, those that are not yet fitted are left out.
     """
     sequences = data.rows["train"].sequences
     kind = baseline_kind(data.encoder.tokenizer, sequences[0])
-    if kind == "numeric":
-        fits: dict[str, Fit] = {"kernels": _kernels}
-    else:
-        fits = {"nbsvm": _nbsvm} | ({"boosting": _boosting} if suits_boosting(sequences, kind) else {})
+    fits: dict[str, Fit] = {} if kind == "numeric" else {"nbsvm": _nbsvm}
+    if targets["train"].ndim == 1:  # of classes
+        fits |= {"kernels": _kernels} if kind == "numeric" else {}
+        fits |= {"boosting": _boosting} if suits_boosting(sequences, kind) else {}
     for name, fit in fits.items():
         try:
             refuse("there is no time left" if time_left() < 0 else None)
@@ -54,7 +54,8 @@ def fit_rivals(
 
 def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
     refuse(nbsvm_problem(data.rows["train"].sequences, len(data.codec.labels)))
-    fitted = fit_on_train(nbsvm_baseline, data, targets, time_left=time_left)
+    fit = nbsvm_baseline if targets["train"].ndim == 1 else nbsvm_multilabel_baseline
+    fitted = fit_on_train(fit, data, targets, time_left=time_left)
     return Rival("nbsvm", fitted.description, lambda split: fitted.predict(data.rows[split].sequences))
 
 

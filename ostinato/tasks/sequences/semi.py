@@ -1,11 +1,11 @@
-"""Self-training: a linear teacher labels the rows without labels, and the network learns from all rows together.
+"""Self-training: a teacher labels the rows without labels, and the network learns from all rows together.
 
 Source: the idea of Yarowsky (1995); soft labels as in Hinton, Vinyals & Dean (2015).
 """
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -13,13 +13,15 @@ from torch.nn import functional as F
 
 from ostinato.data.examples import Records
 from ostinato.data.ragged import Ragged
+from ostinato.data.stored import StoredFields
 from ostinato.errors import RunError
 from ostinato.evaluation.baselines.teacher import teach
 from ostinato.nn import SequenceNetwork, WideNgrams
-from ostinato.storage import load_tensors, save_tensors
+from ostinato.storage import Stored, load_tensors, save_tensors
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 from ostinato.tasks.sequences.prepare import encode_unlabelled
+from ostinato.tasks.sequences.teacher import teach_from_run
 from ostinato.training.objective import Labelled
 
 if TYPE_CHECKING:
@@ -29,7 +31,13 @@ TEACHER = "teacher.safetensors"  # in the folder of the checkpoints
 
 
 def with_soft_labels(
-    network: SequenceNetwork, data: TaskData, train: Labelled, *, seed: int, folder: Path | None
+    network: SequenceNetwork,
+    data: TaskData,
+    train: Labelled,
+    *,
+    teacher: str | None = None,
+    seed: int,
+    folder: Path | None,
 ) -> Labelled:
     """The training split followed by the unlabelled rows, with a probability of each class or label as target.
 
@@ -38,12 +46,15 @@ def with_soft_labels(
 
     Args:
         train: encoded, in the order of `data.rows["train"]`.
-        seed: of the teacher.
+        teacher: a run whose model is the teacher; None: linear models, which are fitted to train.
+        seed: of linear models.
     """
     assert data.unlabelled is not None
     rows, sequences = encode_unlabelled(data.encoder, data.unlabelled)
     C = network.head.out_features
-    soft = _labels(data.rows["train"], train, rows, sequences, data.encoder.tokenizer, C, seed, folder)
+    identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed, "run": teacher}
+    path = None if folder is None else folder / TEACHER
+    soft = _labels(data, train, rows, C, identity, path)
     hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()
     weights = None if train.weights is None else torch.cat([train.weights, torch.ones(len(rows))])
     offsets = None if train.offsets is None else torch.cat([train.offsets, _wide_outputs(network, sequences)])
@@ -51,30 +62,29 @@ def with_soft_labels(
 
 
 def _labels(
-    labelled: Records,
-    train: Labelled,
-    rows: Records,
-    sequences: Ragged,
-    tokenizer: str,
-    num_outputs: int,
-    seed: int,
-    folder: Path | None,
+    data: TaskData, train: Labelled, rows: Records, num_outputs: int, identity: dict[str, Any], path: Path | None
 ) -> "Tensor":
-    """The teacher's probabilities (U, C), read from the folder if it has them."""
-    path = None if folder is None else folder / TEACHER
-    identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed}
+    """The teacher's probabilities (U, C), read from the file if it exists.
+
+    One teacher serves every network that is trained on the same rows, such as the candidates of `ostinato train FILE`.
+    """
     if path is not None and path.exists():
         return _read(path, identity)
-    kind = baseline_kind(tokenizer, labelled.sequences[0])
-    found, teacher = teach(
-        labelled.sequences,
-        train.targets.numpy(),
-        rows.sequences,
-        kind=kind,
-        num_outputs=num_outputs,
-        seed=seed,
-        weights=None if train.weights is None else train.weights.double().numpy(),
-    )
+    key = (TEACHER, *identity.values())
+    if key not in data.known and identity["run"] is not None:
+        data.known[key] = teach_from_run(Path(identity["run"]), data, rows)
+    elif key not in data.known:
+        labelled = data.rows["train"].sequences
+        data.known[key] = teach(
+            labelled,
+            train.targets.numpy(),
+            rows.sequences,
+            kind=baseline_kind(data.encoder.tokenizer, labelled[0]),
+            num_outputs=num_outputs,
+            seed=identity["seed"],
+            weights=None if train.weights is None else train.weights.double().numpy(),
+        )
+    found, teacher = data.known[key]
     soft = torch.from_numpy(found)
     if path is not None:
         save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **asdict(teacher)})
@@ -82,16 +92,52 @@ def _labels(
 
 
 def _read(path: Path, identity: dict[str, object]) -> "Tensor":
-    stored = load_tensors(path)
-    if stored.facts.get("kind") != "teacher" or "labels" not in stored.tensors:
-        raise RunError(f"{path}: does not hold the labels of a teacher. Copy the run folder again, or train again.")
-    changed = [name for name, value in identity.items() if stored.facts.get(name) != value]
+    stored, facts = _stored(path)
+    changed = [name for name, value in identity.items() if getattr(facts, name) != value]
     if changed:
         raise RunError(
             f"{path}: the teacher labelled other data: {', '.join(changed)} changed since. Restore them, or train in a "
             "new folder."
         )
     return stored.tensors["labels"]
+
+
+class TeacherFacts(StoredFields):
+    """The contents of `TEACHER` besides the labels: the rows, and the fields of `Teacher`."""
+
+    kind: Literal["teacher"]
+    train: str
+    unlabelled: str
+    seed: int
+    run: str | None
+    members: list[str]
+    losses: dict[str, float]
+    loss: float | None
+    temperature: float
+
+
+def read_teacher(checkpoints: Path) -> TeacherFacts | None:
+    """The teacher of a training; None if its folder has none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = checkpoints / TEACHER
+    return _stored(path)[1] if path.exists() else None
+
+
+def _stored(path: Path) -> tuple[Stored, TeacherFacts]:
+    stored = load_tensors(path)
+    try:
+        facts = TeacherFacts.read(stored.facts, "facts")
+    except RunError as error:
+        raise RunError(
+            f"{path}: does not hold the labels of a teacher ({str(error).split('. ')[0]}). Copy the run folder again, "
+            "or train again."
+        ) from None
+    if "labels" not in stored.tensors:
+        raise RunError(f"{path}: does not hold the labels of a teacher. Copy the run folder again, or train again.")
+    return stored, facts
 
 
 def _joined(first: Ragged, second: Ragged) -> Ragged:

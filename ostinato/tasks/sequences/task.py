@@ -199,7 +199,8 @@ class SequenceTask(Task):
         if data.unlabelled is not None and not (network.is_linear or is_sample):
             from ostinato.tasks.sequences.semi import with_soft_labels
 
-            train = with_soft_labels(network, data, train, seed=seed, folder=folder)
+            teacher = config.training.teacher  # type: ignore[attr-defined]
+            train = with_soft_labels(network, data, train, teacher=teacher, seed=seed, folder=folder)
         return train
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":

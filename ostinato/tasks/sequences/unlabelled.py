@@ -5,11 +5,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from ostinato.config import UnlabelledData
+from ostinato.config.semi import is_set_name
 from ostinato.data.audit import Remark
 from ostinato.data.cleaning import key_of
 from ostinato.data.examples import Record, Records
+from ostinato.data.named import NamedSet
 from ostinato.data.shown import count_of
-from ostinato.errors import DataError
+from ostinato.errors import DataError, look_up
 from ostinato.tasks.sequences.reading import read_records
 from ostinato.tasks.sequences.targets import TargetKind
 
@@ -18,13 +20,20 @@ MOST_LEAKED = 0.5  # share of the rows, at most, that are also in validation or 
 HELD_OUT = ("validation", "test")
 
 
-def read_unlabelled(config: UnlabelledData, kind: TargetKind) -> list[Record]:
+def read_unlabelled(config: UnlabelledData, kind: TargetKind, named: Mapping[str, NamedSet]) -> list[Record]:
     """The rows of `data.unlabelled`; targets, splits and groups are neither needed nor read.
 
+    Args:
+        named: the task's data sets.
+
     Raises:
+        ConfigError: there is no data set of that name.
         DataError: no file matches, a file or row is invalid, or the column of sequences is missing.
     """
     pattern = str(config.unlabelled)
+    if is_set_name(pattern):
+        loaded = look_up(named, pattern, "data set").load(config.model_copy(update={"name": pattern, "path": None}))
+        return [record for rows in loaded.splits.values() for record in rows]
     paths = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
     if not paths:
         raise DataError(

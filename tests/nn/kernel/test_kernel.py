@@ -185,6 +185,11 @@ def test_frozen_inputs_and_weights_do_not_change_the_other_gradients():
         leaf.requires_grad_(False)
 
 
+@pytest.mark.parametrize("cell", GATES)
+def test_thousands_of_different_rows_of_a_large_table_agree_with_float64(cell):
+    assert_agrees(Case(cell=cell, input_size=3, hidden_size=4, lengths=(900, 700, 0, 1), table_rows=5_000))
+
+
 # ---- bit-identical results -------------------------------------------------------------------------------------------
 
 

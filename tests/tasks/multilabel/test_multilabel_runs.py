@@ -50,6 +50,7 @@ def test_run_scores_its_test_split_beside_its_baselines(run):
     metrics = metrics_of(run)
     assert metrics["test"]["micro_f1"] > 0.95
     assert metrics["baselines"]["linear"]["description"].startswith("TF-IDF of characters")
+    assert list(metrics["baselines"]) == ["linear", "nbsvm", "frequency"]
     assert metrics["baselines"]["frequency"]["micro_f1"] < 0.7
     assert list(metrics["test"]["per_label"]) == ["a", "b", "c"]
 

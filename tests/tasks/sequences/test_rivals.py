@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
+from ostinato.evaluation.baselines.nbsvm import nbsvm_multilabel_baseline
 from ostinato.tasks import TASKS
 from ostinato.tasks.classification.report import verdict
 from ostinato.tasks.classification.scoring import score_baselines
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.config import parse_config
+from ostinato.tasks.multilabel.metrics import choose_thresholds
+from ostinato.tasks.multilabel.report import verdict as multilabel_verdict
 
 TASK = Classification()
 
@@ -90,3 +94,50 @@ def test_verdict_compares_with_the_baseline_to_beat(tmp_path):
 def test_tasks_name_their_rivals_apart_from_their_baselines():
     for task in TASKS.values():
         assert not task.rivals.keys() & task.baselines.keys()
+
+
+def multilabel(tmp_path, rows):
+    path = tmp_path / "labels.csv"
+    path.write_text("text,labels,split\n" + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    task = TASKS["multilabel"]
+    config = {"path": str(path), "tokenizer": "words", "split_column": "split"}
+    return task.prepare(parse_config({"task": "multilabel", "data": config}).data)
+
+
+def test_validation_score_of_labels_is_the_micro_f1_of_the_validation_split(tmp_path):
+    train = [f"word {n} {name},{name},train" for n in range(30) for name in ("a", "b")]
+    validation = ["word a x,a,validation", "word a y,a|b,validation", "nothing here,b,validation"]
+    data = multilabel(tmp_path, [*train, *validation, "word a z,a,test", "word b z,b,test"])
+    said = []
+    found = TASKS["multilabel"].score_baselines(data, said.append)
+    assert list(found) == ["linear", "nbsvm", "frequency"] and said == []
+    assert found["frequency"].validation_score is None
+    predict = nbsvm_multilabel_baseline(
+        data.rows["train"].sequences,
+        data.splits["train"].targets.numpy(),
+        data.rows["validation"].sequences,
+        data.splits["validation"].targets.numpy(),
+        kind="text",
+        seed=data.config.seed,
+    ).predict
+    targets, answers = data.splits["validation"].targets.numpy(), predict(data.rows["validation"].sequences)
+    expected = f1_score(targets, answers >= choose_thresholds(targets, answers), average="micro")
+    assert found["nbsvm"].validation_score == pytest.approx(expected)
+
+
+def test_more_than_twenty_labels_leave_nbsvm_out(tmp_path):
+    rows = [f"word{n % 21} {n},label{n % 21},{split}" for n in range(84) for split in ("train", "validation", "test")]
+    said = []
+    data = multilabel(tmp_path, [f"{split} {row}" for row, split in zip(rows, ["x", "y", "z"] * 84, strict=True)])
+    assert list(TASKS["multilabel"].score_baselines(data, said.append)) == ["linear", "frequency"]
+    assert "21 classes or labels" in said[0]
+
+
+def test_verdict_on_labels_compares_with_the_baseline_to_beat(tmp_path):
+    train = [f"{split} {n} {name},{name},{split}" for n in range(30) for name in "ab" for split in ("train", "test")]
+    data = multilabel(tmp_path, [*train, "word a x,a,validation", "word b y,b,validation"])
+    scores = TASKS["multilabel"].score_baselines(data, print)
+    scores["linear"] = scores["linear"].model_copy(update={"validation_score": 0.5})
+    sentences = multilabel_verdict("LSTM", {**scores, "test": scores["nbsvm"]})
+    assert "NB-SVM, the best on validation" in sentences[1] and "NB-SVM are level" in sentences[2]
+    assert TASKS["multilabel"].to_beat({name: each.to_json() for name, each in scores.items()}) == "nbsvm"

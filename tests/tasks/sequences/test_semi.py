@@ -1,6 +1,7 @@
 """Self-training: the loss by hand, leaks, resumed runs, and that it helps where labels are few."""
 
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from ostinato.config import SequenceModel
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.evaluation.baselines.teacher import teach
 from ostinato.progress import unlimited
+from ostinato.runs.report import report_run
 from ostinato.storage import load_tensors, save_tensors
 from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.tasks.classification.task import Classification
 from ostinato.tasks.config import parse_config
 from ostinato.tasks.multilabel.task import Multilabel
 from ostinato.tasks.sequences.prepare import encode_unlabelled
-from ostinato.tasks.sequences.semi import with_soft_labels
+from ostinato.tasks.sequences.semi import read_teacher, with_soft_labels
 from ostinato.tasks.sequences.unlabelled import select_unlabelled
 from ostinato.training.objective import Labelled
 
@@ -253,6 +255,49 @@ def test_labels_of_other_rows_are_refused(values, tmp_path):
         with_soft_labels(network, data, data.splits["train"], seed=0, folder=tmp_path)
 
 
+def test_networks_on_the_same_rows_share_a_teacher(values, monkeypatch):
+    config, data, network = built(values)
+    calls = []
+
+    def counted(*arguments, **options):
+        calls.append(options["seed"])
+        return teach(*arguments, **options)
+
+    monkeypatch.setattr("ostinato.tasks.sequences.semi.teach", counted)
+    other = Classification().build(config, data.encoder, data.codec)
+    found = [with_soft_labels(each, data, data.splits["train"], seed=0, folder=None) for each in (network, other)]
+    assert torch.equal(found[0].targets, found[1].targets) and calls == [0]
+    with_soft_labels(network, data, data.splits["train"], seed=1, folder=None)
+    assert calls == [0, 1]
+
+
+def test_report_names_the_members_of_the_teacher_their_losses_and_temperature(values, tmp_path):
+    folder = tmp_path / "run"
+    runs.start_run(parse_config(values), folder)
+    page = " ".join(unescape(report_run(folder).read_text(encoding="utf-8")).split())
+    facts = load_tensors(folder / "checkpoints" / "teacher.safetensors").facts
+    section = page.partition('id="teacher"')[2].partition("<section")[0]
+    for name, loss in facts["losses"].items():
+        row = section.partition(f">{name}<")[2].partition("</tr>")[0]
+        assert f"{loss:.3f}" in row and (">yes<" in row) == (name in facts["members"])
+    assert f"temperature {facts['temperature']:.3f}" in section and f"{facts['loss']:.3f}" in section
+
+
+def test_report_of_a_run_without_a_teacher_has_no_such_section(values, tmp_path):
+    del values["training"]["semi"], values["data"]["unlabelled"]
+    runs.start_run(parse_config(values), tmp_path / "run")
+    assert 'id="teacher"' not in report_run(tmp_path / "run").read_text(encoding="utf-8")
+
+
+def test_a_teacher_with_a_damaged_fact_is_refused(values, tmp_path):
+    _, data, network = built(values)
+    with_soft_labels(network, data, data.splits["train"], seed=0, folder=tmp_path)
+    stored = load_tensors(tmp_path / "teacher.safetensors")
+    save_tensors(tmp_path / "teacher.safetensors", stored.tensors, {**stored.facts, "temperature": "warm"})
+    with pytest.raises(RunError, match="facts.temperature.*warm"):
+        read_teacher(tmp_path)
+
+
 # Estimators
 
 
@@ -294,3 +339,64 @@ def test_rows_validated_on_are_left_out_in_fit(monkeypatch):
     model = ostinato.SequenceClassifier(**MODEL, semi="self-training", max_epochs=1, device="cpu")
     model.fit(X, [0, 1] * 10, validation_data=(validation, [0, 1] * 5), unlabelled=[*U, *validation])
     assert used == U
+
+
+def test_a_named_data_set_gives_rows_without_labels(values, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = ["".join(rng.choice(["0", "1"], 12)) for _ in range(60)]
+    write(tmp_path / "bits.csv", rows, ["no", "yes"] * 30)
+    values["data"] = {"path": str(tmp_path / "bits.csv"), "unlabelled": "majority", "tokenizer": "characters"}
+    found = Classification().prepare(parse_config(values).data).unlabelled
+    assert len(found) > 1000
+    assert {len(row) for row in found.sequences} == {20}
+    values["data"]["unlabelled"] = "majorty"
+    with pytest.raises(ConfigError, match="majority"):
+        Classification().prepare(parse_config(values).data)
+
+
+def test_a_named_data_set_does_not_leak_its_test_rows(values):
+    values["data"] = {"name": "majority", "unlabelled": "majority", "length": 20, "seed": 1}
+    with pytest.raises(DataError, match="also in validation or test|of them new"):
+        Classification().prepare(parse_config(values).data)
+
+
+# A run as teacher
+
+
+def test_a_run_is_the_teacher_with_the_probabilities_that_it_predicts(values, tmp_path):
+    first = {**values, "data": {"path": values["data"]["path"]}, "training": {"max_epochs": 2, "device": "cpu"}}
+    runs.start_run(parse_config(first), tmp_path / "first")
+    values["training"]["teacher"] = str(tmp_path / "first")
+    metrics = runs.start_run(parse_config(values), tmp_path / "second")
+    stored = load_tensors(tmp_path / "second" / "checkpoints" / "teacher.safetensors")
+    data = Classification().prepare(parse_config(values).data)
+    teacher = ostinato.load(tmp_path / "first")
+    expected = teacher.predict_proba(data.unlabelled.sequences)
+    assert stored.tensors["labels"].numpy() == pytest.approx(expected, abs=1e-6)
+    assert stored.facts["run"] == str(tmp_path / "first")
+    targets = [data.codec.labels.index(each) for each in data.rows["validation"].targets]
+    proba = teacher.predict_proba(data.rows["validation"].sequences)
+    assert stored.facts["loss"] == pytest.approx(-np.log(proba[range(len(targets)), targets]).mean(), rel=1e-4)
+    assert metrics["test"]["accuracy"] > 0.5
+    assert "The network learned from these rows" in report_run(tmp_path / "second").read_text(encoding="utf-8")
+
+
+def test_a_teacher_that_has_seen_rows_to_score_or_has_other_labels_is_refused(values, tmp_path):
+    first = {**values, "data": {"path": values["data"]["path"]}, "training": {"max_epochs": 1, "device": "cpu"}}
+    first["data"]["seed"] = 1
+    runs.start_run(parse_config(first), tmp_path / "other-splits")
+    rows = Path(values["data"]["path"]).read_text(encoding="utf-8").replace(",no", ",never")
+    (tmp_path / "renamed.csv").write_text(rows, encoding="utf-8")
+    first["data"] = {"path": str(tmp_path / "renamed.csv")}
+    runs.start_run(parse_config(first), tmp_path / "other-labels")
+    for name, match in (("other-splits", "has seen"), ("other-labels", "never")):
+        values["training"]["teacher"] = str(tmp_path / name)
+        with pytest.raises(ConfigError, match=match):
+            runs.start_run(parse_config(values), tmp_path / f"student-{name}")
+
+
+def test_a_teacher_without_unlabelled_rows_is_refused(values):
+    values["training"] = {"teacher": "first"}
+    del values["data"]["unlabelled"]
+    with pytest.raises(ConfigError, match="teacher first"):
+        parse_config(values)

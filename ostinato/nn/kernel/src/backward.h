@@ -1,13 +1,14 @@
 // Backward, from the top layer down. The recurrence turns the saved gates into their gradients, group by group. Then
 // come the gradient of the layer's input, one block of steps at a time, and the gradients of the weights. One worker
 // sums a tile of a weight's gradient over all steps in flat order, so its bits do not depend on the number of workers.
+// If the input is a table, the gradients of steps that read the same row are added up first.
 // Included inside a variant's namespace.
 
 template <class Cell> class Backpropagation {
   using P = Panels<Cell>;
   static constexpr int kIn = Cell::kInputVectors, kHid = Cell::kHiddenVectors;
   static constexpr int64_t kStepsOfABlock = 192;  // in the gradient of the input
-  static constexpr int64_t kShards = 8;  // parts of an embedding table's gradient
+  static constexpr int64_t kShards = 8;  // parts of a table's gradient that are set to zero
 
  public:
   Backpropagation(const OstinatoStack &stack, const OstinatoGradients &gradients, Arena &arena)
@@ -23,7 +24,7 @@ template <class Cell> class Backpropagation {
 
   void run() {
     const int layers = plan_.layers;
-    Stage *stages = arena_.take<Stage>(layers * 5);
+    Stage *stages = arena_.take<Stage>(layers * 6);
     int count = 0;
     auto add = [&](int64_t tasks, const Layer *layer, void (*run)(const void *, int64_t)) {
       Stage *stage = new (stages + count++) Stage;
@@ -33,7 +34,7 @@ template <class Cell> class Backpropagation {
       return stage;
     };
     const Stage *above = nullptr;
-    const Stage **recurrences = arena_.take<const Stage *>(layers);
+    const Stage **gradients = arena_.take<const Stage *>(layers);
     for (int k = layers; k-- > 0;) {
       const Layer *layer = &layers_[k];
       const Stage *pack = add(plan_.directions * panels_.count, layer,
@@ -42,23 +43,29 @@ template <class Cell> class Backpropagation {
                               [](const void *job, int64_t task) { static_cast<const Layer *>(job)->recur(task); });
       recurrence->need(pack);
       if (above) recurrence->need(above);
-      recurrences[k] = recurrence;
+      gradients[k] = recurrence;
+      if (layer->is_table()) {
+        Stage *sum = add(plan_.directions * panels_.count, layer,
+            [](const void *job, int64_t task) { static_cast<const Layer *>(job)->sum_by_row(task); });
+        sum->need(recurrence);
+        gradients[k] = sum;
+      }
       if (!layer->input_gradient.data) continue;
-      Stage *input = add((plan_.N + kStepsOfABlock - 1) / kStepsOfABlock, layer,
+      Stage *input = add((layer->inputs() + kStepsOfABlock - 1) / kStepsOfABlock, layer,
           [](const void *job, int64_t task) { static_cast<const Layer *>(job)->differentiate_input(task); });
-      input->need(recurrence);
+      input->need(gradients[k]);
       above = input;
       if (layer->is_table()) {
-        add(kShards, layer, [](const void *job, int64_t task) {
-          static_cast<const Layer *>(job)->gather_rows(task);
-        })->need(input);
+        Stage *clear = add(kShards, layer,
+            [](const void *job, int64_t task) { static_cast<const Layer *>(job)->clear_table(task); });
+        input->need(clear);
       }
     }
     for (int k = layers; k-- > 0;) {  // last in the queue: they fill the time while a recurrence occupies one worker
       const Layer *layer = &layers_[k];
       add(layer->sums(), layer, [](const void *job, int64_t task) {
         static_cast<const Layer *>(job)->differentiate_weights(task);
-      })->need(recurrences[k]);
+      })->need(gradients[k]);
     }
     run_stages(stages, count, plan_.threads);
   }
@@ -67,7 +74,8 @@ template <class Cell> class Backpropagation {
   struct Side {  // one direction of one layer
     float *gates, *cells;            // saved by forward; gates become their gradients
     float *input_rows, *hidden_rows; // weights packed by rows
-    const float **x, **h_prev;       // (N,) for each flat step
+    float *row_gates;                // of a table: the gradients summed by row, (panel, distinct, kIn · W)
+    const float **x, **h_prev;       // for each input, and for each flat step (N,)
   };
 
   struct Layer {
@@ -82,6 +90,7 @@ template <class Cell> class Backpropagation {
     const Plan &plan() const { return owner->plan_; }
     const P &panels() const { return owner->panels_; }
     bool is_table() const { return number == 0 && plan().stack.ids; }
+    int64_t inputs() const { return is_table() ? plan().distinct.count : plan().N; }
 
     void pack(int64_t task) const {
       const int direction = int(task / panels().count);
@@ -136,7 +145,7 @@ template <class Cell> class Backpropagation {
         c = side.cells + step * padded;
         c_prev = before >= 0 ? side.cells + before * padded : states.c0 + r * padded;
       }
-      side.x[step] = input(step);
+      if (!is_table()) side.x[step] = input(step);
       side.h_prev[step] = h_prev;
       float *dh = states.dh + r * padded, *dc = states.dc + r * padded;
       if (output_gradient.data) {
@@ -170,10 +179,9 @@ template <class Cell> class Backpropagation {
         states.rows[r] = states.dh + r * panels().padded;
       }
       const PanelFactor factor = {side.gates + Cell::kHidden * W, side.hidden_rows};
-      multiply_panels<true>(&factor, 1, shape(kHid), states.steps, rows, states.rows, plan().H);
+      const PanelShape shape = {panels().count, plan().N * P::kFloats, P::kFloats, kHid * W};
+      multiply_panels<true>(&factor, 1, shape, states.steps, rows, states.rows, plan().H);
     }
-
-    PanelShape shape(int64_t vectors) const { return {panels().count, plan().N * P::kFloats, P::kFloats, vectors * W}; }
 
     // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
     void write_initial_gradient(
@@ -194,35 +202,44 @@ template <class Cell> class Backpropagation {
 
     // ---- the input --------------------------------------------------------------------------------------------
 
-    // dx = Σ over directions of dG · W_ih, for one block of steps
-    void differentiate_input(int64_t block) const {
-      const int64_t first = block * kStepsOfABlock, count = std::min(kStepsOfABlock, plan().N - first);
-      PanelFactor factors[2];
-      for (int direction = 0; direction < plan().directions; direction++) {
-        factors[direction] = {sides[direction].gates + Cell::kInput * W, sides[direction].input_rows};
+    // What the input's products read: dG of each flat step, or of each distinct row of a table.
+    const float *input_gates(int direction) const {
+      return is_table() ? sides[direction].row_gates : sides[direction].gates + Cell::kInput * W;
+    }
+    int64_t input_floats() const { return is_table() ? kIn * W : P::kFloats; }
+
+    // One panel's dG, added up over the steps that read the same row of the table.
+    void sum_by_row(int64_t task) const {
+      const int64_t panel = task % panels().count;
+      const Side &side = sides[task / panels().count];
+      float *sums = side.row_gates + panel * inputs() * kIn * W;
+      const float *gates = side.gates + panel * plan().N * P::kFloats + Cell::kInput * W;
+      std::memset(sums, 0, sizeof(float) * size_t(inputs() * kIn * W));
+      for (int64_t step = 0; step < plan().N; step++, gates += P::kFloats) {
+        float *sum = sums + plan().distinct.which[step] * kIn * W;
+        UNROLL for (int v = 0; v < kIn; v++) store(sum + v * W, load(sum + v * W) + load(gates + v * W));
       }
+    }
+
+    void clear_table(int64_t shard) const {
+      const int64_t floats = plan().stack.table_rows * D, first = floats * shard / kShards;
+      std::memset(input_gradient.data + first, 0, sizeof(float) * size_t(floats * (shard + 1) / kShards - first));
+    }
+
+    // dx = Σ over directions of dG · W_ih, for one block of inputs
+    void differentiate_input(int64_t block) const {
+      const int64_t first = block * kStepsOfABlock, count = std::min(kStepsOfABlock, inputs() - first);
+      PanelFactor factors[2];
+      for (int direction = 0; direction < plan().directions; direction++)
+        factors[direction] = {input_gates(direction), sides[direction].input_rows};
       int64_t steps[kStepsOfABlock];
       float *rows[kStepsOfABlock];
       for (int64_t k = 0; k < count; k++) {
         steps[k] = first + k;
         rows[k] = input_gradient(first + k);
       }
-      multiply_panels<false>(factors, plan().directions, shape(kIn), steps, count, rows, D);
-    }
-
-    // Adds each step's gradient to the row of the table that the step read; a shard owns every kShards-th row.
-    void gather_rows(int64_t shard) const {
-      float *table = owner->gradients_.x;
-      const int64_t *ids = plan().stack.ids;
-      for (int64_t row = shard; row < plan().stack.table_rows; row += kShards)
-        std::memset(table + row * D, 0, sizeof(float) * size_t(D));
-      for (int64_t step = 0; step < plan().N; step++) {
-        if (ids[step] % kShards != shard) continue;
-        float *to = table + ids[step] * D;
-        const float *from = input_gradient(step);
-        for (int64_t d = 0; d < D; d += W)
-          store_up_to(to + d, load_up_to(to + d, D - d) + load_up_to(from + d, D - d), D - d);
-      }
+      const PanelShape shape = {panels().count, inputs() * input_floats(), input_floats(), kIn * W};
+      multiply_panels<false>(factors, plan().directions, shape, steps, count, rows, D);
     }
 
     // ---- the weights ------------------------------------------------------------------------------------------
@@ -239,20 +256,23 @@ template <class Cell> class Backpropagation {
       const Side &side = sides[direction];
       float *const *to = owner->gradients_.weights + (number * plan().directions + direction) * 4;
       if (block < input_blocks) {
-        sum<kIn>(panel, side.gates, Cell::kInput, side.x, block, D, to[0]);
+        const float *gates = input_gates(direction) + panel * inputs() * input_floats();
+        sum<kIn>(panel, gates, input_floats(), Cell::kInput, side.x, inputs(), block, D, to[0]);
         if (block == 0) sum_bias<kIn>(panel, side.gates, Cell::kInput, to[2]);
       } else {
-        sum<kHid>(panel, side.gates, Cell::kHidden, side.h_prev, block - input_blocks, plan().H, to[1]);
+        const float *gates = side.gates + panel * plan().N * P::kFloats + Cell::kHidden * W;
+        sum<kHid>(
+            panel, gates, P::kFloats, Cell::kHidden, side.h_prev, plan().N, block - input_blocks, plan().H, to[1]);
         if (block == input_blocks) sum_bias<kHid>(panel, side.gates, Cell::kHidden, to[3]);
       }
     }
 
-    template <int V> void sum(int64_t panel, const float *gates, int from, const float *const *rows, int64_t block,
-        int64_t columns, float *to) const {
+    template <int V> void sum(int64_t panel, const float *gates, int64_t stride, int from, const float *const *rows,
+        int64_t num_rows, int64_t block, int64_t columns, float *to) const {
       if (!to) return;
-      const int64_t N = plan().N, first = block * kColumnsOfASum, count = std::min(kColumnsOfASum, columns - first);
+      const int64_t first = block * kColumnsOfASum, count = std::min(kColumnsOfASum, columns - first);
       alignas(64) float total[kColumnsOfASum * V * W];
-      sum_outer<V>(rows, first, count, gates + panel * N * P::kFloats + from * W, P::kFloats, N, total);
+      sum_outer<V>(rows, first, count, gates, stride, num_rows, total);
       for (int lane = 0; lane < V * W; lane++) {
         const int64_t row = panels().row(panel, from + lane / W, lane % W);
         for (int64_t column = 0; row >= 0 && column < count; column++)
@@ -279,11 +299,11 @@ template <class Cell> class Backpropagation {
     layer.owner = this;
     layer.number = number;
     layer.D = plan_.input_size(number);
-    layer.input = number == 0 ? Rows<const float>{stack.x, layer.D, plan_.x_index}
+    layer.input = number == 0 ? Rows<const float>{stack.x, layer.D, plan_.index}
                               : Rows<const float>{saved_.output(number - 1), layer.D, nullptr};
     layer.output = {saved_.output(number), width, nullptr};
     if (top) {
-      layer.output_gradient = {gradients_.y, width, plan_.y_index};
+      layer.output_gradient = {gradients_.y, width, plan_.index};
     } else {  // the gradient of the input of the layer above
       float *between = arena_.take<float>(N * width);
       layer.output_gradient = {between, width, nullptr};
@@ -291,8 +311,7 @@ template <class Cell> class Backpropagation {
     }
     layer.input_gradient = {nullptr, layer.D, nullptr};
     if (number == 0 && gradients_.x) {
-      if (stack.ids) layer.input_gradient.data = arena_.take<float>(N * layer.D);
-      else layer.input_gradient = {gradients_.x, layer.D, plan_.x_index};
+      layer.input_gradient = {gradients_.x, layer.D, stack.ids ? plan_.distinct.rows : plan_.index};
     }
     for (int direction = 0; direction < plan_.directions; direction++) {
       Side &side = layer.sides[direction];
@@ -301,7 +320,11 @@ template <class Cell> class Backpropagation {
       const int64_t vectors = (layer.D + W - 1) / W;
       side.input_rows = arena_.take<float>(vectors * W * panels_.count * kIn * W);
       side.hidden_rows = arena_.take<float>((H + W - 1) / W * W * panels_.count * kHid * W);
-      side.x = arena_.take<const float *>(N);
+      side.x = arena_.take<const float *>(layer.inputs());
+      if (layer.is_table()) {
+        side.row_gates = arena_.take<float>(panels_.count * layer.inputs() * kIn * W);
+        for (int64_t k = 0; k < layer.inputs(); k++) side.x[k] = stack.x + plan_.distinct.rows[k] * layer.D;
+      }
       side.h_prev = arena_.take<const float *>(N);
     }
     if (top) {

@@ -22,20 +22,29 @@ template <class Cell> class Forward {
     weights_ = arena.take<ForwardWeights<Cell>>(layers * directions);
     outputs_ = arena.take<Rows<float>>(layers);
     packs_ = arena.take<Pack>(layers * directions);
+    if (stack.ids) prepare_table();
     lanes_ = arena.take<Lane>(layers * directions * groups);
     for (int layer = 0; layer < layers; layer++) prepare(layer);
   }
 
   void run() {
     const int sides = plan_.layers * plan_.directions, groups = plan_.num_groups;
-    Stage *stages = arena_.take<Stage>(sides * (1 + groups));
+    const int tables = plan_.stack.ids ? plan_.directions : 0;
+    Stage *stages = arena_.take<Stage>(sides * (1 + groups) + tables);
     for (int side = 0; side < sides; side++) {
       Stage *pack = new (stages + side) Stage;
       pack->tasks = panels_.count;
       pack->job = packs_ + side;
       pack->run = [](const void *job, int64_t panel) { static_cast<const Pack *>(job)->run(panel); };
     }
-    Stage *lanes = stages + sides;
+    Stage *products = stages + sides, *lanes = products + tables;
+    for (int direction = 0; direction < tables; direction++) {
+      Stage *product = new (products + direction) Stage;
+      product->tasks = panels_.count;
+      product->job = tables_ + direction;
+      product->run = [](const void *job, int64_t panel) { static_cast<const TableProduct *>(job)->run(panel); };
+      product->need(stages + direction);
+    }
     for (int k = 0; k < sides * groups; k++) {
       Lane &lane = lanes_[k];
       Stage *stage = new (lanes + k) Stage;
@@ -43,14 +52,14 @@ template <class Cell> class Forward {
       stage->in_order = true;
       stage->job = &lane;
       stage->run = [](const void *job, int64_t chunk) { static_cast<const Lane *>(job)->run(chunk); };
-      stage->need(stages + k / groups);
+      stage->need(lane.is_table() ? products + lane.direction : stages + k / groups);
       if (lane.layer > 0) {  // the same sequences, one layer below
         const int below = (lane.layer - 1) * plan_.directions * groups + k % groups;
         for (int direction = 0; direction < plan_.directions; direction++)
           stage->need(lanes + below + direction * groups, plan_.directions == 1);
       }
     }
-    run_stages(stages, sides * (1 + groups), plan_.threads);
+    run_stages(stages, sides * (1 + groups) + tables, plan_.threads);
   }
 
   static double estimate(const OstinatoStack &s) {  // microseconds
@@ -85,12 +94,30 @@ template <class Cell> class Forward {
     }
   };
 
+  // W_ih x + b of each distinct row of the table, in one direction.
+  struct TableProduct {
+    const Forward *forward;
+    int direction;
+    StepRow *rows;  // reads a row of the table, and writes its product in place of gates
+    float *products;  // (panel, distinct, kIn · W)
+
+    int64_t panel_stride() const { return forward->plan_.distinct.count * kIn * W; }
+
+    void run(int64_t panel) const {
+      const ForwardWeights<Cell> &weights = forward->weights_[direction];
+      const int64_t D = forward->plan_.D;
+      project_panel<kIn>(rows, forward->plan_.distinct.count,
+          weights.input_bias + panel * P::kFloats + Cell::kInput * W, weights.input + panel * D * kIn * W, D,
+          panel * panel_stride());
+    }
+  };
+
   // One direction of one layer over one group of sequences.
   struct Lane {
     const Forward *forward;
     int layer, direction;
     Group group;
-    Rows<const float> input;
+    Rows<const float> input;  // of a table: its products, of the first panel
     float *h[2], *c;        // states (row, padded): of this step and the one before, alternating
     float *gates;           // when saved: of step 0; else: of this chunk
     float *cells;           // saved cell states (step, padded)
@@ -98,6 +125,7 @@ template <class Cell> class Forward {
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
 
+    bool is_table() const { return layer == 0 && forward->plan_.stack.ids; }
     int64_t longest() const { return group.size ? forward->plan_.length(group.sequences[0]) : 0; }
     int64_t chunks() const { return (longest() + chunk_steps - 1) / chunk_steps; }
 
@@ -125,7 +153,7 @@ template <class Cell> class Forward {
       return before;
     }
 
-    // gates = W_ih x + b for all steps of the chunk
+    // gates = W_ih x + b for all steps of the chunk, computed or copied
     void project(int64_t first, int64_t last) const {
       const Plan &plan = forward->plan_;
       const ForwardWeights<Cell> &weights = forward->weights_[layer * plan.directions + direction];
@@ -142,6 +170,11 @@ template <class Cell> class Forward {
         }
       }
       for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
+        if (is_table()) {
+          copy_panel<kIn>(step_rows, steps, panel * forward->tables_[direction].panel_stride(),
+              panel * panel_stride + Cell::kInput * W);
+          continue;
+        }
         const float *bias = weights.input_bias + panel * P::kFloats + Cell::kInput * W;
         project_panel<kIn>(
             step_rows, steps, bias, weights.input + panel * D * kIn * W, D, panel * panel_stride + Cell::kInput * W);
@@ -213,12 +246,24 @@ template <class Cell> class Forward {
     }
   };
 
+  void prepare_table() {
+    const Distinct &distinct = plan_.distinct;
+    tables_ = arena_.take<TableProduct>(plan_.directions);
+    for (int direction = 0; direction < plan_.directions; direction++) {
+      TableProduct &table = tables_[direction];
+      table = {this, direction, arena_.take<StepRow>(distinct.count),
+          arena_.take<float>(panels_.count * distinct.count * kIn * W)};
+      for (int64_t k = 0; k < distinct.count; k++)
+        table.rows[k] = {plan_.stack.x + distinct.rows[k] * plan_.D, table.products + k * kIn * W, nullptr, nullptr};
+    }
+  }
+
   void prepare(int layer) {
     const OstinatoStack &stack = plan_.stack;
     const int64_t D = plan_.input_size(layer), H = plan_.H, width = plan_.directions * H, padded = panels_.padded;
     const bool top = layer == plan_.layers - 1;
     float *output = top ? stack.y : training_ ? saved_.output(layer) : arena_.take<float>(plan_.N * width);
-    outputs_[layer] = {output, width, top ? plan_.y_index : nullptr};
+    outputs_[layer] = {output, width, top ? plan_.index : nullptr};
     for (int direction = 0; direction < plan_.directions; direction++) {
       const int side = layer * plan_.directions + direction;
       ForwardWeights<Cell> &weights = weights_[side];
@@ -233,8 +278,9 @@ template <class Cell> class Forward {
         lane.forward = this;
         lane.layer = layer, lane.direction = direction;
         lane.group = group;
-        lane.input = layer == 0 ? Rows<const float>{stack.x, D, plan_.x_index}
-                                : Rows<const float>{outputs_[layer - 1].data, D, nullptr};
+        lane.input = lane.is_table() ? Rows<const float>{tables_[direction].products, kIn * W, plan_.distinct.which}
+                     : layer == 0    ? Rows<const float>{stack.x, D, plan_.index}
+                                     : Rows<const float>{outputs_[layer - 1].data, D, nullptr};
         lane.chunk_steps =
             std::max(std::min(kStepsOfAChunk / std::max(group.size, int64_t(1)), int64_t(16)), int64_t(1));
         const int64_t most = lane.chunk_steps * group.size;
@@ -273,5 +319,6 @@ template <class Cell> class Forward {
   ForwardWeights<Cell> *weights_;
   Rows<float> *outputs_;
   Pack *packs_;
+  TableProduct *tables_ = nullptr;
   Lane *lanes_;
 };

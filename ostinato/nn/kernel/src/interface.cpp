@@ -56,6 +56,14 @@ int check(const OstinatoCrf &crf) {
   return OSTINATO_OK;
 }
 
+int check(const OstinatoSoftmax &softmax) {
+  for (int64_t row = 0; row < softmax.rows; row++) {
+    const bool is_token = softmax.targets[row] >= 0 && softmax.targets[row] < softmax.tokens;
+    if (!is_token || softmax.left_out[row] >= softmax.candidates) return OSTINATO_ID_OUT_OF_RANGE;
+  }
+  return OSTINATO_OK;
+}
+
 #define STRUCTURE(name) #name ": " + std::to_string(sizeof(name)) + " bytes\n"
 #define FIELD(structure, name)                                                         \
   #structure "." #name ": " + std::to_string(sizeof(structure::name)) + " bytes at " + \
@@ -99,6 +107,13 @@ std::string describe_interface() {
     STRUCTURE(OstinatoCrfGradients),
     FIELD(OstinatoCrfGradients, log_likelihood), FIELD(OstinatoCrfGradients, emissions),
     FIELD(OstinatoCrfGradients, start), FIELD(OstinatoCrfGradients, transitions), FIELD(OstinatoCrfGradients, end),
+    STRUCTURE(OstinatoSoftmax),
+    FIELD(OstinatoSoftmax, rows), FIELD(OstinatoSoftmax, size), FIELD(OstinatoSoftmax, candidates),
+    FIELD(OstinatoSoftmax, tokens), FIELD(OstinatoSoftmax, x), FIELD(OstinatoSoftmax, weight),
+    FIELD(OstinatoSoftmax, bias), FIELD(OstinatoSoftmax, table), FIELD(OstinatoSoftmax, table_bias),
+    FIELD(OstinatoSoftmax, targets), FIELD(OstinatoSoftmax, left_out), FIELD(OstinatoSoftmax, losses),
+    FIELD(OstinatoSoftmax, d_positive), FIELD(OstinatoSoftmax, d_x), FIELD(OstinatoSoftmax, d_weight),
+    FIELD(OstinatoSoftmax, d_bias),
     ENUMERATOR("cell", "rnn_tanh", OSTINATO_RNN_TANH), ENUMERATOR("cell", "rnn_relu", OSTINATO_RNN_RELU),
     ENUMERATOR("cell", "lstm", OSTINATO_LSTM), ENUMERATOR("cell", "gru", OSTINATO_GRU),
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
@@ -186,6 +201,11 @@ int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads) 
 int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads) {
   if (int status = check(*crf)) return status;
   return guarded([&] { variant().crf_decode(*crf, out, threads); });
+}
+
+int ostinato_softmax(const OstinatoSoftmax *softmax, int32_t threads) {
+  if (int status = check(*softmax)) return status;
+  return guarded([&] { variant().softmax(*softmax, threads); });
 }
 
 const char *ostinato_interface(void) {

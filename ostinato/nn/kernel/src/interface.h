@@ -127,6 +127,21 @@ OSTINATO_API int ostinato_crf_backward(const OstinatoCrf *crf, const OstinatoCrf
 OSTINATO_API int ostinato_crf_marginals(const OstinatoCrf *crf, float *out, int32_t threads);   // (N, C)
 OSTINATO_API int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads);    // (N,) ties: lowest tag
 
+// -log of each row's softmax at its own target, over the target and the candidates, and its gradient. Logits are x · w + b.
+struct OstinatoSoftmax {
+  int64_t rows, size, candidates, tokens;  // n, E, S, V
+  const float *x;                          // (n, E)
+  const float *weight, *bias;              // (S, E), (S,) of the candidates
+  const float *table, *table_bias;         // (V, E), (V,)
+  const int64_t *targets;                  // (n,) each row's own target: a row of the table
+  const int64_t *left_out;                 // (n,) the candidate that is not in the row's sum, or -1
+  float *losses, *d_positive;              // (n,) the losses, and the gradient of the logits of the targets
+  float *d_x;                              // (n, E)
+  float *d_weight, *d_bias;                // (S, E), (S,) of the candidates alone
+};
+
+OSTINATO_API int ostinato_softmax(const OstinatoSoftmax *softmax, int32_t threads);
+
 // Describes this interface, so that a caller can check that it matches; one line for each structure, field, enumerator:
 //   OstinatoStack: 152 bytes
 //   OstinatoStack.cell: 4 bytes at 0

@@ -1,50 +1,6 @@
 // What forward and backward both need from a stack: sizes, the rows of steps, and which worker gets which sequences.
 // Included inside a variant's namespace.
 
-// Memory for one call, released at its end.
-class Arena {
- public:
-  Arena() = default;
-  Arena(const Arena &) = delete;
-  ~Arena() {
-    while (blocks_) {
-      void *block = blocks_;
-      blocks_ = *static_cast<void **>(block);
-      give_block(block);
-    }
-  }
-
-  template <class T> T *take(int64_t count) {
-    const size_t exact = size_t(count) * sizeof(T), bytes = kSanitized ? exact : (exact + 63) / 64 * 64;
-    if (bytes > left_) {
-      const size_t fresh = bytes > kBlock ? bytes : kBlock;
-      void *block = take_block(fresh + 64);
-      if (!block) throw NoMemory();
-      *static_cast<void **>(block) = blocks_;
-      blocks_ = block;
-      if (fresh == bytes) return reinterpret_cast<T *>(static_cast<char *>(block) + 64);
-      at_ = static_cast<char *>(block) + 64;
-      left_ = fresh;
-    }
-    T *taken = reinterpret_cast<T *>(at_);
-    at_ += bytes;
-    left_ -= bytes;
-    return taken;
-  }
-
-  template <class T> T *take_zeroed(int64_t count) {
-    T *taken = take<T>(count);
-    std::memset(taken, 0, size_t(count) * sizeof(T));
-    return taken;
-  }
-
- private:
-  static constexpr size_t kBlock = kSanitized ? 0 : 1 << 18;
-  void *blocks_ = nullptr;
-  char *at_ = nullptr;
-  size_t left_ = 0;
-};
-
 // The rows of a matrix that hold the flat steps 0 .. N - 1.
 template <class Float> struct Rows {
   Float *data;
@@ -66,7 +22,8 @@ struct Plan {
   int layers, directions, threads;
   const int64_t *lengths; // (B,)
   int64_t *offsets;       // (B,) first flat step of each sequence
-  const int64_t *x_index, *y_index;
+  const int64_t *index;   // the rows of x and y that hold the steps; null: row = step
+  Distinct distinct;      // with ids
   Group *groups;
   int num_groups;
 
@@ -83,8 +40,8 @@ struct Plan {
     offsets = arena.take<int64_t>(B);
     int64_t steps = 0;
     for (int64_t b = 0; b < B; b++) offsets[b] = steps, steps += lengths[b];
-    y_index = order_index(arena);
-    x_index = s.ids ? s.ids : y_index;
+    index = order_index(arena);
+    if (s.ids) distinct = Distinct(s.ids, N, arena);
     deal(arena);
   }
 

@@ -10,6 +10,13 @@ struct StepRow {
   float *saved_y;    // a copy of y for backward; may be null
 };
 
+// gates = x: the products of one panel of all `step_rows` are already there, V vectors at x + from.
+template <int V> void copy_panel(const StepRow *step_rows, int64_t count, int64_t from, int64_t offset) {
+  for (int64_t i = 0; i < count; i++) {
+    UNROLL for (int v = 0; v < V; v++) store(step_rows[i].gates + offset + v * W, load(step_rows[i].x + from + v * W));
+  }
+}
+
 // gates = bias + W x for one panel of all `step_rows`: V vectors at gates + offset.
 template <int V> void project_panel(
     const StepRow *step_rows, int64_t count, const float *bias, const float *packed, int64_t K, int64_t offset) {

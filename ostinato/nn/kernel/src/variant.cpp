@@ -54,6 +54,8 @@ void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // z
 #include "tiles.h"
 #include "products.h"
 #include "cells.h"
+#include "arena.h"
+#include "distinct.h"
 #include "plan.h"
 #include "pack.h"
 #include "forward.h"
@@ -62,6 +64,7 @@ void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // z
 #include "attention.h"
 #include "scan.h"
 #include "crf.h"
+#include "softmax.h"
 
 template <class Nonlinearity, class F> void with_rnn(int64_t H, F f) {
   switch (std::min((H + W - 1) / W, int64_t(4))) {
@@ -120,6 +123,7 @@ extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::crf_backward,
     OSTINATO_VARIANT::crf_marginals,
     OSTINATO_VARIANT::crf_decode,
+    OSTINATO_VARIANT::softmax,
 };
 
 }  // namespace ostinato

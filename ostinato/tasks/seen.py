@@ -1,4 +1,4 @@
-"""Which rows a run was trained on: compact hashes, so that rows of other files that were seen in training are counted.
+"""Which rows a run was trained on, with labels or without: hashes, so that rows of other files that it saw are counted.
 
 Two rows are the same if their sequences are, in the sense of the audit; their targets do not matter. Hashes have 64
 bits: among a million rows and a million others, a false match has a probability of 1 in 10 million.
@@ -51,6 +51,9 @@ def save_rows(folder: Path, task: Task, data: TaskData) -> None:
         RunError: the file cannot be written.
     """
     hashes = {name: row_hashes(task.row_keys(data.encoder, data.rows[name])) for name in SPLITS if name in data.rows}
+    if data.unlabelled is not None:
+        more = row_hashes(task.row_keys(data.encoder, data.unlabelled))
+        hashes["train"] = np.concatenate([hashes["train"], more])
     tensors = {name: torch.from_numpy(np.sort(each)) for name, each in hashes.items()}
     save_tensors(folder / ROWS, tensors, {"kind": "rows"})
 
