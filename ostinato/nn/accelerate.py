@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -187,11 +188,11 @@ def _prove(call: Call, swapped: "_Swapped", reports: dict[nn.Module, LayerReport
 
 
 def _report(name: str, layer: nn.Module) -> LayerReport:
-    kind = parametrize.type_before_parametrizations(layer)
-    if kind in DROP_INS.values():
+    kind: Any = parametrize.type_before_parametrizations(layer)
+    if issubclass(kind, tuple(DROP_INS.values())):
         return _engine_of(LayerReport(name, kind.__name__, "native", False, "already a drop-in"), layer)
-    if kind not in DROP_INS:
-        return LayerReport(name, kind.__name__, "torch", False, "not swapped: a subclass may have its own forward")
+    if drop_in_of(kind) is None:
+        return LayerReport(name, kind.__name__, "torch", False, "not swapped: its own forward does not call super()'s")
     if "forward" in vars(layer):
         return LayerReport(name, kind.__name__, "torch", False, "not swapped: its forward was replaced on the object")
     return LayerReport(name, kind.__name__, "native", True)
@@ -202,6 +203,32 @@ def _engine_of(report: LayerReport, layer: Any) -> LayerReport:
     return report if reason is None else replace(report, engine="torch", reason=f"not native: {reason}")
 
 
+@cache
+def drop_in_of(kind: Any) -> Any:
+    """Our class in place of a class of `torch.nn` or of a subclass of it; None if its forward never gets to ours.
+
+    For a subclass it is a class made on the fly, derived from it and then from ours, so that its `super()` is ours.
+    """
+    if kind in DROP_INS:
+        return DROP_INS[kind]
+    base = next(own for own in kind.__mro__ if own in DROP_INS or own in (nn.RNNBase, nn.RNNCellBase))
+    above = kind.__mro__[: kind.__mro__.index(base)]
+    codes = [getattr(vars(own)["forward"], "__code__", None) for own in above if "forward" in vars(own)]
+    if base not in DROP_INS or not all(code is not None and "__class__" in code.co_freevars for code in codes):
+        return None
+
+    def reduce(self: Any, protocol: Any) -> Any:  # copies and pickles refer to the subclass by its name
+        return _blank, (kind,), self.__getstate__()
+
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__reduce_ex__": reduce}
+    return type(kind.__name__, (kind, DROP_INS[base]), names)
+
+
+def _blank(kind: Any) -> Any:
+    made = drop_in_of(kind)
+    return made.__new__(made)
+
+
 class _Swapped:
     """Layers that can switch to our class and back."""
 
@@ -210,7 +237,7 @@ class _Swapped:
 
     def switch(self, *, ours: bool) -> None:
         for layer, kind in self.kinds.items():
-            _become(layer, DROP_INS[kind] if ours else kind)
+            _become(layer, drop_in_of(kind) if ours else kind)
 
     def restore(self, layer: nn.Module) -> None:
         """Restore a layer's own class for good."""

@@ -133,7 +133,8 @@ def test_parametrized_layers_keep_their_parametrization_and_copies_their_class()
 
 def test_other_classes_than_torch_nns_are_not_swapped_and_the_report_says_why():
     class Subclass(nn.LSTM):
-        pass
+        def forward(self, input, hx=None):
+            return nn.LSTM.forward(self, input, hx)
 
     patched = nn.GRU(3, 4)
     patched.forward = lambda x: x
@@ -142,10 +143,49 @@ def test_other_classes_than_torch_nns_are_not_swapped_and_the_report_says_why():
     )
     subclass, replaced, already, projected, double, cell = swap(model).layers
     assert (type(model[0]), type(patched)) == (Subclass, nn.GRU)
-    assert "subclass" in subclass.reason and "replaced on the object" in replaced.reason and "already" in already.reason
+    assert "super()" in subclass.reason and "replaced on the object" in replaced.reason and "already" in already.reason
     assert not subclass.is_swapped and not replaced.is_swapped and not already.is_swapped
     assert (projected.engine, double.engine, cell.engine) == ("torch", "torch", "torch")
     assert "proj_size is 2" in projected.reason and "float64" in double.reason and "single step" in cell.reason
+
+
+class Plain(nn.GRU):
+    """Only adds to torch's class."""
+
+    def width(self):
+        return self.hidden_size
+
+
+class Doubled(Plain):
+    """Has a forward that calls the one above it."""
+
+    def forward(self, input, hx=None):
+        output, state = super().forward(2 * input, hx)
+        return 2 * output, state
+
+
+class DoubledCell(nn.LSTMCell):
+    def forward(self, input, hx=None):
+        return super().forward(2 * input, hx)
+
+
+@pytest.mark.parametrize("kind", [Plain, Doubled, DoubledCell])
+def test_subclasses_that_call_the_forward_above_get_ours_there(kind, monkeypatch):
+    layer, x = kind(4, 5), torch.randn(3, 4)
+    twin = copy.deepcopy(layer)
+    ours_kind, reached = ours.LSTMCell if kind is DoubledCell else ours.GRU, []
+    report = swap(layer)
+    assert report.layers[0].is_swapped and report.layers[0].engine == "native"
+    assert isinstance(layer, kind) and isinstance(layer, ours_kind) and type(layer).__name__ == kind.__name__
+    torch.testing.assert_close(layer(x), twin(x))
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(copied) is type(layer)
+        torch.testing.assert_close(copied(x), twin(x))
+    forward = ours_kind.__mro__[1].forward
+    monkeypatch.setattr(ours_kind.__mro__[1], "forward", lambda *args: reached.append(1) or forward(*args))
+    layer(x)
+    assert reached
+    assert not swap(layer).layers[0].is_swapped
 
 
 def test_a_model_without_recurrent_layers_is_reported_as_such():
