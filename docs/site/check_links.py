@@ -37,7 +37,7 @@ def faults(site: Path) -> list[str]:
     for path, page in sorted(pages.items()):
         name = path.relative_to(site.resolve())
         found += [f"{name}: loads {target}" for target in page.loaded if re.match(r"(\w+:)?//", target)]
-        for target in page.links:
+        for target in dict.fromkeys(page.links):
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
                 continue

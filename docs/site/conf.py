@@ -14,7 +14,7 @@ warnings.filterwarnings("ignore", category=FutureWarning)
 from ostinato.versions import __version__  # noqa: E402
 
 project = "Ostinato"
-copyright = "the authors of Ostinato, Apache-2.0"
+copyright = f"the authors of Ostinato {__version__}, Apache-2.0"
 release = __version__
 extensions = [
     "myst_parser",
@@ -42,6 +42,7 @@ autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -61,12 +62,13 @@ sphinx_gallery_conf = {
     "image_scrapers": ("matplotlib", "scraper.scrape"),
     "capture_repr": (),
     "matplotlib_animations": False,
-    "plot_gallery": os.environ.get("GALLERY", "1"),
+    "plot_gallery": os.environ.get("GALLERY", "1") != "0",
     "reference_url": {"ostinato": None},
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = f"Ostinato {release}"
+html_title = "Ostinato"
+html_sidebars: dict[str, list[str]] = {page: [] for page in ("index", "start", "choose", "benchmarks", "changes")}
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_extra_path = [str(ROOT / "build" / "docs" / "extra")]

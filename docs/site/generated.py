@@ -51,7 +51,7 @@ def is_code(module: str, name: str) -> bool:
 
 def autosummary(module: str, names: list[str], summary: str) -> str:
     """A table of names for Sphinx, which links each to its page."""
-    rows = "\n".join(f"   {module}.{name}" for name in names)
+    rows = "\n".join(f"   ~{module}.{name}" for name in names)
     directive = ".. autosummary::\n   :toctree: python\n   :nosignatures:\n\n"
     return f"## {module}\n\n{summary}\n\n```{{eval-rst}}\n{directive}{rows}\n```\n"
 

@@ -33,6 +33,11 @@ def entry(app: Any, page: str) -> str:
 
 def first_sentence(app: Any, page: str) -> str:
     """The first sentence of a page."""
-    paragraphs = app.env.get_doctree(page).findall(nodes.paragraph)
-    text = " ".join(next((each.astext() for each in paragraphs), "").split())
-    return re.split(r"(?<=[.:?!]) ", text)[0]
+    found = (each for each in app.env.get_doctree(page).findall(nodes.paragraph) if is_prose(each))
+    text = " ".join(next((each.astext() for each in found), "").split())
+    return re.split(r"(?<=[.?!]) ", text)[0].rstrip(":")
+
+
+def is_prose(paragraph: nodes.paragraph) -> bool:
+    """Whether a paragraph is neither in a table nor in a list."""
+    return isinstance(paragraph.parent, nodes.section)

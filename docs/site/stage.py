@@ -21,6 +21,7 @@ MOVED = {  # files outside docs that are pages of the site
     "README.md": "index.md",
     "benchmarks/README.md": "benchmarks.md",
     "benchmarks/results/comparisons": "benchmarks.md",
+    "examples/gallery/README.rst": "gallery/index.rst",
 }
 COMPARISONS = Path("benchmarks/results/comparisons")
 GALLERY = Path("examples/gallery")

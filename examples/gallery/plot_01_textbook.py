@@ -103,6 +103,6 @@ for number, (side, colour) in enumerate((("network", "C0"), ("linear", "C1"), ("
     plt.bar_label(bars, [f"{value:.2f}" for value in values], fontsize=8)
 plt.xticks(positions, list(scores))
 plt.ylabel("test accuracy")
-plt.ylim(0, 1.12)
+plt.ylim(0, 1.25)
 plt.legend(ncols=3, loc="upper center")
 plt.show()

@@ -55,12 +55,14 @@ print(f"test accuracy: GRU {model.score(X[600:], y[600:]):.3f}, linear {np.mean(
 # When does it know?
 # ------------------
 # A trace has the running answer: what the model would say if the series ended at each step.
+# Before both events it cannot know, and yet it is sure of one class: it was trained on whole series only. The program
+# on streaming shows what helps.
 
-traced = trace(model, X[600])
+traced = trace(model, X[600], prefixes=60)
 late = list(model.classes_).index("late")
 figure, (above, below) = plt.subplots(2, sharex=True, figsize=(8, 4), layout="constrained")
 above.plot(X[600], linewidth=0.9)
 above.set_title(f"a series of the class {y[600]}", fontsize=10)
-below.plot(traced.prefix_lengths, np.array(traced.prefix_probabilities)[:, late])
+below.plot(traced.steps, traced.running[:, late])
 below.set(ylabel="probability of late", xlabel="step", ylim=(-0.05, 1.05))
 plt.show()

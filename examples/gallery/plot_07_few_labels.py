@@ -9,7 +9,7 @@ unlabelled sequences starts from there.
 # Sequences of events
 # -------------------
 # Sessions of a shop, generated: each user has one of two habits that no single event shows. After an event, the next
-# one follows from the habit four times out of five.
+# one follows from the habit in about two of three cases.
 
 import tempfile
 

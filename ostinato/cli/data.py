@@ -107,8 +107,9 @@ def init(
     """Print a config: a preset's, or one inferred from a data file.
 
     Columns, tokenizer and splits are inferred from up to 5,000 rows of the file; a comment gives the reason for each.
+    Keys that are left at their defaults are comments.
     """
-    from ostinato.config import to_toml
+    from ostinato.config import to_commented_toml
 
     if is_data_file(what):
         from ostinato.tasks.infer import infer_config
@@ -119,7 +120,7 @@ def init(
         say("")
     else:
         config = config_of(what, [])[0]
-    say(json_escapes(to_toml(config)), nl=False)
+    say(json_escapes(to_commented_toml(config)), nl=False)
 
 
 def schema() -> None:

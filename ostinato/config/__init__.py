@@ -9,7 +9,7 @@ memory     how much of it is available, and a refusal of sizes that need more
 reading    mappings and TOML in, TOML and JSON Schema out; `ostinato.tasks.config` applies it to the tasks' configs
 """
 
-from ostinato.config.reading import to_toml, toml_value
+from ostinato.config.reading import to_commented_toml, to_toml, toml_value
 from ostinato.config.semi import SemiConfig, SemiTraining, UnlabelledData
 from ostinato.config.sequences import SequenceData, SequenceModel
 from ostinato.config.tables import (
@@ -37,6 +37,7 @@ __all__ = [
     "Table",
     "TrainingConfig",
     "UnlabelledData",
+    "to_commented_toml",
     "to_toml",
     "toml_value",
 ]

@@ -17,7 +17,7 @@ CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "lnlstm")
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "fasta", "ts", "conll", "conllu")
 TOKENIZERS = ("words", "subwords", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
 VECTORS = ("glove-50d",)
-ENCODERS = ("imdb-encoder",)  # presets of `ostinato pretrain`
+ENCODERS = ("imdb-encoder", "imdb-full-encoder")  # presets of `ostinato pretrain`
 KMERS = re.compile(r"kmers\(([1-9]|1[0-3])\)")
 
 

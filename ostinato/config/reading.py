@@ -129,6 +129,19 @@ def to_toml(config: Config) -> str:
     return tomli_w.dumps({"task": config.task, **tables})
 
 
+def to_commented_toml(config: Config) -> str:
+    """Write the keys that were set; the others are comments with their defaults, to be changed."""
+    lines = [tomli_w.dumps({"task": config.task})]
+    for name in Config.TABLES:
+        table = getattr(config, name)
+        lines.append(f"[{name}]\n")
+        for key, value in _with_none(table):
+            text = tomli_w.dumps({key: value})
+            lines.append(text if key in table.model_fields_set else re.sub("(?m)^", "# ", text.rstrip("\n")) + "\n")
+        lines.append("\n")
+    return "".join([lines[0], "\n", *lines[1:-1]])
+
+
 def _with_none(table: BaseModel) -> Iterator[tuple[str, Any]]:
     for key, field in type(table).model_fields.items():
         value = getattr(table, key)
@@ -141,13 +154,16 @@ def _with_none(table: BaseModel) -> Iterator[tuple[str, Any]]:
 def with_settings(config: Config, settings: Iterable[str]) -> dict[str, Any]:
     """The values of a config, changed by settings such as `model.cell=gru`.
 
-    Values are parsed as TOML, or taken as plain strings. Keys at their default are omitted, so that a change of task
-    brings that task's own defaults.
+    Values are parsed as TOML, or taken as plain strings. Keys that the config does not set stay so. With another task,
+    keys at their default are omitted, so that it brings its own defaults.
 
     Raises:
         ConfigError: a setting is not of the form table.key=value.
     """
-    values: dict[str, Any] = {table: {} for table in Config.TABLES} | config.model_dump(exclude_defaults=True)
+    settings = list(settings)
+    changes_task = any(setting.partition("=")[0].strip() == "task" for setting in settings)
+    given = config.model_dump(exclude_defaults=True) if changes_task else config.model_dump(exclude_unset=True)
+    values: dict[str, Any] = {table: {} for table in Config.TABLES} | given
     for setting in settings:
         key, equals, text = setting.partition("=")
         table, _, name = key.strip().rpartition(".")

@@ -202,6 +202,17 @@ def marginals(emissions: Tensor, layout: Layout, start: Tensor, transitions: Ten
     return torch.softmax(alpha + _in_batch_order(betas[::-1], steps, emissions), 1)
 
 
+def decode_allowed(scores: Tensor, layout: Layout, allowed: CRFConstraints) -> Tensor:
+    """The allowed tags of each sequence with the largest sum of scores; ties go to the lowest tag. (N, C) -> (N,)."""
+    limits = [
+        torch.zeros(part.shape, device=scores.device).masked_fill(~part.to(scores.device), -torch.inf)
+        for part in allowed
+    ]
+    if runs_native(scores, limits[1]):
+        return kernel.decode(scores, layout.lengths_on_cpu, *limits)
+    return decode(scores, layout, *limits)
+
+
 def decode(emissions: Tensor, layout: Layout, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
     """See `LinearChainCRF.decode`. Viterbi: v_t(j) = max_i (v_{t−1}(i) + T_ij) + e_t(j). (N, C) -> (N,)."""
     steps, values, pointers = _by_time(layout), list[Tensor](), list[Tensor]()

@@ -88,6 +88,9 @@ class Tally(NamedTuple):
         """(V,) the logits with the least loss that do not depend on the context; one more of each is counted."""
         return ((self.present + 1) / (self.absent + 1)).log().float()
 
+    def joined(self, other: "Tally") -> "Tally":
+        return Tally(self.present + other.present, self.absent + other.absent)
+
     def loss(self, logits: Tensor) -> float:
         """The summed loss of logits (V,) that are the same in every context."""
         return float((self.present * F.softplus(-logits) + self.absent * F.softplus(logits)).sum())
@@ -111,11 +114,11 @@ def build_context_network(config: PretrainingConfig, counts: Tensor) -> ContextN
 def tallies(network: ContextNetwork, steps: Steps, counts: Tensor) -> list[Tally]:
     """What each side of the network predicts in these sequences."""
     importance, draws = importance_of(counts), NEGATIVES * draws_of(counts)
-    found = [
-        [_tally(targets, draws) for targets in network.targets(values, lengths, importance)]
-        for values, lengths in batches(steps, "cpu")
-    ]
-    return [Tally(*map(sum, zip(*side, strict=True))) for side in zip(*found, strict=True)]
+    found: list[Tally] = []
+    for values, lengths in batches(steps, "cpu"):
+        own = [_tally(targets, draws) for targets in network.targets(values, lengths, importance)]
+        found = [before.joined(tally) for before, tally in zip(found, own, strict=True)] if found else own
+    return found
 
 
 def _tally(targets: Targets, draws: Tensor) -> Tally:

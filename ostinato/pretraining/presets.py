@@ -9,11 +9,20 @@ from ostinato.pretraining.config import PretrainingConfig, PretrainingData, Pret
 
 
 def imdb_encoder() -> PretrainingConfig:
-    """A language model of the film reviews without the validation and test rows of the presets that start from it."""
+    """A language model of the film reviews that are neither validation nor test rows of `imdb-pretrained`."""
     return PretrainingConfig(
-        data=PretrainingData(name="imdb", exclude=["imdb-pretrained", "imdb-full"]),
+        data=PretrainingData(name="imdb", exclude=["imdb-pretrained"]),
         training=PretrainingTraining(max_epochs=2),
     )
 
 
-PRESETS: Mapping[str, Callable[[], PretrainingConfig]] = {"imdb-encoder": imdb_encoder}
+def imdb_full_encoder() -> PretrainingConfig:
+    """The same for `imdb-full`, whose validation and test rows are others."""
+    preset = imdb_encoder()
+    return preset.model_copy(update={"data": preset.data.model_copy(update={"exclude": ["imdb-full"]})})
+
+
+PRESETS: Mapping[str, Callable[[], PretrainingConfig]] = {
+    "imdb-encoder": imdb_encoder,
+    "imdb-full-encoder": imdb_full_encoder,
+}

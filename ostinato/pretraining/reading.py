@@ -82,11 +82,11 @@ def _cells(path: Path, config: PretrainingData) -> Iterator[tuple[Sequence, str]
 
 def _named(config: PretrainingData) -> Unlabelled:
     """All rows of a named set, of every split."""
+    wanted = str(config.name)
+    if wanted in UNLABELLED:
+        return _without_labels(config, UNLABELLED[wanted])
     owners = {name: (task, named) for task in TASKS.values() for name, named in task.datasets.items()}
-    found = look_up({**owners, **UNLABELLED}, str(config.name), "data set")
-    if isinstance(found, UnlabelledSet):
-        return _without_labels(config, found)
-    task, named = found
+    task, named = look_up(owners, wanted, "data set")
     whole = parse({task.name: task.config}, {"task": task.name, "data": {"name": config.name}}, "data", needs_data=True)
     loaded = named.load(whole.data)
     rows: list[Record | Sentence] = [row for split in loaded.splits.values() for row in split]

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from ostinato.config import Config, to_toml
 from ostinato.errors import ConfigError, RunError
 from ostinato.progress import Progress
@@ -48,7 +46,7 @@ class Answered(NamedTuple):
     """
 
     examples: Any
-    outputs: list[Tensor]
+    outputs: list[Any]
     ms_per_row: list[float]
 
 
@@ -177,7 +175,7 @@ def _write(
     save_rows(folder, task, data)
     if "test" in answered:
         log.say("Scoring the ensemble on the test split once.")
-        outputs = model.network.combine(answered["test"].outputs)
+        outputs = _combined(model, answered["test"])
         write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs)
     metrics = _metrics(model, data, runs, weights, answered)
@@ -189,6 +187,10 @@ def _write(
 def _answer(model: Model, rows: Any, examples: Any) -> Answered:
     outputs = member_outputs(model, rows)
     return Answered(examples, outputs, [_ms_per_row(member, rows) for member in model.members])
+
+
+def _combined(model: Model, answered: Answered) -> Any:
+    return model.task.joining.combine(model, answered.outputs, answered.examples)
 
 
 def _ms_per_row(member: Model, rows: Any) -> float:
@@ -217,8 +219,7 @@ def _metrics(
         "training": {"seconds": round(seconds, 3), "epochs": 0, "best_epoch": 0, "seconds_per_epoch": 0.0},
     }
     for name, each in answered.items():
-        outputs = model.network.combine(each.outputs)
-        found[name] = model.task.score(model, data.rows[name], each.examples, outputs).to_json()
+        found[name] = model.task.score(model, data.rows[name], each.examples, _combined(model, each)).to_json()
     if "test" in answered:
         found["baselines"] = recorded[0]["baselines"]
     if answered:
@@ -245,7 +246,7 @@ def _record(model: Model, runs: Sequence[Path], weights: str, split: str, answer
     return EnsembleRecord(
         weights=weights,
         split=split,
-        scores=joining.scores(model, answered.examples, model.network.combine(answered.outputs)),
+        scores=joining.scores(model, answered.examples, _combined(model, answered)),
         agreement=[[joining.agreement(model, one, other) for other in answered.outputs] for one in answered.outputs],
         members=members,
     )

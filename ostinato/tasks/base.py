@@ -314,15 +314,9 @@ class Task(ABC):
         return Trained(network.eval(), state, outputs)
 
     @property
+    @abstractmethod
     def joining(self) -> "Joining":
-        """How several models become an ensemble.
-
-        Raises:
-            ConfigError: models of this task cannot be joined.
-        """
-        raise ConfigError(
-            f"Models of task {self.name!r} cannot be joined to an ensemble. Tasks with one target per sequence can."
-        )
+        """How several models become an ensemble."""
 
     # Results
 

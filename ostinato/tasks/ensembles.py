@@ -2,16 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from ostinato.errors import ConfigError
 from ostinato.tasks.records import Model
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 EQUAL, VALIDATION = "equal", "validation"  # where the weights of members come from
 
@@ -30,21 +27,29 @@ class Joining(ABC):
             ConfigError: the members differ in targets or kind of input; names the difference.
         """
 
+    def outputs(self, model: Model, examples: Any) -> Any:
+        """What a member contributes to the mean, for encoded examples."""
+        return model.task.outputs(model.network, examples)
+
+    def combine(self, model: Model, outputs: Sequence[Any], examples: Any) -> Any:
+        """The outputs of the ensemble, from those of each member; `Task.score` reads them."""
+        return model.network.combine(outputs)
+
     @abstractmethod
-    def fit_weights(self, model: Model, outputs: "Sequence[Tensor]", examples: Any) -> np.ndarray:
+    def fit_weights(self, model: Model, outputs: Sequence[Any], examples: Any) -> np.ndarray:
         """The weights (M,) with the lowest loss on validation rows, from the outputs of each member."""
 
     @abstractmethod
-    def scores(self, model: Model, examples: Any, outputs: "Tensor") -> dict[str, float]:
+    def scores(self, model: Model, examples: Any, outputs: Any) -> dict[str, float]:
         """How good and how well calibrated a member or the ensemble is, by metric."""
 
     @abstractmethod
-    def agreement(self, model: Model, one: "Tensor", other: "Tensor") -> float:
+    def agreement(self, model: Model, one: Any, other: Any) -> float:
         """How much the answers of two members agree; 1 if they are equal."""
 
 
 def join(members: Sequence[Model], names: Sequence[str] | None = None) -> Model:
-    """Join trained models of any task that has ensembles, with equal weights.
+    """Join trained models of one task, with equal weights.
 
     Args:
         names: of the members, for messages; by default `model 1` and so on.
@@ -81,21 +86,22 @@ def set_weights(model: Model, weights: Sequence[float] | np.ndarray) -> None:
         model.network.weights.copy_(torch.from_numpy(values / values.sum()))
 
 
-def member_outputs(model: Model, rows: Any) -> "list[Tensor]":
+def member_outputs(model: Model, rows: Any) -> list[Any]:
     """The outputs of each member for labelled rows."""
     task = model.task
-    return [task.outputs(member.network, task.encode(member, rows)) for member in model.members]
+    return [task.joining.outputs(member, task.encode(member, rows)) for member in model.members]
 
 
-def fit(model: Model, outputs: "Sequence[Tensor]", examples: Any, *, fit_weights: bool) -> None:
+def fit(model: Model, outputs: Sequence[Any], examples: Any, *, fit_weights: bool) -> None:
     """Fit the weights if wanted, and calibrate the ensemble, on validation rows.
 
     Args:
         outputs: of each member, for the examples.
     """
+    joining = model.task.joining
     if fit_weights:
-        set_weights(model, model.task.joining.fit_weights(model, outputs, examples))
-    model.task.calibrate(model.config, model.network, model.network.combine(outputs), examples)
+        set_weights(model, joining.fit_weights(model, outputs, examples))
+    model.task.calibrate(model.config, model.network, joining.combine(model, outputs, examples), examples)
 
 
 def ensemble(

@@ -33,8 +33,8 @@ LOWER_CASED = ("words", "subwords")  # tokenizers that lower-case
 def with_encoder(config: AnyConfig, source: str) -> AnyConfig:
     """The config with the vector size, the layers and the tokenizer of the pre-training that `model.init` names.
 
-    Keys that the config leaves out are taken over. A preset of `ostinato pretrain` is left as it is, see
-    `is_preset`.
+    Keys that the config leaves out are taken over; one that it sets, to its default too, must agree. A preset of
+    `ostinato pretrain` is left as it is, see `is_preset`.
 
     Args:
         source: names the config in messages.

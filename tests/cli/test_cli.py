@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from commands import LABELS, REVIEWS, SERIES, TEXTS, answers, contents, jsonl, r
 
 from ostinato import load
 from ostinato.cli import doctor
+from ostinato.config.reading import parse_toml as read_toml
 from ostinato.data.examples import Record
 from ostinato.pretraining.datasets import UNLABELLED
 from ostinato.tasks import TASKS
-from ostinato.tasks.config import PRESETS, parse_toml
+from ostinato.tasks.config import PRESETS, parse_config, parse_toml
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.sequences.task import ROWS_AT_A_TIME
 
@@ -78,7 +80,10 @@ def test_own_file_trains_in_two_commands_and_is_predicted_row_by_row(name, tmp_p
 def test_init_prints_a_preset_whole(capsys):
     for name, preset in PRESETS.items():
         assert run("init", name) == 0
-        assert parse_toml(capsys.readouterr().out, name) == preset()
+        text = capsys.readouterr().out
+        assert parse_config(read_toml(text, name)) == preset()
+        written = parse_config(read_toml(re.sub("(?m)^# ", "", text), name))  # with the defaults
+        assert written == preset() and {"engine", "cell", "word_dropout"} <= written.model.model_fields_set
 
 
 def test_init_comments_stay_comments_whatever_the_columns_are_called(tmp_path, monkeypatch, capsys):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from tiny_pretraining import ENTROPY, SMALL, letters, words
+from typer.testing import CliRunner
 
 import ostinato
 from ostinato import runs
+from ostinato.cli import app
 from ostinato.config import to_toml
 from ostinato.data.examples import Sentence
 from ostinato.errors import ConfigError, RunError
@@ -20,7 +22,7 @@ from ostinato.pretraining.config import read_own_config
 from ostinato.pretraining.report import language_model
 from ostinato.pretraining.run import start_pretraining
 from ostinato.tasks import TASKS
-from ostinato.tasks.config import override, parse_config
+from ostinato.tasks.config import override, parse_config, read_config
 from ostinato.training.optimizer import make_optimizer, set_learning_rate
 from ostinato.training.pretrained import read_pretrained
 
@@ -167,6 +169,22 @@ def test_contradictions_name_both_values(encoder, tmp_path, setting, match):
     values = {"data": {"path": str(table(tmp_path / "rows.csv", TEXTS))}}
     with pytest.raises(ConfigError, match=match):
         override(parse_config(values), [f"model.init={encoder}", setting])
+
+
+def test_a_key_set_to_its_default_in_the_config_contradicts_a_set_init(encoder, tmp_path):
+    data, setting = {"path": str(table(tmp_path / "rows.csv", TEXTS))}, f"model.init={encoder}"
+    assert override(parse_config({"data": data}), [setting]).model.hidden_size == 12  # left out
+    with pytest.raises(ConfigError, match="model.hidden_size: 64.*12"):
+        override(parse_config({"data": data, "model": {"hidden_size": 64}}), [setting])
+
+
+def test_a_config_of_init_starts_from_an_encoder_of_other_sizes(encoder, tmp_path):
+    path = table(tmp_path / "rows.csv", TEXTS)
+    printed = CliRunner().invoke(app, ["init", str(path)])
+    assert printed.exit_code == 0 and "# hidden_size = 64" in printed.stdout
+    (tmp_path / "config.toml").write_text(printed.stdout, encoding="utf-8")
+    config = override(read_config(tmp_path / "config.toml"), [f"model.init={encoder}"])
+    assert config.model.hidden_size == 12 and config.data.path == str(path)
 
 
 def test_every_contradiction_of_an_estimator_is_named_at_once(encoder):

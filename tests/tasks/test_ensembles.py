@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import ostinato
-from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor, SequenceTagger
+from ostinato import SequenceClassifier, SequenceMultilabelClassifier, SequenceRegressor
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.explanation import measure
 from ostinato.storage import load_tensors, save_tensors
@@ -168,12 +168,6 @@ def test_members_that_do_not_fit_each_other_are_refused(members):
     for message, models in refused.items():
         with pytest.raises(ConfigError, match=message):
             ostinato.ensemble(models)
-
-
-def test_taggers_are_refused():
-    tagger = SequenceTagger(**SMALL).fit([["Ada", "left"]] * 3, [["B-PER", "O"]] * 3)
-    with pytest.raises(ConfigError, match="tagging"):
-        ostinato.ensemble([tagger, tagger])
 
 
 @pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], [1, float("nan")], "validation", "best"], ids=str)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class SentenceEncoding:
         features: the values of each feature; empty if words have no features.
         lowercase: whether words are looked up in lower case.
     """
+
+    tokenizer: ClassVar[str] = "words"  # what taggers read
 
     words: Vocabulary
     characters: Vocabulary

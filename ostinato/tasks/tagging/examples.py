@@ -1,7 +1,7 @@
 """Tagged sentences, before and after encoding."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +34,10 @@ class TaggedRows:
         """
         tagged = bring_into_scheme(scheme or "plain", self.sentences, repair=self.repair)
         return TaggedRows(tagged.sentences)
+
+    def select(self, indices: Iterable[int]) -> "TaggedRows":
+        """The rows at `indices`, in that order."""
+        return TaggedRows([self.sentences[index] for index in indices], self.repair)
 
     @property
     def sources(self) -> list[str]:

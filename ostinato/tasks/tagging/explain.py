@@ -6,6 +6,8 @@ features. Masking replaces it with the neutral vector, the mean over the words o
 unknown words (because of `word_dropout`, `min_count` or `max_size`), the word part of the neutral vector is the
 embedding of `<unk>`. The part of a feature is the mean over its values. Masking does not change the sentence's length.
 A wide part ignores the features of masked words; the contribution of a feature is shared equally by its words.
+
+The explanation of an ensemble is the mean of the members' explanations of the same tag.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +35,7 @@ from ostinato.tasks.tagging.encoder import refuse_unseen_features
 from ostinato.tasks.tagging.inputs import as_sentences
 from ostinato.tasks.tagging.network import predict_marginals, predict_tags
 from ostinato.tasks.tagging.schemes import OUTSIDE, conlleval_entities, to_tags
-from ostinato.tasks.tagging.sentence_vectors import SentenceVectors, neutral_vector
+from ostinato.tasks.tagging.sentence_vectors import Reader, SentenceVectors, readers_of
 
 REASONS = {
     "attention": "it has no pooling",
@@ -73,12 +75,12 @@ def explain_tags(
     look_up(TAG_METHODS, method, "method")
     converted = as_sentences(sentences, "sentence")
     with opened(model.network):
-        neutral = neutral_vector(model.network, model.encoder)
+        readers = readers_of(model)
         tracked = enumerate((progress or Progress(quiet=True)).track(converted, "explaining"))
         return [
             explanation
             for row, sentence in tracked
-            for explanation in _explain_sentence(model, sentence, row, neutral, method, label, tokens)
+            for explanation in _explain_sentence(model, sentence, row, readers, method, label, tokens)
         ]
 
 
@@ -215,7 +217,7 @@ def _explain_sentence(
     model: Model,
     sentence: Sentence,
     row: int,
-    neutral: Tensor,
+    readers: Sequence[Reader],
     method: str,
     label: str | None,
     tokens: Sequence[int] | None,
@@ -237,7 +239,7 @@ def _explain_sentence(
                 f"tag {names[tag]!r} has probability 0 at token {token} ({sentence.words[token]!r}), so it cannot be "
                 "explained. Choose another tag."
             )
-    scores, gaps = TAG_METHODS[method](SentenceVectors(model.network, encoded, neutral), chosen, tags)
+    scores, gaps = _mean_scores(readers, sentence, method, chosen, tags)
     offsets = word_offsets(sentence.words)
     return [
         Explanation(
@@ -254,6 +256,17 @@ def _explain_sentence(
         )
         for number, (token, tag) in enumerate(zip(chosen, tags, strict=True))
     ]
+
+
+def _mean_scores(
+    readers: Sequence[Reader], sentence: Sentence, method: str, tokens: np.ndarray, tags: np.ndarray
+) -> Scores:
+    """The scores of a tagger, or the mean of those of an ensemble's members; the largest of their gaps."""
+    found = [TAG_METHODS[method](reader.vectors(sentence), tokens, tags) for reader in readers]
+    weighted = [[reader.weight * each for each in own] for reader, (own, _) in zip(readers, found, strict=True)]
+    gaps = [own for _, own in found if own is not None]
+    means = [np.sum(of_word, axis=0) for of_word in zip(*weighted, strict=True)]
+    return means, np.max(gaps, axis=0) if gaps else None
 
 
 def word_offsets(words: Sequence[str]) -> list[tuple[int, int]]:

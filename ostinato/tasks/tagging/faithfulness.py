@@ -5,13 +5,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import MaskableInput, check_label, check_length
 from ostinato.explanation.masking import opened
 from ostinato.tasks.records import Model
-from ostinato.tasks.tagging.sentence_vectors import SentenceVectors, neutral_vector
+from ostinato.tasks.tagging.sentence_vectors import Reader, readers_of
 
 
 class SentenceMasking:
@@ -24,9 +23,9 @@ class SentenceMasking:
         self.model = model
 
     @cached_property
-    def neutral(self) -> Tensor:
-        """The vector of a masked word, (D,). Access it only within `opened`, where dropout is off."""
-        return neutral_vector(self.model.network, self.model.encoder)
+    def readers(self) -> list[Reader]:
+        """The model or its members. Access them only within `opened`, where dropout is off."""
+        return readers_of(self.model)
 
     def opened(self) -> AbstractContextManager[Any]:
         return opened(self.model.network)
@@ -37,11 +36,13 @@ class SentenceMasking:
         tag = check_label(explanation, row, self.model.codec.names)
         check_length(explanation, row, len(sentence.words))
         encoded = self.model.encoder.encode([sentence])
-        vectors = SentenceVectors(self.model.network, encoded, self.neutral)
+        read = [(reader.weight, reader.vectors(sentence)) for reader in self.readers]
 
         def answer(masks: np.ndarray) -> np.ndarray:
-            log_probabilities = vectors.masked(masks, np.array([token]))[:, 0, tag]  # (K, 1, C) -> (K,)
-            probabilities: np.ndarray = log_probabilities.double().exp().cpu().numpy()
+            probabilities = np.zeros(len(masks))
+            for weight, vectors in read:
+                log_probabilities = vectors.masked(masks, np.array([token]))[:, 0, tag]  # (K, 1, C) -> (K,)
+                probabilities += weight * log_probabilities.double().exp().cpu().numpy()
             return probabilities
 
         others = np.delete(np.arange(len(sentence.words)), token)

@@ -35,8 +35,10 @@ def to_onnx(model: Model) -> OnnxModel:
     at padding, and `probabilities` (batch, length, C) float32, the marginal probabilities, arbitrary at padding.
 
     Raises:
-        ConfigError: the model has a wide part.
+        ConfigError: the model has a wide part, or is an ensemble.
     """
+    if model.members:
+        raise ConfigError("An ensemble of taggers cannot be exported to ONNX. Export its members one by one.")
     graph, network = Graph(), model.network
     if network.wide is not None:
         raise ConfigError(

@@ -7,6 +7,7 @@ from ostinato.progress import Progress
 from ostinato.report.card import MISCALIBRATED, NOTABLE, WIDE, CardSection, data_source, model_card
 from ostinato.report.explained import HOW_TO_READ, faithfulness_block, shown_blocks
 from ostinato.report.gallery import Gallery
+from ostinato.report.members import EnsembleRecord
 from ostinato.report.page import Section, bullets, heading, paragraph, table
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import data_origin, findings_block, training_section
@@ -127,6 +128,9 @@ def describe_tagging(model: Model) -> str:
 def describe_tagger(run: RunRecord, config: TaggingConfig) -> str:
     """Describe the layers in a sentence."""
     model, parameters = config.model, counted(run.metrics["model"]["parameters"], "parameter")
+    if "ensemble" in run.metrics:
+        cells = [each.cell for each in EnsembleRecord.of(run.folder, run.metrics).members]
+        return f"The mean tag probabilities of {counted(len(cells), 'model')}: {', '.join(cells)}; {parameters}."
     constrained = " constrained to its scheme" if model.constrained else ""
     head = f"CRF over the tags{constrained}" if model.head == "crf" else "softmax at each word"
     wide = (
@@ -143,7 +147,7 @@ def describe_tagger(run: RunRecord, config: TaggingConfig) -> str:
     return f"{describe_layers(model)}; vectors of {', '.join(inputs)}; {wide}{head}; {parameters}."
 
 
-def verdict(cell: str, scores: dict[str, TaggingMetrics], metric: str) -> list[str]:
+def verdict(name: str, scores: dict[str, TaggingMetrics], metric: str) -> list[str]:
     """Compare the main metric with the baselines, in sentences."""
     if "test" not in scores:
         sentences = ["The run has no test split: nothing here shows how well the tagger does on unseen sentences."]
@@ -158,13 +162,13 @@ def verdict(cell: str, scores: dict[str, TaggingMetrics], metric: str) -> list[s
     value, ends = getattr(test, metric), test.intervals[metric]
     test_size = counted(test.num_sentences, "test sentence")
     others = ", ".join(
-        f"the {name} {percent(getattr(each, metric))} ({interval(each.intervals[metric])})"
-        for name, each in baselines.items()
+        f"the {rival} {percent(getattr(each, metric))} ({interval(each.intervals[metric])})"
+        for rival, each in baselines.items()
     )
     rival, strongest = next(iter(baselines.items()))
     other, other_ends = getattr(strongest, metric), strongest.intervals[metric]
     return [
-        f"The {called(cell)} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
+        f"The {name} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
         f"{interval(ends)}), {others}.",
         compare_to_baseline(value, ends, other, other_ends, model="the tagger", rival=f"the {rival}"),
     ]
@@ -175,22 +179,28 @@ def baselines_of(scores: dict[str, TaggingMetrics]) -> dict[str, TaggingMetrics]
     return {name: scores[key] for key, name in BASELINES.items() if key in scores}
 
 
-def called(cell: str) -> str:
-    """The name of a model with this cell, in a sentence."""
-    return "model, a linear CRF," if cell == "none" else cell.upper()
+def called(run: RunRecord) -> str:
+    """The name of the run's model, in a sentence."""
+    return "model, a linear CRF," if _is_linear(run) else run.model_name
+
+
+def _is_linear(run: RunRecord) -> bool:
+    return run.config.model.cell == "none" and "ensemble" not in run.metrics
 
 
 # Sections
 
 
 def _result(run: RunRecord, scores: dict[str, TaggingMetrics], metric: str) -> "Markup":
-    cell = run.config.model.cell
-    body = paragraph(" ".join(verdict(cell, scores, metric)))
+    body, own = (
+        paragraph(" ".join(verdict(called(run), scores, metric))),
+        "model" if _is_linear(run) else run.model_name,
+    )
     if "test" not in scores:
         return body
     rows = [
         (name, percent(getattr(each, metric)), interval(each.intervals[metric]))
-        for name, each in (("model" if cell == "none" else cell.upper(), scores["test"]), *baselines_of(scores).items())
+        for name, each in ((own, scores["test"]), *baselines_of(scores).items())
     ]
     about = f"The linear CRF is a {scores['linear'].description}. " if "linear" in scores else ""
     shown = table(("", SCORES[metric], "95\u00a0% interval"), rows, numeric=(1, 2))
@@ -343,7 +353,7 @@ def _size(audit: TagAudit, split: str) -> str:
 
 
 def _results(run: RunRecord, audit: TagAudit, scores: dict[str, TaggingMetrics]) -> list[str]:
-    results = verdict(run.config.model.cell, scores, main_metric(audit))
+    results = verdict(called(run), scores, main_metric(audit))
     test = scores.get("test")
     if test is not None:
         results += [

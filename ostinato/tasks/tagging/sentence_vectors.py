@@ -1,6 +1,7 @@
 """The vectors of a sentence's words, and a tagger's answers when some of them are masked."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from ostinato.data.examples import Sentence
 from ostinato.data.vocabulary import UNKNOWN, UNKNOWN_TOKEN
 from ostinato.nn import Layout
+from ostinato.tasks.records import Model
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.network import Tagger
 from ostinato.tasks.tagging.sentences import Sentences
@@ -30,6 +32,33 @@ def neutral_vector(network: Tagger, encoder: SentenceEncoder) -> Tensor:
         neutral[: len(word)] = word
     averages = [table[min(UNKNOWN + 1, len(table) - 1) :].mean(dim=0) for table in network.features.parameters()]
     return torch.cat([neutral[: len(neutral) - sum(map(len, averages))], *averages])
+
+
+class Reader(NamedTuple):
+    """A tagger, or a member of an ensemble.
+
+    Args:
+        weight: of its answers in the mean; 1 without others.
+        neutral: (D,), the vector of a masked word.
+    """
+
+    weight: float
+    network: Tagger
+    encoder: SentenceEncoder
+    neutral: Tensor
+
+    def vectors(self, sentence: Sentence) -> "SentenceVectors":
+        """The sentence as this tagger reads it."""
+        return SentenceVectors(self.network, self.encoder.encode([sentence]), self.neutral)
+
+
+def readers_of(model: Model) -> list[Reader]:
+    """The model itself, or the members of an ensemble. Call it within `opened`, where dropout is off."""
+    weights = model.network.weights.tolist() if model.members else [1.0]
+    return [
+        Reader(weight, each.network, each.encoder, neutral_vector(each.network, each.encoder))
+        for weight, each in zip(weights, model.members or (model,), strict=True)
+    ]
 
 
 class SentenceVectors:

@@ -47,6 +47,8 @@ class TagStream(Stream):
 
     @classmethod
     def obstacles(cls, model: Model) -> list[str]:
+        if model.members:
+            return ["An ensemble cannot answer before the end of a sentence. Stream one of its members."]
         problems = super().obstacles(model)
         if model.network.crf is not None:
             problems.append(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.portable import Outputs
     from ostinato.tasks.tagging.codec import TagCodec
     from ostinato.tasks.tagging.encoder import SentenceEncoder
+    from ostinato.tasks.tagging.ensemble import TaggerJoining
     from ostinato.tasks.tagging.estimator import SequenceTagger
     from ostinato.tasks.tagging.examples import Tagged, TaggedRows
     from ostinato.tasks.tagging.faithfulness import SentenceMasking
@@ -221,6 +222,12 @@ class Tagging(Task):
         from ostinato.tasks.tagging.network import predict_certain_tags
 
         return predict_certain_tags(network, examples.sentences)
+
+    @property
+    def joining(self) -> "TaggerJoining":
+        from ostinato.tasks.tagging.ensemble import TaggerJoining
+
+        return TaggerJoining()
 
     # Results
 
