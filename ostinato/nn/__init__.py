@@ -17,6 +17,7 @@ from ostinato.nn.layers import RecurrentLayer, RecurrentStack, Stack, Variationa
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
 from ostinato.nn.network import Network
+from ostinato.nn.patched import patched
 from ostinato.nn.pooling import POOLINGS, AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.threads import few_threads
@@ -64,6 +65,7 @@ __all__ = [
     "decays",
     "few_threads",
     "find_cell",
+    "patched",
     "register_cell",
     "use_engine",
     "why_not_native",

@@ -6,6 +6,7 @@ is torch's own.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,18 +15,28 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from ostinato.errors import ConfigError
-from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.cells import CELLS
 from ostinato.nn.engines import choose_engine, forced_engine, why_not_native
 from ostinato.nn.kernel import Spec, recurrent
-from ostinato.nn.layout import Layout, gather_rows, scatter_rows
+from ostinato.nn.layout import gather_rows
 from ostinato.nn.over_time import State
+from ostinato.nn.reference import run_layer
 
 # (spec, x (rows, D), lengths, states (L · directions, B, H), weights) -> y (rows, directions · H), final states
+CHECKS = ("check_forward_args", "check_input", "check_hidden_size", "get_expected_hidden_size", "permute_hidden")
 Runner = Callable[[Spec, Tensor, Tensor | None, State, Sequence[Tensor]], tuple[Tensor, State]]
 
 
 class _Layer(nn.RNNBase):
     """The forward of `RNN`, `LSTM` and `GRU`; the next class in the method resolution order is `torch.nn`'s."""
+
+    _is_updated = False  # whether `_flat_weights` are those of the call that runs
+    _overridden: str | None = None  # a method that a subclass overrides and that only torch.nn's forward calls
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        base = next(kind for kind in cls.__mro__ if kind in (nn.RNN, nn.LSTM, nn.GRU))
+        cls._overridden = next((name for name in CHECKS if getattr(cls, name) is not getattr(base, name)), None)
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Tensor | Sequence[int] | None = None) -> Any:
         packed = isinstance(input, PackedSequence)
@@ -37,28 +48,66 @@ class _Layer(nn.RNNBase):
             () if hx is None else tuple(hx) if self.mode == "LSTM" and isinstance(hx, (tuple, list)) else (hx,)
         )
         if not self._fits(values, input.batch_sizes if packed else None, lengths is not None, states):
-            return self._as_torch(input, hx)  # raises torch's own error
+            return super().forward(input, hx)  # raises torch's own error
         if lengths is not None:
             lengths = _checked(lengths, *(values.shape[:2] if self.batch_first else values.shape[1::-1]))
-        weights = [getattr(self, name) for name in self._flat_weights_names]
-        engine = _choose(values, [*weights, *states], self._lacks())
+        weights = self._current_weights()
+        engine = _choose(values, [*weights, *states], self._lacks(weights))
         if engine == "torch":
             return self._as_torch(input, hx) if lengths is None else self._by_packing(input, states, lengths)
-        run = _native if engine == "native" else _reference
+        run = _native if engine == "native" else run_layer
         return (
             self._packed(run, input, states, weights) if packed else self._padded(run, values, lengths, states, weights)
         )
 
     def why_torch(self) -> str | None:
         """Why this layer, with its current weights, runs on `torch.nn` by default; None when it runs on our kernel."""
-        weights = [getattr(self, name) for name in self._flat_weights_names]
-        return self._lacks() or why_not_native(weights[0], weights)
+        weights: list[Any] = self._flat_weights
+        return self._lacks(weights) or why_not_native(weights[0], weights)
 
-    def _lacks(self) -> str | None:
-        return f"it does not support projections, but proj_size is {self.proj_size}" if self.proj_size else None
+    def _current_weights(self) -> list[Any]:
+        """The weights of this call, taken exactly as `torch.nn` takes them.
+
+        That is `_flat_weights`, which a program may have edited; read again from the named weights if one of those was
+        replaced since, as by a parametrization, pruning or `functional_call`.
+        """
+        named = self._parameters
+        for name, ref in zip(self._flat_weights_names, self._flat_weight_refs, strict=True):
+            if ref is None or named.get(name) is not ref():
+                if torch.compiler.is_compiling():  # an exporter refuses code that changes attributes
+                    return [getattr(self, weight) for weight in self._flat_weights_names]
+                self._update_flat_weights()
+                break
+        weights: list[Any] = self._flat_weights
+        return weights
+
+    def _update_flat_weights(self) -> None:
+        if not self._is_updated:
+            super()._update_flat_weights()
+
+    def _lacks(self, weights: Sequence[Any]) -> str | None:
+        """Why our engines cannot run this layer; None if they can."""
+        if self.proj_size:
+            return f"it does not support projections, but proj_size is {self.proj_size}"
+        if self._overridden is not None:
+            return f"it does not call {self._overridden}, which {type(self).__name__} overrides"
+        if torch.compiler.is_compiling():  # the operator checks shapes
+            return None
+        shapes = _weight_shapes(
+            self.mode, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias
+        )
+        if [getattr(weight, "shape", None) for weight in weights] != shapes:
+            names = ", ".join(_describe(weight) for weight in weights)
+            return f"it expects weights of shapes {', '.join(map(str, shapes))}, but they are {names}"
+        return None
 
     def _as_torch(self, input: Any, hx: Any) -> Any:
-        return super().forward(input, hx)
+        """Run on `torch.nn`, which must not evaluate the weights again: a parametrization may change at each time."""
+        self._is_updated = not torch.compiler.is_compiling()
+        try:
+            return super().forward(input, hx)
+        finally:
+            del self._is_updated
 
     def _fits(self, values: Tensor, batch_sizes: Tensor | None, ragged: bool, states: State) -> bool:
         """Whether the shapes are valid."""
@@ -224,13 +273,17 @@ class _Cell(nn.RNNCellBase):
         if not fits or (states and (len(states) != num_states or any(state.shape != shape for state in states))):
             return super().forward(input, hx)  # raises torch's own error
         weights = self._weights()
+        if not torch.compiler.is_compiling() and [weight.shape for weight in weights] != _weight_shapes(
+            name, self.input_size, self.hidden_size, 1, False, self.bias
+        ):
+            return super().forward(input, hx)
         engine = _choose(input, [*weights, *states], None, self._is_slower())
         if engine == "torch":
             return super().forward(input, hx)
         x = input if input.dim() == 2 else input.unsqueeze(0)
         start = tuple(state.view(1, len(x), self.hidden_size) for state in states)
         spec = Spec(name, self.hidden_size, 1, False, self.bias, "batch_first", len(x), 1)
-        y, final = (_native if engine == "native" else _reference)(spec, x, None, start, weights)
+        y, final = (_native if engine == "native" else run_layer)(spec, x, None, start, weights)
         new = [y.view(shape), *(state.view(shape) for state in final[1:])]
         return tuple(new) if num_states == 2 else new[0]
 
@@ -277,6 +330,22 @@ class GRUCell(_Cell, nn.GRUCell):
         return "gru"
 
 
+@lru_cache(maxsize=256)
+def _weight_shapes(
+    mode: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, bias: bool
+) -> list[tuple[int, ...]]:
+    """The shapes of a layer's weights, in the order of `_flat_weights`."""
+    rows, directions = CELLS[mode.lower()].gates * hidden_size, 2 if bidirectional else 1
+    shapes: list[tuple[int, ...]] = []
+    for below in (input_size, *[directions * hidden_size] * (num_layers - 1)):
+        shapes += [(rows, below), (rows, hidden_size), *[(rows,)] * (2 if bias else 0)] * directions
+    return shapes
+
+
+def _describe(weight: Any) -> str:
+    return str(tuple(weight.shape)) if isinstance(weight, Tensor) else repr(weight)
+
+
 def _choose(values: Tensor, tensors: Sequence[Tensor], lacks: str | None, is_slower: bool = False) -> str:
     """The engine of a call. `lacks`: why our engines cannot run it; `is_slower`: whether the native one is slower."""
     wanted = forced_engine() or "auto"
@@ -321,54 +390,3 @@ def _native(
     h0, c0 = (*states, None, None)[:2]
     y, h_n, c_n = recurrent(spec, x, None, lengths, h0, c0, weights)
     return y, (h_n,) if c_n is None else (h_n, c_n)
-
-
-def _reference(
-    spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]
-) -> tuple[Tensor, State]:
-    """One layer, step by step: any dtype and device."""
-    cell, group = CELLS[spec.cell], 4 if spec.bias else 2
-    positions, counts = _positions_of_rows(spec, lengths)
-    steps, positions = spec.padded_length if spec.order != "ragged" else int(counts.max()), positions.to(x.device)
-    mask = (torch.arange(steps).unsqueeze(1) < counts).unsqueeze(2).to(x.device)  # (T, B, 1)
-    block = scatter_rows(x, positions, steps * len(counts)).view(
-        steps, len(counts), x.shape[1]
-    )  # (rows, D) -> (T, B, D)
-    block = block.masked_fill(~mask, 0)  # values in padding must not reach a gradient
-    start = states or (x.new_zeros(len(weights) // group, len(counts), spec.hidden_size),) * cell.states
-    outputs, finals = [], []
-    for side in range(len(weights) // group):
-        own = list(weights[side * group : (side + 1) * group])
-        own += [x.new_zeros(len(own[0]))] * (4 - group)
-        h, final = _loop(cell, block, mask, tuple(state[side] for state in start), Weights(*own), reverse=side == 1)
-        outputs.append(h)
-        finals.append(final)
-    y = gather_rows(
-        torch.cat(outputs, dim=2).flatten(0, 1), positions
-    )  # (T, B, directions · H) -> (rows, directions · H)
-    return y, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
-
-
-def _positions_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The position t·B + b of each row in a (T, B) block, and the lengths (B,)."""
-    if spec.order == "ragged":
-        assert lengths is not None
-        layout = Layout(lengths)
-        return layout.time * spec.batch_size + layout.sequence, lengths
-    positions = torch.arange(spec.padded_length * spec.batch_size)
-    counts = torch.full((spec.batch_size,), spec.padded_length) if lengths is None else lengths
-    return positions if spec.order == "time_first" else positions.view(
-        spec.padded_length, spec.batch_size
-    ).T.flatten(), counts
-
-
-def _loop(
-    cell: Cell, x: Tensor, mask: Tensor, state: State, weights: Weights, *, reverse: bool
-) -> tuple[Tensor, State]:
-    """One direction. A sequence's state does not change where it has no step."""
-    outputs = [x.new_zeros(0)] * len(x)
-    for t in reversed(range(len(x))) if reverse else range(len(x)):
-        new = cell.step(x[t], state, weights)
-        state = tuple(torch.where(mask[t], after, before) for after, before in zip(new, state, strict=True))
-        outputs[t] = torch.where(mask[t], state[0], 0)
-    return torch.stack(outputs) if outputs else x.new_zeros(0, *state[0].shape), state

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
@@ -128,6 +129,11 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None 
             return f"it computes in float32, but a tensor is {str(tensor.dtype).removeprefix('torch.')}"
         if not tensor.is_cpu:
             return f"it runs on the CPU, but a tensor is on {tensor.device}"
+        if tensor.layout is not torch.strided:
+            return f"it reads dense tensors, but the layout of a tensor is {tensor.layout}".replace("torch.", "")
+        kind = type(tensor)
+        if kind is not Tensor and kind is not Parameter and _replaces_functions(kind):
+            return f"it cannot compute with {kind.__name__}, a class that replaces torch's functions"
     if torch.is_autocast_enabled("cpu"):
         return f"autocast computes in {torch.get_autocast_dtype('cpu')}".replace("torch.", "")
     if torch._C._are_functorch_transforms_active():
@@ -137,6 +143,14 @@ def why_not_native(values: Tensor, weights: Sequence[Tensor], cell: Cell | None 
     if torch._C._get_tracing_state() is not None:
         return "torch.jit.trace cannot record it"
     return None
+
+
+def _replaces_functions(kind: type[Tensor]) -> bool:
+    """Whether a tensor class changes what torch's functions do, above the operators, as for per-sample gradients."""
+    return getattr(kind.__torch_function__, "__func__", kind.__torch_function__) not in (
+        Tensor.__torch_function__.__func__,  # type: ignore[attr-defined]
+        torch._C._disabled_torch_function_impl,
+    )
 
 
 def _each_direction(over_time: OverTime, cell: Cell, values: Tensor, layout: Layout, directions: Directions) -> Tensor:

@@ -1,25 +1,36 @@
-"""Running a module on an example without changing the module's state."""
+"""Running a module on an example without changing the module's state, and timing it."""
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import quantiles
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # positional and keyword
+
 
 @dataclass(frozen=True)
 class Call:
-    """A module and the arguments of a call. `with_backward`: whether timing includes backward."""
+    """A call of a module.
+
+    Args:
+        module: the module whose parameters are differentiated and whose state is preserved.
+        make: makes the arguments of a call; they are copied, so it may return the same ones each time.
+        with_backward: whether timing includes backward.
+        function: what is called; None for the module itself.
+    """
 
     module: nn.Module
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    make: Callable[[], Arguments]
     with_backward: bool
+    function: Callable[..., Any] | None = None
 
     def outcome(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Floating-point outputs, gradients of parameters, gradients of inputs.
@@ -43,22 +54,27 @@ class Call:
             torch.backends.cudnn.flags(enabled=self.module.training),
         ):
             parameters = [p for p in self.module.parameters() if p.requires_grad]
-            outputs = _floats(self.module(*_map(self.args, leaf), **_map(self.kwargs, leaf)))
+            args, kwargs = self.make()
+            outputs = _floats(self._run(*_map(args, leaf), **_map(kwargs, leaf)))
             gradients = _gradients(outputs, [*parameters, *leaves])
         return [output.detach() for output in outputs], gradients[: len(parameters)], gradients[len(parameters) :]
 
     def seconds(self) -> float:
-        """Time of one forward, plus backward if `with_backward`."""
+        """Time of one forward, plus backward if `with_backward`.
+
+        Processor time where PyTorch uses one thread, so that other programs do not count; else time of day.
+        """
+        clock = time.process_time if torch.get_num_threads() == 1 and not _uses_cuda() else time.perf_counter
         with _preserved_state(self.module), torch.inference_mode(False), torch.set_grad_enabled(self.with_backward):
-            args, kwargs = _map(self.args, _copy), _map(self.kwargs, _copy)
+            args, kwargs = _map(self.make(), _copy)
             leaves = [t for t in (*self.module.parameters(), *_floats((args, kwargs))) if t.requires_grad]
             _synchronize()
-            start = time.perf_counter()
-            ends = [output.sum() for output in _floats(self.module(*args, **kwargs)) if output.requires_grad]
+            start = clock()
+            ends = [output.sum() for output in _floats(self._run(*args, **kwargs)) if output.requires_grad]
             if ends and leaves:
                 torch.autograd.grad(ends, leaves, allow_unused=True)
             _synchronize()
-            return time.perf_counter() - start
+            return clock() - start
 
     def inputs_of(self, layers: Sequence[nn.Module]) -> dict[nn.Module, "Call"]:
         """The first call of each layer during this call."""
@@ -66,7 +82,8 @@ class Call:
 
         def record(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if layer not in calls:
-                calls[layer] = Call(layer, _map(args, _copy), _map(kwargs, _copy), self.with_backward)
+                copied = _map(args, _copy), _map(kwargs, _copy)
+                calls[layer] = Call(layer, lambda: copied, self.with_backward)
 
         hooks = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in layers]
         try:
@@ -76,15 +93,48 @@ class Call:
                 hook.remove()
         return calls
 
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        return (self.function or self.module)(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """Time before divided by time after, from runs in alternation.
+
+    Args:
+        ratio: of the lower quartiles of both times, because other programs only ever make a run slower.
+        low, high: the quartiles of the ratios of neighbouring runs.
+    """
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether at least three quarters of the neighbouring runs agree on which is faster, and about how much."""
+        return (self.low > 1 or self.high < 1) and self.high < 1.3 * self.low
+
+
+def compare_speed(before: Sequence[float], after: Sequence[float]) -> SpeedUp:
+    """The speed-up from the seconds of neighbouring runs."""
+    ratios = _quartiles([old / new for old, new in zip(before, after, strict=True)])
+    return SpeedUp(_quartiles(before)[0] / _quartiles(after)[0], ratios[0], ratios[2])
+
+
+def _quartiles(values: Sequence[float]) -> list[float]:
+    return quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+
 
 @contextmanager
 def _preserved_state(module: nn.Module) -> Iterator[None]:
-    """Seed the generators; afterwards restore random states, buffers and attributes."""
+    """Seed the generators; afterwards restore random states, buffers and attributes, down to the items of lists."""
     attributes = [
         (part, dict(vars(part)), dict(part._buffers))
         for part in module.modules()
         if not isinstance(part, torch.jit.ScriptModule)
     ]
+    held = [(container, container.copy()) for container in _containers([own for _, own, _ in attributes])]
     contents = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     state = random.getstate()
     with torch.random.fork_rng(range(torch.cuda.device_count())):
@@ -99,13 +149,33 @@ def _preserved_state(module: nn.Module) -> Iterator[None]:
                 vars(part).update(own)
                 part._buffers.clear()
                 part._buffers.update(buffers)
+            for container, before in held:
+                container.clear()
+                restore = container.extend if isinstance(container, (list, deque)) else container.update
+                restore(before)
             with torch.no_grad():
                 for buffer, content in contents:
                     buffer.copy_(content)
 
 
-def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """An example as positional and keyword arguments."""
+def _containers(nest: Any) -> list[Any]:
+    """The lists, dicts, sets and deques of a nest: torch keeps weights in one, models keep outputs in others."""
+    found: dict[int, Any] = {}
+    left = [nest]
+    while left:
+        value = left.pop()
+        if type(value) in (list, dict, set, deque) and id(value) not in found:
+            found[id(value)] = value
+            left.extend(value.values() if type(value) is dict else value)
+        elif type(value) is tuple:
+            left.extend(value)
+    return list(found.values())
+
+
+def arguments(example: Any) -> Arguments:
+    """An example as positional and keyword arguments; called for them if it is a function."""
+    if callable(example):
+        example = example()
     if isinstance(example, Mapping):
         return (), dict(example)
     if isinstance(example, (tuple, list)) and not isinstance(example, PackedSequence):
@@ -156,6 +226,10 @@ def _gradients(outputs: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tens
     ]
 
 
+def _uses_cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
 def _synchronize() -> None:
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if _uses_cuda():
         torch.cuda.synchronize()

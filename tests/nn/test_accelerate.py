@@ -1,10 +1,12 @@
 """accelerate: which layers it swaps, its verification, and that it leaves the model unchanged."""
 
 import copy
+import itertools
 import pickle
 import random
 import subprocess
 import sys
+import time
 from importlib import import_module
 
 import pytest
@@ -14,8 +16,9 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import ostinato
 from ostinato import nn as ours
-from ostinato.errors import OstinatoError
+from ostinato.errors import ConfigError, OstinatoError
 from ostinato.nn import accelerate as swap
+from ostinato.nn.probe import Call, SpeedUp, compare_speed
 
 MODULE = import_module("ostinato.nn.accelerate")  # in the package, its name refers to the function
 
@@ -56,7 +59,7 @@ def quick(monkeypatch):
 @pytest.fixture
 def level(quick, monkeypatch):
     """Every layer measures as fast as before, so that none is restored."""
-    monkeypatch.setattr(MODULE, "_speed_up", lambda *_: 1.0)
+    monkeypatch.setattr(MODULE, "_speed_up", lambda *_: SpeedUp(1.0, 1.0, 1.0))
 
 
 def ids():
@@ -130,7 +133,8 @@ def test_parametrized_layers_keep_their_parametrization_and_copies_their_class()
 
 def test_other_classes_than_torch_nns_are_not_swapped_and_the_report_says_why():
     class Subclass(nn.LSTM):
-        pass
+        def forward(self, input, hx=None):
+            return nn.LSTM.forward(self, input, hx)
 
     patched = nn.GRU(3, 4)
     patched.forward = lambda x: x
@@ -139,10 +143,49 @@ def test_other_classes_than_torch_nns_are_not_swapped_and_the_report_says_why():
     )
     subclass, replaced, already, projected, double, cell = swap(model).layers
     assert (type(model[0]), type(patched)) == (Subclass, nn.GRU)
-    assert "subclass" in subclass.reason and "replaced on the object" in replaced.reason and "already" in already.reason
+    assert "super()" in subclass.reason and "replaced on the object" in replaced.reason and "already" in already.reason
     assert not subclass.is_swapped and not replaced.is_swapped and not already.is_swapped
     assert (projected.engine, double.engine, cell.engine) == ("torch", "torch", "torch")
     assert "proj_size is 2" in projected.reason and "float64" in double.reason and "single step" in cell.reason
+
+
+class Plain(nn.GRU):
+    """Only adds to torch's class."""
+
+    def width(self):
+        return self.hidden_size
+
+
+class Doubled(Plain):
+    """Has a forward that calls the one above it."""
+
+    def forward(self, input, hx=None):
+        output, state = super().forward(2 * input, hx)
+        return 2 * output, state
+
+
+class DoubledCell(nn.LSTMCell):
+    def forward(self, input, hx=None):
+        return super().forward(2 * input, hx)
+
+
+@pytest.mark.parametrize("kind", [Plain, Doubled, DoubledCell])
+def test_subclasses_that_call_the_forward_above_get_ours_there(kind, monkeypatch):
+    layer, x = kind(4, 5), torch.randn(3, 4)
+    twin = copy.deepcopy(layer)
+    ours_kind, reached = ours.LSTMCell if kind is DoubledCell else ours.GRU, []
+    report = swap(layer)
+    assert report.layers[0].is_swapped and report.layers[0].engine == "native"
+    assert isinstance(layer, kind) and isinstance(layer, ours_kind) and type(layer).__name__ == kind.__name__
+    torch.testing.assert_close(layer(x), twin(x))
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(copied) is type(layer)
+        torch.testing.assert_close(copied(x), twin(x))
+    forward = ours_kind.__mro__[1].forward
+    monkeypatch.setattr(ours_kind.__mro__[1], "forward", lambda *args: reached.append(1) or forward(*args))
+    layer(x)
+    assert reached
+    assert not swap(layer).layers[0].is_swapped
 
 
 def test_a_model_without_recurrent_layers_is_reported_as_such():
@@ -168,7 +211,12 @@ def test_the_proof_finds_equal_results_and_leaves_the_model_unchanged(training, 
 
 def test_each_layer_keeps_its_faster_engine(monkeypatch):
     ratios = {8: 3.0, 6: 0.5}  # by input size
-    monkeypatch.setattr(MODULE, "_speed_up", lambda call, *_: ratios.get(getattr(call.module, "input_size", None), 2.0))
+
+    def speed_up(call, *_):
+        ratio = ratios.get(getattr(call.module, "input_size", None), 2.0)
+        return SpeedUp(ratio, ratio, ratio)
+
+    monkeypatch.setattr(MODULE, "_speed_up", speed_up)
     model = nn.ModuleDict({"fast": nn.GRU(8, 6), "slow": nn.GRU(6, 4)})
     model.forward = lambda x: model["slow"](model["fast"](x)[0])[0]
     report = swap(model, torch.randn(5, 2, 8))
@@ -239,11 +287,11 @@ def test_a_model_that_is_not_repeatable_is_reported_as_such(quick):
         def __init__(self):
             super().__init__()
             self.layer = nn.GRU(4, 5)
-            self.seen = [0]
 
         def forward(self, x):
-            self.seen.append(0)
-            return self.layer(x)[0] * len(self.seen)
+            return self.layer(x)[0] * next(numbers)
+
+    numbers = itertools.count(1)
 
     with pytest.raises(OstinatoError, match="from run to run"):
         swap(Drifting(), torch.randn(6, 3, 4))
@@ -251,15 +299,16 @@ def test_a_model_that_is_not_repeatable_is_reported_as_such(quick):
 
 def test_an_error_on_the_way_restores_every_layer(monkeypatch, quick):
     layer = nn.LSTM(4, 5)
-    with pytest.raises(RuntimeError, match="input_size"):
+    with pytest.raises(OstinatoError, match="RuntimeError: .*input_size") as wrong_input:
         swap(layer, torch.randn(6, 3, 7))
     assert type(layer) is nn.LSTM
+    assert isinstance(wrong_input.value.__cause__, RuntimeError)
 
     def broken(*_):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(ours.LSTM, "forward", broken)
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(OstinatoError, match="with our engines.*out of memory"):
         swap(layer, torch.randn(6, 3, 4))
     assert type(layer) is nn.LSTM
 
@@ -280,6 +329,116 @@ def test_frozen_models_masked_scores_and_inplace_writes_to_the_input_are_compare
             proof = swap(model, example).proof
         assert max(proof.outputs, proof.input_gradients) < 1e-5
         assert example.all()
+
+
+def test_layers_are_restored_if_the_whole_model_is_slower(monkeypatch):
+    def speed_up(call, *_):
+        ratio = 1.2 if isinstance(call.module, nn.GRU) else 0.85
+        return SpeedUp(ratio, 0.8 * ratio, 1.2 * ratio)
+
+    monkeypatch.setattr(MODULE, "_speed_up", speed_up)
+    model = nn.Sequential(nn.GRU(4, 5))
+    report = swap(model, torch.randn(6, 3, 4))
+    assert type(model[0]) is nn.GRU
+    (layer,) = report.layers
+    assert (layer.is_swapped, layer.engine, layer.speed_up) == (False, "torch", 1.2)
+    assert report.proof.speed_up == 0.85 and report.proof.speed_up_quartiles == pytest.approx((0.68, 1.02))
+    assert "whole model was slower" in layer.reason
+    assert "0.85 (0.68–1.02)" in str(report) and "restored" in str(report).splitlines()[-2]
+
+
+def test_speed_ups_ignore_runs_that_other_programs_disturbed():
+    measured = compare_speed([2.0, 2.0, 2.0, 50.0, 2.0, 2.0], [1.0, 1.0, 30.0, 1.0, 1.0, 1.0])
+    assert (measured.ratio, measured.low, measured.high) == (2.0, 2.0, 2.0)
+    assert measured.is_clear
+    assert not compare_speed([1.0, 2.0, 1.0, 2.0], [2.0, 1.0, 2.0, 1.0]).is_clear
+    assert compare_speed([3.0], [2.0]).ratio == 1.5
+
+
+def test_speed_is_measured_in_processor_time_on_one_thread(monkeypatch):
+    class Sleeping(nn.Module):
+        def forward(self, x):
+            slept.append(time.sleep(0.05))
+            return x
+
+    slept, threads = [], torch.get_num_threads()
+    call = Call(Sleeping(), lambda: ((torch.ones(1),), {}), with_backward=False)
+    try:
+        torch.set_num_threads(1)
+        assert call.seconds() < 0.04
+        torch.set_num_threads(2)
+        assert call.seconds() >= 0.05
+    finally:
+        torch.set_num_threads(threads)
+    assert len(slept) == 2
+
+
+class Consuming(nn.Module):
+    """Reads batches from an iterator, and keeps its outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.GRU(4, 5)
+        self.outputs, self.by_name = [], {"all": []}
+
+    def forward(self, batches):
+        output = sum(self.layer(batch)[0] for batch in list(batches)[:1]) * len(batches.taken)
+        self.outputs.append(output)
+        self.by_name["all"].append(output)
+        return output
+
+    def score(self, x, *, factor):
+        return self.layer(x)[0] * factor
+
+
+class Batches:
+    def __init__(self):
+        self.taken = []
+
+    def __iter__(self):
+        if not self.taken:
+            self.taken.append(True)
+            yield torch.ones(6, 3, 4)
+
+
+def test_a_consumed_example_is_refused_and_a_function_makes_new_ones(quick):
+    model = Consuming()
+    with pytest.raises(OstinatoError, match="function that makes new ones"):
+        swap(model, Batches())
+    assert type(model.layer) is nn.GRU
+    report = swap(model, lambda: (Batches(),))
+    assert report.proof.outputs < 1e-5 and report.layers[0].speed_up is not None
+
+
+def test_containers_in_attributes_are_as_before(quick):
+    model = Consuming()
+    outputs = model.outputs
+    swap(model, lambda: (Batches(),))
+    assert model.outputs is outputs and outputs == [] and model.by_name == {"all": []}
+    copy.deepcopy(model)  # fails where outputs that require gradients are left in an attribute
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_weights_computed_during_the_proof_are_not_left_in_the_layer(quick):
+    layer = nn.utils.parametrizations.weight_norm(nn.GRU(4, 5), "weight_hh_l0")
+    swap(layer, torch.randn(6, 3, 4))
+    copy.deepcopy(layer)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_another_method_or_function_is_verified_and_timed(named, quick):
+    model, calls = Consuming(), []
+
+    def score(x, factor):
+        calls.append(factor)
+        return model.score(x, factor=factor)
+
+    example = {"x": torch.randn(6, 3, 4), "factor": 2.0}
+    report = swap(model, example, method="score" if named else score)
+    assert report.proof.outputs < 1e-5 and report.proof.parameter_gradients > 0
+    assert named or set(calls) == {2.0}
+    with pytest.raises(ConfigError, match="'scores'"):
+        swap(Consuming(), example, method="scores")
 
 
 def test_it_needs_torch_alone():

@@ -36,7 +36,13 @@ def attend(
         assert running is None, "there is no backward of a sum step by step"
         pooled: Tensor = _Attend.apply(h, lengths, project, bias, score)  # type: ignore[no-untyped-call]
         return pooled
-    dense = (h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous())
+    dense = (
+        h.contiguous().resolve_neg(),
+        lengths,
+        project.contiguous().resolve_neg(),
+        bias.contiguous().resolve_neg(),
+        score.contiguous().resolve_neg(),
+    )
     return _forward(*dense, None, None, running)
 
 
@@ -45,7 +51,13 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, lengths: Tensor, project: Tensor, bias: Tensor, score: Tensor) -> Tensor:
         ctx.a, ctx.u = _new_saved(h)
         out = _forward(
-            h.contiguous(), lengths, project.contiguous(), bias.contiguous(), score.contiguous(), ctx.a, ctx.u
+            h.contiguous().resolve_neg(),
+            lengths,
+            project.contiguous().resolve_neg(),
+            bias.contiguous().resolve_neg(),
+            score.contiguous().resolve_neg(),
+            ctx.a,
+            ctx.u,
         )
         ctx.save_for_backward(h, lengths, project, bias, score, out)
         return out
@@ -53,12 +65,12 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         given, lengths, *weights, out = ctx.saved_tensors
-        h, project, bias, score = (tensor.contiguous() for tensor in (given, *weights))
+        h, project, bias, score = (tensor.contiguous().resolve_neg() for tensor in (given, *weights))
         (a, u), ctx.a, ctx.u = (ctx.a, ctx.u), None, None
         if u is None:  # the second backward of a retained graph: the first has overwritten them
             a, u = _new_saved(h)
             _forward(h, lengths, project, bias, score, a, u)
-        gradient = gradient.contiguous()
+        gradient = gradient.contiguous().resolve_neg()
         dh, dproject, dbias, dscore = (torch.empty_like(tensor) for tensor in (h, project, bias, score))
         attention = _attention(h, lengths, project, bias, score, out, a, u)
         gradients = AttentionGradients(*(tensor.data_ptr() for tensor in (gradient, dh, dproject, dbias, dscore)))

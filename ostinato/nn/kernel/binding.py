@@ -174,7 +174,9 @@ def _mismatch(loaded: ctypes.CDLL) -> str | None:
 
 
 def _interface() -> Iterator[str]:
-    """The lines of `ostinato_interface`: the size of each structure, size and offset of each field, each enumerator."""
+    """The lines of `ostinato_interface`: each structure's size, each field's size and offset, the enumerators, and what
+    forward saves.
+    """
     for structure in STRUCTURES:
         name = f"Ostinato{structure.__name__}"
         yield f"{name}: {ctypes.sizeof(structure)} bytes"
@@ -184,6 +186,7 @@ def _interface() -> Iterator[str]:
     for kind, names in (("cell", CELLS), ("order", ORDERS), ("scan", SCANS)):
         for number, name in enumerate(names):
             yield f"{kind} {name}: {number}"
+    yield "saved: gates, cells, outputs"  # an older library saves less, and reads y in backward
 
 
 library()  # load it at once: from then on it notices forks

@@ -74,7 +74,7 @@ def run_forward(
     directions = 2 if spec.bidirectional else 1
     rows = (x if ids is None else ids).shape[0]
     x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
-    weights = [weight.contiguous() for weight in weights]
+    weights = [weight.contiguous().resolve_neg() for weight in weights]
     width = directions * spec.hidden_size
     y = x.new_zeros(rows, width) if lengths is not None and spec.padded_length else x.new_empty(rows, width)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
@@ -86,7 +86,6 @@ def run_forward(
 
 def run_backward(
     spec: Spec,
-    y: Tensor,
     x: Tensor,
     ids: Tensor | None,
     lengths: Tensor | None,
@@ -105,9 +104,9 @@ def run_backward(
         The gradients of x, h0, c0 and the weights, None where not `wanted`.
     """
     x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
-    weights = [weight.contiguous() for weight in weights]
+    weights = [weight.contiguous().resolve_neg() for weight in weights]
     dy, dh_n, dc_n = dense(dy), dense(dh_n), dense(dc_n)
-    stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, None, None, saved)
+    stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, None, None, None, saved)
     dx = None
     if wanted[0]:
         # the kernel does not write the rows of padding, nor a table that no step reads
@@ -132,7 +131,7 @@ def _stack(
     h0: Tensor | None,
     c0: Tensor | None,
     weights: Sequence[Tensor],
-    y: Tensor,
+    y: Tensor | None,
     h_n: Tensor | None,
     c_n: Tensor | None,
     saved: Tensor | None,
@@ -161,7 +160,7 @@ def _stack(
         ctypes.addressof(pointers),
         address(h0),
         address(c0),
-        y.data_ptr(),
+        address(y),
         address(h_n),
         address(c_n),
         address(saved),
@@ -189,7 +188,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     Unlike with a BLAS, the bits of a row do not depend on the other rows.
     """
-    x, weight, bias = x.contiguous(), weight.contiguous(), dense(bias)
+    x, weight, bias = x.contiguous().resolve_neg(), weight.contiguous().resolve_neg(), dense(bias)
     out = x.new_empty(x.shape[0], weight.shape[0])
     library = binding.built_library()
     binding.check(

@@ -42,7 +42,9 @@ def log_likelihood(
 
 def marginals(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
     """p(y_t = c | emissions), not differentiable; arguments and errors as in `log_likelihood`. (N, C) -> (N, C)."""
-    emissions, start, transitions, end = (tensor.contiguous() for tensor in (emissions, start, transitions, end))
+    emissions, start, transitions, end = (
+        tensor.contiguous().resolve_neg() for tensor in (emissions, start, transitions, end)
+    )
     out = torch.empty_like(emissions)
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
     binding.check(
@@ -55,7 +57,9 @@ def marginals(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Te
 
 def decode(emissions: Tensor, lengths: Tensor, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
     """The most probable tags; ties go to the lowest. Otherwise like `log_likelihood`. (N, C) -> (N,) int64."""
-    emissions, start, transitions, end = (tensor.contiguous() for tensor in (emissions, start, transitions, end))
+    emissions, start, transitions, end = (
+        tensor.contiguous().resolve_neg() for tensor in (emissions, start, transitions, end)
+    )
     out = lengths.new_empty(len(emissions))
     crf = _crf(emissions, None, lengths, start, transitions, end, None)
     binding.check(
@@ -81,7 +85,7 @@ class _LogLikelihood(torch.autograd.Function):
             saved = _new_saved(emissions)
             _forward(emissions, tags, lengths, start, transitions, end, saved)
         gradient, emissions, tags, start, transitions, end = (
-            tensor.contiguous() for tensor in (gradient, emissions, tags, start, transitions, end)
+            tensor.contiguous().resolve_neg() for tensor in (gradient, emissions, tags, start, transitions, end)
         )
         demissions, dstart, dtransitions, dend = (
             torch.empty_like(tensor) for tensor in (emissions, start, transitions, end)
@@ -113,7 +117,7 @@ def _forward(
     saved: Tensor | None,
 ) -> Tensor:
     emissions, tags, start, transitions, end = (
-        tensor.contiguous() for tensor in (emissions, tags, start, transitions, end)
+        tensor.contiguous().resolve_neg() for tensor in (emissions, tags, start, transitions, end)
     )
     out = emissions.new_empty(len(lengths))
     crf = _crf(emissions, tags, lengths, start, transitions, end, saved)

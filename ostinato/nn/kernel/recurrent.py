@@ -14,7 +14,7 @@ from torch import Tensor
 from ostinato.nn.kernel import tracing
 from ostinato.nn.kernel.buffers import take_buffer
 from ostinato.nn.kernel.calls import Result, Spec, run_backward, run_forward, saved_floats
-from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.second_derivative import gradients_by_reference, needs_reference
 
 
 def recurrent(
@@ -73,20 +73,21 @@ class _Recurrent(torch.autograd.Function):
         y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, ctx.buffer.tensor)
         ctx.spec = spec
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(y, x, ids, lengths, h0, c0, *weights)
+        ctx.save_for_backward(x, ids, lengths, h0, c0, *weights)
         return y, h_n, c_n
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None = None) -> tuple[Any, ...]:
-        y, x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
+        x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
+        wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[4], ctx.needs_input_grad[5], *ctx.needs_input_grad[6:])
+        if needs_reference((dy, dh_n, dc_n)):
+            gradients = gradients_by_reference(ctx.spec, x, ids, lengths, (h0, c0), weights, (dy, dh_n, dc_n), wanted)
+            dx, dh0, dc0, *dweights = gradients
+            return None, dx, None, None, dh0, dc0, *dweights
         buffer, ctx.buffer = ctx.buffer, None
         if buffer is None:  # the second backward of a retained graph: the first has overwritten the buffer
             buffer = take_buffer(saved_floats(ctx.spec, x, ids, lengths))
             run_forward(ctx.spec, x, ids, lengths, h0, c0, weights, buffer.tensor)
-        wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[4], ctx.needs_input_grad[5], *ctx.needs_input_grad[6:])
-        gradients = run_backward(ctx.spec, y, x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
-        gradients = first_order_only(
-            gradients, [source for source in (dy, dh_n, dc_n, x, h0, c0, *weights) if source is not None]
-        )
+        gradients = run_backward(ctx.spec, x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
         dx, dh0, dc0, *dweights = gradients
         return None, dx, None, None, dh0, dc0, *dweights

@@ -53,9 +53,9 @@ class _Scan(torch.autograd.Function):
         if buffer is None:  # the second backward of a retained graph: the first has overwritten the buffer
             buffer = _new_buffer(x, weights)
             _forward(ctx.cell, x, lengths, weights, buffer.tensor)
-        x, dy = x.contiguous(), dy.contiguous()
+        x, dy = x.contiguous().resolve_neg(), dy.contiguous().resolve_neg()
         dx = torch.empty_like(x) if ctx.needs_input_grad[1] else None
-        weights = [weight.contiguous() for weight in weights]
+        weights = [weight.contiguous().resolve_neg() for weight in weights]
         dweights = [
             torch.empty_like(weight) if wanted else None
             for weight, wanted in zip(weights, ctx.needs_input_grad[3:], strict=True)
@@ -86,7 +86,7 @@ def _forward(
     sums: Tensor | None,
     h0: Tensor | None = None,
 ) -> Tensor:
-    x, weights = x.contiguous(), [weight.contiguous() for weight in weights]
+    x, weights = x.contiguous().resolve_neg(), [weight.contiguous().resolve_neg() for weight in weights]
     y = x.new_empty(len(x), sum(len(bias) for bias in weights[1::2]) // _gates(cell))
     h0 = dense(h0)
     call, _alive = _call(cell, x, lengths, weights, y, sums, h0)

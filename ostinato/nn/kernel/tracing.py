@@ -130,7 +130,6 @@ def _forward_sizes(
 
 
 def _backward(
-    y: Tensor,
     saved: Tensor,
     dy: Tensor | None,
     dh_n: Tensor | None,
@@ -146,22 +145,19 @@ def _backward(
     *fields, wanted = arguments
     spec = Spec(*fields)
     ids, lengths = dense(ids), dense(lengths)
-    _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_outputs(spec, x, ids, y, dy, dh_n, dc_n)))
+    _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_gradients(spec, x, ids, dy, dh_n, dc_n)))
     floats = saved_floats(spec, x, ids, lengths)
     # a copy, because the library overwrites it and an operator must not change its inputs
     buffer = take_buffer(floats)
     if saved.numel() >= floats:
         buffer.tensor[:floats].copy_(saved[:floats])
     else:  # forward saved nothing, or too little
-        y = run_forward(spec, x, ids, lengths, h0, c0, weights, buffer.tensor)[0]
-    gradients = run_backward(
-        spec, y.contiguous(), x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted
-    )
+        run_forward(spec, x, ids, lengths, h0, c0, weights, buffer.tensor)
+    gradients = run_backward(spec, x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
     return [gradient for gradient in gradients if gradient is not None]
 
 
 def _backward_sizes(
-    y: Tensor,
     saved: Tensor,
     dy: Tensor | None,
     dh_n: Tensor | None,
@@ -185,20 +181,20 @@ def _backward_sizes(
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, ids, lengths, h0, c0, weights, *fields, _ = inputs
-    y, _, c_n, saved = output
+    _, _, c_n, saved = output
     ctx.spec = Spec(*fields)
-    ctx.save_for_backward(y, saved, x, ids, lengths, h0, c0, *weights)
+    ctx.save_for_backward(saved, x, ids, lengths, h0, c0, *weights)
     ctx.mark_non_differentiable(*((saved,) if ctx.spec.cell == "lstm" else (saved, c_n)))
     ctx.set_materialize_grads(False)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None, _: None) -> tuple[Any, ...]:
-    y, saved, x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
+    saved, x, ids, lengths, h0, c0, *weights = ctx.saved_tensors
     needs_x, _, _, needs_h0, needs_c0, needs_weights, *others = ctx.needs_input_grad
     wanted = [needs_x, needs_h0, needs_c0, *needs_weights]
     gradients = iter(
         torch.ops.ostinato.recurrent_backward(
-            y, saved, dy, dh_n, dc_n, x, ids, lengths, h0, c0, weights, *ctx.spec, wanted
+            saved, dy, dh_n, dc_n, x, ids, lengths, h0, c0, weights, *ctx.spec, wanted
         )
     )
     dx, dh0, dc0, *dweights = [next(gradients) if want else None for want in wanted]
@@ -261,11 +257,10 @@ def _inputs(
         yield f"weights[{k}]", weights[k], torch.float32, shape
 
 
-def _outputs(
-    spec: Spec, x: Tensor, ids: Tensor | None, y: Tensor, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None
+def _gradients(
+    spec: Spec, x: Tensor, ids: Tensor | None, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None
 ) -> Iterator[Claim]:
     shape = ((x if ids is None else ids).shape[0], spec.hidden_size * (2 if spec.bidirectional else 1))
-    yield "y", y, torch.float32, shape
     yield "dy", dy, torch.float32, shape
     yield "dh_n", dh_n, torch.float32, _state_shape(spec)
     yield "dc_n", dc_n, torch.float32, _state_shape(spec)
@@ -284,7 +279,7 @@ _SPEC = (
 )
 _SCHEMAS = (
     f"recurrent({_INPUTS}, {_SPEC}, int kept) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
-    "recurrent_backward(Tensor y, Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, "
+    "recurrent_backward(Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, "
     f"{_INPUTS}, {_SPEC}, bool[] wanted) -> Tensor[]",
 )
 

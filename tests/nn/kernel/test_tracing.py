@@ -122,7 +122,7 @@ def test_backward_operator_passes_torchs_own_check(case):
     wanted = [True, h0 is not None, c0 is not None, *(k != 1 for k in range(len(weights)))]
     detached = [
         None if t is None else t.detach()
-        for t in (y, saved, y.cos(), h_n.sin(), c_n.sin() if c0 is not None else None, x, ids, lengths, h0, c0)
+        for t in (saved, y.cos(), h_n.sin(), c_n.sin() if c0 is not None else None, x, ids, lengths, h0, c0)
     ]
     arguments = (*detached, [weight.detach() for weight in weights], *fields, wanted)
     found = torch.library.opcheck(torch.ops.ostinato.recurrent_backward.default, arguments)
@@ -216,7 +216,7 @@ def test_mismatched_gradients_are_refused():
     y, _, _, saved = torch.ops.ostinato.recurrent(*call, kept)
     wanted = [True] * (3 + len(call[5]))
     with pytest.raises(ConfigError, match=r"dy .*\(15, 12\).*\(16, 12\)"):
-        torch.ops.ostinato.recurrent_backward(y, saved, y[1:], None, None, *call, wanted)
+        torch.ops.ostinato.recurrent_backward(saved, y[1:], None, None, *call, wanted)
 
 
 # ---- torch.compile ---------------------------------------------------------------------------------------------------

@@ -157,6 +157,18 @@ template <class Cell> class Backpropagation {
         Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit,
             dh + unit, dc + unit, int(std::min(H - unit, int64_t(W)))});
       }
+      clear_padding(side.gates + (panels().count - 1) * panel_stride + step * P::kFloats);
+    }
+
+    // Zeros past the last unit in the gates' gradients of the last panel. An infinite input makes them NaN, and the
+    // products add them to every gradient, times zero.
+    void clear_padding(float *gates) const {
+      const int64_t units = plan().H - (panels().count - 1) * P::kUnits;  // in the last panel
+      if (units == P::kUnits) return;
+      for (int v = 0; v < Cell::kVectors; v++) {
+        const int64_t real = Cell::kUnitVectors > 1 ? units - v * W : units;
+        if (real < W) store(gates + v * W, load_first(gates + v * W, int(std::max(real, int64_t(0)))));
+      }
     }
 
     // dh += dG · W_hh
@@ -289,8 +301,7 @@ template <class Cell> class Backpropagation {
     layer.D = plan_.input_size(number);
     layer.input = number == 0 ? Rows<const float>{stack.x, layer.D, plan_.index}
                               : Rows<const float>{saved_.output(number - 1), layer.D, nullptr};
-    layer.output = top ? Rows<const float>{stack.y, width, plan_.index}
-                       : Rows<const float>{saved_.output(number), width, nullptr};
+    layer.output = {saved_.output(number), width, nullptr};
     if (top) {
       layer.output_gradient = {gradients_.y, width, plan_.index};
     } else {  // the gradient of the input of the layer above

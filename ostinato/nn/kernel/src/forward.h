@@ -121,6 +121,7 @@ template <class Cell> class Forward {
     float *h[2], *c;        // states (row, padded): of this step and the one before, alternating
     float *gates;           // when saved: of step 0; else: of this chunk
     float *cells;           // saved cell states (step, padded)
+    float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
 
@@ -164,7 +165,8 @@ template <class Cell> class Forward {
           const int64_t step = plan.step(group.sequences[r], t, direction);
           step_rows[steps] = {input(step), gates + (forward->training_ ? step : steps) * P::kFloats,
               cells ? cells + step * forward->panels_.padded : nullptr,
-              forward->outputs_[layer](step) + direction * plan.H};
+              forward->outputs_[layer](step) + direction * plan.H,
+              saved_output ? saved_output + (step * plan.directions + direction) * plan.H : nullptr};
         }
       }
       for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
@@ -232,6 +234,7 @@ template <class Cell> class Forward {
       UNROLL for (int u = 0; u < Cell::kUnitVectors; u++) {
         store(h_next + state + u * W, next[u]);
         store_up_to(step_row.y + unit + u * W, next[u], H - unit - u * W);
+        if (kTraining && step_row.saved_y) store_up_to(step_row.saved_y + unit + u * W, next[u], H - unit - u * W);
       }
     }
 
@@ -288,6 +291,7 @@ template <class Cell> class Forward {
         lane.panel_stride = (training_ ? plan_.N : most) * P::kFloats;
         lane.gates = training_ ? saved_.gates(layer, direction) : arena_.take<float>(panels_.count * lane.panel_stride);
         lane.cells = training_ && Cell::kCellState ? saved_.cells(layer, direction) : nullptr;
+        lane.saved_output = training_ && top ? saved_.output(layer) : nullptr;
         copy_states_of_empty(lane);
       }
     }

@@ -119,6 +119,7 @@ std::string describe_interface() {
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
     ENUMERATOR("scan", "mingru", OSTINATO_MIN_GRU), ENUMERATOR("scan", "minlstm", OSTINATO_MIN_LSTM),
+    "saved: gates, cells, outputs\n",
   };
   std::string text;
   for (const std::string &line : lines) text += line;

@@ -36,7 +36,8 @@ struct OstinatoStack {
   float *saved;                  // * ostinato_saved_floats() floats, at a multiple of 64 bytes
 };
 
-// Gradients of a forward call made with `training`. Overwrites `saved`, so it serves one backward.
+// Gradients of a forward call made with `training`. Overwrites `saved`, so it serves one backward. Does not read `y`,
+// which the caller may change after the forward call.
 struct OstinatoGradients {
   const float *y;          // * (rows, directions · H) gradient of the output
   const float *hn, *cn;    // * (L · directions, B, H)
@@ -145,6 +146,7 @@ OSTINATO_API int ostinato_softmax(const OstinatoSoftmax *softmax, int32_t thread
 //   OstinatoStack: 152 bytes
 //   OstinatoStack.cell: 4 bytes at 0
 //   cell lstm: 2
+// and one for what `OstinatoStack.saved` holds.
 OSTINATO_API const char *ostinato_interface(void);
 
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.

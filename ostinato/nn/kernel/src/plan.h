@@ -121,7 +121,7 @@ template <class Cell> struct Panels {
 };
 
 // What training saves: for each layer and direction the gates (panel, step, kFloats) and cell states (step, padded);
-// for each layer but the last its output (step, directions · H).
+// for each layer its output (step, directions · H), also of the last, because the caller may write into y.
 template <class Cell> struct Saved {
   static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
@@ -136,7 +136,7 @@ template <class Cell> struct Saved {
     output_size = rounded(s.num_steps * s.num_directions * s.hidden_size);
   }
 
-  int64_t floats() const { return layers * directions * (gates_size + cells_size) + (layers - 1) * output_size; }
+  int64_t floats() const { return layers * (directions * (gates_size + cells_size) + output_size); }
   float *gates(int layer, int direction) const {
     return start + (layer * directions + direction) * (gates_size + cells_size);
   }

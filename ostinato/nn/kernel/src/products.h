@@ -7,6 +7,7 @@ struct StepRow {
   float *gates;  // of the first panel
   float *c;      // saved cell state; may be null
   float *y;
+  float *saved_y;    // a copy of y for backward; may be null
 };
 
 // gates = x: the products of one panel of all `step_rows` are already there, V vectors at x + from.
