@@ -153,7 +153,7 @@ def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, cloc
                 is_interrupted = True
             _adopt(search)
         progress.say("Scoring the test split once, with its baselines.")
-        end = clock() + (SCORING_S if is_interrupted else max(budget.left(), SCORING_S))
+        end = clock() + (SCORING_S if is_interrupted else max(budget.left(), SCORING_S, _seconds_of_best(search)))
         metrics = resume_run(folder, data=prepared.data, wait_s=LOCK_WAIT_S, time_left=lambda: end - clock())
         if is_interrupted:
             raise KeyboardInterrupt
@@ -190,6 +190,12 @@ def _adopt(search: Search) -> None:
         write_atomically(folder / CONFIG, (place / CONFIG).read_bytes())
     search.plan.write(folder / PLAN)
     search.leaderboard().write(folder / LEADERBOARD)
+
+
+def _seconds_of_best(search: Search) -> float:
+    """How long the chosen model was trained: baselines get as much time, so that they do not flatter it."""
+    chosen = search.best()
+    return 0.0 if chosen is None else chosen.seconds
 
 
 def _problems(attempts: Sequence[Attempt]) -> str:

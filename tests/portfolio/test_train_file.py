@@ -10,8 +10,10 @@ from toy import columns, sentences
 
 import ostinato
 from ostinato.errors import ConfigError, DataError, OutOfTimeError, RunError, TrainingError
+from ostinato.portfolio import run
 from ostinato.portfolio.plan import CANDIDATES, Plan, read_attempts
 from ostinato.portfolio.run import SCORING_S
+from ostinato.portfolio.search import Search
 from ostinato.runs import finished_metrics, is_complete, resume_run
 from ostinato.runs.leaderboard import Leaderboard
 from ostinato.storage import load_tensors
@@ -176,6 +178,27 @@ def test_the_baselines_get_what_is_left_and_after_ctrl_c_a_few_seconds(file, fol
     with pytest.raises(KeyboardInterrupt) if strike else nullcontext():
         World(monkeypatch, 2, strike).train(file, folder, seconds=1000)
     assert left == [SCORING_S] if strike else left[0] > SCORING_S
+
+
+def test_the_baselines_get_as_much_time_as_the_chosen_model_took(file, folder, monkeypatch):
+    left, score = [], type(TASKS["classification"]).score_baselines
+
+    def record(task, data, say, time_left):
+        left.append(time_left())
+        return score(task, data, say, time_left)
+
+    monkeypatch.setattr(type(TASKS["classification"]), "score_baselines", record)
+    monkeypatch.setattr("ostinato.portfolio.run.SCORING_S", 0.0)
+    world, adopt, best = World(monkeypatch), run._adopt, Search.best
+
+    def adopt_late(search):
+        adopt(search)
+        world.now += 10_000  # the time is over
+        monkeypatch.setattr(Search, "best", lambda search: best(search).model_copy(update={"seconds": 123.0}))
+
+    monkeypatch.setattr(run, "_adopt", adopt_late)
+    world.train(file, folder, seconds=100)
+    assert left == [123.0]
 
 
 def test_ctrl_c_before_the_first_result_can_be_resumed(file, folder, monkeypatch):
