@@ -7,8 +7,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # in programs that tests start, t
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+# A busy machine draws examples slowly; that is no fault of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,9 @@ def text_model(tmp_path_factory):
     return model, Runner(path)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(cuts=st.lists(st.integers(0, len(TEXT.encode())), max_size=6).map(sorted))
 def test_a_text_in_pieces_is_answered_as_by_the_model(text_model, cuts):
     model, runner = text_model

@@ -137,7 +137,9 @@ def test_an_encoder_whose_parts_do_not_fit_each_other_is_refused(altered, tmp_pa
         load_model(write(path, tensors, {**facts, "encoder": {**facts["encoder"], **altered}}))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_altered_facts_are_read_or_refused_and_never_crash(subject, data):
     path, tensors, facts = subject

@@ -62,7 +62,9 @@ def loss_and_gradient(seen):
         ("numbers", {"loss": "quantile"}),
     ],
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(counts=weights_of_rows)
 def test_integer_weights_equal_repeated_rows(kind, options, monkeypatch, counts):
     rows = np.repeat(np.arange(6), counts)
