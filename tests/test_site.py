@@ -63,9 +63,10 @@ def test_links_of_the_changelog_lead_from_its_page(tmp_path):
     assert found == "[a](engine.md) [b](benchmarks.md)"
 
 
-def test_every_command_is_on_its_page_with_all_options():
+def test_every_command_is_on_its_page_with_an_example_and_all_options():
     sections = re.split(r"^## ", generated.commands(), flags=re.MULTILINE)[1:]
     shown = {section.partition("\n")[0]: set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", section)) for section in sections}
+    assert all(re.search(rf"^Example: `{name}\b", section, re.M) for name, section in zip(shown, sections, strict=True))
     groups = {path[:-1] for path in OPTIONS}
     for path, options in OPTIONS.items():
         if path not in groups:

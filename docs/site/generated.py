@@ -57,7 +57,7 @@ def autosummary(module: str, names: list[str], summary: str) -> str:
 
 
 def commands() -> str:
-    """Each command with its arguments and options, from its help."""
+    """Each command with an example, its arguments and options, from its help."""
     from ostinato.cli import app
 
     return "\n".join(described(("ostinato",), typer.main.get_command(app)))
@@ -70,6 +70,7 @@ def described(path: tuple[str, ...], command: Any, parent: Any = None) -> list[s
         return [part for name, each in command.commands.items() for part in described((*path, name), each, context)]
     usage = " ".join([*path, *command.collect_usage_pieces(context)])
     parts = [f"## {' '.join(path)}\n", f"```text\n{usage}\n```\n", f"{command.help}\n"]
+    parts += [f"Example: `{command.epilog.removeprefix('Example: ')}`\n"]
     for title in ("argument", "option"):
         records = [each.get_help_record(context) for each in command.params if each.param_type_name == title]
         if records:

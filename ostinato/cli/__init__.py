@@ -42,13 +42,29 @@ from ostinato.threads import limit_program
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # click's, or the copy that newer versions of typer have
 INTERRUPTED = 130  # exit status after Ctrl-C
 
+START = """\
+Ostinato trains models of text, DNA, events and time series, and measures how good they are.
+
+  ostinato train reviews.csv             compare models on your own file for ten minutes, and keep the best
+  ostinato train dna                     no file at hand? this preset generates its data
+  ostinato predict runs/dna --text ACGT  use the model that was trained
+
+More:
+
+  ostinato --help                        all commands
+  ostinato train --help                  one command: its arguments, its options and an example"""
+
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,  # rich would double the time that --help takes
+    epilog="Example: ostinato train reviews.csv",
 )
-data_app = typer.Typer(help="Named data sets, and audits of any data.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Named data sets, and audits of any data.",
+    no_args_is_help=True,
+    epilog="Example: ostinato data show splice",
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,33 +77,36 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def main_options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     """Recurrent sequence classification, labelling and regression: train, evaluate, predict, explain."""
+    if context.invoked_subcommand is None:
+        say(START)
 
 
-app.command()(training.train)
-app.command()(pretraining.pretrain)
-app.command()(training.evaluate)
-app.command()(training.predict)
-app.command()(explaining.explain)
-app.command()(explaining.trace)
-app.command()(explaining.report)
-app.command()(exporting.export)
-app.command()(serving.serve)
-app.command()(ensembling.ensemble)
-app.command()(comparing.compare)
-app.command()(tuning.tune)
-app.command()(data.init)
-app.command()(data.schema)
-app.command("doctor")(machine.show_doctor)
-app.command()(machine.benchmark)
+app.command(epilog="Example: ostinato train reviews.csv --minutes 5")(training.train)
+app.command(epilog="Example: ostinato pretrain reviews.csv --out runs/encoder")(pretraining.pretrain)
+app.command(epilog="Example: ostinato evaluate runs/reviews new.csv")(training.evaluate)
+app.command(epilog='Example: ostinato predict runs/reviews --text "A warm and funny film."')(training.predict)
+app.command(epilog='Example: ostinato explain runs/reviews --text "Not good, but I loved it."')(explaining.explain)
+app.command(epilog="Example: ostinato trace runs/dna --plot trace.png")(explaining.trace)
+app.command(epilog="Example: ostinato report runs/reviews")(explaining.report)
+app.command(epilog="Example: ostinato export runs/dna --out dna.onnx")(exporting.export)
+app.command(epilog="Example: ostinato serve reviews=runs/reviews --port 8080")(serving.serve)
+app.command(epilog="Example: ostinato ensemble dna --seeds 3")(ensembling.ensemble)
+app.command(epilog="Example: ostinato compare dna --vary model.cell=rnn,lstm,gru --seeds 3")(comparing.compare)
+app.command(epilog="Example: ostinato tune dna --trials 20")(tuning.tune)
+app.command(epilog="Example: ostinato init reviews.csv > config.toml")(data.init)
+app.command(epilog="Example: ostinato schema > config.schema.json")(data.schema)
+app.command("doctor", epilog="Example: ostinato doctor --model runs/dna")(machine.show_doctor)
+app.command(epilog="Example: ostinato benchmark --list")(machine.benchmark)
 app.add_typer(data_app, name="data")
-data_app.command("list")(data.data_list)
-data_app.command("show")(data.data_show)
-data_app.command("audit")(data.data_audit)
+data_app.command("list", epilog="Example: ostinato data list")(data.data_list)
+data_app.command("show", epilog="Example: ostinato data show splice --rows 3")(data.data_show)
+data_app.command("audit", epilog="Example: ostinato data audit reviews.csv")(data.data_audit)
 
 
 def main() -> None:
