@@ -321,7 +321,7 @@ def test_audit_of_a_name_takes_the_preset_before_the_data_set(capsys):
 
 def test_doctor_looks_for_every_extra_that_users_can_install():
     known = set(importlib.metadata.metadata("ostinato").get_all("Provides-Extra"))
-    assert set(doctor.EXTRAS) == known - {"all", "bench", "dev"}
+    assert set(doctor.EXTRAS) == known - {"all", "bench", "dev", "docs"}
 
 
 def test_doctor_tells_how_to_get_what_is_missing(monkeypatch, capsys):

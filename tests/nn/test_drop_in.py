@@ -375,11 +375,16 @@ def test_double_precision_takes_lengths_and_agrees_with_float32():
     torch.testing.assert_close(single[0].double(), double[0], rtol=1e-5, atol=1e-6)
 
 
-def test_autocast_runs_as_torch_nn():
-    peer, layer = pair("LSTM", D, H)
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_autocast_runs_as_torch_nn(kind):
+    peer, layer = pair(kind, D, H)
     x = torch.randn(T, B, D)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(layer(x)[0], peer(x)[0])
+        try:
+            expected = peer(x)[0]
+        except RuntimeError as error:  # of oneDNN, on processors with AVX2 only
+            pytest.skip(f"torch.nn.{kind} itself does not run in bfloat16 on this processor: {error}")
+        assert torch.equal(layer(x)[0], expected)
         with use_engine("native"), pytest.raises(ConfigError, match="autocast.*bfloat16"):
             layer(x)
 
