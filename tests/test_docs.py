@@ -50,7 +50,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(ostinato.__file__).parent.parent
-DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")]
+AT_THE_ROOT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
+DOCS = [ROOT / name for name in (*AT_THE_ROOT, "benchmarks/README.md")]
 DOCS += sorted(ROOT.glob("docs/**/*.md"))
 FILES = ROOT / "docs" / "files.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
