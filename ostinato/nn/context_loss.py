@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ostinato.nn.contexts import Targets
 
-ROWS = 128  # of a block: its logits stay in the cache, and few of those with the tokens around are not needed
+ROWS = 128  # in a block: its logits fit into the cache, and few of them lie outside the band of targets
 
 
 def context_loss(

@@ -67,7 +67,7 @@ def region(ids: Tensor, lengths: Tensor, first: int, size: int, importance: Tens
 
 
 def _at_offsets(ids: Tensor, lengths: Tensor, first: int, size: int) -> tuple[Tensor, Tensor]:
-    """What stands at `size` offsets from `first` on, as in `Targets`, and whether it is in the same sequence.."""
+    """What stands at `size` offsets from `first` on, as in `Targets`, and whether it is in the same sequence."""
     sequence = torch.repeat_interleave(lengths.to(ids.device))
     steps = torch.arange(first, first + len(ids) + size - 1, device=ids.device)
     is_there = (steps >= 0) & (steps < len(ids))

@@ -11,7 +11,6 @@ from ostinato.evaluation.baselines.nbsvm import (
     nbsvm_baseline,
     nbsvm_classes,
     nbsvm_labels,
-    nbsvm_multilabel_baseline,
     nbsvm_problem,
 )
 
@@ -99,7 +98,7 @@ def test_nbsvm_of_labels_is_nbsvm_of_each_label_at_the_chosen_strength():
     rng = np.random.default_rng(4)
     words = [list(rng.choice(list("abcdef"), size=5)) for _ in range(60)]
     targets = np.array([["a" in each, "b" in each] for each in words], dtype=np.int64)
-    model = nbsvm_multilabel_baseline(words[:40], targets[:40], words[40:], targets[40:], kind="events", seed=0)
+    model = nbsvm_baseline(words[:40], targets[:40], words[40:], targets[40:], kind="events", seed=0)
     strength = float(model.description.rpartition("=")[2])
     encoded = model.features.transform(words)
     for label in range(2):
@@ -109,4 +108,4 @@ def test_nbsvm_of_labels_is_nbsvm_of_each_label_at_the_chosen_strength():
 
 def test_nbsvm_of_labels_refuses_labels_that_do_not_vary():
     with pytest.raises(DataError, match=r"\[1, 0\]"):
-        nbsvm_multilabel_baseline([["a"], ["b"], ["c"]], np.array([[1, 0]] * 3), None, None, kind="events", seed=0)
+        nbsvm_baseline([["a"], ["b"], ["c"]], np.array([[1, 0]] * 3), None, None, kind="events", seed=0)

@@ -51,35 +51,21 @@ def nbsvm_baseline(
     seed: int,
     time_left: TimeLeft = unlimited,
 ) -> LinearBaseline:
-    """Fit NB-SVM to class indices; arguments and result as of `linear_baseline`, for every kind but "numeric".
+    """Fit NB-SVM to class indices (B,) or to labels (B, L) of 0 and 1.
+
+    Arguments and result are those of `linear_baseline`, for every kind but "numeric".
 
     Raises:
-        DataError: fewer than two classes have two training examples, or the sequences have no n-grams.
+        DataError: fewer than two classes have two training examples, no label varies among three or more of them, or
+            the sequences have no n-grams.
     """
-    head = nbsvm_classes(int(np.max(train_targets)) + 1)
-    refuse_few_classes(head, train_targets)
+    if train_targets.ndim == 1:
+        head = nbsvm_classes(int(np.max(train_targets)) + 1)
+        refuse_few_classes(head, train_targets)
+    else:
+        head = nbsvm_labels(train_targets.shape[1])
+        refuse_few_labels(train_targets)
     make = partial(binary_ngrams, train_sequences, kind)
-    return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
-
-
-def nbsvm_multilabel_baseline(
-    train_sequences: Sequence[Any],
-    train_targets: np.ndarray,
-    validation_sequences: Sequence[Any] | None,
-    validation_targets: np.ndarray | None,
-    *,
-    kind: str,
-    seed: int,
-    time_left: TimeLeft = unlimited,
-) -> LinearBaseline:
-    """Fit NB-SVM to each label; arguments and result as of `linear_multilabel_baseline`, for every kind but "numeric".
-
-    Raises:
-        DataError: there are fewer than three training examples, no label varies among them, or the sequences have no
-            n-grams.
-    """
-    refuse_few_labels(train_targets)
-    head, make = nbsvm_labels(train_targets.shape[1]), partial(binary_ngrams, train_sequences, kind)
     return search(head, make, train_sequences, train_targets, validation_sequences, validation_targets, seed, time_left)
 
 

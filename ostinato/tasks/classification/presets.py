@@ -1,6 +1,7 @@
 """Presets: named, complete configs, one function per preset. `ostinato train NAME` trains one."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ostinato.config import SequenceModel
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
@@ -124,15 +125,7 @@ def peptides() -> ClassificationConfig:
 def imdb() -> ClassificationConfig:
     """Positive or negative film review? Trained on 2,000 labelled reviews."""
     return ClassificationConfig(
-        data=ClassificationData.with_old_defaults(
-            name="imdb",
-            train_size=2000,
-            validation_size=500,
-            test_size=5000,
-            min_count=2,
-            max_length=400,
-            truncate="both",
-        ),
+        data=_reviews(train_size=2000),
         model=SequenceModel.with_old_defaults(
             cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5
         ),
@@ -145,26 +138,8 @@ def imdb() -> ClassificationConfig:
 def imdb_pretrained() -> ClassificationConfig:
     """The same 2,000 labels, with a language model and the other reviews of the data set without their labels."""
     return ClassificationConfig(
-        data=ClassificationData.with_old_defaults(
-            name="imdb",
-            train_size=2000,
-            validation_size=500,
-            test_size=5000,
-            min_count=2,
-            max_size=20_000,
-            max_length=400,
-            truncate="both",
-            unlabelled="imdb",
-        ),
-        model=SequenceModel.with_old_defaults(
-            cell="lstm",
-            embedding_size=256,
-            hidden_size=256,
-            bidirectional=True,
-            pooling=["last", "mean", "max"],
-            dropout=0.3,
-            init="imdb-encoder",
-        ),
+        data=_reviews(train_size=2000, max_size=20_000, unlabelled="imdb"),
+        model=_from_language_model("imdb-encoder"),
         training=ClassificationTraining.with_old_defaults(max_epochs=2, batch_size=32, lr=2e-3, semi="self-training"),
     )
 
@@ -172,27 +147,32 @@ def imdb_pretrained() -> ClassificationConfig:
 def imdb_full() -> ClassificationConfig:
     """Nearly all of the labelled reviews: 19,400 for training."""
     return ClassificationConfig(
-        data=ClassificationData.with_old_defaults(
-            name="imdb",
-            train_size=19_400,
-            validation_size=500,
-            test_size=5000,
-            min_count=2,
-            max_size=20_000,
-            max_length=400,
-            truncate="both",
-        ),
-        model=SequenceModel.with_old_defaults(
-            cell="lstm",
-            embedding_size=256,
-            hidden_size=256,
-            bidirectional=True,
-            pooling=["last", "mean", "max"],
-            dropout=0.3,
-            init="imdb-full-encoder",
-        ),
+        data=_reviews(train_size=19_400, max_size=20_000),
+        model=_from_language_model("imdb-full-encoder"),
         training=ClassificationTraining.with_old_defaults(max_epochs=3, batch_size=32, lr=2e-3),
     )
+
+
+def _reviews(**settings: Any) -> ClassificationData:
+    """Film reviews, of which the first and the last 200 words are read."""
+    data: ClassificationData = ClassificationData.with_old_defaults(
+        name="imdb", validation_size=500, test_size=5000, min_count=2, max_length=400, truncate="both", **settings
+    )
+    return data
+
+
+def _from_language_model(init: str) -> SequenceModel:
+    """The layers of `ostinato pretrain`'s presets for reviews."""
+    model: SequenceModel = SequenceModel.with_old_defaults(
+        cell="lstm",
+        embedding_size=256,
+        hidden_size=256,
+        bidirectional=True,
+        pooling=["last", "mean", "max"],
+        dropout=0.3,
+        init=init,
+    )
+    return model
 
 
 def imdb_classic() -> ClassificationConfig:

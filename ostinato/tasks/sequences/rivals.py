@@ -8,7 +8,7 @@ import numpy as np
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines.boosting import boosting_baseline, boosting_problem, suits_boosting
 from ostinato.evaluation.baselines.kernels import kernel_baseline, kernel_problem
-from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_multilabel_baseline, nbsvm_problem
+from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_problem
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind, fit_on_train
@@ -54,8 +54,7 @@ def fit_rivals(
 
 def _nbsvm(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
     refuse(nbsvm_problem(data.rows["train"].sequences, len(data.codec.labels)))
-    fit = nbsvm_baseline if targets["train"].ndim == 1 else nbsvm_multilabel_baseline
-    fitted = fit_on_train(fit, data, targets, time_left=time_left)
+    fitted = fit_on_train(nbsvm_baseline, data, targets, time_left=time_left)
     return Rival("nbsvm", fitted.description, lambda split: fitted.predict(data.rows[split].sequences))
 
 

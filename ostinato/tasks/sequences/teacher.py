@@ -51,9 +51,14 @@ def _refuse_other_labels(model: Model, folder: Path, data: TaskData) -> None:
 
 def _refuse_seen_rows(model: Model, folder: Path, data: TaskData) -> None:
     """Refuse a teacher that was trained on rows which are to score its student, or validated on test rows."""
-    for split in ("validation", "test"):
-        seen = seen_rows(model, folder, data.rows[split]) if split in data.rows else None
-        count = 0 if seen is None else seen.training + (seen.validation if split == "test" else 0)
+    for split in [name for name in ("validation", "test") if name in data.rows]:
+        seen = seen_rows(model, folder, data.rows[split])
+        if seen is None:
+            raise ConfigError(
+                f"training.teacher: {folder} does not say which rows it was trained on, so they may include rows "
+                f"of {split}. Name a run folder that this version of ostinato train made."
+            )
+        count = seen.training + (seen.validation if split == "test" else 0)
         if count:
             raise ConfigError(
                 f"training.teacher: {folder} has seen {count:,} of {len(data.rows[split]):,} {split} rows, so the "

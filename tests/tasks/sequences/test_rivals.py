@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ostinato.evaluation.baselines.nbsvm import nbsvm_multilabel_baseline
+from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline
 from ostinato.tasks import TASKS
 from ostinato.tasks.classification.report import verdict
 from ostinato.tasks.classification.scoring import score_baselines
@@ -112,7 +112,7 @@ def test_validation_score_of_labels_is_the_micro_f1_of_the_validation_split(tmp_
     found = TASKS["multilabel"].score_baselines(data, said.append)
     assert list(found) == ["linear", "nbsvm", "frequency"] and said == []
     assert found["frequency"].validation_score is None
-    predict = nbsvm_multilabel_baseline(
+    predict = nbsvm_baseline(
         data.rows["train"].sequences,
         data.splits["train"].targets.numpy(),
         data.rows["validation"].sequences,

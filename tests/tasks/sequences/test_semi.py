@@ -395,6 +395,14 @@ def test_a_teacher_that_has_seen_rows_to_score_or_has_other_labels_is_refused(va
             runs.start_run(parse_config(values), tmp_path / f"student-{name}")
 
 
+def test_a_teacher_whose_rows_are_unknown_is_refused(values, tmp_path):
+    first = {**values, "data": {"path": values["data"]["path"]}, "training": {"max_epochs": 1, "device": "cpu"}}
+    runs.start_run(parse_config(first), tmp_path / "first")
+    values["training"]["teacher"] = str(tmp_path / "first" / "model.safetensors")
+    with pytest.raises(ConfigError, match="does not say which rows"):
+        runs.start_run(parse_config(values), tmp_path / "second")
+
+
 def test_a_teacher_without_unlabelled_rows_is_refused(values):
     values["training"] = {"teacher": "first"}
     del values["data"]["unlabelled"]
