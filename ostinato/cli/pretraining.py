@@ -81,9 +81,10 @@ def _config_of(what: list[str], settings: list[str]) -> "PretrainingConfig":
 
 def _refuse_names(what: list[str]) -> None:
     """Refuse folders and named data sets in place of data files."""
+    from ostinato.pretraining.datasets import UNLABELLED
     from ostinato.tasks import TASKS
 
-    datasets = {name for task in TASKS.values() for name in task.datasets}
+    datasets = {name for task in TASKS.values() for name in task.datasets} | UNLABELLED.keys()
     for each in what:
         if Path(each).is_dir():
             raise ConfigError(

@@ -92,7 +92,9 @@ def test_what_cannot_be_used_is_an_error_without_a_traceback(tmp_path, capsys):
 
 def test_folders_and_named_data_sets_in_place_of_files_are_refused(tmp_path, capsys):
     (tmp_path / "raw").mkdir()
-    for given, value in ((tmp_path / "raw", "--resume"), ("majority", "data.name=majority")):
+    cases = [(tmp_path / "raw", "--resume")]
+    cases += [(name, f"data.name={name}") for name in ("majority", "ecoli-upstream")]
+    for given, value in cases:
         assert run("pretrain", given, "--out", tmp_path / "encoder") == 2
         assert value in capsys.readouterr().err
     assert not (tmp_path / "encoder").exists()
