@@ -51,7 +51,17 @@ class Draining:
 
     def __init__(self) -> None:
         self.is_on = False
+        self.open = 0  # conversations that have not sent what closes them
         self._waiting: set[asyncio.Future[Any]] = set()
+
+    @contextmanager
+    def conversation(self) -> Iterator[None]:
+        """Count a conversation as open for as long as the context lasts."""
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
 
     def start(self) -> None:
         """End every conversation that waits for a message, and the others after their next answer."""

@@ -55,11 +55,11 @@ class Server(uvicorn.Server):
             os.close(self.parent.ready)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, and let streams answer what they have read; uvicorn would cut them off."""
+        """Stop listening, and let streams answer what they have read and close; uvicorn would cut them off."""
         for server in self.servers:
             server.close()
         deadline = time.monotonic() + self.service.limits.timeout_s
-        while self.service.streams.taken and not self.force_exit and time.monotonic() < deadline:
+        while self.service.draining.open and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(POLL_S)
         await super().shutdown(sockets)
 

@@ -74,6 +74,10 @@ class Streams:
 
     async def converse(self, socket: WebSocket) -> None:
         """Answer the messages of one WebSocket, and close it."""
+        with self.service.draining.conversation():
+            await self._converse(socket)
+
+    async def _converse(self, socket: WebSocket) -> None:
         await socket.accept()
         conversation = Conversation(socket, self.service.limits, self.service.draining)
         code: int | None = INTERNAL  # what the client reads if this fails unexpectedly

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import threading
-import time
 from itertools import accumulate
 
 import pytest
@@ -386,6 +385,21 @@ def closed_with(socket):
     return closed.value.rcvd.code
 
 
+def test_a_conversation_is_open_until_its_closing_frame_is_sent(service):
+    async def talk(client):
+        await client.ask({"push": DNA[0]})
+        client.sent = asyncio.Queue(1)  # the error fills it, so the closing frame waits
+        service.draining.start()
+        while service.streams.taken:
+            await asyncio.sleep(0)
+        assert service.draining.open == 1
+        assert (await client.end())[1] == 1001
+        await client.running
+        assert service.draining.open == 0
+
+    converse(service, talk, "model=dna")
+
+
 def test_sigterm_closes_streams_with_1001_after_their_answer(files, tmp_path):
     with serving(tmp_path, files["dna"], "--max-length", str(PIECE + 1)) as running:
         address = f"ws://127.0.0.1:{running.port}/stream"
@@ -394,7 +408,7 @@ def test_sigterm_closes_streams_with_1001_after_their_answer(files, tmp_path):
                 socket.send(json.dumps({"push": "A"}))
                 socket.recv()
             busy.send(json.dumps({"push": "A" * PIECE}))
-            time.sleep(0.2)  # until it is read, which takes longer than uvicorn takes to stop
+            assert busy.ping().wait(60)  # it is received; to read it takes longer than uvicorn takes to stop
             running.process.send_signal(signal.SIGTERM)
             assert "stopping" in json.loads(idle.recv())["error"]
             assert json.loads(busy.recv(timeout=60))["steps"] == PIECE + 1
