@@ -13,6 +13,7 @@ tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
 machine       doctor, benchmark
 arguments     options and arguments that several commands share
+ranks         processes of torchrun
 streams       standard input, output and error
 """
 
@@ -35,6 +36,7 @@ from ostinato.cli import (
     training,
     tuning,
 )
+from ostinato.cli.ranks import refuse_several_ranks
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
 from ostinato.threads import limit_program
@@ -85,6 +87,8 @@ def main_options(
     """Recurrent sequence classification, labelling and regression: train, evaluate, predict, explain."""
     if context.invoked_subcommand is None:
         say(START)
+    elif context.invoked_subcommand != "train":
+        refuse_several_ranks(f"ostinato {context.invoked_subcommand}")
 
 
 app.command(epilog="Example: ostinato train reviews.csv --minutes 5")(training.train)
