@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.trace import Trace
     from ostinato.nn.network import Network
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.ensembles import Joining
     from ostinato.tasks.onnx import OnnxModel
@@ -534,8 +535,16 @@ class Task(ABC):
 
     @abstractmethod
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
-        """Build the task-specific sections of a run's report, and its model card.
+        """Build the task-specific sections of a run's report.
 
         Args:
             data: None if the run has no test split.
+        """
+
+    @abstractmethod
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        """The model card of a run, which needs neither its data nor the packages of a report.
+
+        Raises:
+            RunError: audit.json or metrics.json is damaged.
         """

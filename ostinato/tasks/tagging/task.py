@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.records import ExplainedRows
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
     from ostinato.tasks.portable import Outputs
@@ -370,3 +371,8 @@ class Tagging(Task):
         from ostinato.tasks.tagging.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.tagging.report import card
+
+        return card(run, model)
