@@ -53,6 +53,7 @@ class Task(ABC):
     rival: ClassVar[str]  # the strongest baseline, in words
     floor: ClassVar[tuple[str, str]]  # the baseline that every model should beat: its name, and what it does
     predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
+    pipeline: ClassVar[str | None] = None  # what the Hugging Face hub calls the task, where sequences are of tokens
     formats: ClassVar[tuple[str, ...]] = ("jsonl",)  # output formats of `predict`; the first is the default
 
     # Contents

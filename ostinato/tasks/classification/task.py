@@ -47,6 +47,7 @@ class Classification(SequenceTask):
     rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "boosting": "boosting", "kernels": "MiniRocket"}
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
+    pipeline: ClassVar[str] = "text-classification"
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":

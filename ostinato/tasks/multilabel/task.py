@@ -48,6 +48,7 @@ class Multilabel(SequenceTask):
     rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
     floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
+    pipeline: ClassVar[str] = "text-classification"
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":

@@ -52,6 +52,7 @@ class Tagging(Task):
     baselines: ClassVar[Mapping[str, str]] = {"linear": "linear CRF", "commonest": "commonest tag"}
     rival: ClassVar[str] = "a linear-chain CRF"
     floor: ClassVar[tuple[str, str]] = ("commonest", "each word's most frequent tag")
+    pipeline: ClassVar[str] = "token-classification"
     predictions_file: ClassVar[str] = "predictions.jsonl"
     formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
 
