@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ostinato.config import Config
 from ostinato.errors import ConfigError
@@ -57,9 +57,10 @@ def push_run(folder: Path, address: HubAddress, *, private: bool = False, licens
     """
     refuse_pretraining(folder)
     run, model = read_run(folder), load_model(folder)
+    visibility: dict[str, Any] = {"private": True} if private else {}  # otherwise as the owner's settings say
     with hub(address) as api:
         readme = hub_card(run, model, address, license)
-        url = api.create_repo(address.repository, exist_ok=True, **({"private": True} if private else {}))
+        url = api.create_repo(address.repository, exist_ok=True, **visibility)
         is_public = private and not api.model_info(address.repository).private
     if is_public:
         raise ConfigError(
@@ -88,14 +89,17 @@ def hub_card(run: RunRecord, model: Model, address: HubAddress, license: str | N
 
     Metadata at the top of the run's model_card.md, between lines of `---`, come first.
     """
-    from huggingface_hub import ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
 
     written = run.folder / CARD
     text = written.read_text(encoding="utf-8") if written.exists() else card_text(run, model.task.card(run, model))
     metadata = _metadata(run, model, address, license)
     if text.startswith("---\n"):
         own = ModelCard(text)
-        metadata, text = ModelCardData(**{**metadata.to_dict(), **own.data.to_dict()}), own.text.lstrip()
+        text = own.text.lstrip()
+        for key, value in vars(own.data).items():
+            if value is not None:
+                metadata[key] = value
     text = text.replace(LOADING, "After `pip install 'ostinato[hub]'`, in Python:")
     text = text.replace('ostinato.load("model.safetensors")', f'ostinato.load("{address}")')
     if license is not None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ostinato.errors import ConfigError, MissingExtraError, RunError
 from ostinato.versions import __version__
@@ -88,7 +88,7 @@ def hub(address: HubAddress) -> "Iterator[HfApi]":
         from huggingface_hub import errors
     except ImportError:
         raise MissingExtraError("huggingface-hub", "hub", str(address)) from None
-    http_error = errors.HfHubHTTPError.__bases__[0]  # of requests, httpx or httpx2, as the version uses
+    http_error = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])  # of requests, httpx or httpx2, as the version uses
     try:
         yield huggingface_hub.HfApi(library_name="ostinato", library_version=__version__)
     except (http_error, errors.EntryNotFoundError, OSError, RuntimeError, ValueError) as error:
