@@ -6,6 +6,7 @@ pretraining   pretrain
 explaining    explain, trace, report
 following     predict --follow
 exporting     export
+hub           push
 serving       serve
 ensembling    ensemble
 comparing     compare
@@ -29,6 +30,7 @@ from ostinato.cli import (
     ensembling,
     explaining,
     exporting,
+    hub,
     machine,
     pretraining,
     serving,
@@ -99,6 +101,7 @@ app.command(epilog='Example: ostinato explain runs/reviews --text "Not good, but
 app.command(epilog="Example: ostinato trace runs/dna --plot trace.png")(explaining.trace)
 app.command(epilog="Example: ostinato report runs/reviews")(explaining.report)
 app.command(epilog="Example: ostinato export runs/dna --out dna.onnx")(exporting.export)
+app.command(epilog="Example: ostinato push runs/reviews hf://owner/name")(hub.push)
 app.command(epilog="Example: ostinato serve reviews=runs/reviews --port 8080")(serving.serve)
 app.command(epilog="Example: ostinato ensemble dna --seeds 3")(ensembling.ensemble)
 app.command(epilog="Example: ostinato compare dna --vary model.cell=rnn,lstm,gru --seeds 3")(comparing.compare)

@@ -156,7 +156,10 @@ def _train_one(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A finished run folder; with FILE, also a model file or hf://OWNER/NAME."),
+    ],
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A labelled file; by default the run's own test split.")
     ] = None,
@@ -202,7 +205,9 @@ def evaluate(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a model file, or an ONNX file.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, a model file, an ONNX file, or hf://OWNER/NAME.")
+    ],
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE|-", help="A data file, or - for standard input with one sequence per line."),

@@ -23,6 +23,7 @@ ensembles  finished runs joined to one
 leaderboard  the models that `ostinato train FILE` compared, as a table and in the report
 scoring   evaluate_run: a finished run on new rows
 report    report.html, the model card and pictures
+hub       publishing a run on the Hugging Face hub
 """
 
 from ostinato.runs.creation import create_run
