@@ -43,7 +43,12 @@ class Classification(SequenceTask):
     config = ClassificationConfig
     presets = PRESETS
     baselines: ClassVar[dict[str, str]] = {"linear": "linear", "majority": "majority"}
-    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "boosting": "boosting", "kernels": "MiniRocket"}
+    rivals: ClassVar[dict[str, str]] = {
+        "nbsvm": "NB-SVM",
+        "lsa": "LSA",
+        "boosting": "boosting",
+        "kernels": "MiniRocket",
+    }
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
 

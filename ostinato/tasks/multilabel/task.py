@@ -44,7 +44,7 @@ class Multilabel(SequenceTask):
     config = MultilabelConfig
     presets = PRESETS
     baselines: ClassVar[dict[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
-    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM"}
+    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "lsa": "LSA"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
     floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
 
