@@ -48,6 +48,7 @@ class Classification(SequenceTask):
         "lsa": "LSA",
         "boosting": "boosting",
         "kernels": "MiniRocket",
+        "hydra": "Hydra",
     }
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")

@@ -24,6 +24,7 @@ NAMES = {
     "lsa": Name("LSA", "LSA", "logistic regression on LSA"),
     "boosting": Name("gradient boosting", "boosting", "gradient boosting"),
     "kernels": Name("MiniRocket", "MiniRocket", "MiniRocket with ridge regression"),
+    "hydra": Name("Hydra", "Hydra", "Hydra with ridge regression"),
 }
 
 

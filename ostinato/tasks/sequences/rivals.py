@@ -1,4 +1,4 @@
-"""The baselines that suit some data only: NB-SVM, LSA, and for classes gradient boosting and MiniRocket's kernels."""
+"""The baselines that suit some data only: NB-SVM, LSA, and for classes boosting, MiniRocket and Hydra."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
@@ -8,7 +8,8 @@ import numpy as np
 
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines.boosting import boosting_baseline, boosting_problem, suits_boosting
-from ostinato.evaluation.baselines.kernels import kernel_baseline, kernel_problem
+from ostinato.evaluation.baselines.hydra import HydraBaseline, hydra_baseline, hydra_problem
+from ostinato.evaluation.baselines.kernels import KernelBaseline, kernel_baseline, kernel_problem
 from ostinato.evaluation.baselines.lsa import Lsa, fit_lsa, lsa_baseline, lsa_problem
 from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline, nbsvm_problem
 from ostinato.progress import TimeLeft, unlimited
@@ -46,7 +47,7 @@ def fit_rivals(
     fits: dict[str, Fit] = {} if kind == "numeric" else {"nbsvm": _nbsvm}
     fits |= {"lsa": _lsa} if data.unlabelled is not None and kind != "numeric" else {}
     if targets["train"].ndim == 1:  # of classes
-        fits |= {"kernels": _kernels} if kind == "numeric" else {}
+        fits |= {"kernels": _kernels, "hydra": _hydra} if kind == "numeric" else {}
         fits |= {"boosting": _boosting} if suits_boosting(sequences, kind) else {}
     for name, fit in fits.items():
         try:
@@ -97,15 +98,29 @@ def _boosting(data: TaskData, targets: Mapping[str, np.ndarray], time_left: Time
 def _kernels(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
     train = data.splits["train"].sequences
     refuse(kernel_problem(train.values, train.lengths))
-    fitted = kernel_baseline(
-        train.values, train.lengths, targets["train"], num_classes=len(data.codec.labels), seed=data.config.seed
-    )
+    return _on_series("kernels", kernel_baseline, data, targets)
+
+
+def _hydra(data: TaskData, targets: Mapping[str, np.ndarray], time_left: TimeLeft) -> Rival:
+    train = data.splits["train"].sequences
+    refuse(hydra_problem(train.lengths, time_left))
+    return _on_series("hydra", hydra_baseline, data, targets)
+
+
+def _on_series(
+    name: str,
+    fit: Callable[..., KernelBaseline | HydraBaseline],
+    data: TaskData,
+    targets: Mapping[str, np.ndarray],
+) -> Rival:
+    train, seed = data.splits["train"].sequences, data.config.seed
+    fitted = fit(train.values, train.lengths, targets["train"], num_classes=len(data.codec.labels), seed=seed)
 
     def predict(split: str) -> np.ndarray:
         series = data.splits[split].sequences
         return fitted.predict(series.values, series.lengths)
 
-    return Rival("kernels", fitted.description, predict)
+    return Rival(name, fitted.description, predict)
 
 
 def refuse(problem: str | None) -> None:
