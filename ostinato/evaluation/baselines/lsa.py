@@ -22,7 +22,7 @@ from ostinato.evaluation.baselines.linear import (
 )
 from ostinato.progress import TimeLeft, unlimited
 
-COMPONENTS = 200  # of 50 to 600, those with the lowest cross-validated log-loss on 2,000 labels and 17,400 reviews
+COMPONENTS = 200  # of 100 to 600, those with the lowest cross-validated log-loss on 2,000 labels and 17,401 reviews
 MOST_COLUMNS = 2**15  # n-grams that LSA reads: its memory grows with them
 MOST_SIZE = 100_000_000  # characters or tokens of all sequences together, up to which this takes three minutes
 SECONDS_EACH = 2e-6  # for a character

@@ -128,11 +128,15 @@ class Multilabel(SequenceTask):
         return score(model, examples.targets, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, MultilabelMetrics]":
         from ostinato.tasks.multilabel.scoring import score_baselines
 
-        return score_baselines(data, say, time_left)
+        return score_baselines(data, say, time_left, trained)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         test, baselines = metrics["test"], metrics["baselines"]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import f1_score
 
 from ostinato.evaluation.baselines.nbsvm import nbsvm_baseline
@@ -162,6 +163,50 @@ def test_unlabelled_rows_bring_lsa_fitted_to_them_as_an_opponent(tmp_path):
     assert features.transform(["end"]).any()  # a word of unlabelled rows alone
     again = prepared(tmp_path, lines, unlabelled=str(raw))
     assert "lsa" not in score_baselines(again, said.append, lambda: 1e-4) and "lsa is left out: it needs" in said[-1]
+
+
+class Answering:
+    """Stands for a model: its network gives the outputs as they are."""
+
+    def __init__(self, thresholds=None):
+        self.network = self
+        self.thresholds = thresholds
+
+    def answers(self, outputs):
+        return outputs
+
+
+def test_each_fitted_baseline_is_compared_with_the_model_on_the_test_rows(tmp_path):
+    data = prepared(tmp_path, [f"{word} film {n},{word}" for n in range(60) for word in ("good", "bad")])
+    targets = data.splits["test"].targets
+    n = len(targets)
+    outputs = torch.nn.functional.one_hot(targets, 2).double()
+    outputs[: n // 2] = outputs[: n // 2].flip(1)  # half of the rows are wrong, and the baselines are right
+    found = score_baselines(data, print, trained=(Answering(), outputs))
+    assert found["majority"].versus is None
+    for name in ("linear", "nbsvm"):
+        versus = found[name].versus
+        assert found[name].accuracy == 1 and versus.difference == pytest.approx(-(n // 2) / n)
+        assert versus.p == pytest.approx(min(1, 2 * 0.5 ** (n // 2))) and versus.test == "McNemar, exact"
+        assert versus.interval[0] <= versus.difference <= versus.interval[1]
+    assert found["linear"] == type(found["linear"]).from_json(found["linear"].to_json())
+
+
+def test_baselines_of_labels_are_compared_by_micro_f1(tmp_path):
+    rows = [f"{split} {n} {name},{name},{split}" for n in range(30) for name in "ab" for split in ("train", "test")]
+    data = multilabel(tmp_path, rows)
+    score, targets = TASKS["multilabel"].score_baselines, data.splits["test"].targets
+
+    def compared(outputs):
+        model = Answering(torch.tensor([0.5, 0.5]))
+        return score(data, print, trained=(model, outputs.double()))["linear"].versus
+
+    wrong = targets.clone()
+    wrong[:20] = 1 - wrong[:20]
+    assert (compared(targets).difference, compared(targets).p) == (0, 1)
+    assert compared(wrong).difference == pytest.approx(f1_score(targets, wrong, average="micro") - 1)
+    assert compared(wrong).p < 0.01
+    assert score(data, print)["linear"].versus is None
 
 
 def test_labels_have_lsa_where_there_are_unlabelled_rows(tmp_path):
