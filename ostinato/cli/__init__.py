@@ -13,6 +13,7 @@ tuning        tune
 data          data list, data show, data audit; init and schema: configs to start from
 machine       doctor, benchmark
 arguments     options and arguments that several commands share
+pages         the page of the documentation that explains an error
 streams       standard input, output and error
 """
 
@@ -29,6 +30,7 @@ from ostinato.cli import (
     explaining,
     exporting,
     machine,
+    pages,
     pretraining,
     serving,
     streams,
@@ -54,17 +56,24 @@ More:
   ostinato --help                        all commands
   ostinato train --help                  one command: its arguments, its options and an example"""
 
+START_DATA = """\
+Ostinato comes with named data sets, and audits any data before you train.
+
+  ostinato data audit reviews.csv   classes, lengths, duplicates and leaks of your own file
+  ostinato data list                the named data sets
+  ostinato data show splice         one of them: its source and first rows
+
+More:
+
+  ostinato data audit --help        one command: its arguments, its options and an example"""
+
 app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich would double the time that --help takes
     epilog="Example: ostinato train reviews.csv",
 )
-data_app = typer.Typer(
-    help="Named data sets, and audits of any data.",
-    no_args_is_help=True,
-    epilog="Example: ostinato data show splice",
-)
+data_app = typer.Typer(invoke_without_command=True, epilog="Example: ostinato data show splice")
 
 
 def _show_version(wanted: bool) -> None:
@@ -85,6 +94,13 @@ def main_options(
     """Recurrent sequence classification, labelling and regression: train, evaluate, predict, explain."""
     if context.invoked_subcommand is None:
         say(START)
+
+
+@data_app.callback()
+def data_options(context: typer.Context) -> None:
+    """Named data sets, and audits of any data."""
+    if context.invoked_subcommand is None:
+        say(START_DATA)
 
 
 app.command(epilog="Example: ostinato train reviews.csv --minutes 5")(training.train)
@@ -110,14 +126,14 @@ data_app.command("audit", epilog="Example: ostinato data audit reviews.csv")(dat
 
 
 def main() -> None:
-    """Run the command line; errors print one line each and exit with status 2."""
+    """Run the command line; errors print one line each, then the page that explains them, and exit with status 2."""
     warnings.showwarning = _show_warning
     limit_program()
     try:
         streams.prepare()
         status = app(standalone_mode=False)
     except OstinatoError as error:
-        _fail(str(error))
+        _fail(str(error), pages.page_of(error))
     except UsageError as error:
         status = streams.show_usage_error(error)
     except typer.Abort:  # how older versions of typer report Ctrl-C
@@ -137,9 +153,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: objec
     say(f"Warning: {message}", err=True)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, page: str | None = None) -> NoReturn:
+    lines = [f"Error: {line}" for line in message.split("\n")]
     try:
-        say("\n".join(f"Error: {line}" for line in message.split("\n")), err=True)
+        say("\n".join(lines if page is None else [*lines, f"See {pages.address(page)}"]), err=True)
     except OSError:  # standard error is full or a broken pipe: only the exit status is left
         streams.abandon(2)
     sys.exit(2)

@@ -195,8 +195,9 @@ def test_all_faults_of_a_config_are_told_at_once(folder, capsys):
         run("train", "majority", "--set", "model.cel=gru", "--set", "model.hidden_size=big", "--set", "training.lr=-1")
         == 2
     )
-    told = capsys.readouterr().err.splitlines()
+    *told, page = capsys.readouterr().err.splitlines()
     assert len(told) == 3
+    assert page == "See docs/settings.md"
     for key in ("model.cel: unknown key", "model.hidden_size", "training.lr"):
         assert sum(key in line and line.startswith("Error: ") for line in told) == 1
 

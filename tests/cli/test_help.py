@@ -60,6 +60,21 @@ def test_ostinato_alone_shows_a_short_screen_of_commands_that_exist(capsys):
     assert "ostinato --help" in commands and "dna" in PRESETS
 
 
+GROUPS = [path for path, command in COMMANDS.items() if hasattr(command, "commands")]
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_a_group_alone_shows_where_to_start(path, capsys):
+    assert run(*path[1:]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    lines = [line.strip() for line in told.out.splitlines()]
+    shown = [line.split("  ")[0] for line in lines if line.startswith("ostinato ")]
+    assert 2 <= len(shown) <= 5
+    for each in shown:
+        assert parse(each)[: len(path)] == path
+
+
 def test_ostinato_alone_imports_nothing_heavy():
     heavy = ("torch", "numpy", "rich", "pyarrow")  # newer versions of typer parse by pydantic
     code = f"import atexit\natexit.register(lambda: print([m for m in {heavy} if m in sys.modules]))\n{PROGRAM}"
