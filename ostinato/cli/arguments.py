@@ -61,7 +61,7 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
     if is_data_file(what):
         from ostinato.tasks.infer import infer_config
 
-        inferred = infer_config(Path(what))
+        inferred = infer_config(Path(what), settings)
         say("\n".join(inferred.reasons[1:]), err=True)
         return override(inferred.config, settings)
     if what.endswith(".toml") or what in PRESETS:
