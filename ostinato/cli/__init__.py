@@ -10,6 +10,7 @@ serving       serve
 ensembling    ensemble
 comparing     compare
 tuning        tune
+asking        new
 data          data list, data show, data audit; init and schema: configs to start from
 machine       doctor, benchmark
 arguments     options and arguments that several commands share
@@ -24,6 +25,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ostinato.cli import (
+    asking,
     comparing,
     data,
     ensembling,
@@ -50,6 +52,7 @@ Ostinato trains models of text, DNA, events and time series, and measures how go
   ostinato train reviews.csv             compare models on your own file for ten minutes, and keep the best
   ostinato train dna                     no file at hand? this preset generates its data
   ostinato predict runs/dna --text ACGT  use the model that was trained
+  ostinato new                           answer questions, and get the command for your file
 
 More:
 
@@ -104,6 +107,7 @@ def data_options(context: typer.Context) -> None:
 
 
 app.command(epilog="Example: ostinato train reviews.csv --minutes 5")(training.train)
+app.command(epilog="Example: ostinato new")(asking.new)
 app.command(epilog="Example: ostinato pretrain reviews.csv --out runs/encoder")(pretraining.pretrain)
 app.command(epilog="Example: ostinato evaluate runs/reviews new.csv")(training.evaluate)
 app.command(epilog='Example: ostinato predict runs/reviews --text "A warm and funny film."')(training.predict)

@@ -79,7 +79,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
     if not named and not few:
         raise DataError(
             f"{peek.path}: no column looks like a label. Expected a column with few distinct values. Columns: "
-            f"{listed(columns)}. Rename the right one to `label`."
+            f"{listed(columns)}. Name the right one: --set data.label_column=COLUMN"
         )
     chosen = named[0] if named else few[0][2]
     labels = found[chosen]
@@ -87,7 +87,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
         raise DataError(
             f"{peek.path}: {chosen!r} has {len(labels)} distinct values in {len(peek.rows)} rows, such as "
             f"{some(labels)}, which is too many for classes. Replace the values by classes, such as low and high for "
-            "numbers, or rename another column to `label`."
+            "numbers, or name another column: --set data.label_column=COLUMN"
         )
     if chosen in labels:
         raise DataError(
