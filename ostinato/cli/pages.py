@@ -13,6 +13,7 @@ BY_CLASS: dict[type[Exception], str] = {
     OutOfTimeError: "training-on-a-file.md#how-the-time-is-used",
 }
 BY_MODULE = {  # the longest name that fits; modules without a name, such as `storage`, leave it to their callers
+    "ostinato.cli.arguments": "start.md",
     "ostinato.cli.asking": "start.md",
     "ostinato.cli.comparing": "comparing.md",
     "ostinato.cli.data": "data.md",

@@ -208,3 +208,8 @@ def test_unknown_or_missing_words_point_to_help(command, capsys):
     told = capsys.readouterr().err
     assert "--help' for help" in told
     assert told.splitlines()[-1].startswith("Error: ")
+
+
+def test_a_file_without_its_ending_is_answered_by_how_to_write_it(folder, capsys):
+    assert run("train", "reviews") == 2
+    assert "reviews.csv" in capsys.readouterr().err

@@ -101,6 +101,12 @@ def test_help_of_every_command_ends_with_an_example_that_its_parser_takes(path, 
     assert parse(found[1])[: len(path)] == path
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_h_is_help(path, capsys):
+    assert run(*path[1:], "-h") == 0
+    assert capsys.readouterr().out == help_of(path, capsys)
+
+
 @pytest.mark.parametrize("line", ["ostinato train --no-such-option", "ostinato data show", "ostinato predict a b c"])
 def test_parsing_an_example_refuses_unknown_options_and_wrong_arguments(line):
     with pytest.raises(UsageError):

@@ -64,8 +64,8 @@ def test_an_error_ends_with_the_page_that_explains_it(command, page, capsys):
 
 
 def test_an_error_of_a_helper_has_the_page_of_the_code_that_called_it(capsys):
-    assert last_line("train nonsense", capsys) == "See docs/runs.md"  # raised by `look_up`, called by `train`
-    assert last_line("data show nonsense", capsys) == "See docs/data.md"
+    assert last_line("train nonsense", capsys) == "See docs/start.md"
+    assert last_line("data show nonsense", capsys) == "See docs/start.md"  # raised by `look_up`
 
 
 def test_what_is_not_installed_leads_to_the_installation():
