@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.records import Answered, Candidate, Inferred, InputEncoder, Model, TargetCodec, TaskData, Trained
+from ostinato.tasks.records import (
+    Answered,
+    Candidate,
+    Chosen,
+    Inferred,
+    InputEncoder,
+    Model,
+    TargetCodec,
+    TaskData,
+    Trained,
+)
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -80,8 +90,11 @@ class Task(ABC):
     # Data
 
     @abstractmethod
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         """Infer a config from the first rows of a data file; None if the file belongs to another task.
+
+        Args:
+            chosen: what need not be inferred; ignored by a task whose files have fixed columns.
 
         Raises:
             DataError: the file seems to belong to this task, but cannot be used.

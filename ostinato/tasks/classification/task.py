@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.classification.config import ClassificationConfig
 from ostinato.tasks.classification.presets import PRESETS
-from ostinato.tasks.records import Inferred, Model, TaskData
+from ostinato.tasks.records import Chosen, Inferred, Model, TaskData
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ class Classification(SequenceTask):
 
         return ClassifierJoining()
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.classification.infer import infer_config
 
-        return infer_config(path)
+        return infer_config(path, chosen)
 
     def fit_codec(self, config: "SequenceData", records: "Records") -> "ClassCodec":
         from ostinato.tasks.classification.codec import ClassCodec

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.multilabel.config import MultilabelConfig
 from ostinato.tasks.multilabel.presets import PRESETS
-from ostinato.tasks.records import Inferred, Model, TaskData
+from ostinato.tasks.records import Chosen, Inferred, Model, TaskData
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class Multilabel(SequenceTask):
 
         return MultilabelJoining()
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.multilabel.infer import infer_config
 
-        return infer_config(path)
+        return infer_config(path, chosen)
 
     def fit_codec(self, config: "SequenceData", records: "Records") -> "LabelSetCodec":
         """With label columns, a label for each, whether it occurs or not."""
