@@ -76,8 +76,10 @@ def test_a_notebook_runs_in_an_empty_folder_with_what_its_first_cell_installs(na
     missing = not_installed_by(*needed_by("ostinato", ("explain",)), *needed_by("ipykernel"))
     assert {"pytest", "sphinx"} <= missing and not {"ostinato", "matplotlib", "torch"} & missing
     notebook.cells.insert(0, nbformat.v4.new_code_cell(ONLY_INSTALLED.format(missing=sorted(missing))))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (folder := tmp_path / "empty").mkdir()
+    home, folder = tmp_path / "home", tmp_path / "empty"
+    home.mkdir()
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
