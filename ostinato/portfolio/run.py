@@ -61,7 +61,7 @@ def train_file(
     progress = progress or Progress(quiet=True)
     _refuse_minutes(minutes)
     refuse_occupied(folder)
-    inferred = inferred or infer_config(path)
+    inferred = inferred or infer_config(path, settings)
     config = with_absolute_paths(override(inferred.config, settings))
     if config.model.init is not None:
         raise ConfigError(

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.records import Answered, Candidate, Inferred, InputEncoder, Model, TargetCodec, TaskData, Trained
+from ostinato.tasks.records import (
+    Answered,
+    Candidate,
+    Chosen,
+    Inferred,
+    InputEncoder,
+    Model,
+    TargetCodec,
+    TaskData,
+    Trained,
+)
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -80,8 +90,11 @@ class Task(ABC):
     # Data
 
     @abstractmethod
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         """Infer a config from the first rows of a data file; None if the file belongs to another task.
+
+        Args:
+            chosen: what need not be inferred; ignored by a task whose files have fixed columns.
 
         Raises:
             DataError: the file seems to belong to this task, but cannot be used.
@@ -328,13 +341,18 @@ class Task(ABC):
 
     @abstractmethod
     def score_baselines(
-        self, data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: Callable[[str], object],
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, Metrics]":
         """Score each of `baselines`, and those of `rivals` that suit the data, on the test split.
 
         Args:
             say: called with a sentence for each baseline that is left out.
             time_left: when time is over, baselines that are fitted in several ways are the best so far.
+            trained: a model and its outputs for the test split, which `rivals` and the linear model are compared with.
         """
 
     def to_beat(self, baselines: Mapping[str, Mapping[str, Any]]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.records import Inferred, Model, TaskData
+from ostinato.tasks.records import Chosen, Inferred, Model, TaskData
 from ostinato.tasks.regression.config import RegressionConfig
 from ostinato.tasks.regression.presets import PRESETS
 from ostinato.tasks.sequences.task import SequenceTask
@@ -89,10 +89,10 @@ class Regression(SequenceTask):
 
         return RegressorJoining()
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.regression.infer import infer_config
 
-        return infer_config(path)
+        return infer_config(path, chosen)
 
     def fit_codec(self, config: "SequenceData", records: "Records") -> "NumberCodec":
         from ostinato.tasks.regression.codec import NumberCodec
@@ -136,7 +136,11 @@ class Regression(SequenceTask):
         return score(model, rows, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, RegressionMetrics]":
         from ostinato.tasks.regression.scoring import score_baselines
 

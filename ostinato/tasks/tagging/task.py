@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.errors import ConfigError, DataError
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Task
-from ostinato.tasks.records import Answered, Candidate, Inferred, Model, TaskData
+from ostinato.tasks.records import Answered, Candidate, Chosen, Inferred, Model, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 
@@ -77,7 +77,7 @@ class Tagging(Task):
     def main_metric(self, config: "Config") -> str:
         return "f1" if config.training.monitor == "f1" else "accuracy"
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.tagging.infer import infer_config
 
         return infer_config(path)
@@ -239,7 +239,11 @@ class Tagging(Task):
         return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
