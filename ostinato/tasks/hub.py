@@ -10,7 +10,7 @@ is not fetched again, and the copy in the cache is used where the hub cannot be 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ostinato.errors import ConfigError, MissingExtraError, RunError
@@ -42,13 +42,13 @@ class HubAddress(NamedTuple):
     revision: str | None = None
 
     @classmethod
-    def parse(cls, text: str | Path) -> "HubAddress":
+    def parse(cls, text: str | PurePath) -> "HubAddress":
         """Read `hf://owner/name` or `hf://owner/name@revision`; a path has lost one of the slashes.
 
         Raises:
             ConfigError: it is not such an address.
         """
-        match = ADDRESS.fullmatch(str(text))
+        match = ADDRESS.fullmatch(text.as_posix() if isinstance(text, PurePath) else text)
         if match is None:
             raise ConfigError(
                 f"{text}: not an address on the hub. Expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION."

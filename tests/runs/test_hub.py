@@ -3,7 +3,7 @@
 import pickle
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import huggingface_hub
 import pytest
@@ -220,6 +220,13 @@ def test_what_cannot_be_loaded_says_why(hub, address, match):
 def test_an_incomplete_address_is_refused(address):
     with pytest.raises(ConfigError, match="hf:/"):
         load_model(Path(address))
+
+
+@pytest.mark.parametrize("path", [PurePosixPath, PureWindowsPath, str])
+def test_an_address_survives_as_a_path(path):
+    address = HubAddress.parse(path("hf://owner/my-model_2.0@refs/pr/1"))
+    assert address == HubAddress("owner/my-model_2.0", "refs/pr/1")
+    assert str(address) == "hf://owner/my-model_2.0@refs/pr/1"
 
 
 class Bomb:
