@@ -125,13 +125,16 @@ def test_a_card_that_its_author_completed_is_pushed_with_its_own_metadata(hub, f
 
 
 def test_folders_of_the_author_stay_unknown(hub, tmp_path):
-    (secret := tmp_path / "secret-client").mkdir()
+    (secret := tmp_path / "secret-client_1").mkdir()
     write_reviews(secret / "reviews.csv")
-    runs.start_run(reviews_config(secret / "reviews.csv"), tmp_path / "run")
+    (secret / "vectors.txt").write_text("good 1 0\nbad 0 1\n", encoding="utf-8")
+    config = reviews_config(secret / "reviews.csv", f"data.vectors={secret / 'vectors.txt'}", "model.embedding_size=2")
+    runs.start_run(config, tmp_path / "run")
     assert b"secret-client" in (tmp_path / "run" / "model.safetensors").read_bytes()
     push_run(tmp_path / "run", ADDRESS)
     for name, content in hub.files("owner/model").items():
         assert b"secret-client" not in content, name
+    assert "Vectors of vectors.txt" in hub.files("owner/model")["README.md"].decode()
     load_model(Path("hf://owner/model"))
 
 
