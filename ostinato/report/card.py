@@ -104,9 +104,9 @@ def data_source(run: "RunRecord", datasets: "Mapping[str, NamedSet]") -> str:
 
 def card_markdown(title: str, card: Sequence[CardSection]) -> str:
     """The card as a Markdown file; text of the user is escaped, so that it is shown literally."""
-    parts = [f"# {_quoted(title)}"]
+    parts = [f"# {quoted(title)}"]
     for section in card:
-        parts += [f"## {section.title}", "\n".join(f"- {_quoted(statement)}" for statement in section.statements)]
+        parts += [f"## {section.title}", "\n".join(f"- {quoted(statement)}" for statement in section.statements)]
         parts += [f"```python\n{section.code}\n```"] if section.code else []
     return "\n\n".join(parts) + "\n"
 
@@ -121,6 +121,6 @@ def _origin(run: "RunRecord") -> str:
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """One line that Markdown shows literally."""
     return QUOTED_IN_MARKDOWN.sub(r"\\\1", escape(visible(" ".join(text.split())), quote=False))

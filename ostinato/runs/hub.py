@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ostinato.config import Config
 from ostinato.errors import ConfigError
-from ostinato.report.card import AUTHOR, LOADING, NOT_STATED
+from ostinato.report.card import AUTHOR, LOADING, NOT_STATED, quoted
 from ostinato.report.record import RunRecord
 from ostinato.report.wording import metric_name
 from ostinato.runs.folder import refuse_pretraining
@@ -104,6 +104,8 @@ def hub_card(run: RunRecord, model: Model, address: HubAddress, license: str | N
     text = text.replace('ostinato.load("model.safetensors")', f'ostinato.load("{address}")')
     if license is not None:
         text = text.replace(AUTHOR, f"Licence: {license}. Author and contact: {NOT_STATED}.")
+    for path in run.config.data.files().values():
+        text = text.replace(path, Path(path).name).replace(quoted(path), quoted(Path(path).name))
     return f"---\n{metadata.to_yaml()}\n---\n\n{text}"
 
 

@@ -10,7 +10,7 @@ is not fetched again, and the copy in the cache is used where the hub cannot be 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ostinato.errors import ConfigError, MissingExtraError, RunError
@@ -42,13 +42,13 @@ class HubAddress(NamedTuple):
     revision: str | None = None
 
     @classmethod
-    def parse(cls, text: str | Path) -> "HubAddress":
+    def parse(cls, text: str | PurePath) -> "HubAddress":
         """Read `hf://owner/name` or `hf://owner/name@revision`; a path has lost one of the slashes.
 
         Raises:
             ConfigError: it is not such an address.
         """
-        match = ADDRESS.fullmatch(str(text))
+        match = ADDRESS.fullmatch(text.as_posix() if isinstance(text, PurePath) else text)
         if match is None:
             raise ConfigError(
                 f"{text}: not an address on the hub. Expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION."
@@ -88,7 +88,7 @@ def hub(address: HubAddress) -> "Iterator[HfApi]":
         from huggingface_hub import errors
     except ImportError:
         raise MissingExtraError("huggingface-hub", "hub", str(address)) from None
-    # the HTTP library's error: that of requests, httpx or httpx2, as the version uses
+    # HTTPError of requests, httpx or httpx2: it depends on the version
     http_error = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])
     try:
         yield huggingface_hub.HfApi(library_name="ostinato", library_version=__version__)

@@ -57,6 +57,7 @@ def test_every_module_exists_and_has_another_page_than_the_package_around_it(mod
         ("predict missing.onnx --text a", "export.md"),
         ("ensemble dna other --seeds 2", "ensembles.md"),
         ("compare dna --vary model.cell", "comparing.md"),
+        ("predict hf://owner --text a", "hub.md"),
     ],
 )
 def test_an_error_ends_with_the_page_that_explains_it(command, page, capsys):

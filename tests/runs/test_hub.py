@@ -3,7 +3,7 @@
 import pickle
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import huggingface_hub
 import pytest
@@ -125,13 +125,16 @@ def test_a_card_that_its_author_completed_is_pushed_with_its_own_metadata(hub, f
 
 
 def test_folders_of_the_author_stay_unknown(hub, tmp_path):
-    (secret := tmp_path / "secret-client").mkdir()
+    (secret := tmp_path / "secret-client_1").mkdir()
     write_reviews(secret / "reviews.csv")
-    runs.start_run(reviews_config(secret / "reviews.csv"), tmp_path / "run")
+    (secret / "vectors.txt").write_text("good 1 0\nbad 0 1\n", encoding="utf-8")
+    config = reviews_config(secret / "reviews.csv", f"data.vectors={secret / 'vectors.txt'}", "model.embedding_size=2")
+    runs.start_run(config, tmp_path / "run")
     assert b"secret-client" in (tmp_path / "run" / "model.safetensors").read_bytes()
     push_run(tmp_path / "run", ADDRESS)
     for name, content in hub.files("owner/model").items():
         assert b"secret-client" not in content, name
+    assert "Vectors of vectors.txt" in hub.files("owner/model")["README.md"].decode()
     load_model(Path("hf://owner/model"))
 
 
@@ -220,6 +223,13 @@ def test_what_cannot_be_loaded_says_why(hub, address, match):
 def test_an_incomplete_address_is_refused(address):
     with pytest.raises(ConfigError, match="hf:/"):
         load_model(Path(address))
+
+
+@pytest.mark.parametrize("path", [PurePosixPath, PureWindowsPath, str])
+def test_an_address_survives_as_a_path(path):
+    address = HubAddress.parse(path("hf://owner/my-model_2.0@refs/pr/1"))
+    assert address == HubAddress("owner/my-model_2.0", "refs/pr/1")
+    assert str(address) == "hf://owner/my-model_2.0@refs/pr/1"
 
 
 class Bomb:
