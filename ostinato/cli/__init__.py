@@ -6,6 +6,7 @@ pretraining   pretrain
 explaining    explain, trace, report
 following     predict --follow
 exporting     export
+hub           push
 serving       serve
 ensembling    ensemble
 comparing     compare
@@ -15,6 +16,7 @@ data          data list, data show, data audit; init and schema: configs to star
 machine       doctor, benchmark
 arguments     options and arguments that several commands share
 pages         the page of the documentation that explains an error
+ranks         processes of torchrun
 streams       standard input, output and error
 """
 
@@ -31,6 +33,7 @@ from ostinato.cli import (
     ensembling,
     explaining,
     exporting,
+    hub,
     machine,
     pages,
     pretraining,
@@ -39,6 +42,7 @@ from ostinato.cli import (
     training,
     tuning,
 )
+from ostinato.cli.ranks import refuse_several_ranks
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
 from ostinato.threads import limit_program
@@ -98,6 +102,8 @@ def main_options(
     """Recurrent sequence classification, labelling and regression: train, evaluate, predict, explain."""
     if context.invoked_subcommand is None:
         say(START)
+    elif context.invoked_subcommand != "train":
+        refuse_several_ranks(f"ostinato {context.invoked_subcommand}")
 
 
 @data_app.callback()
@@ -116,6 +122,7 @@ app.command(epilog='Example: ostinato explain runs/reviews --text "Not good, but
 app.command(epilog="Example: ostinato trace runs/dna --plot trace.png")(explaining.trace)
 app.command(epilog="Example: ostinato report runs/reviews")(explaining.report)
 app.command(epilog="Example: ostinato export runs/dna --out dna.onnx")(exporting.export)
+app.command(epilog="Example: ostinato push runs/reviews hf://owner/name")(hub.push)
 app.command(epilog="Example: ostinato serve reviews=runs/reviews --port 8080")(serving.serve)
 app.command(epilog="Example: ostinato ensemble dna --seeds 3")(ensembling.ensemble)
 app.command(epilog="Example: ostinato compare dna --vary model.cell=rnn,lstm,gru --seeds 3")(comparing.compare)

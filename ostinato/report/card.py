@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ostinato.report.record import RunRecord
 
 NOT_STATED = "Not stated by the author"
+AUTHOR = f"Author, licence and contact: {NOT_STATED}."
+LOADING = "With the package ostinato, in Python:"
 WIDE = 0.05  # width of an interval from which a test split counts as small
 NOTABLE = 0.01  # share of tokens or sequences from which a limit is worth mentioning
 MISCALIBRATED = 0.05  # calibration error
@@ -61,8 +63,8 @@ def model_card(
     """
     has_test = "test" in run.metrics
     return [
-        CardSection("Model details", [model, _origin(run), f"Author, licence and contact: {NOT_STATED}."]),
-        CardSection("How to load", ["With the package ostinato, in Python:"], loading),
+        CardSection("Model details", [model, _origin(run), AUTHOR]),
+        CardSection("How to load", [LOADING], loading),
         CardSection("Intended use", [task, f"Uses, users, and uses to avoid: {NOT_STATED}."]),
         CardSection("Factors", [f"{factors} over which its quality may differ: {NOT_STATED}."]),
         CardSection("Metrics", list(metrics)),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.trace import Trace
     from ostinato.nn.network import Network
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.ensembles import Joining
     from ostinato.tasks.onnx import OnnxModel
@@ -62,6 +63,7 @@ class Task(ABC):
     rival: ClassVar[str]  # the strongest baseline, in words
     floor: ClassVar[tuple[str, str]]  # the baseline that every model should beat: its name, and what it does
     predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
+    pipeline: ClassVar[str | None] = None  # what the Hugging Face hub calls the task, where sequences are of tokens
     formats: ClassVar[tuple[str, ...]] = ("jsonl",)  # output formats of `predict`; the first is the default
 
     # Contents
@@ -547,8 +549,16 @@ class Task(ABC):
 
     @abstractmethod
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
-        """Build the task-specific sections of a run's report, and its model card.
+        """Build the task-specific sections of a run's report.
 
         Args:
             data: None if the run has no test split.
+        """
+
+    @abstractmethod
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        """The model card of a run, which needs neither its data nor the packages of a report.
+
+        Raises:
+            RunError: audit.json or metrics.json is damaged.
         """

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ostinato.evaluation.statistics import Scored
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.classification.codec import ClassCodec
     from ostinato.tasks.classification.ensemble import ClassifierJoining
@@ -46,6 +47,7 @@ class Classification(SequenceTask):
     rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "boosting": "boosting", "kernels": "MiniRocket"}
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
+    pipeline: ClassVar[str] = "text-classification"
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":
@@ -195,3 +197,8 @@ class Classification(SequenceTask):
         from ostinato.tasks.classification.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.classification.report import card
+
+        return card(run, model)

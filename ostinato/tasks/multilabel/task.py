@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.records import Truth
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.multilabel.codec import LabelSetCodec
     from ostinato.tasks.multilabel.ensemble import MultilabelJoining
@@ -47,6 +48,7 @@ class Multilabel(SequenceTask):
     rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
     floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
+    pipeline: ClassVar[str] = "text-classification"
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":
@@ -209,6 +211,11 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.multilabel.report import card
+
+        return card(run, model)
 
 
 def _three_digits(score: float | None) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.records import Truth
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.portable import StreamAnswer
@@ -214,3 +215,8 @@ class Regression(SequenceTask):
         from ostinato.tasks.regression.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.regression.report import card
+
+        return card(run, model)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.records import ExplainedRows
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
     from ostinato.tasks.portable import Outputs
@@ -51,6 +52,7 @@ class Tagging(Task):
     baselines: ClassVar[Mapping[str, str]] = {"linear": "linear CRF", "commonest": "commonest tag"}
     rival: ClassVar[str] = "a linear-chain CRF"
     floor: ClassVar[tuple[str, str]] = ("commonest", "each word's most frequent tag")
+    pipeline: ClassVar[str] = "token-classification"
     predictions_file: ClassVar[str] = "predictions.jsonl"
     formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
 
@@ -370,3 +372,8 @@ class Tagging(Task):
         from ostinato.tasks.tagging.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.tagging.report import card
+
+        return card(run, model)
