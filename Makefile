@@ -2,13 +2,14 @@
 # machine that has only Python (3.10 or newer) and pip, and builds the native kernel if there is a C++ compiler (CXX).
 # `make fuzz` gives every reader thousands of damaged files, `make kill` kills commands 200 times and resumes them.
 # `make docs` builds the documentation site in build/docs/html, with the gallery's programs run.
+# `make pictures` takes the README's pictures of a report and of the service's page; it needs Chromium.
 # `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KERNEL := ostinato/nn/kernel
 
-.PHONY: demo test docs fuzz kill sanitize clean
+.PHONY: demo test docs pictures fuzz kill sanitize clean
 
 demo: .venv/.built
 	$(BIN)/python examples/demo.py
@@ -23,6 +24,9 @@ docs: .venv/.built .venv/.installed-docs
 	$(BIN)/python docs/site/stage.py build/docs/source build/docs/extra
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -c docs/site build/docs/source build/docs/html
 	$(BIN)/python docs/site/check_links.py build/docs/html
+
+pictures: .venv/.built .venv/.installed-dev
+	$(BIN)/python docs/site/pictures.py
 
 # Thousands of damaged files and configs for each reader: each must give a result or one of Ostinato's errors.
 fuzz: .venv/.built .venv/.installed-dev
