@@ -77,7 +77,7 @@ More:
 app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode=None,  # rich would double the time that --help takes
     epilog="Example: ostinato train reviews.csv",
 )
