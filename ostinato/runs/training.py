@@ -249,7 +249,7 @@ def _score(
         if name in data.splits:
             found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
     if "test" in data.splits:
-        baselines = task.score_baselines(data, log.say, time_left)
+        baselines = task.score_baselines(data, log.say, time_left, (model, outputs["test"]))
         found["baselines"] = {name: each.to_json() for name, each in baselines.items()}
         write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs["test"])

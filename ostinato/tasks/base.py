@@ -341,13 +341,18 @@ class Task(ABC):
 
     @abstractmethod
     def score_baselines(
-        self, data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: Callable[[str], object],
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, Metrics]":
         """Score each of `baselines`, and those of `rivals` that suit the data, on the test split.
 
         Args:
             say: called with a sentence for each baseline that is left out.
             time_left: when time is over, baselines that are fitted in several ways are the best so far.
+            trained: a model and its outputs for the test split, which `rivals` and the linear model are compared with.
         """
 
     def to_beat(self, baselines: Mapping[str, Mapping[str, Any]]) -> str:

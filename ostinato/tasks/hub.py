@@ -88,7 +88,8 @@ def hub(address: HubAddress) -> "Iterator[HfApi]":
         from huggingface_hub import errors
     except ImportError:
         raise MissingExtraError("huggingface-hub", "hub", str(address)) from None
-    http_error = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])  # of requests, httpx or httpx2, as the version uses
+    # the HTTP library's error: that of requests, httpx or httpx2, as the version uses
+    http_error = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])
     try:
         yield huggingface_hub.HfApi(library_name="ostinato", library_version=__version__)
     except (http_error, errors.EntryNotFoundError, OSError, RuntimeError, ValueError) as error:

@@ -170,9 +170,9 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_search_goes_on_from_there(file, fo
 def test_the_baselines_get_what_is_left_and_after_ctrl_c_a_few_seconds(file, folder, monkeypatch, strike):
     left, score = [], type(TASKS["classification"]).score_baselines
 
-    def record(task, data, say, time_left):
+    def record(task, data, say, time_left, trained):
         left.append(time_left())
-        return score(task, data, say, time_left)
+        return score(task, data, say, time_left, trained)
 
     monkeypatch.setattr(type(TASKS["classification"]), "score_baselines", record)
     with pytest.raises(KeyboardInterrupt) if strike else nullcontext():
@@ -183,9 +183,9 @@ def test_the_baselines_get_what_is_left_and_after_ctrl_c_a_few_seconds(file, fol
 def test_the_baselines_get_as_much_time_as_the_chosen_model_took(file, folder, monkeypatch):
     left, score = [], type(TASKS["classification"]).score_baselines
 
-    def record(task, data, say, time_left):
+    def record(task, data, say, time_left, trained):
         left.append(time_left())
-        return score(task, data, say, time_left)
+        return score(task, data, say, time_left, trained)
 
     monkeypatch.setattr(type(TASKS["classification"]), "score_baselines", record)
     monkeypatch.setattr("ostinato.portfolio.run.SCORING_S", 0.0)

@@ -173,6 +173,7 @@ def verdict(name: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
             accuracy_interval(scores[best]),
             model="the model",
             rival=NAMES[best].sentence,
+            paired=scores[best].versus,
         ),
     ]
     if accuracy_misleads(test.accuracy, test.balanced_accuracy, majority.accuracy):

@@ -44,7 +44,13 @@ class Classification(SequenceTask):
     config = ClassificationConfig
     presets = PRESETS
     baselines: ClassVar[dict[str, str]] = {"linear": "linear", "majority": "majority"}
-    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "boosting": "boosting", "kernels": "MiniRocket"}
+    rivals: ClassVar[dict[str, str]] = {
+        "nbsvm": "NB-SVM",
+        "lsa": "LSA",
+        "boosting": "boosting",
+        "kernels": "MiniRocket",
+        "hydra": "Hydra",
+    }
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
     pipeline: ClassVar[str] = "text-classification"
@@ -119,11 +125,15 @@ class Classification(SequenceTask):
         return score(model, examples.targets, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, ClassificationMetrics]":
         from ostinato.tasks.classification.scoring import score_baselines
 
-        return score_baselines(data, say, time_left)
+        return score_baselines(data, say, time_left, trained)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         from ostinato.evaluation.metrics import accuracy_misleads

@@ -190,7 +190,13 @@ def verdict(name: str, scores: Scores) -> list[str]:
         f"({interval(linear_ends)}), the label frequencies {decimals_in_percent(frequency.micro_f1)}.",
         *_against_rival(best, rival.micro_f1, rival_ends),
         compare_to_baseline(
-            test.micro_f1, ends, rival.micro_f1, rival_ends, model="the model", rival=NAMES[best].sentence
+            test.micro_f1,
+            ends,
+            rival.micro_f1,
+            rival_ends,
+            model="the model",
+            rival=NAMES[best].sentence,
+            paired=rival.versus,
         ),
     ]
 

@@ -45,7 +45,7 @@ class Multilabel(SequenceTask):
     config = MultilabelConfig
     presets = PRESETS
     baselines: ClassVar[dict[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
-    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM"}
+    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "lsa": "LSA"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
     floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
     pipeline: ClassVar[str] = "text-classification"
@@ -130,11 +130,15 @@ class Multilabel(SequenceTask):
         return score(model, examples.targets, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, MultilabelMetrics]":
         from ostinato.tasks.multilabel.scoring import score_baselines
 
-        return score_baselines(data, say, time_left)
+        return score_baselines(data, say, time_left, trained)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         test, baselines = metrics["test"], metrics["baselines"]

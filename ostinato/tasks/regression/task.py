@@ -136,7 +136,11 @@ class Regression(SequenceTask):
         return score(model, rows, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, RegressionMetrics]":
         from ostinato.tasks.regression.scoring import score_baselines
 

@@ -15,12 +15,13 @@ from ostinato.data.examples import Records
 from ostinato.data.ragged import Ragged
 from ostinato.data.stored import StoredFields
 from ostinato.errors import DataError, RunError
-from ostinato.evaluation.baselines.teacher import teach
+from ostinato.evaluation.baselines.teacher import Taught, teach
 from ostinato.nn import SequenceNetwork, WideNgrams
 from ostinato.storage import Stored, load_tensors, save_tensors
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 from ostinato.tasks.sequences.prepare import encode_unlabelled
+from ostinato.tasks.sequences.rivals import lsa_key
 from ostinato.tasks.sequences.teacher import teach_from_run
 from ostinato.training.objective import Labelled
 
@@ -109,12 +110,14 @@ def _labels(
             seed=identity["seed"],
             weights=None if train.weights is None else train.weights.double().numpy(),
         )
-    found, teacher = data.known[key]
-    soft = torch.from_numpy(found)
+    taught: Taught = data.known[key]
+    if taught.lsa is not None:
+        data.known[lsa_key(data)] = taught.lsa
+    soft = torch.from_numpy(taught.labels)
     if path is not None:
         used = int((_confidence(soft, train.targets) >= confidence).sum())
         choice = {"confidence": confidence, "used": used}
-        save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **choice, **asdict(teacher)})
+        save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **choice, **asdict(taught.teacher)})
     return soft
 
 

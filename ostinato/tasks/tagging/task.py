@@ -239,7 +239,11 @@ class Tagging(Task):
         return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 

@@ -74,7 +74,7 @@ def test_soft_labels_reach_the_loss_as_computed_by_hand(values):
     assert (train.targets[:B].argmax(dim=1) == data.splits["train"].targets).all()
     assert set(train.targets[:B].flatten().tolist()) == {0.0, 1.0}
     labelled, others = data.rows["train"].sequences, data.unlabelled.sequences
-    soft, _ = teach(labelled, data.splits["train"].targets.numpy(), others, kind="text", num_outputs=2, seed=0)
+    soft, *_ = teach(labelled, data.splits["train"].targets.numpy(), others, kind="text", num_outputs=2, seed=0)
     assert np.array_equal(train.targets[B:], soft) and 0.5 < soft.max(axis=1).mean() < 1
     rows = torch.tensor([0, B, B + 5])
     batch = train.at(rows)
