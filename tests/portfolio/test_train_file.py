@@ -11,7 +11,7 @@ from toy import columns, sentences
 import ostinato
 from ostinato.errors import ConfigError, DataError, OutOfTimeError, RunError, TrainingError
 from ostinato.portfolio import run
-from ostinato.portfolio.plan import CANDIDATES, Plan, read_attempts
+from ostinato.portfolio.plan import CANDIDATES, ENSEMBLE, Plan, read_attempts
 from ostinato.portfolio.run import SCORING_S
 from ostinato.portfolio.search import Search
 from ostinato.runs import finished_metrics, is_complete, resume_run
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def names_in(folder):
-    return {each.name for each in Leaderboard.read(folder / "leaderboard.json").entries}
+    return {each.name for each in Leaderboard.read(folder / "leaderboard.json").entries} - {ENSEMBLE}
 
 
 def weights(folder):
@@ -292,6 +292,16 @@ def test_if_every_candidate_fails_the_reason_is_given(file, folder, monkeypatch)
 
     world.train_for_real = fail
     with pytest.raises(RunError, match="nan"):
+        world.train(file, folder)
+
+
+def test_if_every_candidate_is_too_slow_more_time_is_asked_for(file, folder, monkeypatch):
+    def fit(task, config, data, **options):
+        raise OutOfTimeError(500)
+
+    world = World(monkeypatch)
+    world.train_for_real = fit
+    with pytest.raises(RunError, match=r"--minutes .*about 500\.0 s"):
         world.train(file, folder)
 
 
