@@ -2,16 +2,18 @@
 
 The library depends on neither Python nor torch, so one wheel serves every Python on its platform. Without a C++
 compiler the install still succeeds, and layers run on the torch engine. CXX and CXXFLAGS choose compiler and flags.
+What is built follows from the compiler's target, so a cross compiler builds the kernel for another machine:
+libostinato.so on Linux, .dylib on macOS, .dll on Windows.
 """
 
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -20,14 +22,9 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 SOURCES = Path("ostinato/nn/kernel/src")
-LIBRARY = SOURCES.with_name("libostinato" + (".dylib" if sys.platform == "darwin" else ".so"))
 FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off"]
-VARIANTS = {"portable": []}
-if platform.machine() in ("x86_64", "AMD64"):
-    VARIANTS = {"avx512": ["-mavx512f", "-mavx2", "-mfma"], "avx2": ["-mavx2", "-mfma"], **VARIANTS}
-# object -> its source and its own flags
-OBJECTS = {variant: ("variant.cpp", [*flags, f"-DOSTINATO_VARIANT={variant}"]) for variant, flags in VARIANTS.items()}
-OBJECTS |= {"schedule": ("schedule.cpp", []), "interface": ("interface.cpp", [])}
+X86_VARIANTS = {"avx512": ["-mavx512f", "-mavx2", "-mfma"], "avx2": ["-mavx2", "-mfma"]}
+SUFFIXES = {"linux": ".so", "darwin": ".dylib", "win32": ".dll"}  # by sys.platform
 
 
 class BuildKernel(build_ext):
@@ -38,7 +35,7 @@ class BuildKernel(build_ext):
         self.build_temp = "build/kernel"  # pip deletes its own after an editable install
 
     def get_ext_filename(self, fullname: str) -> str:
-        return os.path.join(*fullname.split(".")) + LIBRARY.suffix  # without the Python version: it fits any Python
+        return os.path.join(*fullname.split(".")) + suffix()  # without the Python version: it fits any Python
 
     def build_extension(self, ext: Extension) -> None:
         target = Path(self.get_ext_fullpath(ext.name))
@@ -46,7 +43,7 @@ class BuildKernel(build_ext):
             built = build_kernel(Path(self.build_temp))
         except CompileError:  # a warning, because the extension is optional
             if self.editable_mode:
-                LIBRARY.unlink(missing_ok=True)  # so that no older library stays in use
+                SOURCES.with_name("libostinato" + suffix()).unlink(missing_ok=True)  # no older library stays in use
             raise
         self.mkpath(str(target.parent))
         self.copy_file(str(built), str(target))
@@ -63,45 +60,79 @@ def build_kernel(folder: Path) -> Path:
     Raises:
         CompileError: no compiler was found, or it failed.
     """
-    if sys.platform == "win32":
-        raise CompileError("The native kernel does not build on Windows. Layers run on the torch engine.")
-    compiler = find_compiler()
-    flags = [*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", ""))]
+    command = compiler()
+    x86_variants = X86_VARIANTS if "__x86_64__" in predefined() else {}
     folder.mkdir(parents=True, exist_ok=True)
     headers = b"".join(path.read_bytes() for path in sorted(SOURCES.glob("*.h")))
 
-    def compile_object(name: str) -> Path:
-        source, own_flags = OBJECTS[name]
+    def compile_object(name: str, source: str, *own_flags: str) -> Path:
         made = folder / f"{name}.o"
-        make(
-            made,
-            [*compiler, *flags, *own_flags, "-c", str(SOURCES / source)],
-            headers + (SOURCES / source).read_bytes(),
-        )
+        contents = headers + (SOURCES / source).read_bytes()
+        make(made, [*command, *own_flags, "-c", str(SOURCES / source)], contents)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        objects = list(workers.map(compile_object, OBJECTS))
-    library = folder / LIBRARY.name
-    system = ["-ldl"] if sys.platform == "linux" else []
-    make(
-        library,
-        [*compiler, *flags, "-shared", *map(str, objects), *system, "-pthread"],
-        b"".join(path.read_bytes() for path in objects),
-    )
+        jobs = [
+            workers.submit(compile_object, name, "variant.cpp", *flags, f"-DOSTINATO_VARIANT={name}")
+            for name, flags in (x86_variants | {"portable": []}).items()
+        ]
+        jobs += [workers.submit(compile_object, name, f"{name}.cpp") for name in ("schedule", "interface")]
+        objects = [job.result() for job in jobs]
+    library = folder / f"libostinato{suffix()}"
+    system = {".so": ["-ldl", "-pthread"], ".dylib": ["-pthread"], ".dll": ["-static"]}[suffix()]
+    make(library, [*command, "-shared", *map(str, objects), *system], b"".join(path.read_bytes() for path in objects))
     return library
 
 
+@cache
+def compiler() -> tuple[str, ...]:
+    """The command that runs the C++ compiler, with the flags that are common to all files.
+
+    Raises:
+        CompileError: no compiler was found.
+    """
+    return (*find_compiler(), *FLAGS, *shlex.split(os.environ.get("CXXFLAGS", "")))
+
+
+@cache
+def predefined() -> frozenset[str]:
+    """The macros that the compiler predefines, which tell its target.
+
+    Raises:
+        CompileError: no compiler was found, or it failed.
+    """
+    command = [*compiler(), "-dM", "-E", "-x", "c++", "-"]
+    done = subprocess.run(command, input="", capture_output=True, text=True)
+    if done.returncode:
+        raise CompileError(f"{shlex.join(command)} failed: {done.stderr}")
+    return frozenset(line.split()[1] for line in done.stdout.splitlines() if line.startswith("#define "))
+
+
+@cache
+def suffix() -> str:
+    """The library's suffix on the compiler's target, or on this system without a compiler."""
+    try:
+        macros = predefined()
+    except CompileError:
+        return SUFFIXES.get(sys.platform, ".so")
+    return ".dll" if "_WIN32" in macros else ".dylib" if "__APPLE__" in macros else ".so"
+
+
 def find_compiler() -> list[str]:
-    """The command that runs the C++ compiler."""
-    command = (
-        shlex.split(os.environ.get("CXX", "")) or [name for name in ("c++", "g++", "clang++") if shutil.which(name)][:1]
-    )
+    """The command that runs the C++ compiler.
+
+    Raises:
+        CompileError: no compiler was found.
+    """
+    # On Windows the kernel needs a Clang for MinGW, such as `python -m ziglang c++`: GCC misaligns vectors on the stack
+    # there (bug 54412). Only CXX chooses it.
+    names = () if sys.platform == "win32" else ("c++", "g++", "clang++")
+    command = shlex.split(os.environ.get("CXX", "")) or [name for name in names if shutil.which(name)][:1]
     if not command or not shutil.which(command[0]):
         problem = f"CXX={command[0]} was not found" if command else "no C++ compiler was found"
         raise CompileError(
             f"{problem}: the native kernel was not built, and layers run on the torch engine. "
-            "Install g++ or clang, then install Ostinato again."
+            "Install g++ or clang (on Windows: ziglang, and set CXX), then install Ostinato again."
         )
     return command
 

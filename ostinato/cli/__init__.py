@@ -15,8 +15,8 @@ asking        new
 data          data list, data show, data audit; init and schema: configs to start from
 machine       doctor, benchmark
 arguments     options and arguments that several commands share
-ranks         processes of torchrun
 pages         the page of the documentation that explains an error
+ranks         processes of torchrun
 streams       standard input, output and error
 """
 
@@ -77,7 +77,7 @@ More:
 app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode=None,  # rich would double the time that --help takes
     epilog="Example: ostinato train reviews.csv",
 )

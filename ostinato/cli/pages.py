@@ -21,8 +21,10 @@ BY_MODULE = {  # the longest name that fits; modules without a name, such as `st
     "ostinato.cli.explaining": "explanations.md",
     "ostinato.cli.exporting": "export.md",
     "ostinato.cli.following": "streaming.md#from-the-command-line",
+    "ostinato.cli.hub": "hub.md",
     "ostinato.cli.portfolio": "training-on-a-file.md",
     "ostinato.cli.pretraining": "pretraining.md",
+    "ostinato.cli.ranks": "how-to/several-processes.md",
     "ostinato.cli.serving": "serving.md",
     "ostinato.cli.training": "runs.md",
     "ostinato.cli.tuning": "tuning.md",
@@ -61,6 +63,7 @@ BY_MODULE = {  # the longest name that fits; modules without a name, such as `st
     "ostinato.training.checkpoint": "how-to/resuming.md",
     "ostinato.training.device": "how-to/gpu.md",
     "ostinato.training.pretrained": "pretraining.md#starting-a-model",
+    "ostinato.training.ranks": "how-to/several-processes.md",
     "ostinato.training.vectors": "vectors.md",
     "ostinato.tuning": "tuning.md",
 }

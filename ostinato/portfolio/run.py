@@ -193,13 +193,13 @@ def _adopt(search: Search) -> None:
 
     Raises:
         KeyboardInterrupt: no attempt has a score yet, because the user stopped the search.
-        RunError: every training failed.
+        RunError: every training failed, or was too slow for the time.
     """
     folder, chosen = search.folder, search.best()
     if chosen is None:
         if not search.plan.finished:
             raise KeyboardInterrupt
-        raise RunError(f"{folder}: every training failed: {_problems(search.attempts)}")
+        raise RunError(f"{folder}: {_why_none(search)}")
     if not (search.plan.adopted == chosen.key and (folder / CONFIG).exists()):
         for name in (METRICS, CONFIG):
             (folder / name).unlink(missing_ok=True)
@@ -221,8 +221,13 @@ def _seconds_of_best(search: Search) -> float:
     return 0.0 if chosen is None else chosen.seconds
 
 
-def _problems(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(dict.fromkeys(each.problem for each in attempts if each.problem))
+def _why_none(search: Search) -> str:
+    """Why there is no trained model at the end, and what to do."""
+    problems = dict.fromkeys(each.problem for each in search.attempts if each.problem)
+    if problems:
+        return f"every training failed: {'; '.join(problems)}"
+    slow = "; ".join(f"{name} is {why}" for name, why in search.left_out.items())
+    return f"no model could be trained in this time. Give more with: ostinato train FILE --minutes MINUTES. ({slow})"
 
 
 def _extended(plan: Plan, attempts: Sequence[Attempt], seconds: float) -> Plan:

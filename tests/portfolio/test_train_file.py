@@ -295,6 +295,16 @@ def test_if_every_candidate_fails_the_reason_is_given(file, folder, monkeypatch)
         world.train(file, folder)
 
 
+def test_if_every_candidate_is_too_slow_more_time_is_asked_for(file, folder, monkeypatch):
+    def fit(task, config, data, **options):
+        raise OutOfTimeError(500)
+
+    world = World(monkeypatch)
+    world.train_for_real = fit
+    with pytest.raises(RunError, match=r"--minutes .*about 500\.0 s"):
+        world.train(file, folder)
+
+
 def test_settings_apply_to_every_candidate_and_equal_ones_are_tried_once(file, folder, monkeypatch):
     World(monkeypatch).train(file, folder, settings=(*SMALL, "model.cell=rnn", "training.seed=3"), seconds=60)
     names = [each.name for each in read_attempts(folder) if each.stage == 0]

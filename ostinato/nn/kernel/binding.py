@@ -15,7 +15,7 @@ from pathlib import Path
 # OSTINATO_LIBRARY selects another build, for `make sanitize`
 LIBRARY = Path(
     os.environ.get("OSTINATO_LIBRARY")
-    or Path(__file__).with_name("libostinato" + (".dylib" if sys.platform == "darwin" else ".so"))
+    or Path(__file__).with_name("libostinato" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so"))
 )
 
 # in the order of the library's enumerations

@@ -17,6 +17,7 @@ if not (ROOT / "setup.py").exists():
 pytest.importorskip("setuptools")
 
 RECORDER = """#!/bin/sh
+case "$*" in *-dM*) exec cat macros;; esac
 echo "$@" >> commands
 while [ "$1" != -o ]; do shift; done
 echo made > "$2"
@@ -33,7 +34,13 @@ def project(tmp_path):
         (tmp_path / package / "__init__.py").touch()
     (tmp_path / "compiler").write_text(RECORDER)
     (tmp_path / "compiler").chmod(0o755)
+    predefine(tmp_path, "__x86_64__", "__linux__")
     return tmp_path
+
+
+def predefine(project, *macros):
+    """Let the compiler's target be one with these macros."""
+    (project / "macros").write_text("".join(f"#define {macro} 1\n" for macro in macros))
 
 
 def build(project, *command, compiler="./compiler", flags=""):
@@ -49,7 +56,7 @@ def build(project, *command, compiler="./compiler", flags=""):
     ).exists() else []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the kernel is not built on Windows")
+@pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
 def test_wheel_fits_any_python_and_contains_the_library_without_its_sources(project):
     _, commands = build(project, "bdist_wheel", flags="-g -Dmine")
     (wheel,) = (project / "dist").glob("*.whl")
@@ -64,7 +71,7 @@ def test_wheel_fits_any_python_and_contains_the_library_without_its_sources(proj
         assert any(flag.startswith(("-mavx", "-mfma")) for flag in command) == (variant in ("avx512", "avx2"))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the kernel is not built on Windows")
+@pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
 def test_only_what_changed_is_compiled_again(project):
     def made():
         return {Path(command[command.index("-o") + 1]).stem for command in build(project, "build_ext", "--inplace")[1]}
@@ -79,6 +86,26 @@ def test_only_what_changed_is_compiled_again(project):
     with (project / KERNEL / "src" / "tiles.h").open("a") as header:
         header.write("// changed")
     assert made() == everything - {"libostinato"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
+@pytest.mark.parametrize(
+    ("macros", "library", "variants", "flags"),
+    [
+        (("__x86_64__", "__linux__"), "libostinato.so", {"avx512", "avx2", "portable"}, {"-ldl", "-pthread"}),
+        (("__aarch64__", "__linux__"), "libostinato.so", {"portable"}, {"-ldl", "-pthread"}),
+        (("__aarch64__", "__APPLE__"), "libostinato.dylib", {"portable"}, {"-pthread"}),
+        (("__x86_64__", "_WIN32"), "libostinato.dll", {"avx512", "avx2", "portable"}, {"-static"}),
+    ],
+)
+def test_the_compiler_s_target_decides_what_is_built(project, macros, library, variants, flags):
+    predefine(project, *macros)
+    _, commands = build(project, "build_ext", "--build-lib", "out")
+    assert [path.name for path in (project / "out").rglob("libostinato*")] == [library]
+    defined = {flag.partition("=")[2] for command in commands for flag in command if "OSTINATO_VARIANT" in flag}
+    assert defined == variants
+    (link,) = [command for command in commands if "-shared" in command]
+    assert {flag for flag in link if flag in ("-ldl", "-pthread", "-static")} == flags
 
 
 def test_without_a_compiler_the_build_succeeds_and_says_so(project):

@@ -5,7 +5,11 @@
 #pragma once
 #include <cstdint>
 
+#if defined(_WIN32)
+#define OSTINATO_API __declspec(dllexport)
+#else
 #define OSTINATO_API __attribute__((visibility("default")))
+#endif
 
 extern "C" {
 

@@ -20,6 +20,9 @@
 #include <link.h>
 #include <cstring>
 #endif
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -220,6 +223,23 @@ std::vector<void *> &stored_blocks() {  // where each starts: at a header that h
 
 size_t &size_of(void *start) { return *static_cast<size_t *>(start); }
 
+void *allocate(size_t bytes) {
+#if defined(_WIN32)
+  return _aligned_malloc(bytes, kHeader);
+#else
+  void *start = nullptr;
+  return posix_memalign(&start, kHeader, bytes) ? nullptr : start;
+#endif
+}
+
+void release(void *start) {
+#if defined(_WIN32)
+  _aligned_free(start);
+#else
+  std::free(start);
+#endif
+}
+
 }  // namespace
 
 void run_stages(Stage *stages, int count, int threads) {
@@ -250,8 +270,8 @@ void *take_block(std::size_t bytes) {
     }
   }
   const size_t size = kSanitized ? bytes : bytes + bytes / 8;  // some spare room, so that the next batch also fits
-  void *start = nullptr;
-  if (posix_memalign(&start, 64, size + kHeader)) return nullptr;
+  void *start = allocate(size + kHeader);
+  if (!start) return nullptr;
   size_of(start) = size;
   return static_cast<char *>(start) + kHeader;
 }
@@ -261,9 +281,9 @@ void give_block(void *block) {
   void *start = static_cast<char *>(block) - kHeader;
   std::lock_guard<std::mutex> lock(store_mutex());
   std::vector<void *> &blocks = stored_blocks();
-  if (kSanitized || size_of(start) > kLargestStored) return std::free(start);
+  if (kSanitized || size_of(start) > kLargestStored) return release(start);
   if (blocks.size() == kMostStored) {
-    std::free(blocks.front());
+    release(blocks.front());
     blocks.erase(blocks.begin());
   }
   blocks.push_back(start);

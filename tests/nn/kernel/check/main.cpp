@@ -1,0 +1,256 @@
+// Compares the kernel with plain loops in double precision, on machines where no Python runs: a cross compiler builds
+// this program, and an emulator runs it (`make aarch64`). The exact gradients are central differences of the loops.
+// Prints each comparison that fails, and the largest error; exits with status 1 if one fails.
+#include "interface.h"
+#include "stacks.h"
+#include "tools.h"
+
+namespace {
+
+// ---- scans --------------------------------------------------------------------------------------------------------
+
+const Integers kLengths = {3, 0, 5, 1};
+constexpr int64_t kSteps = 9;
+
+Numbers run_scan(int cell, int64_t D, int64_t H, const Numbers &inputs) {
+  Reader reader(inputs);
+  const int64_t G = cell == OSTINATO_MIN_GRU ? 2 : 3;
+  const double *x = reader.take(kSteps * D);
+  Numbers y(kSteps * 2 * H);
+  for (int64_t d = 0; d < 2; d++) {
+    const double *weight = reader.take(G * H * D), *bias = reader.take(G * H);
+    for (size_t b = 0, offset = 0; b < kLengths.size(); offset += kLengths[b++]) {
+      Numbers h(H);
+      for (int64_t t = 0; t < kLengths[b]; t++) {
+        const int64_t step = offset + (d ? kLengths[b] - 1 - t : t);
+        const Numbers sums = affine(weight, bias, x + step * D, D, G * H);
+        for (int64_t u = 0; u < H; u++) {
+          const double candidate = sums[(G - 1) * H + u], n = candidate >= 0 ? candidate + 0.5 : sigmoid(candidate);
+          const double f = sigmoid(sums[u]), i = sigmoid(sums[H + u]);
+          h[u] = cell == OSTINATO_MIN_GRU ? (1 - f) * h[u] + f * n : (f * h[u] + i * n) / (f + i);
+          y[(step * 2 + d) * H + u] = h[u];
+        }
+      }
+    }
+  }
+  return y;
+}
+
+void check_scan(int cell) {
+  const int64_t D = 5, H = 19, G = cell == OSTINATO_MIN_GRU ? 2 : 3;
+  const std::string name = G == 2 ? "mingru" : "minlstm";
+  Random random(9);
+  const std::vector<Floats> inputs = {random.floats(kSteps * D), random.floats(G * H * D), random.floats(G * H),
+      random.floats(G * H * D), random.floats(G * H)};
+  const Floats upstream = random.floats(kSteps * 2 * H);
+  const float *const weights[] = {inputs[1].data(), inputs[2].data(), inputs[3].data(), inputs[4].data()};
+  Floats y(kSteps * 2 * H), sums(kSteps * 2 * G * 32);
+  const OstinatoScan scan = {cell, 2, int64_t(kLengths.size()), kSteps, D, H, kLengths.data(), inputs[0].data(),
+      weights, y.data(), sums.data(), nullptr};
+  check(ostinato_scan(&scan, 1) == OSTINATO_OK, name + ", status");
+  compare(name + ", outputs", y, run_scan(cell, D, H, joined(inputs)));
+  std::vector<Floats> d = shaped_like(inputs);
+  float *const dweights[] = {d[1].data(), d[2].data(), d[3].data(), d[4].data()};
+  const OstinatoScanGradients gradients = {upstream.data(), d[0].data(), dweights};
+  check(ostinato_scan_backward(&scan, &gradients, 1) == OSTINATO_OK, name + ", status of backward");
+  const auto loss = [&](const Numbers &at) { return dot(run_scan(cell, D, H, at), upstream); };
+  compare(name + ", gradients", joined(d), differentiate(loss, joined(inputs)));
+}
+
+// ---- attention, linear maps ---------------------------------------------------------------------------------------
+
+Numbers run_attention(int64_t H, const Numbers &inputs) {
+  Reader reader(inputs);
+  const double *h = reader.take(kSteps * H), *project = reader.take(H * H), *bias = reader.take(H), *v = reader.take(H);
+  Numbers out(kLengths.size() * H);
+  for (size_t b = 0, offset = 0; b < kLengths.size(); offset += kLengths[b++]) {
+    double total = 0;
+    for (int64_t t = 0; t < kLengths[b]; t++) {
+      const double *step = h + (offset + t) * H;
+      double score = 0;
+      const Numbers sums = affine(project, bias, step, H, H);
+      for (int64_t u = 0; u < H; u++) score += v[u] * std::tanh(sums[u]);
+      total += std::exp(score);
+      for (int64_t u = 0; u < H; u++) out[b * H + u] += std::exp(score) * step[u];
+    }
+    for (int64_t u = 0; u < H && total > 0; u++) out[b * H + u] /= total;
+  }
+  return out;
+}
+
+void check_attention() {
+  const int64_t H = 21, B = int64_t(kLengths.size());
+  Random random(10);
+  const std::vector<Floats> inputs = {
+      random.floats(kSteps * H), random.floats(H * H, 0.3f), random.floats(H), random.floats(H)};
+  const Floats upstream = random.floats(B * H);
+  Floats out(B * H), a(kSteps), u(kSteps * 32);
+  const OstinatoAttention attention = {B, kSteps, H, kLengths.data(), inputs[0].data(), inputs[1].data(),
+      inputs[2].data(), inputs[3].data(), out.data(), a.data(), u.data(), nullptr};
+  check(ostinato_attend(&attention, 1) == OSTINATO_OK, "attention, status");
+  compare("attention, outputs", out, run_attention(H, joined(inputs)));
+  std::vector<Floats> d = shaped_like(inputs);
+  const OstinatoAttentionGradients gradients = {upstream.data(), d[0].data(), d[1].data(), d[2].data(), d[3].data()};
+  check(ostinato_attend_backward(&attention, &gradients, 1) == OSTINATO_OK, "attention, status of backward");
+  const auto loss = [&](const Numbers &at) { return dot(run_attention(H, at), upstream); };
+  compare("attention, gradients", joined(d), differentiate(loss, joined(inputs)));
+}
+
+void check_linear() {
+  const int64_t rows = 37, in = 33, out = 70;
+  Random random(11);
+  const Floats x = random.floats(rows * in), weight = random.floats(out * in), bias = random.floats(out);
+  const Numbers inputs = joined({x, weight, bias});
+  Numbers exact;
+  for (int64_t row = 0; row < rows; row++) {
+    const Numbers y = affine(&inputs[rows * in], &inputs[rows * in + out * in], &inputs[row * in], in, out);
+    exact.insert(exact.end(), y.begin(), y.end());
+  }
+  Floats all(rows * out), last(out);
+  const float *last_x = &x[(rows - 1) * in];
+  check(!ostinato_linear(x.data(), weight.data(), bias.data(), all.data(), rows, in, out, 1), "linear, status");
+  check(!ostinato_linear(last_x, weight.data(), bias.data(), last.data(), 1, in, out, 1), "linear of a row, status");
+  compare("linear, outputs", all, exact);
+  check(std::equal(last.begin(), last.end(), all.end() - out), "linear: a row alone has the same bits");
+}
+
+// ---- conditional random fields, by listing all sequences of tags ----------------------------------------------------
+
+constexpr int64_t kTags = 5;
+
+struct Paths {
+  Numbers log_likelihood, marginals;
+  Integers best;
+};
+
+Paths list_paths(const Integers &tags, const Numbers &inputs) {
+  Reader reader(inputs);
+  const double *emissions = reader.take(kSteps * kTags), *start = reader.take(kTags);
+  const double *transitions = reader.take(kTags * kTags), *end = reader.take(kTags);
+  Paths result = {{}, Numbers(kSteps * kTags), Integers(kSteps)};
+  for (size_t b = 0, offset = 0; b < kLengths.size(); offset += kLengths[b++]) {
+    const int64_t T = kLengths[b];
+    double total = 0, own = 0, highest = -INFINITY;
+    Numbers shares(T * kTags);
+    for (int64_t path = 0; path < std::pow(kTags, T) && T > 0; path++) {
+      Integers y(T);
+      for (int64_t t = T, rest = path; t-- > 0; rest /= kTags) y[t] = rest % kTags;
+      double score = start[y[0]] + end[y[T - 1]];
+      for (int64_t t = 0; t < T; t++) score += emissions[(offset + t) * kTags + y[t]];
+      for (int64_t t = 1; t < T; t++) score += transitions[y[t - 1] * kTags + y[t]];
+      total += std::exp(score);
+      for (int64_t t = 0; t < T; t++) shares[t * kTags + y[t]] += std::exp(score);
+      if (std::equal(y.begin(), y.end(), tags.begin() + offset)) own = score;
+      if (score > highest) highest = score, std::copy(y.begin(), y.end(), result.best.begin() + offset);
+    }
+    result.log_likelihood.push_back(T ? own - std::log(total) : 0);
+    for (int64_t k = 0; k < T * kTags; k++) result.marginals[offset * kTags + k] = shares[k] / total;
+  }
+  return result;
+}
+
+void check_crf() {
+  Random random(12);
+  const int64_t B = int64_t(kLengths.size());
+  const std::vector<Floats> inputs = {random.floats(kSteps * kTags, 2), random.floats(kTags),
+      random.floats(kTags * kTags, 2), random.floats(kTags)};
+  const Integers tags = random.integers(kSteps, kTags);
+  const Floats upstream = random.floats(B);
+  const Paths exact = list_paths(tags, joined(inputs));
+  Floats likelihood(B), marginals(kSteps * kTags), saved(kSteps * 17);
+  Integers best(kSteps);
+  const OstinatoCrf crf = {B, kSteps, kTags, kLengths.data(), inputs[0].data(), inputs[1].data(), inputs[2].data(),
+      inputs[3].data(), tags.data(), saved.data()};
+  check(ostinato_crf(&crf, likelihood.data(), 1) == OSTINATO_OK, "crf, status");
+  compare("crf, log-likelihood", likelihood, exact.log_likelihood);
+  std::vector<Floats> d = shaped_like(inputs);
+  const OstinatoCrfGradients to = {upstream.data(), d[0].data(), d[1].data(), d[2].data(), d[3].data()};
+  check(ostinato_crf_backward(&crf, &to, 1) == OSTINATO_OK, "crf, status of backward");
+  const auto loss = [&](const Numbers &at) { return dot(list_paths(tags, at).log_likelihood, upstream); };
+  compare("crf, gradients", joined(d), differentiate(loss, joined(inputs)));
+  check(ostinato_crf_marginals(&crf, marginals.data(), 1) == OSTINATO_OK, "crf, status of marginals");
+  compare("crf, marginals", marginals, exact.marginals);
+  check(ostinato_crf_decode(&crf, best.data(), 1) == OSTINATO_OK, "crf, status of decode");
+  check(best == exact.best, "crf: the best of all sequences");
+}
+
+// ---- the softmax loss over candidates -----------------------------------------------------------------------------
+
+constexpr int64_t kRows = 6, kSize = 10, kCandidates = 37, kTokens = 8;
+
+Numbers losses_of(const Integers &targets, const Integers &left_out, const Numbers &inputs) {
+  Reader reader(inputs);
+  const double *x = reader.take(kRows * kSize), *weight = reader.take(kCandidates * kSize);
+  const double *bias = reader.take(kCandidates);
+  const double *table = reader.take(kTokens * kSize), *table_bias = reader.take(kTokens);
+  Numbers losses;
+  for (int64_t row = 0; row < kRows; row++, x += kSize) {
+    const double own = affine(table + targets[row] * kSize, table_bias + targets[row], x, kSize, 1)[0];
+    const Numbers logits = affine(weight, bias, x, kSize, kCandidates);
+    double total = std::exp(own);
+    for (int64_t c = 0; c < kCandidates; c++) total += c == left_out[row] ? 0 : std::exp(logits[c]);
+    losses.push_back(std::log(total) - own);
+  }
+  return losses;
+}
+
+void check_softmax() {
+  Random random(13);
+  const std::vector<Floats> inputs = {random.floats(kRows * kSize), random.floats(kCandidates * kSize),
+      random.floats(kCandidates), random.floats(kTokens * kSize), random.floats(kTokens)};
+  const Integers targets = random.integers(kRows, kTokens), left_out = {-1, 3, 36, -1, 0, 17};
+  Floats losses(kRows), d_positive(kRows), dx(kRows * kSize), dw(kCandidates * kSize), db(kCandidates);
+  const OstinatoSoftmax softmax = {kRows, kSize, kCandidates, kTokens, inputs[0].data(), inputs[1].data(),
+      inputs[2].data(), inputs[3].data(), inputs[4].data(), targets.data(), left_out.data(), losses.data(),
+      d_positive.data(), dx.data(), dw.data(), db.data()};
+  check(ostinato_softmax(&softmax, 1) == OSTINATO_OK, "softmax, status");
+  const Numbers exact = losses_of(targets, left_out, joined(inputs));
+  compare("softmax, losses", losses, exact);
+  const auto sum = [&](const Numbers &at) {
+    const Numbers all = losses_of(targets, left_out, at);
+    return std::accumulate(all.begin(), all.end(), 0.0);
+  };
+  Numbers gradient = differentiate(sum, joined(inputs));
+  gradient.resize(kRows * kSize + kCandidates * kSize + kCandidates);  // the table's is the caller's work
+  compare("softmax, gradients", joined({dx, dw, db}), gradient);
+  Numbers exact_positive;
+  for (double loss : exact) exact_positive.push_back(std::exp(-loss) - 1);
+  compare("softmax, gradients of targets", d_positive, exact_positive);
+}
+
+// ---- the caller's machine -----------------------------------------------------------------------------------------
+
+void check_refusals() {
+  Integers wrong = kLengths;
+  wrong[0]++;
+  OstinatoScan scan = {};
+  scan.batch_size = int64_t(wrong.size()), scan.num_steps = kSteps, scan.lengths = wrong.data();
+  check(ostinato_scan(&scan, 1) == OSTINATO_BAD_LENGTH, "lengths that do not add up are refused");
+  const int64_t ids[] = {0, 5};
+  OstinatoStack stack = {};
+  stack.batch_size = 1, stack.num_steps = stack.padded_length = 2, stack.order = OSTINATO_BATCH_FIRST;
+  stack.ids = ids, stack.table_rows = 5;
+  check(ostinato_forward(&stack) == OSTINATO_ID_OUT_OF_RANGE, "ids outside the table are refused");
+}
+
+void check_denormals() {
+  volatile float small = 1e-38f;
+  check(small * 0.1f > 0.0f, "the caller's thread computes denormal numbers after calls");
+}
+
+}  // namespace
+
+int main() {
+  check_stacks();
+  check_scan(OSTINATO_MIN_GRU);
+  check_scan(OSTINATO_MIN_LSTM);
+  check_attention();
+  check_linear();
+  check_crf();
+  check_softmax();
+  check_refusals();
+  check_denormals();
+  std::printf("%s: %d of %d comparisons failed; largest relative error %.1e\n", ostinato_variant(), failures,
+      comparisons, largest);
+  return failures > 0;
+}
