@@ -126,8 +126,8 @@ def joined_ranks(environment: Mapping[str, str]) -> Iterator[Ranks]:
     missing = [name for name in VARIABLES if not environment.get(name)]
     if missing:
         raise ConfigError(
-            f"WORLD_SIZE is {environment.get('WORLD_SIZE')}, but {', '.join(missing)} is missing. Start all ranks with "
-            "torchrun, or unset WORLD_SIZE."
+            f"WORLD_SIZE is {environment.get('WORLD_SIZE')}, but other variables of torchrun are missing: "
+            f"{', '.join(missing)}. Start all ranks with torchrun, or unset WORLD_SIZE."
         )
     if torch.cuda.is_available():
         torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
