@@ -45,6 +45,7 @@ from ostinato.cli import (
 from ostinato.cli.ranks import refuse_several_ranks
 from ostinato.cli.streams import say
 from ostinato.errors import OstinatoError
+from ostinato.printable import to_json
 from ostinato.threads import limit_program
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # click's, or the copy that newer versions of typer have
@@ -145,7 +146,8 @@ def main() -> None:
         streams.prepare()
         status = app(standalone_mode=False)
     except OstinatoError as error:
-        _fail(str(error), pages.page_of(error))
+        page = pages.page_of(error)
+        _fail(str(error), None if page is None else pages.address(page))
     except UsageError as error:
         status = streams.show_usage_error(error)
     except typer.Abort:  # how older versions of typer report Ctrl-C
@@ -166,9 +168,15 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: objec
 
 
 def _fail(message: str, page: str | None = None) -> NoReturn:
+    """Print an error and the address of its page; with --json, standard output gets both for programs, too."""
     lines = [f"Error: {line}" for line in message.split("\n")]
     try:
-        say("\n".join(lines if page is None else [*lines, f"See {pages.address(page)}"]), err=True)
+        if "--json" in sys.argv:
+            say(to_json({"error": message, "page": page}))
+    except OSError:  # standard output is full or a broken pipe
+        streams.abandon(1)
+    try:
+        say("\n".join(lines if page is None else [*lines, f"See {page}"]), err=True)
     except OSError:  # standard error is full or a broken pipe: only the exit status is left
         streams.abandon(2)
     sys.exit(2)

@@ -1,6 +1,7 @@
 """The last line of an error names the page of the documentation that explains it."""
 
 import importlib.util
+import json
 import re
 from email.message import Message
 from importlib import metadata
@@ -67,6 +68,19 @@ def test_an_error_ends_with_the_page_that_explains_it(command, page, capsys):
 def test_an_error_of_a_helper_has_the_page_of_the_code_that_called_it(capsys):
     assert last_line("train nonsense", capsys) == "See docs/start.md"
     assert last_line("data show nonsense", capsys) == "See docs/start.md"  # raised by `look_up`
+
+
+def test_json_has_the_error_and_its_page_as_fields(capsys):
+    assert run("train", "missing.csv", "--json") == 2
+    told = capsys.readouterr()
+    answer = json.loads(told.out)
+    assert answer["page"] == "docs/data.md#files"
+    assert told.err == f"Error: {answer['error']}\nSee {answer['page']}\n"
+
+
+def test_without_json_standard_output_stays_empty(capsys):
+    assert run("train", "missing.csv") == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_what_is_not_installed_leads_to_the_installation():

@@ -153,7 +153,13 @@ def verdict(name: str, scores: Scores) -> list[str]:
     explained = "" if test.r2 is None else f", R² {test.r2:.3f}"
     # a lower error is better, so the signs are turned
     comparison = compare_to_baseline(
-        -test.rmse, _turned(test), -ridge.rmse, _turned(ridge), model="the model", rival="ridge regression"
+        -test.rmse,
+        _turned(test),
+        -ridge.rmse,
+        _turned(ridge),
+        model="the model",
+        rival="ridge regression",
+        paired=ridge.versus,
     )
     sentences = [
         f"The root mean squared error of the {name} is {test.rmse:.4g} on {counted(test.n, 'test sequence')} "

@@ -144,7 +144,7 @@ class Regression(SequenceTask):
     ) -> "Mapping[str, RegressionMetrics]":
         from ostinato.tasks.regression.scoring import score_baselines
 
-        return score_baselines(data, time_left)
+        return score_baselines(data, time_left, trained)
 
     def judging_metric(self, test: Mapping[str, Any]) -> str:
         return "rmse"

@@ -170,7 +170,9 @@ def verdict(name: str, scores: dict[str, TaggingMetrics], metric: str) -> list[s
     return [
         f"The {name} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
         f"{interval(ends)}), {others}.",
-        compare_to_baseline(value, ends, other, other_ends, model="the tagger", rival=f"the {rival}"),
+        compare_to_baseline(
+            value, ends, other, other_ends, model="the tagger", rival=f"the {rival}", paired=strongest.versus
+        ),
     ]
 
 

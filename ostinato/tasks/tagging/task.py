@@ -247,7 +247,7 @@ class Tagging(Task):
     ) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
-        return score_baselines(data, time_left)
+        return score_baselines(data, time_left, trained)
 
     def judging_metric(self, test: Mapping[str, Any]) -> str:
         return "accuracy" if test.get("f1") is None else "f1"
