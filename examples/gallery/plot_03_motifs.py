@@ -35,7 +35,7 @@ print(f"test accuracy {model.score(test.sequences, test.targets):.3f}")
 explanations = explain(model, test.sequences[:100], label="motif")
 motifs = find_motifs(explanations, "ACGT")
 print(f"found {[motif.consensus for motif in motifs]}; TATAATGC recovered: {recovery(motifs, 'TATAATGC'):.2f}")
-logo = plot_logo(motifs[0])
+plot_logo(motifs[0])
 
 # %%
 # Splice junctions
@@ -55,4 +55,4 @@ print(f"test accuracy {model.score(test.sequences, test.targets):.3f}")
 
 donors = [text for text, label in zip(test.sequences, test.targets, strict=True) if label == "ei"][:40]
 profile = position_profile(explain(model, donors, label="ei"), "ACGT")
-donor_profile = plot_profile(profile[20:45], "ACGT", start=21)
+plot_profile(profile[20:45], "ACGT", start=21)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ostinato.cli.streams import input_lines, say
-from ostinato.errors import ConfigError, DataError, look_up
+from ostinato.errors import ConfigError, DataError, look_up, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +50,12 @@ def config_of(what: str, settings: list[str]) -> "tuple[Config, str]":
         raise ConfigError(
             f"{what} is a data file. Write a config for it first: ostinato init {shlex.quote(what)} > config.toml"
         )
-    return override(look_up(PRESETS, what, "preset")(), settings), what
+    if what not in PRESETS:
+        raise ConfigError(
+            f"Unknown preset {what!r}. {suggest(what, PRESETS)}For a file, write its ending too, such as {what}.csv. "
+            f"Presets: {', '.join(sorted(PRESETS))}."
+        )
+    return override(PRESETS[what](), settings), what
 
 
 def data_config_of(what: str, settings: list[str]) -> "Config":
@@ -61,7 +66,7 @@ def data_config_of(what: str, settings: list[str]) -> "Config":
     if is_data_file(what):
         from ostinato.tasks.infer import infer_config
 
-        inferred = infer_config(Path(what))
+        inferred = infer_config(Path(what), settings)
         say("\n".join(inferred.reasons[1:]), err=True)
         return override(inferred.config, settings)
     if what.endswith(".toml") or what in PRESETS:

@@ -103,6 +103,7 @@ def init(
     what: Annotated[
         str, typer.Argument(metavar="PRESET|FILE", help="A preset's name, or a data file to infer a config from.")
     ],
+    settings: Settings = None,
 ) -> None:
     """Print a config: a preset's, or one inferred from a data file.
 
@@ -112,14 +113,16 @@ def init(
     from ostinato.config import to_commented_toml
 
     if is_data_file(what):
+        from ostinato.tasks.config import override
         from ostinato.tasks.infer import infer_config
 
-        config, reasons = infer_config(Path(what))
+        config, reasons = infer_config(Path(what), settings or [])
+        config = override(config, settings or [])
         for reason in reasons:
             say(f"# {visible(reason)}")
         say("")
     else:
-        config = config_of(what, [])[0]
+        config = config_of(what, settings or [])[0]
     say(json_escapes(to_commented_toml(config)), nl=False)
 
 

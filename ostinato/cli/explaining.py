@@ -19,7 +19,9 @@ DEFAULT_ROWS = 5  # of the test split
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run folder, a model file, or hf://OWNER/NAME.")
+    ],
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE|-", help="A data file, or -; by default rows of the run's own test split."),
@@ -72,7 +74,9 @@ def explain(
 
 
 def trace(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run folder, a model file, or hf://OWNER/NAME.")
+    ],
     text: Annotated[
         str | None,
         typer.Option(metavar="SEQUENCE", help="The sequence; by default the first row of the run's own test split."),

@@ -20,7 +20,9 @@ ROWS_AT_A_TIME = 512
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or a model file.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run folder, a model file, or hf://OWNER/NAME.")
+    ],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The ONNX file to write.")] = None,
     verify: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare this ONNX file with the run again; writes nothing.")

@@ -13,7 +13,10 @@ from ostinato.printable import to_json
 def show_doctor(
     model: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="A run or model file; also shows which engine runs each of its layers."),
+        typer.Option(
+            metavar="RUN",
+            help="A run, model file or hf://OWNER/NAME; also shows which engine runs each layer.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

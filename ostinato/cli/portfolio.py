@@ -52,7 +52,7 @@ def _inferred(path: Path, settings: list[str]) -> "Inferred":
     from ostinato.tasks.config import override
     from ostinato.tasks.infer import infer_config
 
-    inferred = infer_config(path)
+    inferred = infer_config(path, settings)
     override(inferred.config, settings)
     return inferred
 

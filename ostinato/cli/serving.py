@@ -21,7 +21,10 @@ NEEDED = ("fastapi", "uvicorn", "prometheus_client", "websockets")
 
 def serve(
     models: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]RUN...", help="Finished run folders, or model files; with names.")
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]RUN...", help="Finished run folders, model files, or hf://OWNER/NAME; with names."
+        ),
     ],
     host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all networks.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,

@@ -24,15 +24,19 @@ from ostinato.cli.arguments import (
 from ostinato.cli.exporting import answers_of_onnx
 from ostinato.cli.portfolio import DEFAULT_MINUTES, is_search, leaderboard_of, show_search, train_on_file
 from ostinato.cli.pretraining import with_encoder_made
+from ostinato.cli.ranks import all_ranks, refuse_several_ranks
 from ostinato.cli.streams import say
-from ostinato.errors import ConfigError, DataError
+from ostinato.errors import ConfigError, DataError, OstinatoError
 from ostinato.printable import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ostinato.config import Config
     from ostinato.tasks.records import Answered
+    from ostinato.training.ranks import Ranks
 
+INTERRUPTED = 130  # exit status after Ctrl-C
 MOST_ERRORS = 20  # rows that `evaluate` names before it only counts them
 
 
@@ -78,9 +82,15 @@ def train(
             "training.max_epochs."
         )
     if compares:
+        refuse_several_ranks("Comparing models on a data file")
         folder, figures = train_on_file(what, settings or [], out, resume, minutes)
     else:
-        folder, figures = _train_one(what, settings or [], out, resume)
+        config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
+        with all_ranks() as ranks:
+            if not ranks.is_first:
+                _help_train(ranks)
+                return
+            folder, figures = _train_one(config, name, out, resume, ranks)
     page = None
     if with_report:
         from ostinato.progress import Progress
@@ -101,11 +111,27 @@ def train(
         say(f"Report: {page}")
 
 
+def _help_train(ranks: "Ranks") -> None:
+    """Train on a rank that writes and prints nothing; its errors name it."""
+    from ostinato import runs
+
+    try:
+        runs.help_train(ranks)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except OstinatoError as error:
+        raise type(error)(f"Rank {ranks.rank}: {error}") from None
+
+
 def _train_one(
-    what: str | None, settings: list[str], out: Path | None, resume: Path | None
+    config: "Config | None", name: str, out: Path | None, resume: Path | None, ranks: "Ranks"
 ) -> "tuple[Path, dict[str, Any]]":
-    """Train the model of a preset or a config file; returns the run folder and its metrics."""
-    config, name = (None, "") if what is None else config_of(what, settings)  # before PyTorch is imported
+    """Train the model of a config; returns the run folder and its metrics.
+
+    Args:
+        config: None: that of `resume`.
+        name: of the run, if `out` does not give its folder.
+    """
     from ostinato import runs
     from ostinato.progress import Progress
     from ostinato.runs.folder import refuse_pretraining, resume_command
@@ -118,19 +144,22 @@ def _train_one(
             refuse_pretraining(folder)
             if runs.is_complete(folder):
                 progress.say(f"{resume} is already finished; there is nothing to resume.")
-            return folder, runs.resume_run(folder, progress=progress)
+            return folder, runs.resume_run(folder, progress=progress, ranks=ranks)
         config = with_encoder_made(config)
         folder = new_folder(out, name)
-        return folder, runs.start_run(config, folder, progress=progress)
+        return folder, runs.start_run(config, folder, progress=progress, ranks=ranks)
     except KeyboardInterrupt:
         has_begun = folder is not None and folder.exists()
         resumable = f"Stopped. Continue with: {resume_command(Path(str(folder)))}"
         progress.say(resumable if has_begun else "Stopped before training began.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A finished run folder; with FILE, also a model file or hf://OWNER/NAME."),
+    ],
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A labelled file; by default the run's own test split.")
     ] = None,
@@ -176,7 +205,9 @@ def evaluate(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a model file, or an ONNX file.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, a model file, an ONNX file, or hf://OWNER/NAME.")
+    ],
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE|-", help="A data file, or - for standard input with one sequence per line."),

@@ -39,6 +39,13 @@ class SemiTraining(TrainingConfig):
         None,
         description="with training.semi: a run whose model labels data.unlabelled; none: linear models of train",
     )
+    confidence: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="with training.semi: rows of data.unlabelled are left out if the teacher gives their class, or its "
+        "answer to one of the labels, a lower probability",
+    )
 
 
 class SemiConfig(Config):
@@ -54,10 +61,10 @@ class SemiConfig(Config):
             raise ValueError(
                 f'data.unlabelled {unlabelled}: not used. Set training.semi = "self-training", or remove it'
             )
-        if semi is None and self.training.teacher is not None:
-            raise ValueError(
-                f'training.teacher {self.training.teacher}: not used. Set training.semi = "self-training", or remove it'
-            )
+        for key in ("teacher", "confidence"):
+            given = getattr(self.training, key)
+            if semi is None and given:
+                raise ValueError(f'training.{key} {given}: not used. Set training.semi = "self-training", or remove it')
         if semi is not None and unlabelled is None and (info.context or {}).get(FROM_FILE):
             raise ValueError(f"training.semi {semi}: there are no rows without labels. Set data.unlabelled")
         return self

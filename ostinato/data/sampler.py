@@ -16,8 +16,8 @@ class BucketSampler:
 
     Shuffled indices are sorted by length within pools of 50 batches (fewer in small data, but at least two pools, so
     that batches mix anew each epoch) and cut into batches, which are shuffled. The plan depends only on `seed` and
-    epoch. Each global batch is divided among the ranks in strides: all take the same number of steps, and none gets an
-    empty batch.
+    epoch. Each global batch is divided among the ranks in strides: all take the same number of steps, and as many ranks
+    as it was planned for get no empty batch.
 
     Args:
         lengths: (B,) of the sequences.
@@ -26,8 +26,7 @@ class BucketSampler:
             count × longest within this limit, at least one.
         shuffle: False: in order of length, the same in every epoch.
         seed: 0 or more.
-        rank: the share of each global batch that `batches` yields, 0 to `world_size` - 1.
-        world_size: the number of ranks.
+        world_size: the number of ranks that the batches are planned for.
 
     Raises:
         ConfigError: there are fewer sequences than ranks.
@@ -41,7 +40,6 @@ class BucketSampler:
         max_tokens: int | None = None,
         shuffle: bool = True,
         seed: int = 0,
-        rank: int = 0,
         world_size: int = 1,
     ) -> None:
         if world_size > 1 and len(lengths) < world_size:
@@ -53,13 +51,11 @@ class BucketSampler:
         self._max_tokens = max_tokens
         self._shuffle = shuffle
         self._seed = seed
-        self._rank = rank
         self._world_size = world_size
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[torch.Tensor]:
-        """Yield this rank's index tensors (int64) from batch number `start` on."""
-        for batch in self.global_batches(epoch)[start:]:
-            yield batch[self._rank :: self._world_size]
+        """Yield index tensors (int64) of all ranks together, from batch number `start` on."""
+        yield from self.global_batches(epoch)[start:]
 
     def num_batches(self, epoch: int) -> int:
         """The number of batches of an epoch, the same on every rank; with `max_tokens`, epochs may differ."""

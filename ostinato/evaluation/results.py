@@ -44,6 +44,22 @@ class Scores(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
+class Versus(Scores):
+    """A run's model and a baseline, compared on the same test rows.
+
+    Args:
+        difference: the model's score minus that of the baseline.
+        interval: of the difference, 95 %.
+        p: two-sided, for the hypothesis of no difference; of this pair alone, not corrected for others.
+        test: its name.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    test: str
+
+
 class Metrics(Scores):
     """Metrics of one model on one split; each task adds its own fields.
 
@@ -52,12 +68,14 @@ class Metrics(Scores):
         intervals: 95 % interval (low, high) of each metric that has one.
         description: of a baseline, its features and model; None for other models.
         validation_score: of a baseline, its main metric on the validation split; None for other models.
+        versus: of a fitted baseline, how the run's model compares with it by that metric; None for other models.
     """
 
     n: int
     intervals: dict[str, tuple[float, float]] = {}
     description: str | None = None
     validation_score: float | None = None
+    versus: Versus | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values, as `metrics.json` holds them; an undefined metric is None (null)."""

@@ -14,7 +14,7 @@ import numpy as np
 from ostinato.errors import ConfigError, look_up
 from ostinato.evaluation.bootstrap import LEVEL, resample, wilson_interval
 from ostinato.evaluation.metrics import CLASSIFICATION_METRICS, check_predictions, weighted_scores
-from ostinato.evaluation.results import Metric
+from ostinato.evaluation.results import Metric, Versus
 
 RESAMPLES = 2000
 ALPHA = 0.05  # significance level
@@ -208,6 +208,14 @@ def compare(first: Scored, second: Scored) -> Difference:
     return Difference(first.metric, difference, interval, p, effect, effect_name, test, first.n, seeds)
 
 
+def versus(model: Scored, baseline: Scored) -> Versus | None:
+    """Compare a model with a baseline on the same examples; see `compare`. None if a score is undefined."""
+    if np.isnan([*model.scores, *baseline.scores]).any():
+        return None
+    found = compare(model, baseline)
+    return Versus(difference=found.difference, interval=found.interval, p=found.p, test=found.test)
+
+
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """McNemar's exact two-sided p from paired right answers (n,), over the examples where only one model is right."""
     from scipy.special import bdtr
@@ -266,7 +274,7 @@ def sentence(first: str, second: str, difference: Difference, p: float) -> str:
     metric = difference.metric
     shift, low, high = (_signed(each, metric) for each in (difference.difference, *difference.interval))
     shown = " ".join(part for part in (metric.name.replace("_", " "), shift, metric.unit) if part)
-    return f"{opening}: {shown} (95 % interval {low} to {high}; p {_p(p)} after Holm's correction)."
+    return f"{opening}: {shown} (95 % interval {low} to {high}; p {p_text(p)} after Holm's correction)."
 
 
 def _signed(difference: float, metric: Metric) -> str:
@@ -277,7 +285,8 @@ def _signed(difference: float, metric: Metric) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
+    """As `= 0.049`, or `< 0.0001`."""
     digits = 4 if p < 0.01 else 3 if p < 0.1 else 2  # 0.049 is not 0.05
     return "< 0.0001" if p < 1e-4 else f"= {p:.{digits}f}"
 

@@ -12,6 +12,7 @@ from ostinato.runs.training import CHECKPOINT_FILES
 from ostinato.storage import write_atomically
 
 PLAN, ATTEMPTS, CANDIDATES = "portfolio.json", "trials.jsonl", "candidates"
+ENSEMBLE = "ensemble"  # the name of the candidate that averages others
 NOISE = 1 / 8  # of the width of a 95 % interval: half a standard error
 
 
@@ -54,6 +55,7 @@ class Attempt(JsonModel):
         parameters: the number of trained weights; None if the training failed.
         complete: whether more epochs would not help.
         problem: why the training failed.
+        members: of an ensemble, the keys of the attempts that it averages.
     """
 
     session: int
@@ -67,11 +69,17 @@ class Attempt(JsonModel):
     parameters: int | None
     complete: bool
     problem: str | None
+    members: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """The name of its folder."""
         return f"{self.name}-{self.session}-{self.stage}"
+
+    @property
+    def member_names(self) -> list[str]:
+        """Of an ensemble, the candidates that it averages."""
+        return [key.rsplit("-", 2)[0] for key in self.members]
 
 
 def read_attempts(folder: Path) -> list[Attempt]:
@@ -103,9 +111,16 @@ def write_attempts(folder: Path, attempts: Sequence[Attempt]) -> None:
 
 def has_weights(folder: Path, attempt: Attempt, plan: Plan) -> bool:
     """Whether the weights of an attempt are still there: in its own folder, or as those of the run."""
-    own = folder / CANDIDATES / attempt.key
+    if attempt.members:
+        return all(has_folder(folder, key) for key in attempt.members)
     in_run = plan.adopted == attempt.key and (folder / CONFIG).exists()
-    return in_run or all((own / name).exists() for name in (CONFIG, *CHECKPOINT_FILES))
+    return in_run or has_folder(folder, attempt.key)
+
+
+def has_folder(folder: Path, key: str) -> bool:
+    """Whether the config and the checkpoints of an attempt are in its own folder."""
+    own = folder / CANDIDATES / key
+    return all((own / name).exists() for name in (CONFIG, *CHECKPOINT_FILES))
 
 
 def goodness(attempt: Attempt, metric: Metric) -> float:
@@ -119,6 +134,14 @@ def noise_of(attempt: Attempt) -> float:
     """Scores that are closer to this one count as equal."""
     low, high = attempt.interval or (0.0, 0.0)
     return NOISE * (high - low)
+
+
+def is_lost(attempt: Attempt, attempts: Sequence[Attempt], metric: Metric) -> bool:
+    """Whether an attempt can no longer be chosen, because another is better by more than twice the noise."""
+    leader = ranked(attempts, metric)[:1]
+    if attempt.score is None or not leader:
+        return attempt.score is None
+    return goodness(leader[0], metric) - goodness(attempt, metric) > 2 * noise_of(leader[0])
 
 
 def ranked(attempts: Sequence[Attempt], metric: Metric) -> list[Attempt]:
@@ -142,11 +165,11 @@ def choose(attempts: Sequence[Attempt], names: Sequence[str], metric: Metric) ->
     """The best attempt; if others are equal within noise, that of the simplest candidate. None without a score.
 
     Args:
-        names: of the candidates, the simplest first.
+        names: of the candidates, the simplest first; an ensemble is less simple than all of them.
     """
     leaders = ranked(attempts, metric)
     if not leaders:
         return None
     lowest = goodness(leaders[0], metric) - noise_of(leaders[0])
     tied = [each for each in leaders if goodness(each, metric) >= lowest]
-    return min(tied, key=lambda each: names.index(each.name))
+    return min(tied, key=lambda each: [*names, ENSEMBLE].index(each.name))

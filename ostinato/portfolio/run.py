@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from ostinato.config import Config, to_toml
 from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.portfolio.ensembles import try_ensembles, write_run
 from ostinato.portfolio.plan import CANDIDATES, PLAN, Attempt, Plan, read_attempts
 from ostinato.portfolio.search import Budget, Search
 from ostinato.portfolio.trial import Clock, Trainer
-from ostinato.progress import Progress
+from ostinato.progress import Progress, TimeLeft
 from ostinato.runs.finished import finished_metrics, is_complete
 from ostinato.runs.folder import CONFIG, environment_of, refuse_occupied, shell_path, with_absolute_paths
 from ostinato.runs.leaderboard import LEADERBOARD
@@ -61,7 +62,7 @@ def train_file(
     progress = progress or Progress(quiet=True)
     _refuse_minutes(minutes)
     refuse_occupied(folder)
-    inferred = inferred or infer_config(path)
+    inferred = inferred or infer_config(path, settings)
     config = with_absolute_paths(override(inferred.config, settings))
     if config.model.init is not None:
         raise ConfigError(
@@ -148,44 +149,66 @@ def _run(folder: Path, plan: Plan, prepared: _Prepared, progress: Progress, cloc
             try:
                 if not plan.finished:
                     search.run()
+                    try_ensembles(search)
                 search.plan = search.plan.model_copy(update={"finished": True})
             except KeyboardInterrupt:
                 is_interrupted = True
             _adopt(search)
         progress.say("Scoring the test split once, with its baselines.")
         end = clock() + (SCORING_S if is_interrupted else max(budget.left(), SCORING_S, _seconds_of_best(search)))
-        metrics = resume_run(folder, data=prepared.data, wait_s=LOCK_WAIT_S, time_left=lambda: end - clock())
+        metrics = _score(search, lambda: end - clock())
         if is_interrupted:
             raise KeyboardInterrupt
         with locked(folder, wait_s=LOCK_WAIT_S):
-            shutil.rmtree(folder / CANDIDATES, ignore_errors=True)
+            _remove_candidates(search)
     return metrics
+
+
+def _score(search: Search, time_left: TimeLeft) -> dict[str, Any]:
+    """Score the chosen model on the test split once, with its baselines."""
+    chosen = search.best()
+    if chosen is None or not chosen.members:
+        return resume_run(search.folder, data=search.trainer.data, wait_s=LOCK_WAIT_S, time_left=time_left)
+    with locked(search.folder, wait_s=LOCK_WAIT_S):
+        return write_run(search, chosen, time_left)
+
+
+def _remove_candidates(search: Search) -> None:
+    """Remove the checkpoints of all trainings but the members of an ensemble that won: more minutes may beat it."""
+    chosen = search.best()
+    for place in (search.folder / CANDIDATES).glob("*"):
+        if chosen is None or place.name not in chosen.members:
+            shutil.rmtree(place, ignore_errors=True)
+    if chosen is None or not chosen.members:
+        shutil.rmtree(search.folder / CANDIDATES, ignore_errors=True)
 
 
 def _adopt(search: Search) -> None:
     """Make the chosen attempt the run of the folder: its config and its checkpoints, of a finished training.
+
+    Of an ensemble, it is the config of the first member, as in every run of an ensemble; members keep their folders.
 
     From the moment when `config.toml` is removed to the moment when it is written, the folder is no run; a search that
     is resumed then chooses again.
 
     Raises:
         KeyboardInterrupt: no attempt has a score yet, because the user stopped the search.
-        RunError: every training failed.
+        RunError: every training failed, or was too slow for the time.
     """
     folder, chosen = search.folder, search.best()
     if chosen is None:
         if not search.plan.finished:
             raise KeyboardInterrupt
-        raise RunError(f"{folder}: every training failed: {_problems(search.attempts)}")
+        raise RunError(f"{folder}: {_why_none(search)}")
     if not (search.plan.adopted == chosen.key and (folder / CONFIG).exists()):
         for name in (METRICS, CONFIG):
             (folder / name).unlink(missing_ok=True)
-        place = folder / CANDIDATES / chosen.key
+        place = folder / CANDIDATES / (chosen.members[0] if chosen.members else chosen.key)
         search.plan = search.plan.model_copy(update={"adopted": chosen.key})
         make_subfolder(folder / CHECKPOINTS)
         for path in (folder / CHECKPOINTS).glob(f"*{TENSORS}"):  # of the attempt that was adopted before
             path.unlink()
-        for path in place.glob(f"*{TENSORS}"):
+        for path in [] if chosen.members else place.glob(f"*{TENSORS}"):
             write_atomically(folder / CHECKPOINTS / path.name, path.read_bytes())
         write_atomically(folder / CONFIG, (place / CONFIG).read_bytes())
     search.plan.write(folder / PLAN)
@@ -198,8 +221,13 @@ def _seconds_of_best(search: Search) -> float:
     return 0.0 if chosen is None else chosen.seconds
 
 
-def _problems(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(dict.fromkeys(each.problem for each in attempts if each.problem))
+def _why_none(search: Search) -> str:
+    """Why there is no trained model at the end, and what to do."""
+    problems = dict.fromkeys(each.problem for each in search.attempts if each.problem)
+    if problems:
+        return f"every training failed: {'; '.join(problems)}"
+    slow = "; ".join(f"{name} is {why}" for name, why in search.left_out.items())
+    return f"no model could be trained in this time. Give more with: ostinato train FILE --minutes MINUTES. ({slow})"
 
 
 def _extended(plan: Plan, attempts: Sequence[Attempt], seconds: float) -> Plan:

@@ -19,16 +19,15 @@ from ostinato.portfolio.plan import (
     Attempt,
     Plan,
     choose,
-    goodness,
     has_weights,
     is_beaten,
-    noise_of,
+    is_lost,
     ranked,
     read_attempts,
     write_attempts,
 )
 from ostinato.portfolio.trial import FAILURES, MEASURED, PLANNED, Speed, Trainer, failed, planned_config, with_epochs
-from ostinato.report.wording import counted, metric_name
+from ostinato.report.wording import counted, enumerate_labels, metric_name
 from ostinato.runs.leaderboard import LEADERBOARD, Entry, Leaderboard
 from ostinato.runs.training import Log
 from ostinato.storage import FORMAT, make_subfolder
@@ -99,6 +98,11 @@ class Search:
         self.metric = self.trainer.task.metrics[self.trainer.metric]
         self.names = [each.name for each in self.candidates]
 
+    @property
+    def trainings(self) -> list[Attempt]:
+        """The attempts without ensembles."""
+        return [each for each in self.attempts if not each.members]
+
     def run(self) -> None:
         """Go through the stages.
 
@@ -123,7 +127,7 @@ class Search:
     def _pending(self, stage: int) -> list[Candidate]:
         """The candidates that a stage has still to train, in order; it depends on earlier stages alone."""
         now = (self.plan.session, stage)
-        before = [each for each in self.attempts if (each.session, each.stage) < now]
+        before = [each for each in self.trainings if (each.session, each.stage) < now]
         complete = {each.name for each in before if each.complete}
         order = [name for name in self._order(before) if name not in complete]
         if stage == 0:
@@ -165,11 +169,19 @@ class Search:
         except FAILURES as error:
             attempt = failed(candidate, session, stage, self.trainer.clock() - started, error)
         attempt = attempt.model_copy(update={"seconds": round(self.trainer.clock() - started, 3)})
+        self.record(attempt, STAGES[stage].title)
+
+    def record(self, attempt: Attempt, title: str) -> None:
+        """Save an attempt, and remove the weights of those that it beats.
+
+        Args:
+            title: of the stage.
+        """
         self.attempts.append(attempt)
         write_attempts(self.folder, self.attempts)
         self.leaderboard().write(self.folder / LEADERBOARD)
         self._remove_beaten()
-        self.log.say(self._line(attempt, STAGES[stage].title))
+        self.log.say(self._line(attempt, title))
 
     def _plan(self, candidate: Candidate, stage: int, limit_s: float) -> tuple[Config, float] | None:
         """The candidate's config with the epochs that fit into its part of the time, and that part.
@@ -219,11 +231,11 @@ class Search:
 
     def _remove_beaten(self) -> None:
         """Remove the weights of attempts that can no longer be chosen."""
-        leader = ranked(self.attempts, self.metric)[:1]
-        for each in self.attempts:
+        lost = [each for each in self.attempts if is_lost(each, self.attempts, self.metric)]
+        averaged = {key for each in self.attempts if each not in lost for key in each.members}
+        for each in lost:
             place = self.folder / CANDIDATES / each.key
-            lost = leader and goodness(leader[0], self.metric) - goodness(each, self.metric) > 2 * noise_of(leader[0])
-            if place.exists() and (lost or each.score is None):
+            if place.exists() and each.key not in averaged:
                 shutil.rmtree(place)
 
     def _line(self, attempt: Attempt, title: str) -> str:
@@ -242,12 +254,16 @@ class Search:
         best = {each.name: each for each in ranked(self.attempts, self.metric)}
         chosen = self.best()
         order = [*best, *(name for name in self.names if name not in best)]
+        candidates = {each.name: each for each in self.candidates}
         return Leaderboard(
             format=FORMAT,
             metric=self.metric.name,
             winner=None if chosen is None else chosen.name,
             finished=self.plan.finished,
-            entries=[self._entry(self.candidates[self.names.index(name)], best.get(name)) for name in order],
+            entries=[
+                self._entry(candidates[name], best.get(name)) if name in candidates else _of_ensemble(best[name])
+                for name in order
+            ],
         )
 
     def _entry(self, candidate: Candidate, best: Attempt | None) -> Entry:
@@ -263,3 +279,17 @@ class Search:
             parameters=best and best.parameters,
             problem=None if best else next((each.problem for each in own if each.problem), left_out),
         )
+
+
+def _of_ensemble(best: Attempt) -> Entry:
+    return Entry(
+        name=best.name,
+        reason=f"the mean of {enumerate_labels(best.member_names)}",
+        is_linear=False,
+        score=best.score,
+        interval=best.interval,
+        epochs=0,
+        seconds=best.seconds,
+        parameters=best.parameters,
+        problem=None,
+    )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ostinato.report.record import RunRecord
 
 NOT_STATED = "Not stated by the author"
+AUTHOR = f"Author, licence and contact: {NOT_STATED}."
+LOADING = "With the package ostinato, in Python:"
 WIDE = 0.05  # width of an interval from which a test split counts as small
 NOTABLE = 0.01  # share of tokens or sequences from which a limit is worth mentioning
 MISCALIBRATED = 0.05  # calibration error
@@ -61,8 +63,8 @@ def model_card(
     """
     has_test = "test" in run.metrics
     return [
-        CardSection("Model details", [model, _origin(run), f"Author, licence and contact: {NOT_STATED}."]),
-        CardSection("How to load", ["With the package ostinato, in Python:"], loading),
+        CardSection("Model details", [model, _origin(run), AUTHOR]),
+        CardSection("How to load", [LOADING], loading),
         CardSection("Intended use", [task, f"Uses, users, and uses to avoid: {NOT_STATED}."]),
         CardSection("Factors", [f"{factors} over which its quality may differ: {NOT_STATED}."]),
         CardSection("Metrics", list(metrics)),
@@ -102,9 +104,9 @@ def data_source(run: "RunRecord", datasets: "Mapping[str, NamedSet]") -> str:
 
 def card_markdown(title: str, card: Sequence[CardSection]) -> str:
     """The card as a Markdown file; text of the user is escaped, so that it is shown literally."""
-    parts = [f"# {_quoted(title)}"]
+    parts = [f"# {quoted(title)}"]
     for section in card:
-        parts += [f"## {section.title}", "\n".join(f"- {_quoted(statement)}" for statement in section.statements)]
+        parts += [f"## {section.title}", "\n".join(f"- {quoted(statement)}" for statement in section.statements)]
         parts += [f"```python\n{section.code}\n```"] if section.code else []
     return "\n\n".join(parts) + "\n"
 
@@ -119,6 +121,6 @@ def _origin(run: "RunRecord") -> str:
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """One line that Markdown shows literally."""
     return QUOTED_IN_MARKDOWN.sub(r"\\\1", escape(visible(" ".join(text.split())), quote=False))

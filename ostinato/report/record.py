@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 from ostinato.config import Config
 from ostinato.errors import RunError
 from ostinato.evaluation.results import Metrics
-from ostinato.report.card import CardSection
 from ostinato.report.page import Section
 from ostinato.report.wording import model_name
 from ostinato.storage import unusable
@@ -94,12 +93,10 @@ class Report:
 
     Args:
         sections: results and explanations, in order.
-        card: the model card.
         gallery: the pictures in the sections.
         files: further files for the run's folder, by name.
     """
 
     sections: Sequence[Section]
-    card: Sequence[CardSection]
     gallery: "Gallery"
     files: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ostinato.config import ModelConfig
-from ostinato.evaluation.results import Metric
+from ostinato.evaluation.results import Metric, Versus
+from ostinato.evaluation.statistics import ALPHA, p_text
 
 MAX_NAMED = 12  # labels named in a sentence
 ABBREVIATIONS = ("auroc", "ece", "f1", "mae", "mcc", "r2", "rmse")  # among the words of metrics' names
@@ -79,16 +80,30 @@ def describe_layers(model: ModelConfig) -> str:
 
 
 def compare_to_baseline(
-    value: float, ends: Sequence[float], baseline: float, baseline_ends: Sequence[float], *, model: str, rival: str
+    value: float,
+    ends: Sequence[float],
+    baseline: float,
+    baseline_ends: Sequence[float],
+    *,
+    model: str,
+    rival: str,
+    paired: Versus | None = None,
 ) -> str:
-    """Whether a model beats its baseline, by whether their 95 % intervals overlap; larger values are better.
+    """Whether a model beats its baseline: by a paired test, or without one by whether their 95 % intervals overlap.
 
     Args:
+        value, baseline: larger ones are better.
         model, rival: with their article, as `the linear baseline`.
+        paired: their comparison on the same rows.
     """
     if value == baseline:
         return f"{capitalized(model)} and {rival} are level: nothing here favours the neural model."
     leader, other = (model, rival) if value > baseline else (rival, model)
+    if paired is not None:
+        shown = f"paired on the same test rows, p {p_text(paired.p)} ({paired.test})"
+        if paired.p < ALPHA:
+            return f"{capitalized(leader)} beats {other}: {shown}."
+        return f"{capitalized(leader)} is ahead of {other}, but not significantly: {shown}."
     if baseline_ends[0] <= ends[1] and ends[0] <= baseline_ends[1]:
         return (
             f"{capitalized(leader)} is ahead of {other}, but their intervals overlap: this test split does not settle "

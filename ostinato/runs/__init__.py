@@ -16,20 +16,21 @@ metrics.json          the scores; written last, so that it marks a finished run
 folder    paths, and reading and writing these files
 creation  create_run: a new folder
 lock      one process at a time writes to a folder
-training  start_run, resume_run
+training  start_run, resume_run; help_train, on other ranks
 finished  the results, and whether the files are those that the run wrote
 rows      which rows the run was trained on
 ensembles  finished runs joined to one
 leaderboard  the models that `ostinato train FILE` compared, as a table and in the report
 scoring   evaluate_run: a finished run on new rows
 report    report.html, the model card and pictures
+hub       publishing a run on the Hugging Face hub
 """
 
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import finished_metrics, is_complete
 from ostinato.runs.folder import free_folder
 from ostinato.runs.scoring import evaluate_run, test_rows
-from ostinato.runs.training import resume_run, start_run
+from ostinato.runs.training import help_train, resume_run, start_run
 from ostinato.tasks.seen import seen_rows
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate_run",
     "finished_metrics",
     "free_folder",
+    "help_train",
     "is_complete",
     "resume_run",
     "seen_rows",

@@ -1,7 +1,7 @@
 """Ensembles of finished runs: one run folder whose model averages the answers of its members."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,22 @@ from ostinato.tasks.seen import save_rows
 SPLITS = ("validation", "test")
 MIB = 2**20
 TIMED = 256  # rows
+
+
+class Origin(NamedTuple):
+    """Where an ensemble comes from.
+
+    Args:
+        names: of its members: their run folders, or the names of candidates.
+        weights: `equal` or `validation`.
+        seconds: of all trainings.
+        baselines: from the ensemble's outputs for the test split to the metrics of its baselines.
+    """
+
+    names: Sequence[str]
+    weights: str
+    seconds: float
+    baselines: Callable[[Any, Callable[[str], object]], dict[str, Any]]
 
 
 class Answered(NamedTuple):
@@ -112,7 +128,8 @@ def ensemble_runs(
     make_folder(folder)
     with locked(folder):
         _remove_remains(folder)
-        metrics = _write(folder, config, model, data, runs, weights, progress or Progress(quiet=True))
+        origin = _of_runs(runs, weights)
+        metrics = write_ensemble(folder, config, model, data, origin, progress or Progress(quiet=True))
     refuse_occupied(out)
     if out.exists():
         out.rmdir()
@@ -157,17 +174,34 @@ def _refuse_other_rows(member: Model, run: Path, data: TaskData, first: Path) ->
             )
 
 
-def _write(
-    folder: Path, config: Config, model: Model, data: TaskData, runs: Sequence[Path], weights: str, progress: Progress
+def _of_runs(runs: Sequence[Path], weights: str) -> Origin:
+    """The baselines are those of the first run; how its model compares with them says nothing of the ensemble."""
+    recorded = [finished_metrics(run) or {} for run in runs]
+
+    def baselines(outputs: Any, say: Callable[[str], object]) -> dict[str, Any]:
+        return {name: {**scores, "versus": None} for name, scores in recorded[0]["baselines"].items()}
+
+    return Origin(list(map(str, runs)), weights, sum(each["training"]["seconds"] for each in recorded), baselines)
+
+
+def write_ensemble(
+    folder: Path, config: Config, model: Model, data: TaskData, origin: Origin, progress: Progress
 ) -> dict[str, Any]:
-    """Fit, calibrate and score the ensemble, and write every file of its run."""
+    """Fit, calibrate and score an ensemble, and write every file of its run. Returns its metrics.
+
+    Args:
+        data: encoded as the ensemble reads them.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
     task = model.task
     write_atomically(folder / CONFIG, to_toml(config))
     environment_of(folder, config)
     log = Log(folder / "training.log", progress)
     answered = {name: _answer(model, data.rows[name], data.splits[name]) for name in SPLITS if name in data.rows}
     if "validation" in answered:
-        fit(model, answered["validation"].outputs, data.splits["validation"], fit_weights=weights == VALIDATION)
+        fit(model, answered["validation"].outputs, data.splits["validation"], fit_weights=origin.weights == VALIDATION)
     save_model(folder / MODEL, model)
     write_json(folder / "audit.json", data.audit.to_json())
     write_json(folder / "vocabulary.json", {"encoder": model.encoder.to_json(), "codec": model.codec.to_json()})
@@ -178,7 +212,7 @@ def _write(
         outputs = _combined(model, answered["test"])
         write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs)
-    metrics = _metrics(model, data, runs, weights, answered)
+    metrics = _metrics(model, data, origin, answered, log)
     metrics["files"] = digests_of(folder, (*FILES, task.predictions_file))
     write_json(folder / METRICS, metrics)
     return metrics
@@ -201,38 +235,34 @@ def _ms_per_row(member: Model, rows: Any) -> float:
     return 1000 * (time.perf_counter() - started) / len(timed)
 
 
-def _metrics(
-    model: Model, data: TaskData, runs: Sequence[Path], weights: str, answered: dict[str, Answered]
-) -> dict[str, Any]:
-    """The content of metrics.json without `files`; baselines are those of the first member."""
-    recorded = [finished_metrics(run) or {} for run in runs]
-    seconds = sum(each["training"]["seconds"] for each in recorded)
+def _metrics(model: Model, data: TaskData, origin: Origin, answered: dict[str, Answered], log: Log) -> dict[str, Any]:
+    """The content of metrics.json without `files`."""
     digests = {name: split.digest() for name, split in data.splits.items()}
     found: dict[str, Any] = {
         "task": model.task.name,
         "data": {"name": data.name, "source": data.source, "digests": digests},
         "model": {
-            "cell": f"ensemble of {len(runs)}",
+            "cell": f"ensemble of {len(origin.names)}",
             "engine": model.network.engine,
             "parameters": _parameters(model.network),
         },
-        "training": {"seconds": round(seconds, 3), "epochs": 0, "best_epoch": 0, "seconds_per_epoch": 0.0},
+        "training": {"seconds": round(origin.seconds, 3), "epochs": 0, "best_epoch": 0, "seconds_per_epoch": 0.0},
     }
     for name, each in answered.items():
         found[name] = model.task.score(model, data.rows[name], each.examples, _combined(model, each)).to_json()
     if "test" in answered:
-        found["baselines"] = recorded[0]["baselines"]
+        found["baselines"] = origin.baselines(_combined(model, answered["test"]), log.say)
     if answered:
         split = "test" if "test" in answered else "validation"
-        found["ensemble"] = _record(model, runs, weights, split, answered[split]).model_dump(mode="json")
+        found["ensemble"] = _record(model, origin, split, answered[split]).model_dump(mode="json")
     return found
 
 
-def _record(model: Model, runs: Sequence[Path], weights: str, split: str, answered: Answered) -> EnsembleRecord:
+def _record(model: Model, origin: Origin, split: str, answered: Answered) -> EnsembleRecord:
     joining = model.task.joining
     members = [
         MemberRecord(
-            run=str(run),
+            run=name,
             cell=member.config.model.cell,
             tokenizer=member.encoder.tokenizer,
             weight=float(model.network.weights[number]),
@@ -241,10 +271,10 @@ def _record(model: Model, runs: Sequence[Path], weights: str, split: str, answer
             ms_per_row=round(answered.ms_per_row[number], 4),
             scores=joining.scores(member, answered.examples, answered.outputs[number]),
         )
-        for number, (run, member) in enumerate(zip(runs, model.members, strict=True))
+        for number, (name, member) in enumerate(zip(origin.names, model.members, strict=True))
     ]
     return EnsembleRecord(
-        weights=weights,
+        weights=origin.weights,
         split=split,
         scores=joining.scores(model, answered.examples, _combined(model, answered)),
         agreement=[[joining.agreement(model, one, other) for other in answered.outputs] for one in answered.outputs],

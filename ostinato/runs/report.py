@@ -1,12 +1,13 @@
 """The report of a run: its page, its model card, and the pictures as files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ostinato.errors import RunError
 from ostinato.progress import Progress
-from ostinato.report.card import card_markdown
+from ostinato.report.card import CardSection, card_markdown
 from ostinato.report.page import Section, paragraph, render
 from ostinato.report.record import Report, RunRecord
 from ostinato.report.sections import record_sections
@@ -21,6 +22,8 @@ from ostinato.tasks import TASKS
 from ostinato.tasks.config import parse_toml
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.records import TaskData
+
+CARD = "model_card.md"
 
 
 def report_run(folder: Path, *, progress: Progress | None = None) -> Path:
@@ -43,10 +46,10 @@ def report_run(folder: Path, *, progress: Progress | None = None) -> Path:
         refuse_other_data(model, folder, data.rows["test"])
     with locked(folder):
         report = task.report(run, data, model, progress or Progress(quiet=True))
-        return _write(run, report)
+        return _write(run, report, task.card(run, model))
 
 
-def _write(run: RunRecord, report: Report) -> Path:
+def _write(run: RunRecord, report: Report, card: Sequence[CardSection]) -> Path:
     """Write the page, the model card and the pictures; returns the page's path."""
     for name, content in report.files.items():
         write_atomically(run.folder / name, content)
@@ -57,12 +60,17 @@ def _write(run: RunRecord, report: Report) -> Path:
     if shortfall is not None:
         result = result._replace(body=paragraph(shortfall) + result.body)
     candidates = leaderboard_sections(run.folder, TASKS[run.config.task].metrics)
-    sections: list[Section] = [result, *candidates, *others, *record_sections(run, report.card)]
-    page, card = run.folder / "report.html", run.folder / "model_card.md"
+    sections: list[Section] = [result, *candidates, *others, *record_sections(run, card)]
+    page, card_file = run.folder / "report.html", run.folder / CARD
     write_atomically(page, render(f"Report of {run.name}", sections))
-    if not card.exists():
-        write_atomically(card, card_markdown(f"Model card of {run.name}", report.card))
+    if not card_file.exists():
+        write_atomically(card_file, card_text(run, card))
     return page
+
+
+def card_text(run: RunRecord, card: Sequence[CardSection]) -> str:
+    """The content of a run's `model_card.md` before its author completes it."""
+    return card_markdown(f"Model card of {run.name}", card)
 
 
 class EnvironmentFile(JsonModel):

@@ -36,27 +36,33 @@ from ostinato.tasks.model_file import save_model
 from ostinato.tasks.records import Model, TaskData, Trained
 from ostinato.tasks.seen import ROWS, save_rows
 from ostinato.training import TrainingState
+from ostinato.training.ranks import ALONE, Ranks
 
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", ("last.safetensors", "best.safetensors")
 FILES = ("audit.json", "vocabulary.json", ROWS, "metrics.jsonl", MODEL, EXAMPLES)  # and the task's predictions
 
 
-def start_run(config: Config, folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def start_run(
+    config: Config, folder: Path, *, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> dict[str, Any]:
     """Create a run folder and train in it; see `resume_run`. Creates nothing if the config or the data cannot be used.
+
+    Args:
+        ranks: the processes that train; this one is the first, and the others `help_train`.
 
     Raises:
         RunError: the path already exists, or cannot be written.
         KeyboardInterrupt, OstinatoError: as in `resume_run`.
     """
     refuse_occupied(folder)
-    config = with_absolute_paths(config)
+    config = ranks.share(with_absolute_paths(config))
     task = TASKS[config.task]
     with (progress or Progress(quiet=True)).reading(config.data.files().values()):
         data = task.prepare_for(config)
     config = task.settle(config, data)
     task.check(config, data)
     create_run(config, folder)
-    return resume_run(folder, data=data, progress=progress)
+    return resume_run(folder, data=data, progress=progress, ranks=ranks)
 
 
 def resume_run(
@@ -66,6 +72,7 @@ def resume_run(
     progress: Progress | None = None,
     wait_s: float = 0,
     time_left: TimeLeft = unlimited,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Train and evaluate what the folder's config describes, from its last checkpoint on. Returns the metrics.
 
@@ -75,6 +82,7 @@ def resume_run(
         data: its prepared data, if the caller has them already.
         wait_s: how long to wait for another process that is using the run.
         time_left: for the baselines; when time is over, they are the best so far.
+        ranks: the processes that train; this one is the first, and the others `help_train`.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
@@ -85,22 +93,44 @@ def resume_run(
     refuse_pretraining(folder)
     done = finished_metrics(folder)
     if done is not None and not lost_files(folder, done):
+        ranks.share(None)
         return done
     with locked(folder, wait_s=wait_s):
         done = finished_metrics(folder)  # another process may have finished it meanwhile
         lost = [] if done is None else lost_files(folder, done)
         if done is not None and not lost:
+            ranks.share(None)
             return done
         if lost:
             _refuse_without_checkpoints(folder, lost)
             progress.say(f"{', '.join(lost)}: missing or altered, so made again from the best weights.")
         config = read_run_config(folder / CONFIG)
         task = TASKS[config.task]
-        data = data or task.prepare_for(config)
+        if data is None:
+            data = task.prepare_for(ranks.share(config))
         if not config.is_settled:
             config = task.settle(config, data)
             write_atomically(folder / CONFIG, to_toml(config))
-        return _train(folder, config, data, progress, time_left)
+        return _train(folder, ranks.share(config), data, progress, time_left, ranks)
+
+
+def help_train(ranks: Ranks) -> None:
+    """Train a part of each batch of the run that the first rank starts or resumes; it alone writes and scores.
+
+    The data are read again from the paths in the config, so they must be there on each machine.
+
+    Raises:
+        KeyboardInterrupt: another rank was interrupted, or this one.
+        OstinatoError: a problem of the data or the training.
+    """
+    config: Config | None = ranks.share(None)
+    if config is None:  # the run is finished
+        return
+    task = TASKS[config.task]
+    data = task.prepare_for(config)
+    config = ranks.share(config)  # with nothing left to choose
+    with stop_signals() as stop_requested:
+        task.fit(config, data, ranks=ranks, stop_requested=stop_requested)
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:
@@ -134,7 +164,9 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _train(folder: Path, config: Config, data: TaskData, progress: Progress, time_left: TimeLeft) -> dict[str, Any]:
+def _train(
+    folder: Path, config: Config, data: TaskData, progress: Progress, time_left: TimeLeft, ranks: Ranks
+) -> dict[str, Any]:
     task, checkpoints = TASKS[config.task], folder / CHECKPOINTS
     identity = identity_of(folder, config, data)
     log = Log(folder / "training.log", progress)
@@ -161,6 +193,7 @@ def _train(folder: Path, config: Config, data: TaskData, progress: Progress, tim
             on_epoch=save_history,
             stop_requested=stop_requested,
             time_left=_until_stopped(stop_requested),
+            ranks=ranks,
         )
         if stop_requested():
             raise KeyboardInterrupt
@@ -216,7 +249,7 @@ def _score(
         if name in data.splits:
             found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
     if "test" in data.splits:
-        baselines = task.score_baselines(data, log.say, time_left)
+        baselines = task.score_baselines(data, log.say, time_left, (model, outputs["test"]))
         found["baselines"] = {name: each.to_json() for name, each in baselines.items()}
         write_json(folder / EXAMPLES, {"examples": task.examples(data.rows["test"])})
         task.write_predictions(folder / task.predictions_file, model, data.rows["test"], outputs["test"])

@@ -4,6 +4,7 @@
     base            Task, the interface that every task implements
     config          reads and writes the config of any task; its key `task` selects the task
     model_file      saves and loads models, and upgrades files of earlier versions
+    hub             addresses on the Hugging Face hub, and fetching model files
     ensembles       several trained models as one
     estimator       code shared by all estimators
     onnx            a model as an ONNX graph

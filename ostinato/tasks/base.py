@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.errors import ConfigError, DataError
 from ostinato.printable import to_json
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.records import Answered, Candidate, Inferred, InputEncoder, Model, TargetCodec, TaskData, Trained
+from ostinato.tasks.records import (
+    Answered,
+    Candidate,
+    Chosen,
+    Inferred,
+    InputEncoder,
+    Model,
+    TargetCodec,
+    TaskData,
+    Trained,
+)
 
 if TYPE_CHECKING:
     from ostinato.config import Config, DataConfig
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.trace import Trace
     from ostinato.nn.network import Network
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.ensembles import Joining
     from ostinato.tasks.onnx import OnnxModel
@@ -52,6 +63,7 @@ class Task(ABC):
     rival: ClassVar[str]  # the strongest baseline, in words
     floor: ClassVar[tuple[str, str]]  # the baseline that every model should beat: its name, and what it does
     predictions_file: ClassVar[str]  # name of the file in a run folder that holds the answers to the test split
+    pipeline: ClassVar[str | None] = None  # what the Hugging Face hub calls the task, where sequences are of tokens
     formats: ClassVar[tuple[str, ...]] = ("jsonl",)  # output formats of `predict`; the first is the default
 
     # Contents
@@ -78,8 +90,11 @@ class Task(ABC):
     # Data
 
     @abstractmethod
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         """Infer a config from the first rows of a data file; None if the file belongs to another task.
+
+        Args:
+            chosen: what need not be inferred; ignored by a task whose files have fixed columns.
 
         Raises:
             DataError: the file seems to belong to this task, but cannot be used.
@@ -326,13 +341,18 @@ class Task(ABC):
 
     @abstractmethod
     def score_baselines(
-        self, data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: Callable[[str], object],
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, Metrics]":
         """Score each of `baselines`, and those of `rivals` that suit the data, on the test split.
 
         Args:
             say: called with a sentence for each baseline that is left out.
             time_left: when time is over, baselines that are fitted in several ways are the best so far.
+            trained: a model and its outputs for the test split, which `rivals` and the linear model are compared with.
         """
 
     def to_beat(self, baselines: Mapping[str, Mapping[str, Any]]) -> str:
@@ -534,8 +554,16 @@ class Task(ABC):
 
     @abstractmethod
     def report(self, run: "RunRecord", data: TaskData | None, model: Model, progress: "Progress") -> "Report":
-        """Build the task-specific sections of a run's report, and its model card.
+        """Build the task-specific sections of a run's report.
 
         Args:
             data: None if the run has no test split.
+        """
+
+    @abstractmethod
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        """The model card of a run, which needs neither its data nor the packages of a report.
+
+        Raises:
+            RunError: audit.json or metrics.json is damaged.
         """

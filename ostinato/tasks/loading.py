@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 
 def load(path: str | Path, device: str = "auto") -> Any:
-    """Load an estimator from a model file or a finished run folder, without running any code from it.
+    """Load an estimator from a model file, a finished run folder or the hub, without running any code from it.
 
     Args:
+        path: of the file or folder, or `hf://OWNER/NAME` or `hf://OWNER/NAME@REVISION` on the Hugging Face hub.
         device: the device of the network: auto, cpu, cuda, cuda:1, …
 
     Raises:
-        RunError: the file is missing, truncated, altered, or of a newer format.
-        ConfigError: unknown or unavailable device.
+        RunError: the file is missing, truncated, altered, or of a newer format, or cannot be fetched.
+        ConfigError: unknown or unavailable device; an address on the hub that is incomplete.
+        MissingExtraError: the model is on the hub, and huggingface_hub is not installed.
     """
     chosen = choose_device(device)
     model = load_model(Path(path))

@@ -17,6 +17,7 @@ from ostinato.errors import ConfigError, RunError
 from ostinato.storage import FORMAT, load_tensors, refuse_altered, save_tensors
 from ostinato.tasks import TASKS
 from ostinato.tasks.ensembles import join
+from ostinato.tasks.hub import MODEL, HubAddress, fetch_model, is_on_hub
 from ostinato.tasks.records import Model
 from ostinato.tasks.upgrades import from_version_0_1
 
@@ -56,12 +57,19 @@ def _facts_of(model: Model) -> Facts:
 
 
 def model_file(path: Path) -> Path:
-    """The path of the model file; `path` may also be a run folder."""
-    return path / "model.safetensors" if path.is_dir() else path
+    """The path of the model file; `path` may also be a run folder, or an address on the hub, from which it is fetched.
+
+    Raises:
+        RunError: it cannot be fetched.
+        MissingExtraError: it is on the hub, and huggingface_hub is not installed.
+    """
+    if is_on_hub(path):
+        return fetch_model(HubAddress.parse(path))
+    return path / MODEL if path.is_dir() else path
 
 
 def load_model(path: Path) -> Model:
-    """Load a model from a model file or a finished run folder, without running any code from it.
+    """Load a model from a model file, a finished run folder or the hub, without running any code from it.
 
     The network is on the CPU and in eval mode.
 

@@ -105,6 +105,17 @@ class Trained(NamedTuple):
     validation: Any
 
 
+class Chosen(NamedTuple):
+    """What a user says about a data file, so that it is not inferred; None: not said."""
+
+    label: str | None = None
+    text: str | None = None
+    tokenizer: str | None = None
+
+
+NOTHING_CHOSEN = Chosen()
+
+
 class Inferred(NamedTuple):
     """A config for a data file, and one line with the reason for each decision."""
 

@@ -8,6 +8,7 @@ regularisation  what R-Drop and adversarial training add to the loss
 averaging       moving averages of the weights, and means of epochs
 divergence      how far the answers of two passes are apart
 device          which device to train on, and in which precision
+ranks           several processes that train one model together
 predict         a trained network over many sequences
 vectors         pretrained vectors in an embedding
 """

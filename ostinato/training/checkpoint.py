@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ostinato.config.renamed import present_names
 from ostinato.errors import RunError
 from ostinato.storage import Stored, load_tensors, save_tensors
+from ostinato.training.ranks import ALONE, Ranks
 
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # of AdamW
 TRAINING_TABLE = "table [training] of the config"
@@ -40,6 +41,10 @@ class Checkpointer:
     Args:
         fingerprints: what must be equal for a training to resume; both files hold it.
         average: the moving average of the weights, if there is one.
+        ranks: the processes of the training, which save and restore together; only rank 0 has a folder.
+
+    Attributes:
+        planned_ranks: the number of ranks that the batches are planned for: those that the training began with.
     """
 
     def __init__(
@@ -49,13 +54,17 @@ class Checkpointer:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         average: dict[str, Tensor] | None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks, self.planned_ranks = ranks, ranks.size
         self.folder, self.fingerprints, self.model = folder, fingerprints, model
         self.optimizer, self.average = optimizer, average
         self.best: dict[str, Tensor] = {}
+        self.generators: dict[str, Tensor] = {}  # by the name in the checkpoint, of all ranks that saved it
 
     def save_last(self, state: TrainingState) -> None:
         """Write `last.safetensors`: weights, optimizer, averaged weights, random generators and progress."""
+        generators = self.ranks.gather(torch.get_rng_state())
         if self.folder is None:
             return
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -63,18 +72,45 @@ class Checkpointer:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{names[index]}/{moment}": tensor for moment, tensor in moments.items()}
         tensors |= {f"average.{name}": tensor for name, tensor in (self.average or {}).items()}
-        tensors["generator"] = torch.get_rng_state()
+        tensors |= {_generator(rank): state for rank, state in enumerate(generators)}
         if torch.cuda.is_available():
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        facts = {"kind": "checkpoint", "fingerprints": dict(self.fingerprints), "state": asdict(state)}
+        facts = {
+            "kind": "checkpoint",
+            "fingerprints": dict(self.fingerprints),
+            "state": asdict(state),
+            "ranks": self.planned_ranks,
+        }
         save_tensors(self.folder / "last.safetensors", tensors, facts)
 
     def restore(self) -> TrainingState:
-        """Load the last checkpoint, if there is one.
+        """Load the last checkpoint, if there is one, on every rank.
 
         Raises:
             RunError: it cannot be read, is not a checkpoint, or belongs to another training.
         """
+        state = self._restored() if self.ranks.is_first else TrainingState()
+        return self._on_all_ranks(state)
+
+    def _on_all_ranks(self, state: TrainingState) -> TrainingState:
+        """Give all ranks the progress, weights, moments and generators of rank 0, which has loaded them."""
+        ranks = self.ranks
+        if ranks.size == 1:
+            return state
+        state, self.planned_ranks, optimizer, self.generators = ranks.share(
+            (state, self.planned_ranks, self.optimizer.state_dict(), self.generators)
+        )
+        ranks.copy_from_first([*self.model.state_dict().values(), *(self.average or {}).values()])
+        if not ranks.is_first and state.step:
+            self.optimizer.load_state_dict(optimizer)
+            own = self.generators.get(_generator(ranks.rank))
+            if own is None:  # fewer ranks saved it
+                torch.manual_seed((torch.initial_seed() + state.step) % 2**63)
+            else:
+                torch.set_rng_state(own)
+        return state
+
+    def _restored(self) -> TrainingState:
         path = None if self.folder is None else self.folder / "last.safetensors"
         if path is None or not path.exists():
             return TrainingState()
@@ -98,7 +134,9 @@ class Checkpointer:
         self._load_optimizer(_under("optimizer.", tensors))
         for name, weights in (self.average or {}).items():
             weights.copy_(tensors[f"average.{name}"])
-        torch.set_rng_state(tensors["generator"])
+        torch.set_rng_state(tensors[_generator(0)])
+        self.generators = {name: tensor for name, tensor in tensors.items() if name.startswith(_generator(0))}
+        self.planned_ranks = int(facts.get("ranks", 1))
         if "cuda_generator" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["cuda_generator"])
         return state
@@ -140,7 +178,9 @@ class Checkpointer:
                 )
 
     def save_best(self, epoch: int) -> None:
-        """Save the current weights, those of `epoch`."""
+        """Save the current weights, those of `epoch`; rank 0 does."""
+        if not self.ranks.is_first:
+            return
         weights = self.model.state_dict()
         if self.folder is None:
             self.best = {name: tensor.clone() for name, tensor in weights.items()}
@@ -149,11 +189,16 @@ class Checkpointer:
             save_tensors(self.folder / "best.safetensors", weights, facts)
 
     def load_best(self, epoch: int) -> None:
-        """Load the weights that `save_best` saved into the model.
+        """Load the weights that `save_best` saved into the model, on every rank.
 
         Raises:
             RunError: the file cannot be read, or does not hold this training's weights of `epoch`.
         """
+        if self.ranks.is_first:
+            self._load_best(epoch)
+        self.ranks.copy_from_first(list(self.model.state_dict().values()))
+
+    def _load_best(self, epoch: int) -> None:
         if self.folder is None:
             self.model.load_state_dict(self.best)
             return
@@ -204,6 +249,11 @@ class Checkpointer:
         if all(then.get(key, value) == value for key, value in now.items()):
             prints[TRAINING_TABLE] = now  # 0.1 had keys of other tasks here, and lacked some newer keys
         return renamed, {**facts, "fingerprints": prints}
+
+
+def _generator(rank: int) -> str:
+    """The name of a rank's random generator in a checkpoint."""
+    return "generator" if rank == 0 else f"generator.{rank}"
 
 
 def finished_weights(folder: Path | None) -> dict[str, Tensor] | None:

@@ -1,7 +1,8 @@
 """The training loop.
 
 All randomness comes from `config.seed`; batch order and dropout resume exactly at a checkpoint, so that on a CPU an
-interrupted and resumed training ends with the same bits as an uninterrupted one.
+interrupted and resumed training ends with the same bits as an uninterrupted one. Several ranks take the steps of one,
+up to rounding; dropout differs, since each rank draws its own.
 """
 
 import math
@@ -24,6 +25,7 @@ from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingS
 from ostinato.training.device import choose_device
 from ostinato.training.objective import AnyNetwork, Data, Examples, Objective
 from ostinato.training.optimizer import make_optimizer, set_learning_rate
+from ostinato.training.ranks import ALONE, Ranks
 from ostinato.training.regularisation import training_loss
 
 
@@ -37,6 +39,7 @@ def train(
     folder: Path | None = None,
     identity: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
     spent_s: float = 0.0,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     stop_requested: Callable[[], bool] = lambda: False,
@@ -50,6 +53,8 @@ def train(
         objective: the task's loss and validation metrics.
         folder: where `last.safetensors` and `best.safetensors` are saved; training resumes from them.
         identity: what must be equal for the training to resume, apart from its data and settings.
+        ranks: the processes that train the model together, each with the same arguments; rank 0 alone has a `folder`,
+            and validates.
         spent_s: seconds that a fresh training has taken already.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
@@ -62,13 +67,19 @@ def train(
     """
     device = choose_device(config.device)
     model.to(device)
-    torch.manual_seed(config.seed)
-    sampler = BucketSampler(data.lengths, batch_size=config.batch_size, max_tokens=config.max_tokens, seed=config.seed)
+    torch.manual_seed((config.seed + ranks.rank) % 2**63)
     optimizer = make_optimizer(model, config)
     average = WeightAverage(model, config)
     prints = {**fingerprints(data, validation, config), **(identity or {})}
-    checkpointer = Checkpointer(folder, prints, model, optimizer, average.weights)
+    checkpointer = Checkpointer(folder, prints, model, optimizer, average.weights, ranks)
     state = checkpointer.restore()
+    sampler = BucketSampler(
+        data.lengths,
+        batch_size=config.batch_size,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+        world_size=checkpointer.planned_ranks,
+    )
     state.seconds = state.seconds or spent_s
     progress = progress or Progress(quiet=True)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -76,45 +87,51 @@ def train(
     tokens = int(data.lengths.sum()) / max(1, sampler.num_batches(0))
     with few_threads(model, tokens=tokens), progress.training(config.max_epochs, state.epoch):
         if model.starts_fitted and state.best is None:
-            begin(state, config, model, data, validation, objective, checkpointer, sampler)
+            begin(state, config, model, data, validation, objective, checkpointer, sampler, ranks)
             on_epoch(state)
         while not state.finished:
             model.train()
             model.embed.requires_grad_(not is_frozen(config, state.epoch))
             num_batches = sampler.num_batches(state.epoch)
             batches = sampler.batches(state.epoch, start=state.batch)
-            while group := [
-                data.at(indices, device) for indices in islice(batches, config.gradient_accumulation_steps)
-            ]:
+            while chosen := list(islice(batches, config.gradient_accumulation_steps)):
+                parts = [part for part in map(ranks.part_of, chosen) if len(part)]
+                group = [data.at(part, device) for part in parts]
+                state.batch += len(chosen)
                 with flush_denormals():
-                    take_step(model, group, objective, config, optimizer, state, num_batches)
+                    take_step(model, group, objective, config, optimizer, state, num_batches, ranks)
                     average.after_step(state.step)
                 state.seconds = time.monotonic() - started
                 progress.step(
                     state.batch / num_batches,
-                    sum(int(batch.lengths.sum()) for batch in group),
+                    sum(int(data.lengths[indices].sum()) for indices in chosen),
                     state.loss_sum / state.weight_sum,
                 )
-                if stop_requested():
+                stop, is_over, is_due = ranks.any(
+                    stop_requested(),
+                    bool(state.history) and out_of_time(),
+                    time.monotonic() - saved > config.checkpoint_every_s,
+                )
+                if stop:
                     checkpointer.save_last(state)
                     raise KeyboardInterrupt
-                if state.history and out_of_time():
+                if is_over:
                     state.finished = True
                     break
-                if time.monotonic() - saved > config.checkpoint_every_s:
+                if is_due:
                     checkpointer.save_last(state)
                     saved = time.monotonic()
             if state.finished:  # in the middle of an epoch
                 checkpointer.save_last(state)
                 break
             with average.after_epoch(state.epoch):
-                end_epoch(state, config, model, validation, objective, checkpointer)
+                end_epoch(state, config, model, validation, objective, checkpointer, ranks)
             state.seconds = time.monotonic() - started
             progress.epoch()
             checkpointer.save_last(state)
             saved = time.monotonic()
             on_epoch(state)
-            if stop_requested():
+            if any(ranks.any(stop_requested())):
                 raise KeyboardInterrupt
     model.embed.requires_grad_(True)
     checkpointer.load_best(state.best_epoch)
@@ -129,12 +146,12 @@ def take_step(
     optimizer: torch.optim.Optimizer,
     state: TrainingState,
     num_batches: int,
+    ranks: Ranks,
 ) -> None:
-    """One optimizer step on a group of batches; `num_batches` is that of the whole epoch."""
-    loss, weight = backward(model, group, objective, config)
+    """One optimizer step on this rank's part of a group of batches; `num_batches` is that of the whole epoch."""
+    loss, weight = backward(model, group, objective, config, ranks)
     norm = clip(list(model.parameters()), config.max_grad_norm)
     refuse_infinite(loss, norm, state, config)
-    state.batch += len(group)
     set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
     optimizer.step()
     optimizer.zero_grad()
@@ -159,20 +176,26 @@ def fingerprints(data: Examples, validation: Examples | None, config: TrainingCo
 
 
 def backward(
-    model: AnyNetwork, group: list[Data], objective: Objective[AnyNetwork, Data], config: TrainingConfig
+    model: AnyNetwork,
+    group: list[Data],
+    objective: Objective[AnyNetwork, Data],
+    config: TrainingConfig,
+    ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
-    """Accumulate the gradient of one step's loss, the mean over the examples of its batches.
+    """Accumulate the gradient of one step's loss, the mean over the examples of its batches on all ranks.
 
     Returns:
         The loss and the examples' weight.
     """
-    weight = sum(map(objective.weight, group))
+    (weight,) = ranks.total(sum(map(objective.weight, group)))
     total = 0.0
     for batch in group:
         # summed, then divided by the weight of the whole group: a smaller last batch counts less
         loss = training_loss(model, batch, objective, config) / weight
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
+    ranks.add_gradients(list(model.parameters()))
+    (total,) = ranks.total(total)
     return total, weight
 
 
@@ -188,7 +211,7 @@ def refuse_infinite(loss: float, norm: float, state: TrainingState, config: Trai
     """Raise before a step that would make weights NaN or infinite."""
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
-            f"Epoch {state.epoch + 1}, batch {state.batch + 1}: the loss is {loss:g} and the gradient's norm {norm:g}. "
+            f"Epoch {state.epoch + 1}, batch {state.batch}: the loss is {loss:g} and the gradient's norm {norm:g}. "
             f"Lower training.lr (now {config.lr:g}), or set training.max_grad_norm (now "
             f"{config.max_grad_norm or 'none'})."
         )
@@ -201,9 +224,11 @@ def end_epoch(
     validation: Data | None,
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
+    ranks: Ranks,
 ) -> None:
     """Validate, save the weights if they are the best so far, and decide whether training is finished."""
-    judge(state, state.epoch, state.loss_sum / state.weight_sum, config, model, validation, objective, checkpointer)
+    loss = state.loss_sum / state.weight_sum
+    judge(state, state.epoch, loss, config, model, validation, objective, checkpointer, ranks)
     waited = state.epoch - state.best_epoch
     state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
     out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
@@ -219,15 +244,17 @@ def begin(
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
     sampler: BucketSampler,
+    ranks: Ranks,
 ) -> None:
     """Judge the weights that a training starts from, and save them."""
     loss, weight = 0.0, 0.0
     with torch.no_grad():
-        for indices in sampler.batches(0):
+        for indices in filter(len, map(ranks.part_of, sampler.batches(0))):
             batch = data.at(indices, model.device)
             loss += objective.loss(model, batch, config).item()
             weight += objective.weight(batch)
-    judge(state, -1, loss / weight, config, model, validation, objective, checkpointer)
+    loss, weight = ranks.total(loss, weight)
+    judge(state, -1, loss / weight, config, model, validation, objective, checkpointer, ranks)
     state.finished = model.is_linear
     checkpointer.save_last(state)
 
@@ -241,12 +268,13 @@ def judge(
     validation: Data | None,
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
+    ranks: Ranks,
 ) -> None:
     """Add an epoch, counted from 0, to the history, and save its weights if they are the best so far."""
     entry: dict[str, Any] = {"epoch": epoch + 1, "step": state.step, "train_loss": train_loss}
     score = float(epoch)  # without validation the latest epoch is the best
     if validation is not None:
-        figures = objective.metrics(model, validation)
+        figures = ranks.share(objective.metrics(model, validation) if ranks.is_first else {})
         entry |= {f"validation_{name}": value for name, value in figures.items()}
         score = -figures[config.monitor] if config.minimises else figures[config.monitor]
     state.history.append(entry | {"seconds": round(state.seconds, 3)})

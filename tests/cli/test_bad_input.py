@@ -195,8 +195,9 @@ def test_all_faults_of_a_config_are_told_at_once(folder, capsys):
         run("train", "majority", "--set", "model.cel=gru", "--set", "model.hidden_size=big", "--set", "training.lr=-1")
         == 2
     )
-    told = capsys.readouterr().err.splitlines()
+    *told, page = capsys.readouterr().err.splitlines()
     assert len(told) == 3
+    assert page == "See docs/settings.md"
     for key in ("model.cel: unknown key", "model.hidden_size", "training.lr"):
         assert sum(key in line and line.startswith("Error: ") for line in told) == 1
 
@@ -207,3 +208,8 @@ def test_unknown_or_missing_words_point_to_help(command, capsys):
     told = capsys.readouterr().err
     assert "--help' for help" in told
     assert told.splitlines()[-1].startswith("Error: ")
+
+
+def test_a_file_without_its_ending_is_answered_by_how_to_write_it(folder, capsys):
+    assert run("train", "reviews") == 2
+    assert "reviews.csv" in capsys.readouterr().err

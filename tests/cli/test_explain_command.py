@@ -176,7 +176,9 @@ def test_bad_input_is_answered_in_one_line(command, expected, reviews, tmp_path,
     monkeypatch.chdir(tmp_path)
     assert run(*(part.replace("RUN", str(reviews)) for part in command)) == 2
     told = capsys.readouterr()
-    assert told.err.startswith("Error: ") and expected in told.err and told.err.count("\n") == 1 and not told.out
+    error, page = told.err.splitlines()
+    assert error.startswith("Error: ") and expected in error and not told.out
+    assert page.startswith("See docs/")
 
 
 def test_a_missing_extra_is_named_with_its_command(reviews, monkeypatch, capsys):

@@ -56,8 +56,23 @@ def test_ostinato_alone_shows_a_short_screen_of_commands_that_exist(capsys):
     assert all(len(line) <= 110 for line in lines)
     commands = [line.split("  ")[0] for line in map(str.strip, lines) if line.startswith("ostinato ")]
     paths = [parse(each) for each in commands]
-    assert [path[-1] for path in paths if len(path) > 1] == ["train", "train", "predict", "train"]
+    assert [path[-1] for path in paths if len(path) > 1] == ["train", "train", "predict", "new", "train"]
     assert "ostinato --help" in commands and "dna" in PRESETS
+
+
+GROUPS = [path for path, command in COMMANDS.items() if hasattr(command, "commands")]
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_a_group_alone_shows_where_to_start(path, capsys):
+    assert run(*path[1:]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    lines = [line.strip() for line in told.out.splitlines()]
+    shown = [line.split("  ")[0] for line in lines if line.startswith("ostinato ")]
+    assert 2 <= len(shown) <= 6
+    for each in shown:
+        assert parse(each)[: len(path)] == path
 
 
 def test_ostinato_alone_imports_nothing_heavy():
@@ -84,6 +99,12 @@ def test_help_of_every_command_ends_with_an_example_that_its_parser_takes(path, 
     found = re.fullmatch(r"  Example: (ostinato .+)", last)
     assert found, f"{last!r} is not the whole example"
     assert parse(found[1])[: len(path)] == path
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_h_is_help(path, capsys):
+    assert run(*path[1:], "-h") == 0
+    assert capsys.readouterr().out == help_of(path, capsys)
 
 
 @pytest.mark.parametrize("line", ["ostinato train --no-such-option", "ostinato data show", "ostinato predict a b c"])

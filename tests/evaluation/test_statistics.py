@@ -18,6 +18,7 @@ from ostinato.evaluation.statistics import (
     seed_interval,
     sentence,
     verdict,
+    versus,
 )
 
 ACCURACY, LOG_LOSS = CLASSIFICATION_METRICS["accuracy"], CLASSIFICATION_METRICS["log_loss"]
@@ -260,3 +261,12 @@ def test_what_does_not_fit_is_refused():
         score_seeds(np.zeros(3, int), answers(np.ones(3)), ACCURACY)
     with pytest.raises(ConfigError, match="4 .* 5"):
         compare(scored(np.ones((1, 4), bool)), scored(np.ones((1, 5), bool)))
+
+
+def test_an_undefined_score_is_not_compared():
+    def constant(value):
+        return lambda weights: np.full((len(weights), 1), value)
+
+    undefined, defined = (score_resampled(LOG_LOSS, constant(value), 5) for value in (np.nan, 0.5))
+    assert versus(undefined, defined) is None and versus(defined, undefined) is None
+    assert versus(defined, defined).difference == 0

@@ -18,7 +18,7 @@ def texts(n, seed, purity=0.8):
 
 def test_soft_labels_are_right_and_calibrated():
     (X, y), (U, truth) = texts(60, 0), texts(400, 1)
-    soft, _ = teach(X, y, U, kind="text", num_outputs=2, seed=0)
+    soft, *_ = teach(X, y, U, kind="text", num_outputs=2, seed=0)
     assert soft.shape == (400, 2) and soft.dtype == np.float32
     assert soft.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (soft.argmax(axis=1) == truth).mean() > 0.9
@@ -28,7 +28,7 @@ def test_soft_labels_are_right_and_calibrated():
 
 def test_members_together_are_no_worse_than_the_best_alone():
     X, y = texts(60, 0, 0.65)
-    _, teacher = teach(X, y, texts(100, 1)[0], kind="text", num_outputs=2, seed=0)
+    _, teacher, _ = teach(X, y, texts(100, 1)[0], kind="text", num_outputs=2, seed=0)
     assert teacher.members and set(teacher.members) <= set(teacher.losses)
     assert teacher.loss <= min(teacher.losses.values()) + 1e-12
     assert {name.split(" of ")[0] for name in teacher.losses} == {"TF-IDF", "NB-SVM", "LSA"}
@@ -46,7 +46,7 @@ def test_each_label_has_its_own_probability():
     rng = np.random.default_rng(0)
     flags = rng.integers(0, 2, (80, 2))
     rows = [["a" if a else "b", "c" if c else "d", *rng.choice(["x", "y"], 3)] for a, c in flags]
-    soft, _ = teach(rows[:50], flags[:50], rows[50:], kind="events", num_outputs=2, seed=0)
+    soft, *_ = teach(rows[:50], flags[:50], rows[50:], kind="events", num_outputs=2, seed=0)
     assert ((soft >= 0.5) == (flags[50:] == 1)).all()
 
 
@@ -54,13 +54,13 @@ def test_three_classes_of_symbols():
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     rows = ["".join(rng.choice(list("ACGT"), 6)) + "AGC"[target] * 3 for target in y]
-    soft, _ = teach(rows[:60], y[:60], rows[60:], kind="symbols", num_outputs=3, seed=0)
+    soft, *_ = teach(rows[:60], y[:60], rows[60:], kind="symbols", num_outputs=3, seed=0)
     assert (soft.argmax(axis=1) == y[60:]).mean() > 0.9
 
 
 def test_weighted_rows_count_more():
     X, y = ["good film", "good film"] * 10, np.array([0, 1] * 10)
-    soft, _ = teach(X, y, ["good film"], kind="text", num_outputs=2, seed=0, weights=np.array([1.0, 4.0] * 10))
+    soft, *_ = teach(X, y, ["good film"], kind="text", num_outputs=2, seed=0, weights=np.array([1.0, 4.0] * 10))
     assert soft[0, 1] > soft[0, 0]
 
 

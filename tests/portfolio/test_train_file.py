@@ -11,7 +11,7 @@ from toy import columns, sentences
 import ostinato
 from ostinato.errors import ConfigError, DataError, OutOfTimeError, RunError, TrainingError
 from ostinato.portfolio import run
-from ostinato.portfolio.plan import CANDIDATES, Plan, read_attempts
+from ostinato.portfolio.plan import CANDIDATES, ENSEMBLE, Plan, read_attempts
 from ostinato.portfolio.run import SCORING_S
 from ostinato.portfolio.search import Search
 from ostinato.runs import finished_metrics, is_complete, resume_run
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def names_in(folder):
-    return {each.name for each in Leaderboard.read(folder / "leaderboard.json").entries}
+    return {each.name for each in Leaderboard.read(folder / "leaderboard.json").entries} - {ENSEMBLE}
 
 
 def weights(folder):
@@ -170,9 +170,9 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_search_goes_on_from_there(file, fo
 def test_the_baselines_get_what_is_left_and_after_ctrl_c_a_few_seconds(file, folder, monkeypatch, strike):
     left, score = [], type(TASKS["classification"]).score_baselines
 
-    def record(task, data, say, time_left):
+    def record(task, data, say, time_left, trained):
         left.append(time_left())
-        return score(task, data, say, time_left)
+        return score(task, data, say, time_left, trained)
 
     monkeypatch.setattr(type(TASKS["classification"]), "score_baselines", record)
     with pytest.raises(KeyboardInterrupt) if strike else nullcontext():
@@ -183,9 +183,9 @@ def test_the_baselines_get_what_is_left_and_after_ctrl_c_a_few_seconds(file, fol
 def test_the_baselines_get_as_much_time_as_the_chosen_model_took(file, folder, monkeypatch):
     left, score = [], type(TASKS["classification"]).score_baselines
 
-    def record(task, data, say, time_left):
+    def record(task, data, say, time_left, trained):
         left.append(time_left())
-        return score(task, data, say, time_left)
+        return score(task, data, say, time_left, trained)
 
     monkeypatch.setattr(type(TASKS["classification"]), "score_baselines", record)
     monkeypatch.setattr("ostinato.portfolio.run.SCORING_S", 0.0)
@@ -292,6 +292,16 @@ def test_if_every_candidate_fails_the_reason_is_given(file, folder, monkeypatch)
 
     world.train_for_real = fail
     with pytest.raises(RunError, match="nan"):
+        world.train(file, folder)
+
+
+def test_if_every_candidate_is_too_slow_more_time_is_asked_for(file, folder, monkeypatch):
+    def fit(task, config, data, **options):
+        raise OutOfTimeError(500)
+
+    world = World(monkeypatch)
+    world.train_for_real = fit
+    with pytest.raises(RunError, match=r"--minutes .*about 500\.0 s"):
         world.train(file, folder)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ostinato.config import ModelConfig
-from ostinato.evaluation.results import Metric
+from ostinato.evaluation.results import Metric, Versus
 from ostinato.report.wording import (
     compare_to_baseline,
     counted,
@@ -75,3 +75,11 @@ def test_comparison_is_settled_where_intervals_do_not_overlap(value, ends, basel
 def test_equal_values_are_level():
     sentence = compare_to_baseline(0.9, (0.8, 1), 0.9, (0.8, 1), model="the model", rival="the rival")
     assert "level" in sentence
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.049, "The model beats the rival"), (0.05, "not significantly")])
+def test_a_paired_test_decides_whether_the_leader_is_better(p, said):
+    paired = Versus(difference=0.02, interval=(0.0, 0.04), p=p, test="McNemar, exact")
+    ends = (0.85, 0.95)  # overlapping intervals do not say that
+    sentence = compare_to_baseline(0.92, ends, 0.9, ends, model="the model", rival="the rival", paired=paired)
+    assert said in sentence and f"p = {p:.3f} (McNemar, exact)" in sentence

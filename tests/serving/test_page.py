@@ -103,6 +103,7 @@ def models(tmp_path_factory):
     configs = {
         "reviews": ("classification", reviews, two_ways),
         "small": ("classification", reviews, ["model.cell=rnn"]),
+        "linear": ("classification", reviews, ["model.cell=none", "model.wide=ngrams"]),
         "dna": ("classification", dna, sizes),
         "names": ("tagging", {"path": str(folder / "tags.jsonl")}, ["training.max_epochs=30", "training.lr=0.01"]),
         "series": ("classification", series, ["model.cell=gru"]),
@@ -247,6 +248,14 @@ def test_several_labels_are_shown_in_browser(open_page, service):
     assert opened.bars() == {label: percent(value) for label, value in answer["probabilities"].items()}
     predicted = opened.page.locator(".answer .predicted bdi").all_inner_texts()
     assert sorted(predicted) == sorted(answer["labels"])
+
+
+def test_a_linear_model_is_called_one_in_browser(open_page):
+    opened = open_page()
+    opened.choose("linear")
+    opened.type("good w2")
+    facts = opened.page.inner_text(".view")
+    assert "linear model" in facts and "unit" not in facts
 
 
 def test_predicted_number_is_shown_in_browser(open_page, service):

@@ -6,7 +6,7 @@ the labelled rows. The teacher is the mean of the logits of those members whose 
 that they did not see, divided by the temperature that makes this loss lowest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -17,12 +17,10 @@ from ostinato.errors import DataError
 from ostinato.evaluation.baselines.features import FEATURES
 from ostinato.evaluation.baselines.heads import Head, class_head, label_head, sigmoid, softmax
 from ostinato.evaluation.baselines.linear import most_features
+from ostinato.evaluation.baselines.lsa import Lsa, fit_projection, is_of_ngrams
 from ostinato.evaluation.baselines.nbsvm import binary_ngrams, nbsvm_classes, nbsvm_labels, nbsvm_problem
 from ostinato.evaluation.baselines.selection import Selection, fit_on_features
 from ostinato.evaluation.calibration import best_temperature
-
-COMPONENTS = 200  # of LSA
-MOST_COLUMNS = 2**15  # n-grams that LSA reads: its memory grows with them
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,20 @@ class _Member(NamedTuple):
     unlabelled: np.ndarray
 
 
+class Taught(NamedTuple):
+    """What a teacher gives.
+
+    Args:
+        labels: the probabilities of the unlabelled sequences, (U, C) float32.
+        teacher: what they come from.
+        lsa: the features of the member on LSA, which the baseline on LSA shares; None: the teacher is a run.
+    """
+
+    labels: np.ndarray
+    teacher: Teacher
+    lsa: Lsa | None = None
+
+
 def teach(
     sequences: Sequence[Any],
     targets: np.ndarray,
@@ -59,7 +71,7 @@ def teach(
     num_outputs: int,
     seed: int,
     weights: np.ndarray | None = None,
-) -> tuple[np.ndarray, Teacher]:
+) -> Taught:
     """Fit a teacher to labelled sequences and predict the unlabelled ones.
 
     Args:
@@ -67,11 +79,8 @@ def teach(
         targets: (B,) class indices, or (B, L) labels of 0 and 1.
         kind: as of `linear_baseline`, except "numeric".
         num_outputs: C or L.
-        seed: draws the folds, and starts the decomposition.
+        seed: draws the folds.
         weights: (B,) of the labelled rows; None: 1.
-
-    Returns:
-        The probabilities of the unlabelled sequences, (U, C) float32, and what gave them.
 
     Raises:
         DataError: the labelled rows are too few for cross-validation.
@@ -86,7 +95,7 @@ def teach(
     if weights is not None and not has_classes:
         weights = np.broadcast_to(weights[:, None], targets.shape)
     link = softmax if has_classes else sigmoid
-    candidates = list(_candidates(head, sequences, targets, unlabelled, kind, seed, weights))
+    candidates, lsa = _candidates(head, sequences, targets, unlabelled, kind, seed, weights)
 
     def calibrated(members: Sequence[_Member]) -> tuple[float, float]:
         """The loss at the best temperature, and this temperature."""
@@ -99,7 +108,7 @@ def teach(
     logits = np.mean([member.unlabelled for member in chosen], axis=0)
     losses = {member.name: calibrated([member])[0] for member in candidates}
     teacher = Teacher([member.name for member in chosen], losses, loss, temperature)
-    return link(logits / temperature).astype(np.float32), teacher
+    return Taught(link(logits / temperature).astype(np.float32), teacher, lsa)
 
 
 def _candidates(
@@ -110,40 +119,28 @@ def _candidates(
     kind: str,
     seed: int,
     weights: np.ndarray | None,
-) -> Iterator[_Member]:
+) -> tuple[list[_Member], Lsa]:
     """Fit each candidate; features, and the frequencies that n-grams are weighted by, come from all sequences."""
     together, B = [*sequences, *unlabelled], len(sequences)
+    found: list[_Member] = []
 
-    def member(name: str, head: Head, features: Any) -> _Member:
+    def add(name: str, head: Head, features: Any) -> None:
         fitted = fit_on_features(head, features[:B], targets, weights, Selection(seed), crossfit=True)
         assert fitted.unseen is not None
-        return _Member(name, fitted.unseen, fitted.model.outputs(features[B:]))
+        found.append(_Member(name, fitted.unseen, fitted.model.outputs(features[B:])))
 
     most = most_features(head.outputs)
     for name, make in FEATURES[kind](together, most):
-        features = make().fit_transform(together)
-        yield member(name, head, features)
-        if name.startswith("TF-IDF"):
-            ngrams = name, features
+        transformer = make()
+        features = transformer.fit_transform(together)
+        add(name, head, features)
+        if is_of_ngrams(name):
+            ngrams = name, transformer, features
     if nbsvm_problem(together, head.outputs) is None:
         ((name, make),) = binary_ngrams(together, kind, most)
         nbsvm = nbsvm_classes(head.outputs) if targets.ndim == 1 else nbsvm_labels(head.outputs)
-        yield member(f"NB-SVM of {name}", nbsvm, make().fit_transform(together))
-    name, features = ngrams
-    yield member(f"LSA of {name}", head, _lsa(features, seed))
-
-
-def _lsa(ngrams: Any, seed: int) -> np.ndarray:
-    """The rows of a sparse matrix (B, F) in the space of its leading singular vectors, with length 1."""
-    from sklearn.preprocessing import normalize
-    from sklearn.utils.extmath import randomized_svd
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
-
-    found_in = np.bincount(ngrams.indices, minlength=ngrams.shape[1])
-    columns = np.sort(np.argsort(-found_in, kind="stable")[:MOST_COLUMNS])
-    chosen = ngrams[:, columns]
-    components = max(1, min(COMPONENTS, min(chosen.shape) // 2))
-    with threadpool_limits(1):
-        _, _, directions = randomized_svd(chosen, components, n_iter=2, random_state=seed)
-    normalised: np.ndarray = normalize(chosen @ directions.T)
-    return normalised
+        add(f"NB-SVM of {name}", nbsvm, make().fit_transform(together))
+    name, transformer, features = ngrams
+    lsa = Lsa(name, transformer, fit_projection(features))
+    add(lsa.name, head, lsa.projection(features))
+    return found, lsa

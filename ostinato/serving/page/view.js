@@ -135,6 +135,7 @@ export class View {
 function facts(model) {
   const size = count(model.parameters, "parameter");
   if (model.members) return `${model.task}, ensemble of ${count(model.members, "model")}, ${size}`;
+  if (model.cell === "none") return `${model.task}, linear model, ${size}`;
   const cell = `${model.bidirectional ? "bidirectional " : ""}${model.cell.toUpperCase()}`;
   const layers = `${count(model.num_layers, "layer")} of ${count(model.hidden_size, "unit")}`;
   return `${model.task}, ${cell}, ${layers}, ${size}`;

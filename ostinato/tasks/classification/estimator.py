@@ -60,6 +60,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     calibrate: bool = True
     semi: str | None = None
     teacher: str | None = None
+    confidence: float = 0.0
 
     def fit(
         self,

@@ -8,7 +8,7 @@ from ostinato.data.fasta import label_table_of
 from ostinato.data.rows import listed
 from ostinato.errors import DataError
 from ostinato.tasks.classification.config import ClassificationConfig, ClassificationData, ClassificationTraining
-from ostinato.tasks.records import Inferred
+from ostinato.tasks.records import NOTHING_CHOSEN, Chosen, Inferred
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES, class_in, headers_of
 from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening, some
@@ -17,14 +17,14 @@ from ostinato.tasks.sequences.peek import Peek
 SHOWN_HEADERS = 3
 
 
-def infer_config(path: Path) -> Inferred:
+def infer_config(path: Path, chosen: Chosen = NOTHING_CHOSEN) -> Inferred:
     """Infer a complete config that trains on `path`, with the reason for each decision.
 
     Raises:
         DataError: the file cannot be read, or no column can be the sequence or the label.
         MissingExtraError: the file is FASTA and dnaio is not installed.
     """
-    peek = Peek.of(path)
+    peek = Peek.of(path, chosen=chosen)
     reasons = [opening(peek)]
     keys: dict[str, Any] = {}
     label = None
@@ -70,6 +70,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
     columns = label_candidates(peek)
     found = {column: {str(value).strip() for value in peek.values(column)} for column in columns}
     named = [column for name in LABEL_NAMES for column in columns if column.lower() == name]
+    named = columns if peek.chosen.label else named
     few = sorted(
         (len(found[column]), -position, column)
         for position, column in enumerate(columns)
@@ -78,7 +79,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
     if not named and not few:
         raise DataError(
             f"{peek.path}: no column looks like a label. Expected a column with few distinct values. Columns: "
-            f"{listed(columns)}. Rename the right one to `label`."
+            f"{listed(columns)}. Name the right one: --set data.label_column=COLUMN"
         )
     chosen = named[0] if named else few[0][2]
     labels = found[chosen]
@@ -86,7 +87,7 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
         raise DataError(
             f"{peek.path}: {chosen!r} has {len(labels)} distinct values in {len(peek.rows)} rows, such as "
             f"{some(labels)}, which is too many for classes. Replace the values by classes, such as low and high for "
-            "numbers, or rename another column to `label`."
+            "numbers, or name another column: --set data.label_column=COLUMN"
         )
     if chosen in labels:
         raise DataError(
@@ -95,10 +96,8 @@ def _label_column(peek: Peek, reasons: list[str]) -> str:
         )
     others = "".join(f", or is it {column!r}?" for _, _, column in few if column != chosen and not named)
     only = " only: is the file sorted?" if len(labels) < 2 else ""
-    reasons.append(
-        f"label_column = {chosen!r}: {'by its name' if named else 'few distinct values'}, here "
-        f"{some(labels)}{only}{others}"
-    )
+    why = "as set" if peek.chosen.label else "by its name" if named else "few distinct values"
+    reasons.append(f"label_column = {chosen!r}: {why}, here {some(labels)}{only}{others}")
     return chosen
 
 

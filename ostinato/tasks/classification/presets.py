@@ -135,8 +135,26 @@ def imdb() -> ClassificationConfig:
     )
 
 
+def imdb_self_trained() -> ClassificationConfig:
+    """The same 2,000 labels, and the other reviews of the data set, which linear models label."""
+    return ClassificationConfig(
+        data=_reviews(train_size=2000, max_size=20_000, unlabelled="imdb"),
+        model=SequenceModel.with_old_defaults(
+            cell="lstm",
+            embedding_size=64,
+            hidden_size=64,
+            bidirectional=True,
+            pooling=["last", "mean", "max"],
+            dropout=0.5,
+        ),
+        training=ClassificationTraining.with_old_defaults(
+            max_epochs=3, batch_size=32, lr=2e-3, ema_decay=0.99, semi="self-training"
+        ),
+    )
+
+
 def imdb_pretrained() -> ClassificationConfig:
-    """The same 2,000 labels, with a language model and the other reviews of the data set without their labels."""
+    """The same reviews, learned from by a larger network, which starts from a language model of them."""
     return ClassificationConfig(
         data=_reviews(train_size=2000, max_size=20_000, unlabelled="imdb"),
         model=_from_language_model("imdb-encoder"),
@@ -199,6 +217,7 @@ PRESETS: Mapping[str, Callable[[], ClassificationConfig]] = {
     "majority": majority,
     "imdb": imdb,
     "imdb-classic": imdb_classic,
+    "imdb-self-trained": imdb_self_trained,
     "imdb-pretrained": imdb_pretrained,
     "imdb-full": imdb_full,
     "dna": dna,

@@ -49,8 +49,6 @@ from ostinato.tasks.sequences.report_teacher import teacher_section
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from ostinato.data.audit import SequenceAudit
-
 CLASSES_SHOWN, MISTAKES_SHOWN = 4, 6
 MAX_CLASSES = 20  # in a plot of the confusion matrix; for more classes, a table lists this many confusions
 STRATIFIED = ", stratified by label"
@@ -72,7 +70,7 @@ model.predict_proba(sequences)  # (n, C), columns as in model.classes_"""
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """Build the sections and the model card of a classifier; see `Task.report`.
+    """Build the sections of a classifier's report; see `Task.report`.
 
     Args:
         data: None if the run has no test split.
@@ -113,7 +111,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         )
         sections += explained_sections(evidence, gallery, label="class", mistakes=MISTAKES)
         files = motif_file(evidence)
-    return Report(sections, classifier_card(run, audit, model, scores), gallery, files)
+    return Report(sections, gallery, files)
 
 
 def choose(predictions: Predictions, model: Model) -> Choice:
@@ -175,6 +173,7 @@ def verdict(name: str, scores: dict[str, ClassificationMetrics]) -> list[str]:
             accuracy_interval(scores[best]),
             model="the model",
             rival=NAMES[best].sentence,
+            paired=scores[best].versus,
         ),
     ]
     if accuracy_misleads(test.accuracy, test.balanced_accuracy, majority.accuracy):
@@ -321,15 +320,14 @@ def _calibration_in_words(test: ClassificationMetrics, groups: Sequence[Group]) 
 # Model card
 
 
-def classifier_card(
-    run: RunRecord, audit: "SequenceAudit", model: Model, scores: dict[str, ClassificationMetrics]
-) -> list[CardSection]:
-    """The model card of a classifier."""
+def card(run: RunRecord, model: Model) -> list[CardSection]:
+    """The model card of a classifier; see `Task.card`."""
+    scores = run.read_scores(ClassificationMetrics, model.task.baselines)
     is_scaled = any(each.temperature is not None for each in scores.values())
     scaled = " Probabilities are scaled by one temperature, fitted on validation." if is_scaled else ""
     return sequence_card(
         run,
-        audit,
+        read_audit(run),
         model,
         task=describe_task(model),
         loading=LOADING,

@@ -13,6 +13,7 @@ from ostinato.data.examples import Records
 from ostinato.evaluation import bootstrap, metrics
 from ostinato.evaluation.baselines import linear_baseline, majority_baseline
 from ostinato.evaluation.metrics import ClassificationMetrics
+from ostinato.evaluation.statistics import Scored, score_right, versus
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
@@ -56,11 +57,17 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> ClassificationMetric
 
 
 def score_baselines(
-    data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+    data: TaskData,
+    say: Callable[[str], object],
+    time_left: TimeLeft = unlimited,
+    trained: tuple[Model, Tensor] | None = None,
 ) -> dict[str, ClassificationMetrics]:
     """Score the baselines on the test split: those that suit the data, a linear model first, and the majority class.
 
     Each is fitted on the training split. Their accuracy on the validation split tells which is the one to beat.
+
+    Args:
+        trained: a model and its logits for the test split: the accuracy of fitted baselines is compared with it.
     """
     rows, labels = data.rows, data.codec.labels
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
@@ -70,19 +77,30 @@ def score_baselines(
         Rival("linear", linear.description, lambda split: linear.predict(rows[split].sequences)),
         *fit_rivals(data, targets, say, time_left),
     ]
-    found = {model.name: _score_baseline(model, targets, labels) for model in models}
+    own = None if trained is None else trained[0].network.answers(trained[1]).cpu().numpy()
+    found = {model.name: _score_baseline(model, targets, labels, own) for model in models}
     return {
         **found,
         "majority": metrics.classification_metrics(targets["test"], shares(len(rows["test"])), labels=labels),
     }
 
 
-def _score_baseline(model: Rival, targets: Mapping[str, np.ndarray], labels: Sequence[object]) -> ClassificationMetrics:
-    found = metrics.classification_metrics(targets["test"], model.predict("test"), labels=labels)
-    validation = None
+def _score_baseline(
+    model: Rival, targets: Mapping[str, np.ndarray], labels: Sequence[object], own: np.ndarray | None
+) -> ClassificationMetrics:
+    """The metrics of a baseline, next to the probabilities of the run's model for the test split, if there are any."""
+    answers, validation = model.predict("test"), None
+    found = metrics.classification_metrics(targets["test"], answers, labels=labels)
     if "validation" in targets:
         validation = float((model.predict("validation").argmax(axis=1) == targets["validation"]).mean())
-    return found.model_copy(update={"description": model.description, "validation_score": validation})
+    compared = None if own is None else versus(*(_accuracy(targets["test"], each) for each in (own, answers)))
+    return found.model_copy(
+        update={"description": model.description, "validation_score": validation, "versus": compared}
+    )
+
+
+def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> Scored:
+    return score_right(metrics.CLASSIFICATION_METRICS["accuracy"], (probabilities.argmax(axis=1) == targets)[None])
 
 
 def write_predictions(path: Path, rows: Records, labels: Sequence[object], probabilities: np.ndarray) -> None:

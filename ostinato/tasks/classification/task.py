@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.classification.config import ClassificationConfig
 from ostinato.tasks.classification.presets import PRESETS
-from ostinato.tasks.records import Inferred, Model, TaskData
+from ostinato.tasks.records import Chosen, Inferred, Model, TaskData
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ostinato.evaluation.statistics import Scored
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.classification.codec import ClassCodec
     from ostinato.tasks.classification.ensemble import ClassifierJoining
@@ -43,9 +44,16 @@ class Classification(SequenceTask):
     config = ClassificationConfig
     presets = PRESETS
     baselines: ClassVar[dict[str, str]] = {"linear": "linear", "majority": "majority"}
-    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "boosting": "boosting", "kernels": "MiniRocket"}
+    rivals: ClassVar[dict[str, str]] = {
+        "nbsvm": "NB-SVM",
+        "lsa": "LSA",
+        "boosting": "boosting",
+        "kernels": "MiniRocket",
+        "hydra": "Hydra",
+    }
     rival: ClassVar[str] = "a linear model of bags of n-grams"
     floor: ClassVar[tuple[str, str]] = ("majority", "always predicting the most frequent class")
+    pipeline: ClassVar[str] = "text-classification"
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":
@@ -83,10 +91,10 @@ class Classification(SequenceTask):
 
         return ClassifierJoining()
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.classification.infer import infer_config
 
-        return infer_config(path)
+        return infer_config(path, chosen)
 
     def fit_codec(self, config: "SequenceData", records: "Records") -> "ClassCodec":
         from ostinato.tasks.classification.codec import ClassCodec
@@ -117,11 +125,15 @@ class Classification(SequenceTask):
         return score(model, examples.targets, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, ClassificationMetrics]":
         from ostinato.tasks.classification.scoring import score_baselines
 
-        return score_baselines(data, say, time_left)
+        return score_baselines(data, say, time_left, trained)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         from ostinato.evaluation.metrics import accuracy_misleads
@@ -195,3 +207,8 @@ class Classification(SequenceTask):
         from ostinato.tasks.classification.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.classification.report import card
+
+        return card(run, model)

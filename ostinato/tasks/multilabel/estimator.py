@@ -69,6 +69,7 @@ class SequenceMultilabelClassifier(ClassifierMixin, SequenceEstimator):  # type:
     calibrate: bool = True
     semi: str | None = None
     teacher: str | None = None
+    confidence: float = 0.0
     thresholds: str = "f1"
 
     def fit(

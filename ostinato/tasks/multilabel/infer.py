@@ -8,7 +8,7 @@ from typing import Any
 from ostinato.config import SequenceModel
 from ostinato.tasks.multilabel.config import MultilabelConfig, MultilabelData, MultilabelTraining
 from ostinato.tasks.multilabel.target import FLAGS
-from ostinato.tasks.records import Inferred
+from ostinato.tasks.records import NOTHING_CHOSEN, Chosen, Inferred
 from ostinato.tasks.sequences.defaults import choose_defaults
 from ostinato.tasks.sequences.headers import LABEL_NAMES
 from ostinato.tasks.sequences.infer import infer_data, label_candidates, opening, some
@@ -18,17 +18,17 @@ from ostinato.tasks.sequences.separators import find_separator, split_labels
 NAMES = (*LABEL_NAMES, "tags", "genres", "genre", "topics", "categories", "classes")
 
 
-def infer_config(path: Path) -> Inferred | None:
+def infer_config(path: Path, chosen: Chosen = NOTHING_CHOSEN) -> Inferred | None:
     """Infer a config that trains on `path`, with the reason for each decision; None if every row has one label.
 
     Raises:
         DataError: the file cannot be read.
     """
-    peek = Peek.of(path)
+    peek = Peek.of(path, chosen=chosen)
     if peek.fixed_columns is not None or len(peek.columns) < 2:
         return None
     reasons = [opening(peek)]
-    keys = _label_column(peek, reasons) or _label_columns(peek, reasons)
+    keys = _label_column(peek, reasons) or ({} if chosen.label else _label_columns(peek, reasons))
     if not keys:
         return None
     labels = keys.get("label_columns", [keys.get("label_column")])

@@ -47,8 +47,6 @@ from ostinato.tasks.sequences.report_teacher import teacher_section
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from ostinato.data.audit import SequenceAudit
-
 LABELS_EXPLAINED, MISTAKES_SHOWN = 4, 6
 MAX_LABELS = 20  # in a table of labels that occur together
 STRATIFIED = ", stratified by every label"
@@ -75,7 +73,7 @@ Scores = dict[str, MultilabelMetrics]
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """Build the sections and the model card of a multilabel classifier; see `Task.report`.
+    """Build the sections of a multilabel classifier's report; see `Task.report`.
 
     Args:
         data: None if the run has no test split.
@@ -116,7 +114,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         )
         sections += explained_sections(evidence, gallery, label="label", mistakes=MISTAKES)
         files = motif_file(evidence)
-    return Report(sections, multilabel_card(run, audit, model, scores), gallery, files)
+    return Report(sections, gallery, files)
 
 
 def _all_right(predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -192,7 +190,13 @@ def verdict(name: str, scores: Scores) -> list[str]:
         f"({interval(linear_ends)}), the label frequencies {decimals_in_percent(frequency.micro_f1)}.",
         *_against_rival(best, rival.micro_f1, rival_ends),
         compare_to_baseline(
-            test.micro_f1, ends, rival.micro_f1, rival_ends, model="the model", rival=NAMES[best].sentence
+            test.micro_f1,
+            ends,
+            rival.micro_f1,
+            rival_ends,
+            model="the model",
+            rival=NAMES[best].sentence,
+            paired=rival.versus,
         ),
     ]
 
@@ -328,12 +332,13 @@ def _fitted_on_validation(model: Model) -> str:
     return f"The labels' {fitted} were fitted on validation." if fitted else "Nothing was fitted on validation."
 
 
-def multilabel_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores: Scores) -> list[CardSection]:
-    """The model card of a multilabel classifier."""
+def card(run: RunRecord, model: Model) -> list[CardSection]:
+    """The model card of a multilabel classifier; see `Task.card`."""
+    scores = run.read_scores(MultilabelMetrics, model.task.baselines)
     fitted = f" {_fitted_on_validation(model)}"
     return sequence_card(
         run,
-        audit,
+        read_audit(run),
         model,
         task=describe_task(model),
         loading=LOADING,

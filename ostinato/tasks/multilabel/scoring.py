@@ -11,10 +11,17 @@ from torch import Tensor
 from ostinato.data.examples import Records
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import label_frequencies, linear_multilabel_baseline
+from ostinato.evaluation.statistics import Scored, versus
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.storage import unusable
 from ostinato.tasks.multilabel.codec import LabelSetCodec
-from ostinato.tasks.multilabel.metrics import MultilabelMetrics, choose_thresholds, multilabel_metrics
+from ostinato.tasks.multilabel.metrics import (
+    MULTILABEL_METRICS,
+    MultilabelMetrics,
+    choose_thresholds,
+    multilabel_metrics,
+    score_multilabel,
+)
 from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
@@ -54,12 +61,18 @@ def score(model: Model, targets: Tensor, logits: Tensor) -> MultilabelMetrics:
 
 
 def score_baselines(
-    data: TaskData, say: Callable[[str], object], time_left: TimeLeft = unlimited
+    data: TaskData,
+    say: Callable[[str], object],
+    time_left: TimeLeft = unlimited,
+    trained: tuple[Model, Tensor] | None = None,
 ) -> dict[str, MultilabelMetrics]:
     """Score the baselines on the test split: linear models, NB-SVM where it suits the data, and the label frequencies.
 
     Each is fitted on the training split. Their thresholds have the highest F1 on the validation split; without one they
     are 0.5. The micro F1 of the fitted ones on the validation split tells which is the one to beat.
+
+    Args:
+        trained: a model and its logits for the test split: the micro F1 of fitted baselines is compared with it.
     """
     rows = data.rows
     targets = {name: split.targets.numpy() for name, split in data.splits.items()}
@@ -70,23 +83,46 @@ def score_baselines(
         *fit_rivals(data, targets, say, time_left),
     ]
     labels = data.codec.labels
-    found = {}
-    for model in models:
-        scores, validation = _score_baseline(model.predict, targets, labels)
-        found[model.name] = scores.model_copy(update={"description": model.description, "validation_score": validation})
-    return {**found, "frequency": _score_baseline(lambda split: frequencies(len(rows[split])), targets, labels)[0]}
+    own = None if trained is None else _micro_f1(targets["test"], *_answers(*trained))
+    constant = Rival("frequency", "", lambda split: frequencies(len(rows[split])))
+    return {
+        **{model.name: _score_rival(model, targets, labels, own) for model in models},
+        "frequency": _score_baseline(constant, targets, labels)[0],
+    }
+
+
+def _score_rival(
+    model: Rival, targets: Mapping[str, np.ndarray], labels: Sequence[object], own: Scored | None
+) -> MultilabelMetrics:
+    """The metrics of a fitted baseline, next to the scores of the run's model, if there are any."""
+    found, thresholds, validation = _score_baseline(model, targets, labels)
+    compared = None
+    if own is not None:
+        compared = versus(own, _micro_f1(targets["test"], model.predict("test"), thresholds))
+    return found.model_copy(
+        update={"description": model.description, "validation_score": validation, "versus": compared}
+    )
 
 
 def _score_baseline(
-    predict: Callable[[str], np.ndarray], targets: Mapping[str, np.ndarray], labels: Sequence[object]
-) -> tuple[MultilabelMetrics, float | None]:
-    """The metrics of the test split, and the micro F1 of the validation split, if there is one."""
+    model: Rival, targets: Mapping[str, np.ndarray], labels: Sequence[object]
+) -> tuple[MultilabelMetrics, np.ndarray, float | None]:
+    """The metrics of the test split, the thresholds, and the micro F1 of the validation split, if there is one."""
     thresholds, validation = np.full(len(labels), 0.5), None
     if "validation" in targets:
-        answers = predict("validation")
+        answers = model.predict("validation")
         thresholds = choose_thresholds(targets["validation"], answers)
         validation = multilabel_metrics(targets["validation"], answers, thresholds, labels, resamples=0).micro_f1
-    return multilabel_metrics(targets["test"], predict("test"), thresholds, labels), validation
+    return multilabel_metrics(targets["test"], model.predict("test"), thresholds, labels), thresholds, validation
+
+
+def _answers(model: Model, outputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (B, L) and thresholds (L,)."""
+    return model.network.answers(outputs).cpu().numpy(), model.network.thresholds.cpu().numpy()
+
+
+def _micro_f1(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> Scored:
+    return score_multilabel(targets, probabilities[None], thresholds[None], MULTILABEL_METRICS["micro_f1"])
 
 
 def write_predictions(path: Path, rows: Records, model: Model, probabilities: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.multilabel.config import MultilabelConfig
 from ostinato.tasks.multilabel.presets import PRESETS
-from ostinato.tasks.records import Inferred, Model, TaskData
+from ostinato.tasks.records import Chosen, Inferred, Model, TaskData
 from ostinato.tasks.sequences.task import SequenceTask
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.records import Truth
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.multilabel.codec import LabelSetCodec
     from ostinato.tasks.multilabel.ensemble import MultilabelJoining
@@ -44,9 +45,10 @@ class Multilabel(SequenceTask):
     config = MultilabelConfig
     presets = PRESETS
     baselines: ClassVar[dict[str, str]] = {"linear": "linear", "frequency": "label frequencies"}
-    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM"}
+    rivals: ClassVar[dict[str, str]] = {"nbsvm": "NB-SVM", "lsa": "LSA"}
     rival: ClassVar[str] = "a linear model of bags of n-grams for each label"
     floor: ClassVar[tuple[str, str]] = ("frequency", "predicting the label frequencies")
+    pipeline: ClassVar[str] = "text-classification"
 
     @property
     def datasets(self) -> "Mapping[str, NamedSet]":
@@ -84,10 +86,10 @@ class Multilabel(SequenceTask):
 
         return MultilabelJoining()
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.multilabel.infer import infer_config
 
-        return infer_config(path)
+        return infer_config(path, chosen)
 
     def fit_codec(self, config: "SequenceData", records: "Records") -> "LabelSetCodec":
         """With label columns, a label for each, whether it occurs or not."""
@@ -128,11 +130,15 @@ class Multilabel(SequenceTask):
         return score(model, examples.targets, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, MultilabelMetrics]":
         from ostinato.tasks.multilabel.scoring import score_baselines
 
-        return score_baselines(data, say, time_left)
+        return score_baselines(data, say, time_left, trained)
 
     def result_cells(self, metrics: dict[str, Any]) -> dict[str, str]:
         test, baselines = metrics["test"], metrics["baselines"]
@@ -209,6 +215,11 @@ class Multilabel(SequenceTask):
         from ostinato.tasks.multilabel.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.multilabel.report import card
+
+        return card(run, model)
 
 
 def _three_digits(score: float | None) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import DataError
-from ostinato.tasks.records import Inferred
+from ostinato.tasks.records import NOTHING_CHOSEN, Chosen, Inferred
 from ostinato.tasks.regression.config import RegressionConfig, RegressionData, RegressionModel, RegressionTraining
 from ostinato.tasks.regression.target import to_number
 from ostinato.tasks.sequences.defaults import choose_defaults
@@ -19,14 +19,14 @@ MOSTLY = 0.9  # of a column's values are numbers: the others are errors
 IDENTIFIERS = ("id", "index", "key", "row", "number", "no")
 
 
-def infer_config(path: Path) -> Inferred | None:
+def infer_config(path: Path, chosen: Chosen = NOTHING_CHOSEN) -> Inferred | None:
     """Infer a config that trains on `path`, with the reason for each decision; None if the labels look like classes.
 
     Raises:
         DataError: the file cannot be read.
         MissingExtraError: FASTA, and dnaio is not installed.
     """
-    peek = Peek.of(path)
+    peek = Peek.of(path, chosen=chosen)
     reasons = [opening(peek)]
     keys: dict[str, Any]
     if peek.form == "fasta":

@@ -55,7 +55,7 @@ model.predict(sequences)  # (n,), or (n, K) for K targets, in their units"""
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """Build the sections and the model card of a regressor; see `Task.report`.
+    """Build the sections of a regressor's report; see `Task.report`.
 
     Args:
         data: None where the run has no test split.
@@ -102,7 +102,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         )
         sections += explained_sections(evidence, gallery, label="target", mistakes=ERRORS)
         files = motif_file(evidence)
-    return Report(sections, regressor_card(run, audit, model, scores), gallery, files)
+    return Report(sections, gallery, files)
 
 
 def _errors(predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -153,7 +153,13 @@ def verdict(name: str, scores: Scores) -> list[str]:
     explained = "" if test.r2 is None else f", R² {test.r2:.3f}"
     # a lower error is better, so the signs are turned
     comparison = compare_to_baseline(
-        -test.rmse, _turned(test), -ridge.rmse, _turned(ridge), model="the model", rival="ridge regression"
+        -test.rmse,
+        _turned(test),
+        -ridge.rmse,
+        _turned(ridge),
+        model="the model",
+        rival="ridge regression",
+        paired=ridge.versus,
     )
     sentences = [
         f"The root mean squared error of the {name} is {test.rmse:.4g} on {counted(test.n, 'test sequence')} "
@@ -281,8 +287,9 @@ def _interval_cells(each: CentralInterval) -> tuple[str, ...]:
 # Model card
 
 
-def regressor_card(run: RunRecord, audit: "SequenceAudit", model: Model, scores: Scores) -> list[CardSection]:
-    """The model card of a regressor."""
+def card(run: RunRecord, model: Model) -> list[CardSection]:
+    """The model card of a regressor; see `Task.card`."""
+    audit, scores = read_audit(run), run.read_scores(RegressionMetrics, model.task.baselines)
     levels = run.config.training.levels  # type: ignore[attr-defined]
     coverage = ["Coverage of the intervals between predicted quantiles."] if len(levels) > 1 else []
     return sequence_card(

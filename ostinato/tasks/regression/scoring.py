@@ -10,9 +10,15 @@ from torch import Tensor
 
 from ostinato.data.examples import Records
 from ostinato.evaluation.baselines import mean_baseline, median_baseline, ridge_baseline
+from ostinato.evaluation.statistics import Scored, versus
 from ostinato.progress import TimeLeft
 from ostinato.tasks.records import Model, TaskData
-from ostinato.tasks.regression.metrics import RegressionMetrics, regression_metrics
+from ostinato.tasks.regression.metrics import (
+    REGRESSION_METRICS,
+    RegressionMetrics,
+    regression_metrics,
+    score_regression,
+)
 from ostinato.tasks.sequences.baselines import fit_linear
 from ostinato.tasks.sequences.predictions import read_columns, write_columns
 
@@ -56,8 +62,14 @@ def score(model: Model, rows: Records, outputs: Tensor) -> RegressionMetrics:
     )
 
 
-def score_baselines(data: TaskData, time_left: TimeLeft) -> dict[str, RegressionMetrics]:
-    """Score the baselines on the test split: ridge regression, and the training targets' mean and median."""
+def score_baselines(
+    data: TaskData, time_left: TimeLeft, trained: tuple[Model, Tensor] | None = None
+) -> dict[str, RegressionMetrics]:
+    """Score the baselines on the test split: ridge regression, and the training targets' mean and median.
+
+    Args:
+        trained: a model and its outputs for the test split: the RMSE of ridge regression is compared with it.
+    """
     rows, codec = data.rows, data.codec
     targets = {name: codec.numbers(split.targets, split.sources) for name, split in rows.items()}
     ridge = fit_linear(
@@ -68,10 +80,18 @@ def score_baselines(data: TaskData, time_left: TimeLeft) -> dict[str, Regression
         return regression_metrics(targets["test"], predictions, names=codec.names)
 
     constants: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"mean": mean_baseline, "median": median_baseline}
-    of_ridge = measured(ridge.predict(rows["test"].sequences))
-    return {"ridge": of_ridge.model_copy(update={"description": ridge.description})} | {
+    predicted, compared = ridge.predict(rows["test"].sequences), None
+    if trained is not None:
+        own = predictions_of(trained[0], rows["test"], trained[1]).predictions
+        compared = versus(*(_rmse(targets["test"], each) for each in (own, predicted)))
+    of_ridge = measured(predicted).model_copy(update={"description": ridge.description, "versus": compared})
+    return {"ridge": of_ridge} | {
         name: measured(baseline(targets["train"], len(targets["test"]))) for name, baseline in constants.items()
     }
+
+
+def _rmse(targets: np.ndarray, predictions: np.ndarray) -> Scored:
+    return score_regression(targets, predictions[None], REGRESSION_METRICS["rmse"])
 
 
 def write_predictions(path: Path, names: Sequence[str], found: Predictions) -> None:

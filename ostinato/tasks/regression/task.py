@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ostinato.progress import TimeLeft, unlimited
-from ostinato.tasks.records import Inferred, Model, TaskData
+from ostinato.tasks.records import Chosen, Inferred, Model, TaskData
 from ostinato.tasks.regression.config import RegressionConfig
 from ostinato.tasks.regression.presets import PRESETS
 from ostinato.tasks.sequences.task import SequenceTask
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.records import Truth
     from ostinato.nn.onnx.graph import Graph
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import Port
     from ostinato.tasks.portable import StreamAnswer
@@ -88,10 +89,10 @@ class Regression(SequenceTask):
 
         return RegressorJoining()
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.regression.infer import infer_config
 
-        return infer_config(path)
+        return infer_config(path, chosen)
 
     def fit_codec(self, config: "SequenceData", records: "Records") -> "NumberCodec":
         from ostinato.tasks.regression.codec import NumberCodec
@@ -135,11 +136,15 @@ class Regression(SequenceTask):
         return score(model, rows, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, RegressionMetrics]":
         from ostinato.tasks.regression.scoring import score_baselines
 
-        return score_baselines(data, time_left)
+        return score_baselines(data, time_left, trained)
 
     def judging_metric(self, test: Mapping[str, Any]) -> str:
         return "rmse"
@@ -214,3 +219,8 @@ class Regression(SequenceTask):
         from ostinato.tasks.regression.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.regression.report import card
+
+        return card(run, model)

@@ -65,7 +65,9 @@ def infer_data(peek: Peek, label: str | None, reasons: list[str], *, size_matter
 
 
 def label_candidates(peek: Peek) -> list[str]:
-    """The columns that could hold the label: those with the name of a label, else all except the split column.
+    """The columns that could hold the label: the chosen one, else those with the name of a label, else all.
+
+    The split column is never among them.
 
     Raises:
         DataError: the file has one column.
@@ -75,6 +77,8 @@ def label_candidates(peek: Peek) -> list[str]:
             f"{peek.path}: the only column is {''.join(peek.columns)!r}. Expected a column of sequences and a column "
             "of labels. Separate the columns with commas, tabs, semicolons or |."
         )
+    if peek.chosen.label is not None:
+        return [peek.chosen.label]
     split = _split_column(peek, [])
     columns = [column for column in peek.columns if column != split]
     named = [column for name in LABEL_NAMES for column in columns if column.lower() == name]
@@ -102,7 +106,7 @@ def _group_column(peek: Peek, columns: list[str], label: str | None, reasons: li
         name = column.lower().removesuffix("id").rstrip("_-. ")
         values = [str(value) for value in peek.values(column)]
         groups = set(values)
-        if name not in GROUP_NAMES or not 1 < len(groups) < len(values):
+        if column == peek.chosen.text or name not in GROUP_NAMES or not 1 < len(groups) < len(values):
             continue
         labelled = {(str(row.get(column)), str(row.get(label))) for row in peek.rows} if label else set()
         known = f"{column!r} has {len(groups):,} different values in {len(values):,} rows"
@@ -129,6 +133,9 @@ def _text_column(peek: Peek, columns: list[str], reasons: list[str]) -> str:
             f"{peek.path}: no column is left for the sequences. Expected a column of sequences and a column of labels."
             " Add the missing column."
         )
+    if peek.chosen.text is not None:
+        reasons.append(f"text_column = {peek.chosen.text!r}: as set")
+        return peek.chosen.text
     named = [column for name in TEXT_NAMES for column in columns if column.lower() == name]
     lists = [column for column in columns if any(isinstance(value, list) for value in peek.values(column))]
     sizes = {column: sum(len(str(value)) for value in peek.values(column)) / len(peek.rows) for column in columns}
@@ -153,7 +160,10 @@ def _tokenizer(peek: Peek, sequences: list[Any], reasons: list[str]) -> str:
             "of numbers. Convert the column."
         )
     _refuse_numbers(peek, sequences)
-    name, why = choose_tokenizer(sequences, is_fasta=peek.form == "fasta")
+    if peek.chosen.tokenizer is not None:
+        name, why = peek.chosen.tokenizer, "as set"
+    else:
+        name, why = choose_tokenizer(sequences, is_fasta=peek.form == "fasta")
     reasons.append(f"tokenizer = {name!r}: {why}")
     return name
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from ostinato.data.formats import find_format, format_of, read_rows
-from ostinato.data.rows import Row
+from ostinato.data.rows import Row, listed
+from ostinato.errors import DataError, suggest
+from ostinato.tasks.records import NOTHING_CHOSEN, Chosen
 from ostinato.tasks.sequences.headers import LABEL_NAMES
 
 Rows = list[dict[str, Any]]
@@ -29,6 +31,7 @@ class Peek:
 
     Args:
         total: the rows of the file, estimated if it is large.
+        chosen: what a user says about the file.
     """
 
     path: Path
@@ -36,20 +39,25 @@ class Peek:
     columns: list[str]
     rows: Rows
     total: int
+    chosen: Chosen = NOTHING_CHOSEN
 
     @classmethod
-    def of(cls, path: Path, rows: int = PEEKED_ROWS) -> "Peek":
+    def of(cls, path: Path, rows: int = PEEKED_ROWS, chosen: Chosen = NOTHING_CHOSEN) -> "Peek":
         """Read the format, the columns and some rows of a file, in their order.
 
         Raises:
-            DataError: the file is missing, empty, malformed or of an unknown format.
+            DataError: the file is missing, empty, malformed or of an unknown format, or has no column of a chosen name.
             MissingExtraError: the file is FASTA and dnaio is not installed.
         """
         form = format_of(path)
         found, total = _some_rows(path, read_rows(path, form), rows)
         _refuse_unreadable(path, form, found, total)
         values = [row.values for row in found]
-        return cls(path, form, list(dict.fromkeys(column for row in values for column in row)), values, total)
+        columns = list(dict.fromkeys(column for row in values for column in row))
+        peek = cls(path, form, columns, values, total, chosen)
+        if peek.fixed_columns is None:
+            _refuse_missing(peek)
+        return peek
 
     @property
     def fixed_columns(self) -> tuple[str, str] | None:
@@ -66,6 +74,15 @@ class Peek:
         """The non-empty values of a column."""
         found = (row.get(column) for row in self.rows)
         return [value for value in found if not (value is None or (isinstance(value, str) and value == ""))]
+
+
+def _refuse_missing(peek: Peek) -> None:
+    """Refuse a chosen column that the file does not have."""
+    for column in (peek.chosen.label, peek.chosen.text):
+        if column is not None and column not in peek.columns:
+            raise DataError(
+                f"{peek.path}: no column {column!r}. {suggest(column, peek.columns)}Columns: {listed(peek.columns)}."
+            )
 
 
 def _some_rows(path: Path, stream: Iterator[Row], count: int) -> tuple[list[Row], int]:

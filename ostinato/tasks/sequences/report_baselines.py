@@ -21,8 +21,10 @@ class Name(NamedTuple):
 NAMES = {
     "linear": Name("linear baseline", "linear", "the linear baseline"),
     "nbsvm": Name("NB-SVM", "NB-SVM", "NB-SVM"),
+    "lsa": Name("LSA", "LSA", "logistic regression on LSA"),
     "boosting": Name("gradient boosting", "boosting", "gradient boosting"),
     "kernels": Name("MiniRocket", "MiniRocket", "MiniRocket with ridge regression"),
+    "hydra": Name("Hydra", "Hydra", "Hydra with ridge regression"),
 }
 
 

@@ -32,7 +32,7 @@ def teacher_section(run: RunRecord) -> Iterator[Section]:
         "teacher",
         paragraph(
             "Self-training: a teacher, the mean of the logits of linear models, gave each unlabelled row a probability "
-            "of each class or label. The network learned from these rows and from the labelled ones."
+            "of each class or label. The network learned from these rows and from the labelled ones." + _used(teacher)
         )
         + table(("candidate", "member", "log-loss"), rows, numeric=(2,))
         + paragraph(
@@ -47,5 +47,11 @@ def _of_run(teacher: TeacherFacts) -> str:
     loss = "" if teacher.loss is None else f" Its log-loss on the validation split is {teacher.loss:.3f}."
     return (
         f"Self-training: the model of the run {teacher.members[0]} gave each unlabelled row a probability of each "
-        f"class or label. The network learned from these rows and from the labelled ones.{loss}"
+        f"class or label. The network learned from these rows and from the labelled ones.{loss}{_used(teacher)}"
     )
+
+
+def _used(teacher: TeacherFacts) -> str:
+    if teacher.confidence == 0:
+        return ""
+    return f" Unlabelled rows with a confidence of at least {teacher.confidence:g}, which are used: {teacher.used:,}."

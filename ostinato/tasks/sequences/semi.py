@@ -14,13 +14,14 @@ from torch.nn import functional as F
 from ostinato.data.examples import Records
 from ostinato.data.ragged import Ragged
 from ostinato.data.stored import StoredFields
-from ostinato.errors import RunError
-from ostinato.evaluation.baselines.teacher import teach
+from ostinato.errors import DataError, RunError
+from ostinato.evaluation.baselines.teacher import Taught, teach
 from ostinato.nn import SequenceNetwork, WideNgrams
 from ostinato.storage import Stored, load_tensors, save_tensors
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.baselines import baseline_kind
 from ostinato.tasks.sequences.prepare import encode_unlabelled
+from ostinato.tasks.sequences.rivals import lsa_key
 from ostinato.tasks.sequences.teacher import teach_from_run
 from ostinato.training.objective import Labelled
 
@@ -36,10 +37,11 @@ def with_soft_labels(
     train: Labelled,
     *,
     teacher: str | None = None,
+    confidence: float = 0.0,
     seed: int,
     folder: Path | None,
 ) -> Labelled:
-    """The training split followed by the unlabelled rows, with a probability of each class or label as target.
+    """The training split followed by unlabelled rows, with a probability of each class or label as target.
 
     A labelled row has the probabilities 0 and 1. The teacher's labels are saved next to the checkpoints, so that a
     training that resumes learns from the same ones.
@@ -47,22 +49,46 @@ def with_soft_labels(
     Args:
         train: encoded, in the order of `data.rows["train"]`.
         teacher: a run whose model is the teacher; None: linear models, which are fitted to train.
+        confidence: of the rows that are used, at least.
         seed: of linear models.
+
+    Raises:
+        DataError: no row has this confidence.
     """
     assert data.unlabelled is not None
     rows, sequences = encode_unlabelled(data.encoder, data.unlabelled)
     C = network.head.out_features
     identity = {"train": train.digest(), "unlabelled": sequences.digest(), "seed": seed, "run": teacher}
     path = None if folder is None else folder / TEACHER
-    soft = _labels(data, train, rows, C, identity, path)
+    soft = _labels(data, train, rows, C, identity, path, confidence)
+    used = torch.nonzero(_confidence(soft, train.targets) >= confidence).squeeze(-1)
+    if len(used) == 0:
+        raise DataError(
+            f"training.confidence {confidence:g}: the teacher is less sure of each of the {len(rows):,} unlabelled "
+            f"rows; of the surest, {_confidence(soft, train.targets).max():.3f}. Set it lower."
+        )
+    soft, sequences = soft[used], sequences.select(used)
     hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()
-    weights = None if train.weights is None else torch.cat([train.weights, torch.ones(len(rows))])
+    weights = None if train.weights is None else torch.cat([train.weights, torch.ones(len(used))])
     offsets = None if train.offsets is None else torch.cat([train.offsets, _wide_outputs(network, sequences)])
     return Labelled(_joined(train.sequences, sequences), torch.cat([hard, soft]), weights, offsets)
 
 
+def _confidence(soft: "Tensor", targets: "Tensor") -> "Tensor":
+    """The probability (U,) of the most probable class, or of the answer to the label that is least certain."""
+    if targets.is_floating_point():
+        return torch.maximum(soft, 1 - soft).amin(dim=1)
+    return soft.amax(dim=1)
+
+
 def _labels(
-    data: TaskData, train: Labelled, rows: Records, num_outputs: int, identity: dict[str, Any], path: Path | None
+    data: TaskData,
+    train: Labelled,
+    rows: Records,
+    num_outputs: int,
+    identity: dict[str, Any],
+    path: Path | None,
+    confidence: float,
 ) -> "Tensor":
     """The teacher's probabilities (U, C), read from the file if it exists.
 
@@ -84,10 +110,14 @@ def _labels(
             seed=identity["seed"],
             weights=None if train.weights is None else train.weights.double().numpy(),
         )
-    found, teacher = data.known[key]
-    soft = torch.from_numpy(found)
+    taught: Taught = data.known[key]
+    if taught.lsa is not None:
+        data.known[lsa_key(data)] = taught.lsa
+    soft = torch.from_numpy(taught.labels)
     if path is not None:
-        save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **asdict(teacher)})
+        used = int((_confidence(soft, train.targets) >= confidence).sum())
+        choice = {"confidence": confidence, "used": used}
+        save_tensors(path, {"labels": soft}, {"kind": "teacher", **identity, **choice, **asdict(taught.teacher)})
     return soft
 
 
@@ -110,6 +140,8 @@ class TeacherFacts(StoredFields):
     unlabelled: str
     seed: int
     run: str | None
+    confidence: float
+    used: int
     members: list[str]
     losses: dict[str, float]
     loss: float | None

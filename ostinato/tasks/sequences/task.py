@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from ostinato.config import Config, DataConfig, SequenceData
+    from ostinato.config import Config, DataConfig, SemiTraining, SequenceData
     from ostinato.data.encoder import SequenceEncoder
     from ostinato.data.examples import Record, Records
     from ostinato.data.vocabulary import Vocabulary
@@ -199,8 +199,16 @@ class SequenceTask(Task):
         if data.unlabelled is not None and not (network.is_linear or is_sample):
             from ostinato.tasks.sequences.semi import with_soft_labels
 
-            teacher = config.training.teacher  # type: ignore[attr-defined]
-            train = with_soft_labels(network, data, train, teacher=teacher, seed=seed, folder=folder)
+            training: SemiTraining = config.training  # type: ignore[assignment]
+            train = with_soft_labels(
+                network,
+                data,
+                train,
+                teacher=training.teacher,
+                confidence=training.confidence,
+                seed=seed,
+                folder=folder,
+            )
         return train
 
     def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":

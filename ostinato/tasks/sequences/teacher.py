@@ -7,14 +7,14 @@ import numpy as np
 from ostinato.data.examples import Records
 from ostinato.errors import ConfigError
 from ostinato.evaluation.baselines.heads import class_head, label_head
-from ostinato.evaluation.baselines.teacher import Teacher
+from ostinato.evaluation.baselines.teacher import Taught, Teacher
 from ostinato.tasks.model_file import load_model
 from ostinato.tasks.records import Model, TaskData
 from ostinato.tasks.seen import seen_rows
 from ostinato.training import predict_outputs
 
 
-def teach_from_run(folder: Path, data: TaskData, rows: Records) -> tuple[np.ndarray, Teacher]:
+def teach_from_run(folder: Path, data: TaskData, rows: Records) -> Taught:
     """The probabilities (U, C) float32 that a run's model gives unlabelled rows, and its log-loss on validation rows.
 
     Raises:
@@ -30,7 +30,7 @@ def teach_from_run(folder: Path, data: TaskData, rows: Records) -> tuple[np.ndar
         head = class_head if targets.ndim == 1 else label_head
         predicted = _answers(model, data.rows["validation"]).astype(np.float64)
         losses[folder.name] = head(predicted.shape[1]).loss(targets, predicted)
-    return _answers(model, rows), Teacher([folder.name], losses, losses.get(folder.name), 1.0)
+    return Taught(_answers(model, rows), Teacher([folder.name], losses, losses.get(folder.name), 1.0))
 
 
 def _answers(model: Model, rows: Records) -> np.ndarray:

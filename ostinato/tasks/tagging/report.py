@@ -69,7 +69,7 @@ tagger.predict(sentences)  # lists of {words}; returns a list of tags for each""
 
 
 def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progress) -> Report:
-    """Build the sections and the model card of a tagger; see `Task.report`.
+    """Build the sections of a tagger's report; see `Task.report`.
 
     Raises:
         RunError: audit.json is damaged.
@@ -93,7 +93,7 @@ def report(run: RunRecord, data: TaskData | None, model: Model, progress: Progre
         sections.append(Section("Confusions", "confusions", _confusions(confusions, predictions)))
         evidence = collect_tag_evidence(model, predictions, progress=progress)
         sections += _explained_sections(evidence, gallery)
-    return Report(sections, tagger_card(run, audit, model, scores), gallery)
+    return Report(sections, gallery)
 
 
 def read_audit(run: RunRecord) -> TagAudit:
@@ -170,7 +170,9 @@ def verdict(name: str, scores: dict[str, TaggingMetrics], metric: str) -> list[s
     return [
         f"The {name} reaches {percent(value)} {SCORES[metric]} on {test_size} (95\u00a0% interval "
         f"{interval(ends)}), {others}.",
-        compare_to_baseline(value, ends, other, other_ends, model="the tagger", rival=f"the {rival}"),
+        compare_to_baseline(
+            value, ends, other, other_ends, model="the tagger", rival=f"the {rival}", paired=strongest.versus
+        ),
     ]
 
 
@@ -312,9 +314,10 @@ def _explained_sections(evidence: TagEvidence, gallery: Gallery) -> list[Section
 # Model card
 
 
-def tagger_card(run: RunRecord, audit: TagAudit, model: Model, scores: dict[str, TaggingMetrics]) -> list[CardSection]:
-    """The model card of a tagger."""
+def card(run: RunRecord, model: Model) -> list[CardSection]:
+    """The model card of a tagger; see `Task.card`."""
     assert isinstance(run.config, TaggingConfig)
+    audit, scores = read_audit(run), run.read_scores(TaggingMetrics, ["commonest"])
     columns = run.config.data.feature_columns
     words = f"tuples (word, {', '.join(f'column {column}' for column in columns)})" if columns else "words"
     entity = (

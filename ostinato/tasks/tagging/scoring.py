@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ostinato.evaluation.results import Metric
-from ostinato.evaluation.statistics import Scored, score_sentences, seed_interval
+from ostinato.evaluation.statistics import Scored, score_sentences, seed_interval, versus
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.storage import unusable, write_atomically
 from ostinato.tasks.records import Model, TaskData
@@ -16,6 +16,7 @@ from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.encoder import SentenceEncoder
 from ostinato.tasks.tagging.examples import Tagged, TaggedRows
 from ostinato.tasks.tagging.metrics import (
+    TAGGING_METRICS,
     TaggingMetrics,
     bootstrap_sentences,
     commonest_tags,
@@ -44,10 +45,16 @@ def score(model: Model, rows: TaggedRows, examples: Tagged, outputs: CertainTags
     return found.model_copy(update={"ece": marginal_calibration(outputs.probabilities.numpy(), right)})
 
 
-def score_baselines(data: TaskData, time_left: TimeLeft = unlimited) -> dict[str, TaggingMetrics]:
+def score_baselines(
+    data: TaskData, time_left: TimeLeft = unlimited, trained: tuple[Model, CertainTags] | None = None
+) -> dict[str, TaggingMetrics]:
     """Score the baselines on the test split.
 
     `linear` is a linear-chain CRF. `commonest` is each word's most frequent tag; for unknown words, the commonest tag.
+
+    Args:
+        trained: a tagger and its outputs for the test split: the F1 of `linear` is compared with it, or its accuracy if
+            the tags mark no entities.
     """
     from ostinato.tasks.tagging.wide import linear_baseline
 
@@ -55,8 +62,18 @@ def score_baselines(data: TaskData, time_left: TimeLeft = unlimited) -> dict[str
     words = [[sentence.words for sentence in rows] for rows in (train, test)]
     found = commonest_tags(words[0], train.tags, words[1])
     tags, description = linear_baseline(data, time_left)
-    linear = score_tags(data.encoder, data.codec, test, tags).model_copy(update={"description": description})
+    linear = score_tags(data.encoder, data.codec, test, tags)
+    compared = None
+    if trained is not None:
+        own = data.codec.decode(trained[1].tags.numpy(), data.splits["test"].lengths.tolist())
+        compared = versus(*(_main_score(test.tags, each, data.codec.scheme) for each in (own, tags)))
+    linear = linear.model_copy(update={"description": description, "versus": compared})
     return {"linear": linear, "commonest": score_tags(data.encoder, data.codec, test, found)}
+
+
+def _main_score(targets: list[list[str]], predicted: list[list[str]], scheme: str | None) -> Scored:
+    metric = TAGGING_METRICS["accuracy" if scheme is None else "f1"]
+    return score_sentences(sentence_counts(targets, predicted, scheme)[None], metric)
 
 
 def score_tags(

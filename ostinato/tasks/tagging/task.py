@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ostinato.errors import ConfigError, DataError
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.base import LONGEST_EXAMPLE, MOST_EXAMPLES, Task
-from ostinato.tasks.records import Answered, Candidate, Inferred, Model, TaskData
+from ostinato.tasks.records import Answered, Candidate, Chosen, Inferred, Model, TaskData
 from ostinato.tasks.tagging.config import TaggingConfig, TaggingData
 from ostinato.tasks.tagging.presets import PRESETS
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato.explanation.explanation import Explanation
     from ostinato.explanation.records import ExplainedRows
     from ostinato.progress import Progress
+    from ostinato.report.card import CardSection
     from ostinato.report.record import Report, RunRecord
     from ostinato.tasks.onnx import OnnxModel
     from ostinato.tasks.portable import Outputs
@@ -51,6 +52,7 @@ class Tagging(Task):
     baselines: ClassVar[Mapping[str, str]] = {"linear": "linear CRF", "commonest": "commonest tag"}
     rival: ClassVar[str] = "a linear-chain CRF"
     floor: ClassVar[tuple[str, str]] = ("commonest", "each word's most frequent tag")
+    pipeline: ClassVar[str] = "token-classification"
     predictions_file: ClassVar[str] = "predictions.jsonl"
     formats: ClassVar[tuple[str, ...]] = ("jsonl", "conll", "text")
 
@@ -75,7 +77,7 @@ class Tagging(Task):
     def main_metric(self, config: "Config") -> str:
         return "f1" if config.training.monitor == "f1" else "accuracy"
 
-    def infer(self, path: Path) -> Inferred | None:
+    def infer(self, path: Path, chosen: Chosen) -> Inferred | None:
         from ostinato.tasks.tagging.infer import infer_config
 
         return infer_config(path)
@@ -237,11 +239,15 @@ class Tagging(Task):
         return score(model, rows.in_scheme(model.codec.scheme), examples, outputs)
 
     def score_baselines(
-        self, data: TaskData, say: "Callable[[str], object]", time_left: TimeLeft = unlimited
+        self,
+        data: TaskData,
+        say: "Callable[[str], object]",
+        time_left: TimeLeft = unlimited,
+        trained: "tuple[Model, Any] | None" = None,
     ) -> "Mapping[str, TaggingMetrics]":
         from ostinato.tasks.tagging.scoring import score_baselines
 
-        return score_baselines(data, time_left)
+        return score_baselines(data, time_left, trained)
 
     def judging_metric(self, test: Mapping[str, Any]) -> str:
         return "accuracy" if test.get("f1") is None else "f1"
@@ -370,3 +376,8 @@ class Tagging(Task):
         from ostinato.tasks.tagging.report import report
 
         return report(run, data, model, progress)
+
+    def card(self, run: "RunRecord", model: Model) -> "list[CardSection]":
+        from ostinato.tasks.tagging.report import card
+
+        return card(run, model)

@@ -89,6 +89,15 @@ def test_constant_baselines_predict_the_training_mean_and_median(finished, table
         assert metrics["baselines"][name]["rmse"] == pytest.approx(oracle)
 
 
+def test_ridge_regression_is_compared_with_the_model_on_the_test_rows(finished):
+    _, metrics = finished
+    ridge, versus = metrics["baselines"]["ridge"], metrics["baselines"]["ridge"]["versus"]
+    assert versus["difference"] == pytest.approx(metrics["test"]["rmse"] - ridge["rmse"])
+    low, high = versus["interval"]
+    assert low <= versus["difference"] <= high and (versus["p"] < 0.05) == (low > 0 or high < 0)
+    assert metrics["baselines"]["mean"]["versus"] is None
+
+
 def test_repeated_measurements_stay_in_one_split(table):
     data = TASK.prepare(tiny(table).data)
     held = [set(data.rows[name].sequences) for name in ("train", "validation", "test")]

@@ -74,7 +74,7 @@ def test_soft_labels_reach_the_loss_as_computed_by_hand(values):
     assert (train.targets[:B].argmax(dim=1) == data.splits["train"].targets).all()
     assert set(train.targets[:B].flatten().tolist()) == {0.0, 1.0}
     labelled, others = data.rows["train"].sequences, data.unlabelled.sequences
-    soft, _ = teach(labelled, data.splits["train"].targets.numpy(), others, kind="text", num_outputs=2, seed=0)
+    soft, *_ = teach(labelled, data.splits["train"].targets.numpy(), others, kind="text", num_outputs=2, seed=0)
     assert np.array_equal(train.targets[B:], soft) and 0.5 < soft.max(axis=1).mean() < 1
     rows = torch.tensor([0, B, B + 5])
     batch = train.at(rows)
@@ -109,6 +109,50 @@ def test_weights_and_offsets_are_extended_to_the_unlabelled_rows(values):
     assert isinstance(found, Labelled) and len(found.weights) == len(found.targets) == len(found.lengths)
     expected = network.wide(sequences.values, ostinato.nn.Layout(sequences.lengths))
     assert found.offsets[len(train.targets) :] == pytest.approx(expected.detach(), abs=1e-5)
+
+
+def between(values):
+    """A number that half of the values are above."""
+    low, high = values.unique().quantile(torch.tensor([0.49, 0.51])).tolist()
+    return (low + high) / 2
+
+
+def test_rows_of_which_the_teacher_is_unsure_are_left_out(values):
+    _, data, network = built(values)
+    split = data.splits["train"]
+    every = with_soft_labels(network, data, split, seed=0, folder=None)
+    B = len(split.targets)
+    sure = every.targets[B:].amax(dim=1)
+    limit = between(sure)
+    train = with_soft_labels(network, data, split, confidence=limit, seed=0, folder=None)
+    assert torch.equal(train.targets, torch.cat([every.targets[:B], every.targets[B:][sure >= limit]]))
+    assert len(train.lengths) == len(train.targets) < len(every.targets)
+    with pytest.raises(DataError, match=f"confidence 1.5.*{sure.max():.3f}"):
+        with_soft_labels(network, data, split, confidence=1.5, seed=0, folder=None)
+
+
+def test_confidence_in_label_sets_is_that_of_the_least_certain_label(tmp_path):
+    rows = [f"{row},{'good' if number % 2 else ''}" for number, row in enumerate(texts(80, 0))]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,labels", *rows]) + "\n", encoding="utf-8")
+    write(tmp_path / "raw.csv", texts(60, 1))
+    config = parse_config(
+        {
+            "task": "multilabel",
+            "data": {"path": str(tmp_path / "rows.csv"), "unlabelled": str(tmp_path / "raw.csv")},
+            "model": MODEL,
+            "training": {"semi": "self-training", "device": "cpu"},
+        }
+    )
+    task = Multilabel()
+    data = task.prepare(config.data)
+    network = task.build(task.settle(config, data), data.encoder, data.codec)
+    split = data.splits["train"]
+    B = len(split.targets)
+    soft = with_soft_labels(network, data, split, seed=0, folder=None).targets[B:]
+    limit = between(torch.maximum(soft, 1 - soft).amin(dim=1))
+    kept = with_soft_labels(network, data, split, confidence=limit, seed=0, folder=None).targets[B:]
+    expected = [row for row in soft.tolist() if min(max(p, 1 - p) for p in row) >= limit]
+    assert kept.tolist() == expected and 0 < len(expected) < len(soft)
 
 
 # Rows
@@ -281,6 +325,15 @@ def test_report_names_the_members_of_the_teacher_their_losses_and_temperature(va
         row = section.partition(f">{name}<")[2].partition("</tr>")[0]
         assert f"{loss:.3f}" in row and (">yes<" in row) == (name in facts["members"])
     assert f"temperature {facts['temperature']:.3f}" in section and f"{facts['loss']:.3f}" in section
+
+
+def test_report_says_how_many_rows_the_teacher_is_sure_of(values, tmp_path):
+    values["training"]["confidence"] = 0.75
+    runs.start_run(parse_config(values), tmp_path / "run")
+    labels = load_tensors(tmp_path / "run" / "checkpoints" / "teacher.safetensors").tensors["labels"]
+    used = int((labels.amax(dim=1) >= 0.75).sum())
+    page = " ".join(unescape(report_run(tmp_path / "run").read_text(encoding="utf-8")).split())
+    assert f"at least 0.75, which are used: {used}." in page and 0 < used < len(labels)
 
 
 def test_report_of_a_run_without_a_teacher_has_no_such_section(values, tmp_path):

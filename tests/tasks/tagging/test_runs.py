@@ -83,6 +83,15 @@ def test_the_metrics_of_a_run_are_those_of_its_predictions(folder):
     assert rows[0]["source"].endswith("test.conll, line 1")
 
 
+def test_the_linear_baseline_is_compared_with_the_tagger_on_the_test_sentences(folder):
+    metrics = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
+    linear = metrics["baselines"]["linear"]
+    versus = linear["versus"]
+    assert versus["difference"] == pytest.approx(metrics["test"]["f1"] - linear["f1"])
+    assert versus["interval"][0] <= versus["difference"] <= versus["interval"][1] and 0 <= versus["p"] <= 1
+    assert metrics["baselines"]["commonest"]["versus"] is None
+
+
 def test_evaluating_again_gives_the_same_metrics(folder, capsys):
     own = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["test"]
     unseen = {"seen_in_training": 0, "seen_in_validation": 0}

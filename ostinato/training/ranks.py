@@ -1,0 +1,138 @@
+"""Data-parallel training: several processes, the ranks, divide each batch and add up their gradients.
+
+The processes are started by torchrun, which tells each its number in the environment. Rank 0 alone writes files and
+speaks to people. A step is that of one process with the whole batch, up to rounding: losses and gradients are sums,
+divided by the weight of the examples of all ranks.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from ostinato.errors import ConfigError, TrainingError
+
+LONGEST_WAIT = timedelta(hours=6)  # for a rank that fits or validates alone; a dead one is noticed at once
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes that train one model together.
+
+    Args:
+        rank: the number of this process.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def part_of(self, indices: Tensor) -> Tensor:
+        """The part of a batch that this rank computes: every `size`-th index, so that lengths are similar on all."""
+        return indices[self.rank :: self.size]
+
+    def total(self, *numbers: float) -> list[float]:
+        """The sums of numbers over all ranks, the same on each."""
+        if self.size == 1:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64)
+        with self._connected():
+            distributed.all_reduce(sums)
+        found: list[float] = sums.tolist()
+        return found
+
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is set on some rank."""
+        return [count > 0 for count in self.total(*map(float, flags))]
+
+    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by the sum over all ranks, in one exchange; what no rank has stays None."""
+        if self.size == 1:
+            return
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+        counts = torch.tensor([float(each.grad is not None) for each in parameters], device=gradients[0].device)
+        flat = torch.cat([*(each.reshape(-1) for each in gradients), counts])
+        with self._connected():
+            distributed.all_reduce(flat)
+        *sums, counts = torch.split(flat, [*(each.numel() for each in parameters), len(counts)])
+        for parameter, part, count in zip(parameters, sums, counts.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter) if count else None
+
+    def share(self, value: Value) -> Value:
+        """The value of rank 0, on every rank; the others' is ignored. It must be picklable."""
+        if self.size == 1:
+            return value
+        box = [value]
+        with self._connected():
+            distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite tensors with those of rank 0."""
+        if self.size > 1:
+            for each in tensors:
+                with self._connected():
+                    distributed.broadcast(each.detach(), src=0)
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all ranks, in order; they must have one shape."""
+        if self.size == 1:
+            return [tensor]
+        found = [torch.empty_like(tensor) for _ in range(self.size)]
+        with self._connected():
+            distributed.all_gather(found, tensor)
+        return found
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Turn PyTorch's error for a lost connection into ours."""
+        try:
+            yield
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"Rank {self.rank} of {self.size} has lost its connection to another rank, which has ended ({reason}). "
+                "torchrun names the rank that failed first. Continue from the last checkpoint with --resume."
+            ) from None
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined_ranks(environment: Mapping[str, str]) -> Iterator[Ranks]:
+    """Meet the other processes that torchrun has started, for as long as the context lasts.
+
+    They exchange tensors on CPUs by gloo, and those on GPUs, of which each process of a machine takes its own, by NCCL.
+
+    Args:
+        environment: the variables of torchrun: RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
+
+    Raises:
+        ConfigError: a variable is missing.
+    """
+    missing = [name for name in VARIABLES if not environment.get(name)]
+    if missing:
+        raise ConfigError(
+            f"WORLD_SIZE is {environment.get('WORLD_SIZE')}, but other variables of torchrun are missing: "
+            f"{', '.join(missing)}. Start all ranks with torchrun, or unset WORLD_SIZE."
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
+    try:
+        yield Ranks(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
+    finally:
+        distributed.destroy_process_group()

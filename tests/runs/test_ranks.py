@@ -1,0 +1,148 @@
+"""Training on several processes of torchrun: the numbers of one process with the whole batch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import TASKS, config_of
+
+from ostinato import runs
+from ostinato.config import to_toml
+from ostinato.errors import ConfigError
+from ostinato.storage import load_tensors
+from ostinato.tasks.config import read_run_config
+from ostinato.training.ranks import joined_ranks
+
+SAME = [  # as one process has it with the whole batch: without dropout, which each rank draws for itself
+    "model.dropout=0",
+    "training.max_epochs=3",
+    "training.ema_decay=0.9",
+    "training.gradient_accumulation_steps=2",
+]
+MORE = {
+    "classification": ['training.class_weight={"0"=1.0,"1"=3.0}', "model.wide=ngrams"],
+    "multilabel": [],
+    "regression": [],
+    "tagging": [],
+}
+SCORE = {"classification": "log_loss", "multilabel": "log_loss", "regression": "mae", "tagging": "accuracy"}
+RANKS = 3
+DEADLINE_S = 30  # for all ranks to end after one of them
+
+
+def torchrun(ranks, *arguments, **options):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )
+
+
+def train_on(ranks, folders, *options):
+    script = Path(__file__).with_name("rank_of_runs.py")
+    process = torchrun(ranks, str(script), *map(str, folders), *options)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+
+
+def write_configs(folder, batch_size):
+    """A folder with a config for each task."""
+    folders = []
+    for task in TASKS:
+        chosen = folder / task
+        chosen.mkdir(parents=True)
+        config = config_of(task, folder, *SAME, *MORE[task], f"training.batch_size={batch_size}")
+        (chosen / "config.toml").write_text(to_toml(config), encoding="utf-8")
+        folders.append(chosen)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Runs of all tasks: on one process, on several, and on several that were stopped and resumed by fewer."""
+    folder = tmp_path_factory.mktemp("ranks")
+    alone = write_configs(folder / "alone", 4 * RANKS)
+    for each in alone:
+        runs.start_run(read_run_config(each / "config.toml"), each / "run")
+    together, stopped = (write_configs(folder / name, 4) for name in ("together", "stopped"))
+    train_on(RANKS, together)
+    train_on(RANKS, stopped, "--stop-after", "4")
+    assert not any(runs.is_complete(each / "run") for each in stopped)
+    train_on(RANKS - 1, stopped)
+    return {task: [found[number] / "run" for found in (alone, together, stopped)] for number, task in enumerate(TASKS)}
+
+
+def history(run):
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ranks_train_as_one_process_with_the_whole_batch(trained, task):
+    alone, together, stopped = trained[task]
+    expected = history(alone)
+    assert len(expected) >= 3
+    for run in (together, stopped):
+        assert [entry.keys() for entry in history(run)] == [entry.keys() for entry in expected]
+        for entry, wanted in zip(history(run), expected, strict=True):
+            assert entry == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+        weights, wanted = (load_tensors(each / "model.safetensors").tensors for each in (run, alone))
+        for name, tensor in wanted.items():
+            assert torch.allclose(weights[name], tensor, rtol=1e-3, atol=1e-4), name
+        scores, wanted = (json.loads((each / "metrics.json").read_text(encoding="utf-8")) for each in (run, alone))
+        assert scores["test"][SCORE[task]] == pytest.approx(wanted["test"][SCORE[task]], rel=1e-3)
+
+
+def test_a_variable_of_torchrun_that_is_missing_is_named():
+    with pytest.raises(ConfigError, match="LOCAL_RANK"), joined_ranks({"WORLD_SIZE": "2", "RANK": "0"}):
+        pass
+
+
+def test_other_commands_than_train_are_refused_on_several_ranks():
+    command = [sys.executable, "-m", "ostinato", "compare", "majority"]
+    found = subprocess.run(command, env=os.environ | {"WORLD_SIZE": "2"}, capture_output=True, text=True)
+    assert found.returncode == 2 and "compare" in found.stderr and "2 processes" in found.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes of torchrun in /proc")
+def test_a_rank_that_dies_ends_all_is_named_and_the_run_resumes(tmp_path):
+    settings = ["training.max_epochs=100000", "training.checkpoint_every_s=0.01"]
+    config = config_of("classification", tmp_path, *settings)
+    (tmp_path / "config.toml").write_text(to_toml(config), encoding="utf-8")
+    run = tmp_path / "run"
+    process = torchrun(2, "-m", "ostinato", "train", str(tmp_path / "config.toml"), "--out", str(run))
+    try:
+        while not (run / "metrics.jsonl").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        (victim,) = [pid for pid in children(process.pid) if variable(pid, "RANK") == "1"]
+        os.kill(victim, signal.SIGKILL)
+        printed, _ = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+    assert process.returncode != 0 and "rank      : 1" in printed
+    before = len(history(run))
+    again = torchrun(2, "-m", "ostinato", "train", "--resume", str(run))
+    try:
+        while len(history(run)) <= before:
+            assert again.poll() is None
+            time.sleep(0.05)
+        os.kill(again.pid, signal.SIGTERM)
+        again.communicate(timeout=DEADLINE_S)
+    finally:
+        again.kill()
+
+
+def children(pid):
+    return map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())
+
+
+def variable(pid, name):
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(entry.decode().partition("=")[::2] for entry in entries).get(name)
