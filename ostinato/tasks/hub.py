@@ -32,6 +32,7 @@ REASONS = {  # the first class of `huggingface_hub.errors` that an error has dec
     "EntryNotFoundError": f"the repository has no {MODEL}, so it holds no model of Ostinato. Check the name.",
 }
 UNREACHABLE = "the hub cannot be reached. Check the network, and the variables HF_HUB_OFFLINE and HF_ENDPOINT."
+HTTP_LIBRARIES = ("requests", "httpx", "httpx2")  # whose errors say that there was no answer
 FORBIDDEN = "your token may not do this. Log in with one that may write to the repository: hf auth login"
 
 
@@ -93,10 +94,10 @@ def hub(address: HubAddress) -> "Iterator[HfApi]":
     try:
         yield huggingface_hub.HfApi(library_name="ostinato", library_version=__version__)
     except (http_error, errors.EntryNotFoundError, OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"{address}: {_reason(error, http_error)}") from error
+        raise RunError(f"{address}: {_reason(error)}") from error
 
 
-def _reason(error: Exception, http_error: type[Exception]) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong and what to do, in sentences."""
     from huggingface_hub import errors
 
@@ -108,7 +109,7 @@ def _reason(error: Exception, http_error: type[Exception]) -> str:
     status: Any = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return FORBIDDEN
-    if status is None and isinstance(error, (http_error, ConnectionError)):
+    if isinstance(error, ConnectionError) or type(error).__module__.partition(".")[0] in HTTP_LIBRARIES:
         return UNREACHABLE
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
     return f"{first_line.rstrip('.')}. Try again."

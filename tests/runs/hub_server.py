@@ -17,7 +17,7 @@ from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 USERS = {"Bearer owner-token": "owner", "Bearer reader-token": "reader"}
 REPOSITORY = r"(?P<repository>[^/]+/[^/]+)"
@@ -90,6 +90,7 @@ def local_hub(monkeypatch, cache: Path) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
         template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)  # before 1.0
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)  # large files by HTTP
         monkeypatch.setattr("time.sleep", lambda seconds: None)  # between attempts

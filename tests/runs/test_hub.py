@@ -263,11 +263,13 @@ def test_an_interrupted_download_leaves_nothing_broken(hub, finished, tmp_path):
     load_model(Path("hf://owner/model"))
 
 
-def test_without_the_hub_the_copy_in_the_cache_is_used(hub, finished, monkeypatch):
+def test_without_the_hub_the_copy_in_the_cache_is_used(hub, finished, monkeypatch, request):
     push_run(finished["classification"], ADDRESS)
     online = load_model(Path("hf://owner/model")).network.state_dict()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    huggingface_hub.close_session()
+    new_session = getattr(huggingface_hub, "close_session", None) or huggingface_hub.utils.reset_sessions  # before 1.0
+    new_session()
+    request.addfinalizer(new_session)
     offline = load_model(Path("hf://owner/model")).network.state_dict()
     assert all(torch.equal(weights, online[name]) for name, weights in offline.items())
     with pytest.raises(RunError, match="hf://owner/other: the hub cannot be reached"):
