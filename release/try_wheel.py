@@ -2,8 +2,8 @@
 
     python release/try_wheel.py dist/ostinato-VERSION-py3-none-manylinux_2_28_x86_64.whl
 
-Fails unless the preset `majority` trains on the native engine, which must come from the wheel. Dependencies have the
-versions of requirements.txt.
+Fails unless the preset `majority` trains on the native engine, which must come from the wheel and use the processor's
+vectors. Dependencies have the versions of requirements.txt.
 """
 
 import json
@@ -28,20 +28,27 @@ def main(wheel: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("CXX", "PYTHONPATH")}
         environment["PATH"] = path
 
-        def run(*command: str) -> None:
-            subprocess.run(
-                [shutil.which(command[0], path=path) or command[0], *command[1:]],
-                check=True,
-                cwd=folder,
-                env=environment,
-            )
+        def run(*command: str) -> str:
+            program = shutil.which(command[0], path=path) or command[0]
+            options = {"check": True, "cwd": folder, "env": environment, "stdout": subprocess.PIPE, "text": True}
+            return str(subprocess.run([program, *command[1:]], **options).stdout)
 
         run("python", "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "requirements.txt"), str(wheel))
         run("ostinato", "train", "majority", "--out", "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
         if metrics["model"]["engine"] != "native":
             sys.exit(f"{wheel.name} trained on the engine {metrics['model']['engine']!r}; expected 'native'.")
-        print(f"{wheel.name} trained `majority` on the native engine.")
+        code = "from ostinato.nn import kernel; print(kernel.variant())"
+        variant = run("python", "-c", code).strip()
+        if variant == "portable" and has_avx2():
+            sys.exit(f"{wheel.name} uses the variant 'portable', although this processor has AVX2.")
+        print(f"{wheel.name} trained `majority` on the native engine, variant {variant}.")
+
+
+def has_avx2() -> bool:
+    """Whether Linux says that the processor has AVX2; False on other systems."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and " avx2 " in info.read_text(encoding="utf-8")
 
 
 def paths_without_compiler(folder: Path) -> list[str]:

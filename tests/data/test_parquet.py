@@ -60,7 +60,11 @@ LABELS = [
 
 @pytest.mark.parametrize(("labels", "expected"), LABELS, ids=[str(labels.type) for labels, _ in LABELS])
 def test_labels_of_any_type_become_text(tmp_path, labels, expected):
-    assert targets(write(tmp_path / "a.parquet", ["text", "label"], [TEXTS[:2], labels])) == expected
+    try:
+        path = write(tmp_path / "a.parquet", ["text", "label"], [TEXTS[:2], labels])
+    except pa.ArrowNotImplementedError:
+        pytest.skip(f"pyarrow {pa.__version__} cannot write {labels.type}")
+    assert targets(path) == expected
 
 
 @pytest.mark.parametrize(

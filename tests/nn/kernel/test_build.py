@@ -123,7 +123,8 @@ def test_code_for_one_instruction_set_is_never_shared():
         symbols = subprocess.run(
             ["nm", "--defined-only", "--extern-only", compiled], capture_output=True, text=True, check=True
         ).stdout
-        kinds = {line.split()[-2] for line in symbols.splitlines()}
+        # Clang's helper only calls std::terminate
+        kinds = {line.split()[-2] for line in symbols.splitlines() if not line.endswith(" __clang_call_terminate")}
         assert not kinds & {"T", "W", "i"}, (
             f"the linker may use code of {compiled.name} on any machine:\n{symbols}"
         )  # functions, weak ones included

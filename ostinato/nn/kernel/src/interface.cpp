@@ -9,17 +9,38 @@
 #include "schedule.h"
 #include "variant.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace ostinato {
 namespace {
 
+#if defined(__x86_64__)
+struct Processor {
+  bool avx2 = false, avx512 = false;
+};
+
+// What the processor computes and the system saves. __builtin_cpu_supports is always false when Zig 0.17 links.
+Processor processor() {
+  unsigned a, b, c, d, saved, high;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return {};
+  __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return {};
+  Processor found;
+  found.avx2 = (b & bit_AVX2) && (saved & 0x06) == 0x06;                    // XMM, YMM
+  found.avx512 = found.avx2 && (b & bit_AVX512F) && (saved & 0xe6) == 0xe6;  // and masks, ZMM
+  return found;
+}
+#endif
+
 const Variant &choose() {
 #if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
+  const Processor found = processor();
   const char *forced = std::getenv("OSTINATO_KERNEL");
   const bool free = !forced || !*forced;
-  if (has_avx512 && (free || !std::strcmp(forced, "avx512"))) return avx512_variant;
-  if (has_avx2 && (free || !std::strcmp(forced, "avx2"))) return avx2_variant;
+  if (found.avx512 && (free || !std::strcmp(forced, "avx512"))) return avx512_variant;
+  if (found.avx2 && (free || !std::strcmp(forced, "avx2"))) return avx2_variant;
 #endif
   return portable_variant;
 }
