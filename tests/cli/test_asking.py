@@ -3,6 +3,7 @@
 import io
 import os
 import shlex
+import signal
 import sys
 from itertools import product
 
@@ -185,6 +186,7 @@ def test_in_a_terminal_ctrl_c_stops_without_a_trace(folder):
 
     process, terminal = pty.fork()
     if process == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit that it is ignored
         os.execv(sys.executable, [sys.executable, "-c", PROGRAM, "new"])
     screen, answers = b"", [b"own.csv\n", b"\x03"]
     try:
