@@ -440,7 +440,7 @@ def test_only_models_of_the_same_kind_are_compared_in_browser(open_page):
     opened = open_page()
     opened.choose("reviews")
     offered = opened.page.locator("#second option").evaluate_all("all => all.map(each => each.value)")
-    assert offered == ["", "small", "names", "targets", "count"]  # not those with features, DNA or series
+    assert offered == ["", "small", "linear", "names", "targets", "count"]  # not those with features, DNA or series
 
 
 # A series
