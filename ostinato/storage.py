@@ -93,7 +93,9 @@ def _check_header(path: Path, header: Any) -> None:
         ValueError: a field is missing or of a wrong type; names it.
     """
     if header == {}:
-        raise RunError(f"{path}: is a file of another program. Give a finished run folder or a model file of Ostinato.")
+        raise RunError(
+            f"{path}: another program wrote this file. Give a finished run folder or a model file of Ostinato."
+        )
     found = header.get("format") if isinstance(header, dict) else None
     if type(found) is not int or found < 1:
         raise ValueError(f"not a file of Ostinato: format {found!r:.60}")

@@ -43,13 +43,12 @@ from ostinato.cli import (
     tuning,
 )
 from ostinato.cli.ranks import refuse_several_ranks
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import OstinatoError
 from ostinato.printable import to_json
 from ostinato.threads import limit_program
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # click's, or the copy that newer versions of typer have
-INTERRUPTED = 130  # exit status after Ctrl-C
 
 START = """\
 Ostinato trains models of text, DNA, events and time series, and measures how good they are.

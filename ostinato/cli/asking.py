@@ -15,7 +15,7 @@ import typer
 
 from ostinato.cli import data, training
 from ostinato.cli.portfolio import DEFAULT_MINUTES
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError, DataError, OstinatoError, suggest
 from ostinato.printable import visible, visible_lines
 
@@ -69,7 +69,7 @@ def new() -> None:
         agreed = ask("Run it now, yes or no?", _yes_or_no, "yes")
     except (KeyboardInterrupt, EOFError):
         say("\nStopped. Nothing was written.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     if agreed:
         command.call()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -94,7 +94,7 @@ def _run(plan: "Plan", folder: Path, jobs: int | None) -> "Comparison":
             "Interrupted; finished runs and checkpoints are saved. "
             f"Resume with: ostinato compare --resume {shell_path(folder)}"
         )
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

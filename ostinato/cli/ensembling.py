@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ostinato.cli.arguments import Json, Settings, config_of, new_folder
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -55,7 +55,7 @@ def ensemble(
         metrics = ensemble_runs(runs, folder, weights=weights, progress=progress)
     except KeyboardInterrupt:
         progress.say("Stopped. The same command continues." if seeds else "Stopped. Nothing was written.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         say(to_json({"run": str(folder), **metrics}))
     else:

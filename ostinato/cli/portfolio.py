@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ostinato.cli.arguments import new_folder
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 
 if TYPE_CHECKING:
     from ostinato.runs.leaderboard import Leaderboard
@@ -44,7 +44,7 @@ def train_on_file(
         )
     except KeyboardInterrupt:
         _say_what_is_saved(folder, progress.say)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _inferred(path: Path, settings: list[str]) -> "Inferred":

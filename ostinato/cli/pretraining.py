@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ostinato.cli.arguments import Json, Settings, new_folder
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -127,4 +127,4 @@ def pretrain_into(folder: Path, config: "PretrainingConfig | None") -> tuple[Pat
     except KeyboardInterrupt:
         resumable = f"Stopped. Continue with: {resume_command(folder)}"
         progress.say(resumable if folder.exists() else "Stopped before training began.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None

@@ -10,6 +10,7 @@ from ostinato.errors import DataError, OstinatoError
 from ostinato.printable import visible_lines
 
 CHUNK = 65_536  # bytes
+INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 def prepare() -> None:

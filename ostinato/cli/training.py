@@ -25,7 +25,7 @@ from ostinato.cli.exporting import answers_of_onnx
 from ostinato.cli.portfolio import DEFAULT_MINUTES, is_search, leaderboard_of, show_search, train_on_file
 from ostinato.cli.pretraining import with_encoder_made
 from ostinato.cli.ranks import all_ranks, refuse_several_ranks
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError, DataError, OstinatoError
 from ostinato.printable import to_json
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ostinato.tasks.records import Answered
     from ostinato.training.ranks import Ranks
 
-INTERRUPTED = 130  # exit status after Ctrl-C
 MOST_ERRORS = 20  # rows that `evaluate` names before it only counts them
 
 
@@ -120,7 +119,7 @@ def _help_train(ranks: "Ranks") -> None:
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except OstinatoError as error:
-        raise type(error)(f"Rank {ranks.rank}: {error}") from None
+        raise OstinatoError(f"Rank {ranks.rank}: {error}") from None
 
 
 def _train_one(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
-from ostinato.cli.streams import say
+from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -80,7 +80,7 @@ def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str
         progress.say(
             f"Interrupted; finished trials are saved. Resume with: ostinato tune --resume {shell_path(folder)}"
         )
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

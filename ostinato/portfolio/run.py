@@ -175,12 +175,11 @@ def _score(search: Search, time_left: TimeLeft) -> dict[str, Any]:
 
 def _remove_candidates(search: Search) -> None:
     """Remove the checkpoints of all trainings but the members of an ensemble that won: more minutes may beat it."""
-    chosen = search.best()
-    for place in (search.folder / CANDIDATES).glob("*"):
-        if chosen is None or place.name not in chosen.members:
+    chosen, places = search.best(), search.folder / CANDIDATES
+    members = () if chosen is None else chosen.members
+    for place in places.glob("*") if members else [places]:
+        if place.name not in members:
             shutil.rmtree(place, ignore_errors=True)
-    if chosen is None or not chosen.members:
-        shutil.rmtree(search.folder / CANDIDATES, ignore_errors=True)
 
 
 def _adopt(search: Search) -> None:

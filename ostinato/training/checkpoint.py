@@ -1,6 +1,7 @@
 """The complete state of a training on disk, for resuming, and its best weights."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,6 +58,7 @@ class Checkpointer:
         ranks: Ranks = ALONE,
     ) -> None:
         self.ranks, self.planned_ranks = ranks, ranks.size
+        self._saved = time.monotonic()
         self.folder, self.fingerprints, self.model = folder, fingerprints, model
         self.optimizer, self.average = optimizer, average
         self.best: dict[str, Tensor] = {}
@@ -64,6 +66,7 @@ class Checkpointer:
 
     def save_last(self, state: TrainingState) -> None:
         """Write `last.safetensors`: weights, optimizer, averaged weights, random generators and progress."""
+        self._saved = time.monotonic()
         generators = self.ranks.gather(torch.get_rng_state())
         if self.folder is None:
             return
@@ -82,6 +85,10 @@ class Checkpointer:
             "ranks": self.planned_ranks,
         }
         save_tensors(self.folder / "last.safetensors", tensors, facts)
+
+    def seconds_since_last(self) -> float:
+        """Since `save_last`, or since this object was made."""
+        return time.monotonic() - self._saved
 
     def restore(self) -> TrainingState:
         """Load the last checkpoint, if there is one, on every rank.

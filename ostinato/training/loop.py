@@ -82,12 +82,12 @@ def train(
     )
     state.seconds = state.seconds or spent_s
     progress = progress or Progress(quiet=True)
-    started, saved = time.monotonic() - state.seconds, time.monotonic()
+    started = time.monotonic() - state.seconds
 
     tokens = int(data.lengths.sum()) / max(1, sampler.num_batches(0))
     with few_threads(model, tokens=tokens), progress.training(config.max_epochs, state.epoch):
         if model.starts_fitted and state.best is None:
-            begin(state, config, model, data, validation, objective, checkpointer, sampler, ranks)
+            begin(state, config, model, data, validation, objective, checkpointer, sampler)
             on_epoch(state)
         while not state.finished:
             model.train()
@@ -110,26 +110,23 @@ def train(
                 stop, is_over, is_due = ranks.any(
                     stop_requested(),
                     bool(state.history) and out_of_time(),
-                    time.monotonic() - saved > config.checkpoint_every_s,
+                    checkpointer.seconds_since_last() > config.checkpoint_every_s,
                 )
-                if stop:
+                if stop or is_due:
                     checkpointer.save_last(state)
+                if stop:
                     raise KeyboardInterrupt
                 if is_over:
                     state.finished = True
                     break
-                if is_due:
-                    checkpointer.save_last(state)
-                    saved = time.monotonic()
             if state.finished:  # in the middle of an epoch
                 checkpointer.save_last(state)
                 break
             with average.after_epoch(state.epoch):
-                end_epoch(state, config, model, validation, objective, checkpointer, ranks)
+                end_epoch(state, config, model, validation, objective, checkpointer)
             state.seconds = time.monotonic() - started
             progress.epoch()
             checkpointer.save_last(state)
-            saved = time.monotonic()
             on_epoch(state)
             if any(ranks.any(stop_requested())):
                 raise KeyboardInterrupt
@@ -224,11 +221,9 @@ def end_epoch(
     validation: Data | None,
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
-    ranks: Ranks,
 ) -> None:
     """Validate, save the weights if they are the best so far, and decide whether training is finished."""
-    loss = state.loss_sum / state.weight_sum
-    judge(state, state.epoch, loss, config, model, validation, objective, checkpointer, ranks)
+    judge(state, state.epoch, state.loss_sum / state.weight_sum, config, model, validation, objective, checkpointer)
     waited = state.epoch - state.best_epoch
     state.epoch, state.batch, state.loss_sum, state.weight_sum = state.epoch + 1, 0, 0.0, 0.0
     out_of_patience = validation is not None and config.patience is not None and waited >= config.patience
@@ -244,17 +239,16 @@ def begin(
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
     sampler: BucketSampler,
-    ranks: Ranks,
 ) -> None:
     """Judge the weights that a training starts from, and save them."""
-    loss, weight = 0.0, 0.0
+    loss, weight, ranks = 0.0, 0.0, checkpointer.ranks
     with torch.no_grad():
         for indices in filter(len, map(ranks.part_of, sampler.batches(0))):
             batch = data.at(indices, model.device)
             loss += objective.loss(model, batch, config).item()
             weight += objective.weight(batch)
     loss, weight = ranks.total(loss, weight)
-    judge(state, -1, loss / weight, config, model, validation, objective, checkpointer, ranks)
+    judge(state, -1, loss / weight, config, model, validation, objective, checkpointer)
     state.finished = model.is_linear
     checkpointer.save_last(state)
 
@@ -268,12 +262,12 @@ def judge(
     validation: Data | None,
     objective: Objective[AnyNetwork, Data],
     checkpointer: Checkpointer,
-    ranks: Ranks,
 ) -> None:
     """Add an epoch, counted from 0, to the history, and save its weights if they are the best so far."""
     entry: dict[str, Any] = {"epoch": epoch + 1, "step": state.step, "train_loss": train_loss}
     score = float(epoch)  # without validation the latest epoch is the best
     if validation is not None:
+        ranks = checkpointer.ranks
         figures = ranks.share(objective.metrics(model, validation) if ranks.is_first else {})
         entry |= {f"validation_{name}": value for name, value in figures.items()}
         score = -figures[config.monitor] if config.minimises else figures[config.monitor]

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,12 @@ import torch
 from tiny_runs import TASKS, config_of
 
 from ostinato import runs
+from ostinato.cli import training
 from ostinato.config import to_toml
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, MissingExtraError, OstinatoError
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import read_run_config
-from ostinato.training.ranks import joined_ranks
+from ostinato.training.ranks import Ranks, joined_ranks
 
 SAME = [  # as one process has it with the whole batch: without dropout, which each rank draws for itself
     "model.dropout=0",
@@ -147,3 +150,18 @@ def children(pid):
 def variable(pid, name):
     entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return dict(entry.decode().partition("=")[::2] for entry in entries).get(name)
+
+
+@pytest.mark.parametrize("error", [ConfigError("no such file"), MissingExtraError("dnaio", "dna", "FASTA")])
+def test_an_error_of_another_rank_names_it(monkeypatch, error):
+    def fails(ranks):
+        raise error
+
+    @contextmanager
+    def second():
+        yield Ranks(1, 2)
+
+    monkeypatch.setattr(runs, "help_train", fails)
+    monkeypatch.setattr(training, "all_ranks", second)
+    with pytest.raises(OstinatoError, match=re.escape(f"Rank 1: {error}")):
+        training.train("majority")

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from ostinato.data.sampler import BucketSampler
 from ostinato.evaluation.baselines.heads import LinearModel
 from ostinato.evaluation.baselines.kernels import FEW_FEATURES, FEW_ROWS, MOST_ROWS
 from ostinato.evaluation.baselines.ridge import ridge_classes
@@ -159,10 +160,8 @@ def hydra_baseline(
 def _padded(values: Tensor, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Indices (b,) of series of similar length, and those series padded with zeros, (b, channels, T)."""
     each = torch.split(values, lengths.tolist())
-    order = lengths.argsort(descending=True, stable=True)
-    while len(order):
-        count = max(STEPS_AT_A_TIME // max(int(lengths[order[0]]), 1), 1)
-        rows, order = order[:count], order[count:]
+    sampler = BucketSampler(lengths, batch_size=1, max_tokens=STEPS_AT_A_TIME, shuffle=False)
+    for rows in sampler.batches(0):
         yield rows, pad_sequence([each[row] for row in rows.tolist()], batch_first=True).transpose(1, 2)
 
 

@@ -126,9 +126,7 @@ def imdb() -> ClassificationConfig:
     """Positive or negative film review? Trained on 2,000 labelled reviews."""
     return ClassificationConfig(
         data=_reviews(train_size=2000),
-        model=SequenceModel.with_old_defaults(
-            cell="lstm", embedding_size=64, hidden_size=64, bidirectional=True, pooling=["mean", "max"], dropout=0.5
-        ),
+        model=_lstm(64, pooling=["mean", "max"], dropout=0.5),
         training=ClassificationTraining.with_old_defaults(
             max_epochs=12, batch_size=32, lr=2e-3, ema_decay=0.99, monitor="accuracy", patience=4
         ),
@@ -139,14 +137,7 @@ def imdb_self_trained() -> ClassificationConfig:
     """The same 2,000 labels, and the other reviews of the data set, which linear models label."""
     return ClassificationConfig(
         data=_reviews(train_size=2000, max_size=20_000, unlabelled="imdb"),
-        model=SequenceModel.with_old_defaults(
-            cell="lstm",
-            embedding_size=64,
-            hidden_size=64,
-            bidirectional=True,
-            pooling=["last", "mean", "max"],
-            dropout=0.5,
-        ),
+        model=_lstm(64, pooling=["last", "mean", "max"], dropout=0.5),
         training=ClassificationTraining.with_old_defaults(
             max_epochs=3, batch_size=32, lr=2e-3, ema_decay=0.99, semi="self-training"
         ),
@@ -181,14 +172,13 @@ def _reviews(**settings: Any) -> ClassificationData:
 
 def _from_language_model(init: str) -> SequenceModel:
     """The layers of `ostinato pretrain`'s presets for reviews."""
+    return _lstm(256, pooling=["last", "mean", "max"], dropout=0.3, init=init)
+
+
+def _lstm(size: int, **settings: Any) -> SequenceModel:
+    """One bidirectional layer of `size` units, on vectors of the same size."""
     model: SequenceModel = SequenceModel.with_old_defaults(
-        cell="lstm",
-        embedding_size=256,
-        hidden_size=256,
-        bidirectional=True,
-        pooling=["last", "mean", "max"],
-        dropout=0.3,
-        init=init,
+        cell="lstm", embedding_size=size, hidden_size=size, bidirectional=True, **settings
     )
     return model
 

@@ -64,8 +64,8 @@ def with_soft_labels(
     used = torch.nonzero(_confidence(soft, train.targets) >= confidence).squeeze(-1)
     if len(used) == 0:
         raise DataError(
-            f"training.confidence {confidence:g}: the teacher is less sure of each of the {len(rows):,} unlabelled "
-            f"rows; of the surest, {_confidence(soft, train.targets).max():.3f}. Set it lower."
+            f"training.confidence {confidence:g}: none of the {len(rows):,} unlabelled rows reaches it; the highest "
+            f"confidence is {_confidence(soft, train.targets).max():.3f}. Set it lower."
         )
     soft, sequences = soft[used], sequences.select(used)
     hard = train.targets if train.targets.is_floating_point() else F.one_hot(train.targets, C).float()
