@@ -12,9 +12,9 @@ Then a step takes
 
     C · (1 + u) + 2 (N − 1) / N · 4 P / bandwidth + 2 (N − 1) · latency
 
-where C is the step of one process alone, P the number of weights, and u the share that two processes lose here. As their
-exchange is part of u, the table is cautious. The rest is a ring all-reduce of float32 numbers: each
-machine sends and receives its share 2 (N − 1) times. The latency of a message is assumed to be 50 µs.
+where C is the step of one process alone, P the number of weights, and u the share that two processes lose here. As
+their exchange is part of u, the table is cautious. The rest is a ring all-reduce of float32 numbers: each machine sends
+and receives its share 2 (N − 1) times. The latency of a message is assumed to be 50 µs.
 """
 
 import json
