@@ -207,7 +207,7 @@ def test_pushing_without_permission_is_refused(hub, finished, monkeypatch, token
         ("hf://owner/missing", "hf://owner/missing: .*no such repository"),
         ("hf://owner/other@v9", "hf://owner/other@v9: .*no such branch"),
         ("hf://owner/other", "hf://owner/other: .*no model.safetensors"),
-        ("hf://owner/bert", "of another program"),
+        ("hf://owner/bert", "another program wrote this file"),
     ],
 )
 def test_what_cannot_be_loaded_says_why(hub, address, match):
