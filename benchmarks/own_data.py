@@ -7,7 +7,7 @@
 
 Each training and each peer runs alone in a process of its own: seconds are wall time, memory is the largest resident
 set. All are scored on the test split of Ostinato's run, and differences are paired on its rows. The peers need
-`pip install fasttext-wheel sklearn-crfsuite numba` and `pip install --no-deps aeon==1.6.0`; a missing one is an error.
+`pip install fasttext-wheel sklearn-crfsuite numba` and `pip install --no-deps aeon`; a missing one is an error.
 Runs are stored in --out; the same command uses those that are finished.
 """
 

@@ -75,7 +75,7 @@ def config_of(name: str, seed: int, model: dict[str, Any]) -> Config:
     if name == "basic-motions":
         folder = installed_file("aeon", "datasets", "data", "BasicMotions")
         if folder is None:
-            raise DataError("basic-motions: not found. Install: pip install --no-deps aeon==1.6.0")
+            raise DataError("basic-motions: not found. Install: pip install --no-deps aeon")
         paths = {key: str(folder / f"BasicMotions_{half}.ts") for key, half in HALVES.items()}
         data = {**SequenceData.OLD_DEFAULTS, **paths, "validation_size": 0.2, "seed": seed}
     aligned = {"position": "learned"} if model.get("cell") == "gru" and name in ("splice", "promoters") else {}

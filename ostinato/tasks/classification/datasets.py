@@ -54,7 +54,7 @@ def _load_vowels(config: SequenceData) -> Loaded:
     if folder is None:
         raise DataError(
             "japanese-vowels: not found on this machine. Install the package that carries it: "
-            "pip install --no-deps aeon==1.6.0"
+            "pip install --no-deps aeon"
         )
     paths = [folder / f"JapaneseVowels_{half}.ts" for half in ("TRAIN", "TEST")]
     train, test = map(_read, paths)
@@ -132,7 +132,7 @@ DATASETS: Mapping[str, NamedSet] = {
         "Two vowels as 12 cepstral coefficients per step: which of nine speakers?",
         "270 train and 370 test series of 7 to 29 steps, 12 channels, 9 classes",
         "numeric",
-        "Kudo, Toyama and Shimbo 1999, UCI Machine Learning Repository, CC BY 4.0; pip install --no-deps aeon==1.6.0",
+        "Kudo, Toyama and Shimbo 1999, UCI Machine Learning Repository, CC BY 4.0; pip install --no-deps aeon",
         _load_vowels,
     ),
 }
