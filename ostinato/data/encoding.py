@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NUMERIC = "numeric"
 CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
+LARGEST = np.float64(np.finfo(np.float32).max)  # of a series or a target: their mean and deviation are finite
 HUGE = 1e30  # beyond this a product in float32 is no number any more
 
 SCALES = ("channel", "series")
@@ -161,12 +162,14 @@ def as_series(sequence: Any, source: str, channels: int | None = None) -> np.nda
     series = series.reshape(len(series), -1)
     if channels is not None and series.shape[1] != channels:
         raise DataError(wrong_channels(source, series, f"{channels} as in training"))
-    if not np.isfinite(series).all():
-        step, channel = np.argwhere(~np.isfinite(series))[0]
-        raise DataError(
-            f"{source}: step {step}, channel {channel} is {series[step, channel]}. Expected finite numbers. "
-            "Fill the gap, or remove the row."
-        )
+    usable = (series >= -LARGEST) & (series <= LARGEST)
+    if not usable.all():
+        step, channel = np.argwhere(~usable)[0]
+        number = series[step, channel]
+        place = f"{source}: step {step}, channel {channel} is {number}."
+        if np.isfinite(number):
+            raise DataError(f"{place} Expected at most {LARGEST:.2g} in size. Correct it, or remove the row.")
+        raise DataError(f"{place} Expected finite numbers. Fill the gap, or remove the row.")
     return series
 
 

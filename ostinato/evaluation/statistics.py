@@ -209,10 +209,12 @@ def compare(first: Scored, second: Scored) -> Difference:
 
 
 def versus(model: Scored, baseline: Scored) -> Versus | None:
-    """Compare a model with a baseline on the same examples; see `compare`. None if a score is undefined."""
-    if np.isnan([*model.scores, *baseline.scores]).any():
+    """Compare a model with a baseline; see `compare`. None if a score is undefined, or with a single example."""
+    if model.n < 2 or np.isnan([*model.scores, *baseline.scores]).any():
         return None
     found = compare(model, baseline)
+    if np.isnan(found.p):  # undefined in nearly all resamples
+        return None
     return Versus(difference=found.difference, interval=found.interval, p=found.p, test=found.test)
 
 

@@ -270,3 +270,10 @@ def test_an_undefined_score_is_not_compared():
     undefined, defined = (score_resampled(LOG_LOSS, constant(value), 5) for value in (np.nan, 0.5))
     assert versus(undefined, defined) is None and versus(defined, undefined) is None
     assert versus(defined, defined).difference == 0
+
+
+def test_one_example_is_not_compared():
+    one, other = (
+        score_resampled(LOG_LOSS, lambda weights, v=value: np.full((len(weights), 1), v), 1) for value in (0.5, 0.6)
+    )
+    assert versus(one, other) is None

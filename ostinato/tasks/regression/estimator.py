@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 
+from ostinato.data.encoding import LARGEST
 from ostinato.data.inputs import weights_of
 from ostinato.errors import ConfigError, DataError
 from ostinato.tasks.estimator import accept_old_names
@@ -122,7 +123,7 @@ def targets_of(y: Any) -> list[dict[str, float]]:
     """The numbers of each row, by name: a DataFrame's columns, else `target`, or `target_0`, `target_1`, …
 
     Raises:
-        DataError: y is not (n,) or (n, K) finite numbers.
+        DataError: y is not (n,) or (n, K) finite numbers, or one is too large for float32.
     """
     given = y if hasattr(y, "shape") else list(y)
     try:
@@ -132,9 +133,10 @@ def targets_of(y: Any) -> list[dict[str, float]]:
     if values.ndim not in (1, 2) or 0 in values.shape[1:]:
         raise DataError(f"y has the shape {values.shape}. Expected (n,) or (n, K) numbers.")
     values = values.reshape(len(values), -1)
-    for row in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
+    for row in np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))[:1]:
         raise DataError(
-            f"y, row {row}: {values[row].tolist()}. Expected finite numbers. Correct it, or remove the row."
+            f"y, row {row}: {values[row].tolist()}. Expected finite numbers, at most {LARGEST:.2g} in size. "
+            "Correct it, or remove the row."
         )
     names = [str(name) for name in getattr(y, "columns", [])] or (
         ["target"] if values.shape[1] == 1 else [f"target_{k}" for k in range(values.shape[1])]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ostinato.config import SequenceData
 from ostinato.data.audit import Remark
+from ostinato.data.encoding import LARGEST
 from ostinato.data.rows import Row, value_of
 from ostinato.data.shown import shown
 from ostinato.data.splits import Size, SplitRows, draw_rows
@@ -137,6 +138,10 @@ def to_number(value: Any, column: str, source: str) -> float | None:
     if not math.isfinite(number):
         hint = " Write a decimal point, not a comma." if isinstance(value, str) and _has_comma(value) else ""
         raise DataError(f"{source}: {column} is {value!r}, not a finite number.{hint} Correct it, or remove the row.")
+    if abs(number) > LARGEST:
+        raise DataError(
+            f"{source}: {column} is {value!r}. Expected at most {LARGEST:.2g} in size. Correct it, or remove the row."
+        )
     return number
 
 

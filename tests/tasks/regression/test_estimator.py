@@ -98,6 +98,7 @@ def test_without_validation_all_epochs_are_trained():
         (["many"] * 160, "many"),
         ([float("nan"), *Y[1:]], "row 0: .*nan"),
         (np.full(160, 7.0), "7"),
+        (np.where(np.arange(160) == 3, 1e155, Y), r"row 3: \[1e\+155\]"),
         (Y[:10], "10"),
         (np.zeros((160, 2, 2)), r"\(160, 2, 2\)"),
     ],

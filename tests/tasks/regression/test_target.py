@@ -116,3 +116,9 @@ def test_quantiles_of_each_target_by_hand():
 )
 def test_sorted_rows_are_noticed(values, is_sorted):
     assert KIND.is_sorted(rows(values)) is is_sorted
+
+
+@pytest.mark.parametrize("cell", ["1e155", -1e39, 10**40])
+def test_a_number_too_large_for_float32_is_refused(cell):
+    with pytest.raises(DataError, match=r"x\.csv, row 2: y is .*Expected at most 3\.4e\+38"):
+        to_number(cell, "y", "x.csv, row 2")

@@ -32,4 +32,4 @@ def test_constant_and_empty_series_do_not_count():
 
 
 def test_what_is_not_a_series_is_left_to_training():
-    assert choose_scale([WAVE, [float("nan")], "abc", [1, [2]]]) == choose_scale([WAVE])
+    assert choose_scale([WAVE, [float("nan")], "abc", [1, [2]], [0, 1e155]]) == choose_scale([WAVE])
