@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 NUMERIC = "numeric"
 CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
-LARGEST = np.float64(np.finfo(np.float32).max)  # of a series or a target: their mean and deviation are finite
+LARGEST = np.float64(
+    np.finfo(np.float32).max
+)  # number in a series or a target, so that means and deviations are finite
 HUGE = 1e30  # beyond this a product in float32 is no number any more
 
 SCALES = ("channel", "series")
@@ -168,7 +170,7 @@ def as_series(sequence: Any, source: str, channels: int | None = None) -> np.nda
         number = series[step, channel]
         place = f"{source}: step {step}, channel {channel} is {number}."
         if np.isfinite(number):
-            raise DataError(f"{place} Expected at most {LARGEST:.2g} in size. Correct it, or remove the row.")
+            raise DataError(f"{place} Expected a magnitude of at most {LARGEST:.2g}. Correct it, or remove the row.")
         raise DataError(f"{place} Expected finite numbers. Fill the gap, or remove the row.")
     return series
 

@@ -213,8 +213,6 @@ def versus(model: Scored, baseline: Scored) -> Versus | None:
     if model.n < 2 or np.isnan([*model.scores, *baseline.scores]).any():
         return None
     found = compare(model, baseline)
-    if np.isnan(found.p):  # undefined in nearly all resamples
-        return None
     return Versus(difference=found.difference, interval=found.interval, p=found.p, test=found.test)
 
 

@@ -174,7 +174,7 @@ def test_sequence_of_a_wrong_type_is_refused_with_its_source(sequence, tokenizer
     [
         ([[1.0, 2.0], [3.0, np.nan]], r"step 1, channel 1 is nan\."),
         ([[-np.inf, 2.0]], r"step 0, channel 0 is -inf\."),
-        ([[1.0, 2.0], [3.0, -1e155]], r"step 1, channel 1 is -1e\+155\. Expected at most 3\.4e\+38"),
+        ([[1.0, 2.0], [3.0, -1e155]], r"step 1, channel 1 is -1e\+155\. Expected a magnitude of at most 3\.4e\+38"),
         ([[1.0, 2.0, 3.0]], r"the series has 3 channels\. Expected 2 as in "),
         ([1.0, 2.0], r"the series has 1 channels\. Expected 2 as in "),
         ("12", r"'12' \(str\) is not a numeric series"),

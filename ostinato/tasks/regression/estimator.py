@@ -135,7 +135,7 @@ def targets_of(y: Any) -> list[dict[str, float]]:
     values = values.reshape(len(values), -1)
     for row in np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))[:1]:
         raise DataError(
-            f"y, row {row}: {values[row].tolist()}. Expected finite numbers, at most {LARGEST:.2g} in size. "
+            f"y, row {row}: {values[row].tolist()}. Expected finite numbers of a magnitude of at most {LARGEST:.2g}. "
             "Correct it, or remove the row."
         )
     names = [str(name) for name in getattr(y, "columns", [])] or (

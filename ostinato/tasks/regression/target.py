@@ -123,7 +123,7 @@ def to_number(value: Any, column: str, source: str) -> float | None:
     """Read a cell as a finite number; None if it is empty.
 
     Raises:
-        DataError: it is something else.
+        DataError: it is something else, or too large for float32.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -140,7 +140,8 @@ def to_number(value: Any, column: str, source: str) -> float | None:
         raise DataError(f"{source}: {column} is {value!r}, not a finite number.{hint} Correct it, or remove the row.")
     if abs(number) > LARGEST:
         raise DataError(
-            f"{source}: {column} is {value!r}. Expected at most {LARGEST:.2g} in size. Correct it, or remove the row."
+            f"{source}: {column} is {value!r}. Expected a magnitude of at most {LARGEST:.2g}. "
+            "Correct it, or remove the row."
         )
     return number
 

@@ -15,7 +15,11 @@ LOW, HIGH = 5, 95  # percentiles
 
 def choose_scale(sequences: list[Any]) -> tuple[str, str]:
     """`channel` or `series`, and the reason with its evidence; training refuses what is not a series."""
-    found = [(each.mean(axis=0), each.std(axis=0)) for each in _series(sequences) if len(each)]
+    found = [
+        (each.mean(axis=0, dtype=np.float64), each.std(axis=0, dtype=np.float64))
+        for each in _series(sequences)
+        if len(each)
+    ]
     usual = max((len(mean) for mean, _ in found), default=0)  # rows of other widths are refused before training
     found = [pair for pair in found if len(pair[0]) == usual]
     if not found:

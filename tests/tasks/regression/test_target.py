@@ -120,5 +120,5 @@ def test_sorted_rows_are_noticed(values, is_sorted):
 
 @pytest.mark.parametrize("cell", ["1e155", -1e39, 10**40])
 def test_a_number_too_large_for_float32_is_refused(cell):
-    with pytest.raises(DataError, match=r"x\.csv, row 2: y is .*Expected at most 3\.4e\+38"):
+    with pytest.raises(DataError, match=r"x\.csv, row 2: y is .*Expected a magnitude of at most 3\.4e\+38"):
         to_number(cell, "y", "x.csv, row 2")

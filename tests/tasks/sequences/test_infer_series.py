@@ -33,3 +33,8 @@ def test_constant_and_empty_series_do_not_count():
 
 def test_what_is_not_a_series_is_left_to_training():
     assert choose_scale([WAVE, [float("nan")], "abc", [1, [2]], [0, 1e155]]) == choose_scale([WAVE])
+
+
+def test_large_float32_numbers_do_not_overflow():
+    large = np.float32(3e38) * WAVE.astype(np.float32)
+    assert choose_scale([large, large * np.float32(0.5)])[0] == "channel"
