@@ -143,7 +143,7 @@ def typed_tables():
         pa.array(["a", "b", None], pa.string_view()),
         pa.array([1.5, float("nan"), float("inf")]),
         pa.array([1, 2**63, None], pa.uint64()),
-        pa.array([1, 2, 3], pa.float16()),
+        pa.array(np.float16([1, 2, 3])),
         pa.array([True, False, None]),
         pa.array([1, -(2**45), None], pa.timestamp("s")),
         pa.array([1, 2**62, None], pa.timestamp("us", tz="Europe/Rome")),
