@@ -62,7 +62,8 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
     drawn = io.BytesIO()
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": path.name}):  # same figure, same bytes
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as boxes; the page shows the text
+        # They are drawn as boxes; the page has the text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from (current )?font")
         metadata = NO_METADATA if kind == "svg" else None
         figure.savefig(drawn, format=kind, dpi=DOTS_PER_INCH, facecolor="white", metadata=metadata)
     write_atomically(path, drawn.getvalue())

@@ -52,7 +52,7 @@ def _draw(figure: "Figure") -> str:
 
     drawn = io.StringIO()
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ostinato"}):
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has the fonts
+        warnings.filterwarnings("ignore", "Glyph .* missing from (current )?font")  # the reader's browser has the fonts
         figure.savefig(drawn, format="svg", transparent=True, metadata=NO_METADATA)
     return NOT_IN_XML.sub(" ", visible_lines(drawn.getvalue()))
 

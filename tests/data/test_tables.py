@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -79,11 +80,20 @@ def test_other_bytes_are_refused_with_the_way_to_text(tmp_path, content, message
 
 
 def test_control_characters_missing_line_ends_and_stray_quotes_are_text(tmp_path):
-    assert values(write(tmp_path / "a.csv", 'text,label\na\0b,x\n\u202ec,y\nd"e,z')) == [
-        {"text": "a\0b", "label": "x"},
+    assert values(write(tmp_path / "a.csv", 'text,label\na\1b,x\n\u202ec,y\nd"e,z')) == [
+        {"text": "a\1b", "label": "x"},
         {"text": "\u202ec", "label": "y"},
         {"text": 'd"e', "label": "z"},
     ]
+
+
+def test_the_character_0_is_text_where_python_reads_it(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\na\0b,x\n")
+    if sys.version_info >= (3, 11):
+        assert values(path) == [{"text": "a\0b", "label": "x"}]
+    else:
+        with pytest.raises(DataError, match=r"a\.csv, row 2: malformed CSV \(line contains NUL\)"):
+            values(path)
 
 
 def test_thousands_of_columns_are_read_and_not_listed(tmp_path):
