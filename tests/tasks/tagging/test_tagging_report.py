@@ -22,9 +22,9 @@ from ostinato.tasks.tagging.scoring import Predictions
 from ostinato.tasks.tagging.task import Tagging
 
 SCRIPT = "<script>alert(1)</script>"
-PEOPLE, PLACES, VERBS = ["Ada", "Ben", "Cid", "Dora"], [SCRIPT, "Oslo", "Rome", "Bonn"], ["left", "saw", "likes"]
+PEOPLE, PLACES, VERBS = ["Ada", "Ben", "Cid", "Dora"], ["Lima", "Oslo", "Rome", "Bonn"], ["left", "saw", "likes"]
 ROWS = [(person, verb, place) for person in PEOPLE for verb in VERBS for place in PLACES]
-CONLL = "".join(f"{person} B-PER\n{verb} O\n{place} B-LOC\n. O\n\n" for person, verb, place in ROWS)
+CONLL = "".join(f"{person} B-PER\n{verb} O\n{place} B-LOC\n{SCRIPT} O\n\n" for person, verb, place in ROWS)
 SECTIONS = [
     *("result", "data", "training", "metrics", "entities", "confusions"),
     *("examples", "faithfulness", "mistakes"),
