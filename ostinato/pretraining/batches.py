@@ -10,6 +10,7 @@ from ostinato.data.sampler import BucketSampler
 from ostinato.nn.network import Network
 from ostinato.nn.threads import few_threads
 from ostinato.pretraining.corpus import Steps
+from ostinato.training.ranks import ALONE, Ranks
 
 TOKENS_IN_A_BATCH = 8192
 
@@ -24,9 +25,9 @@ def in_evaluation(model: Network) -> Iterator[None]:
     model.train(was_training)
 
 
-def batches(data: Steps, device: torch.device | str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Values and lengths of all sequences, in batches on a device."""
+def batches(data: Steps, device: torch.device | str, ranks: Ranks = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+    """Values and lengths of this rank's part of the sequences, in batches on a device."""
     sampler = BucketSampler(data.lengths, batch_size=1, max_tokens=TOKENS_IN_A_BATCH, shuffle=False)
-    for indices in sampler.batches(0):
+    for indices in filter(len, map(ranks.part_of, sampler.batches(0))):
         batch = data.at(indices, device)
         yield batch.sequences.values, batch.lengths

@@ -13,6 +13,7 @@ from ostinato.pretraining.batches import batches, in_evaluation
 from ostinato.pretraining.config import PretrainingConfig, PretrainingTraining
 from ostinato.pretraining.corpus import Corpus, Steps
 from ostinato.pretraining.negatives import draws_of, samples
+from ostinato.training.ranks import ALONE, Ranks
 
 NETWORKS: dict[str, type[SkipGram] | type[TwoView]] = {"skip-gram": SkipGram, "two-view": TwoView}
 NEGATIVES = 5  # how much drawn tokens count for each target
@@ -40,12 +41,13 @@ class ContextLoss:
         total, weight = self._total(model, batch.sequences.values, batch.lengths, drawn)
         return total / max(weight, 1e-12) * self.weight(batch)
 
-    def metrics(self, model: ContextNetwork, data: Steps) -> dict[str, float]:
+    def metrics(self, model: ContextNetwork, data: Steps, ranks: Ranks = ALONE) -> dict[str, float]:
         total = weights = 0.0
         with in_evaluation(model):
-            for values, lengths in batches(data, model.device):
+            for values, lengths in batches(data, model.device, ranks):
                 loss, weight = self._total(model, values, lengths, self._all())
                 total, weights = total + float(loss), weights + weight
+        total, weights = ranks.total(total, weights)
         return {"loss": total / weights}
 
     def _total(

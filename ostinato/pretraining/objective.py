@@ -24,6 +24,7 @@ from ostinato.pretraining.negatives import draws_of, samples
 from ostinato.tasks.network import build_stack
 from ostinato.training.device import autocast
 from ostinato.training.pretrained import Pretrained, start_from
+from ostinato.training.ranks import ALONE, Ranks
 
 
 class TokenLoss:
@@ -56,13 +57,14 @@ class TokenLoss:
         log_expected = (self.drawn[negatives] * count).log().float()
         return negatives.to(device), log_expected.to(device)
 
-    def metrics(self, model: LanguageModel, data: Steps) -> dict[str, float]:
+    def metrics(self, model: LanguageModel, data: Steps, ranks: Ranks = ALONE) -> dict[str, float]:
         total = predictions = 0.0
         with in_evaluation(model):
-            for values, lengths in batches(data, model.device):
+            for values, lengths in batches(data, model.device, ranks):
                 vectors, predicted = model.predict(values, lengths)
                 losses = token_losses(vectors.float(), model.embed.weight, model.bias, values[predicted].long())
                 total, predictions = total + float(losses.double().sum()), predictions + len(losses)
+        total, predictions = ranks.total(total, predictions)
         loss = total / predictions
         return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
 
@@ -80,13 +82,14 @@ class ValueLoss:
         sides = len(predicted) / self.weight(batch)
         return F.mse_loss(predictions.float(), values[predicted], reduction="sum") / (sides * values.shape[1])
 
-    def metrics(self, model: NextStepNetwork, data: Steps) -> dict[str, float]:
+    def metrics(self, model: NextStepNetwork, data: Steps, ranks: Ranks = ALONE) -> dict[str, float]:
         total = predictions = 0.0
         with in_evaluation(model):
-            for values, lengths in batches(data, model.device):
+            for values, lengths in batches(data, model.device, ranks):
                 found, predicted = model.predict(values, lengths)
                 total += float((found - values[predicted]).double().square().sum())
                 predictions += found.numel()
+        total, predictions = ranks.total(total, predictions)
         return {"loss": total / predictions}
 
 

@@ -53,8 +53,7 @@ def train(
         objective: the task's loss and validation metrics.
         folder: where `last.safetensors` and `best.safetensors` are saved; training resumes from them.
         identity: what must be equal for the training to resume, apart from its data and settings.
-        ranks: the processes that train the model together, each with the same arguments; rank 0 alone has a `folder`,
-            and validates.
+        ranks: the processes that train the model together, each with the same arguments; rank 0 alone has a `folder`.
         spent_s: seconds that a fresh training has taken already.
         on_epoch: called after each epoch.
         stop_requested: called after each step and epoch; if true, writes a checkpoint and raises KeyboardInterrupt.
@@ -268,7 +267,7 @@ def judge(
     score = float(epoch)  # without validation the latest epoch is the best
     if validation is not None:
         ranks = checkpointer.ranks
-        figures = ranks.share(objective.metrics(model, validation) if ranks.is_first else {})
+        figures = ranks.share(objective.metrics(model, validation, ranks))
         entry |= {f"validation_{name}": value for name, value in figures.items()}
         score = -figures[config.monitor] if config.minimises else figures[config.monitor]
     state.history.append(entry | {"seconds": round(state.seconds, 3)})

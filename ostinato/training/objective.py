@@ -10,6 +10,7 @@ from ostinato.config import TrainingConfig
 from ostinato.data.ragged import Ragged
 from ostinato.nn.network import Network
 from ostinato.nn.sequence_network import SequenceNetwork
+from ostinato.training.ranks import ALONE, Ranks
 
 
 class Examples(Protocol):
@@ -87,5 +88,8 @@ class Objective(Protocol[AnyNetwork_contra, Data_contra]):
     def divergence(self, model: AnyNetwork_contra, outputs: Tensor, others: Tensor, batch: Data_contra) -> Tensor:
         """How far the answers of two passes over a batch are apart, summed; 0 for equal outputs. Needs no targets."""
 
-    def metrics(self, model: AnyNetwork_contra, data: Data_contra) -> dict[str, float]:
-        """Metrics of the validation split: `loss`, and every other name that `training.monitor` accepts."""
+    def metrics(self, model: AnyNetwork_contra, data: Data_contra, ranks: Ranks = ALONE) -> dict[str, float]:
+        """Metrics of the validation split: `loss`, and every other name that `training.monitor` accepts.
+
+        All ranks call this together, with the same network and data, and each computes a part.
+        """

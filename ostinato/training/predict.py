@@ -8,28 +8,33 @@ from ostinato.data.sampler import BucketSampler
 from ostinato.errors import TrainingError
 from ostinato.nn.sequence_network import SequenceNetwork
 from ostinato.nn.threads import few_threads
+from ostinato.training.ranks import ALONE, Ranks
 
 TOKENS_IN_A_BATCH = 16_384
 HUGE = 1e30  # of an output: divided by a temperature, it stays finite
 
 
 @torch.inference_mode()
-def predict_outputs(model: SequenceNetwork, sequences: Ragged) -> Tensor:
+def predict_outputs(model: SequenceNetwork, sequences: Ragged, ranks: Ranks = ALONE) -> Tensor:
     """The network's outputs for every sequence, in order, in eval mode. Returns (B, C) float32 on the CPU.
+
+    Args:
+        ranks: the processes that divide each batch; all have the same network and sequences, and all get the outputs.
 
     Raises:
         TrainingError: an output is NaN, or too large for an answer.
     """
     device = model.device
-    outputs = torch.empty(len(sequences), model.head.out_features)
+    outputs = torch.zeros(len(sequences), model.head.out_features)  # those of other ranks are added
     was_training = model.training
     model.eval()
     sampler = BucketSampler(sequences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_BATCH, shuffle=False)
     with few_threads(model, tokens=min(TOKENS_IN_A_BATCH, int(sequences.lengths.sum()))):
-        for indices in sampler.batches(0):
+        for indices in filter(len, map(ranks.part_of, sampler.batches(0))):
             batch = sequences.select(indices)
             outputs[indices] = model(batch.values.to(device), batch.lengths).float().cpu()
     model.train(was_training)
+    outputs = ranks.add(outputs)
     refuse_huge_outputs(outputs)
     return outputs
 

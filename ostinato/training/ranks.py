@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 
 from ostinato.errors import ConfigError, TrainingError
 
-LONGEST_WAIT = timedelta(hours=6)  # for a rank that fits or validates alone; a dead one is noticed at once
+LONGEST_WAIT = timedelta(hours=6)  # for a rank that prepares or fits alone; a dead one is noticed at once
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 Value = TypeVar("Value")
@@ -52,6 +52,13 @@ class Ranks:
             distributed.all_reduce(sums)
         found: list[float] = sums.tolist()
         return found
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """The sum of a CPU tensor over all ranks, the same on each; the tensor may be overwritten."""
+        if self.size > 1:
+            with self._connected():
+                distributed.all_reduce(tensor)
+        return tensor
 
     def any(self, *flags: bool) -> list[bool]:
         """For each flag, whether it is set on some rank."""

@@ -21,6 +21,7 @@ from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
 from ostinato.training.divergence import categorical_divergence
 from ostinato.training.objective import Labelled
+from ostinato.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class CrossEntropy:
         head = class_head(model.head.out_features)
         return fit_on_features(head, features, targets, weights, selection, crossfit=not model.is_linear)
 
-    def metrics(self, model: Classifier, data: Labelled) -> dict[str, float]:
+    def metrics(self, model: Classifier, data: Labelled, ranks: Ranks = ALONE) -> dict[str, float]:
         weights = None if data.weights is None else data.weights.double().numpy()
-        return epoch_metrics(data.targets.numpy(), predict_outputs(model, data.sequences).numpy(), weights)
+        return epoch_metrics(data.targets.numpy(), predict_outputs(model, data.sequences, ranks).numpy(), weights)
 
 
 def class_weights(

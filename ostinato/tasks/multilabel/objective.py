@@ -17,6 +17,7 @@ from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
 from ostinato.training.divergence import bernoulli_divergence
 from ostinato.training.objective import Labelled
+from ostinato.training.ranks import ALONE, Ranks
 
 FEWEST_POSITIVES = 10  # rows with a label from which a threshold is chosen for it
 
@@ -71,8 +72,8 @@ class BinaryCrossEntropy:
         head = label_head(targets.shape[1])
         return fit_on_features(head, features, targets, weights, selection, crossfit=not model.is_linear)
 
-    def metrics(self, model: MultilabelClassifier, data: Labelled) -> dict[str, float]:
-        return epoch_metrics(data.targets, predict_outputs(model, data.sequences), data.weights)
+    def metrics(self, model: MultilabelClassifier, data: Labelled, ranks: Ranks = ALONE) -> dict[str, float]:
+        return epoch_metrics(data.targets, predict_outputs(model, data.sequences, ranks), data.weights)
 
 
 def epoch_metrics(targets: Tensor, logits: Tensor, weights: Tensor | None = None) -> dict[str, float]:

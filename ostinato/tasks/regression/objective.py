@@ -14,6 +14,7 @@ from ostinato.tasks.regression.network import Regressor
 from ostinato.training import predict_outputs
 from ostinato.training.device import autocast
 from ostinato.training.objective import Labelled
+from ostinato.training.ranks import ALONE, Ranks
 
 ERRORS: dict[str, Any] = {"squared": F.mse_loss, "absolute": F.l1_loss, "huber": F.huber_loss}  # huber's delta is 1
 
@@ -65,9 +66,9 @@ class PredictionError:
         of_levels = None if unseen is None else np.tile(unseen, len(levels)) + errors.ravel()
         return Crossfitted(replace(ridge, weights=slopes, bias=bias), of_levels)
 
-    def metrics(self, model: Regressor, data: Labelled) -> dict[str, float]:
+    def metrics(self, model: Regressor, data: Labelled, ranks: Ranks = ALONE) -> dict[str, float]:
         """`loss` of the standardised numbers; `rmse` and `mae` in units, and `r2`, the mean over the targets."""
-        outputs = predict_outputs(model, data.sequences)
+        outputs = predict_outputs(model, data.sequences, ranks)
         scale = model.scale.cpu()[: data.targets.shape[1]].numpy()
         mean = model.mean.cpu()[: data.targets.shape[1]].numpy()
         targets = data.targets.double().numpy()

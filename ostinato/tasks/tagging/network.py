@@ -22,6 +22,7 @@ from ostinato.tasks.tagging.encoding import WORD_SHAPES
 from ostinato.tasks.tagging.schemes import transitions
 from ostinato.tasks.tagging.sentences import Sentences
 from ostinato.training.predict import refuse_huge_outputs
+from ostinato.training.ranks import ALONE, Ranks
 
 TOKENS_IN_A_PREDICTION_BATCH = 8_192
 
@@ -177,18 +178,24 @@ def build_tagger(config: TaggingModel, encoder: SentenceEncoder, codec: TagCodec
 
 
 @torch.inference_mode()
-def predict_tags(model: Tagger, sentences: Sentences, targets: Tensor | None = None) -> tuple[Tensor, float]:
+def predict_tags(
+    model: Tagger, sentences: Sentences, targets: Tensor | None = None, ranks: Ranks = ALONE
+) -> tuple[Tensor, float]:
     """Predict the best tags of all tokens, (N,), in order, in eval mode.
+
+    Args:
+        ranks: the processes that divide each batch; all have the same network and sentences, and all get the answer.
 
     Returns:
         The tags, and the mean loss per token of `targets` (N,), which is 0 without targets.
     """
-    tags, loss = torch.empty(sentences.num_tokens, dtype=torch.int64), 0.0
-    for tokens, batch, scores in _scored(model, sentences):
+    tags, loss = torch.zeros(sentences.num_tokens, dtype=torch.int64), 0.0
+    for tokens, batch, scores in _scored(model, sentences, ranks):
         tags[tokens] = model.best(scores, batch.lengths).cpu()
         if targets is not None:
             loss += model.loss(scores, targets[tokens].to(scores.device), batch.lengths).item()
-    return tags, loss / max(len(tags), 1)
+    (loss,) = ranks.total(loss)
+    return ranks.add(tags), loss / max(len(tags), 1)
 
 
 @torch.inference_mode()
@@ -212,13 +219,16 @@ def predict_marginals(model: Tagger, sentences: Sentences) -> Tensor:
     return probabilities
 
 
-def _scored(model: Tagger, sentences: Sentences) -> Iterator[tuple[Tensor, Sentences, Tensor]]:
-    """Score sentences in batches: yields the indices of a batch's tokens (n,), its sentences, and its scores (n, C)."""
+def _scored(model: Tagger, sentences: Sentences, ranks: Ranks = ALONE) -> Iterator[tuple[Tensor, Sentences, Tensor]]:
+    """Score this rank's part of the sentences in batches.
+
+    Yields the indices of a batch's tokens (n,), its sentences, and its scores (n, C).
+    """
     was_training = model.training
     model.eval()
     sampler = BucketSampler(sentences.lengths, batch_size=1, max_tokens=TOKENS_IN_A_PREDICTION_BATCH, shuffle=False)
     with few_threads(model, tokens=min(TOKENS_IN_A_PREDICTION_BATCH, sentences.num_tokens)):
-        for indices in sampler.batches(0):
+        for indices in filter(len, map(ranks.part_of, sampler.batches(0))):
             batch = sentences.select(indices).to(model.device)
             scores = model(batch).float()
             refuse_huge_outputs(scores)

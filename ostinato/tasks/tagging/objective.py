@@ -11,6 +11,7 @@ from ostinato.tasks.tagging.metrics import tagging_metrics
 from ostinato.tasks.tagging.network import Tagger, predict_tags
 from ostinato.training.device import autocast
 from ostinato.training.divergence import categorical_divergence
+from ostinato.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class TagLikelihood:
     def divergence(self, model: Tagger, outputs: Tensor, others: Tensor, batch: Tagged) -> Tensor:
         return categorical_divergence(outputs, others).sum()
 
-    def metrics(self, model: Tagger, data: Tagged) -> dict[str, float]:
-        predicted, loss = predict_tags(model, data.sentences, data.targets)
+    def metrics(self, model: Tagger, data: Tagged, ranks: Ranks = ALONE) -> dict[str, float]:
+        predicted, loss = predict_tags(model, data.sentences, data.targets, ranks)
         found = self.codec.decode(predicted.numpy(), data.lengths.tolist())
         metrics = tagging_metrics(data.tags, found, known=None, scheme=self.codec.scheme, tags=self.codec.tags)
         scores = {"accuracy": metrics.accuracy} | ({} if metrics.f1 is None else {"f1": metrics.f1})
