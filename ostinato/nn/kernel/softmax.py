@@ -51,7 +51,8 @@ def softmax(
     Raises:
         IndexError: a target or a candidate is out of range.
     """
-    given = [each.contiguous() for each in (vectors, candidates, shift, table, bias, targets, left_out)]
+    inputs = (vectors, candidates, shift, table, bias, targets, left_out)
+    given = [each.contiguous().resolve_neg() for each in inputs]
     losses, positive = vectors.new_empty(len(vectors)), vectors.new_empty(len(vectors))
     d_vectors, d_candidates, d_shift = (torch.empty_like(each) for each in given[:3])
     made = [losses, positive, d_vectors, d_candidates, d_shift]

@@ -44,6 +44,14 @@ def test_logits_of_very_different_size_agree_with_float64():
         assert relative_error([ours], [right]) < 5e-5
 
 
+def test_negative_views_and_strided_inputs_are_read_by_value():
+    inputs = draw(7, 5, 33)
+    views = [torch._neg_view(-each) if each.is_floating_point() else each for each in inputs]
+    views[0] = inputs[0].t().contiguous().t()
+    for ours, same in zip(kernel.softmax(*views), kernel.softmax(*inputs), strict=True):
+        assert torch.equal(ours, same)
+
+
 def test_a_row_without_another_candidate_has_no_loss_and_no_gradient():
     inputs = [*draw(1, 4, 1)[:-1], torch.zeros(1, dtype=torch.int64)]
     for found in kernel.softmax(*inputs):
