@@ -96,6 +96,17 @@ def lstm_inference(bench: Bench, *, batch_size: int, at_least: float) -> None:
     bench.add(row)
 
 
+def one_sequence(bench: Bench, *, hidden_size: int) -> None:
+    """A wide layer on one sequence: nothing but its units can be divided among threads."""
+    lstm = nn.LSTM(64, hidden_size)
+    batches = [Batch.random(lstm, [100])]
+    flops = flops_per_token(4, 64, hidden_size) * 100
+    description = f"inference, LSTM {hidden_size}, 64 inputs, 1 × 100"
+    row = bench.compare(f"lstm-{hidden_size}-1", description, inference_sides(lstm, batches), flops=flops)
+    row.expect_ratio("nn.LSTM", "ONNX Runtime", at_least=1.0)
+    bench.add(row)
+
+
 def bigru_inference_32(bench: Bench) -> None:
     """A bidirectional GRU on 32 sequences of 50 steps."""
     gru = nn.GRU(16, 32, bidirectional=True)
@@ -252,6 +263,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "lstm-last-state": lstm_last_state,
     "lstm-inference-32": partial(lstm_inference, batch_size=32, at_least=1.15),
     "lstm-inference-1": partial(lstm_inference, batch_size=1, at_least=1.4),
+    **{f"lstm-{size}-1": partial(one_sequence, hidden_size=size) for size in (64, 256, 512, 1024)},
     "bigru-inference-32": bigru_inference_32,
     "bigru-model-1": bigru_model_1,
     "cost-of-length": cost_of_length,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from cases import GATES, WIDE, assert_same_bits, draw, native
+from cases import GATES, WIDE, Case, assert_same_bits, draw, native
 
 from ostinato.nn import kernel
 
@@ -22,6 +22,25 @@ def test_concurrent_python_threads_get_correct_results(threads):
     with ThreadPoolExecutor(6) as executor:
         for answer, right in zip(executor.map(lambda case: native(case, draw(case)), work), expected, strict=True):
             assert_same_bits(answer.tensors, right)
+
+
+TEAMS = [  # fewer lanes than threads, so that threads divide the units of each
+    Case(hidden_size=230, lengths=(170,), states=True),
+    Case(hidden_size=230, num_layers=2, lengths=(60, 170), order="batch_first", padding=2),
+    Case(hidden_size=230, bidirectional=True, lengths=(150, 0, 151), states=True, table_rows=9),
+    Case(hidden_size=230, lengths=(0,), states=True),
+]
+
+
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("case", TEAMS, ids=range(len(TEAMS)))
+def test_a_team_computes_the_bits_of_one_thread(threads, variant, cell, case):
+    case = replace(case, cell=cell)
+    threads(1)
+    expected = native(case, draw(case)).tensors
+    for count in (2, 3, 8):
+        threads(count)
+        assert_same_bits(native(case, draw(case)).tensors, expected)
 
 
 def run_program(*lines):

@@ -1,5 +1,6 @@
 // Forward: lanes walk through time in chunks. A chunk is the input projection of some steps and then, while that is in
-// cache, their recurrence. A lane follows the lane below it chunk by chunk if both read in the same direction.
+// cache, their recurrence. A lane follows the lane below it chunk by chunk if both read in the same direction. Where
+// there are fewer lanes than workers, a team of workers divides the panels of each lane instead.
 // Included inside a variant's namespace.
 
 template <class Cell> struct ForwardWeights {
@@ -24,6 +25,7 @@ template <class Cell> class Forward {
     packs_ = arena.take<Pack>(layers * directions);
     if (stack.ids) prepare_table();
     lanes_ = arena.take<Lane>(layers * directions * groups);
+    team_size_ = workers_of_a_lane();
     for (int layer = 0; layer < layers; layer++) prepare(layer);
   }
 
@@ -48,15 +50,15 @@ template <class Cell> class Forward {
     for (int k = 0; k < sides * groups; k++) {
       Lane &lane = lanes_[k];
       Stage *stage = new (lanes + k) Stage;
-      stage->tasks = lane.chunks();
-      stage->in_order = true;
+      stage->tasks = lane.team ? team_size_ : lane.chunks();
+      stage->in_order = !lane.team;
       stage->job = &lane;
-      stage->run = [](const void *job, int64_t chunk) { static_cast<const Lane *>(job)->run(chunk); };
+      stage->run = [](const void *job, int64_t task) { static_cast<const Lane *>(job)->run(task); };
       stage->need(lane.is_table() ? products + lane.direction : stages + k / groups);
       if (lane.layer > 0) {  // the same sequences, one layer below
         const int below = (lane.layer - 1) * plan_.directions * groups + k % groups;
         for (int direction = 0; direction < plan_.directions; direction++)
-          stage->need(lanes + below + direction * groups, plan_.directions == 1);
+          stage->need(lanes + below + direction * groups, plan_.directions == 1 && !lane.team);
       }
     }
     run_stages(stages, sides * (1 + groups) + tables, plan_.threads);
@@ -124,17 +126,54 @@ template <class Cell> class Forward {
     float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
+    Team *team;                  // null: one worker at a time
 
     bool is_table() const { return layer == 0 && forward->plan_.stack.ids; }
     int64_t longest() const { return group.size ? forward->plan_.length(group.sequences[0]) : 0; }
     int64_t chunks() const { return (longest() + chunk_steps - 1) / chunk_steps; }
 
-    void run(int64_t chunk) const {
+    void run(int64_t task) const {
+      if (team) team->work(int(task), phases(), [this](int64_t phase, int part) { run_part(phase, part); });
+      else run_chunk(task);
+    }
+
+    void run_chunk(int64_t chunk) const {
       const int64_t first = chunk * chunk_steps, last = std::min(first + chunk_steps, longest());
+      const int64_t all = forward->panels_.count;
       if (chunk == 0) start();
-      project(first, last);
-      if (forward->training_) recur<true>(first, last);
-      else recur<false>(first, last);
+      project(list_steps(first, last), 0, all);
+      const StepRow *step_row = step_rows;
+      int64_t rows = group.size;
+      for (int64_t t = first; t < last; t++) {
+        rows = active(t, rows);
+        recur(t, step_row, rows, 0, all);
+        step_row += rows;
+      }
+      if (last == longest()) write_final();
+    }
+
+    // The phases of a team: for each chunk its list of steps, its projection and its steps; at last the final states.
+    int64_t phases() const { return longest() > 0 ? longest() + 2 * chunks() + 1 : 0; }
+
+    void run_part(int64_t phase, int part) const {
+      if (phase == phases() - 1) {
+        if (part == 0) write_final();
+        return;
+      }
+      const int64_t chunk = phase / (chunk_steps + 2), at = phase % (chunk_steps + 2);
+      const int64_t first = chunk * chunk_steps, last = std::min(first + chunk_steps, longest());
+      const int64_t count = forward->panels_.count;
+      const int64_t panel = count * part / team->parts(), end = count * (part + 1) / team->parts();
+      if (at == 0) {
+        if (part > 0) return;
+        if (chunk == 0) start();
+        list_steps(first, last);
+      } else if (at == 1) {
+        project(rows_until(first, last), panel, end);
+      } else {
+        const int64_t t = first + at - 2;
+        recur(t, step_rows + rows_until(first, t), active(t, group.size), panel, end);
+      }
     }
 
     void start() const {
@@ -153,11 +192,15 @@ template <class Cell> class Forward {
       return before;
     }
 
-    // gates = W_ih x + b for all steps of the chunk, computed or copied
-    void project(int64_t first, int64_t last) const {
+    int64_t rows_until(int64_t first, int64_t end) const {
+      int64_t total = 0;
+      for (int64_t t = first, rows = group.size; t < end; t++) total += rows = active(t, rows);
+      return total;
+    }
+
+    // The chunk's rows of steps; returns how many.
+    int64_t list_steps(int64_t first, int64_t last) const {
       const Plan &plan = forward->plan_;
-      const ForwardWeights<Cell> &weights = forward->weights_[layer * plan.directions + direction];
-      const int64_t D = plan.input_size(layer);
       int64_t steps = 0, rows = group.size;
       for (int64_t t = first; t < last; t++) {
         rows = active(t, rows);
@@ -169,38 +212,43 @@ template <class Cell> class Forward {
               saved_output ? saved_output + (step * plan.directions + direction) * plan.H : nullptr};
         }
       }
-      for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
+      return steps;
+    }
+
+    // gates = W_ih x + b of the chunk's rows, computed or copied, for panels up to `end`
+    void project(int64_t rows, int64_t panel, int64_t end) const {
+      const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
+      const int64_t D = forward->plan_.input_size(layer);
+      for (; panel < end; panel++) {
         if (is_table()) {
-          copy_panel<kIn>(step_rows, steps, panel * forward->tables_[direction].panel_stride(),
+          copy_panel<kIn>(step_rows, rows, panel * forward->tables_[direction].panel_stride(),
               panel * panel_stride + Cell::kInput * W);
           continue;
         }
         const float *bias = weights.input_bias + panel * P::kFloats + Cell::kInput * W;
         project_panel<kIn>(
-            step_rows, steps, bias, weights.input + panel * D * kIn * W, D, panel * panel_stride + Cell::kInput * W);
+            step_rows, rows, bias, weights.input + panel * D * kIn * W, D, panel * panel_stride + Cell::kInput * W);
       }
     }
 
-    // gates += W_hh h, then the cell's equation, step by step
-    template <bool kTraining> void recur(int64_t first, int64_t last) const {
+    // gates += W_hh h, then the cell's equation, of a step of the first `rows` sequences, for panels up to `end`
+    void recur(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end) const {
+      forward->training_ ? recur_as<true>(t, step_row, rows, panel, end)
+                         : recur_as<false>(t, step_row, rows, panel, end);
+    }
+
+    template <bool kTraining>
+    void recur_as(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end) const {
       const int64_t padded = forward->panels_.padded;
-      const StepRow *step_row = step_rows;
-      int64_t rows = active(first, group.size);
-      for (int64_t t = first; t < last; t++) {
-        const float *h_prev = h[t % 2];
-        float *h_next = h[(t + 1) % 2];
-        for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
-          for_tiles<kRows<kHid>>(rows, [&](auto height, int64_t row) {
-            constexpr int R = decltype(height)::value;
-            alignas(64) float sums[R][kHid * W];
-            add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
-            for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
-          });
-        }
-        step_row += rows;
-        const int64_t remaining = active(t + 1, rows);
-        for (int64_t r = remaining; r < rows; r++) write_final(group.sequences[r], h_next + r * padded, c + r * padded);
-        rows = remaining;
+      const float *h_prev = h[t % 2];
+      float *h_next = h[(t + 1) % 2];
+      for (; panel < end; panel++) {
+        for_tiles<kRows<kHid>>(rows, [&](auto height, int64_t row) {
+          constexpr int R = decltype(height)::value;
+          alignas(64) float sums[R][kHid * W];
+          add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
+          for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
+        });
       }
     }
 
@@ -238,11 +286,18 @@ template <class Cell> class Forward {
       }
     }
 
-    void write_final(int64_t sequence, const float *last_h, const float *last_c) const {
+    // The states after each sequence's last step: no later step of the others has overwritten them.
+    void write_final() const {
       const Plan &plan = forward->plan_;
-      const int64_t at = ((layer * plan.directions + direction) * plan.B + sequence) * plan.H;
-      if (plan.stack.hn) std::memcpy(plan.stack.hn + at, last_h, sizeof(float) * size_t(plan.H));
-      if (Cell::kCellState && plan.stack.cn) std::memcpy(plan.stack.cn + at, last_c, sizeof(float) * size_t(plan.H));
+      const int64_t padded = forward->panels_.padded;
+      for (int64_t r = 0; r < group.size; r++) {
+        const int64_t sequence = group.sequences[r];
+        const int64_t to = ((layer * plan.directions + direction) * plan.B + sequence) * plan.H;
+        const float *last_h = h[plan.length(sequence) % 2] + r * padded;
+        if (plan.stack.hn) std::memcpy(plan.stack.hn + to, last_h, sizeof(float) * size_t(plan.H));
+        if (Cell::kCellState && plan.stack.cn)
+          std::memcpy(plan.stack.cn + to, c + r * padded, sizeof(float) * size_t(plan.H));
+      }
     }
   };
 
@@ -292,24 +347,26 @@ template <class Cell> class Forward {
         lane.gates = training_ ? saved_.gates(layer, direction) : arena_.take<float>(panels_.count * lane.panel_stride);
         lane.cells = training_ && Cell::kCellState ? saved_.cells(layer, direction) : nullptr;
         lane.saved_output = training_ && top ? saved_.output(layer) : nullptr;
-        copy_states_of_empty(lane);
+        lane.team = team_size_ > 1 ? new_team() : nullptr;
+        if (lane.longest() == 0) lane.start(), lane.write_final();  // no task does it
       }
     }
   }
 
-  // The final state of a sequence without steps is its initial state.
-  void copy_states_of_empty(const Lane &lane) {
-    const int64_t padded = panels_.padded;
-    for (int64_t r = 0; r < lane.group.size; r++) {
-      const int64_t sequence = lane.group.sequences[r];
-      if (plan_.length(sequence) > 0) continue;
-      copy_state(plan_.initial(plan_.stack.h0, lane.layer, lane.direction, sequence), lane.h[0], plan_.H, padded);
-      copy_state(plan_.initial(plan_.stack.c0, lane.layer, lane.direction, sequence), lane.c, plan_.H, padded);
-      lane.write_final(sequence, lane.h[0], lane.c);
-    }
+  // How many workers divide a lane: those without a lane of their own, if their part of a step is worth their meeting
+  // after it.
+  int workers_of_a_lane() const {
+    const int lanes = plan_.num_groups * (plan_.directions == 1 ? plan_.layers : plan_.directions);
+    const double step_us = double(plan_.H * panels_.padded) * kHid / Cell::kUnitVectors / 50e3;
+    return int(std::min({int64_t(plan_.threads / lanes), panels_.count, int64_t(step_us / kMicrosecondsOfAPart)}));
+  }
+
+  Team *new_team() {
+    return new (arena_.take<Team>(1)) Team(team_size_, arena_.take<std::atomic<int64_t>>(team_size_));
   }
 
   static constexpr int64_t kStepsOfAChunk = 128;
+  static constexpr double kMicrosecondsOfAPart = 0.45;
 
   const Plan plan_;
   const P panels_;
@@ -321,4 +378,5 @@ template <class Cell> class Forward {
   Pack *packs_;
   TableProduct *tables_ = nullptr;
   Lane *lanes_;
+  int team_size_;
 };

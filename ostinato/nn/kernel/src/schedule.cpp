@@ -23,9 +23,6 @@
 #if defined(_WIN32)
 #include <malloc.h>
 #endif
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace ostinato {
 namespace {
@@ -72,12 +69,6 @@ const OpenMp &openmp() {
 }
 
 // ---- the scheduler --------------------------------------------------------------------------------------------
-
-void pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#endif
-}
 
 class Schedule {
  public:

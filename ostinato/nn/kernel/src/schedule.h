@@ -4,10 +4,17 @@
 #include <cstdint>
 
 #if defined(__x86_64__)
-#include <xmmintrin.h>
+#include <immintrin.h>
 #endif
 
 namespace ostinato {
+
+// Tells the processor that this thread waits for another.
+inline void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
 
 // While it lives, this thread computes with denormal numbers (below 1.2e-38 in magnitude) as zeros: the processor takes
 // some hundred times as long for each of them, and a gradient that vanishes through time is full of them.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "schedule.h"
+#include "team.h"
 #include "variant.h"
 
 #define OSTINATO_AVX512 1
