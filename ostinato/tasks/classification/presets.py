@@ -154,10 +154,10 @@ def imdb_pretrained() -> ClassificationConfig:
 
 
 def imdb_full() -> ClassificationConfig:
-    """Nearly all of the labelled reviews: 19,400 for training."""
+    """Nearly all of the labelled reviews: 19,400 for training. A language model and n-grams together."""
     return ClassificationConfig(
         data=_reviews(train_size=19_400, max_size=20_000),
-        model=_from_language_model("imdb-full-encoder"),
+        model=_from_language_model("imdb-full-encoder", wide="ngrams"),
         training=ClassificationTraining.with_old_defaults(max_epochs=3, batch_size=32, lr=2e-3),
     )
 
@@ -170,9 +170,9 @@ def _reviews(**settings: Any) -> ClassificationData:
     return data
 
 
-def _from_language_model(init: str) -> SequenceModel:
+def _from_language_model(init: str, **settings: Any) -> SequenceModel:
     """The layers of `ostinato pretrain`'s presets for reviews."""
-    return _lstm(256, pooling=["last", "mean", "max"], dropout=0.3, init=init)
+    return _lstm(256, pooling=["last", "mean", "max"], dropout=0.3, init=init, **settings)
 
 
 def _lstm(size: int, **settings: Any) -> SequenceModel:
