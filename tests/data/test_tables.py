@@ -112,7 +112,7 @@ def test_a_long_field_is_read(tmp_path):
 
 BAD_JSON = {
     "5,000 digits": ('{"text": "a", "label": 1' + "0" * 4999 + "}", "5000 digits"),
-    "nested objects": ('{"a":' * 5000 + "1" + "}" * 5000, "nested too deeply"),
+    "nested objects": ('{"a":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
     "nested arrays": ('{"text": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
     "a key twice": ('{"text": "a", "label": 1, "text": "b"}', "key 'text' occurs twice"),
     "a key twice, inside": ('{"text": [{"x": 1, "x": 2}]}', "key 'x' occurs twice"),
