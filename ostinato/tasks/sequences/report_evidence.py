@@ -13,6 +13,7 @@ from ostinato.explanation.agreement import Agreement, agreement
 from ostinato.explanation.attribution import explain_sequences, letters_of, methods_of
 from ostinato.explanation.explanation import Explanation
 from ostinato.explanation.faithfulness import Faithfulness, measure
+from ostinato.explanation.model import encode_given
 from ostinato.explanation.motifs import Motif, find_motifs, letter_frequencies, position_profile, recovery
 from ostinato.explanation.strands import StrandAgreement, strand_agreement
 from ostinato.explanation.top_tokens import TokenScore, top_tokens
@@ -24,6 +25,9 @@ from ostinato.tasks.records import Model
 METHOD = "integrated-gradients"
 MEASURED, ABLATED = 100, 1000  # test sequences for the faithfulness of explanations, and for the ablation of attention
 SURVEYED_LETTERS, SURVEYED_TOKENS = 500, 300  # sequences explained to find motifs, and tokens
+# A large model explains fewer sequences: as many as take about a minute or two of a core, but not fewer than FEWEST.
+FEWEST, MULTIPLICATIONS = 20, 4e12
+PASSES_OF_SURVEY, PASSES_OF_MEASURE = 200, 1000  # of the network over a sequence, roughly; a backward pass counts twice
 LONGEST_MUTATED = 200  # letters; mutating longer sequences takes too long for a report
 TRACED = 60  # maximum number of steps that a plot can label
 ALIKE = 0.95  # search motifs on both strands if at least this share of sequences gets one answer on both
@@ -100,9 +104,11 @@ def collect_evidence(
         data: the name of the data set; None for files.
     """
     letters = letters_of(model)
-    survey = [test.sequences[row] for row in spread(len(test), SURVEYED_LETTERS if letters else SURVEYED_TOKENS)]
+    candidates = spread(len(test), SURVEYED_LETTERS if letters else SURVEYED_TOKENS)
+    cost = _multiplications(model, [test.sequences[row] for row in candidates])
+    survey = [test.sequences[row] for row in spread(len(test), _affordable(cost, PASSES_OF_SURVEY, len(candidates)))]
     surveyed = explain_sequences(model, survey, method=METHOD, progress=progress)
-    measured = spread(len(survey), MEASURED)
+    measured = spread(len(survey), _affordable(cost, PASSES_OF_MEASURE, MEASURED))
     sequences = [survey[row] for row in measured]
     explanations = {METHOD: [surveyed[row] for row in measured]}
     for method in _other_methods(model, survey):
@@ -123,6 +129,21 @@ def collect_evidence(
         tokens={label: top_tokens(each) for label, each in _by_label(surveyed).items()} if has_words else {},
         trace=trace_sequence(model, _traced(test, chosen.examples)) if why_not_traced(model) is None else None,
     )
+
+
+def _multiplications(model: Model, sequences: Sequence[Any]) -> float:
+    """Of one pass of the network's layers over a sequence of mean length."""
+    of_layers: list[int] = [
+        weights.numel()
+        for name, weights in model.network.named_parameters()
+        if "embed." not in name and "wide." not in name
+    ]
+    return sum(of_layers) * float(encode_given(model, sequences)[1].lengths.double().mean())
+
+
+def _affordable(cost: float, passes: int, most: int) -> int:
+    """How many sequences to explain, with so many passes over each."""
+    return min(most, max(FEWEST, int(MULTIPLICATIONS / (passes * max(cost, 1.0)))))
 
 
 def _other_methods(model: Model, sequences: Sequence[Any]) -> list[str]:

@@ -15,6 +15,7 @@ from ostinato.progress import Progress
 from ostinato.report.explained import faithfulness_block, spread
 from ostinato.report.gallery import Gallery
 from ostinato.tasks.config import parse_config
+from ostinato.tasks.sequences import report_evidence
 from ostinato.tasks.sequences.report import data_limits, motif_file
 from ostinato.tasks.sequences.report_evidence import Choice, collect_evidence
 from ostinato.tasks.sequences.report_explained import explained_sections
@@ -43,6 +44,21 @@ def evidence(counts):
 def test_rows_are_spread_over_the_whole_split():
     assert spread(11, 3).tolist() == [0, 5, 10]
     assert spread(2, 5).tolist() == [0, 1]
+
+
+def test_a_model_whose_explanations_take_long_explains_fewer_sequences_but_never_few(counts, monkeypatch):
+    model, test = counts
+    chosen = Choice([0], [7], ["it is x"] * 100)
+    monkeypatch.setattr(report_evidence, "FEWEST", 5)
+
+    def measured(multiplications):
+        monkeypatch.setattr(report_evidence, "MULTIPLICATIONS", multiplications)
+        found = collect_evidence(model, test, chosen, labels=None, data=None, progress=Progress(quiet=True))
+        return found.surveyed, {each.n for each in found.faithfulness}
+
+    cost = report_evidence._multiplications(model, test.sequences)
+    assert measured(cost * 200 * 30) == (30, {6})
+    assert measured(0) == (5, {5})
 
 
 def test_every_method_is_measured(evidence):
