@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <new>
 #include <thread>
 
 #include "schedule.h"
