@@ -10,7 +10,7 @@ from ostinato.training.ranks import Ranks
 
 @pytest.fixture
 def sent(monkeypatch):
-    """What the ranks add up: tensors and numbers, in the order of the ranks."""
+    """The tensors that the ranks add up, in the order of the ranks."""
     found = []
     monkeypatch.setattr(Ranks, "add", lambda self, tensor: found.append(tensor) or tensor)
     return found

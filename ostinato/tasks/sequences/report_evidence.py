@@ -25,7 +25,7 @@ from ostinato.tasks.records import Model
 METHOD = "integrated-gradients"
 MEASURED, ABLATED = 100, 1000  # test sequences for the faithfulness of explanations, and for the ablation of attention
 SURVEYED_LETTERS, SURVEYED_TOKENS = 500, 300  # sequences explained to find motifs, and tokens
-# A large model explains fewer sequences: as many as take about a minute or two of a core, but not fewer than FEWEST.
+# A large model explains fewer sequences: as many as MULTIPLICATIONS allows, but not fewer than FEWEST.
 FEWEST, MULTIPLICATIONS = 20, 4e12
 PASSES_OF_SURVEY, PASSES_OF_MEASURE = 200, 1000  # of the network over a sequence, roughly; a backward pass counts twice
 LONGEST_MUTATED = 200  # letters; mutating longer sequences takes too long for a report

@@ -152,7 +152,8 @@ template <class Cell> class Forward {
       if (last == longest()) write_final();
     }
 
-    // The phases of a team: for each chunk its list of steps, its projection and its steps; at last the final states.
+    // The phases of a team: for each chunk its list of steps, its projection and its steps. The last one writes the final
+    // states.
     int64_t phases() const { return longest() > 0 ? longest() + 2 * chunks() + 1 : 0; }
 
     void run_part(int64_t phase, int part) const {
