@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.data.cleaning import Cleaning, Splits, conflicting, targets_by_key
-from ostinato.data.examples import Record
+from ostinato.data.cleaning import Cleaning, Splits, conflicting, keys_of
+from ostinato.data.encoding import raw_lengths
+from ostinato.data.examples import Records
 from ostinato.data.examples import Sequence as Input
 from ostinato.data.shown import SHOWN, count_of, listed, shown
 
@@ -107,7 +108,7 @@ class SequenceAudit:
         """The same audit with what only the encoder knows."""
         return replace(self, unknown_share=unknown_share, truncated=dict(truncated), vectors=vectors)
 
-    def with_lengths(self, unit: str, lengths: Mapping[str, Sequence[int]]) -> "SequenceAudit":
+    def with_lengths(self, unit: str, lengths: Mapping[str, np.ndarray]) -> "SequenceAudit":
         """The same audit with the lengths of each split's sequences in another unit."""
         splits = {split: replace(facts, lengths=quantiles(lengths[split])) for split, facts in self.splits.items()}
         return replace(self, unit=unit, splits=splits)
@@ -193,20 +194,18 @@ class SequenceAudit:
             yield describe_vectors(self.vectors)
 
 
-def describe_split(records: list[Record], targets: dict[str, Any]) -> SplitFacts:
+def describe_split(records: Records, targets: dict[str, Any]) -> SplitFacts:
     """Count a split's rows, copies and conflicts, and measure its lengths.
 
     Args:
         records: with their keys.
         targets: `classes` or `values`, as the task describes its targets.
     """
-    found = targets_by_key(records)
-    conflicts = conflicting(found)
     return SplitFacts(
         rows=len(records),
-        lengths=quantiles([len(record.sequence) for record in records]),
-        duplicates=len(records) - len(found),
-        conflicting=sum(record.key in conflicts for record in records),
+        lengths=quantiles(raw_lengths(records.sequences)),
+        duplicates=len(records) - len(np.unique(keys_of(records))),
+        conflicting=int(conflicting(records).sum()),
         **targets,
     )
 
@@ -238,7 +237,7 @@ def describe_left_out(splits: Sequence[str], rows: int, what: str) -> Iterator[s
         )
 
 
-def quantiles(values: Sequence[Any]) -> dict[str, float]:
+def quantiles(values: Sequence[Any] | np.ndarray) -> dict[str, float]:
     """Five quantiles by name."""
     names = ("shortest", "5 %", "median", "95 %", "longest")
     return dict(zip(names, np.quantile(values, [0, 0.05, 0.5, 0.95, 1]).tolist(), strict=True))
@@ -253,7 +252,7 @@ def unit_of(sequence: Input) -> str:
 
 def shared_groups(splits: Splits) -> int:
     """How many groups have rows in more than one split."""
-    found = Counter(group for records in splits.values() for group in {record.group for record in records} - {None})
+    found = Counter(group for records in splits.values() for group in set(records.groups or ()) - {None})
     return sum(number > 1 for number in found.values())
 
 

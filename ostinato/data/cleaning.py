@@ -1,21 +1,23 @@
 """Rows that would bias a score: empty sequences, duplicates, one sequence with two targets, overlap of splits."""
 
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import combinations
 from typing import Any, cast
 
 import numpy as np
 
-from ostinato.data.examples import Record, Sequence
+from ostinato.data.examples import Records, Sequence
 from ostinato.errors import DataError
 
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
-Splits = dict[str, list[Record]]  # train, validation, test, in this order; train is always there
+Splits = dict[str, Records]  # train, validation, test, in this order; train is always there
+
+KEY_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,14 @@ def clean(
     filled = {split: _without_empty(records, refuse=refuse_empty) for split, records in given.items()}
     filled = {split: with_keys(records, tokenizer) for split, records in filled.items()}
     overlap = {
-        f"{a}/{b}": len(rows) - len(_without(rows, keys_of(others)))
+        f"{a}/{b}": int(np.isin(keys_of(rows), keys_of(others)).sum())
         for (a, rows), (b, others) in combinations(filled.items(), 2)
     }
     splits = _without_overlap(filled) if drops_overlap else dict(filled)
     train = splits["train"]
-    conflicts = conflicting(targets_by_key(train)) if draws else set()
-    agreeing = train if keeps_conflicts else _without(train, conflicts)
+    agreeing = train.select(np.flatnonzero(~conflicting(train))) if draws and not keeps_conflicts else train
     if draws:
-        splits["train"] = _first_copies(agreeing)
+        splits["train"] = agreeing.select(_first_copies(agreeing))
     return splits, Cleaning(
         empty_dropped=sum(len(given[split]) - len(filled[split]) for split in given),
         conflicting_dropped=len(train) - len(agreeing),
@@ -80,12 +81,16 @@ def count_reverse_complements(splits: Splits, tokenizer: str) -> dict[str, int]:
     """For DNA and each pair of splits, the rows of the first whose reverse complement is in the second."""
     if tokenizer != "nucleotides":
         return {}
-    keys = {split: [str(key_of(record.sequence, tokenizer)) for record in records] for split, records in splits.items()}
     found = {}
-    for (a, rows), (b, others) in combinations(keys.items(), 2):
-        turned = {key.translate(COMPLEMENT)[::-1] for key in others}
-        found[f"{a}/{b}"] = sum(key in turned for key in rows)
+    for (a, rows), (b, others) in combinations(splits.items(), 2):
+        turned = digests_of(map(_turned, others.sequences), tokenizer)
+        found[f"{a}/{b}"] = int(np.isin(keys_of(rows), turned).sum())
     return {pair: rows for pair, rows in found.items() if rows}
+
+
+def _turned(sequence: Sequence) -> str:
+    """The reverse complement."""
+    return str(key_of(sequence, "nucleotides")).translate(COMPLEMENT)[::-1]
 
 
 def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
@@ -101,78 +106,82 @@ def key_of(sequence: Sequence, tokenizer: str) -> Hashable:
     return "".join(BREAK.sub(" ", sequence).lower().split()) if tokenizer in ("words", "subwords") else sequence
 
 
-def with_keys(records: list[Record], tokenizer: str) -> list[Record]:
+def with_keys(records: Records, tokenizer: str) -> Records:
     """The records with a key each, which is equal for sequences that `tokenizer` reads alike.
 
     A key is the first 128 bits of a hash of `key_of`: it takes less memory than the sequence, and is computed once.
     """
-    return [
-        Record(each.sequence, each.target, each.split, each.group, each.source, _digest(each.sequence, tokenizer))
-        for each in records
-    ]
+    return replace(records, keys=digests_of(records.sequences, tokenizer))
+
+
+def digests_of(sequences: Iterable[Sequence], tokenizer: str) -> np.ndarray:
+    """A hash of each sequence as the tokenizer reads it, (B,) of `KEY_BYTES` each."""
+    together = bytearray()
+    for each in sequences:
+        together += _digest(each, tokenizer)
+    return np.frombuffer(bytes(together), f"S{KEY_BYTES}")
 
 
 def _digest(sequence: Sequence, tokenizer: str) -> bytes:
     if isinstance(sequence, np.ndarray):
-        return blake2b(sequence.tobytes() + repr(sequence.shape).encode(), digest_size=16).digest()
+        return blake2b(sequence.tobytes() + repr(sequence.shape).encode(), digest_size=KEY_BYTES).digest()
     key = key_of(sequence, tokenizer)
     text = key if isinstance(key, str) else "".join(f"{len(token)}:{token}" for token in cast(tuple[str, ...], key))
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
 
 
-def targets_by_key(records: list[Record]) -> dict[bytes, list[Any]]:
-    """The different targets of each sequence, by its key."""
-    targets: dict[bytes, list[Any]] = {}
-    for record in records:
-        found = targets.get(record.key)
-        if found is None:
-            targets[record.key] = [record.target]
-        elif record.target not in found:
-            found.append(record.target)
-    return targets
+def keys_of(records: Records) -> np.ndarray:
+    """The keys of all sequences; see `with_keys`."""
+    assert records.keys is not None
+    return records.keys
 
 
-def conflicting(targets: dict[bytes, list[Any]]) -> set[bytes]:
-    """The keys of sequences that carry two targets or more."""
-    return {key for key, found in targets.items() if len(found) > 1}
+def conflicting(records: Records) -> np.ndarray:
+    """Whether each row's sequence carries two targets or more, (B,)."""
+    distinct, sequence_of = np.unique(keys_of(records), return_inverse=True)
+    pairs = np.unique(_pairs(sequence_of, records.targets))
+    targets = np.bincount(pairs // max(len(records), 1), minlength=len(distinct))
+    return np.asarray((targets > 1)[sequence_of])
 
 
-def keys_of(records: list[Record]) -> set[bytes]:
-    """The keys of all sequences."""
-    return {record.key for record in records}
+def _pairs(sequence_of: np.ndarray, targets: list[Any]) -> np.ndarray:
+    """A number for each row, equal for rows with the same sequence and target: sequence · rows + target."""
+    known: dict[Hashable, int] = {}
+    target_of = [known.setdefault(_hashable(target), len(known)) for target in targets]
+    return sequence_of * len(targets) + np.array(target_of, dtype=np.int64)
 
 
-def _without_empty(records: list[Record], *, refuse: bool) -> list[Record]:
-    kept = [record for record in records if not _is_empty(record.sequence)]
-    if refuse and len(kept) < len(records):
-        source = next(record.source for record in records if _is_empty(record.sequence))
+def _hashable(target: Any) -> Hashable:
+    """Equal for equal targets: a label, a tuple of labels, or numbers by name."""
+    return tuple(sorted(target.items())) if isinstance(target, dict) else target
+
+
+def _without_empty(records: Records, *, refuse: bool) -> Records:
+    empty = np.array([_is_empty(sequence) for sequence in records.sequences], dtype=bool)
+    if refuse and empty.any():
+        source = records.sources[int(empty.argmax())]
         raise DataError(f"{source}: the sequence is empty. Fill it in, remove the row, or set data.empty to drop.")
-    return kept
+    return records.select(np.flatnonzero(~empty)) if empty.any() else records
 
 
 def _without_overlap(splits: Splits) -> Splits:
     """Each split without the sequences of the splits after it."""
     names = list(splits)
     return {
-        split: _without(records, set().union(*(keys_of(splits[later]) for later in names[position:])))
+        split: _without(records, [keys_of(splits[later]) for later in names[position:]])
         for position, (split, records) in enumerate(splits.items(), start=1)
     }
 
 
-def _without(records: list[Record], keys: set[bytes]) -> list[Record]:
-    return [record for record in records if record.key not in keys] if keys else records
+def _without(records: Records, others: list[np.ndarray]) -> Records:
+    found = np.isin(keys_of(records), np.concatenate(others)) if others else np.zeros(len(records), dtype=bool)
+    return records.select(np.flatnonzero(~found)) if found.any() else records
 
 
-def _first_copies(records: list[Record]) -> list[Record]:
+def _first_copies(records: Records) -> np.ndarray:
     """The first of all rows with the same sequence and target."""
-    targets: dict[bytes, list[Any]] = {}
-    first = []
-    for record in records:
-        found = targets.setdefault(record.key, [])
-        if record.target not in found:
-            found.append(record.target)
-            first.append(record)
-    return first
+    _, sequence_of = np.unique(keys_of(records), return_inverse=True)
+    return np.sort(np.unique(_pairs(sequence_of, records.targets), return_index=True)[1])
 
 
 def _is_empty(sequence: Sequence) -> bool:

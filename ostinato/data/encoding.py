@@ -1,6 +1,6 @@
 """Turning sequences into ids or standardized series with a fitted encoding; needs NumPy alone, not PyTorch."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -220,9 +220,14 @@ def source_of(row: int, sources: list[str] | None) -> str:
     return sources[row] if sources else f"sequence {row}"
 
 
+def raw_lengths(sequences: Collection[Any]) -> np.ndarray:
+    """The characters, events or steps of each sequence, (B,) int64."""
+    return np.fromiter(map(len, sequences), np.int64, len(sequences))
+
+
 def chunks(sequences: list[Any]) -> Iterator[list[Any]]:
     """Runs of sequences of about `CHUNK_SIZE` characters or steps, at least one run."""
-    sizes = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    sizes = raw_lengths(sequences)
     ends = np.flatnonzero(np.diff(sizes.cumsum() // CHUNK_SIZE)) + 1
     for begin, end in pairwise([0, *ends.tolist(), len(sequences)]):
         yield sequences[begin:end]

@@ -2,7 +2,7 @@
 
 from collections import abc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,33 +12,47 @@ Sequence = str | list[str] | np.ndarray  # a text, a list of events, a float64 s
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a data file; `source` says which, as in `train.csv, row 17`. An unlabelled row has the target None.
-
-    Rows of one `key` have sequences that the tokenizer reads alike; it is empty until `cleaning.with_keys`.
-    """
+    """One row of a data file; `source` says which, as in `train.csv, row 17`. An unlabelled row has the target None."""
 
     sequence: Sequence
     target: Any
     split: str | None
     group: str | None
     source: str
-    key: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True)
 class Records:
-    """Sequences with their targets and sources, and the weight of each row if they differ: lists of one length."""
+    """Rows as columns of one length.
 
-    sequences: list[Any]
+    Args:
+        sequences: as lists do, give a selection for a slice.
+        targets: None: a row is not labelled.
+        sources: where each row comes from.
+        weights: of each row; None: 1.
+        splits, groups: what the columns of the file say; None: there are none.
+        keys: (B,) 16 bytes each, equal for sequences that the tokenizer reads alike; None: not computed.
+    """
+
+    sequences: abc.Sequence[Any]
     targets: list[Any]
-    sources: list[str]
+    sources: abc.Sequence[str]
     weights: list[float] | None = None
+    splits: list[str | None] | None = None
+    groups: list[str | None] | None = None
+    keys: np.ndarray | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Records":
         """The records as columns."""
         rows = list(records)
-        return cls([row.sequence for row in rows], [row.target for row in rows], [row.source for row in rows])
+        return cls(
+            [row.sequence for row in rows],
+            [row.target for row in rows],
+            [row.source for row in rows],
+            splits=[row.split for row in rows],
+            groups=[row.group for row in rows],
+        )
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -49,10 +63,21 @@ class Records:
 
     def select(self, indices: Iterable[int] | np.ndarray) -> "Records":
         """The rows at `indices`, in that order."""
-        chosen = [int(index) for index in indices]
-        parts = (self.sequences, self.targets, self.sources, self.weights)
-        selected = (None if part is None else [part[i] for i in chosen] for part in parts)
-        return Records(*selected)  # type: ignore[arg-type]
+        chosen = np.fromiter(indices, np.int64)
+        return Records(*(selected(getattr(self, column.name), chosen) for column in fields(self)))
+
+    def plain(self) -> "Records":
+        """The same rows without splits, groups and keys, which only drawing the splits needs."""
+        return replace(self, splits=None, groups=None, keys=None)
+
+
+def selected(column: Any, indices: np.ndarray) -> Any:
+    """The items of a column at `indices`, in that order: of a list, of an array, or of what has a `select`."""
+    if isinstance(column, list):
+        return [column[index] for index in indices.tolist()]
+    if isinstance(column, np.ndarray):
+        return column[indices]
+    return None if column is None else column.select(indices)
 
 
 class Sentence(NamedTuple):

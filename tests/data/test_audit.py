@@ -5,19 +5,17 @@ import numpy as np
 
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups
 from ostinato.data.cleaning import Cleaning, with_keys
-from ostinato.data.examples import Record
+from ostinato.data.examples import Record, Records
 from ostinato.tasks.classification.target import LabelTarget
 
 
 def rows(*pairs, group=None):
-    return [Record(sequence, label, None, group, "") for sequence, label in pairs]
+    return Records.of(Record(sequence, label, None, group, "") for sequence, label in pairs)
 
 
 def facts_of(records):
     """A split's facts, its targets being labels."""
-    return describe_split(
-        with_keys(records, "characters"), LabelTarget().describe([record.target for record in records])
-    )
+    return describe_split(with_keys(records, "characters"), LabelTarget().describe(records.targets))
 
 
 def audit_of(**splits):
@@ -94,8 +92,9 @@ def test_an_audit_survives_json():
 
 def test_groups_in_two_splits_are_counted_once():
     splits = {
-        "train": rows(("a", "x"), ("b", "x"), group="g") + rows(("c", "x")),
-        "test": rows(("d", "x"), group="g") + rows(("e", "x")),
+        "train": rows(("a", "x"), ("b", "x"), group="g"),
+        "validation": rows(("c", "x")),
+        "test": rows(("d", "x"), group="g"),
     }
     assert shared_groups(splits) == 1
 

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from ostinato.data.cleaning import clean, count_reverse_complements, key_of, with_keys
-from ostinato.data.examples import Record
+from ostinato.data.examples import Record, Records
 from ostinato.errors import DataError
 
 
 def rows(*pairs):
-    return [
+    return Records.of(
         Record(sequence, label, None, None, f"row {number}") for number, (sequence, label) in enumerate(pairs, start=1)
-    ]
+    )
 
 
 def contents(records):
@@ -22,7 +22,7 @@ def test_before_a_draw_conflicts_lose_all_copies_and_duplicates_all_but_the_firs
         {"train": train}, tokenizer="characters", refuse_empty=False, drops_overlap=True, draws=True
     )
     assert contents(splits["train"]) == [("a", "x"), ("b", "x")]
-    assert splits["train"][0].source == "row 1"
+    assert splits["train"].sources[0] == "row 1"
     assert (cleaning.empty_dropped, cleaning.conflicting_dropped, cleaning.duplicates_dropped) == (2, 3, 1)
 
 
@@ -70,7 +70,7 @@ def test_an_empty_sequence_can_be_refused_with_its_row():
 
 def test_rows_that_the_tokenizer_reads_alike_have_one_key():
     def keys(tokenizer, *sequences):
-        return [record.key for record in with_keys(rows(*((each, "x") for each in sequences)), tokenizer)]
+        return with_keys(rows(*((each, "x") for each in sequences)), tokenizer).keys.tolist()
 
     first, same, other = keys("words", "A  good<br />film", "a good film", "a good films")
     assert first == same != other
@@ -101,11 +101,11 @@ def test_series_are_equal_by_values_and_shape():
 )
 def test_what_a_tokenizer_reads_alike_is_a_duplicate(tokenizer, one, other):
     given = {
-        "train": [Record(one, "x", None, None, ""), Record("GATTACA", "y", None, None, "")],
-        "test": [Record(other, "x", None, None, "")],
+        "train": rows((one, "x"), ("GATTACA", "y")),
+        "test": rows((other, "x")),
     }
     splits, cleaning = clean(given, tokenizer=tokenizer, refuse_empty=False, drops_overlap=True, draws=False)
-    assert [record.sequence for record in splits["train"]] == ["GATTACA"]
+    assert splits["train"].sequences == ["GATTACA"]
     assert cleaning.overlap == {"train/test": 1}
 
 
@@ -115,8 +115,8 @@ def test_characters_differ_where_their_case_does():
 
 def test_reverse_complements_across_splits_are_counted_for_dna_alone():
     splits = {
-        "train": [Record("AACG", "x", None, None, ""), Record("AAAA", "x", None, None, "")],
-        "test": [Record("cguu", "x", None, None, "")],
+        "train": with_keys(rows(("AACG", "x"), ("AAAA", "x")), "nucleotides"),
+        "test": with_keys(rows(("cguu", "x")), "nucleotides"),
     }
     assert count_reverse_complements(splits, "nucleotides") == {"train/test": 1}
     assert count_reverse_complements(splits, "characters") == {}

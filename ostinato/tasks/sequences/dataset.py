@@ -8,8 +8,8 @@ import numpy as np
 
 from ostinato.config import AUTO, SequenceData
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
-from ostinato.data.cleaning import Splits, clean, count_reverse_complements
-from ostinato.data.examples import Record, Records
+from ostinato.data.cleaning import Splits, clean, count_reverse_complements, keys_of
+from ostinato.data.examples import Records
 from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
 from ostinato.data.splits import SPLITS, Size, draw_what_fits, numbered
@@ -100,7 +100,7 @@ def _load_named(config: SequenceData, sets: Mapping[str, NamedSet]) -> GivenSpli
     named = look_up(sets, str(config.name), "data set")
     found = named.load(config)
     wanted = {"train": True, "validation": config.validation_size != 0, "test": config.test_size != 0}
-    given = {split: rows for split, rows in found.splits.items() if wanted[split]}
+    given = {split: Records.of(rows) for split, rows in found.splits.items() if wanted[split]}
     tokenizer = named.tokenizer if config.tokenizer in (None, AUTO) else config.tokenizer
     owns = len(found.splits) > 1
     return GivenSplits(str(config.name), found.source, tokenizer, given, found.sizes, owns_splits=owns)
@@ -111,7 +111,7 @@ def _load_files(config: SequenceData, kind: TargetKind) -> GivenSplits:
         raise ConfigError("data.path: missing. Name a data file, or a named set with data.name.")
     paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
     read = {split: read_labelled(Path(path), config, kind) for split, path in paths.items() if path is not None}
-    given = {split: records for split, (records, _) in read.items()}
+    given = {split: Records.of(records) for split, (records, _) in read.items()}
     skipped = sum(count for _, count in read.values())
     if config.split_column is not None:
         given = _by_column(given["train"])
@@ -120,19 +120,20 @@ def _load_files(config: SequenceData, kind: TargetKind) -> GivenSplits:
     return GivenSplits(Path(config.path).name, config.path, tokenizer, given, sizes, unlabelled_skipped=skipped)
 
 
-def _by_column(records: list[Record]) -> Splits:
-    splits: Splits = {split: [] for split in SPLITS}
-    for record in records:
-        if record.split not in splits:
-            hint = suggest(str(record.split), SPLITS)
-            raise DataError(f"{record.source}: split {record.split!r}. {hint}Expected one of: {', '.join(SPLITS)}.")
-        splits[record.split].append(record)
-    return {split: rows for split, rows in splits.items() if rows or split == "train"}
+def _by_column(records: Records) -> Splits:
+    assert records.splits is not None
+    rows: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for row, split in enumerate(records.splits):
+        if split not in rows:
+            hint = suggest(str(split), SPLITS)
+            raise DataError(f"{records.sources[row]}: split {split!r}. {hint}Expected one of: {', '.join(SPLITS)}.")
+        rows[split].append(row)
+    return {split: records.select(chosen) for split, chosen in rows.items() if chosen or split == "train"}
 
 
-def _file_tokenizer(config: SequenceData, records: list[Record]) -> str:
+def _file_tokenizer(config: SequenceData, records: Records) -> str:
     is_fasta = format_of(Path(str(config.path)), config.format) == "fasta"
-    return tokenizer_of(config, [record.sequence for record in records], is_fasta=is_fasta)
+    return tokenizer_of(config, records.sequences, is_fasta=is_fasta)
 
 
 def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tuple[dict[str, Records], SequenceAudit]:
@@ -151,24 +152,23 @@ def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tu
     splits, left_out = _draw(cleaned, drawn, loaded.sizes, config, kind, groups)
     if config.train_fraction is not None:
         train = splits["train"]
-        rows = kind.fraction(_targets(train), config.train_fraction, config.seed)
-        splits["train"] = [train[row] for row in rows]
+        splits["train"] = train.select(kind.fraction(train.targets, config.train_fraction, config.seed))
     for split, records in splits.items():
-        kind.refuse_unusable(split, _targets(records))
+        kind.refuse_unusable(split, records.targets)
     audit = SequenceAudit(
         rows_read=_rows(given) + loaded.unlabelled_skipped,
-        unit=unit_of(splits["train"][0].sequence),
-        sorted_by_label=kind.is_sorted(_targets(given["train"])),
+        unit=unit_of(splits["train"].sequences[0]),
+        sorted_by_label=kind.is_sorted(given["train"].targets),
         unlabelled_skipped=loaded.unlabelled_skipped,
         cleaning=replace(cleaning, reverse_complements=count_reverse_complements(splits, tokenizer)),
         drawn=[split for split in drawn if split not in left_out],
-        splits={split: describe_split(records, kind.describe(_targets(records))) for split, records in splits.items()},
+        splits={split: describe_split(records, kind.describe(records.targets)) for split, records in splits.items()},
         shared_groups=shared_groups(splits),
-        remarks=kind.remarks({split: _targets(records) for split, records in splits.items()}, config),
+        remarks=kind.remarks({split: records.targets for split, records in splits.items()}, config),
         unused=_rows(cleaned) - _rows(splits),
         left_out=left_out,
     )
-    return {split: Records.of(records) for split, records in splits.items()}, audit
+    return {split: records.plain() for split, records in splits.items()}, audit
 
 
 def _draw(
@@ -192,22 +192,22 @@ def _draw(
                 f"folds {config.folds}: each fold is a test split, but the data define a test split, or test_size is "
                 "0. Remove folds."
             )
-        folds = kind.folds(_targets(train), groups, config.folds, config.seed)
-        test_rows = set(folds[config.fold].tolist())
-        test = [record for row, record in enumerate(train) if row in test_rows]
-        train = [record for row, record in enumerate(train) if row not in test_rows]
-        groups = None if groups is None else [group for row, group in enumerate(groups) if row not in test_rows]
-        cleaned = {**cleaned, "train": train, "test": test}
+        folds = kind.folds(train.targets, groups, config.folds, config.seed)
+        held_out = np.zeros(len(train), dtype=bool)
+        held_out[folds[config.fold]] = True
+        kept = np.flatnonzero(~held_out)
+        cleaned = {**cleaned, "train": train.select(kept), "test": train.select(np.flatnonzero(held_out))}
+        train, groups = cleaned["train"], None if groups is None else [groups[row] for row in kept]
         drawn = [split for split in drawn if split != "test"]
     if not drawn and sizes[0] is None:
         return cleaned, []
     validation, test_size = (size if split in drawn else 0 for split, size in zip(SPLITS[1:], sizes[1:], strict=True))
-    targets = _targets(train)
+    targets = train.targets
     indices, left_out = draw_what_fits(
         lambda chosen: kind.split(targets, groups, chosen, config.seed), (sizes[0], validation, test_size), len(train)
     )
     drawn = [split for split in drawn if split not in left_out]
-    parts = {split: [train[i] for i in rows] for split, rows in zip(SPLITS, indices, strict=True)}
+    parts = {split: train.select(rows) for split, rows in zip(SPLITS, indices, strict=True)}
     return {
         split: parts[split] if split in ("train", *drawn) else cleaned[split]
         for split in SPLITS
@@ -215,30 +215,26 @@ def _draw(
     }, left_out
 
 
-def _targets(records: list[Record]) -> list[object]:
-    return [record.target for record in records]
-
-
-def _groups(records: list[Record], has_column: bool, kind: TargetKind) -> list[str] | None:
+def _groups(records: Records, has_column: bool, kind: TargetKind) -> list[str] | None:
     """The group of each row; rows of one group stay in one split. None: every row is its own group.
 
     If `kind.keeps_conflicts`, rows with equal sequences are also one group.
     """
-    groups = [str(record.group) for record in records] if has_column else None
+    groups = list(map(str, records.groups or ())) if has_column else None
     if not kind.keeps_conflicts:
         return groups
-    numbers: dict[bytes, int] = {}
-    sequence_of = [numbers.setdefault(record.key, len(numbers)) for record in records]
-    if len(numbers) == len(records):
+    keys, first, sequence_of = np.unique(keys_of(records), return_index=True, return_inverse=True)
+    if len(keys) == len(records):
         return groups
+    sequence_of = first.argsort().argsort()[sequence_of]  # numbered in the order of first use
     if groups is None:
-        return list(map(str, sequence_of))
+        return list(map(str, sequence_of.tolist()))
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     names, group_of = numbered(groups)
-    size = len(numbers) + len(names)
-    edges = coo_array((np.ones(len(records)), (sequence_of, len(numbers) + group_of)), shape=(size, size))
+    size = len(keys) + len(names)
+    edges = coo_array((np.ones(len(records)), (sequence_of, len(keys) + group_of)), shape=(size, size))
     component = connected_components(edges, directed=False)[1]  # each row connects its sequence with its group
     return [str(component[sequence]) for sequence in sequence_of]
 

@@ -94,11 +94,10 @@ def _token_unit(tokenizer: str) -> str:
     return "characters" if tokenizer in ("nucleotides", "amino-acids") else "tokens"
 
 
-def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> list[int]:
+def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> np.ndarray:
     """The lengths of sequences in tokens, before any cut to `max_length`."""
     whole = replace(encoder, max_length=None).encode(rows.sequences, rows.sources) if encoded.truncated else encoded
-    lengths: list[int] = whole.lengths.tolist()
-    return lengths
+    return whole.lengths.numpy()
 
 
 def fit_encoder(
