@@ -17,8 +17,8 @@ from ostinato.config import to_toml
 from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.runs.folder import shell_path
-from ostinato.runs.lock import locked
 from ostinato.storage import is_unused, make_folder, make_subfolder, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.threads import thread_limit
 from ostinato.tuning import make_search, time_left, tune

@@ -10,9 +10,9 @@ from ostinato.config import Config
 from ostinato.errors import RunError
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import finished_metrics
-from ostinato.runs.lock import locked
 from ostinato.runs.training import resume_run
 from ostinato.storage import read_json
+from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.records import TaskData
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import raw_lengths
 from ostinato.data.cleaning import Cleaning, Splits, conflicting, keys_of
-from ostinato.data.encoding import raw_lengths
 from ostinato.data.examples import Records
 from ostinato.data.examples import Sequence as Input
 from ostinato.data.shown import SHOWN, count_of, listed, shown

@@ -1,8 +1,8 @@
 """Everything fitted on the training data that turns sequences into model input; it knows nothing of targets."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, abc
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
+from ostinato.data.chunks import as_sequence, chunks, raw_lengths
 from ostinato.data.encoding import (
     HEADS,
     NUMERIC,
     SCALES,
+    Encoded,
     SequenceEncoding,
     as_series,
-    chunks,
     source_of,
     tokenizable,
     wrong_channels,
@@ -80,7 +81,7 @@ class SequenceEncoder(SequenceEncoding):
         max_length: int | None = None,
         truncate: str = "head",
         scale: str = "channel",
-        sources: list[str] | None = None,
+        sources: abc.Sequence[str] | None = None,
         numbered: "NumberedWords | None" = None,
     ) -> "SequenceEncoder":
         """Learn the vocabulary or the scale from the training split.
@@ -104,20 +105,17 @@ class SequenceEncoder(SequenceEncoding):
         """
         look_up(HEADS, truncate, "truncate")
         look_up(dict.fromkeys(SCALES), scale, "scale")
-        sequences = list(sequences)
-        if not sequences:
+        given = as_sequence(sequences)
+        if not len(given):
             raise DataError("There is no sequence. Give at least one.")
         vocabulary = mean = std = None
         if tokenizer == NUMERIC:
-            series = [as_series(sequence, source_of(row, sources)) for row, sequence in enumerate(sequences)]
-            mean, std = _scale(series, sources)
+            mean, std = _scale(given, sources)
+            longest = int(raw_lengths(given).max())
             if scale == "series":
                 mean, std = (0.0,) * len(mean), (1.0,) * len(std)
-            longest = max(map(len, series))
         else:
-            vocabulary, longest = _fit_vocabulary(
-                tokenizable(sequences, tokenizer, sources), tokenizer, min_count, max_size, numbered
-            )
+            vocabulary, longest = _fit_vocabulary(given, tokenizer, sources, min_count, max_size, numbered)
         longest = min(longest, max_length or longest)
         return cls(tokenizer, vocabulary, mean, std, max_length, truncate, longest, scale)
 
@@ -126,17 +124,24 @@ class SequenceEncoder(SequenceEncoding):
         """Whether the vocabulary was found in training, rather than being an alphabet."""
         return self.vocabulary is not None and make_tokenizer(self.tokenizer).vocabulary is None
 
-    def encode(self, sequences: Iterable["Sequence"], sources: list[str] | None = None) -> Ragged:
+    def encode(self, sequences: Iterable["Sequence"], sources: abc.Sequence[str] | None = None) -> Ragged:
         """Turn sequences into ids or standardized series, cut to `max_length`; length 0 is let through.
 
         Raises:
             DataError: a sequence is of a wrong type, holds a value that is not finite, or has other
                 channels than the training data.
         """
-        values, lengths, truncated = self.arrays(sequences, sources)
-        if self.is_numeric:
-            values = self.standardized(values)
-        return Ragged(torch.from_numpy(values), torch.from_numpy(lengths), truncated)
+        values, lengths, truncated = zip(*self.encode_chunks(sequences, sources), strict=True)
+        return Ragged(
+            torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths)), sum(truncated)
+        )
+
+    def encode_chunks(
+        self, sequences: Iterable["Sequence"], sources: abc.Sequence[str] | None = None
+    ) -> Iterator[Encoded]:
+        """The same as `encode`, in parts; see `chunked_arrays`."""
+        for part in self.chunked_arrays(sequences, sources):
+            yield part._replace(values=self.standardized(part.values)) if self.is_numeric else part
 
     def encode_numbered(self, words: "NumberedWords") -> Ragged:
         """As `encode` for the sequences that were split into these words."""
@@ -212,8 +217,9 @@ class NumberedWords:
 
 
 def _fit_vocabulary(
-    sequences: list[Any],
+    sequences: abc.Sequence[Any],
     tokenizer_name: str,
+    sources: abc.Sequence[str] | None,
     min_count: int,
     max_size: int | None,
     numbered: NumberedWords | None,
@@ -222,11 +228,14 @@ def _fit_vocabulary(
     tokenizer = make_tokenizer(tokenizer_name)
     learned = tokenizer.vocabulary
     if isinstance(tokenizer, Subwords):
+        for first, chunk in chunks(sequences):
+            tokenizable(chunk, tokenizer_name, sources, first)
         learned = tokenizer.learn(sequences, min_count, max_size)
         tokenizer = Subwords(learned)
     counts: Counter[str] = Counter()
     longest = 0
-    for chunk in chunks(sequences):
+    for first, chunk in chunks(sequences):
+        tokenizable(chunk, tokenizer_name, sources, first)
         if numbered is not None and isinstance(tokenizer, Words):
             words, ids, lengths = tokenizer.number(chunk)
             numbered.add(words, ids, lengths)
@@ -238,25 +247,52 @@ def _fit_vocabulary(
     return learned or Vocabulary.fit(counts, min_count, max_size), longest
 
 
-def _scale(series: list[np.ndarray], sources: list[str] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel."""
-    filled = [row for row, steps in enumerate(series) if len(steps)]
+def _scale(
+    sequences: abc.Sequence[Any], sources: abc.Sequence[str] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, over all steps.
+
+    Source: NumPy's two passes, over parts of the steps: first the mean, then the squares of the distances from it.
+    """
+    _refuse_mixed_channels(sequences, sources)
+
+    def parts() -> Iterator[np.ndarray]:
+        for first, chunk in chunks(sequences):
+            series = [as_series(each, source_of(row, sources)) for row, each in enumerate(chunk, start=first)]
+            filled = [each for each in series if len(each)]
+            if filled:
+                yield np.concatenate(filled).astype(np.float64)
+
+    found = [(len(each), each.sum(axis=0), each.min(axis=0), each.max(axis=0)) for each in parts()]
+    steps, sums, lows, highs = (np.array(column) for column in zip(*found, strict=True))
+    mean = sums.sum(axis=0) / steps.sum()
+    std = np.sqrt(np.sum([((each - mean) ** 2).sum(axis=0) for each in parts()], axis=0) / steps.sum())
+    is_constant = (lows.min(axis=0) == highs.max(axis=0)) | (std == 0)  # rounding may leave a tiny std
+    return tuple(mean.tolist()), tuple(np.where(is_constant, 1.0, std).tolist())
+
+
+def _refuse_mixed_channels(sequences: abc.Sequence[Any], sources: abc.Sequence[str] | None) -> None:
+    """Refuse series of different numbers of channels, and of no steps at all.
+
+    Raises:
+        DataError: names the first series that differs from most.
+    """
+    channels = [
+        series.shape[1] if len(series) else 0
+        for first, chunk in chunks(sequences)
+        for series in (as_series(each, source_of(row, sources)) for row, each in enumerate(chunk, start=first))
+    ]
+    filled = [row for row, count in enumerate(channels) if count]
     if not filled:
         raise DataError(
-            f"all {len(series)} series have length 0: there is nothing to learn a scale from. Give series with steps."
+            f"all {len(sequences)} series have length 0: there is nothing to learn a scale from. Give series with "
+            "steps."
         )
-    usual = Counter(series[row].shape[1] for row in filled).most_common(1)[0][0]
-    first = min(row for row in filled if series[row].shape[1] == usual)
+    usual = Counter(channels[row] for row in filled).most_common(1)[0][0]
+    first_usual = channels.index(usual)
     for row in filled:
-        if series[row].shape[1] != series[first].shape[1]:
+        if channels[row] != usual:
+            expected = f"{usual} as in {source_of(first_usual, sources)}"
             raise DataError(
-                wrong_channels(
-                    source_of(row, sources), series[row], f"{series[first].shape[1]} as in {source_of(first, sources)}"
-                )
+                wrong_channels(source_of(row, sources), as_series(sequences[row], source_of(row, sources)), expected)
             )
-    values = np.concatenate([series[row] for row in filled])
-    std = values.std(axis=0, dtype=np.float64)
-    std[(values.min(axis=0) == values.max(axis=0)) | (std == 0)] = (
-        1.0  # rounding may leave a constant channel a tiny std
-    )
-    return tuple(values.mean(axis=0, dtype=np.float64).tolist()), tuple(std.tolist())

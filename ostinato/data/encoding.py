@@ -1,13 +1,14 @@
 """Turning sequences into ids or standardized series with a fitted encoding; needs NumPy alone, not PyTorch."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import abc
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ostinato.data.chunks import as_sequence, chunks
 from ostinato.data.files import check_unicode
 from ostinato.data.spans import spans
 from ostinato.data.tokenizers import make_tokenizer
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ostinato.data.examples import Sequence
 
 NUMERIC = "numeric"
-CHUNK_SIZE = 2**21  # characters or steps tokenized at once: bounds the memory for intermediate results
 LARGEST = np.float64(
     np.finfo(np.float32).max
 )  # number in a series or a target, so that means and deviations are finite
@@ -83,24 +83,37 @@ class SequenceEncoding:
     def is_numeric(self) -> bool:
         return self.mean is not None
 
-    def arrays(self, sequences: Iterable["Sequence"], sources: list[str] | None = None) -> Encoded:
+    def arrays(self, sequences: Iterable["Sequence"], sources: abc.Sequence[str] | None = None) -> Encoded:
         """Turn sequences into ids, or check series without standardizing them by channel; cut to `max_length`.
 
         Raises:
             DataError: a sequence is of a wrong type, holds a value that is not finite, or has other
                 channels than the training data.
         """
-        if self.is_numeric:
-            usable = [as_series(each, source_of(row, sources), self.channels) for row, each in enumerate(sequences)]
-            self._refuse_huge(usable, sources)
-            if self.scale == "series":
-                usable = [standardised(each) for each in usable]
-        else:
-            usable = tokenizable(list(sequences), self.tokenizer, sources)
-        numbers = self._joined if self.is_numeric else self._index
-        parts = [self._cut(*numbers(chunk)) for chunk in chunks(usable)]
-        values, lengths, truncated = zip(*parts, strict=True)
+        values, lengths, truncated = zip(*self.chunked_arrays(sequences, sources), strict=True)
         return Encoded(np.concatenate(values), np.concatenate(lengths), sum(truncated))
+
+    def chunked_arrays(
+        self, sequences: Iterable["Sequence"], sources: abc.Sequence[str] | None = None
+    ) -> Iterator[Encoded]:
+        """The same as `arrays`, in parts of about `CHUNK_SIZE` characters or steps, so that one is in memory at a time.
+
+        Raises:
+            DataError: as `arrays`, with the part that holds the sequence.
+        """
+        for first, chunk in chunks(as_sequence(sequences)):
+            if self.is_numeric:
+                yield Encoded(*self._cut(*self._joined(self._series(chunk, first, sources))))
+            else:
+                yield Encoded(*self._cut(*self._index(tokenizable(chunk, self.tokenizer, sources, first))))
+
+    def _series(self, chunk: list[Any], first: int, sources: abc.Sequence[str] | None) -> list[np.ndarray]:
+        """The series, checked; with `scale` `series`, each standardised."""
+        usable = [
+            as_series(each, source_of(row, sources), self.channels) for row, each in enumerate(chunk, start=first)
+        ]
+        self._refuse_huge(usable, first, sources)
+        return [standardised(each) for each in usable] if self.scale == "series" else usable
 
     def standardized(self, values: np.ndarray) -> np.ndarray:
         """Checked series in units of training's deviations from its mean. (N, channels) -> (N, channels) float32."""
@@ -112,9 +125,9 @@ class SequenceEncoding:
         assert self.vocabulary is not None
         return make_tokenizer(self.tokenizer).indexer(self.vocabulary)
 
-    def _refuse_huge(self, series: list[np.ndarray], sources: list[str] | None) -> None:
+    def _refuse_huge(self, series: list[np.ndarray], first: int, sources: abc.Sequence[str] | None) -> None:
         mean, std = np.array(self.mean), np.array(self.std)
-        for row, each in enumerate(series):
+        for row, each in enumerate(series, start=first):
             with np.errstate(over="ignore"):  # an infinite distance is refused too
                 distance = np.abs((each.astype(np.float64) - mean) / std).max(initial=0)
             if distance > HUGE:
@@ -195,9 +208,9 @@ def wrong_channels(source: str, series: np.ndarray, expected: str) -> str:
     )
 
 
-def tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None) -> list[Any]:
-    """The sequences, all of a type that the tokenizer reads."""
-    for row, sequence in enumerate(sequences):
+def tokenizable(sequences: list[Any], tokenizer: str, sources: abc.Sequence[str] | None, first: int = 0) -> list[Any]:
+    """The sequences, all of a type that the tokenizer reads; `first` is the number of the first of them."""
+    for row, sequence in enumerate(sequences, start=first):
         if isinstance(sequence, str):
             check_unicode(sequence, source_of(row, sources))
         elif (
@@ -216,18 +229,5 @@ def tokenizable(sequences: list[Any], tokenizer: str, sources: list[str] | None)
     return sequences
 
 
-def source_of(row: int, sources: list[str] | None) -> str:
+def source_of(row: int, sources: abc.Sequence[str] | None) -> str:
     return sources[row] if sources else f"sequence {row}"
-
-
-def raw_lengths(sequences: Collection[Any]) -> np.ndarray:
-    """The characters, events or steps of each sequence, (B,) int64."""
-    return np.fromiter(map(len, sequences), np.int64, len(sequences))
-
-
-def chunks(sequences: list[Any]) -> Iterator[list[Any]]:
-    """Runs of sequences of about `CHUNK_SIZE` characters or steps, at least one run."""
-    sizes = raw_lengths(sequences)
-    ends = np.flatnonzero(np.diff(sizes.cumsum() // CHUNK_SIZE)) + 1
-    for begin, end in pairwise([0, *ends.tolist(), len(sequences)]):
-        yield sequences[begin:end]

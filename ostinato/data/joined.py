@@ -30,7 +30,7 @@ class JoinedEncoder(SequenceEncoder):
         fields = {field.name: getattr(parts[0], field.name) for field in dataclasses.fields(parts[0])}
         return cls(**fields, parts=tuple(parts))
 
-    def encode(self, sequences: Iterable["AnySequence"], sources: list[str] | None = None) -> Ragged:
+    def encode(self, sequences: Iterable["AnySequence"], sources: Sequence[str] | None = None) -> Ragged:
         """Encode by every part; a sequence that is empty to one of them gets length 0.
 
         The steps of a sequence are those of the first part, then those of the second, and so on. `values` are

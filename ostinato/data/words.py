@@ -5,13 +5,14 @@ The library encodes a batch in parallel threads; in a forked child it uses one a
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import as_sequence, chunks
 from ostinato.data.vocabulary import UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 
 Indexer = Callable[[list[Any]], tuple[np.ndarray, np.ndarray]]
@@ -92,7 +93,7 @@ class Subwords:
         """
         from tokenizers.trainers import BpeTrainer
 
-        texts = list(sequences)
+        texts = as_sequence(sequences)
         characters, running_words = _characters(texts)
         frequent = sorted((-count, character) for character, count in characters.items() if count >= min_count)
         alphabet = [character for _, character in frequent[:max_size]]
@@ -129,9 +130,11 @@ class Subwords:
         return partial(_index, _byte_pairs(vocabulary))
 
 
-def _characters(texts: list[str]) -> tuple[Counter[str], int]:
+def _characters(texts: Sequence[str]) -> tuple[Counter[str], int]:
     """The number of occurrences of each character in words, word starts included; and the number of words."""
-    words, _ = Words().count(texts)
+    words: Counter[str] = Counter()
+    for _, chunk in chunks(texts):
+        words.update(Words().count(chunk)[0])
     characters = Counter({WORD_START: words.total()} if words else {})
     for word, count in words.items():
         for character in word:

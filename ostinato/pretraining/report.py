@@ -23,8 +23,8 @@ from ostinato.report.page import Section, code, figure, paragraph, render, table
 from ostinato.report.wording import counted
 from ostinato.runs.finished import finished_metrics
 from ostinato.runs.folder import resume_command
-from ostinato.runs.lock import locked
 from ostinato.storage import make_subfolder, read_json, refuse_altered, unusable, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.tasks.network import build_stack
 from ostinato.training.pretrained import Pretrained, read_pretrained
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from ostinato.config import Config, to_toml
 from ostinato.errors import RunError
 from ostinato.runs.folder import CONFIG, environment_of, refuse_occupied
-from ostinato.runs.lock import locked
 from ostinato.storage import make_folder, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.training import choose_device
 
 

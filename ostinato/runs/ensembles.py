@@ -20,11 +20,11 @@ from ostinato.runs.folder import (
     with_absolute_paths,
     write_json,
 )
-from ostinato.runs.lock import locked
 from ostinato.runs.scoring import own_config
 from ostinato.runs.table import print_results
 from ostinato.runs.training import FILES, Log, resume_run, start_run
 from ostinato.storage import EXAMPLES, LOCK, METRICS, make_folder, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.ensembles import EQUAL, VALIDATION, fit, join, member_outputs
 from ostinato.tasks.model_file import load_model, save_model

@@ -3,13 +3,12 @@
 import json
 import secrets
 import shlex
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ostinato.config import Config
 from ostinato.errors import RunError
-from ostinato.storage import FORMAT, is_unused, read_json, write_atomically
+from ostinato.storage import FORMAT, is_unused, now, read_json, write_atomically
 from ostinato.tasks.init import is_preset
 from ostinato.training import choose_device
 from ostinato.versions import environment
@@ -101,8 +100,3 @@ def free_folder(name: str) -> Path:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON for people and programs, atomically."""
     write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def now() -> str:
-    """The current time in UTC, as ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -15,9 +15,9 @@ from ostinato.runs.finished import finished_metrics
 from ostinato.runs.folder import resume_command
 from ostinato.runs.json_model import JsonModel
 from ostinato.runs.leaderboard import leaderboard_sections
-from ostinato.runs.lock import locked
 from ostinato.runs.scoring import refuse_other_data
 from ostinato.storage import make_subfolder, read_json, refuse_altered, unusable, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import parse_toml
 from ostinato.tasks.model_file import load_model

@@ -21,14 +21,13 @@ from ostinato.runs.folder import (
     CONFIG,
     ENVIRONMENT,
     environment_of,
-    now,
     refuse_occupied,
     refuse_pretraining,
     with_absolute_paths,
     write_json,
 )
-from ostinato.runs.lock import locked
-from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, unusable, write_atomically
+from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, now, unusable, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import read_run_config
 from ostinato.tasks.init import describe

@@ -9,8 +9,8 @@ from ostinato.config import Config, to_toml
 from ostinato.errors import RunError, TrainingError
 from ostinato.progress import Progress
 from ostinato.runs.folder import shell_path
-from ostinato.runs.lock import locked
 from ostinato.storage import make_folder, write_atomically
+from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.records import TaskData
 from ostinato.training import TrainingState

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data import encoding
 from ostinato.data.encoder import NumberedWords, SequenceEncoder
 from ostinato.errors import ConfigError, DataError, RunError
 
@@ -70,7 +69,7 @@ def test_truncation_equals_slicing(sequences, most, truncate):
 def test_answer_does_not_depend_on_the_chunk_or_the_batch(monkeypatch, make):
     encoder, sequences = make()
     whole = encoder.encode(sequences * 3)
-    monkeypatch.setattr(encoding, "CHUNK_SIZE", 2)
+    monkeypatch.setattr("ostinato.data.chunks.CHUNK_SIZE", 2)
     chunked, refitted = encoder.encode(sequences * 3), make()[0]
     alone = [encoder.encode([sequence]).values for sequence in sequences * 3]
     assert whole.digest() == chunked.digest() and whole.truncated == chunked.truncated
@@ -262,7 +261,7 @@ def test_half_a_surrogate_pair_in_an_event_is_refused():
 
 @pytest.mark.parametrize("settings", [{}, {"min_count": 2}, {"max_size": 3, "max_length": 2, "truncate": "tail"}])
 def test_words_that_were_numbered_in_fitting_are_encoded_as_if_split_again(settings, monkeypatch):
-    monkeypatch.setattr("ostinato.data.encoding.CHUNK_SIZE", 10)  # several chunks
+    monkeypatch.setattr("ostinato.data.chunks.CHUNK_SIZE", 10)  # several chunks
     texts = ["A good film, good!", "", "the plot<br />the <unk> end", "good end"] * 3
     words = NumberedWords()
     encoder = SequenceEncoder.fit(texts, tokenizer="words", numbered=words, **settings)

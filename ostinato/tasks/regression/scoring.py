@@ -47,7 +47,7 @@ def predictions_of(model: Model, rows: Records, outputs: Tensor) -> Predictions:
     answers = network.answers(outputs)
     predicted, quantiles = (each.cpu().numpy() for each in (network.predictions(answers), network.quantiles(answers)))
     targets = model.codec.numbers(rows.targets, rows.sources)
-    return Predictions(rows.sources, targets, predicted, network.levels, quantiles)
+    return Predictions(list(rows.sources), targets, predicted, network.levels, quantiles)
 
 
 def score(model: Model, rows: Records, outputs: Tensor) -> RegressionMetrics:

@@ -1,6 +1,6 @@
 """Choose how numeric series are scaled: together, channel by channel, or each by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ WIDE = 10.0  # ratio of the sizes of series beyond which one scale for all hides
 LOW, HIGH = 5, 95  # percentiles
 
 
-def choose_scale(sequences: list[Any]) -> tuple[str, str]:
+def choose_scale(sequences: Sequence[Any]) -> tuple[str, str]:
     """`channel` or `series`, and the reason with its evidence; training refuses what is not a series."""
     found = [
         (each.mean(axis=0, dtype=np.float64), each.std(axis=0, dtype=np.float64))
@@ -35,7 +35,7 @@ def choose_scale(sequences: list[Any]) -> tuple[str, str]:
     return "channel", f"{text}, so one scale suits all"
 
 
-def _series(sequences: list[Any]) -> Iterator[np.ndarray]:
+def _series(sequences: Sequence[Any]) -> Iterator[np.ndarray]:
     for sequence in sequences:
         with suppress(DataError):
             yield as_series(sequence, "")

@@ -17,13 +17,13 @@ from ostinato.comparison.compare import run_comparison
 from ostinato.comparison.options import make_plan
 from ostinato.errors import RunError
 from ostinato.runs.creation import create_run
-from ostinato.runs.lock import locked
 from ostinato.storage import LOCK
+from ostinato.storage.lock import locked
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ostinato.runs.lock import locked
+from ostinato.storage.lock import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(600)

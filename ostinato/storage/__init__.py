@@ -14,6 +14,7 @@ import secrets
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from ostinato.errors import RunError
 FORMAT = 2  # of all of Ostinato's files; 1 is version 0.1
 METRICS = "metrics.json"  # the results of a run; written last
 EXAMPLES = "examples.json"  # inputs of a run's test split to try its model on
-LOCK = ".ostinato.lock"  # in a folder that a process is writing to
+LOCK = ".ostinato.storage.lock"  # in a folder that a process is writing to
 TEMPORARY = re.compile(r"\.ostinato-[0-9a-f]{16}\.tmp")
 
 
@@ -118,6 +119,11 @@ def check_format(path: Path, found: Any) -> None:
             f"{path}: format {found} is newer than this version of Ostinato can read (up to {FORMAT}). "
             "Upgrade with: pip install --upgrade ostinato"
         )
+
+
+def now() -> str:
+    """The current time in UTC, as ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def unusable(path: Path) -> RunError:

@@ -1,4 +1,4 @@
-"""The lock of a folder: one process at a time writes to a run, a comparison or a search. Reading needs no lock.
+"""The lock of a folder: one process at a time writes to it. Reading needs no lock.
 
 The lock is the operating system's, on a file in the folder. The system releases it when its process ends, however it
 ends, so a lock file that a killed process left behind locks nothing. The file names the process for the message.
@@ -18,8 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ostinato.errors import RunError
-from ostinato.runs.folder import now
-from ostinato.storage import LOCK, open_own, remove_abandoned
+from ostinato.storage import LOCK, now, open_own, remove_abandoned
 
 HELD = (errno.EAGAIN, errno.EACCES)
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
