@@ -4,6 +4,8 @@ A name comes from a call such as `ostinato.nn.register_cell("mine", cell)`, or f
 package. Entry points are looked up only for a name that is not built in, and loaded only when the entry is used.
 """
 
+import inspect
+import secrets
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import TypeVar
@@ -49,3 +51,14 @@ def find(group: str, name: str, builtin: Mapping[str, Entry], kind: str) -> Entr
         return _registered[group][name]  # type: ignore[return-value]
     choices = sorted({*builtin, *names(group)})
     raise ConfigError(f"Unknown {kind} {name!r}. {suggest(name, choices)}Choose from: {', '.join(choices)}.")
+
+
+def code_of(group: str, name: str) -> str:
+    """A text that changes with the code of an added entry: its source, or another one each time; empty: built in."""
+    entry = _registered.get(group, {}).get(name)
+    if entry is None:
+        return ""
+    try:
+        return inspect.getsource(entry if inspect.isclass(entry) or inspect.isfunction(entry) else type(entry))
+    except (OSError, TypeError):  # typed into a console
+        return secrets.token_hex(8)

@@ -50,6 +50,11 @@ class SequenceData(DataConfig):
         description="numeric series: standardise each channel over the training split, or each series by itself",
     )
     empty: Literal["drop", "refuse"] = Field("drop", description="what to do with training sequences of length 0")
+    stream: bool | None = Field(
+        None,
+        description="keep rows and tokens on disk, and read them as they are needed; the results are the same; none: "
+        "if the files have more than 1 GiB together",
+    )
     skip_unlabelled: bool = Field(False, description="leave out rows without a label instead of refusing the file")
 
     @field_validator("length")

@@ -147,11 +147,11 @@ def conflicting(records: Records) -> np.ndarray:
 def _pairs(sequence_of: np.ndarray, targets: list[Any]) -> np.ndarray:
     """A number for each row, equal for rows with the same sequence and target: sequence · rows + target."""
     known: dict[Hashable, int] = {}
-    target_of = [known.setdefault(_hashable(target), len(known)) for target in targets]
+    target_of = [known.setdefault(hashable(target), len(known)) for target in targets]
     return sequence_of * len(targets) + np.array(target_of, dtype=np.int64)
 
 
-def _hashable(target: Any) -> Hashable:
+def hashable(target: Any) -> Hashable:
     """Equal for equal targets: a label, a tuple of labels, or numbers by name."""
     return tuple(sorted(target.items())) if isinstance(target, dict) else target
 

@@ -1,6 +1,7 @@
 """Opening data files, with errors that name the file and the line."""
 
 import codecs
+import glob
 import gzip
 import importlib.util
 import io
@@ -23,6 +24,26 @@ BINARY = {  # by the first bytes
     b"PK\x03\x04": "a ZIP or Excel file. Expected text. Export it as CSV",
 }
 WESTERN = 0.2  # at most this share of a line's bytes is not ASCII in a Western European encoding
+
+
+def files_of(path: str) -> list[Path]:
+    """The files that a path names: itself, those in a folder, or those that match a pattern such as `logs/*.csv`.
+
+    Those of a folder or a pattern are in the order of their names; hidden ones and folders are left out.
+
+    Raises:
+        DataError: no file matches.
+    """
+    place = Path(path)
+    if place.is_dir():
+        found = sorted(each for each in place.iterdir() if each.is_file() and not each.name.startswith("."))
+    elif glob.has_magic(path) and not place.exists():
+        found = sorted(each for each in map(Path, glob.glob(path, recursive=True)) if each.is_file())
+    else:
+        return [place]
+    if not found:
+        raise DataError(f"{path}: no file is there. Check the path; a relative one starts at {Path.cwd()}.")
+    return found
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import raw_lengths
 from ostinato.data.tokenizers import NUMERIC, make_tokenizer
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
 from ostinato.data.words import Subwords
@@ -83,10 +84,13 @@ def lengths_of(sequences: Sequence[Any], tokenizer: str) -> np.ndarray:
 
     Sequences of another type than the tokenizer reads are left out.
     """
-    sequences = [sequence for sequence in sequences if fits(sequence, tokenizer)]
+    if isinstance(sequences, list):
+        sequences = [sequence for sequence in sequences if fits(sequence, tokenizer)]
+    elif len(sequences) and not fits(sequences[0], tokenizer):  # on disk: all are of one type
+        sequences = []
     if tokenizer not in ("words", "subwords", "events"):
-        return np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-    some = sequences[:: 1 + len(sequences) // COUNTED]
+        return raw_lengths(sequences)
+    some = list(sequences[:: 1 + len(sequences) // COUNTED])
     return make_tokenizer("events" if tokenizer == "events" else "words").count(some)[1]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import raw_lengths
+
 LONGEST = 100  # positions
 FEWEST_ROWS = 40  # below, its trees have a handful of rows in each leaf
 MOST_ROWS = 20_000
@@ -37,7 +39,7 @@ class BoostingBaseline:
 
 def suits_boosting(sequences: Sequence[Any], kind: str) -> bool:
     """Whether training sequences are aligned windows: symbols or events of one length, at most 100."""
-    return kind in ("symbols", "events") and len({len(each) for each in sequences}) == 1 <= len(sequences[0]) <= LONGEST
+    return kind in ("symbols", "events") and len(np.unique(raw_lengths(sequences))) == 1 <= len(sequences[0]) <= LONGEST
 
 
 def boosting_problem(rows: int, num_classes: int) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import raw_lengths
 from ostinato.evaluation.baselines.features import FEW_CHARACTERS, SHORT_TEXT, Candidates
 from ostinato.evaluation.baselines.heads import (
     Examples,
@@ -37,7 +38,7 @@ def nbsvm_problem(sequences: Sequence[Any], num_models: int) -> str | None:
     """Why NB-SVM is not fitted to training sequences; None if it is."""
     if num_models > MOST_MODELS:
         return f"{num_models} classes or labels, at most {MOST_MODELS}"
-    size = sum(map(len, sequences))
+    size = int(raw_lengths(sequences).sum())
     return f"{size:,} characters or tokens, at most {MOST_SIZE:,}" if size > MOST_SIZE else None
 
 

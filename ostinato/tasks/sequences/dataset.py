@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from ostinato.config import AUTO, SequenceData
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
 from ostinato.data.cleaning import Splits, clean, count_reverse_complements, keys_of
 from ostinato.data.examples import Records
+from ostinato.data.files import files_of
 from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
 from ostinato.data.splits import SPLITS, Size, draw_what_fits, numbered
 from ostinato.errors import ConfigError, DataError, look_up, suggest
-from ostinato.tasks.sequences.reading import read_labelled
+from ostinato.tasks.sequences.columns import is_streamed, read_to_disk, read_to_memory
 from ostinato.tasks.sequences.settle import tokenizer_of
 from ostinato.tasks.sequences.targets import TargetKind
 
@@ -26,6 +28,7 @@ FILE_KEYS = (
     "group_column",
     "label_pattern",
     "label_table",
+    "stream",
 )
 
 
@@ -110,8 +113,10 @@ def _load_files(config: SequenceData, kind: TargetKind) -> GivenSplits:
     if config.path is None:
         raise ConfigError("data.path: missing. Name a data file, or a named set with data.name.")
     paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
-    read = {split: read_labelled(Path(path), config, kind) for split, path in paths.items() if path is not None}
-    given = {split: Records.of(records) for split, (records, _) in read.items()}
+    files = {split: files_of(path) for split, path in paths.items() if path is not None}
+    read_all = read_to_disk if is_streamed(config, chain(*files.values())) else read_to_memory
+    read = {split: read_all(found, config, kind) for split, found in files.items()}
+    given = {split: records for split, (records, _) in read.items()}
     skipped = sum(count for _, count in read.values())
     if config.split_column is not None:
         given = _by_column(given["train"])
@@ -132,7 +137,7 @@ def _by_column(records: Records) -> Splits:
 
 
 def _file_tokenizer(config: SequenceData, records: Records) -> str:
-    is_fasta = format_of(Path(str(config.path)), config.format) == "fasta"
+    is_fasta = format_of(files_of(str(config.path))[0], config.format) == "fasta"
     return tokenizer_of(config, records.sequences, is_fasta=is_fasta)
 
 

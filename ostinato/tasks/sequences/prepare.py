@@ -11,8 +11,11 @@ from ostinato.config import DataConfig, SequenceData, UnlabelledData
 from ostinato.data.audit import Remark
 from ostinato.data.encoder import NumberedWords, SequenceEncoder
 from ostinato.data.examples import Record, Records
+from ostinato.data.ondisk.sequences import StoredSequences
+from ostinato.data.ondisk.tokens import keep_encoded, keep_fitted
 from ostinato.data.ragged import Ragged
 from ostinato.errors import DataError
+from ostinato.plugins import TOKENIZERS, code_of
 from ostinato.tasks.records import TaskData
 from ostinato.tasks.sequences.dataset import load_dataset
 from ostinato.tasks.sequences.infer_series import choose_scale
@@ -39,7 +42,8 @@ def prepare(task: "SequenceTask", config: DataConfig) -> TaskData:
         records = read_unlabelled(config, task.target_kind, task.datasets)
         unlabelled, remark = select_unlabelled(records, data.splits, data.tokenizer)
         remarks.append(remark)
-    words = NumberedWords() if unlabelled is None else None
+    keeps_words = unlabelled is None and not isinstance(train.sequences, StoredSequences)
+    words = NumberedWords() if keeps_words else None
     encoder = fit_encoder(train, config, data.tokenizer, unlabelled, words)
     codec = task.fit_codec(config, train)
     vectors = read_for(config, encoder.vocabulary, encoder.tokenizer)
@@ -96,8 +100,10 @@ def _token_unit(tokenizer: str) -> str:
 
 def _token_lengths(encoder: SequenceEncoder, rows: Records, encoded: Ragged) -> np.ndarray:
     """The lengths of sequences in tokens, before any cut to `max_length`."""
-    whole = replace(encoder, max_length=None).encode(rows.sequences, rows.sources) if encoded.truncated else encoded
-    return whole.lengths.numpy()
+    if not encoded.truncated:
+        return encoded.lengths.numpy()
+    whole = replace(encoder, max_length=None).chunked_arrays(rows.sequences, rows.sources)
+    return np.concatenate([part.lengths for part in whole])
 
 
 def fit_encoder(
@@ -116,7 +122,14 @@ def fit_encoder(
     sequences, sources = train.sequences, train.sources
     if unlabelled is not None:
         sequences, sources = [*sequences, *unlabelled.sequences], [*sources, *unlabelled.sources]
-    return SequenceEncoder.fit(sequences, tokenizer=tokenizer, sources=sources, numbered=numbered, **settings)
+
+    def fit() -> SequenceEncoder:
+        return SequenceEncoder.fit(sequences, tokenizer=tokenizer, sources=sources, numbered=numbered, **settings)
+
+    if not isinstance(sequences, StoredSequences):
+        return fit()
+    depends_on = {**settings, "tokenizer": tokenizer, "code": code_of(TOKENIZERS, tokenizer)}
+    return SequenceEncoder.from_json(keep_fitted(sequences, depends_on, lambda: fit().to_json()))
 
 
 def encode_unlabelled(encoder: SequenceEncoder, rows: Records) -> tuple[Records, Ragged]:
@@ -139,8 +152,16 @@ def encode(encoder: SequenceEncoder, codec: Any, rows: Records, numbered: Number
     if numbered is not None and numbered.chunks:
         sequences = encoder.encode_numbered(numbered)
     else:
-        sequences = encoder.encode(rows.sequences, rows.sources)
+        sequences = _encoded(encoder, rows)
     return Labelled(sequences, codec.encode(rows.targets, rows.sources), weights)
+
+
+def _encoded(encoder: SequenceEncoder, rows: Records) -> Ragged:
+    """The tokens of sequences: on disk if they are."""
+    if not isinstance(rows.sequences, StoredSequences):
+        return encoder.encode(rows.sequences, rows.sources)
+    depends_on = {**encoder.to_json(), "code": code_of(TOKENIZERS, encoder.tokenizer)}
+    return keep_encoded(rows.sequences, depends_on, lambda: encoder.encode_chunks(rows.sequences, rows.sources))
 
 
 def encode_each(encoder: SequenceEncoder, rows: Sequence[Record | DataError]) -> tuple[Ragged, list[DataError | None]]:

@@ -85,14 +85,13 @@ def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[l
         DataError: a row cannot be read, or it has no target and `skip_unlabelled` is off.
     """
     found, skipped = [], 0
-    for record in read_records(path, config, kind):
-        checked = _labelled(record, config)
-        if isinstance(checked, DataError):
-            raise checked
-        if checked is None:
+    for row in labelled_or_skipped(path, config, kind):
+        if isinstance(row, DataError):
+            raise row
+        if row is None:
             skipped += 1
         else:
-            found.append(checked)
+            found.append(row)
     return found, skipped
 
 
@@ -101,8 +100,12 @@ def labelled_records(path: Path, config: SequenceData, kind: TargetKind) -> Iter
 
     Unlabelled rows are left out if `skip_unlabelled` is set.
     """
-    checked = (_labelled(record, config) for record in read_records(path, config, kind))
-    return (record for record in checked if record is not None)
+    return (record for record in labelled_or_skipped(path, config, kind) if record is not None)
+
+
+def labelled_or_skipped(path: Path, config: SequenceData, kind: TargetKind) -> Iterator[Record | DataError | None]:
+    """The same as `labelled_records`, with None for each row that is left out."""
+    return (_labelled(record, config) for record in read_records(path, config, kind))
 
 
 def _labelled(record: Record | DataError, config: SequenceData) -> Record | DataError | None:
