@@ -31,7 +31,20 @@ FileSettings = Annotated[
         help="Read the file differently from the training data, as data.text_column=review; repeatable.",
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where data.stream keeps rows and tokens; by default $OSTINATO_CACHE, or the user's folder for caches.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+
+
+def use_cache(cache: Path | None) -> None:
+    """Keep the rows and tokens of `data.stream` in a folder, in this process and those that it starts."""
+    if cache is not None:
+        os.environ["OSTINATO_CACHE"] = str(cache.absolute())
 
 
 def preset_names() -> list[str]:

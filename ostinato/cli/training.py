@@ -9,6 +9,7 @@ import typer
 
 from ostinato.cli import following
 from ostinato.cli.arguments import (
+    Cache,
     Device,
     FileSettings,
     Json,
@@ -20,6 +21,7 @@ from ostinato.cli.arguments import (
     preset_names,
     reading,
     row_groups,
+    use_cache,
 )
 from ostinato.cli.exporting import answers_of_onnx
 from ostinato.cli.portfolio import DEFAULT_MINUTES, is_search, leaderboard_of, show_search, train_on_file
@@ -60,6 +62,7 @@ def train(
     with_report: Annotated[
         bool, typer.Option("--report", help="Write report.html into the run folder at the end.")
     ] = False,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Train a model into a run folder.
@@ -74,6 +77,7 @@ def train(
         )
     if resume is not None and (settings or out):
         raise ConfigError("--resume uses the run's own config and folder. Remove --set and --out, or start a new run.")
+    use_cache(cache)
     compares = is_data_file(what) if what is not None else is_search(Path(str(resume)))
     if minutes is not None and not compares:
         raise ConfigError(

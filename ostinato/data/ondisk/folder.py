@@ -41,16 +41,19 @@ def kept(place: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     Raises:
         RunError: the folder cannot be written, as when the disk is full. What was written of the content is removed.
     """
-    if (place / FACTS).exists():
-        return read_json(place / FACTS)
+    found = _found(place)
+    if found is not None:
+        return found
     make_folder(place)
     with locked(place, wait_s=LONGEST_WAIT_S):
-        if (place / FACTS).exists():  # another process has made it meanwhile
-            return read_json(place / FACTS)
+        found = _found(place)
+        if found is not None:  # another process has made it meanwhile
+            return found
         _clear(place)
         try:
             facts = make(place)
-            write_atomically(place / FACTS, json.dumps(facts, ensure_ascii=True))
+            content = {"facts": facts, "bytes": _sizes(place)}
+            write_atomically(place / FACTS, json.dumps(content, ensure_ascii=True))
         except OSError as error:
             _clear(place)
             raise _unwritable(place, error) from None
@@ -58,6 +61,21 @@ def kept(place: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
             _clear(place)
             raise
         return facts
+
+
+def _found(place: Path) -> dict[str, Any] | None:
+    """The facts of a folder's content; None if it is not there, or was cut off."""
+    if not (place / FACTS).exists():
+        return None
+    content = read_json(place / FACTS)
+    facts: dict[str, Any] = content["facts"]
+    return facts if _sizes(place) == content["bytes"] else None
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    """The bytes of each file of the content, by name."""
+    files = (path for path in place.iterdir() if path.is_file() and path.name not in (FACTS, LOCK))
+    return {path.name: path.stat().st_size for path in files}
 
 
 def _clear(place: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import raw_lengths
 from ostinato.evaluation.baselines.ngrams import HashedNgrams
 
 Candidates = Iterator[tuple[str, Callable[[], Any]]]
@@ -23,7 +24,7 @@ def _text_features(sequences: Sequence[str], most: int) -> Candidates:
         "TF-IDF of words (1-2-grams)",
         partial(HashedNgrams, most, ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+"),
     )
-    characters = sum(map(len, sequences))
+    characters = int(raw_lengths(sequences).sum())
     if characters <= min(SHORT_TEXT * len(sequences), FEW_CHARACTERS):
         yield (
             "TF-IDF of characters within words (2-5-grams)",
@@ -37,9 +38,9 @@ def _symbol_features(sequences: Sequence[str], most: int) -> Candidates:
             f"TF-IDF of characters (1-{longest}-grams)",
             partial(HashedNgrams, most, analyzer="char", ngram_range=(1, longest), lowercase=False),
         )
-    lengths = {len(sequence) for sequence in sequences}
+    lengths = np.unique(raw_lengths(sequences))
     if len(lengths) == 1:
-        yield "one-hot positions", partial(_one_hot, lengths.pop())
+        yield "one-hot positions", partial(_one_hot, int(lengths[0]))
 
 
 def _one_hot(length: int) -> Any:

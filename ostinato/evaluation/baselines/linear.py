@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import chunks
 from ostinato.errors import ConfigError, DataError, look_up
 from ostinato.evaluation.baselines.features import FEATURES, Candidates
 from ostinato.evaluation.baselines.heads import (
@@ -40,7 +41,7 @@ class LinearBaseline:
 
     def predict(self, sequences: Sequence[Any]) -> np.ndarray:
         """Probabilities (B, C) of classes or (B, L) of labels, or values (B, K)."""
-        return self.model(self.features.transform(sequences))
+        return np.concatenate([self.model(self.features.transform(chunk)) for _, chunk in chunks(sequences)])
 
 
 def linear_baseline(

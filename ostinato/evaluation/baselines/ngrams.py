@@ -1,13 +1,13 @@
 """TF-IDF of n-grams in bounded memory: hashed instead of stored as strings, and only the most frequent ones."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import chunks
+
 BUCKETS = 2**22  # of the hash: few of the frequent n-grams share one
-CHUNK = 2_000_000  # characters or tokens whose n-grams are counted at once
 
 
 class HashedNgrams:
@@ -53,10 +53,4 @@ class HashedNgrams:
     def _count(self, sequences: Sequence[Any]) -> Any:
         from scipy.sparse import vstack
 
-        return vstack([self._hashed.transform(chunk) for chunk in _chunks(sequences)], format="csr")
-
-
-def _chunks(sequences: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    ends = np.cumsum([len(sequence) for sequence in sequences]) // CHUNK
-    for begin, end in pairwise([0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(sequences)]):
-        yield sequences[begin:end]
+        return vstack([self._hashed.transform(chunk) for _, chunk in chunks(sequences)], format="csr")

@@ -1,15 +1,20 @@
 """The linear baseline: fitted on the same rows as the network, with features that suit the tokenizer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ostinato.data.chunks import raw_lengths
+from ostinato.data.examples import Records, selected
 from ostinato.errors import DataError
 from ostinato.evaluation.baselines import LinearBaseline
 from ostinato.progress import TimeLeft, unlimited
 from ostinato.tasks.records import TaskData
+
+# Characters, tokens or steps of all rows together, at most, that a linear model is fitted to: about a gigabyte
+MOST_FITTED, MOST_SYMBOLS = 2**25, 2**23  # symbols have six n-grams each, words two
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,29 @@ def fit_on_train(
         DataError: no linear model can be fitted.
     """
     train, validation = data.rows["train"], data.rows.get("validation")
-    return fit(
-        train.sequences,
-        targets["train"],
-        None if validation is None else validation.sequences,
-        targets.get("validation"),
-        kind=baseline_kind(data.encoder.tokenizer, train.sequences[0]),
+    kind = baseline_kind(data.encoder.tokenizer, train.sequences[0])
+    sequences, chosen = some_of(train, targets["train"], kind)
+    fitted = fit(
+        sequences,
+        chosen,
+        *((None, None) if validation is None else some_of(validation, targets["validation"], kind)),
+        kind=kind,
         seed=data.config.seed,
         time_left=time_left,
     )
+    if len(chosen) == len(train):
+        return fitted
+    return replace(fitted, description=f"{fitted.description}, fitted to {len(chosen):,} of {len(train):,} rows")
+
+
+def some_of(rows: Records, targets: np.ndarray, kind: str) -> tuple[Sequence[Any], np.ndarray]:
+    """The sequences and targets that a linear model is fitted to: all, or evenly spaced ones of larger data."""
+    size, most = int(raw_lengths(rows.sequences).sum()), MOST_SYMBOLS if kind == "symbols" else MOST_FITTED
+    if size <= most:
+        return rows.sequences, targets
+    count = max(len(rows) * most // size, 1)
+    chosen = np.arange(count) * len(rows) // count
+    return selected(rows.sequences, chosen), targets[chosen]
 
 
 def baseline_kind(tokenizer: str, sequence: Any) -> str:
