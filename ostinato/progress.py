@@ -1,5 +1,6 @@
 """What a person sees during long work: lines and, on a terminal, a progress bar below them."""
 
+import glob
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,7 +56,7 @@ class Progress:
         from rich.progress import Progress as Bar
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        sizes = {path: os.path.getsize(path) for path in filter(os.path.isfile, paths)}
+        sizes = {path: _bytes_at(path) for path in paths}
         large = [f"{visible(path)} ({size / 1e6:,.0f} MB)" for path, size in sizes.items() if size >= LARGE_FILE]
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with Bar(*columns, console=self.console, transient=True, disable=not (large and self._shows_bar)) as bar:
@@ -126,3 +127,11 @@ def _rate_column() -> "ProgressColumn":
             return Text(f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0 and tokens else "", style="dim")
 
     return Rate()
+
+
+def _bytes_at(path: str) -> int:
+    """The bytes of a file, of the files in a folder, or of those that match a pattern."""
+    found = [os.path.join(path, name) for name in os.listdir(path)] if os.path.isdir(path) else [path]
+    if not os.path.exists(path):
+        found = glob.glob(path, recursive=True)
+    return sum(map(os.path.getsize, filter(os.path.isfile, found)))

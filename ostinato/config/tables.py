@@ -75,7 +75,11 @@ class DataConfig(Table):
     OLD_DEFAULTS: ClassVar[Mapping[str, Any]] = {"min_count": 1, "max_size": None}
 
     name: str | None = Field(None, description="a named data set (`ostinato data list`)")
-    path: str | None = Field(None, description="a data file; with `validation_path` and `test_path`, the training file")
+    path: str | None = Field(
+        None,
+        description="a data file, a folder of them, or a pattern such as `logs/*.csv`; with `validation_path` and "
+        "`test_path`, the training rows",
+    )
     validation_path: str | None = Field(None, description="a file with the validation rows")
     test_path: str | None = Field(None, description="a file with the test rows")
     format: FormatName | None = Field(None, description="the files' format; none: taken from the file's ending")

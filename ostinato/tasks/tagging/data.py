@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ostinato.config import DataConfig
 from ostinato.data.examples import Sentence, tags_of
+from ostinato.data.files import files_of
 from ostinato.data.splits import FEW_ROWS, SPLITS
 from ostinato.data.vocabulary import UNKNOWN
 from ostinato.errors import ConfigError, DataError, look_up
@@ -146,7 +147,11 @@ def _load_files(config: TaggingData) -> tuple[Splits, str, str]:
     if config.path is None:
         raise ConfigError("data.path: missing. Name a data file, or a named corpus with data.name.")
     paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
-    given = {split: read_labelled(Path(path), config) for split, path in paths.items() if path is not None}
+    files = {split: files_of(path) for split, path in paths.items() if path is not None}
+    given = {
+        split: list(chain.from_iterable(read_labelled(path, config) for path in found))
+        for split, found in files.items()
+    }
     return given, Path(config.path).name, config.path
 
 

@@ -136,3 +136,19 @@ def test_data_that_cannot_be_split_are_refused(tmp_path, monkeypatch, settings, 
     write(tmp_path / "a.conll", *(f"w{number}/O" for number in range(5)))
     with pytest.raises(ConfigError, match=message):
         load_dataset(TaggingData(**settings))
+
+
+def test_a_folder_names_several_files(tmp_path):
+    text = "".join(f"w{row} O\nv{row} B-X\n\n" for row in range(60))
+    (tmp_path / "all.conll").write_text(text, encoding="utf-8")
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    lines = text.split("\n\n")
+    for part in range(3):
+        (folder / f"{part}.conll").write_text("\n\n".join(lines[part * 20 : part * 20 + 20]) + "\n", encoding="utf-8")
+    settings = {"word_column": "0", "tag_column": "1"}
+    splits = [
+        prepare(TaggingData(path=str(path), **settings)).splits["train"].digest()
+        for path in (tmp_path / "all.conll", folder, f"{folder}/*.conll")
+    ]
+    assert splits[0] == splits[1] == splits[2]
