@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.config import Config
+from ostinato.data.remote import is_remote
 from ostinato.errors import RunError
 from ostinato.storage import FORMAT, is_unused, now, read_json, write_atomically
 from ostinato.tasks.init import is_preset
@@ -34,7 +35,8 @@ def environment_of(folder: Path, config: Config) -> dict[str, Any]:
 
 def with_absolute_paths(config: Config) -> Config:
     """The same config, readable from any folder."""
-    absolute = {key: str(Path(path).absolute()) for key, path in config.data.files().items()}
+    files = config.data.files()
+    absolute = {key: str(Path(path).absolute()) for key, path in files.items() if not is_remote(path)}
     tables: dict[str, Any] = {"data": config.data.model_copy(update=absolute)}
     if config.model.init is not None and not is_preset(config.model.init):
         tables["model"] = config.model.model_copy(update={"init": str(Path(config.model.init).absolute())})

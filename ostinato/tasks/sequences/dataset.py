@@ -11,12 +11,10 @@ from ostinato.config import AUTO, SequenceData
 from ostinato.data.audit import SequenceAudit, describe_split, shared_groups, unit_of
 from ostinato.data.cleaning import Splits, clean, count_reverse_complements, keys_of
 from ostinato.data.examples import Records
-from ostinato.data.files import files_of
-from ostinato.data.formats import format_of
 from ostinato.data.named import NamedSet
 from ostinato.data.splits import SPLITS, Size, draw_what_fits, numbered
 from ostinato.errors import ConfigError, DataError, look_up, suggest
-from ostinato.tasks.sequences.columns import is_streamed, read_to_disk, read_to_memory
+from ostinato.tasks.sequences.columns import files_at, format_at, is_streamed, read_to_disk, read_to_memory
 from ostinato.tasks.sequences.settle import tokenizer_of
 from ostinato.tasks.sequences.targets import TargetKind
 
@@ -113,14 +111,15 @@ def _load_files(config: SequenceData, kind: TargetKind) -> GivenSplits:
     if config.path is None:
         raise ConfigError("data.path: missing. Name a data file, or a named set with data.name.")
     paths = dict(zip(SPLITS, (config.path, config.validation_path, config.test_path), strict=True))
-    files = {split: files_of(path) for split, path in paths.items() if path is not None}
+    files = {split: files_at(path) for split, path in paths.items() if path is not None}
     read_all = read_to_disk if is_streamed(config, chain(*files.values())) else read_to_memory
     read = {split: read_all(found, config, kind) for split, found in files.items()}
     given = {split: records for split, (records, _) in read.items()}
     skipped = sum(count for _, count in read.values())
     if config.split_column is not None:
         given = _by_column(given["train"])
-    tokenizer = _file_tokenizer(config, given["train"])
+    is_fasta = format_at(files["train"][0], config) == "fasta"
+    tokenizer = tokenizer_of(config, given["train"].sequences, is_fasta=is_fasta)
     sizes = (config.train_size, config.validation_size, config.test_size)
     return GivenSplits(Path(config.path).name, config.path, tokenizer, given, sizes, unlabelled_skipped=skipped)
 
@@ -134,11 +133,6 @@ def _by_column(records: Records) -> Splits:
             raise DataError(f"{records.sources[row]}: split {split!r}. {hint}Expected one of: {', '.join(SPLITS)}.")
         rows[split].append(row)
     return {split: records.select(chosen) for split, chosen in rows.items() if chosen or split == "train"}
-
-
-def _file_tokenizer(config: SequenceData, records: Records) -> str:
-    is_fasta = format_of(files_of(str(config.path))[0], config.format) == "fasta"
-    return tokenizer_of(config, records.sequences, is_fasta=is_fasta)
 
 
 def _assemble(config: SequenceData, kind: TargetKind, loaded: GivenSplits) -> tuple[dict[str, Records], SequenceAudit]:

@@ -142,6 +142,22 @@ def test_a_folder_and_a_pattern_name_several_files(tmp_path):
         prepared(f"{folder}/*.csv")
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_remote_files_are_read_like_local_ones_and_named_by_their_address(tmp_path, stream):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    rows = text_rows(60, ["x", "y"])
+    write_jsonl(folder / "0.jsonl", rows[:30])
+    write_jsonl(folder / "1.jsonl", rows[30:])
+    local = prepared(folder)
+    remote = prepared(f"file://{folder}/*.jsonl", stream=stream)
+    assert remote.splits["train"].digest() == local.splits["train"].digest()
+    assert remote.rows["train"].sources[0] == "file://" + local.rows["train"].sources[0]
+    (folder / "1.jsonl").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=f"^file://{folder}/1.jsonl, row 1: no column 'text'"):
+        prepared(f"file://{folder}/*.jsonl", stream=stream)
+
+
 def test_another_content_is_read_again(tmp_path):
     path = write_jsonl(tmp_path / "rows.jsonl", text_rows(60, ["x", "y"]))
     before = prepared(path, stream=True).splits["train"].digest()
