@@ -16,6 +16,7 @@ from ostinato.data.ondisk.folder import kept
 
 TEXT, EVENTS, SERIES = "text", "events", "series"
 BYTES, COLUMNS = "sequences.bin", "rows.npz"
+COLUMNS_OF_FILES = ("targets", "splits", "groups")
 # where a sequence is: its first byte in the file, its bytes, its characters, events or steps, and a series' channels
 ROW = np.dtype([("start", "<i8"), ("bytes", "<u4"), ("length", "<i4"), ("channels", "<i4")])
 
@@ -108,18 +109,18 @@ def store(place: Path, read: Callable[[], Iterable[Record | None]]) -> tuple[Rec
     facts = kept(place, lambda folder: _write(folder, read()))
     with np.load(place / COLUMNS) as columns:
         numbers, stems, rows = columns["numbers"], columns["stems"], columns["rows"]
-        found = {name: decoded(facts[name], columns[name]) for name in ("targets", "splits", "groups")}
+        found = {name: decoded(facts[name], columns[name]) for name in COLUMNS_OF_FILES if facts[name] != [None]}
     sequences = StoredSequences(place, facts["kind"], rows, MappedFile(place / BYTES, np.uint8))
     sources = Sources(facts["stems"], stems, numbers)
-    return Records(sequences, found["targets"], sources, splits=found["splits"], groups=found["groups"]), facts[
-        "skipped"
-    ]
+    targets = found.get("targets", [None] * len(rows))
+    records = Records(sequences, targets, sources, splits=found.get("splits"), groups=found.get("groups"))
+    return records, facts["skipped"]
 
 
 def _write(place: Path, records: Iterable[Record | None]) -> dict[str, Any]:
     kind, skipped, start = TEXT, 0, 0
     rows, numbers = [array(code) for code in "qIii"], array("q")
-    codes = {name: Codes() for name in ("stems", "targets", "splits", "groups")}
+    codes = {name: Codes() for name in ("stems", *COLUMNS_OF_FILES)}
     with ArrayWriter(place / BYTES) as file:
         for record in records:
             if record is None:
