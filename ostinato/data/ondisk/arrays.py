@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 READ_BYTES = 64 * 2**20  # of a file, after which its pages are given back
+AROUND_BYTES = 64 * 2**10  # that Linux maps around a page that is read
 
 
 class ArrayWriter:
@@ -50,9 +51,9 @@ class MappedFile:
             self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.array = np.frombuffer(self._pages, dtype).reshape(shape)
 
-    def count(self, size: int) -> None:
-        """Note that so many bytes were read; give the pages back if they have become many."""
-        self._read += size
+    def count(self, size: int, places: int = 1) -> None:
+        """Note that so many bytes were read in so many places; give the pages back if they have become many."""
+        self._read += size + places * AROUND_BYTES
         if self._read >= READ_BYTES:
             self._read = 0
             if self._pages is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows, which trims them itself

@@ -34,7 +34,8 @@ class StoredRagged(Ragged):
 
     def select(self, indices: torch.Tensor | np.ndarray) -> Ragged:
         found = super().select(indices)
-        self._file.count(found.values.numel() * found.values.element_size())  # type: ignore[attr-defined]
+        size = found.values.numel() * found.values.element_size()
+        self._file.count(size, places=len(found))  # type: ignore[attr-defined]
         return found
 
     def digest(self) -> str:
