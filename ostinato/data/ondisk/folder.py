@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import RunError
-from ostinato.storage import LOCK, make_folder, read_json, write_atomically
+from ostinato.storage import LOCK, read_json, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.versions import __version__
 
@@ -44,7 +44,10 @@ def kept(place: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     found = _found(place)
     if found is not None:
         return found
-    make_folder(place)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(place, error) from None
     with locked(place, wait_s=LONGEST_WAIT_S):
         found = _found(place)
         if found is not None:  # another process has made it meanwhile

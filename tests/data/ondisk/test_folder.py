@@ -75,6 +75,12 @@ def test_what_could_not_be_finished_is_removed(tmp_path, error):
     assert list((tmp_path / "one").iterdir()) == []
 
 
+def test_a_place_that_cannot_be_made_says_what_to_do(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError, match="--cache DIR"):
+        kept(tmp_path / "file" / "one", lambda folder: {})
+
+
 def test_the_place_is_the_given_one_or_the_user_s(tmp_path, monkeypatch):
     monkeypatch.delenv("OSTINATO_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
