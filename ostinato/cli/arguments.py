@@ -31,6 +31,14 @@ FileSettings = Annotated[
         help="Read the file differently from the training data, as data.text_column=review; repeatable.",
     ),
 ]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="local|ray|ray://HOST:PORT",
+        help="Where to run: in this process, or on the nodes of a Ray cluster.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 
 
