@@ -21,7 +21,7 @@ ORDER = [  # as CONTRIBUTING.md has it
     ("report",),
     ("tasks",),
     ("runs",),
-    ("pretraining",),
+    ("pretraining", "cluster"),
     ("tuning", "portfolio", "benchmark", "export"),
     ("serving",),
     ("comparison",),

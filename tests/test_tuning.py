@@ -19,7 +19,8 @@ from ostinato.config import Range, to_toml
 from ostinato.errors import ConfigError, RunError, TrainingError
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS, override, parse_config
-from ostinato.tuning import TuningResults, loop, make_search, read_search, tune
+from ostinato.tuning import TuningResults, make_search, read_search, tune
+from ostinato.tuning import trial as trials_of_tuning
 
 pytest.importorskip("optuna", reason="needs the extra tune")
 
@@ -91,7 +92,7 @@ def test_the_test_split_is_never_scored(monkeypatch, tmp_path):
 def test_a_finished_search_continues_only_for_more_trials(finished, monkeypatch):
     folder, found = finished
     trained = []
-    monkeypatch.setattr(loop, "_train", lambda config, data, trial: trained.append(trial.number) or 0.5)
+    monkeypatch.setattr(trials_of_tuning, "_train", lambda config, data, trial: trained.append(trial.number) or 0.5)
     assert tune(read_search(folder), folder).trials == found.trials
     assert trained == []
     more = tune(read_search(folder, trials=6), folder)
@@ -149,7 +150,7 @@ def quick_training(moments, monkeypatch):
             raise TrainingError("too large")
         return score
 
-    monkeypatch.setattr(loop, "_train", train)
+    monkeypatch.setattr(trials_of_tuning, "_train", train)
 
 
 def without_seconds(found):
@@ -223,7 +224,7 @@ def test_a_search_in_which_every_trial_fails_names_the_reasons(tmp_path, monkeyp
     def fail(*arguments):
         raise TrainingError("the loss is nan")
 
-    monkeypatch.setattr(loop, "_train", fail)
+    monkeypatch.setattr(trials_of_tuning, "_train", fail)
     with pytest.raises(RunError, match="every trial failed: the loss is nan"):
         tune(make_search(MAJORITY, trials=2), tmp_path / "search")
 

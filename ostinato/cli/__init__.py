@@ -5,6 +5,7 @@ portfolio     train FILE
 pretraining   pretrain
 explaining    explain, trace, report
 following     predict --follow
+bulk          predict --on ray
 exporting     export
 hub           push
 serving       serve

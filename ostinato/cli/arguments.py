@@ -38,6 +38,14 @@ Cache = Annotated[
         help="Where data.stream keeps rows and tokens; by default $OSTINATO_CACHE, or the user's folder for caches.",
     ),
 ]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="local|ray|ray://HOST:PORT",
+        help="Where to run: in this process, or on the nodes of a Ray cluster.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 
 

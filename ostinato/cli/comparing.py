@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
+from ostinato.cli.arguments import Json, On, Settings, config_of, interrupt, new_folder, preset_names
 from ostinato.cli.streams import INTERRUPTED, say
+from ostinato.cluster.connection import check_on
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -39,8 +40,9 @@ def compare(
         int, typer.Option(help="Tune each combination with this many trials before it is trained.")
     ] = 0,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes that train in parallel; by default one per thread.")
+        int | None, typer.Option(help="Runs that train in parallel; by default one per thread, or CPU of the cluster.")
     ] = None,
+    on: On = "local",
     out: Annotated[Path | None, typer.Option(help="The comparison's folder; by default runs/compare-NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume an interrupted comparison.")] = None,
     as_json: Json = False,
@@ -58,6 +60,7 @@ def compare(
         )
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: expected at least 1 process.")
+    check_on(on)
     config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato.comparison.options import make_plan
     from ostinato.comparison.page import check_page_extra
@@ -73,14 +76,15 @@ def compare(
         plan = make_plan(config, vary, seeds=seeds, folds=folds, match=match, metric=metric, trials=budget_trials)
         folder = new_folder(out, f"compare-{name}")
     check_page_extra()
-    comparison = _run(plan, folder, jobs)
+    comparison = _run(plan, folder, jobs, on)
     _show(comparison, folder, as_json)
     if comparison.failed:
         raise typer.Exit(1)
 
 
-def _run(plan: "Plan", folder: Path, jobs: int | None) -> "Comparison":
+def _run(plan: "Plan", folder: Path, jobs: int | None, on: str) -> "Comparison":
     """Run the comparison; exit with status 130 on Ctrl-C or SIGTERM."""
+    from ostinato.cluster import connected
     from ostinato.comparison.compare import run_comparison
     from ostinato.progress import Progress
     from ostinato.runs.folder import shell_path
@@ -88,11 +92,12 @@ def _run(plan: "Plan", folder: Path, jobs: int | None) -> "Comparison":
     progress = Progress()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        return run_comparison(plan, folder, processes=jobs, progress=progress)
+        with connected(on, progress) as cluster:
+            return run_comparison(plan, folder, processes=jobs, progress=progress, cluster=cluster)
     except KeyboardInterrupt:
         progress.say(
             "Interrupted; finished runs and checkpoints are saved. "
-            f"Resume with: ostinato compare --resume {shell_path(folder)}"
+            f"Resume with: ostinato compare --resume {shell_path(folder)}{'' if on == 'local' else f' --on {on}'}"
         )
         raise typer.Exit(INTERRUPTED) from None
     finally:

@@ -15,6 +15,7 @@ BY_CLASS: dict[type[Exception], str] = {
 BY_MODULE = {  # the longest name that fits; modules without a name, such as `storage`, leave it to their callers
     "ostinato.cli.arguments": "start.md",
     "ostinato.cli.asking": "start.md",
+    "ostinato.cli.bulk": "how-to/ray.md#many-files",
     "ostinato.cli.comparing": "comparing.md",
     "ostinato.cli.data": "data.md",
     "ostinato.cli.ensembling": "ensembles.md",
@@ -28,6 +29,7 @@ BY_MODULE = {  # the longest name that fits; modules without a name, such as `st
     "ostinato.cli.serving": "serving.md",
     "ostinato.cli.training": "runs.md",
     "ostinato.cli.tuning": "tuning.md",
+    "ostinato.cluster": "how-to/ray.md",
     "ostinato.comparison": "comparing.md",
     "ostinato.config": "settings.md",
     "ostinato.data": "data.md#files",

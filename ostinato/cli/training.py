@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli import following
+from ostinato.cli import bulk, following
 from ostinato.cli.arguments import (
     Cache,
     Device,
     FileSettings,
     Json,
+    On,
     Settings,
     config_of,
     is_data_file,
@@ -213,7 +214,10 @@ def predict(
     ],
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE|-", help="A data file, or - for standard input with one sequence per line."),
+        typer.Argument(
+            metavar="FILE|-",
+            help="A data file, or - for standard input with one sequence per line; with --on also 'FOLDER/*.csv'.",
+        ),
     ] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="SEQUENCE", help="A sequence; repeatable.")] = None,
     settings: FileSettings = None,
@@ -235,12 +239,26 @@ def predict(
         ),
     ] = False,
     device: Device = "auto",
+    on: On = "local",
+    out: Annotated[
+        Path | None, typer.Option(help="With --on ray: the folder to write the answers to, one Parquet file per file.")
+    ] = None,
 ) -> None:
     """Print one JSON line per sequence, in order; taggers can also print columns or coloured text.
 
     Write series and lists of events as JSON arrays. A row that cannot be read gets a line with its error, and the exit
     status is 1. A row of unknown tokens alone is answered with a warning.
+
+    --on ray predicts many files on the nodes of a Ray cluster, into the folder --out. Run it again to continue.
     """
+    if on != "local" or out is not None:
+        if on == "local" or out is None or file in (None, "-") or text or follow or strict or form is not None:
+            raise ConfigError(
+                "--on ray and --out FOLDER go together, with a FILE or a pattern of files, and without --text, "
+                "--strict, --follow and --format. Add the one that is missing, or remove the others."
+            )
+        bulk.predict_on_cluster(run, str(file), settings or [], out, device, on)
+        return
     if (file is None) == (not text):
         raise ConfigError("Give either a FILE (- for standard input) or --text SEQUENCE.")
     if follow:

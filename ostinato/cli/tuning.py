@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
+from ostinato.cli.arguments import Json, On, Settings, config_of, interrupt, new_folder, preset_names
 from ostinato.cli.streams import INTERRUPTED, say
+from ostinato.cluster.connection import check_on
 from ostinato.errors import ConfigError
 from ostinato.printable import to_json
 
@@ -31,6 +32,10 @@ def tune(
     resume: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Resume an interrupted search, or add trials to one.")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="With --on ray: trials at once; by default one per CPU of the cluster.")
+    ] = None,
+    on: On = "local",
     as_json: Json = False,
 ) -> None:
     """Search for better settings on the validation split, then train the best and score the test split once.
@@ -43,6 +48,9 @@ def tune(
             "--resume uses the search's own plan and folder. Remove PRESET, --set and --out, or start a new search "
             "without --resume."
         )
+    if jobs is not None and (jobs < 1 or on == "local"):
+        raise ConfigError(f"--jobs {jobs}: expected at least 1, with --on ray; without it, trials run one by one.")
+    check_on(on)
     config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato.tuning import make_search, read_search
 
@@ -53,7 +61,7 @@ def tune(
     else:
         search = make_search(config, trials=DEFAULT_TRIALS if trials is None else trials, seed=seed)
         folder = new_folder(out, f"tune-{name}")
-    found, run, metrics = _run(search, folder)
+    found, run, metrics = _run(search, folder, jobs, on)
     if as_json:
         shown = {"folder": str(folder), "run": str(run), **found.to_json(), "test": metrics.get("test")}
         say(to_json(shown))
@@ -61,9 +69,10 @@ def tune(
         _show(found, folder, run, metrics)
 
 
-def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str, Any]]":
+def _run(search: "Search", folder: Path, jobs: int | None, on: str) -> "tuple[TuningResults, Path, dict[str, Any]]":
     """The search's results, the run of its best config, and that run's metrics; exit 130 on Ctrl-C or SIGTERM."""
     from ostinato import tuning
+    from ostinato.cluster import connected
     from ostinato.progress import Progress
     from ostinato.runs import resume_run, start_run
     from ostinato.runs.folder import shell_path
@@ -71,7 +80,8 @@ def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str
     progress = Progress()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        found = tuning.tune(search, folder, progress=progress)
+        with connected(on, progress) as cluster:
+            found = tuning.tune(search, folder, progress=progress, cluster=cluster, at_once=jobs)
         run = folder / f"best-of-{len(found.trials)}"
         if run.exists():
             return found, run, resume_run(run, progress=progress)
@@ -79,6 +89,7 @@ def _run(search: "Search", folder: Path) -> "tuple[TuningResults, Path, dict[str
     except KeyboardInterrupt:
         progress.say(
             f"Interrupted; finished trials are saved. Resume with: ostinato tune --resume {shell_path(folder)}"
+            f"{'' if on == 'local' else f' --on {on}'}"
         )
         raise typer.Exit(INTERRUPTED) from None
     finally:

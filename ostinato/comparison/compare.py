@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ostinato.cluster import Cluster
 from ostinato.comparison.cost import measure_cost
 from ostinato.comparison.matching import HIDDEN, match_parameters
+from ostinato.comparison.on_cluster import train_all_on
 from ostinato.comparison.plan import PLAN, Combination, Plan, read_plan, slug
 from ostinato.comparison.results import Comparison, Cost
 from ostinato.comparison.summary import summarise
@@ -27,19 +29,26 @@ BASE, RESULTS, TABLE = "base.toml", "comparison.json", "comparison.csv"
 
 
 def run_comparison(
-    plan: Plan, folder: Path, *, processes: int | None = None, progress: Progress | None = None
+    plan: Plan,
+    folder: Path,
+    *,
+    processes: int | None = None,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> Comparison:
     """Train every run that is not finished yet, measure each combination's costs, and write the results.
 
     Args:
         folder: is created, or holds the same comparison, interrupted before.
         processes: how many train in parallel; they share the threads that `thread_limit` allows. None: one for each.
+        cluster: trains on its nodes, in parallel on its CPUs or GPUs. Costs are measured on this machine.
 
     Returns:
         The content of `comparison.json`.
 
     Raises:
-        RunError: the folder holds something else, or another process is using it.
+        RunError: the folder holds something else, another process is using it, or the connection to the cluster is
+            lost.
         OstinatoError: the data cannot be used.
         KeyboardInterrupt: all runs have stopped after a checkpoint; called again, the comparison resumes.
     """
@@ -53,8 +62,10 @@ def run_comparison(
         plan.record().write(folder / PLAN)
         write_atomically(folder / BASE, to_toml(plan.base))
         if plan.trials:
-            combinations = match_parameters(plan, [_tuned(plan, each, folder, progress) for each in combinations], data)
-        outcomes = _train(plan, combinations, folder, processes, progress)
+            combinations = match_parameters(
+                plan, [_tuned(plan, each, folder, progress, cluster, processes) for each in combinations], data
+            )
+        outcomes = _train(plan, combinations, folder, processes, progress, cluster)
         costs = _costs(combinations, outcomes, folder, progress)
         comparison = summarise(plan, combinations, outcomes, costs, folder)
         comparison.write(folder / RESULTS)
@@ -87,7 +98,14 @@ def _refuse_other(plan: Plan, folder: Path) -> None:
         raise RunError(f"{folder}: is not empty. Choose another --out.")
 
 
-def _tuned(plan: Plan, combination: Combination, folder: Path, progress: Progress) -> Combination:
+def _tuned(
+    plan: Plan,
+    combination: Combination,
+    folder: Path,
+    progress: Progress,
+    cluster: Cluster | None,
+    processes: int | None,
+) -> Combination:
     """The combination with the best settings of a search; varied and matched keys stay fixed."""
     fixed = [*plan.vary, HIDDEN] if plan.match == "parameters" else list(plan.vary)
     progress.say(f"Tuning {combination.name}: {plan.trials} trials.")
@@ -95,12 +113,19 @@ def _tuned(plan: Plan, combination: Combination, folder: Path, progress: Progres
         make_search(combination.config, trials=plan.trials, fixed=fixed),
         folder / "tuning" / slug(combination.settings),
         progress=progress,
+        cluster=cluster,
+        at_once=processes,
     )
     return replace(combination, config=found.best_config())
 
 
 def _train(
-    plan: Plan, combinations: Sequence[Combination], folder: Path, processes: int | None, progress: Progress
+    plan: Plan,
+    combinations: Sequence[Combination],
+    folder: Path,
+    processes: int | None,
+    progress: Progress,
+    cluster: Cluster | None,
 ) -> list[Outcome]:
     """The outcome of every job, in the plan's order."""
     jobs = plan.jobs(combinations)
@@ -108,10 +133,14 @@ def _train(
     missing = [job for job in jobs if job.folder not in outcomes]
     if outcomes:
         progress.say(f"{len(outcomes)} of {len(jobs)} runs are already finished.")
-    limit = thread_limit().number
-    parallel = max(1, min(processes or limit, len(missing)))
+    if cluster is None:
+        limit = thread_limit().number
+        parallel = max(1, min(processes or limit, len(missing)))
+        trained = train_all(missing, folder, plan.lengths, processes=parallel, threads=max(1, limit // parallel))
+    else:
+        trained = train_all_on(cluster, missing, folder, plan.lengths, at_once=processes)
     started, before = time.monotonic(), len(outcomes)
-    for outcome in train_all(missing, folder, plan.lengths, processes=parallel, threads=max(1, limit // parallel)):
+    for outcome in trained:
         outcomes[outcome.job.folder] = outcome
         left = (time.monotonic() - started) / (len(outcomes) - before) * (len(jobs) - len(outcomes))
         line = f"[{len(outcomes)}/{len(jobs)}] {outcome.job}: {_outcome_in_words(outcome, plan.metric)}"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ostinato.comparison.lengths import LENGTHS, test_at_lengths
 from ostinato.comparison.plan import Job, Plan
 from ostinato.config import Config
-from ostinato.errors import RunError
+from ostinato.errors import OstinatoError, RunError
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import finished_metrics
 from ostinato.runs.training import resume_run
@@ -16,6 +16,7 @@ from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.records import TaskData
 
+FAILURES = (OstinatoError, MemoryError, OSError, RuntimeError)  # end one run; RuntimeError: PyTorch is out of memory
 WAIT_S = 60  # a process of a comparison that was killed writes a checkpoint before it ends
 
 
@@ -31,6 +32,11 @@ class Outcome(NamedTuple):
     job: Job
     metrics: dict[str, Any] | None
     reason: str | None = None
+
+
+def reason_of(error: Exception) -> str:
+    """Why a run failed."""
+    return str(error) or type(error).__name__
 
 
 def train_run(config: Config, folder: Path, lengths: Sequence[int], data: TaskData) -> dict[str, Any]:

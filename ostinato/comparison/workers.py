@@ -14,8 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ostinato.comparison.plan import Job
-from ostinato.comparison.training import Outcome, train_run
-from ostinato.errors import OstinatoError
+from ostinato.comparison.training import FAILURES, Outcome, reason_of, train_run
 from ostinato.tasks import TASKS
 from ostinato.tasks.records import TaskData
 
@@ -128,8 +127,8 @@ def _serve(pipe: Connection, threads: int) -> None:
             metrics = train_run(config, folder, lengths, data)
         except KeyboardInterrupt:
             return
-        except (OstinatoError, MemoryError, OSError, RuntimeError) as error:  # RuntimeError: PyTorch is out of memory
-            reason = str(error) or type(error).__name__
+        except FAILURES as error:
+            reason = reason_of(error)
         pipe.send((metrics, reason))
 
 

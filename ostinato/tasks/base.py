@@ -449,6 +449,16 @@ class Task(ABC):
         fields = self.answer_json(model, answered.answer)
         return fields if answered.warning is None else {**fields, "warning": answered.warning}
 
+    def file_format(self, path: Path, config: "DataConfig") -> str:
+        """The name of the format as which `rows_of_file` reads a file.
+
+        Raises:
+            DataError: the ending is unknown.
+        """
+        from ostinato.data.formats import format_of
+
+        return format_of(path, config.format)
+
     @abstractmethod
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> Iterator[Any]:
         """Stream the unlabelled rows of a file; yields a `DataError` in place of a row that cannot be read."""

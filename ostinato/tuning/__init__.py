@@ -1,9 +1,11 @@
 """Hyperparameter search on the validation split, with Optuna. The test split is never scored.
 
-search   what is searched: config, space, number of trials
-study    Optuna's part: which values to try next, which trials to prune
-loop     `tune`: trials one after another, resumable
-results  the trials and the best config
+search      what is searched: config, space, number of trials
+study       Optuna's part: which values to try next, which trials to prune
+trial       the training of one trial
+loop        `tune`: trials one after another, resumable
+on_cluster  trials on the nodes of a cluster, several at once
+results     the trials and the best config
 
 
 A search's folder:

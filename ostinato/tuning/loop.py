@@ -1,19 +1,21 @@
 """A search from its first trial to its results; it resumes where it stopped."""
 
-import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ostinato.config import Config, to_toml
-from ostinato.errors import RunError, TrainingError
+from pydantic import JsonValue
+
+from ostinato.cluster import Cluster
+from ostinato.config import to_toml
+from ostinato.errors import RunError
 from ostinato.progress import Progress
 from ostinato.runs.folder import shell_path
 from ostinato.storage import make_folder, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
-from ostinato.tasks.records import TaskData
-from ostinato.training import TrainingState
+from ostinato.tuning.on_cluster import Show, run_on_cluster
 from ostinato.tuning.results import BEST, RESULTS, TRIALS, TuningResults, format_value, to_csv
 from ostinato.tuning.search import PLAN, Search, refuse_other, with_values
 from ostinato.tuning.study import (
@@ -26,12 +28,20 @@ from ostinato.tuning.study import (
     propose,
     trial_result,
 )
+from ostinato.tuning.trial import run_trial
 
 if TYPE_CHECKING:
     import optuna
 
 
-def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> TuningResults:
+def tune(
+    search: Search,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
+    at_once: int | None = None,
+) -> TuningResults:
     """Run trials until there are as many as planned, and write the results.
 
     The first trial has the config's own values, so that the best is never worse on the validation split. A trial that
@@ -40,9 +50,12 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> T
 
     Args:
         folder: is created, or holds the same search, interrupted before.
+        cluster: runs trials on its nodes, several at once; see `on_cluster`.
+        at_once: how many; None: one for each of its CPUs or GPUs.
 
     Raises:
-        RunError: the folder holds something else, another process is using it, or every trial failed.
+        RunError: the folder holds something else, another process is using it, every trial failed, or the connection to
+            the cluster is lost.
         MissingExtraError: Optuna is not installed.
         KeyboardInterrupt: the current trial is lost, all others are saved; called again, the search resumes, and has
             the trials of an uninterrupted one.
@@ -54,7 +67,13 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> T
         refuse_other(search, folder)  # another process may have been faster
         search.record().write(folder / PLAN)
         try:
-            return _run_trials(search, folder, progress or Progress(quiet=True))
+            study = open_study(search, folder)
+            show = TrialProgress(search, study, progress or Progress(quiet=True)).show
+            if cluster is None:
+                _run_trials(search, study, show)
+            else:
+                run_on_cluster(cluster, search, study, at_once=at_once, show=show)
+            return _write_results(search, study, folder)
         except OSError as error:
             journal = folder / JOURNAL
             if error.filename not in (None, str(journal)):
@@ -65,23 +84,32 @@ def tune(search: Search, folder: Path, *, progress: Progress | None = None) -> T
             ) from None
 
 
-def _run_trials(search: Search, folder: Path, progress: Progress) -> TuningResults:
-    study = open_study(search, folder)
+class TrialProgress:
+    """Shows what became of each trial, and how long the others will take."""
+
+    def __init__(self, search: Search, study: "optuna.Study", progress: Progress) -> None:
+        self._search, self._study, self._progress = search, study, progress
+        self._started, self._before = time.monotonic(), len(ended_trials(study))
+
+    def show(self, values: Mapping[str, JsonValue], outcome: str) -> None:
+        """Show the values and the outcome of the trial that has just ended, and the time left."""
+        trials, done = self._search.trials, len(ended_trials(self._study))
+        left = (time.monotonic() - self._started) / (done - self._before) * (trials - done)
+        shown = ", ".join(f"{key.rpartition('.')[2]} {format_value(value)}" for key, value in values.items())
+        self._progress.say(f"[{done}/{trials}] {shown}: {outcome}{_best_so_far(self._study)}{time_left(left)}")
+
+
+def _run_trials(search: Search, study: "optuna.Study", show: Show) -> None:
+    """Run the trials that are missing, one after another."""
     task = TASKS[search.config.task]
     data = task.prepare_for(search.config)
-    started, before = time.monotonic(), len(ended_trials(study))
     while (done := len(ended_trials(study))) < search.trials:
         trial = next_trial(study, search, done)
         values = propose(trial, search.space)
         config = with_values(search.config, values)
         if config.data != data.config or config.model.init != search.config.model.init:
             data = task.prepare_for(config)
-        outcome = _run_trial(study, trial, config, data)
-        done += 1
-        left = (time.monotonic() - started) / (done - before) * (search.trials - done)
-        shown = ", ".join(f"{key.rpartition('.')[2]} {format_value(value)}" for key, value in values.items())
-        progress.say(f"[{done}/{search.trials}] {shown}: {outcome}{_best_so_far(study)}{time_left(left)}")
-    return _write_results(search, study, folder)
+        show(values, run_trial(study, trial, config, data))
 
 
 def time_left(seconds: float) -> str:
@@ -89,41 +117,6 @@ def time_left(seconds: float) -> str:
     if seconds < 1:
         return ""
     return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
-
-
-def _run_trial(study: "optuna.Study", trial: "optuna.Trial", config: Config, data: TaskData) -> str:
-    """Train and record a trial. Returns its outcome in words."""
-    optuna = import_optuna()
-    try:
-        score = _train(config, data, trial)
-    except optuna.TrialPruned:
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        return "pruned"
-    except (TrainingError, MemoryError, RuntimeError) as error:  # RuntimeError: PyTorch is out of memory
-        reason = str(error) or type(error).__name__
-        trial.set_user_attr("reason", reason)
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return f"failed: {reason}"
-    study.tell(trial, score)
-    return f"{config.training.monitor} {score:.4f}"
-
-
-def _train(config: Config, data: TaskData, trial: "optuna.Trial") -> float:
-    """The best epoch's validation metric."""
-    optuna, metric = import_optuna(), f"validation_{config.training.monitor}"
-
-    def report(state: TrainingState) -> None:
-        score = state.history[-1][metric]
-        if not math.isfinite(score):
-            raise TrainingError(f"{metric} is {score}")
-        trial.report(score, state.epoch)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    task = TASKS[config.task]
-    state = task.fit(task.settle(config, data), data, on_epoch=report).state
-    scores = [entry[metric] for entry in state.history]
-    return float(min(scores) if config.training.minimises else max(scores))
 
 
 def _best_so_far(study: "optuna.Study") -> str:

@@ -7,7 +7,7 @@ number of times has the same trials as an uninterrupted one.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,15 +70,7 @@ def open_study(search: Search, folder: Path) -> "optuna.Study":
     _cut_torn_line(path)
     backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=HeldLock())
     try:
-        study = optuna.create_study(
-            study_name="ostinato",
-            storage=optuna.storages.JournalStorage(backend),
-            direction="minimize" if search.config.training.minimises else "maximize",
-            pruner=optuna.pruners.MedianPruner(
-                n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=EPOCHS_BEFORE_PRUNING
-            ),
-            load_if_exists=True,
-        )
+        study = _study(search, optuna.storages.JournalStorage(backend))
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError) as error:  # a line of others
         raise RunError(
             f"{path}: damaged ({type(error).__name__}: {error}). Copy the folder again, or start another search."
@@ -86,7 +78,34 @@ def open_study(search: Search, folder: Path) -> "optuna.Study":
     for trial in study.trials:
         if trial.state == optuna.trial.TrialState.RUNNING:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    return study  # type: ignore[no-any-return]
+    return study
+
+
+def study_in_memory(search: Search, trials: "Sequence[optuna.trial.FrozenTrial]") -> "optuna.Study":
+    """A study of the search that has these trials, and that can be sent to other processes."""
+    study = _study(search, import_optuna().storages.InMemoryStorage())
+    study.add_trials(trials)
+    return study
+
+
+def _study(search: Search, storage: Any) -> "optuna.Study":
+    optuna = import_optuna()
+    return optuna.create_study(  # type: ignore[no-any-return]
+        study_name="ostinato",
+        storage=storage,
+        direction="minimize" if search.config.training.minimises else "maximize",
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=EPOCHS_BEFORE_PRUNING
+        ),
+        load_if_exists=True,
+    )
+
+
+def fail(study: "optuna.Study", trial: "optuna.Trial", reason: str) -> str:
+    """Record that a trial has failed, and why. Returns it in words."""
+    trial.set_user_attr("reason", reason)
+    study.tell(trial, state=import_optuna().trial.TrialState.FAIL)
+    return f"failed: {reason}"
 
 
 def next_trial(study: "optuna.Study", search: Search, number: int) -> "optuna.Trial":

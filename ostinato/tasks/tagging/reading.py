@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ostinato.config import DataConfig
 from ostinato.data.examples import Sentence
 from ostinato.data.files import ending_of
 from ostinato.data.formats import endings, read_rows
@@ -22,7 +23,7 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
     Raises:
         DataError: the file as a whole cannot be read.
     """
-    form = config.format or _format_of(path)
+    form = format_of(path, config)
     word, tag = WORD_AND_TAG.get(form, ("tokens", "tags"))
     word = word if form == "conllu" else config.word_column or word  # CoNLL-U words are always in the column `form`
     tag, features = config.tag_column or tag, config.feature_columns or ()
@@ -46,7 +47,7 @@ def read_sentences(path: Path, config: TaggingData, *, labelled: bool = True) ->
             yield sentence
 
 
-def _format_of(path: Path) -> str:
-    """The format by the file's ending; `conll` for unknown endings, and for tables, which cannot hold lists."""
+def format_of(path: Path, config: DataConfig) -> str:
+    """The format that is set, or the one of the ending; `conll` for others, and for tables, which hold no lists."""
     form = endings().get(ending_of(path), "conll")
-    return "conll" if form in ("csv", "tsv") else form
+    return config.format or ("conll" if form in ("csv", "tsv") else form)

@@ -302,6 +302,11 @@ class Tagging(Task):
 
         return WRITERS[form]() if form in WRITERS else super().writer(model, form)
 
+    def file_format(self, path: Path, config: "DataConfig") -> str:
+        from ostinato.tasks.tagging.reading import format_of
+
+        return format_of(path, config)
+
     def rows_of_file(self, path: Path, config: "DataConfig", model: Model) -> "Iterator[Sentence | DataError]":
         from ostinato.tasks.tagging.reading import read_sentences
 
