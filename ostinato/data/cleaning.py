@@ -147,8 +147,8 @@ def conflicting(records: Records) -> np.ndarray:
 def _pairs(sequence_of: np.ndarray, targets: list[Any]) -> np.ndarray:
     """A number for each row, equal for rows with the same sequence and target: sequence · rows + target."""
     known: dict[Hashable, int] = {}
-    target_of = [known.setdefault(hashable(target), len(known)) for target in targets]
-    return sequence_of * len(targets) + np.array(target_of, dtype=np.int64)
+    target_of = (known.setdefault(hashable(target), len(known)) for target in targets)
+    return sequence_of * len(targets) + np.fromiter(target_of, np.int64, len(targets))
 
 
 def hashable(target: Any) -> Hashable:
@@ -157,7 +157,7 @@ def hashable(target: Any) -> Hashable:
 
 
 def _without_empty(records: Records, *, refuse: bool) -> Records:
-    empty = np.array([_is_empty(sequence) for sequence in records.sequences], dtype=bool)
+    empty = np.fromiter(map(_is_empty, records.sequences), bool, len(records))
     if refuse and empty.any():
         source = records.sources[int(empty.argmax())]
         raise DataError(f"{source}: the sequence is empty. Fill it in, remove the row, or set data.empty to drop.")

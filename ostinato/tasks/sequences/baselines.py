@@ -68,7 +68,7 @@ def fit_on_train(
     fitted = fit(
         sequences,
         chosen,
-        *((None, None) if validation is None else some_of(validation, targets["validation"], kind)),
+        *((None, None) if validation is None else some_of(validation, targets["validation"], kind, share=4)),
         kind=kind,
         seed=data.config.seed,
         time_left=time_left,
@@ -78,9 +78,13 @@ def fit_on_train(
     return replace(fitted, description=f"{fitted.description}, fitted to {len(chosen):,} of {len(train):,} rows")
 
 
-def some_of(rows: Records, targets: np.ndarray, kind: str) -> tuple[Sequence[Any], np.ndarray]:
-    """The sequences and targets that a linear model is fitted to: all, or evenly spaced ones of larger data."""
-    size, most = int(raw_lengths(rows.sequences).sum()), MOST_SYMBOLS if kind == "symbols" else MOST_FITTED
+def some_of(rows: Records, targets: np.ndarray, kind: str, share: int = 1) -> tuple[Sequence[Any], np.ndarray]:
+    """The sequences and targets that a linear model is fitted to: all, or evenly spaced ones of larger data.
+
+    Args:
+        share: the largest size is one in so many of that of the training split.
+    """
+    size, most = int(raw_lengths(rows.sequences).sum()), (MOST_SYMBOLS if kind == "symbols" else MOST_FITTED) // share
     if size <= most:
         return rows.sequences, targets
     count = max(len(rows) * most // size, 1)
