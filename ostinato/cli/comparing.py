@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.cli.arguments import Json, On, Settings, config_of, interrupt, new_folder, preset_names
+from ostinato.cli.arguments import Json, Settings, config_of, interrupt, new_folder, preset_names
 from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.cluster.connection import check_on
 from ostinato.errors import ConfigError
@@ -15,6 +15,8 @@ from ostinato.printable import to_json
 if TYPE_CHECKING:
     from ostinato.comparison.plan import Plan
     from ostinato.comparison.results import Comparison
+
+SLURM = "slurm"  # of `--on`
 
 
 def compare(
@@ -42,7 +44,14 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(help="Runs that train in parallel; by default one per thread, or CPU of the cluster.")
     ] = None,
-    on: On = "local",
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="local|ray|ray://HOST:PORT|slurm",
+            help="Where to run: in this process, or on the nodes of a Ray cluster; slurm: write a job array instead.",
+        ),
+    ] = "local",
     out: Annotated[Path | None, typer.Option(help="The comparison's folder; by default runs/compare-NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume an interrupted comparison.")] = None,
     as_json: Json = False,
@@ -60,7 +69,8 @@ def compare(
         )
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: expected at least 1 process.")
-    check_on(on)
+    if on != SLURM:
+        check_on(on)
     config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
     from ostinato.comparison.options import make_plan
     from ostinato.comparison.page import check_page_extra
@@ -75,11 +85,28 @@ def compare(
     else:
         plan = make_plan(config, vary, seeds=seeds, folds=folds, match=match, metric=metric, trials=budget_trials)
         folder = new_folder(out, f"compare-{name}")
+    if on == SLURM:
+        _write_job_array(plan, folder, as_json)
+        return
     check_page_extra()
     comparison = _run(plan, folder, jobs, on)
     _show(comparison, folder, as_json)
     if comparison.failed:
         raise typer.Exit(1)
+
+
+def _write_job_array(plan: "Plan", folder: Path, as_json: bool) -> None:
+    """Write the script of a job array, and say how to submit it."""
+    from ostinato.comparison.compare import write_job_array
+    from ostinato.runs.folder import shell_path
+
+    script, finish = write_job_array(plan, folder), f"ostinato compare --resume {shell_path(folder)}"
+    if as_json:
+        say(to_json({"folder": str(folder), "script": None if script is None else str(script), "then": finish}))
+    elif script is None:
+        say(f"All runs are finished. Compare them with: {finish}")
+    else:
+        say(f"Submit the runs with: sbatch {shell_path(script)}\nWhen they have ended, compare them with: {finish}")
 
 
 def _run(plan: "Plan", folder: Path, jobs: int | None, on: str) -> "Comparison":

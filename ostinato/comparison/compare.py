@@ -11,12 +11,13 @@ from ostinato.comparison.matching import HIDDEN, match_parameters
 from ostinato.comparison.on_cluster import train_all_on
 from ostinato.comparison.plan import PLAN, Combination, Plan, read_plan, slug
 from ostinato.comparison.results import Comparison, Cost
+from ostinato.comparison.slurm import write_array
 from ostinato.comparison.summary import summarise
 from ostinato.comparison.table import to_csv
 from ostinato.comparison.training import Outcome, finished_outcome
 from ostinato.comparison.workers import train_all
 from ostinato.config import to_toml
-from ostinato.errors import RunError
+from ostinato.errors import ConfigError, RunError
 from ostinato.progress import Progress
 from ostinato.runs.folder import shell_path
 from ostinato.storage import is_unused, make_folder, make_subfolder, write_atomically
@@ -58,9 +59,7 @@ def run_comparison(
     combinations = match_parameters(plan, plan.combinations(), data)
     make_folder(folder)
     with locked(folder):
-        _refuse_other(plan, folder)  # another process may have been faster
-        plan.record().write(folder / PLAN)
-        write_atomically(folder / BASE, to_toml(plan.base))
+        _begin(plan, folder)
         if plan.trials:
             combinations = match_parameters(
                 plan, [_tuned(plan, each, folder, progress, cluster, processes) for each in combinations], data
@@ -71,6 +70,40 @@ def run_comparison(
         comparison.write(folder / RESULTS)
         write_atomically(folder / TABLE, to_csv(comparison))
     return comparison
+
+
+def write_job_array(plan: Plan, folder: Path) -> Path | None:
+    """Make the runs that a comparison still lacks, and a script that trains each in a job of Slurm.
+
+    Afterwards, `run_comparison` finds the runs in the folder.
+
+    Returns:
+        The script; None: all runs are finished.
+
+    Raises:
+        ConfigError: the plan has trials, which are chosen one after the other.
+        RunError: the folder holds something else, or another process is using it.
+        OstinatoError: the data cannot be used.
+    """
+    if plan.trials:
+        raise ConfigError(
+            "--on slurm with --budget-trials: trials follow from each other. Use --on ray, or tune first."
+        )
+    _refuse_other(plan, folder)
+    data = TASKS[plan.base.task].prepare_for(plan.base)
+    combinations = match_parameters(plan, plan.combinations(), data)
+    make_folder(folder)
+    with locked(folder):
+        _begin(plan, folder)
+        jobs = [job for job in plan.jobs(combinations) if finished_outcome(job, plan, folder) is None]
+        return write_array(jobs, folder, data) if jobs else None
+
+
+def _begin(plan: Plan, folder: Path) -> None:
+    """Write the plan into the folder, which is locked."""
+    _refuse_other(plan, folder)  # another process may have been faster
+    plan.record().write(folder / PLAN)
+    write_atomically(folder / BASE, to_toml(plan.base))
 
 
 def read_comparison(folder: Path) -> Comparison:

@@ -7,8 +7,11 @@ of reading: the system keeps them in its cache while there is room, and they can
 import mmap
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+
+from ostinato.errors import RunError
 
 READ_BYTES = 64 * 2**20  # of a file, after which its pages are given back
 AROUND_BYTES = 64 * 2**10  # that Linux maps around a page that is read
@@ -32,15 +35,24 @@ class ArrayWriter:
 
 
 class MappedFile:
-    """A file as an array that cannot be written to.
+    """A file as an array that cannot be written to. Another process gets its path, not its content.
 
     Args:
         path: written by an `ArrayWriter`.
         dtype: of the numbers.
         columns: numbers in a row of the array; None: the array has one dimension.
+
+    Raises:
+        RunError: the file is not there, as on another machine.
     """
 
     def __init__(self, path: Path, dtype: np.dtype | type, columns: int | None = None) -> None:
+        if not path.exists():
+            raise RunError(
+                f"{path}: is not there. If another machine has read the data to disk, let both use a folder that "
+                "they share: --cache DIR, or the environment variable OSTINATO_CACHE."
+            )
+        self._opened = path, dtype, columns
         shape = (-1,) if columns is None else (-1, columns)
         self._read = 0
         self._pages: mmap.mmap | None = None
@@ -50,6 +62,9 @@ class MappedFile:
         with path.open("rb") as file:
             self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.array = np.frombuffer(self._pages, dtype).reshape(shape)
+
+    def __reduce__(self) -> tuple[type["MappedFile"], tuple[Any, ...]]:
+        return MappedFile, self._opened
 
     def count(self, size: int, places: int = 1) -> None:
         """Note that so many bytes were read in so many places; give the pages back if they have become many."""

@@ -32,6 +32,9 @@ class StoredRagged(Ragged):
         super().__init__(values, lengths, truncated)
         object.__setattr__(self, "_file", file)
 
+    def __reduce__(self) -> tuple[type["StoredRagged"], tuple[Any, ...]]:
+        return StoredRagged, (self._file, self.lengths, self.truncated)  # type: ignore[attr-defined]
+
     def select(self, indices: torch.Tensor | np.ndarray) -> Ragged:
         found = super().select(indices)
         size = found.values.numel() * found.values.element_size()

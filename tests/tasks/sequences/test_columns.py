@@ -1,7 +1,9 @@
 """Data that are read to disk give the same training as data in memory, to the last bit."""
 
 import json
+import pickle
 import random
+import shutil
 
 import pyarrow
 import pyarrow.parquet
@@ -156,6 +158,19 @@ def test_remote_files_are_read_like_local_ones_and_named_by_their_address(tmp_pa
     (folder / "1.jsonl").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match=f"^file://{folder}/1.jsonl, row 1: no column 'text'"):
         prepared(f"file://{folder}/*.jsonl", stream=stream)
+
+
+def test_another_process_gets_paths_and_not_the_data(tmp_path, cache):
+    rows = [row | {"text": row["text"] + f" w{number}" * 5000} for number, row in enumerate(text_rows(50, ["x", "y"]))]
+    data = prepared(write_jsonl(tmp_path / "rows.jsonl", rows), stream=True)
+    sent = pickle.dumps((data.rows["test"].sequences, data.splits["train"].sequences))
+    assert len(sent) < 10_000
+    sequences, tokens = pickle.loads(sent)
+    assert list(sequences) == list(data.rows["test"].sequences)
+    assert tokens.digest() == data.splits["train"].sequences.digest()
+    shutil.rmtree(cache)
+    with pytest.raises(RunError, match="is not there.*--cache DIR"):
+        pickle.loads(sent)
 
 
 def test_another_content_is_read_again(tmp_path):
