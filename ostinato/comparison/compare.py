@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ostinato.cluster import Cluster
+from ostinato.cluster.folders import ARRIVING, remove
 from ostinato.comparison.cost import measure_cost
 from ostinato.comparison.matching import HIDDEN, match_parameters
 from ostinato.comparison.on_cluster import train_all_on
@@ -59,6 +60,7 @@ def run_comparison(
     make_folder(folder)
     with locked(folder):
         _refuse_other(plan, folder)  # another process may have been faster
+        remove(folder / ARRIVING)  # of a process that was killed
         plan.record().write(folder / PLAN)
         write_atomically(folder / BASE, to_toml(plan.base))
         if plan.trials:
