@@ -165,7 +165,7 @@ def work(config: Path, run: Path, setting: str) -> None:
     start_run(override(read_config(config), [setting]), run, progress=clock)
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     preparing_s = round(clock.first_step - started, 1)
-    print(json.dumps({"peak_mb": round(peak_kb / 1e3), "preparing_s": preparing_s, "tokens": clock.tokens}))
+    print(json.dumps({"peak_mb": round(peak_kb * 1024 / 1e6), "preparing_s": preparing_s, "tokens": clock.tokens}))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.cluster.nodes import Cluster, nodes_of
+from ostinato.cluster.pool import RETRIES
 from ostinato.errors import ConfigError, MissingExtraError
 from ostinato.progress import Progress
 from ostinato.threads import thread_limit
@@ -35,6 +36,7 @@ def import_ray() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
+    os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # Ray reads it when it is imported; else for ever
     try:
         import ray
     except ImportError:

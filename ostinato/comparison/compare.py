@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ostinato.cluster import Cluster
+from ostinato.cluster.folders import ARRIVING, remove
 from ostinato.comparison.cost import measure_cost
 from ostinato.comparison.matching import HIDDEN, match_parameters
 from ostinato.comparison.on_cluster import train_all_on
@@ -102,6 +103,7 @@ def write_job_array(plan: Plan, folder: Path) -> Path | None:
 def _begin(plan: Plan, folder: Path) -> None:
     """Write the plan into the folder, which is locked."""
     _refuse_other(plan, folder)  # another process may have been faster
+    remove(folder / ARRIVING)  # of a process that was killed
     plan.record().write(folder / PLAN)
     write_atomically(folder / BASE, to_toml(plan.base))
 

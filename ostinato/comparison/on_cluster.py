@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ostinato.cluster import Cluster
-from ostinato.cluster.folders import ARRIVING, pack, probe_in, remove, replace_folder, unpack
+from ostinato.cluster.folders import ARRIVING, pack, probe_in, replace_folder, unpack
 from ostinato.cluster.pool import Lost
 from ostinato.cluster.prepared import PreparedData
 from ostinato.comparison.plan import Job
@@ -50,7 +50,6 @@ def train_all_on(
     share = cluster.share(len(jobs), device=jobs[0].config.training.device, at_once=at_once)
     prepared = PreparedData(cluster)
     waiting = deque(jobs)
-    remove(folder / ARRIVING)
     with probe_in(folder) as probe, cluster.pool(_train_on_node, share) as pool:
         while waiting or len(pool):
             while waiting and len(pool) < share.parallel:

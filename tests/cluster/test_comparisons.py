@@ -38,6 +38,19 @@ def test_runs_on_a_cluster_equal_local_ones_and_are_sent_back(ray, unshared, tmp
     assert lines[1:] == ["2 of 2 runs are already finished."]
 
 
+def test_nodes_that_share_the_folder_train_in_it_and_test_at_other_lengths(ray, tmp_path):
+    varied = plan(vary=["model.cell=rnn,gru", "data.length=20,40"], seeds="1")
+    folder = tmp_path / "ray"
+    (folder / ".arriving" / "new").mkdir(parents=True)  # a process was killed while it wrote a run
+    varied.record().write(folder / "plan.json")
+    found, _ = on_ray(varied, folder)
+    local = run_comparison(varied, tmp_path / "local", processes=1)
+    assert all(list(run.lengths) == ["20", "40"] for run in found.runs)
+    assert [run.lengths for run in found.runs] == [run.lengths for run in local.runs]
+    assert weights(folder) == weights(tmp_path / "local")
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
+
+
 def test_a_run_that_fails_is_reported_and_the_others_go_on(ray, tmp_path):
     settings = [*SMALL, "training.max_grad_norm=none"]
     found, _ = on_ray(plan(settings, ["training.lr=0.005,1e30"], seeds="1"), tmp_path / "c")
