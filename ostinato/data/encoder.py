@@ -17,12 +17,10 @@ from ostinato.data.encoding import (
     SCALES,
     Encoded,
     SequenceEncoding,
-    as_series,
-    source_of,
     tokenizable,
-    wrong_channels,
 )
 from ostinato.data.ragged import Ragged
+from ostinato.data.scale import fit_scale
 from ostinato.data.stored import HIGHEST_LENGTH, Distinct, StoredFields, Tokens, first_repeated
 from ostinato.data.tokenizers import make_tokenizer, refuse_impossible_tokens
 from ostinato.data.vocabulary import UNKNOWN, Vocabulary
@@ -110,7 +108,7 @@ class SequenceEncoder(SequenceEncoding):
             raise DataError("There is no sequence. Give at least one.")
         vocabulary = mean = std = None
         if tokenizer == NUMERIC:
-            mean, std = _scale(given, sources)
+            mean, std = fit_scale(given, sources)
             longest = int(raw_lengths(given).max())
             if scale == "series":
                 mean, std = (0.0,) * len(mean), (1.0,) * len(std)
@@ -245,54 +243,3 @@ def _fit_vocabulary(
         counts.update(found)
         longest = max(longest, int(lengths.max(initial=0)))
     return learned or Vocabulary.fit(counts, min_count, max_size), longest
-
-
-def _scale(
-    sequences: abc.Sequence[Any], sources: abc.Sequence[str] | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, over all steps.
-
-    Source: NumPy's two passes, over parts of the steps: first the mean, then the squares of the distances from it.
-    """
-    _refuse_mixed_channels(sequences, sources)
-
-    def parts() -> Iterator[np.ndarray]:
-        for first, chunk in chunks(sequences):
-            series = [as_series(each, source_of(row, sources)) for row, each in enumerate(chunk, start=first)]
-            filled = [each for each in series if len(each)]
-            if filled:
-                yield np.concatenate(filled).astype(np.float64)
-
-    found = [(len(each), each.sum(axis=0), each.min(axis=0), each.max(axis=0)) for each in parts()]
-    steps, sums, lows, highs = (np.array(column) for column in zip(*found, strict=True))
-    mean = sums.sum(axis=0) / steps.sum()
-    std = np.sqrt(np.sum([((each - mean) ** 2).sum(axis=0) for each in parts()], axis=0) / steps.sum())
-    is_constant = (lows.min(axis=0) == highs.max(axis=0)) | (std == 0)  # rounding may leave a tiny std
-    return tuple(mean.tolist()), tuple(np.where(is_constant, 1.0, std).tolist())
-
-
-def _refuse_mixed_channels(sequences: abc.Sequence[Any], sources: abc.Sequence[str] | None) -> None:
-    """Refuse series of different numbers of channels, and of no steps at all.
-
-    Raises:
-        DataError: names the first series that differs from most.
-    """
-    channels = [
-        series.shape[1] if len(series) else 0
-        for first, chunk in chunks(sequences)
-        for series in (as_series(each, source_of(row, sources)) for row, each in enumerate(chunk, start=first))
-    ]
-    filled = [row for row, count in enumerate(channels) if count]
-    if not filled:
-        raise DataError(
-            f"all {len(sequences)} series have length 0: there is nothing to learn a scale from. Give series with "
-            "steps."
-        )
-    usual = Counter(channels[row] for row in filled).most_common(1)[0][0]
-    first_usual = channels.index(usual)
-    for row in filled:
-        if channels[row] != usual:
-            expected = f"{usual} as in {source_of(first_usual, sources)}"
-            raise DataError(
-                wrong_channels(source_of(row, sources), as_series(sequences[row], source_of(row, sources)), expected)
-            )
