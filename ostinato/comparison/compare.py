@@ -1,7 +1,8 @@
 """A comparison from plan to results: match sizes, tune, train, measure costs, test. It resumes where it stopped."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ostinato.runs.folder import shell_path
 from ostinato.storage import is_unused, make_folder, make_subfolder, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
+from ostinato.tasks.records import TaskData
 from ostinato.threads import thread_limit
 from ostinato.tuning import make_search, time_left, tune
 
@@ -55,12 +57,7 @@ def run_comparison(
         KeyboardInterrupt: all runs have stopped after a checkpoint; called again, the comparison resumes.
     """
     progress = progress or Progress(quiet=True)
-    _refuse_other(plan, folder)
-    data = TASKS[plan.base.task].prepare_for(plan.base)
-    combinations = match_parameters(plan, plan.combinations(), data)
-    make_folder(folder)
-    with locked(folder):
-        _begin(plan, folder)
+    with _begun(plan, folder) as (data, combinations):
         if plan.trials:
             combinations = match_parameters(
                 plan, [_tuned(plan, each, folder, progress, cluster, processes) for each in combinations], data
@@ -90,22 +87,24 @@ def write_job_array(plan: Plan, folder: Path) -> Path | None:
         raise ConfigError(
             "--on slurm with --budget-trials: trials follow from each other. Use --on ray, or tune first."
         )
+    with _begun(plan, folder) as (data, combinations):
+        jobs = [job for job in plan.jobs(combinations) if finished_outcome(job, plan, folder) is None]
+        return write_array(jobs, folder, data) if jobs else None
+
+
+@contextmanager
+def _begun(plan: Plan, folder: Path) -> Iterator[tuple[TaskData, list[Combination]]]:
+    """Lock the comparison's folder, and write the plan into it; gives the data and the combinations of equal size."""
     _refuse_other(plan, folder)
     data = TASKS[plan.base.task].prepare_for(plan.base)
     combinations = match_parameters(plan, plan.combinations(), data)
     make_folder(folder)
     with locked(folder):
-        _begin(plan, folder)
-        jobs = [job for job in plan.jobs(combinations) if finished_outcome(job, plan, folder) is None]
-        return write_array(jobs, folder, data) if jobs else None
-
-
-def _begin(plan: Plan, folder: Path) -> None:
-    """Write the plan into the folder, which is locked."""
-    _refuse_other(plan, folder)  # another process may have been faster
-    remove(folder / ARRIVING)  # of a process that was killed
-    plan.record().write(folder / PLAN)
-    write_atomically(folder / BASE, to_toml(plan.base))
+        _refuse_other(plan, folder)  # another process may have been faster
+        remove(folder / ARRIVING)  # of a process that was killed
+        plan.record().write(folder / PLAN)
+        write_atomically(folder / BASE, to_toml(plan.base))
+        yield data, combinations
 
 
 def read_comparison(folder: Path) -> Comparison:
