@@ -26,7 +26,7 @@ from ostinato.threads import thread_limit
 LOCAL, RAY, CLIENT = "local", "ray", "ray://"
 CLIENT_PORT = 10001  # Ray's default
 CONNECT_S = 5
-NO_CLUSTER = "Could not find any running Ray instance"  # in the ConnectionError of Ray 2.44 to 2.60
+NO_CLUSTER = "Could not find any running Ray instance"  # in the ConnectionError of Ray 2.60
 QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 

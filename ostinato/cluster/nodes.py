@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ostinato.cluster.pool import Pool
+from ostinato.cluster.pool import Pool, connection
 from ostinato.errors import ConfigError
 from ostinato.versions import __version__
 
@@ -75,8 +75,13 @@ class Cluster:
         return Pool(self.ray, function, cpus=share.cpus, gpus=share.gpus)
 
     def put(self, value: Any) -> Any:
-        """A reference to a value, which nodes fetch once."""
-        return self.ray.put(value)
+        """A reference to a value, which nodes fetch once.
+
+        Raises:
+            RunError: the connection to the cluster is lost.
+        """
+        with connection(self.ray):
+            return self.ray.put(value)
 
 
 def nodes_of(ray: Any) -> list[Node]:
@@ -109,7 +114,8 @@ def _check_versions(ray: Any, addresses: dict[str, str]) -> None:
         node: remote.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)).remote()
         for node in addresses
     }
-    found = {addresses[node]: ray.get(reference) for node, reference in asked.items()}
+    with connection(ray):
+        found = {addresses[node]: ray.get(reference) for node, reference in asked.items()}
     problems = [
         f"Node {address} has {'no Ostinato' if version is None else f'Ostinato {version}'}, and this machine has "
         f"{__version__}. Install the same version on every node."

@@ -3,7 +3,8 @@
 Ray calls again, on another node, what was lost with a node or a process. What cannot be finished is `Lost`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -11,6 +12,24 @@ from ostinato.errors import RunError
 
 RETRIES = 3  # of a call that is lost with its node or process
 STOP_S = 60  # for checkpoints, when the caller stops
+
+
+@contextmanager
+def connection(ray: Any) -> Iterator[None]:
+    """Name what Ray raises when it loses the cluster: an OSError, for most without a reason that helps.
+
+    Raises:
+        RunError: the connection is lost.
+    """
+    try:
+        yield
+    except ray.exceptions.RayTaskError:  # of a function that was called
+        raise
+    except OSError as error:
+        raise RunError(
+            f"The connection to the Ray cluster is lost ({error}). Start the command again: it continues with what is "
+            "missing."
+        ) from None
 
 
 class Lost(NamedTuple):
@@ -52,21 +71,27 @@ class Pool:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, where: TracebackType | None) -> None:
         pending = list(self._calls)
-        for reference in pending:
-            self._ray.cancel(reference)
-        if pending:
-            self._ray.wait(pending, num_returns=len(pending), timeout=STOP_S, fetch_local=False)
+        with suppress(OSError):  # the connection is lost, and an error that says so is on its way
+            for reference in pending:
+                self._ray.cancel(reference)
+            if pending:
+                self._ray.wait(pending, num_returns=len(pending), timeout=STOP_S, fetch_local=False)
 
     def __len__(self) -> int:
         """The number of calls whose results have not been taken."""
         return len(self._calls)
 
     def submit(self, key: Any, *arguments: Any) -> None:
-        """Start a call. An argument that `Cluster.put` made arrives as the value itself."""
+        """Start a call. An argument that `Cluster.put` made arrives as the value itself.
+
+        Raises:
+            RunError: the connection to the cluster is lost.
+        """
         self._start(Call(key, arguments))
 
     def _start(self, call: Call) -> None:
-        self._calls[self._remote.remote(self._function, self._cpus, *call.arguments)] = call
+        with connection(self._ray):
+            self._calls[self._remote.remote(self._function, self._cpus, *call.arguments)] = call
 
     def take(self) -> tuple[Any, Any]:
         """Wait for the next result, in whatever order they come. Returns the key of its call, and the result or `Lost`.
@@ -74,21 +99,16 @@ class Pool:
         Raises:
             RunError: the connection to the cluster is lost, or a node lacks a package.
         """
-        try:
-            while True:
+        while True:
+            with connection(self._ray):
                 (reference, *_), _ = self._ray.wait(list(self._calls), num_returns=1)
                 call = self._calls.pop(reference)
                 result = self._result(reference)
-                if not isinstance(result, Interrupted):
-                    return call.key, result
-                if call.retries == RETRIES:
-                    return call.key, Lost(f"interrupted on each of {RETRIES + 1} tries, by SIGTERM or a stopping node")
-                self._start(call._replace(retries=call.retries + 1))
-        except ConnectionError as error:
-            raise RunError(
-                f"The connection to the Ray cluster is lost: {error} Start the command again: it continues with what "
-                "is missing."
-            ) from None
+            if not isinstance(result, Interrupted):
+                return call.key, result
+            if call.retries == RETRIES:
+                return call.key, Lost(f"interrupted on each of {RETRIES + 1} tries, by SIGTERM or a stopping node")
+            self._start(call._replace(retries=call.retries + 1))
 
     def _result(self, reference: Any) -> Any:
         errors = self._ray.exceptions

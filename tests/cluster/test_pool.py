@@ -1,10 +1,11 @@
 """Calls on nodes: results, errors, losses and stops."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from ostinato.cluster.nodes import Cluster, Node
+from ostinato.cluster.nodes import Cluster, Node, Share
 from ostinato.cluster.pool import Lost
 from ostinato.errors import RunError
 
@@ -100,6 +101,23 @@ def test_a_package_that_a_node_lacks_is_named(cluster, share, tmp_path, monkeypa
     with cluster.pool(only_here.run, share) as pool:
         pool.submit("call")
         with pytest.raises(RunError, match="only_here"):
+            pool.take()
+
+
+def test_a_lost_connection_says_how_to_continue():
+    def fail(*arguments, **options):
+        raise OSError("Broken pipe")
+
+    ray = SimpleNamespace(exceptions=SimpleNamespace(RayTaskError=ZeroDivisionError), put=fail, wait=fail, cancel=fail)
+    ray.remote = lambda function: SimpleNamespace(
+        options=lambda **options: SimpleNamespace(remote=lambda *call: "call")
+    )
+    lost = Cluster(ray, [Node("here", 1, 0)])
+    with pytest.raises(RunError, match=r"Broken pipe.* continues"):
+        lost.put("value")
+    with lost.pool(print, Share(1, 1, 0)) as pool:
+        pool.submit("call")
+        with pytest.raises(RunError, match=r"Broken pipe.* continues"):
             pool.take()
 
 
