@@ -46,6 +46,7 @@ BY_MODULE = {  # the longest name that fits; modules without a name, such as `st
     "ostinato.runs.ensembles": "ensembles.md",
     "ostinato.runs.folder": "runs.md#interruption",
     "ostinato.runs.hub": "hub.md#publishing",
+    "ostinato.runs.ranks": "how-to/several-processes.md#when-something-fails",
     "ostinato.serving": "serving.md",
     "ostinato.serving.settings": "serving.md#limits-and-errors",
     "ostinato.tasks": "data.md",

@@ -28,6 +28,7 @@ from ostinato.runs.folder import (
     write_json,
 )
 from ostinato.runs.lock import locked
+from ostinato.runs.ranks import prepare_on_all
 from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, unusable, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import read_run_config
@@ -58,7 +59,7 @@ def start_run(
     config = ranks.share(with_absolute_paths(config))
     task = TASKS[config.task]
     with (progress or Progress(quiet=True)).reading(config.data.files().values()):
-        data = task.prepare_for(config)
+        data = prepare_on_all(config, ranks)
     config = task.settle(config, data)
     task.check(config, data)
     create_run(config, folder)
@@ -107,7 +108,7 @@ def resume_run(
         config = read_run_config(folder / CONFIG)
         task = TASKS[config.task]
         if data is None:
-            data = task.prepare_for(ranks.share(config))
+            data = prepare_on_all(ranks.share(config), ranks)
         if not config.is_settled:
             config = task.settle(config, data)
             write_atomically(folder / CONFIG, to_toml(config))
@@ -121,16 +122,17 @@ def help_train(ranks: Ranks) -> None:
 
     Raises:
         KeyboardInterrupt: another rank was interrupted, or this one.
-        OstinatoError: a problem of the data or the training.
+        OstinatoError: a problem of the training.
+        SystemExit: the first rank has ended before the training, with an error that says why.
     """
-    config: Config | None = ranks.share(None)
-    if config is None:  # the run is finished
-        return
-    task = TASKS[config.task]
-    data = task.prepare_for(config)
-    config = ranks.share(config)  # with nothing left to choose
+    with ranks.led_by_first():
+        config: Config | None = ranks.share(None)
+        if config is None:  # the run is finished
+            return
+        data = prepare_on_all(config, ranks)
+        config = ranks.share(config)  # with nothing left to choose
     with stop_signals() as stop_requested:
-        task.fit(config, data, ranks=ranks, stop_requested=stop_requested)
+        TASKS[config.task].fit(config, data, ranks=ranks, stop_requested=stop_requested)
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:

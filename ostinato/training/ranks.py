@@ -3,20 +3,28 @@
 The processes are started by torchrun, which tells each its number in the environment. Rank 0 alone writes files and
 speaks to people. A step is that of one process with the whole batch, up to rounding: losses and gradients are sums,
 divided by the weight of the examples of all ranks.
+
+A rank that dies closes its connections, which ends the others at once. One that is stopped, or whose machine loses its
+network, leaves them open: then the others end after `LONGEST_STEP`.
 """
 
+import atexit
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from ostinato.errors import ConfigError, TrainingError
+from ostinato.versions import installed
 
-LONGEST_WAIT = timedelta(hours=6)  # for a rank that prepares or fits alone; a dead one is noticed at once
+LONGEST_WAIT = timedelta(hours=6)  # for a rank that prepares or fits alone
+LONGEST_STEP = timedelta(minutes=10)  # for a rank that computes its part of a step or of a split
+MOST_RANKS_NAMED = 5  # in an error
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 Value = TypeVar("Value")
@@ -29,10 +37,12 @@ class Ranks:
     Args:
         rank: the number of this process.
         size: how many there are.
+        steps: torch's process group for sums; None: the default one.
     """
 
     rank: int = 0
     size: int = 1
+    steps: Any = field(default=None, repr=False, compare=False)
 
     @property
     def is_first(self) -> bool:
@@ -49,7 +59,7 @@ class Ranks:
             return list(numbers)
         sums = torch.tensor(numbers, dtype=torch.float64)
         with self._connected():
-            distributed.all_reduce(sums)
+            distributed.all_reduce(sums, group=self.steps)
         found: list[float] = sums.tolist()
         return found
 
@@ -57,7 +67,7 @@ class Ranks:
         """The sum of a CPU tensor over all ranks, the same on each; the tensor may be overwritten."""
         if self.size > 1:
             with self._connected():
-                distributed.all_reduce(tensor)
+                distributed.all_reduce(tensor, group=self.steps)
         return tensor
 
     def any(self, *flags: bool) -> list[bool]:
@@ -72,7 +82,7 @@ class Ranks:
         counts = torch.tensor([float(each.grad is not None) for each in parameters], device=gradients[0].device)
         flat = torch.cat([*(each.reshape(-1) for each in gradients), counts])
         with self._connected():
-            distributed.all_reduce(flat)
+            distributed.all_reduce(flat, group=self.steps)
         *sums, counts = torch.split(flat, [*(each.numel() for each in parameters), len(counts)])
         for parameter, part, count in zip(parameters, sums, counts.tolist(), strict=True):
             parameter.grad = part.view_as(parameter) if count else None
@@ -102,6 +112,49 @@ class Ranks:
             distributed.all_gather(found, tensor)
         return found
 
+    def collect(self, value: Value) -> list[Value]:
+        """The values of all ranks, in order. They must be picklable."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        with self._connected():
+            distributed.all_gather_object(found, value)
+        return found
+
+    def agree(self, facts: Mapping[str, str], advice: str, problem: str | None = None) -> None:
+        """End all ranks if one has a problem, or lacks a fact of rank 0.
+
+        Rank 0 raises the error. The other processes end after it, with status 2 and without a message.
+
+        Args:
+            facts: by name.
+            advice: what to do, a sentence.
+            problem: what keeps this rank, not rank 0, from training, in sentences.
+
+        Raises:
+            TrainingError: names the ranks and what differs.
+            SystemExit: this is another rank, and rank 0 has ended.
+        """
+        with self.led_by_first():
+            found = self.collect(RankFacts(socket.gethostname(), dict(facts), problem))
+        problems = _problems(found)
+        if not problems:
+            return
+        with self.led_by_first():
+            if self.is_first:
+                raise TrainingError("\n".join(f"{each} {advice}" for each in problems))
+            self.share(None)  # which fails when rank 0 has shown the error and ended
+
+    @contextmanager
+    def led_by_first(self) -> Iterator[None]:
+        """End this process without a message if rank 0 ends meanwhile, whose own error says why."""
+        try:
+            yield
+        except TrainingError:
+            if self.is_first:
+                raise
+            raise SystemExit(2) from None
+
     @contextmanager
     def _connected(self) -> Iterator[None]:
         """Turn PyTorch's error for a lost connection into ours."""
@@ -110,12 +163,37 @@ class Ranks:
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise TrainingError(
-                f"Rank {self.rank} of {self.size} has lost its connection to another rank, which has ended ({reason}). "
-                "torchrun names the rank that failed first. Continue from the last checkpoint with --resume."
+                f"Rank {self.rank} of {self.size} has lost its connection to another rank, which has ended or does not "
+                f"answer ({reason}). torchrun names the rank that failed first. Continue from the last checkpoint with "
+                "--resume."
             ) from None
 
 
 ALONE = Ranks()
+
+
+class RankFacts(NamedTuple):
+    """What a rank knows about itself before training; see `Ranks.agree`."""
+
+    host: str
+    facts: dict[str, str]
+    problem: str | None
+
+
+def _problems(found: Sequence[RankFacts]) -> list[str]:
+    """For each rank with a problem, or with other facts than rank 0, a sentence; at most `MOST_RANKS_NAMED` of them."""
+    first, problems = found[0], []
+    for rank, each in enumerate(found):
+        differences = [
+            f"{name} is {each.facts.get(name, 'missing')} instead of {value}"
+            for name, value in first.facts.items()
+            if each.facts.get(name) != value
+        ]
+        if each.problem is not None:
+            problems.append(f"Rank {rank} ({each.host}): {each.problem}")
+        elif differences:
+            problems.append(f"Rank {rank} ({each.host}) differs from rank 0 ({first.host}): {'; '.join(differences)}.")
+    return problems[:MOST_RANKS_NAMED]
 
 
 @contextmanager
@@ -127,8 +205,12 @@ def joined_ranks(environment: Mapping[str, str]) -> Iterator[Ranks]:
     Args:
         environment: the variables of torchrun: RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 
+    If the context ends with an error, the connections stay open until the process ends, so that the others end after it
+    has shown the error.
+
     Raises:
         ConfigError: a variable is missing.
+        TrainingError: another rank has another version of Ostinato or PyTorch.
     """
     missing = [name for name in VARIABLES if not environment.get(name)]
     if missing:
@@ -139,7 +221,13 @@ def joined_ranks(environment: Mapping[str, str]) -> Iterator[Ranks]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
+    steps = distributed.new_group(timeout=LONGEST_STEP)
+    ranks = Ranks(int(environment["RANK"]), int(environment["WORLD_SIZE"]), steps)
+    versions = {name: str(installed(name)).partition("+")[0] for name in ("ostinato", "torch")}
     try:
-        yield Ranks(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
-    finally:
-        distributed.destroy_process_group()
+        ranks.agree(versions, "Install the same versions on all machines.")
+        yield ranks
+    except BaseException:
+        atexit.register(distributed.destroy_process_group)
+        raise
+    distributed.destroy_process_group()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_runs import TASKS, config_of
+from torchrun import children, script, torchrun, variable
 
 from ostinato import runs
 from ostinato.cli import training
@@ -39,17 +40,8 @@ RANKS = 2
 DEADLINE_S = 30  # for all ranks to end after one of them
 
 
-def torchrun(ranks, *arguments, **options):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
-
-
 def train_on(ranks, folders, *options):
-    script = Path(__file__).with_name("rank_of_runs.py")
-    process = torchrun(ranks, str(script), *map(str, folders), *options)
+    process = torchrun(ranks, script("rank_of_runs.py"), *folders, *options)
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
 
@@ -141,15 +133,6 @@ def test_a_rank_that_dies_ends_all_is_named_and_the_run_resumes(tmp_path):
         again.communicate(timeout=DEADLINE_S)
     finally:
         again.kill()
-
-
-def children(pid):
-    return map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())
-
-
-def variable(pid, name):
-    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(entry.decode().partition("=")[::2] for entry in entries).get(name)
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such file"), MissingExtraError("dnaio", "dna", "FASTA")])
