@@ -20,7 +20,8 @@ from ostinato.runs.creation import create_run
 from ostinato.runs.finished import digests_of, finished_metrics, lost_files
 from ostinato.runs.folder import CONFIG, environment_of, is_pretraining, refuse_occupied, write_json
 from ostinato.runs.lock import locked
-from ostinato.runs.training import CHECKPOINTS, Log, epoch_line, stop_signals, write_history
+from ostinato.runs.log import Log, epoch_line, write_history
+from ostinato.runs.training import CHECKPOINTS, stop_signals
 from ostinato.storage import METRICS, make_subfolder
 from ostinato.training import TrainingState, train
 from ostinato.training.pretrained import ENCODER_FILE, save_pretrained

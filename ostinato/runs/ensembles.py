@@ -21,9 +21,10 @@ from ostinato.runs.folder import (
     write_json,
 )
 from ostinato.runs.lock import locked
+from ostinato.runs.log import Log
 from ostinato.runs.scoring import own_config
 from ostinato.runs.table import print_results
-from ostinato.runs.training import FILES, Log, resume_run, start_run
+from ostinato.runs.training import FILES, resume_run, start_run
 from ostinato.storage import EXAMPLES, LOCK, METRICS, make_folder, write_atomically
 from ostinato.tasks import TASKS
 from ostinato.tasks.ensembles import EQUAL, VALIDATION, fit, join, member_outputs

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from ostinato.errors import ConfigError, TrainingError
+from ostinato.errors import ConfigError, LostRankError, TrainingError
 from ostinato.versions import installed
 
 LONGEST_WAIT = timedelta(hours=6)  # for a rank that prepares or fits alone
@@ -37,12 +37,12 @@ class Ranks:
     Args:
         rank: the number of this process.
         size: how many there are.
-        steps: torch's process group for sums; None: the default one.
+        steps: a list of one, torch's process group for sums; None: the default one.
     """
 
     rank: int = 0
     size: int = 1
-    steps: Any = field(default=None, repr=False, compare=False)
+    steps: Sequence[Any] = field(default=(None,), repr=False, compare=False)
 
     @property
     def is_first(self) -> bool:
@@ -59,7 +59,7 @@ class Ranks:
             return list(numbers)
         sums = torch.tensor(numbers, dtype=torch.float64)
         with self._connected():
-            distributed.all_reduce(sums, group=self.steps)
+            distributed.all_reduce(sums, group=self.steps[0])
         found: list[float] = sums.tolist()
         return found
 
@@ -67,7 +67,7 @@ class Ranks:
         """The sum of a CPU tensor over all ranks, the same on each; the tensor may be overwritten."""
         if self.size > 1:
             with self._connected():
-                distributed.all_reduce(tensor, group=self.steps)
+                distributed.all_reduce(tensor, group=self.steps[0])
         return tensor
 
     def any(self, *flags: bool) -> list[bool]:
@@ -82,7 +82,7 @@ class Ranks:
         counts = torch.tensor([float(each.grad is not None) for each in parameters], device=gradients[0].device)
         flat = torch.cat([*(each.reshape(-1) for each in gradients), counts])
         with self._connected():
-            distributed.all_reduce(flat, group=self.steps)
+            distributed.all_reduce(flat, group=self.steps[0])
         *sums, counts = torch.split(flat, [*(each.numel() for each in parameters), len(counts)])
         for parameter, part, count in zip(parameters, sums, counts.tolist(), strict=True):
             parameter.grad = part.view_as(parameter) if count else None
@@ -150,7 +150,7 @@ class Ranks:
         """End this process without a message if rank 0 ends meanwhile, whose own error says why."""
         try:
             yield
-        except TrainingError:
+        except LostRankError:
             if self.is_first:
                 raise
             raise SystemExit(2) from None
@@ -162,7 +162,7 @@ class Ranks:
             yield
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
-            raise TrainingError(
+            raise LostRankError(
                 f"Rank {self.rank} of {self.size} has lost its connection to another rank, which has ended or does not "
                 f"answer ({reason}). torchrun names the rank that failed first. Continue from the last checkpoint with "
                 "--resume."
@@ -221,13 +221,18 @@ def joined_ranks(environment: Mapping[str, str]) -> Iterator[Ranks]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
-    steps = distributed.new_group(timeout=LONGEST_STEP)
+    steps = [distributed.new_group(timeout=LONGEST_STEP)]
     ranks = Ranks(int(environment["RANK"]), int(environment["WORLD_SIZE"]), steps)
     versions = {name: str(installed(name)).partition("+")[0] for name in ("ostinato", "torch")}
+
+    def leave() -> None:
+        steps.clear()  # with a reference left, its threads would run until Python ends, and abort the process
+        distributed.destroy_process_group()
+
     try:
         ranks.agree(versions, "Install the same versions on all machines.")
         yield ranks
     except BaseException:
-        atexit.register(distributed.destroy_process_group)
+        atexit.register(leave)
         raise
-    distributed.destroy_process_group()
+    leave()

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ostinato.config import to_toml
 from ostinato.errors import ConfigError, MissingExtraError, OstinatoError
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import read_run_config
+from ostinato.tasks.model_file import load_model
 from ostinato.training.ranks import Ranks, joined_ranks
 
 SAME = [  # as one process has it with the whole batch: without dropout, which each rank draws for itself
@@ -60,7 +62,7 @@ def write_configs(folder, batch_size):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Runs of all tasks: on one process, on several, and on several that were stopped and resumed by one."""
+    """Runs of all tasks: on one process, on two, and on two that were stopped, and resumed by one or by three."""
     folder = tmp_path_factory.mktemp("ranks")
     alone = write_configs(folder / "alone", 4 * RANKS)
     for each in alone:
@@ -69,9 +71,12 @@ def trained(tmp_path_factory):
     train_on(RANKS, together)
     train_on(RANKS, stopped, "--stop-after", "4")
     assert not any(runs.is_complete(each / "run") for each in stopped)
+    grown = [Path(shutil.copytree(each, folder / "grown" / each.name)) for each in stopped]
     for each in stopped:
         runs.resume_run(each / "run")
-    return {task: [found[number] / "run" for found in (alone, together, stopped)] for number, task in enumerate(TASKS)}
+    train_on(RANKS + 1, grown)
+    kinds = (alone, together, stopped, grown)
+    return {task: [found[number] / "run" for found in kinds] for number, task in enumerate(TASKS)}
 
 
 def history(run):
@@ -81,10 +86,10 @@ def history(run):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_ranks_train_as_one_process_with_the_whole_batch(trained, task):
-    alone, together, stopped = trained[task]
+    alone, *others = trained[task]
     expected = history(alone)
     assert len(expected) >= 3
-    for run in (together, stopped):
+    for run in others:
         assert [entry.keys() for entry in history(run)] == [entry.keys() for entry in expected]
         for entry, wanted in zip(history(run), expected, strict=True):
             assert entry == pytest.approx(wanted, rel=1e-5, abs=1e-6)
@@ -93,6 +98,29 @@ def test_ranks_train_as_one_process_with_the_whole_batch(trained, task):
             assert torch.allclose(weights[name], tensor, rtol=1e-3, atol=1e-4), name
         scores, wanted = (json.loads((each / "metrics.json").read_text(encoding="utf-8")) for each in (run, alone))
         assert scores["test"][SCORE[task]] == pytest.approx(wanted["test"][SCORE[task]], rel=1e-3)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ranks_score_the_test_split_with_the_bits_of_one_process(trained, task):
+    for run in trained[task]:
+        scores = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
+        again = runs.evaluate_run(load_model(run / "model.safetensors"), run).to_json()
+        assert {name: scores[name] for name in again} == again
+
+
+def test_splits_may_be_smaller_than_the_number_of_ranks(tmp_path):
+    sizes = ["data.train_size=6", "data.validation_size=2", "data.test_size=2", "training.max_tokens=none"]
+    folders = []
+    for name, batch_size in (("alone", 6), ("together", 2)):
+        (tmp_path / name).mkdir()
+        settings = [*SAME, *sizes, f"training.batch_size={batch_size}"]
+        config = config_of("classification", tmp_path, *settings)
+        (tmp_path / name / "config.toml").write_text(to_toml(config), encoding="utf-8")
+        folders.append(tmp_path / name)
+    runs.start_run(read_run_config(folders[0] / "config.toml"), folders[0] / "run")
+    train_on(3, folders[1:])
+    for entry, wanted in zip(*(history(each / "run") for each in reversed(folders)), strict=True):
+        assert entry == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
 def test_a_variable_of_torchrun_that_is_missing_is_named():
