@@ -37,7 +37,7 @@ class Ranks:
     Args:
         rank: the number of this process.
         size: how many there are.
-        steps: a list of one, torch's process group for sums; None: the default one.
+        steps: a list of one, torch's process group for tensors, which no rank prepares for long; None: the default one.
     """
 
     rank: int = 0
@@ -101,7 +101,7 @@ class Ranks:
         if self.size > 1:
             for each in tensors:
                 with self._connected():
-                    distributed.broadcast(each.detach(), src=0)
+                    distributed.broadcast(each.detach(), src=0, group=self.steps[0])
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """The tensors of all ranks, in order; they must have one shape."""
@@ -109,7 +109,7 @@ class Ranks:
             return [tensor]
         found = [torch.empty_like(tensor) for _ in range(self.size)]
         with self._connected():
-            distributed.all_gather(found, tensor)
+            distributed.all_gather(found, tensor, group=self.steps[0])
         return found
 
     def collect(self, value: Value) -> list[Value]:

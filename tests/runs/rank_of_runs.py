@@ -1,7 +1,8 @@
 """What each process of a test does: `torchrun … rank_of_runs.py FOLDER …` trains FOLDER/config.toml in FOLDER/run.
 
-With `--stop-after N`, a process gets SIGTERM in step N of each training. A run that exists is resumed. Rank 0 fits no
-baseline before the others have done their part: they must not wait for it.
+With `--stop-after N`, a process gets SIGTERM in step N of each training; with `--longest-step S`, ranks wait S seconds
+for each other. A run that exists is resumed. Rank 0 fits no baseline before the others have done their part: they must
+not wait for it.
 """
 
 import argparse
@@ -9,13 +10,14 @@ import os
 import signal
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from ostinato import runs
 from ostinato.progress import Progress
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import read_run_config
-from ostinato.training.ranks import joined_ranks
+from ostinato.training import ranks as data_parallel
 
 LONGEST_WAIT_S = 60
 
@@ -65,8 +67,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--stop-after", type=int, default=0)
+    parser.add_argument("--longest-step", type=float)
     given = parser.parse_args()
-    with joined_ranks(os.environ) as ranks:
+    if given.longest_step is not None:
+        data_parallel.LONGEST_STEP = timedelta(seconds=given.longest_step)
+    with data_parallel.joined_ranks(os.environ) as ranks:
         for folder in given.folders:
             with suppress(KeyboardInterrupt):
                 train(folder, ranks, given.stop_after)

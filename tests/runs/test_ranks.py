@@ -4,17 +4,15 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_runs import TASKS, config_of
-from torchrun import children, script, torchrun, variable
+from torchrun import script, torchrun
 
 from ostinato import runs
 from ostinato.cli import training
@@ -39,7 +37,6 @@ MORE = {
 }
 SCORE = {"classification": "log_loss", "multilabel": "log_loss", "regression": "mae", "tagging": "accuracy"}
 RANKS = 2
-DEADLINE_S = 30  # for all ranks to end after one of them
 
 
 def train_on(ranks, folders, *options):
@@ -132,35 +129,6 @@ def test_other_commands_than_train_are_refused_on_several_ranks():
     command = [sys.executable, "-m", "ostinato", "compare", "majority"]
     found = subprocess.run(command, env=os.environ | {"WORLD_SIZE": "2"}, capture_output=True, text=True)
     assert found.returncode == 2 and "compare" in found.stderr and "2 processes" in found.stderr
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes of torchrun in /proc")
-def test_a_rank_that_dies_ends_all_is_named_and_the_run_resumes(tmp_path):
-    settings = ["training.max_epochs=100000", "training.checkpoint_every_s=0.01"]
-    config = config_of("classification", tmp_path, *settings)
-    (tmp_path / "config.toml").write_text(to_toml(config), encoding="utf-8")
-    run = tmp_path / "run"
-    process = torchrun(2, "-m", "ostinato", "train", str(tmp_path / "config.toml"), "--out", str(run))
-    try:
-        while not (run / "metrics.jsonl").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        (victim,) = [pid for pid in children(process.pid) if variable(pid, "RANK") == "1"]
-        os.kill(victim, signal.SIGKILL)
-        printed, _ = process.communicate(timeout=DEADLINE_S)
-    finally:
-        process.kill()
-    assert process.returncode != 0 and "rank      : 1" in printed
-    before = len(history(run))
-    again = torchrun(2, "-m", "ostinato", "train", "--resume", str(run))
-    try:
-        while len(history(run)) <= before:
-            assert again.poll() is None
-            time.sleep(0.05)
-        os.kill(again.pid, signal.SIGTERM)
-        again.communicate(timeout=DEADLINE_S)
-    finally:
-        again.kill()
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such file"), MissingExtraError("dnaio", "dna", "FASTA")])
