@@ -24,6 +24,7 @@ from ostinato.versions import installed
 
 LONGEST_WAIT = timedelta(hours=6)  # for a rank that prepares or fits alone
 LONGEST_STEP = timedelta(minutes=10)  # for a rank that computes its part of a step or of a split
+LARGE_TABLE = 4096  # rows from which it is worth finding those that have a gradient
 MOST_RANKS_NAMED = 5  # in an error
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -50,8 +51,14 @@ class Ranks:
         return self.rank == 0
 
     def part_of(self, indices: Tensor) -> Tensor:
-        """The part of a batch that this rank computes: every `size`-th index, so that lengths are similar on all."""
-        return indices[self.rank :: self.size]
+        """The part of a batch that this rank computes.
+
+        A batch is in order of length. The ranks take one index each, in their order and then in reverse, and so on, so
+        that their lengths add up to about the same.
+        """
+        number = torch.arange(len(indices))
+        turn, place = number // self.size, number % self.size
+        return indices[torch.where(turn % 2 == 0, place, self.size - 1 - place) == self.rank]
 
     def total(self, *numbers: float) -> list[float]:
         """The sums of numbers over all ranks, the same on each."""
@@ -74,18 +81,43 @@ class Ranks:
         """For each flag, whether it is set on some rank."""
         return [count > 0 for count in self.total(*map(float, flags))]
 
-    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by the sum over all ranks, in one exchange; what no rank has stays None."""
+    def add_gradients(self, parameters: Sequence[nn.Parameter], loss: float) -> float:
+        """Replace each gradient by the sum over all ranks; what no rank has stays None. Returns the sum of the losses.
+
+        Of a large table, such as the tokens' vectors, only the rows are exchanged that some rank has a gradient of.
+        """
         if self.size == 1:
-            return
+            return loss
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-        counts = torch.tensor([float(each.grad is not None) for each in parameters], device=gradients[0].device)
-        flat = torch.cat([*(each.reshape(-1) for each in gradients), counts])
+        rows = self._rows_to_exchange(gradients)
+        parts = [
+            each if some is None else each.index_select(0, some) for each, some in zip(gradients, rows, strict=True)
+        ]
+        numbers = torch.tensor([*(float(each.grad is not None) for each in parameters), loss])
+        flat = self.add(torch.cat([*(each.reshape(-1) for each in parts), numbers.to(gradients[0])]))
+        *sums, numbers = torch.split(flat, [*(each.numel() for each in parts), len(numbers)])
+        *counts, total = numbers.tolist()
+        for parameter, gradient, some, part, found in zip(parameters, gradients, rows, sums, counts, strict=True):
+            if some is None:
+                gradient = part.view_as(gradient)
+            else:
+                gradient.index_copy_(0, some, part.view(len(some), gradient.shape[1]))
+            parameter.grad = gradient if found else None
+        return float(total)
+
+    def _rows_to_exchange(self, gradients: Sequence[Tensor]) -> list[Tensor | None]:
+        """The rows of each gradient that are not zero on some rank, the same on each; None: all of them."""
+        is_table = [each.dim() == 2 and len(each) >= LARGE_TABLE for each in gradients]
+        tables = [each for each, is_one in zip(gradients, is_table, strict=True) if is_one]
+        if not tables:
+            return [None] * len(gradients)
+        # NaN is not 0
+        used = torch.cat([each.amax(dim=1).ne(0) | each.amin(dim=1).ne(0) for each in tables]).to(torch.uint8)
         with self._connected():
-            distributed.all_reduce(flat, group=self.steps[0])
-        *sums, counts = torch.split(flat, [*(each.numel() for each in parameters), len(counts)])
-        for parameter, part, count in zip(parameters, sums, counts.tolist(), strict=True):
-            parameter.grad = part.view_as(parameter) if count else None
+            distributed.all_reduce(used, op=distributed.ReduceOp.MAX, group=self.steps[0])
+        rows = (part.nonzero().squeeze(1) for part in torch.split(used, [len(each) for each in tables]))
+        chosen = (some if len(some) < len(table) / 2 else None for some, table in zip(rows, tables, strict=True))
+        return [next(chosen) if is_one else None for is_one in is_table]
 
     def share(self, value: Value) -> Value:
         """The value of rank 0, on every rank; the others' is ignored. It must be picklable."""
