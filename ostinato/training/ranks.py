@@ -9,6 +9,7 @@ network, leaves them open: then the others end after `LONGEST_STEP`.
 """
 
 import atexit
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ LONGEST_WAIT = timedelta(hours=6)  # for a rank that prepares or fits alone
 LONGEST_STEP = timedelta(minutes=10)  # for a rank that computes its part of a step or of a split
 LARGE_TABLE = 4096  # rows from which it is worth finding those that have a gradient
 MOST_RANKS_NAMED = 5  # in an error
+SOURCE_LINE = re.compile(r"^\[[^]]*\] ")  # with which gloo starts its errors
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 Value = TypeVar("Value")
@@ -193,11 +195,10 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            reason = SOURCE_LINE.sub("", str(error).splitlines()[0]).partition(". ")[0]
             raise LostRankError(
                 f"Rank {self.rank} of {self.size} has lost its connection to another rank, which has ended or does not "
-                f"answer ({reason}). torchrun names the rank that failed first. Continue from the last checkpoint with "
-                "--resume."
+                f"answer ({reason}). torchrun names it on its machine. Continue from the last checkpoint with --resume."
             ) from None
 
 
