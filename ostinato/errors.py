@@ -5,7 +5,8 @@
     ├── DataError            a data file or a sequence, named with its row (also a ValueError)
     ├── RunError             a run folder, a checkpoint or a model file
     ├── TrainingError        a training that cannot go on (loss not finite)
-    │   └── OutOfTimeError   a candidate of `ostinato train FILE` that is too slow for the time it has
+    │   ├── OutOfTimeError   a candidate of `ostinato train FILE` that is too slow for the time it has
+    │   └── LostRankError    another process of a data-parallel training has ended
     ├── NotFittedError       predict before fit (also what scikit-learn expects of one)
     └── MissingExtraError    an optional package is not installed (also an ImportError)
 
@@ -60,6 +61,10 @@ class OutOfTimeError(TrainingError):
     def __init__(self, needed_s: float) -> None:
         super().__init__(f"Too slow: it needs about {needed_s:.0f} s before its first epoch. Give it more minutes.")
         self.needed_s = needed_s
+
+
+class LostRankError(TrainingError):
+    """Another process of a data-parallel training has ended, or does not answer."""
 
 
 class NotFittedError(OstinatoError, ValueError, AttributeError):

@@ -27,7 +27,7 @@ from ostinato.cli.arguments import (
 from ostinato.cli.exporting import answers_of_onnx
 from ostinato.cli.portfolio import DEFAULT_MINUTES, is_search, leaderboard_of, show_search, train_on_file
 from ostinato.cli.pretraining import with_encoder_made
-from ostinato.cli.ranks import all_ranks, refuse_several_ranks
+from ostinato.cli.ranks import all_ranks, number_of_ranks, refuse_several_ranks
 from ostinato.cli.streams import INTERRUPTED, say
 from ostinato.errors import ConfigError, DataError, OstinatoError
 from ostinato.printable import to_json
@@ -89,11 +89,15 @@ def train(
         refuse_several_ranks("Comparing models on a data file")
         folder, figures = train_on_file(what, settings or [], out, resume, minutes)
     else:
-        config, name = (None, "") if what is None else config_of(what, settings or [])  # before PyTorch is imported
+        config, name = None, ""
+        if what is not None and number_of_ranks() == 1:  # before PyTorch is imported
+            config, name = config_of(what, settings or [])
         with all_ranks() as ranks:
             if not ranks.is_first:
                 _help_train(ranks)
                 return
+            if what is not None and config is None:  # now that the others are there to be ended by an error
+                config, name = config_of(what, settings or [])
             folder, figures = _train_one(config, name, out, resume, ranks)
     page = None
     if with_report:

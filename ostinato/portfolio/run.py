@@ -17,7 +17,8 @@ from ostinato.progress import Progress, TimeLeft
 from ostinato.runs.finished import finished_metrics, is_complete
 from ostinato.runs.folder import CONFIG, environment_of, refuse_occupied, shell_path, with_absolute_paths
 from ostinato.runs.leaderboard import LEADERBOARD
-from ostinato.runs.training import CHECKPOINTS, Log, resume_run, stop_signals
+from ostinato.runs.log import Log
+from ostinato.runs.training import CHECKPOINTS, resume_run, stop_signals
 from ostinato.storage import FORMAT, METRICS, make_folder, make_subfolder, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS

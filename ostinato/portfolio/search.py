@@ -29,7 +29,7 @@ from ostinato.portfolio.plan import (
 from ostinato.portfolio.trial import FAILURES, MEASURED, PLANNED, Speed, Trainer, failed, planned_config, with_epochs
 from ostinato.report.wording import counted, enumerate_labels, metric_name
 from ostinato.runs.leaderboard import LEADERBOARD, Entry, Leaderboard
-from ostinato.runs.training import Log
+from ostinato.runs.log import Log
 from ostinato.storage import FORMAT, make_subfolder
 from ostinato.tasks.records import Candidate
 

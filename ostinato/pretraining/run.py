@@ -19,7 +19,8 @@ from ostinato.progress import Progress
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import digests_of, finished_metrics, lost_files
 from ostinato.runs.folder import CONFIG, environment_of, is_pretraining, refuse_occupied, write_json
-from ostinato.runs.training import CHECKPOINTS, Log, epoch_line, stop_signals, write_history
+from ostinato.runs.log import Log, epoch_line, write_history
+from ostinato.runs.training import CHECKPOINTS, stop_signals
 from ostinato.storage import METRICS, make_subfolder
 from ostinato.storage.lock import locked
 from ostinato.training import TrainingState, train

@@ -17,6 +17,8 @@ folder    paths, and reading and writing these files
 creation  create_run: a new folder
 lock      one process at a time writes to a folder
 training  start_run, resume_run; help_train, on other ranks
+ranks     what the processes of a data-parallel training compare before they train
+log       training.log and metrics.jsonl
 finished  the results, and whether the files are those that the run wrote
 rows      which rows the run was trained on
 ensembles  finished runs joined to one

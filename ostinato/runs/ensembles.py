@@ -20,9 +20,10 @@ from ostinato.runs.folder import (
     with_absolute_paths,
     write_json,
 )
+from ostinato.runs.log import Log
 from ostinato.runs.scoring import own_config
 from ostinato.runs.table import print_results
-from ostinato.runs.training import FILES, Log, resume_run, start_run
+from ostinato.runs.training import FILES, resume_run, start_run
 from ostinato.storage import EXAMPLES, LOCK, METRICS, make_folder, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS

@@ -1,9 +1,6 @@
 """Training in a run folder: from a config to scores, resumable at any moment."""
 
-import json
-import shlex
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +10,6 @@ from typing import Any
 from ostinato.config import Config, to_toml
 from ostinato.errors import RunError
 from ostinato.nn.network import Network
-from ostinato.printable import visible_lines
 from ostinato.progress import Progress, TimeLeft, unlimited
 from ostinato.runs.creation import create_run
 from ostinato.runs.finished import MODEL, digests_of, finished_metrics, lost_files
@@ -26,7 +22,9 @@ from ostinato.runs.folder import (
     with_absolute_paths,
     write_json,
 )
-from ostinato.storage import EXAMPLES, METRICS, append, make_subfolder, now, unusable, write_atomically
+from ostinato.runs.log import Log, epoch_line, write_history
+from ostinato.runs.ranks import prepare_on_all
+from ostinato.storage import EXAMPLES, METRICS, make_subfolder, unusable, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import read_run_config
@@ -57,7 +55,7 @@ def start_run(
     config = ranks.share(with_absolute_paths(config))
     task = TASKS[config.task]
     with (progress or Progress(quiet=True)).reading(config.data.files().values()):
-        data = task.prepare_for(config)
+        data = prepare_on_all(config, ranks)
     config = task.settle(config, data)
     task.check(config, data)
     create_run(config, folder)
@@ -106,7 +104,7 @@ def resume_run(
         config = read_run_config(folder / CONFIG)
         task = TASKS[config.task]
         if data is None:
-            data = task.prepare_for(ranks.share(config))
+            data = prepare_on_all(ranks.share(config), ranks)
         if not config.is_settled:
             config = task.settle(config, data)
             write_atomically(folder / CONFIG, to_toml(config))
@@ -114,22 +112,30 @@ def resume_run(
 
 
 def help_train(ranks: Ranks) -> None:
-    """Train a part of each batch of the run that the first rank starts or resumes; it alone writes and scores.
+    """Compute a part of each batch and of each split of the run that the first rank starts or resumes.
 
-    The data are read again from the paths in the config, so they must be there on each machine.
+    It alone writes files, and fits baselines after this process has ended. The data are read again from the paths in
+    the config, so they must be there on each machine.
 
     Raises:
         KeyboardInterrupt: another rank was interrupted, or this one.
-        OstinatoError: a problem of the data or the training.
+        OstinatoError: a problem of the training.
+        SystemExit: the first rank has ended before or after the training, with an error that says why.
     """
-    config: Config | None = ranks.share(None)
-    if config is None:  # the run is finished
-        return
+    with ranks.led_by_first():
+        config: Config | None = ranks.share(None)
+        if config is None:  # the run is finished
+            return
+        data = prepare_on_all(config, ranks)
+        config = ranks.share(config)  # with nothing left to choose
     task = TASKS[config.task]
-    data = task.prepare_for(config)
-    config = ranks.share(config)  # with nothing left to choose
     with stop_signals() as stop_requested:
-        task.fit(config, data, ranks=ranks, stop_requested=stop_requested)
+        trained = task.fit(config, data, ranks=ranks, stop_requested=stop_requested)
+        if any(ranks.any(stop_requested())):
+            raise KeyboardInterrupt
+    if "test" in data.splits:
+        with ranks.led_by_first():
+            task.outputs(trained.network, data.splits["test"], ranks)
 
 
 def _refuse_without_checkpoints(folder: Path, lost: list[str]) -> None:
@@ -194,7 +200,7 @@ def _train(
             time_left=_until_stopped(stop_requested),
             ranks=ranks,
         )
-        if stop_requested():
+        if any(ranks.any(stop_requested())):
             raise KeyboardInterrupt
     write_history(folder, trained.state)  # a kill between the last checkpoint and its line leaves it out
     model = Model(task, config, data.encoder, data.codec, trained.network)
@@ -203,7 +209,7 @@ def _train(
         log.say("Scoring the test split once, with its baselines.")
     metrics = {
         **_describe(config, data, trained.network, trained.state),
-        **_score(folder, model, data, trained, log, time_left),
+        **_score(folder, model, data, trained, log, time_left, ranks),
     }
     metrics["files"] = digests_of(folder, (*FILES, task.predictions_file))
     write_json(folder / METRICS, metrics)
@@ -237,13 +243,16 @@ def _until_stopped(stop_requested: Callable[[], bool]) -> TimeLeft:
 
 
 def _score(
-    folder: Path, model: Model, data: TaskData, trained: Trained, log: "Log", time_left: TimeLeft
+    folder: Path, model: Model, data: TaskData, trained: Trained, log: Log, time_left: TimeLeft, ranks: Ranks
 ) -> dict[str, Any]:
-    """Metrics of validation and test, each scored once, with the baselines; writes the answers to the test split."""
+    """Metrics of validation and test, each scored once, with the baselines; writes the answers to the test split.
+
+    The other ranks compute a part of the network's outputs, and then end.
+    """
     task, found = model.task, {}
     outputs = {"validation": trained.validation}
     if "test" in data.splits:
-        outputs["test"] = task.outputs(trained.network, data.splits["test"])
+        outputs["test"] = task.outputs(trained.network, data.splits["test"], ranks)
     for name in ("validation", "test"):
         if name in data.splits:
             found[name] = task.score(model, data.rows[name], data.splits[name], outputs[name]).to_json()
@@ -276,38 +285,3 @@ def _describe(config: Config, data: TaskData, model: Network, state: TrainingSta
             "seconds_per_epoch": round(state.seconds / max(state.epoch, 1), 3),
         },
     }
-
-
-class Log:
-    """`training.log`: each message with its time. `say` also prints it; `note` prints it on a terminal only."""
-
-    def __init__(self, path: Path, progress: Progress) -> None:
-        self.path, self.progress = path, progress
-        self._write(f"$ {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
-
-    def say(self, line: str) -> None:
-        self.progress.say(line)
-        self._write(line)
-
-    def note(self, line: str) -> None:
-        self.progress.note(line)
-        self._write(line)
-
-    def _write(self, line: str) -> None:
-        append(self.path, f"{now()} {visible_lines(line)}\n")
-
-
-def write_history(folder: Path, state: TrainingState) -> None:
-    """Write `metrics.jsonl`, one line per epoch."""
-    write_atomically(folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in state.history))
-
-
-def epoch_line(state: TrainingState) -> str:
-    """The last epoch's losses and metrics, for people."""
-    entry = state.history[-1]
-    parts = [f"train loss {entry['train_loss']:.4f}"]
-    parts += [
-        f"{name.replace('_', ' ')} {value:.4f}" for name, value in entry.items() if name.startswith("validation_")
-    ]
-    best = "  best so far" if state.best_epoch == state.epoch - 1 and "validation_loss" in entry else ""
-    return f"Epoch {entry['epoch']}: {', '.join(parts)}, {entry['seconds']:.1f} s{best}"

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.served import ServedModel
     from ostinato.tasks.stream import Stream
     from ostinato.training import Examples, Objective
+    from ostinato.training.ranks import Ranks
 
 
 MOST_EXAMPLES = 5  # of a run, for the page of the service
@@ -239,8 +240,12 @@ class Task(ABC):
         """The loss, and the metrics that judge an epoch."""
 
     @abstractmethod
-    def outputs(self, network: Any, examples: Any) -> Any:
-        """Compute the network's outputs for encoded examples, in order; targets are ignored."""
+    def outputs(self, network: Any, examples: Any, ranks: "Ranks | None" = None) -> Any:
+        """Compute the network's outputs for encoded examples, in order; targets are ignored.
+
+        Args:
+            ranks: the processes that divide the examples; all have the same, and all get the outputs. None: this one.
+        """
 
     def start(
         self,
@@ -277,6 +282,7 @@ class Task(ABC):
         splits: Mapping[str, Any] | None = None,
         objective: "Objective[Any, Any] | None" = None,
         time_left: TimeLeft = unlimited,
+        ranks: "Ranks | None" = None,
         **options: Any,
     ) -> Trained:
         """Build, train and calibrate a network. The state of torch's generators is restored afterwards.
@@ -285,6 +291,7 @@ class Task(ABC):
             splits: encoded examples that replace `data.splits`: `train`, and optionally `validation`.
             objective: replaces the objective of the config.
             time_left: for what is fitted before the layers are trained; see `start`.
+            ranks: the processes that train the network together; None: this one.
             options: passed on to `ostinato.training.train`.
 
         Raises:
@@ -297,6 +304,7 @@ class Task(ABC):
         from ostinato.training import train
         from ostinato.training.checkpoint import finished_weights
         from ostinato.training.pretrained import start_from
+        from ostinato.training.ranks import ALONE
         from ostinato.training.vectors import fill
 
         splits = data.splits if splits is None else splits
@@ -320,11 +328,18 @@ class Task(ABC):
                 network.prepare_for(weights)
             spent_s = time.monotonic() - started
             state = train(
-                network, examples, validation, config.training, objective=objective, spent_s=spent_s, **options
+                network,
+                examples,
+                validation,
+                config.training,
+                objective=objective,
+                spent_s=spent_s,
+                ranks=ranks or ALONE,
+                **options,
             )
         outputs = None
         if validation is not None:
-            outputs = self.outputs(network, validation)
+            outputs = self.outputs(network, validation, ranks)
             self.calibrate(config, network, outputs, validation)
         return Trained(network.eval(), state, outputs)
 

@@ -190,9 +190,7 @@ def backward(
         loss = training_loss(model, batch, objective, config) / weight
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
-    ranks.add_gradients(list(model.parameters()))
-    (total,) = ranks.total(total)
-    return total, weight
+    return ranks.add_gradients(list(model.parameters()), total), weight
 
 
 def clip(parameters: list[nn.Parameter], limit: float | None) -> float:

@@ -3,16 +3,16 @@
 import json
 import os
 import re
-import signal
+import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_runs import TASKS, config_of
+from torchrun import script, torchrun
 
 from ostinato import runs
 from ostinato.cli import training
@@ -20,6 +20,7 @@ from ostinato.config import to_toml
 from ostinato.errors import ConfigError, MissingExtraError, OstinatoError
 from ostinato.storage import load_tensors
 from ostinato.tasks.config import read_run_config
+from ostinato.tasks.model_file import load_model
 from ostinato.training.ranks import Ranks, joined_ranks
 
 SAME = [  # as one process has it with the whole batch: without dropout, which each rank draws for itself
@@ -36,20 +37,10 @@ MORE = {
 }
 SCORE = {"classification": "log_loss", "multilabel": "log_loss", "regression": "mae", "tagging": "accuracy"}
 RANKS = 2
-DEADLINE_S = 30  # for all ranks to end after one of them
-
-
-def torchrun(ranks, *arguments, **options):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
 
 
 def train_on(ranks, folders, *options):
-    script = Path(__file__).with_name("rank_of_runs.py")
-    process = torchrun(ranks, str(script), *map(str, folders), *options)
+    process = torchrun(ranks, script("rank_of_runs.py"), *folders, *options)
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
 
@@ -68,7 +59,7 @@ def write_configs(folder, batch_size):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Runs of all tasks: on one process, on several, and on several that were stopped and resumed by one."""
+    """Runs of all tasks: on one process, on two, and on two that were stopped, and resumed by one or by three."""
     folder = tmp_path_factory.mktemp("ranks")
     alone = write_configs(folder / "alone", 4 * RANKS)
     for each in alone:
@@ -77,9 +68,12 @@ def trained(tmp_path_factory):
     train_on(RANKS, together)
     train_on(RANKS, stopped, "--stop-after", "4")
     assert not any(runs.is_complete(each / "run") for each in stopped)
+    grown = [Path(shutil.copytree(each, folder / "grown" / each.name)) for each in stopped]
     for each in stopped:
         runs.resume_run(each / "run")
-    return {task: [found[number] / "run" for found in (alone, together, stopped)] for number, task in enumerate(TASKS)}
+    train_on(RANKS + 1, grown)
+    kinds = (alone, together, stopped, grown)
+    return {task: [found[number] / "run" for found in kinds] for number, task in enumerate(TASKS)}
 
 
 def history(run):
@@ -89,10 +83,10 @@ def history(run):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_ranks_train_as_one_process_with_the_whole_batch(trained, task):
-    alone, together, stopped = trained[task]
+    alone, *others = trained[task]
     expected = history(alone)
     assert len(expected) >= 3
-    for run in (together, stopped):
+    for run in others:
         assert [entry.keys() for entry in history(run)] == [entry.keys() for entry in expected]
         for entry, wanted in zip(history(run), expected, strict=True):
             assert entry == pytest.approx(wanted, rel=1e-5, abs=1e-6)
@@ -101,6 +95,29 @@ def test_ranks_train_as_one_process_with_the_whole_batch(trained, task):
             assert torch.allclose(weights[name], tensor, rtol=1e-3, atol=1e-4), name
         scores, wanted = (json.loads((each / "metrics.json").read_text(encoding="utf-8")) for each in (run, alone))
         assert scores["test"][SCORE[task]] == pytest.approx(wanted["test"][SCORE[task]], rel=1e-3)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ranks_score_the_test_split_with_the_bits_of_one_process(trained, task):
+    for run in trained[task]:
+        scores = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
+        again = runs.evaluate_run(load_model(run / "model.safetensors"), run).to_json()
+        assert {name: scores[name] for name in again} == again
+
+
+def test_splits_may_be_smaller_than_the_number_of_ranks(tmp_path):
+    sizes = ["data.train_size=6", "data.validation_size=2", "data.test_size=2", "training.max_tokens=none"]
+    folders = []
+    for name, batch_size in (("alone", 6), ("together", 2)):
+        (tmp_path / name).mkdir()
+        settings = [*SAME, *sizes, f"training.batch_size={batch_size}"]
+        config = config_of("classification", tmp_path, *settings)
+        (tmp_path / name / "config.toml").write_text(to_toml(config), encoding="utf-8")
+        folders.append(tmp_path / name)
+    runs.start_run(read_run_config(folders[0] / "config.toml"), folders[0] / "run")
+    train_on(3, folders[1:])
+    for entry, wanted in zip(*(history(each / "run") for each in reversed(folders)), strict=True):
+        assert entry == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
 def test_a_variable_of_torchrun_that_is_missing_is_named():
@@ -112,44 +129,6 @@ def test_other_commands_than_train_are_refused_on_several_ranks():
     command = [sys.executable, "-m", "ostinato", "compare", "majority"]
     found = subprocess.run(command, env=os.environ | {"WORLD_SIZE": "2"}, capture_output=True, text=True)
     assert found.returncode == 2 and "compare" in found.stderr and "2 processes" in found.stderr
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes of torchrun in /proc")
-def test_a_rank_that_dies_ends_all_is_named_and_the_run_resumes(tmp_path):
-    settings = ["training.max_epochs=100000", "training.checkpoint_every_s=0.01"]
-    config = config_of("classification", tmp_path, *settings)
-    (tmp_path / "config.toml").write_text(to_toml(config), encoding="utf-8")
-    run = tmp_path / "run"
-    process = torchrun(2, "-m", "ostinato", "train", str(tmp_path / "config.toml"), "--out", str(run))
-    try:
-        while not (run / "metrics.jsonl").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        (victim,) = [pid for pid in children(process.pid) if variable(pid, "RANK") == "1"]
-        os.kill(victim, signal.SIGKILL)
-        printed, _ = process.communicate(timeout=DEADLINE_S)
-    finally:
-        process.kill()
-    assert process.returncode != 0 and "rank      : 1" in printed
-    before = len(history(run))
-    again = torchrun(2, "-m", "ostinato", "train", "--resume", str(run))
-    try:
-        while len(history(run)) <= before:
-            assert again.poll() is None
-            time.sleep(0.05)
-        os.kill(again.pid, signal.SIGTERM)
-        again.communicate(timeout=DEADLINE_S)
-    finally:
-        again.kill()
-
-
-def children(pid):
-    return map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())
-
-
-def variable(pid, name):
-    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(entry.decode().partition("=")[::2] for entry in entries).get(name)
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such file"), MissingExtraError("dnaio", "dna", "FASTA")])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.sequences.stream import SequenceStream
     from ostinato.tasks.sequences.targets import TargetKind
     from ostinato.training.objective import Labelled, Objective
+    from ostinato.training.ranks import Ranks
 
 ROWS_AT_A_TIME = 512
 
@@ -211,10 +212,11 @@ class SequenceTask(Task):
             )
         return train
 
-    def outputs(self, network: "SequenceNetwork", examples: "Labelled") -> "Tensor":
+    def outputs(self, network: "SequenceNetwork", examples: "Labelled", ranks: "Ranks | None" = None) -> "Tensor":
         from ostinato.training import predict_outputs
+        from ostinato.training.ranks import ALONE
 
-        return predict_outputs(network, examples.sequences)
+        return predict_outputs(network, examples.sequences, ranks or ALONE)
 
     # Answers
 

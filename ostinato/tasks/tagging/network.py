@@ -199,15 +199,19 @@ def predict_tags(
 
 
 @torch.inference_mode()
-def predict_certain_tags(model: Tagger, sentences: Sentences) -> CertainTags:
-    """Predict the best tags of all tokens with their marginal probabilities, in order, in eval mode."""
-    tags, probabilities = torch.empty(sentences.num_tokens, dtype=torch.int64), torch.empty(sentences.num_tokens)
-    for tokens, batch, scores in _scored(model, sentences):
+def predict_certain_tags(model: Tagger, sentences: Sentences, ranks: Ranks = ALONE) -> CertainTags:
+    """Predict the best tags of all tokens with their marginal probabilities, in order, in eval mode.
+
+    Args:
+        ranks: as in `predict_tags`.
+    """
+    tags, probabilities = torch.zeros(sentences.num_tokens, dtype=torch.int64), torch.zeros(sentences.num_tokens)
+    for tokens, batch, scores in _scored(model, sentences, ranks):
         best = model.best(scores, batch.lengths)
         tags[tokens] = best.cpu()
         own = model.marginals(scores, batch.lengths).gather(1, best.unsqueeze(1))  # (n, C) -> (n, 1)
         probabilities[tokens] = own.squeeze(1).cpu()
-    return CertainTags(tags, probabilities)
+    return CertainTags(ranks.add(tags), ranks.add(probabilities))
 
 
 @torch.inference_mode()

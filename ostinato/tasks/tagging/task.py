@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.tagging.served import ServedTagger
     from ostinato.tasks.tagging.stream import TagStream
     from ostinato.training import Examples
+    from ostinato.training.ranks import Ranks
 
 
 class Tagging(Task):
@@ -220,10 +221,11 @@ class Tagging(Task):
         known = data.known if splits is data.splits else {}
         return fit_wide(network, splits, seed=config.data.seed, known=known, time_left=time_left)
 
-    def outputs(self, network: "Tagger", examples: "Tagged") -> "CertainTags":
+    def outputs(self, network: "Tagger", examples: "Tagged", ranks: "Ranks | None" = None) -> "CertainTags":
         from ostinato.tasks.tagging.network import predict_certain_tags
+        from ostinato.training.ranks import ALONE
 
-        return predict_certain_tags(network, examples.sentences)
+        return predict_certain_tags(network, examples.sentences, ranks or ALONE)
 
     @property
     def joining(self) -> "TaggerJoining":

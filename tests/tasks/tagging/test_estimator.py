@@ -12,6 +12,7 @@ from ostinato.tasks.tagging.encoder import SentenceEncoder, refuse_unseen_featur
 from ostinato.tasks.tagging.encoding import word_shape
 from ostinato.tasks.tagging.inputs import labelled_sentences
 from ostinato.tasks.tagging.network import predict_certain_tags, predict_marginals, predict_tags
+from ostinato.training.ranks import Ranks
 
 SMALL = {
     "embedding_size": 8,
@@ -338,3 +339,17 @@ def test_the_probability_of_an_answer_is_the_marginal_of_its_tag(tagger):
     tags, certainty = predict_certain_tags(tagger.model_, encoded)
     assert torch.equal(tags, predict_tags(tagger.model_, encoded)[0])
     assert torch.equal(certainty, predict_marginals(tagger.model_, encoded).gather(1, tags.unsqueeze(1)).squeeze(1))
+
+
+@pytest.mark.parametrize("size", [2, 3, 40])  # 40: more ranks than sentences
+def test_the_answers_of_all_ranks_add_up_to_those_of_one(tagger, monkeypatch, size):
+    encoded = tagger.encoder_.encode(plain(*sentences(30, seed=5)[0]))
+    whole = predict_certain_tags(tagger.model_, encoded)
+    sent = []
+    monkeypatch.setattr(Ranks, "add", lambda self, tensor: sent.append(tensor) or tensor)
+    for rank in range(size):
+        predict_certain_tags(tagger.model_, encoded, Ranks(rank, size))
+    tags, probabilities = torch.stack(sent[::2]), torch.stack(sent[1::2])  # (ranks, N)
+    assert (probabilities > 0).sum(dim=0).tolist() == [1] * encoded.num_tokens
+    assert torch.equal(tags.sum(dim=0), whole.tags)
+    assert torch.allclose(probabilities.sum(dim=0), whole.probabilities, rtol=1e-6, atol=0)
