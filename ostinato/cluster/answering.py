@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ostinato.cluster.files import STAMP, Stamp
 from ostinato.config import DataConfig
 from ostinato.data.formats import read_rows
@@ -67,8 +69,8 @@ def answer_file(copy: ModelCopy, name: str, content: bytes, config: DataConfig, 
         path.write_bytes(content)
         try:
             return _answer(_model(copy), path, name, config, stamp)
-        except (OstinatoError, OSError) as error:
-            return str(error).replace(str(path), name)
+        except (OstinatoError, MemoryError, OSError, RuntimeError) as error:  # RuntimeError: PyTorch is out of memory
+            return (str(error) or type(error).__name__).replace(str(path), name)
 
 
 def _model(copy: ModelCopy) -> Model:
@@ -92,7 +94,7 @@ def _answer(model: Model, path: Path, name: str, config: DataConfig, stamp: Stam
     answers = list(model.task.answer(model, rows, strict=False))
     good = [number for number, each in enumerate(answers) if each.error is None]
     bad = [each for each in answers if each.error is not None]
-    table = _columns(model, path, config, len(answers)).take(good)
+    table = _rows_of(_columns(model, path, config, len(answers)), good, path)
     for column, values in _answer_columns(model, [answers[number] for number in good], path, name).items():
         table = table.append_column(column, _array(values))
     return AnsweredFile(
@@ -103,18 +105,35 @@ def _answer(model: Model, path: Path, name: str, config: DataConfig, stamp: Stam
     )
 
 
+def _rows_of(table: "pyarrow.Table", rows: Sequence[int], path: Path) -> "pyarrow.Table":
+    """Some rows of a table.
+
+    Raises:
+        DataError: a column is too large, or of a type that has no such operation.
+    """
+    import pyarrow as pa
+
+    try:
+        return table.take(rows)
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: its rows cannot be copied ({error}). Split the file, or remove columns.") from None
+
+
 def _columns(model: Model, path: Path, config: DataConfig, count: int) -> "pyarrow.Table":
     """The columns of the file; those of Parquet keep their types.
 
     Raises:
-        DataError: a column has a name that is ours.
+        DataError: a column has a name that is ours, or cannot be read.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     form = model.task.file_format(path, config)
     if form == "parquet":
-        table = parquet.read_table(path)
+        try:
+            table = parquet.read_table(path)
+        except pa.ArrowException as error:  # of a column that the model does not read
+            raise DataError(f"{path}: a column cannot be read ({error}). Write the file again.") from None
     else:
         rows = [row.values for row in read_rows(path, form, keep_errors=True)]
         names = dict.fromkeys(name for row in rows for name in row)
@@ -160,15 +179,23 @@ def _errors(bad: Sequence[Answered], path: Path, name: str) -> "pyarrow.Table":
 
 
 def _array(values: Sequence[Any]) -> "pyarrow.Array":
-    """An Arrow array; text where the values have no common type, such as numbers and lists in JSON."""
+    """An Arrow array; lists, objects and values of several types are JSON, and text stays as it is."""
     import pyarrow as pa
 
+    values = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]  # as of a `.ts` file
     if all(value is None for value in values):
         return pa.nulls(len(values), pa.string())
-    try:
-        return pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        return pa.array([value if value is None or isinstance(value, str) else to_json(value) for value in values])
+    if not any(isinstance(value, list | dict) for value in values):
+        try:
+            return pa.array(values)
+        except (pa.ArrowException, OverflowError):
+            pass  # the values have no common type
+    return pa.array([value if value is None or isinstance(value, str) else _json(value) for value in values])
+
+
+def _json(value: Any) -> str:
+    """A value of a file as JSON, also one that JSON does not have: NaN as Python writes it, a date as text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _to_parquet(table: "pyarrow.Table") -> bytes:

@@ -38,7 +38,11 @@ def files(tmp_path):
     (top / "deep").mkdir(parents=True)
     numbers = range(700)  # more than are answered at a time
     (top / "a.csv").write_text("id,text\n" + "".join(f"{n},a {WORDS[n % 4]} film\n" for n in numbers), encoding="utf-8")
-    lines = [{"text": "a good film", "n": 1}, {"text": ["a", "list"], "n": 2}, {"text": "a poor film", "n": "three"}]
+    lines = [
+        {"text": "a good film", "n": 1, "more": {"x": float("nan")}},
+        {"text": ["a", "list"], "n": 2},
+        {"text": "a poor film", "n": "three", "more": [1]},
+    ]
     (top / "b.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "no JSON\n", encoding="utf-8")
     table = pa.table(
         {
@@ -115,6 +119,7 @@ def test_bad_rows_go_to_a_table_with_their_reasons_and_no_row_is_lost(ray, run, 
         f"{files}/b.jsonl, row {n}" for n in range(1, 5)
     ]
     assert good["n"].to_pylist() == ["1", "three"]  # no common type, so text
+    assert good["more"].to_pylist() == ['{"x": NaN}', "[1]"]
     bad = parquet.read_table(tmp_path / "out" / "errors" / "deep" / "c.parquet").to_pylist()
     assert [row["answer_row"] for row in bad] == [f"{files}/deep/c.parquet, row 2"]
     assert "3 rows could not be read" in done.stderr
@@ -187,7 +192,27 @@ def test_a_tagger_answers_with_lists_as_json(ray, tmp_path):
     local = local_answers(tmp_path / "run", tmp_path / "new.csv")
     assert [json.loads(row["answer_tokens"]) for row in rows] == [["Ada", "left"], ["Oslo"]]
     assert [json.loads(row["answer_tags"]) for row in rows] == [answer["tags"] for answer in local]
-    assert [row["0"] for row in rows] == [["Ada", "left"], ["Oslo"]]
+    assert [json.loads(row["0"]) for row in rows] == [["Ada", "left"], ["Oslo"]]
+
+
+def test_series_and_their_answers_are_written_too(ray, tmp_path):
+    rows = [f"{n},{n + 1},{n + 2}:{-n},0,0:{'a' if n % 2 else 'b'}\n" for n in range(60)]
+    header = "@problemName x\n@timeStamps false\n@missing false\n@univariate false\n@dimensions 2\n@equalLength false\n"
+    (tmp_path / "new.ts").write_text(f"{header}@classLabel true a b\n@data\n{''.join(rows)}", encoding="utf-8")
+    config = {
+        "data": {"path": str(tmp_path / "new.ts"), "tokenizer": "numeric"},
+        "model": {"hidden_size": 4},
+        "training": {"max_epochs": 1, "device": "cpu"},
+    }
+    start_run(parse_config(config), tmp_path / "run")
+    done = predict(tmp_path / "run", tmp_path, tmp_path / "out")
+    found = parquet.read_table(tmp_path / "out" / "new.ts.parquet")
+    assert "new.ts: 60 rows" in done.stderr
+    assert [answer for _, answer in answers_of(tmp_path / "out" / "new.ts.parquet", ("a", "b"))] == local_answers(
+        tmp_path / "run", tmp_path / "new.ts"
+    )
+    assert found["label"].to_pylist()[:2] == ["b", "a"]
+    assert json.loads(found["series"].to_pylist()[3])[:2] == [[3.0, -3.0], [4.0, 0.0]]
 
 
 @pytest.mark.parametrize(
