@@ -10,8 +10,6 @@ gradient of the table of vectors; `optimizer` is clipping and AdamW.
 """
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from ostinato.config.memory import peak_bytes
 from ostinato.data.sampler import BucketSampler
 from ostinato.nn.threads import few_threads, flush_denormals
 from ostinato.pretraining.config import PretrainingConfig, parse_config
@@ -56,7 +55,7 @@ def main(
     results = [training.result() for training in trainings.values()]
     headings = ("threads", "CPU s", "wall s", *PARTS)
     print_table(headings, [cells(result) for result in results])
-    memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    memory_mib = (peak_bytes() or 0) / 2**20
     print(f"Seconds per {TOKENS:,} tokens. Peak memory, reading included: {memory_mib:,.0f} MiB.")
     if out is not None:
         record = {**environment(), "steps": steps, "memory_mib": round(memory_mib), "results": results}

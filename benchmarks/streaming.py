@@ -16,7 +16,6 @@ digest: equal ones mean equal bits.
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ostinato.config.memory import peak_bytes
 from ostinato.progress import Progress
 from ostinato.report.terminal import print_table
 from ostinato.storage import digest_of, load_tensors, write_atomically
@@ -163,9 +163,9 @@ def work(config: Path, run: Path, setting: str) -> None:
 
     started, clock = time.monotonic(), Clock()
     start_run(override(read_config(config), [setting]), run, progress=clock)
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_bytes() or 0
     preparing_s = round(clock.first_step - started, 1)
-    print(json.dumps({"peak_mb": round(peak_kb * 1024 / 1e6), "preparing_s": preparing_s, "tokens": clock.tokens}))
+    print(json.dumps({"peak_mb": round(peak / 1e6), "preparing_s": preparing_s, "tokens": clock.tokens}))
 
 
 if __name__ == "__main__":

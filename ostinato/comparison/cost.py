@@ -2,7 +2,6 @@
 
 import multiprocessing
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ import numpy as np
 
 from ostinato.comparison.results import Cost, Latency
 from ostinato.config import Config
+from ostinato.config.memory import peak_bytes
 from ostinato.tasks.records import Model, TaskData
 
 if TYPE_CHECKING:
@@ -121,9 +121,5 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _peak_mib() -> float | None:
     """The process's peak resident memory; None where the system does not report it."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    peak = peak_bytes()
+    return None if peak is None else peak / 2**20

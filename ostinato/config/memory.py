@@ -1,4 +1,4 @@
-"""How much memory is available, and a refusal of what needs more, before anything is allocated."""
+"""How much memory is available or was used, and a refusal of what needs more, before anything is allocated."""
 
 import sys
 from collections.abc import Iterator
@@ -32,6 +32,22 @@ def available_bytes() -> int | None:
     """The bytes that this process can still allocate: by the machine, its cgroup and its limits. None: unknown."""
     found = [*_of_machine(), *_of_cgroups(), *_of_limits()]
     return max(min(found), 0) if found else None
+
+
+def peak_bytes() -> int | None:
+    """The highest resident memory of this process so far, files that it has mapped included. None: unknown.
+
+    On Linux, `getrusage` would be wrong: what it gives also counts the process that started this one.
+    """
+    kib = _facts(PROC / "self" / "status").get("VmHWM:")
+    if kib is not None:
+        return kib * 1024
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if sys.platform == "darwin" else found * 1024
 
 
 def in_units(number: int) -> str:

@@ -1,9 +1,12 @@
-"""What is available, and what is refused because it needs more."""
+"""What is available or was used, and what is refused because it needs more."""
+
+import subprocess
+import sys
 
 import pytest
 
 from ostinato.config import memory
-from ostinato.config.memory import available_bytes, in_units, refuse_more_than
+from ostinato.config.memory import available_bytes, in_units, peak_bytes, refuse_more_than
 from ostinato.errors import ConfigError
 
 MIB = 2**20
@@ -66,3 +69,11 @@ def test_an_error_says_what_is_needed_and_what_there_is():
 def test_bytes_are_shown_in_the_largest_unit_that_they_fill(number, shown):
     assert in_units(number) == shown
     assert in_units(10**40).endswith(" EiB")
+
+
+def test_the_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():
+    ours = bytearray(300 * MIB)
+    ours[::4096] = b"x" * len(range(0, len(ours), 4096))  # so that all of it is resident
+    code = "from ostinato.config.memory import peak_bytes; print(peak_bytes())"
+    theirs = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert peak_bytes() > 300 * MIB > theirs > 5 * MIB
