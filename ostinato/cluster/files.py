@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from ostinato.data.remote import RemoteFile, is_remote, remote_files
 from ostinato.errors import ConfigError, RunError
+from ostinato.storage import file_digest
 
 ERRORS = "errors"  # the folder of the rows that could not be read
 STAMP = b"ostinato"  # in the metadata of a file of answers
@@ -17,11 +19,32 @@ class InputFile(NamedTuple):
     """A file to predict.
 
     Args:
+        path: of a local file, or the address of a remote one; its ending selects the format.
         name: of its files of answers and of errors, in their folders.
+        remote: reads a remote file; None: it is local.
     """
 
     path: Path
     name: str
+    remote: RemoteFile | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.remote is None else self.remote.address
+
+    def content(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            DataError: a remote file cannot be read.
+        """
+        if self.remote is None:
+            return self.path.read_bytes()
+        with self.remote.copied() as copy:
+            return copy.read_bytes()
+
+    def digest(self) -> str:
+        """What changes with the content: its SHA-256; of a remote file, its size, and when it was written."""
+        return file_digest(self.path) if self.remote is None else f"{self.remote.size} {self.remote.modified}"
 
 
 class Stamp(NamedTuple):
@@ -35,9 +58,15 @@ class Stamp(NamedTuple):
 def find_inputs(pattern: str) -> list[InputFile]:
     """The files that a path or a pattern names, in order: `*` and `?` within a name, `**` for folders at any depth.
 
+    An address such as `s3://bucket/new/*.csv` names remote files; its pattern is in the last part.
+
     Raises:
         ConfigError: it names no file, or two files would have the same name in the folder of answers.
+        DataError: the remote file system cannot be reached, or no remote file matches.
     """
+    if is_remote(pattern):
+        files = remote_files(pattern)
+        return [InputFile(Path(each.address), _name(each.address.rpartition("/")[2]), each) for each in files]
     paths = [Path(each) for each in sorted(glob.glob(pattern, recursive=True)) if Path(each).is_file()]
     if not paths and Path(pattern).is_file():  # its name has brackets
         paths = [Path(pattern)]

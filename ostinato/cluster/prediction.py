@@ -17,7 +17,7 @@ from ostinato.cluster.nodes import Cluster
 from ostinato.cluster.pool import Lost
 from ostinato.config import DataConfig
 from ostinato.progress import Progress
-from ostinato.storage import file_digest, make_folder, write_atomically
+from ostinato.storage import make_folder, write_atomically
 from ostinato.storage.lock import locked
 from ostinato.tasks.model_file import model_file
 
@@ -69,7 +69,7 @@ def predict_files(
         found = []
         for each in _predict(cluster, copy, missing, out):
             found.append(each)
-            progress.say(f"[{len(files) - len(missing) + len(found)}/{len(files)}] {each.file.path}: {_in_words(each)}")
+            progress.say(f"[{len(files) - len(missing) + len(found)}/{len(files)}] {each.file}: {_in_words(each)}")
         return found
 
 
@@ -83,7 +83,7 @@ def _missing(files: Iterable[InputFile], out: Path, model: str, reading: Reading
     for file in files:
         config = reading(file.path)
         settings = config.model_dump_json(exclude={"path"})
-        stamp = Stamp(model, file_digest(file.path), hashlib.sha256(settings.encode()).hexdigest())
+        stamp = Stamp(model, file.digest(), hashlib.sha256(settings.encode()).hexdigest())
         if not is_answered(out / file.name, stamp):
             yield _Missing(file, config, stamp)
 
@@ -98,7 +98,7 @@ def _predict(cluster: Cluster, copy: ModelCopy, missing: Sequence[_Missing], out
         while waiting or len(pool):
             while waiting and len(pool) < share.parallel:
                 file, config, stamp = waiting.popleft()
-                pool.submit(file, copy, str(file.path), file.path.read_bytes(), config, stamp)
+                pool.submit(file, copy, str(file), file.content(), config, stamp)
             yield _written(out, *pool.take())
 
 

@@ -80,6 +80,15 @@ def answers_of(path, labels=("no", "yes")):
         )
 
 
+def test_remote_files_are_answered_like_local_ones(ray, run, files, tmp_path):
+    command = ["predict", str(run), f"file://{files}/a.csv", "--on", "ray", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*command, "--device", "cpu"])
+    assert done.exit_code == 0, done.stderr
+    rows, answers = zip(*answers_of(tmp_path / "out" / "a.csv.parquet"), strict=True)
+    assert list(answers) == local_answers(run, files / "a.csv")
+    assert rows[0] == f"file://{files}/a.csv, row 2"
+
+
 def test_answers_are_those_of_a_local_prediction_with_their_columns_in_order(ray, run, files, tmp_path):
     done = predict(run, files, tmp_path / "out")
     assert done.exit_code == 1, done.stderr  # there are bad rows
@@ -245,6 +254,17 @@ def test_patterns_name_files_below_their_fixed_part(tmp_path):
     assert names("**/*.csv") == ["a.csv.parquet", "d[1].csv.parquet", "deep/er/c.csv.parquet"]
     assert names("d*/*.parquet") == ["deep/b.parquet"]
     assert find_inputs(str(tmp_path / "d[1].csv")) == [InputFile(tmp_path / "d[1].csv", "d[1].csv.parquet")]
+
+
+def test_an_address_names_remote_files(tmp_path):
+    (tmp_path / "b.csv").write_bytes(b"text\nb\n")
+    (tmp_path / "a.csv").write_bytes(b"text\na\n")
+    first, second = find_inputs(f"file://{tmp_path}/*.csv")
+    assert (str(first), first.name, first.content()) == (f"file://{tmp_path}/a.csv", "a.csv.parquet", b"text\na\n")
+    assert second.name == "b.csv.parquet" and first.path.suffix == ".csv"
+    before = first.digest()
+    (tmp_path / "a.csv").write_bytes(b"text\nother\n")
+    assert find_inputs(f"file://{tmp_path}/a.csv")[0].digest() != before
 
 
 @pytest.mark.parametrize(("pattern", "named"), [("*.tsv", r"\*\.tsv"), ("deep", r"deep/\*\.csv")])
