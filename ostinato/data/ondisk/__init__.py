@@ -2,6 +2,7 @@
 
 folder      where they are kept, each content once
 arrays      arrays in files: writing them piece by piece, reading them through the system's cache
+codes       columns of few different values
 sequences   the raw sequences of a data file, and where each comes from
 tokens      encoded sequences, and the encoders that were fitted
 """
