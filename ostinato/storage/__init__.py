@@ -28,7 +28,7 @@ from ostinato.errors import RunError
 FORMAT = 2  # of all of Ostinato's files; 1 is version 0.1
 METRICS = "metrics.json"  # the results of a run; written last
 EXAMPLES = "examples.json"  # inputs of a run's test split to try its model on
-LOCK = ".ostinato.storage.lock"  # in a folder that a process is writing to
+LOCK = ".ostinato.lock"  # in a folder that a process is writing to
 TEMPORARY = re.compile(r"\.ostinato-[0-9a-f]{16}\.tmp")
 
 

@@ -41,6 +41,7 @@ def test_one_trial_at_once_gives_the_trials_of_a_local_search(ray, tmp_path):
     assert all(trial.seconds > 0 for trial in found.trials)
 
 
+@pytest.mark.slow  # 14 seconds
 def test_trials_at_once_depend_on_no_time_and_on_no_interruption(ray, tmp_path, monkeypatch):
     search = make_search(MAJORITY, trials=13)
     first = on_ray(search, tmp_path / "first", at_once=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from ostinato.evaluation.baselines import ngrams
+from ostinato.data.chunks import CHUNK_SIZE
 from ostinato.evaluation.baselines.ngrams import HashedNgrams
 
 TEXTS = ["a fine warm film", "a dull, dull film", "Warm and fine", "", "film film"]
@@ -17,9 +17,9 @@ ANALYSES = [
 
 
 @pytest.mark.parametrize("analysis", ANALYSES)
-@pytest.mark.parametrize("chunk", [1, ngrams.CHUNK])
+@pytest.mark.parametrize("chunk", [1, CHUNK_SIZE])
 def test_weights_are_those_of_scikit_learn(analysis, chunk, monkeypatch):
-    monkeypatch.setattr(ngrams, "CHUNK", chunk)
+    monkeypatch.setattr("ostinato.data.chunks.CHUNK_SIZE", chunk)
     ours, theirs = HashedNgrams(10_000, **analysis), TfidfVectorizer(**analysis)
     fitted, expected = ours.fit_transform(TEXTS), theirs.fit_transform(TEXTS)
     assert fitted.shape == expected.shape

@@ -105,6 +105,7 @@ def test_ranks_score_the_test_split_with_the_bits_of_one_process(trained, task):
         assert {name: scores[name] for name in again} == again
 
 
+@pytest.mark.slow  # 12 seconds
 def test_splits_may_be_smaller_than_the_number_of_ranks(tmp_path):
     sizes = ["data.train_size=6", "data.validation_size=2", "data.test_size=2", "training.max_tokens=none"]
     folders = []

@@ -53,8 +53,12 @@ def install_another_torch(path):
     [
         (lose_a_row, "Rank 1 .*train split is 57 rows .* 56 rows"),
         (Path.unlink, r"Rank 1 .*reviews\.csv is missing"),
-        (lambda path: path.write_text("text,label\n", encoding="utf-8"), r"Rank 1 .*reviews\.csv: holds no rows"),
-        (install_another_torch, r"Rank 1 .*torch is 0\.0\.1"),
+        pytest.param(
+            lambda path: path.write_text("text,label\n", encoding="utf-8"),
+            r"Rank 1 .*reviews\.csv: holds no rows",
+            marks=pytest.mark.slow,  # 5 seconds, as each of them
+        ),
+        pytest.param(install_another_torch, r"Rank 1 .*torch is 0\.0\.1", marks=pytest.mark.slow),
     ],
     ids=["other rows", "no file", "an unreadable file", "another PyTorch"],
 )

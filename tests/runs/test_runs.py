@@ -20,7 +20,7 @@ from ostinato.evaluation import metrics
 from ostinato.runs.creation import create_run
 from ostinato.runs.folder import with_absolute_paths
 from ostinato.runs.report import read_run, report_run
-from ostinato.storage import load_tensors
+from ostinato.storage import LOCK, load_tensors
 from ostinato.tasks.config import PRESETS, override, parse_config, read_config
 from ostinato.tasks.model_file import load_model
 
@@ -157,7 +157,8 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path,
     ours, theirs = (load_tensors(path / "checkpoints" / "last.safetensors")[0] for path in (folder, tmp_path / "run"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 4
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
+    left = [path.name for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
+    assert left in ([], [LOCK])  # a process that is killed after its last file leaves its lock, which locks nothing
 
 
 def test_finished_run_is_not_trained_again(finished):
