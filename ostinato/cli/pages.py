@@ -34,6 +34,8 @@ BY_MODULE = {  # the longest name that fits; modules without a name, such as `st
     "ostinato.config": "settings.md",
     "ostinato.data": "data.md#files",
     "ostinato.data.cleaning": "data.md#splits-and-cleaning",
+    "ostinato.data.ondisk": "data.md#larger-than-memory",
+    "ostinato.data.remote": "data.md#on-s3-and-other-remote-file-systems",
     "ostinato.data.splits": "data.md#splits-and-cleaning",
     "ostinato.data.tokenizers": "data.md#tokenizers",
     "ostinato.data.vectors": "vectors.md",

@@ -45,7 +45,8 @@ def to_series(values: Any, source: str) -> np.ndarray:
         raise DataError(
             f"{source}: the series holds {array[~finite][0]}, expected finite numbers. Fill it in, or remove the row."
         )
-    return array.astype(np.float64).reshape(len(array), -1)
+    # in one order of the numbers: sums over steps have the same bits for every file format, and on disk
+    return array.astype(np.float64, order="C").reshape(len(array), -1)
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,10 @@ def kept(place: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
             content = {"facts": facts, "bytes": _sizes(place)}
             write_atomically(place / FACTS, json.dumps(content, ensure_ascii=True))
         except OSError as error:
-            _clear(place)
             raise _unwritable(place, error) from None
-        except BaseException:
-            _clear(place)
-            raise
+        finally:
+            if not (place / FACTS).exists():
+                _clear(place)
         return facts
 
 

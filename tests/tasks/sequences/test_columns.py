@@ -91,6 +91,13 @@ def test_events_series_and_all_kinds_of_targets_are_the_same_on_disk(tmp_path):
     ]
     assert_same(write_jsonl(tmp_path / "series.jsonl", series), "regression")
     assert_same(write_jsonl(tmp_path / "series.jsonl", series), "regression", scale="series", folds=3)
+    numbers = [[[rng.gauss(row % 3, 2) for _ in range(40)] for _ in range(3)] for row in range(80)]
+    channels = [":".join(",".join(map(str, steps)) for steps in each) for each in numbers]
+    header = "@timeStamps false\n@univariate false\n@dimensions 3\n@classLabel true x y\n@data\n"
+    lines = "".join(f"{values}:{'xy'[row % 2]}\n" for row, values in enumerate(channels))
+    (tmp_path / "series.ts").write_text(header + lines, encoding="utf-8")
+    for scale in ("channel", "series"):
+        assert_same(tmp_path / "series.ts", scale=scale)
     labelled = [row | {"labels": rng.sample(["a", "b", "c"], rng.randint(0, 3))} for row in text_rows(120, "x")]
     assert_same(write_jsonl(tmp_path / "sets.jsonl", labelled), "multilabel")
 
