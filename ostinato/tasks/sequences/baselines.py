@@ -82,7 +82,7 @@ def some_of(rows: Records, targets: np.ndarray, kind: str, share: int = 1) -> tu
     """The sequences and targets that a linear model is fitted to: all, or evenly spaced ones of larger data.
 
     Args:
-        share: the largest size is one in so many of that of the training split.
+        share: 4: at most a quarter of what is taken from a training split.
     """
     size, most = int(raw_lengths(rows.sequences).sum()), (MOST_SYMBOLS if kind == "symbols" else MOST_FITTED) // share
     if size <= most:

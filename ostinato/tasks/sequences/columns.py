@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from ostinato.config import SequenceData
@@ -57,7 +58,7 @@ def read_to_memory(files: Sequence[File], config: SequenceData, kind: TargetKind
     Raises:
         DataError: a row cannot be read, or it has no target and `skip_unlabelled` is off.
     """
-    found = list(_rows(files, config, kind))
+    found = list(_rows_of_all(files, config, kind))
     records = Records.of(row for row in found if row is not None)
     return records, len(found) - len(records)
 
@@ -73,19 +74,15 @@ def read_to_disk(files: Sequence[File], config: SequenceData, kind: TargetKind) 
     table = None if config.label_table is None else _content(Path(config.label_table))
     settings = config.model_dump(mode="json", exclude=AFTER_READING)
     name = name_of({"files": contents, "table": table, "target": type(kind).__name__, "settings": settings})
-    return store(cache_folder() / "rows" / name, lambda: _rows(files, config, kind))
+    return store(cache_folder() / "rows" / name, lambda: _rows_of_all(files, config, kind))
 
 
-def _rows(files: Sequence[File], config: SequenceData, kind: TargetKind) -> Iterator[Record | None]:
+def _rows_of_all(files: Sequence[File], config: SequenceData, kind: TargetKind) -> Iterator[Record | None]:
     """The labelled records, and None for each skipped row."""
-    for file in files:
-        for row in _rows_of(file, config, kind):
-            if isinstance(row, DataError):
-                raise row
-            yield row
+    return chain.from_iterable(_rows_of(file, config, kind) for file in files)
 
 
-def _rows_of(file: File, config: SequenceData, kind: TargetKind) -> Iterator[Record | DataError | None]:
+def _rows_of(file: File, config: SequenceData, kind: TargetKind) -> Iterator[Record | None]:
     """The rows of one file; those of a copy name the file's own address."""
     if isinstance(file, Path):
         yield from labelled_or_skipped(file, config, kind)
@@ -93,8 +90,6 @@ def _rows_of(file: File, config: SequenceData, kind: TargetKind) -> Iterator[Rec
     with file.copied() as copy:
         try:
             for row in labelled_or_skipped(copy, config, kind):
-                if isinstance(row, DataError):
-                    raise row
                 yield None if row is None else replace(row, source=row.source.replace(str(copy), file.address))
         except DataError as error:
             raise DataError(str(error).replace(str(copy), file.address)) from None

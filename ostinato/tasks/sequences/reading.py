@@ -84,15 +84,9 @@ def read_labelled(path: Path, config: SequenceData, kind: TargetKind) -> tuple[l
     Raises:
         DataError: a row cannot be read, or it has no target and `skip_unlabelled` is off.
     """
-    found, skipped = [], 0
-    for row in labelled_or_skipped(path, config, kind):
-        if isinstance(row, DataError):
-            raise row
-        if row is None:
-            skipped += 1
-        else:
-            found.append(row)
-    return found, skipped
+    rows = list(labelled_or_skipped(path, config, kind))
+    found = [row for row in rows if row is not None]
+    return found, len(rows) - len(found)
 
 
 def labelled_records(path: Path, config: SequenceData, kind: TargetKind) -> Iterator[Record | DataError]:
@@ -100,12 +94,21 @@ def labelled_records(path: Path, config: SequenceData, kind: TargetKind) -> Iter
 
     Unlabelled rows are left out if `skip_unlabelled` is set.
     """
-    return (record for record in labelled_or_skipped(path, config, kind) if record is not None)
+    checked = (_labelled(record, config) for record in read_records(path, config, kind))
+    return (record for record in checked if record is not None)
 
 
-def labelled_or_skipped(path: Path, config: SequenceData, kind: TargetKind) -> Iterator[Record | DataError | None]:
-    """The same as `labelled_records`, with None for each row that is left out."""
-    return (_labelled(record, config) for record in read_records(path, config, kind))
+def labelled_or_skipped(path: Path, config: SequenceData, kind: TargetKind) -> Iterator[Record | None]:
+    """Stream the labelled records of a file, and None for each unlabelled row that `skip_unlabelled` leaves out.
+
+    Raises:
+        DataError: a row cannot be used.
+    """
+    for record in read_records(path, config, kind):
+        checked = _labelled(record, config)
+        if isinstance(checked, DataError):
+            raise checked
+        yield checked
 
 
 def _labelled(record: Record | DataError, config: SequenceData) -> Record | DataError | None:
