@@ -24,6 +24,7 @@ from setuptools.errors import CompileError
 SOURCES = Path("ostinato/nn/kernel/src")
 FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off"]
 X86_VARIANTS = {"avx512": ["-mavx512f", "-mavx2", "-mfma"], "avx2": ["-mavx2", "-mfma"]}
+AMX = [*X86_VARIANTS["avx512"], "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mamx-tile", "-mamx-bf16"]
 SUFFIXES = {"linux": ".so", "darwin": ".dylib", "win32": ".dll"}  # by sys.platform
 
 
@@ -62,6 +63,8 @@ def build_kernel(folder: Path) -> Path:
     """
     command = compiler()
     x86_variants = X86_VARIANTS if "__x86_64__" in predefined() else {}
+    has_amx = "__x86_64__" in predefined() and "__linux__" in predefined() and accepts(*AMX)
+    defined = ["-DOSTINATO_AMX"] if has_amx else []
     folder.mkdir(parents=True, exist_ok=True)
     headers = b"".join(path.read_bytes() for path in sorted(SOURCES.glob("*.h")))
 
@@ -76,7 +79,9 @@ def build_kernel(folder: Path) -> Path:
             workers.submit(compile_object, name, "variant.cpp", *flags, f"-DOSTINATO_VARIANT={name}")
             for name, flags in (x86_variants | {"portable": []}).items()
         ]
-        jobs += [workers.submit(compile_object, name, f"{name}.cpp") for name in ("schedule", "interface")]
+        if has_amx:
+            jobs.append(workers.submit(compile_object, "amx", "mixed.cpp", *AMX, *defined, "-DOSTINATO_VARIANT=amx"))
+        jobs += [workers.submit(compile_object, name, f"{name}.cpp", *defined) for name in ("schedule", "interface")]
         objects = [job.result() for job in jobs]
     library = folder / f"libostinato{suffix()}"
     system = {".so": ["-ldl", "-pthread"], ".dylib": ["-pthread"], ".dll": ["-static"]}[suffix()]
@@ -106,6 +111,13 @@ def predefined() -> frozenset[str]:
     if done.returncode:
         raise CompileError(f"{shlex.join(command)} failed: {done.stderr}")
     return frozenset(line.split()[1] for line in done.stdout.splitlines() if line.startswith("#define "))
+
+
+@cache
+def accepts(*flags: str) -> bool:
+    """Whether the compiler knows these flags. GCC 11 and Clang 12 are the first with all of AMX."""
+    command = [*compiler(), *flags, "-E", "-x", "c++", "-"]
+    return subprocess.run(command, input="", capture_output=True, text=True).returncode == 0
 
 
 @cache

@@ -21,6 +21,7 @@ LIBRARY = Path(
 # in the order of the library's enumerations
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 ORDERS = ("ragged", "batch_first", "time_first")
+PRECISIONS = ("float32", "bfloat16")
 SCANS = ("mingru", "minlstm")
 STATUS = (
     "",
@@ -36,7 +37,8 @@ class Stack(ctypes.Structure):
     """`OstinatoStack` of interface.h."""
 
     _fields_ = [
-        *((name, _int) for name in ("cell", "num_layers", "num_directions", "order", "threads", "training")),
+        *((name, _int) for name in ("cell", "num_layers", "num_directions", "order", "threads")),
+        *((name, _int) for name in ("training", "precision")),
         *(
             (name, _long)
             for name in ("batch_size", "num_steps", "padded_length", "input_size", "hidden_size", "table_rows")
@@ -155,7 +157,8 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
     if mismatch is not None:
         return None, f"{LIBRARY.name} belongs to another version of Ostinato ({mismatch}): install Ostinato again"
     loaded.ostinato_saved_floats.restype = _long
-    loaded.ostinato_variant.restype = loaded.ostinato_pool.restype = ctypes.c_char_p
+    for name in ("ostinato_variant", "ostinato_pool", "ostinato_why_not_bfloat16"):
+        getattr(loaded, name).restype = ctypes.c_char_p
     loaded.ostinato_linear.argtypes = [_pointer] * 4 + [_long] * 3 + [_int]
     return loaded, None
 
@@ -183,7 +186,7 @@ def _interface() -> Iterator[str]:
         for field, *_ in structure._fields_:
             member = getattr(structure, field)
             yield f"{name}.{field}: {member.size} bytes at {member.offset}"
-    for kind, names in (("cell", CELLS), ("order", ORDERS), ("scan", SCANS)):
+    for kind, names in (("cell", CELLS), ("order", ORDERS), ("precision", PRECISIONS), ("scan", SCANS)):
         for number, name in enumerate(names):
             yield f"{kind} {name}: {number}"
     yield "saved: gates, cells, outputs"  # an older library saves less, and reads y in backward

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.binding import CELLS, ORDERS, Gradients, Stack
+from ostinato.nn.kernel.binding import CELLS, ORDERS, PRECISIONS, Gradients, Stack
 from ostinato.nn.kernel.threads import num_threads
 
 Result = tuple[Tensor, Tensor, Tensor | None]
@@ -28,6 +28,7 @@ class Spec(NamedTuple):
             or `time_first` (rows t·B + b).
         batch_size: B.
         padded_length: T of a padded block; 0 for `ragged`.
+        precision: `float32`, or `bfloat16` for products of bfloat16 numbers with float32 sums, where it is available.
     """
 
     cell: str
@@ -38,26 +39,47 @@ class Spec(NamedTuple):
     order: str
     batch_size: int
     padded_length: int
+    precision: str = "float32"
+
+
+class SavedSize(NamedTuple):
+    """Floats that training saves: so many for each step, and more for the whole batch."""
+
+    per_step: int
+    per_batch: int
+
+    def of(self, steps: int) -> int:
+        """The floats of a batch; the library saves whole groups of 16 steps."""
+        return (steps + 15) // 16 * 16 * self.per_step + self.per_batch
 
 
 @lru_cache(maxsize=256)
-def floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
-    """Floats that training saves per step, computed for 16 steps, where the library rounds nothing up."""
-    stack = Stack(
-        cell=CELLS.index(cell), num_layers=num_layers, num_directions=directions, num_steps=16, hidden_size=hidden_size
-    )
-    return int(binding.built_library().ostinato_saved_floats(ctypes.byref(stack))) // 16
+def saved_size(
+    cell: str, num_layers: int, directions: int, input_size: int, hidden_size: int, precision: str
+) -> SavedSize:
+    """What a training forward of a stack saves, by the library's own account."""
+
+    def floats(steps: int) -> int:
+        stack = Stack(
+            cell=CELLS.index(cell),
+            num_layers=num_layers,
+            num_directions=directions,
+            num_steps=steps,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            precision=PRECISIONS.index(precision),
+        )
+        return int(binding.built_library().ostinato_saved_floats(ctypes.byref(stack)))
+
+    per_step = (floats(32) - floats(16)) // 16
+    return SavedSize(per_step, floats(16) - 16 * per_step)
 
 
-def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None, lengths: Tensor | None) -> int:
+def saved_floats(spec: Spec, x: Tensor, ids: Tensor | None) -> int:
     """Floats that a training forward saves; for a padded block an upper bound that ignores the lengths."""
-    rows = (x if ids is None else ids).shape[0]
-    return (
-        (rows + 15)
-        // 16
-        * 16
-        * floats_per_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
-    )
+    directions = 2 if spec.bidirectional else 1
+    size = saved_size(spec.cell, spec.num_layers, directions, x.shape[1], spec.hidden_size, spec.precision)
+    return size.of((x if ids is None else ids).shape[0])
 
 
 def run_forward(
@@ -148,6 +170,7 @@ def _stack(
         ORDERS.index(spec.order),
         num_threads(),
         saved is not None,
+        PRECISIONS.index(spec.precision),
         spec.batch_size,
         steps,
         spec.padded_length,

@@ -69,7 +69,7 @@ class _Recurrent(torch.autograd.Function):
         c0: Tensor | None,
         *weights: Tensor,
     ) -> Result:
-        ctx.buffer = take_buffer(saved_floats(spec, x, ids, lengths))
+        ctx.buffer = take_buffer(saved_floats(spec, x, ids))
         y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, ctx.buffer.tensor)
         ctx.spec = spec
         ctx.set_materialize_grads(False)
@@ -86,7 +86,7 @@ class _Recurrent(torch.autograd.Function):
             return None, dx, None, None, dh0, dc0, *dweights
         buffer, ctx.buffer = ctx.buffer, None
         if buffer is None:  # the second backward of a retained graph: the first has overwritten the buffer
-            buffer = take_buffer(saved_floats(ctx.spec, x, ids, lengths))
+            buffer = take_buffer(saved_floats(ctx.spec, x, ids))
             run_forward(ctx.spec, x, ids, lengths, h0, c0, weights, buffer.tensor)
         gradients = run_backward(ctx.spec, x, ids, lengths, h0, c0, weights, buffer.tensor, dy, dh_n, dc_n, wanted)
         dx, dh0, dc0, *dweights = gradients

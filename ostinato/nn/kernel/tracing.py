@@ -16,7 +16,7 @@ from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import CELLS
 from ostinato.nn.kernel.binding import CELLS as NATIVE
 from ostinato.nn.kernel.buffers import take_buffer
-from ostinato.nn.kernel.calls import Result, Spec, dense, floats_per_step, run_backward, run_forward, saved_floats
+from ostinato.nn.kernel.calls import Result, SavedSize, Spec, dense, run_backward, run_forward, saved_floats, saved_size
 from ostinato.nn.kernel.second_derivative import NoSecondDerivative
 
 
@@ -37,10 +37,13 @@ def recurrent(
         and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights))
     )
     num_layers, hidden_size = index(spec.num_layers), index(spec.hidden_size)  # constants in the graph, not symbols
+    input_size, directions = index(x.shape[-1]), 2 if spec.bidirectional else 1
     kept = (
-        constant_floats_per_step(spec.cell, num_layers, 2 if spec.bidirectional else 1, hidden_size) if training else 0
+        constant_saved_size(spec.cell, num_layers, directions, input_size, hidden_size, spec.precision)
+        if training
+        else (0, 0)
     )
-    y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, kept)
+    y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, *kept)
     return y, h_n, c_n if spec.cell == "lstm" else None
 
 
@@ -58,20 +61,22 @@ def _is_exporting() -> bool:
     return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()  # PyTorch 2.6 does not have it
 
 
-def constant_floats_per_step(cell: str, num_layers: int, directions: int, hidden_size: int) -> int:
-    """Floats per step that forward saves for backward, as a constant in the graph.
+def constant_saved_size(
+    cell: str, num_layers: int, directions: int, input_size: int, hidden_size: int, precision: str
+) -> tuple[int, int]:
+    """What forward saves for backward, as constants in the graph: floats per step, and more for the whole batch.
 
     Compiled code is cached on disk and may run on a machine where the library needs more than where it was compiled, so
     the operators compare it with the current need.
     """
-    return floats_per_step(cell, num_layers, directions, hidden_size)
+    return tuple(saved_size(cell, num_layers, directions, input_size, hidden_size, precision))
 
 
 # what torch.compiler.assume_constant_result does, without its slow import
-constant_floats_per_step._dynamo_marked_constant = True  # type: ignore[attr-defined]
+constant_saved_size._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-# ---- forward: y, h_n, c_n (empty if the cell has none), and `kept` floats per step saved for backward ----------------
+# ---- forward: y, h_n, c_n (empty if the cell has none), and a buffer of the given size, saved for backward ------------
 
 
 def _forward(
@@ -83,19 +88,18 @@ def _forward(
     weights: Sequence[Tensor],
     *arguments: Any,
 ) -> tuple[Tensor, ...]:
-    *fields, kept = arguments
+    *fields, per_step, per_batch = arguments
     spec = Spec(*fields)
     ids, lengths = dense(ids), dense(lengths)
     _check(_inputs(spec, x, ids, lengths, h0, c0, weights))
-    saved = _lend(_whole_tiles(x, ids) * kept)
-    suffices = kept > 0 and saved.numel() >= saved_floats(spec, x, ids, lengths)
+    saved = _lend(_saved_size(x, ids, per_step, per_batch))
+    suffices = per_step > 0 and saved.numel() >= saved_floats(spec, x, ids)
     y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, saved if suffices else None)
     return y, h_n, x.new_empty(0) if c_n is None else c_n, saved
 
 
-def _whole_tiles(x: Tensor, ids: Tensor | None) -> int:
-    """The number of steps or more, rounded as in `saved_floats`."""
-    return ((x if ids is None else ids).shape[0] + 15) // 16 * 16
+def _saved_size(x: Tensor, ids: Tensor | None, per_step: int, per_batch: int) -> int:
+    return SavedSize(per_step, per_batch).of((x if ids is None else ids).shape[0])
 
 
 def _lend(floats: int) -> Tensor:
@@ -117,13 +121,13 @@ def _forward_sizes(
     weights: Sequence[Tensor],
     *arguments: Any,
 ) -> tuple[Tensor, ...]:
-    *fields, kept = arguments
+    *fields, per_step, per_batch = arguments
     spec = Spec(*fields)
     directions = 2 if spec.bidirectional else 1
     y = x.new_empty((x if ids is None else ids).shape[0], directions * spec.hidden_size)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
     c_n = torch.empty_like(h_n) if spec.cell == "lstm" else x.new_empty(0)
-    return y, h_n, c_n, x.new_empty(_whole_tiles(x, ids) * kept)
+    return y, h_n, c_n, x.new_empty(_saved_size(x, ids, per_step, per_batch))
 
 
 # ---- backward: the wanted gradients among those of x, h0, c0 and the weights -----------------------------------------
@@ -146,7 +150,7 @@ def _backward(
     spec = Spec(*fields)
     ids, lengths = dense(ids), dense(lengths)
     _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_gradients(spec, x, ids, dy, dh_n, dc_n)))
-    floats = saved_floats(spec, x, ids, lengths)
+    floats = saved_floats(spec, x, ids)
     # a copy, because the library overwrites it and an operator must not change its inputs
     buffer = take_buffer(floats)
     if saved.numel() >= floats:
@@ -180,7 +184,7 @@ def _backward_sizes(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, ids, lengths, h0, c0, weights, *fields, _ = inputs
+    x, ids, lengths, h0, c0, weights, *fields, _per_step, _per_batch = inputs
     _, _, c_n, saved = output
     ctx.spec = Spec(*fields)
     ctx.save_for_backward(saved, x, ids, lengths, h0, c0, *weights)
@@ -275,10 +279,10 @@ def _state_shape(spec: Spec) -> tuple[int, int, int]:
 _INPUTS = "Tensor x, Tensor? ids, Tensor? lengths, Tensor? h0, Tensor? c0, Tensor[] weights"
 _SPEC = (
     "str cell, int hidden_size, int num_layers, bool bidirectional, bool bias, str order, "
-    "SymInt batch_size, SymInt padded_length"
+    "SymInt batch_size, SymInt padded_length, str precision"
 )
 _SCHEMAS = (
-    f"recurrent({_INPUTS}, {_SPEC}, int kept) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
+    f"recurrent({_INPUTS}, {_SPEC}, int per_step, int per_batch) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor saved)",
     "recurrent_backward(Tensor saved, Tensor? dy, Tensor? dh_n, Tensor? dc_n, "
     f"{_INPUTS}, {_SPEC}, bool[] wanted) -> Tensor[]",
 )

@@ -106,3 +106,24 @@ template <class Nonlinearity, int kWidth> struct Rnn {
     }
   }
 };
+
+// ---- the cell of a stack ------------------------------------------------------------------------------------------
+
+template <class Nonlinearity, class F> void with_rnn(int64_t H, F f) {
+  switch (std::min((H + W - 1) / W, int64_t(4))) {
+    case 1: return f(Rnn<Nonlinearity, 1>());
+    case 2: return f(Rnn<Nonlinearity, 2>());
+    case 3: return f(Rnn<Nonlinearity, 3>());
+    default: return f(Rnn<Nonlinearity, 4>());
+  }
+}
+
+// Calls f with the cell of a stack.
+template <class F> void with_cell(const OstinatoStack &stack, F f) {
+  switch (stack.cell) {
+    case OSTINATO_LSTM: return f(Lstm());
+    case OSTINATO_GRU: return f(Gru());
+    case OSTINATO_RNN_RELU: return with_rnn<Relu>(stack.hidden_size, f);
+    default: return with_rnn<Tanh>(stack.hidden_size, f);
+  }
+}

@@ -12,13 +12,17 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(OSTINATO_AMX)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace ostinato {
 namespace {
 
 #if defined(__x86_64__)
 struct Processor {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avx512 = false, amx = false;
 };
 
 // What the processor computes and the system saves. __builtin_cpu_supports is always false when Zig 0.17 links.
@@ -30,6 +34,10 @@ Processor processor() {
   Processor found;
   found.avx2 = (b & bit_AVX2) && (saved & 0x06) == 0x06;                    // XMM, YMM
   found.avx512 = found.avx2 && (b & bit_AVX512F) && (saved & 0xe6) == 0xe6;  // and masks, ZMM
+  constexpr unsigned kTiles = 1u << 24, kTilesOfBfloat16 = 1u << 22, kVectorsOfBfloat16 = 1u << 5;
+  const bool tiles = (d & kTiles) && (d & kTilesOfBfloat16) && (saved & 0x60000) == 0x60000;
+  const bool vectors = found.avx512 && (b & bit_AVX512BW) && (b & bit_AVX512VL);
+  found.amx = tiles && vectors && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kVectorsOfBfloat16);
   return found;
 }
 #endif
@@ -48,6 +56,30 @@ const Variant &choose() {
 const Variant &variant() {
   static const Variant &chosen = choose();
   return chosen;
+}
+
+// Why products cannot be in bfloat16; an empty text where they can.
+const char *find_out_about_bfloat16() {
+#if !defined(OSTINATO_AMX)
+  return "the kernel was built without AMX";
+#else
+  if (!processor().amx) return "the processor has no AMX for bfloat16";
+  if (std::strcmp(variant().name, "avx512")) return "OSTINATO_KERNEL forces other instructions";
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM: for all threads of the process
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) ? "the operating system does not permit AMX" : "";
+#endif
+}
+
+const char *why_not_bfloat16() {
+  static const char *reason = find_out_about_bfloat16();
+  return reason;
+}
+
+const Recurrent &recurrent([[maybe_unused]] const OstinatoStack &stack) {
+#if defined(OSTINATO_AMX)
+  if (stack.precision == OSTINATO_BFLOAT16 && !*why_not_bfloat16()) return amx_recurrent;
+#endif
+  return variant().recurrent;
 }
 
 int check_lengths(const int64_t *lengths, int64_t batch_size, int64_t longest, int64_t num_steps) {
@@ -96,6 +128,7 @@ std::string describe_interface() {
     STRUCTURE(OstinatoStack),
     FIELD(OstinatoStack, cell), FIELD(OstinatoStack, num_layers), FIELD(OstinatoStack, num_directions),
     FIELD(OstinatoStack, order), FIELD(OstinatoStack, threads), FIELD(OstinatoStack, training),
+    FIELD(OstinatoStack, precision),
     FIELD(OstinatoStack, batch_size), FIELD(OstinatoStack, num_steps), FIELD(OstinatoStack, padded_length),
     FIELD(OstinatoStack, input_size), FIELD(OstinatoStack, hidden_size), FIELD(OstinatoStack, table_rows),
     FIELD(OstinatoStack, lengths), FIELD(OstinatoStack, ids), FIELD(OstinatoStack, x), FIELD(OstinatoStack, weights),
@@ -139,6 +172,7 @@ std::string describe_interface() {
     ENUMERATOR("cell", "lstm", OSTINATO_LSTM), ENUMERATOR("cell", "gru", OSTINATO_GRU),
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
+    ENUMERATOR("precision", "float32", OSTINATO_FLOAT32), ENUMERATOR("precision", "bfloat16", OSTINATO_BFLOAT16),
     ENUMERATOR("scan", "mingru", OSTINATO_MIN_GRU), ENUMERATOR("scan", "minlstm", OSTINATO_MIN_LSTM),
     "saved: gates, cells, outputs\n",
   };
@@ -164,16 +198,16 @@ using namespace ostinato;
 
 extern "C" {
 
-int64_t ostinato_saved_floats(const OstinatoStack *stack) { return variant().saved_floats(*stack); }
+int64_t ostinato_saved_floats(const OstinatoStack *stack) { return recurrent(*stack).saved_floats(*stack); }
 
 int ostinato_forward(const OstinatoStack *stack) {
   if (int status = check(*stack)) return status;
-  return guarded([&] { variant().forward(*stack); });
+  return guarded([&] { recurrent(*stack).forward(*stack); });
 }
 
 int ostinato_backward(const OstinatoStack *stack, const OstinatoGradients *gradients) {
   if (int status = check(*stack)) return status;
-  return guarded([&] { variant().backward(*stack, *gradients); });
+  return guarded([&] { recurrent(*stack).backward(*stack, *gradients); });
 }
 
 int ostinato_linear(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in,
@@ -235,5 +269,6 @@ const char *ostinato_interface(void) {
 }
 
 const char *ostinato_variant(void) { return variant().name; }
+const char *ostinato_why_not_bfloat16(void) { return why_not_bfloat16(); }
 const char *ostinato_pool(void) { return pool_name(); }
 }

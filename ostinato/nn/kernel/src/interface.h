@@ -21,6 +21,8 @@ enum OstinatoOrder {
   OSTINATO_TIME_FIRST,   // row t·B + b of a padded (T, B) block
 };
 
+enum OstinatoPrecision { OSTINATO_FLOAT32, OSTINATO_BFLOAT16 };  // of the products with weights; sums are float32
+
 enum OstinatoStatus { OSTINATO_OK, OSTINATO_NO_MEMORY, OSTINATO_ID_OUT_OF_RANGE, OSTINATO_BAD_LENGTH };
 
 // A stack of recurrent layers over a ragged batch. Pointers marked * may be null. Sizes are counted in floats.
@@ -28,6 +30,7 @@ struct OstinatoStack {
   int32_t cell, num_layers, num_directions, order;
   int32_t threads;    // at most this many
   int32_t training;   // nonzero: write to `saved` what backward needs
+  int32_t precision;  // where bfloat16 is not available, float32
   int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
   int64_t input_size, hidden_size, table_rows;   // D, H, V
   const int64_t *lengths;        // * (B,); null: every sequence has T steps
@@ -155,6 +158,8 @@ OSTINATO_API const char *ostinato_interface(void);
 
 // The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
 OSTINATO_API const char *ostinato_variant(void);
+// Why products cannot be in bfloat16; an empty text where they can.
+OSTINATO_API const char *ostinato_why_not_bfloat16(void);
 OSTINATO_API const char *ostinato_pool(void);  // "openmp" or "threads"
 
 }  // extern "C"

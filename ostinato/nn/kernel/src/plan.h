@@ -22,6 +22,7 @@ struct Plan {
   int layers, directions, threads;
   const int64_t *lengths; // (B,)
   int64_t *offsets;       // (B,) first flat step of each sequence
+  int64_t *sorted;        // (B,) sequences, longest first
   const int64_t *index;   // the rows of x and y that hold the steps; null: row = step
   Distinct distinct;      // with ids
   Group *groups;
@@ -82,7 +83,7 @@ struct Plan {
 
   // Sorts sequences by length and deals them to the groups back and forth, so that all groups take about equally long.
   void deal(Arena &arena) {
-    int64_t *sorted = arena.take<int64_t>(B);
+    sorted = arena.take<int64_t>(B);
     for (int64_t b = 0; b < B; b++) sorted[b] = b;
     std::sort(sorted, sorted + B, [lengths = lengths](int64_t a, int64_t b) {
       return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;

@@ -39,18 +39,7 @@
 namespace ostinato::OSTINATO_VARIANT {
 namespace {
 
-ALWAYS_INLINE void store_up_to(float *p, Vec v, int64_t count) {  // count: floats left in p
-  if (count >= W) store(p, v);
-  else if (count > 0) store_first(p, v, int(count));
-}
-
-ALWAYS_INLINE Vec load_up_to(const float *p, int64_t count) { return count >= W ? load(p) : load_first(p, int(count)); }
-
-void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // zeros if `from` is null, and past H
-  if (from) std::memcpy(to, from, sizeof(float) * size_t(H));
-  std::memset(from ? to + H : to, 0, sizeof(float) * size_t(from ? padded - H : padded));
-}
-
+#include "partial.h"
 #include "functions.h"
 #include "tiles.h"
 #include "products.h"
@@ -66,24 +55,6 @@ void copy_state(const float *from, float *to, int64_t H, int64_t padded) {  // z
 #include "scan.h"
 #include "crf.h"
 #include "softmax.h"
-
-template <class Nonlinearity, class F> void with_rnn(int64_t H, F f) {
-  switch (std::min((H + W - 1) / W, int64_t(4))) {
-    case 1: return f(Rnn<Nonlinearity, 1>());
-    case 2: return f(Rnn<Nonlinearity, 2>());
-    case 3: return f(Rnn<Nonlinearity, 3>());
-    default: return f(Rnn<Nonlinearity, 4>());
-  }
-}
-
-template <class F> void with_cell(const OstinatoStack &stack, F f) {
-  switch (stack.cell) {
-    case OSTINATO_LSTM: return f(Lstm());
-    case OSTINATO_GRU: return f(Gru());
-    case OSTINATO_RNN_RELU: return with_rnn<Relu>(stack.hidden_size, f);
-    default: return with_rnn<Tanh>(stack.hidden_size, f);
-  }
-}
 
 int64_t saved_floats(const OstinatoStack &stack) {
   int64_t floats = 0;
@@ -112,9 +83,7 @@ namespace ostinato {
 
 extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_NAME(OSTINATO_VARIANT),
-    OSTINATO_VARIANT::saved_floats,
-    OSTINATO_VARIANT::forward,
-    OSTINATO_VARIANT::backward,
+    {OSTINATO_VARIANT::saved_floats, OSTINATO_VARIANT::forward, OSTINATO_VARIANT::backward},
     OSTINATO_VARIANT::linear,
     OSTINATO_VARIANT::attend,
     OSTINATO_VARIANT::attend_backward,

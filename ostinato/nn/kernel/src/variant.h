@@ -6,11 +6,15 @@ namespace ostinato {
 
 struct NoMemory {};
 
-struct Variant {
-  const char *name;
+struct Recurrent {
   int64_t (*saved_floats)(const OstinatoStack &);
   void (*forward)(const OstinatoStack &);
   void (*backward)(const OstinatoStack &, const OstinatoGradients &);
+};
+
+struct Variant {
+  const char *name;
+  Recurrent recurrent;
   void (*linear)(const float *x, const float *weight, const float *bias, float *out, int64_t rows, int64_t in,
       int64_t out_size, int threads);
   void (*attend)(const OstinatoAttention &, int threads);
@@ -28,5 +32,9 @@ struct Variant {
 extern const Variant avx512_variant, avx2_variant;
 #endif
 extern const Variant portable_variant;
+
+#if defined(OSTINATO_AMX)
+extern const Recurrent amx_recurrent;  // products in bfloat16
+#endif
 
 }  // namespace ostinato

@@ -1,9 +1,9 @@
-// Vectors of 16 floats: AVX-512.
+// Vectors of 16 floats: AVX-512. In the namespace of the variant that includes it, because variants differ in their flags.
 #include <immintrin.h>
 
 #include <cstdint>
 
-namespace ostinato::avx512 {
+namespace ostinato::OSTINATO_VARIANT {
 
 constexpr int W = 16;  // floats in a vector
 constexpr int kAccumulators = 24;  // of the 32 registers, those a tile may use
@@ -32,4 +32,4 @@ inline Vec with_sign_of(Vec sign, Vec v) {  // of v ≥ 0
   return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(v), bit));
 }
 
-}  // namespace ostinato::avx512
+}  // namespace ostinato::OSTINATO_VARIANT

@@ -1,0 +1,372 @@
+// Forward with products in bfloat16. A lane is one direction of one layer over one or two strips; two read each packed
+// weight once. While the tile registers multiply one panel, the vector registers compute the gates of the panel before.
+// Included inside a variant's namespace.
+
+// The memory of one step of one sequence.
+struct MixedStep {
+  float *h, *c;        // states (padded,), replaced
+  Bits16 *next;        // where the next step's row holds h; null after the last step
+  Bits16 *above[2];    // where rows of the layer above hold it as input, in each direction; may be null
+  float *y;            // may be null
+  Bits16 *gates;       // saved; may be null
+  float *cells;        // saved; may be null
+};
+
+template <class Cell> class MixedForward {
+  using Shape = MixedShape<Cell>;
+  static constexpr int V = Cell::kVectors, kHid = Cell::kHiddenVectors;
+
+ public:
+  MixedForward(const OstinatoStack &stack, Arena &arena)
+      : plan_(stack, arena, estimate(stack)),
+        strips_(plan_, arena),
+        saved_{stack, stack.saved},
+        training_(stack.training),
+        arena_(arena) {
+    sides_ = arena.take<Side>(plan_.layers * plan_.directions);
+    strips_of_a_lane_ = strips_.count > 1 && (strips_.count + 1) / 2 * plan_.directions >= plan_.threads ? 2 : 1;
+    lanes_of_a_side_ = (strips_.count + strips_of_a_lane_ - 1) / strips_of_a_lane_;
+    for (int side = 0; side < plan_.layers * plan_.directions; side++) prepare(side);
+    if (stack.ids) prepare_table();
+  }
+
+  void run() {
+    const int sides = plan_.layers * plan_.directions, lanes = int(lanes_of_a_side_);
+    Stage *stages = arena_.take<Stage>(sides * (1 + lanes));
+    for (int side = 0; side < sides; side++) {
+      Stage *pack = new (stages + side) Stage;
+      pack->tasks = sides_[side].shape.panels.count;
+      pack->job = sides_ + side;
+      pack->run = [](const void *job, int64_t panel) { static_cast<const Side *>(job)->pack(panel); };
+    }
+    // upper layers first: a worker then takes what the layer below has just written
+    Lane *all = arena_.take<Lane>(sides * lanes);
+    auto stage_of = [&](int side, int lane) { return stages + sides + (sides - 1 - side) * lanes + lane; };
+    for (int side = 0; side < sides; side++) {
+      for (int lane = 0; lane < lanes; lane++) {
+        Lane &job = *new (all + side * lanes + lane) Lane(sides_[side], lane * strips_of_a_lane_, arena_);
+        Stage *stage = new (stage_of(side, lane)) Stage;
+        stage->tasks = job.chunks();
+        stage->in_order = true;
+        stage->job = &job;
+        stage->run = [](const void *lane, int64_t chunk) { static_cast<const Lane *>(lane)->run_chunk(chunk); };
+        stage->need(stages + side);
+        const int below = side / plan_.directions * plan_.directions - plan_.directions;
+        for (int direction = 0; below >= 0 && direction < plan_.directions; direction++)
+          stage->need(stage_of(below + direction, lane), plan_.directions == 1);
+        if (job.chunks() == 0) job.start(), job.write_final();  // no task does it
+      }
+    }
+    run_stages(stages, sides * (1 + lanes), plan_.threads);
+  }
+
+  static double estimate(const OstinatoStack &s) {  // microseconds
+    const double width = double(s.num_directions) * double(s.hidden_size);
+    double terms = 0;
+    for (int layer = 0; layer < s.num_layers; layer++)
+      terms += (layer == 0 ? double(s.input_size) : width) + double(s.hidden_size);
+    return double(s.num_steps) * (terms * V / Cell::kUnitVectors * width / 300e3 + 0.001 * width * s.num_layers);
+  }
+
+ private:
+  // One direction of one layer.
+  struct Side {
+    const MixedForward *forward;
+    int layer, direction;
+    Shape shape;
+    Bits16 *rows;         // (N, row_stride) [x | h before]
+    Bits16 *gates;        // saved; may be null
+    float *cells;
+    Bits16 *packed;       // (panel, block of terms, vector) tiles
+    float *biases;        // (panel, V · W)
+
+    void pack(int64_t panel) const {
+      const float *const *from = forward->plan_.weights(layer, direction);
+      pack_forward(shape, panel, from[0], from[1], packed + panel * shape.terms * V * W);
+      float *bias = biases + panel * V * W;
+      add_bias<Cell, Cell::kInputVectors>(shape.panels, panel, Cell::kInput, from[2], bias + Cell::kInput * W);
+      add_bias<Cell, kHid>(shape.panels, panel, Cell::kHidden, from[3], bias + Cell::kHidden * W);
+    }
+  };
+
+  // The product of one panel, in units between which a lane computes gates.
+  struct PanelProduct {
+    const Bits16 *a[2];  // rows of the strips; a[1] null: one strip
+    const Bits16 *b;
+    float *sums;         // (row, V · W); the second strip's from row 16 on
+    int64_t stride, input_blocks, blocks, unit, units;
+
+    PanelProduct(const Bits16 *const (&rows)[2], const Bits16 *packed, float *to, const Shape &shape)
+        : a{rows[0], rows[1]},
+          b(packed),
+          sums(to),
+          stride(shape.row_stride * 2),
+          input_blocks(shape.input_terms / kTileTerms),
+          blocks(shape.terms / kTileTerms),
+          unit(0),
+          units(a[1] ? (V + 1) / 2 * blocks : blocks) {}
+
+    ALWAYS_INLINE void run_to(int64_t end) {
+      for (; unit < end; unit++) a[1] ? run_pair() : run_single();
+    }
+
+   private:
+    static ALWAYS_INLINE bool reads(int v, bool is_input) {
+      return Shape::kReadsAll || (is_input ? Shape::reads_input(v) : Shape::reads_hidden(v));
+    }
+
+    static ALWAYS_INLINE void clear_tiles() {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+
+    // Two tiles of rows by two of the panel's vectors.
+    ALWAYS_INLINE void run_pair() {
+      const int64_t half = unit / blocks, block = unit - half * blocks;
+      const int v = int(half) * 2;
+      const bool both = V % 2 == 0 || v + 1 < V, is_input = block < input_blocks;
+      const Bits16 *tiles = b + (block * V + v) * kTileSize;
+      if (block == 0) clear_tiles();
+      _tile_loadd(4, a[0] + block * kTileTerms, stride);
+      _tile_loadd(5, a[1] + block * kTileTerms, stride);
+      if (reads(v, is_input)) {
+        _tile_loadd(6, tiles, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(2, 5, 6);
+      }
+      if (both && reads(v + 1, is_input)) {
+        _tile_loadd(7, tiles + kTileSize, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+      if (block + 1 < blocks) return;
+      float *to = sums + v * W;
+      _tile_stored(0, to, V * W * 4);
+      _tile_stored(2, to + kTileRows * V * W, V * W * 4);
+      if (!both) return;
+      _tile_stored(1, to + W, V * W * 4);
+      _tile_stored(3, to + kTileRows * V * W + W, V * W * 4);
+    }
+
+    // One tile of rows by all of the panel's vectors.
+    ALWAYS_INLINE void run_single() {
+      const int64_t block = unit;
+      const bool is_input = block < input_blocks;
+      const Bits16 *tiles = b + block * V * kTileSize;
+      if (block == 0) clear_tiles();
+      _tile_loadd(4, a[0] + block * kTileTerms, stride);
+      if (reads(0, is_input)) {
+        _tile_loadd(5, tiles, 64);
+        _tile_dpbf16ps(0, 4, 5);
+      }
+      if (V > 1 && reads(1, is_input)) {
+        _tile_loadd(6, tiles + kTileSize, 64);
+        _tile_dpbf16ps(1, 4, 6);
+      }
+      if (V > 2 && reads(2, is_input)) {
+        _tile_loadd(7, tiles + 2 * kTileSize, 64);
+        _tile_dpbf16ps(2, 4, 7);
+      }
+      if (V > 3 && reads(3, is_input)) {
+        _tile_loadd(5, tiles + 3 * kTileSize, 64);
+        _tile_dpbf16ps(3, 4, 5);
+      }
+      if (block + 1 < blocks) return;
+      _tile_stored(0, sums, V * W * 4);
+      if (V > 1) _tile_stored(1, sums + W, V * W * 4);
+      if (V > 2) _tile_stored(2, sums + 2 * W, V * W * 4);
+      if (V > 3) _tile_stored(3, sums + 3 * W, V * W * 4);
+    }
+  };
+
+  struct Lane {
+    const Side &side;
+    Strip strips[2];
+    int count;       // of strips
+    float *h, *c;    // states (row of a strip, padded), the second strip's from row 16 on
+
+    Lane(const Side &of, int64_t first, Arena &arena) : side(of) {
+      const Strips &all = of.forward->strips_;
+      count = int(std::min(of.forward->strips_of_a_lane_, all.count - first));
+      for (int s = 0; s < count; s++) strips[s] = all[first + s];
+      h = arena.take<float>(count * kTileRows * of.shape.panels.padded);
+      c = arena.take<float>(count * kTileRows * of.shape.panels.padded);
+    }
+
+    int64_t chunks() const {
+      return count ? (strips[0].longest + kStepsOfAChunk - 1) / kStepsOfAChunk : 0;
+    }
+
+    void run_chunk(int64_t chunk) const {
+      const TileRegisters tiles;
+      const int64_t first = chunk * kStepsOfAChunk, last = std::min(first + kStepsOfAChunk, strips[0].longest);
+      if (chunk == 0) start();
+      for (int64_t t = first; t < last; t++) side.forward->training_ ? step<true>(t) : step<false>(t);
+      if (last == strips[0].longest) write_final();
+    }
+
+    void start() const {
+      const Plan &plan = side.forward->plan_;
+      const int64_t padded = side.shape.panels.padded, H = plan.H;
+      for (int s = 0; s < count; s++) {
+        for (int64_t r = 0; r < strips[s].size; r++) {
+          const int64_t sequence = strips[s].sequences[r], at = (s * kTileRows + r) * padded;
+          copy_state(plan.initial(plan.stack.h0, side.layer, side.direction, sequence), h + at, H, padded);
+          if (Cell::kCellState)
+            copy_state(plan.initial(plan.stack.c0, side.layer, side.direction, sequence), c + at, H, padded);
+        }
+        for (int64_t r = 0; r < strips[s].rows(0); r++) {  // the first steps' rows hold the initial state
+          Bits16 *row = side.rows + (strips[s].starts[0] + r) * side.shape.row_stride + side.shape.input_terms;
+          convert_row(h + (s * kTileRows + r) * padded, row, padded);
+        }
+      }
+    }
+
+    template <bool kTraining> void step(int64_t t) const {
+      const Shape &shape = side.shape;
+      alignas(64) float sums[2][2 * kTileRows * V * W];  // the products of one panel; the gates of the one before read
+      MixedStep steps[2 * kTileRows];
+      const Bits16 *rows[2] = {};
+      int64_t size[2] = {};
+      for (int s = 0; s < count; s++) {
+        size[s] = strips[s].rows(t);
+        if (size[s] > 0) rows[s] = side.rows + strips[s].starts[t] * shape.row_stride;
+        if (size[s] > 0) prepare_steps(s, t, size[s], steps + (s ? size[0] : 0));
+      }
+      const int64_t panels = shape.panels.count, all = size[0] + size[1];
+      stores_before_tiles();
+      auto product = [&](int64_t panel) {
+        return PanelProduct(rows, side.packed + panel * shape.terms * V * W, sums[panel % 2], shape);
+      };
+      PanelProduct first = product(0);
+      first.run_to(first.units);
+      for (int64_t panel = 0; panel < panels; panel++) {
+        PanelProduct next = product(std::min(panel + 1, panels - 1));
+        if (panel + 1 == panels) next.units = 0;
+        for (int64_t r = 0; r < all; r++) {
+          if (r % 2 == 0) next.run_to(std::min(r + 2, all) * next.units / all);
+          const float *sum = sums[panel % 2] + (r < size[0] ? r : kTileRows + r - size[0]) * V * W;
+          finish<kTraining>(panel, steps[r], sum);
+        }
+        next.run_to(next.units);
+      }
+    }
+
+    // Fills the rows' inputs, and lists where a step's results go.
+    void prepare_steps(int s, int64_t t, int64_t size, MixedStep *steps) const {
+      const MixedForward &forward = *side.forward;
+      const Plan &plan = forward.plan_;
+      const Shape &shape = side.shape;
+      const Strip &strip = strips[s];
+      const bool top = side.layer == plan.layers - 1;
+      for (int64_t r = 0; r < size; r++) {
+        const int64_t sequence = strip.sequences[r], row = strip.starts[t] + r, state = (s * kTileRows + r);
+        const int64_t flat = plan.step(sequence, t, side.direction), length = plan.length(sequence);
+        Bits16 *at = side.rows + row * shape.row_stride;
+        if (side.layer == 0) forward.write_input(flat, at, shape);
+        clear(at + shape.D, at + shape.input_terms);  // what no step writes is read as zeros
+        clear(at + shape.input_terms + shape.panels.padded, at + shape.terms);
+        MixedStep &step = steps[r];
+        step.h = h + state * shape.panels.padded;
+        step.c = c + state * shape.panels.padded;
+        step.next = t + 1 < length ? side.rows + (strip.starts[t + 1] + r) * shape.row_stride + shape.input_terms : nullptr;
+        step.y = top ? plan.stack.y + (plan.index ? plan.index[flat] : flat) * plan.directions * plan.H +
+                           side.direction * plan.H
+                     : nullptr;
+        step.gates = side.gates ? side.gates + row * shape.gate_stride : nullptr;
+        step.cells = side.cells ? side.cells + row * shape.panels.padded : nullptr;
+        step.above[0] = step.above[1] = nullptr;
+        for (int direction = 0; !top && direction < plan.directions; direction++) {
+          const Side &above = forward.sides_[(side.layer + 1) * plan.directions + direction];
+          const int64_t then = direction == side.direction ? t : length - 1 - t;
+          step.above[direction] =
+              above.rows + (strip.starts[then] + r) * above.shape.row_stride + side.direction * plan.H;
+        }
+      }
+    }
+
+    static void clear(Bits16 *from, const Bits16 *end) { std::memset(from, 0, sizeof(Bits16) * size_t(end - from)); }
+
+    // The cell's equation for one panel's units of one sequence.
+    template <bool kTraining> ALWAYS_INLINE void finish(int64_t panel, const MixedStep &step, const float *sums) const {
+      using P = Panels<Cell>;
+      const float *bias = side.biases + panel * V * W;
+      alignas(64) float gates[V * W];
+      Vec sum[kHid], next[Cell::kUnitVectors];
+      if constexpr (!Shape::kReadsAll) UNROLL for (int v = 0; v < V; v++) store(gates + v * W, load(sums + v * W) + load(bias + v * W));
+      UNROLL for (int v = 0; v < kHid; v++) sum[v] = load(sums + (Cell::kHidden + v) * W) + load(bias + (Cell::kHidden + v) * W);
+      const int64_t unit = panel * P::kUnits;
+      Cell::template finish<kTraining>(
+          sum, gates, step.h + unit, step.c + unit, kTraining && step.cells ? step.cells + unit : nullptr, next);
+      UNROLL for (int u = 0; u < Cell::kUnitVectors; u++) {
+        const __mmask16 mask = side.shape.lanes(panel, u);
+        const int64_t at = unit + u * W;
+        store(step.h + at, next[u]);
+        if (step.next) store_bfloat16(step.next + at, _mm512_maskz_mov_ps(mask, next[u]));
+        if (step.above[0]) store_bfloat16(step.above[0] + at, next[u], mask);
+        if (step.above[1]) store_bfloat16(step.above[1] + at, next[u], mask);
+        if (step.y) _mm512_mask_storeu_ps(step.y + at, mask, next[u]);
+      }
+      if constexpr (kTraining) {
+        UNROLL for (int v = 0; v < V; v++) store_float16(step.gates + (panel * V + v) * W, load(gates + v * W));
+      }
+    }
+
+    void write_final() const {
+      const Plan &plan = side.forward->plan_;
+      const int64_t padded = side.shape.panels.padded;
+      const size_t bytes = sizeof(float) * size_t(plan.H);
+      for (int s = 0; s < count; s++) {
+        for (int64_t r = 0; r < strips[s].size; r++) {
+          const int64_t to =
+              ((side.layer * plan.directions + side.direction) * plan.B + strips[s].sequences[r]) * plan.H;
+          const int64_t from = (s * kTileRows + r) * padded;
+          if (plan.stack.hn) std::memcpy(plan.stack.hn + to, h + from, bytes);
+          if (Cell::kCellState && plan.stack.cn) std::memcpy(plan.stack.cn + to, c + from, bytes);
+        }
+      }
+    }
+  };
+
+  void write_input(int64_t flat, Bits16 *row, const Shape &shape) const {
+    if (table_) {
+      std::memcpy(row, table_ + plan_.distinct.which[flat] * shape.input_terms, sizeof(Bits16) * size_t(shape.D));
+    } else {
+      convert_row(plan_.stack.x + (plan_.index ? plan_.index[flat] : flat) * shape.D, row, shape.D);
+    }
+  }
+
+  void prepare(int number) {
+    const int layer = number / plan_.directions, direction = number % plan_.directions;
+    Side &side = *new (sides_ + number) Side{this, layer, direction, saved_.shape(layer), nullptr, nullptr, nullptr, nullptr, nullptr};
+    const Shape &shape = side.shape;
+    if (training_) {
+      const typename MixedSaved<Cell>::Side saved = saved_.side(layer, direction);
+      side.rows = saved.rows, side.gates = saved.gates, side.cells = saved.cells;
+    } else {
+      side.rows = arena_.take<Bits16>((plan_.N + kRowsPastTheEnd) * shape.row_stride);
+    }
+    side.packed = arena_.take<Bits16>(shape.panels.count * shape.terms * V * W);
+    side.biases = arena_.take_zeroed<float>(shape.panels.count * V * W);
+  }
+
+  void prepare_table() {
+    const Shape &shape = sides_[0].shape;
+    table_ = arena_.take<Bits16>(plan_.distinct.count * shape.input_terms);
+    for (int64_t k = 0; k < plan_.distinct.count; k++)
+      convert_row(plan_.stack.x + plan_.distinct.rows[k] * shape.D, table_ + k * shape.input_terms, shape.D);
+  }
+
+  static constexpr int64_t kStepsOfAChunk = 8;
+
+  const Plan plan_;
+  const Strips strips_;
+  const MixedSaved<Cell> saved_;
+  const bool training_;
+  Arena &arena_;
+  Side *sides_;
+  Bits16 *table_ = nullptr;
+  int64_t strips_of_a_lane_, lanes_of_a_side_;
+};
