@@ -232,7 +232,9 @@ class TrainingConfig(Table):
         5.0, gt=0, description="with adversarial: norm of a sequence's perturbation, in standard deviations of vectors"
     )
     adversarial_weight: float = Field(1.0, gt=0, description="with adversarial: weight of its loss")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs that have it")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of products in training; auto: bfloat16 on GPUs that have it, float32 on CPUs"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     checkpoint_every_s: float = Field(60.0, gt=0, description="seconds between checkpoints within an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="draws weights, batch order and dropout, not the splits")

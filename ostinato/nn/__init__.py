@@ -13,6 +13,7 @@ from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.embedding import PositionEmbedding, TokenEmbedding
 from ostinato.nn.engines import ENGINES, use_engine, why_not_native
 from ostinato.nn.ensemble import Ensemble
+from ostinato.nn.kernel import use_precision, why_not_bfloat16
 from ostinato.nn.layers import RecurrentLayer, RecurrentStack, Stack, VariationalDropout
 from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
@@ -68,5 +69,7 @@ __all__ = [
     "patched",
     "register_cell",
     "use_engine",
+    "use_precision",
+    "why_not_bfloat16",
     "why_not_native",
 ]

@@ -17,7 +17,10 @@ from torch.nn.utils import parametrize
 
 from ostinato.errors import ConfigError, OstinatoError
 from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from ostinato.nn.kernel import check_precision, why_not_bfloat16
 from ostinato.nn.probe import Arguments, Call, SpeedUp, arguments, compare_speed
+
+TOLERANCES = {"float32": 1e-3, "bfloat16": 3e-2}  # of relative errors, by the precision of products
 
 DROP_INS: dict[type[nn.Module], type[nn.Module]] = {
     nn.RNN: RNN,
@@ -80,10 +83,15 @@ class Proof:
 
 @dataclass(frozen=True)
 class Acceleration:
-    """What `accelerate` did; printed, it is a table."""
+    """What `accelerate` did; printed, it is a table.
+
+    Args:
+        note: why products are not in the precision that was asked for; else empty.
+    """
 
     layers: tuple[LayerReport, ...]
     proof: Proof | None = None
+    note: str = ""
 
     def __str__(self) -> str:
         if not self.layers:
@@ -105,6 +113,8 @@ class Acceleration:
                 f"worst error: outputs {p.outputs:.1e}, parameter gradients {p.parameter_gradients:.1e}, "
                 f"input gradients {p.input_gradients:.1e}"
             )
+        if self.note:
+            lines.append(self.note)
         return "\n".join(lines)
 
 
@@ -121,7 +131,8 @@ def accelerate(
     example_inputs: Any = None,
     *,
     method: str | Callable[..., Any] | None = None,
-    tolerance: float = 1e-3,
+    precision: str = "float32",
+    tolerance: float | None = None,
 ) -> Acceleration:
     """Run every `nn.RNN`, `LSTM`, `GRU` and their cells inside `module` on our engines, in place.
 
@@ -135,25 +146,31 @@ def accelerate(
             keyword arguments; or a function without arguments that makes one, for a forward that consumes its input.
         method: what to run on the example instead of the module's forward: the name of one of its methods, or a
             function that takes the example and uses the module.
-        tolerance: the largest relative error accepted.
+        precision: of the native engine's products: `float32`, or `bfloat16` where the processor has AMX (see
+            `use_precision`). The layers keep it.
+        tolerance: the largest relative error accepted; None: 0.001 in float32, 0.03 in bfloat16.
 
     Raises:
         OstinatoError: outputs or gradients of the example differ by more than the tolerance, or the example raises an
             error. All layers are restored.
-        ConfigError: the module has no such method.
+        ConfigError: the module has no such method; the precision is unknown.
     """
+    check_precision(precision)
+    without_bfloat16 = why_not_bfloat16() if precision == "bfloat16" else None
     found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.RNNBase, nn.RNNCellBase))]
     reports: dict[nn.Module, LayerReport] = {layer: _report(name, layer) for name, layer in found}
-    swapped = _Swapped([layer for layer, report in reports.items() if report.is_swapped])
+    swapped = _Swapped([layer for layer, report in reports.items() if report.is_swapped], precision)
     with ExitStack() as undo:
         undo.callback(swapped.switch, ours=False)
         swapped.switch(ours=True)
         reports.update({layer: _engine_of(reports[layer], layer) for layer in swapped.kinds})
         proof = None
         if example_inputs is not None:
+            tolerance = TOLERANCES[precision] if tolerance is None else tolerance
             proof = _prove(_example_call(module, example_inputs, method), swapped, reports, tolerance)
         undo.pop_all()
-    return Acceleration(tuple(reports.values()), proof)
+    note = "" if without_bfloat16 is None else f"products are in float32, not in bfloat16: {without_bfloat16}"
+    return Acceleration(tuple(reports.values()), proof, note)
 
 
 def _example_call(module: nn.Module, example: Any, method: str | Callable[..., Any] | None) -> Call:
@@ -232,19 +249,25 @@ def _blank(kind: Any) -> Any:
 class _Swapped:
     """Layers that can switch to our class and back."""
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[nn.Module], precision: str) -> None:
+        self.precision = precision
         self.kinds = {layer: parametrize.type_before_parametrizations(layer) for layer in layers}
 
     def switch(self, *, ours: bool) -> None:
         for layer, kind in self.kinds.items():
             _become(layer, drop_in_of(kind) if ours else kind)
+            if ours and self.precision != "float32":
+                layer.precision = self.precision  # type: ignore[assignment]
+            else:
+                vars(layer).pop("precision", None)
 
     def restore(self, layer: nn.Module) -> None:
         """Restore a layer's own class for good."""
         _become(layer, self.kinds.pop(layer))
+        vars(layer).pop("precision", None)
 
     def only(self, layer: nn.Module) -> "_Swapped":
-        chosen = _Swapped([])
+        chosen = _Swapped([], self.precision)
         chosen.kinds[layer] = self.kinds[layer]
         return chosen
 

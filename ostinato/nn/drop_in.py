@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from ostinato.errors import ConfigError
 from ostinato.nn.cells import CELLS
 from ostinato.nn.engines import choose_engine, forced_engine, why_not_native
-from ostinato.nn.kernel import Spec, recurrent
+from ostinato.nn.kernel import Spec, chosen_precision, recurrent
 from ostinato.nn.layout import gather_rows
 from ostinato.nn.over_time import State
 from ostinato.nn.reference import run_layer
@@ -30,6 +30,7 @@ Runner = Callable[[Spec, Tensor, Tensor | None, State, Sequence[Tensor]], tuple[
 class _Layer(nn.RNNBase):
     """The forward of `RNN`, `LSTM` and `GRU`; the next class in the method resolution order is `torch.nn`'s."""
 
+    precision = "float32"  # of the native engine's products, outside of `use_precision`
     _is_updated = False  # whether `_flat_weights` are those of the call that runs
     _overridden: str | None = None  # a method that a subclass overrides and that only torch.nn's forward calls
 
@@ -226,6 +227,7 @@ class _Layer(nn.RNNBase):
             order,
             batch_size,
             padded_length,
+            chosen_precision(self.precision),
         )
 
     def _drops(self) -> bool:
@@ -264,6 +266,8 @@ class GRU(_Layer, nn.GRU):
 class _Cell(nn.RNNCellBase):
     """The forward of `RNNCell`, `LSTMCell` and `GRUCell`."""
 
+    precision = "float32"  # of the native engine's products, outside of `use_precision`
+
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         name = self._name()
         num_states = 2 if name == "lstm" else 1
@@ -282,7 +286,9 @@ class _Cell(nn.RNNCellBase):
             return super().forward(input, hx)
         x = input if input.dim() == 2 else input.unsqueeze(0)
         start = tuple(state.view(1, len(x), self.hidden_size) for state in states)
-        spec = Spec(name, self.hidden_size, 1, False, self.bias, "batch_first", len(x), 1)
+        spec = Spec(
+            name, self.hidden_size, 1, False, self.bias, "batch_first", len(x), 1, chosen_precision(self.precision)
+        )
         y, final = (_native if engine == "native" else run_layer)(spec, x, None, start, weights)
         new = [y.view(shape), *(state.view(shape) for state in final[1:])]
         return tuple(new) if num_states == 2 else new[0]

@@ -17,7 +17,7 @@ from torch.nn import Parameter
 
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
-from ostinato.nn.kernel import Spec, is_traced, recurrent, scan, why_unavailable
+from ostinato.nn.kernel import Spec, chosen_precision, is_traced, recurrent, scan, why_unavailable
 from ostinato.nn.layout import Layout, gather_rows
 from ostinato.nn.over_time import OverTime, step_by_step
 
@@ -54,7 +54,15 @@ def run_native_stack(
 ) -> Tensor:
     """One call of our kernel for a stack of layers; with a `table` (V, D) of vectors, `values` are token ids (N,)."""
     spec = Spec(
-        cell.name, hidden_size(cell, layers[0]), len(layers), len(layers[0]) == 2, True, "ragged", layout.batch_size, 0
+        cell.name,
+        hidden_size(cell, layers[0]),
+        len(layers),
+        len(layers[0]) == 2,
+        True,
+        "ragged",
+        layout.batch_size,
+        0,
+        chosen_precision(),
     )
     weights = [weight for directions in layers for side in directions for weight in side]
     x, ids = (values, None) if table is None else (table, values.long().contiguous())

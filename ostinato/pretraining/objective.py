@@ -22,7 +22,7 @@ from ostinato.pretraining.contexts import (
 from ostinato.pretraining.corpus import Corpus, Steps
 from ostinato.pretraining.negatives import draws_of, samples
 from ostinato.tasks.network import build_stack
-from ostinato.training.device import autocast
+from ostinato.training.device import mixed_precision
 from ostinato.training.pretrained import Pretrained, start_from
 from ostinato.training.ranks import ALONE, Ranks
 
@@ -44,7 +44,7 @@ class TokenLoss:
 
     def loss(self, model: LanguageModel, batch: Steps, config: PretrainingTraining) -> Tensor:
         values = batch.sequences.values
-        with autocast(values.device, config.precision):
+        with mixed_precision(values.device, config.precision):
             vectors, predicted = model.predict(values, batch.lengths)
         sides = len(predicted) / self.weight(batch)  # 2 if both neighbours are predicted
         sample = () if self.negatives is None else self._sample(self.negatives, values.device)
@@ -77,7 +77,7 @@ class ValueLoss:
 
     def loss(self, model: NextStepNetwork, batch: Steps, config: PretrainingTraining) -> Tensor:
         values = batch.sequences.values
-        with autocast(values.device, config.precision):
+        with mixed_precision(values.device, config.precision):
             predictions, predicted = model.predict(values, batch.lengths)
         sides = len(predicted) / self.weight(batch)
         return F.mse_loss(predictions.float(), values[predicted], reduction="sum") / (sides * values.shape[1])

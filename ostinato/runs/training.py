@@ -32,7 +32,8 @@ from ostinato.tasks.init import describe
 from ostinato.tasks.model_file import save_model
 from ostinato.tasks.records import Model, TaskData, Trained
 from ostinato.tasks.seen import ROWS, save_rows
-from ostinato.training import TrainingState
+from ostinato.training import TrainingState, choose_device
+from ostinato.training.device import precision_note
 from ostinato.training.ranks import ALONE, Ranks
 
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", ("last.safetensors", "best.safetensors")
@@ -179,6 +180,9 @@ def _train(
         log.say(line)
     if data.pretrained is not None:
         log.say(describe(task, data))
+    note = precision_note(choose_device(config.training.device), config.training.precision)
+    if note is not None:
+        log.say(note)
     write_json(folder / "audit.json", data.audit.to_json())
     write_json(folder / "vocabulary.json", {"encoder": data.encoder.to_json(), "codec": data.codec.to_json()})
     save_rows(folder, task, data)

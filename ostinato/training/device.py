@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from ostinato.errors import ConfigError
+from ostinato.nn import use_precision, why_not_bfloat16
 
 
 def choose_device(name: str) -> torch.device:
@@ -28,8 +29,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Run the model in bfloat16 on GPUs that support it, or wherever `precision` asks for it."""
+def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Run a network in bfloat16 where `precision` asks for it: on a GPU by autocast, on a CPU in the kernel's products.
+
+    `auto` asks for it on GPUs that support it, and never on a CPU, so that a config gives the same bits on any CPU.
+    """
     helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    wanted = precision == "bfloat16" or (precision == "auto" and helps)
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+    if not (precision == "bfloat16" or (precision == "auto" and helps)):
+        return nullcontext()
+    return use_precision("bfloat16") if device.type == "cpu" else torch.autocast(device.type, torch.bfloat16)
+
+
+def precision_note(device: torch.device, precision: str) -> str | None:
+    """What a training should be told about its precision, because it depends on the machine; None if nothing."""
+    if precision != "bfloat16" or device.type != "cpu":
+        return None
+    reason = why_not_bfloat16()
+    if reason is None:
+        return "Products of recurrent layers are in bfloat16, on AMX."
+    return f"Products of recurrent layers are in float32, though training.precision is bfloat16: {reason}."

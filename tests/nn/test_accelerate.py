@@ -463,3 +463,35 @@ print(report.layers[0].kind, BLOCKED & {name.split(".")[0] for name, module in s
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "GRU set()", done.stderr
+
+
+# ---- products in bfloat16 --------------------------------------------------------------------------------------------
+
+
+def test_layers_keep_the_precision_that_was_asked_for(level):
+    model = nn.Sequential(nn.GRU(5, 16))
+    x = torch.randn(9, 3, 5)
+    exact = model(x)[0]
+    report = ostinato.accelerate(model, x, precision="bfloat16")
+    reason = ours.why_not_bfloat16()
+    assert (reason is None) == (report.note == "") == (report.proof.outputs > 1e-4)
+    assert reason is None or reason in str(report)
+    assert model[0].precision == "bfloat16" and report.proof.parameter_gradients < 3e-2
+    with ours.use_precision("float32"):
+        torch.testing.assert_close(model(x)[0], exact)
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again(x)[0], model(x)[0])
+
+
+def test_restored_layers_have_no_precision(quick, monkeypatch):
+    monkeypatch.setattr(MODULE, "_speed_up", lambda *_: SpeedUp(0.5, 0.5, 0.5))
+    model = nn.Sequential(nn.GRU(5, 16))
+    ostinato.accelerate(model, torch.randn(9, 3, 5), precision="bfloat16")
+    assert type(model[0]) is nn.GRU and not hasattr(model[0], "precision")
+
+
+def test_an_unknown_precision_is_refused_before_anything_is_swapped():
+    model = nn.LSTM(5, 16)
+    with pytest.raises(ConfigError, match="precision 'bf16'"):
+        ostinato.accelerate(model, precision="bf16")
+    assert type(model) is nn.LSTM

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.data.ragged import Ragged
 from ostinato.errors import TrainingError
+from ostinato.nn import why_not_bfloat16
 from ostinato.tasks.classification.objective import CrossEntropy
 from ostinato.training import predict_outputs
 from ostinato.training.averaging import move_average
@@ -96,12 +97,14 @@ def test_average_follows_its_equation():
     torch.testing.assert_close(average["head.weight"], 0.1 * net.head.weight.detach())
 
 
-def test_autocast_in_bfloat16_trains_on_the_cpu():
-    net = model()
+def test_bfloat16_trains_on_the_cpu_in_the_kernels_products():
+    net, other = model(), model()
     start = copy.deepcopy(net.state_dict())
     train(net, data(), None, CONFIG.model_copy(update={"precision": "bfloat16"}))
+    train(other, data(), None, CONFIG.model_copy(update={"precision": "float32"}))
     assert all(tensor.dtype == torch.float32 for tensor in net.state_dict().values())
     assert not torch.equal(start["head.weight"], net.head.weight)
+    assert torch.equal(net.head.weight, other.head.weight) == (why_not_bfloat16() is not None)
 
 
 @pytest.mark.slow

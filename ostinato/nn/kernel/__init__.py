@@ -10,6 +10,7 @@ layers, libxsmm (Georganas et al. 2020) for blocked cells; here for ragged batch
 from ostinato.nn.kernel.attention import attend
 from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
+from ostinato.nn.kernel.precision import check_precision, chosen_precision, use_precision, why_not_bfloat16
 from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan
 from ostinato.nn.kernel.softmax import SoftmaxGradient, softmax
@@ -19,6 +20,8 @@ __all__ = [
     "SoftmaxGradient",
     "Spec",
     "attend",
+    "check_precision",
+    "chosen_precision",
     "is_built",
     "is_traced",
     "linear",
@@ -26,7 +29,9 @@ __all__ = [
     "recurrent",
     "scan",
     "softmax",
+    "use_precision",
     "variant",
+    "why_not_bfloat16",
     "why_unavailable",
 ]
 

@@ -69,14 +69,15 @@ def constant_saved_size(
     Compiled code is cached on disk and may run on a machine where the library needs more than where it was compiled, so
     the operators compare it with the current need.
     """
-    return tuple(saved_size(cell, num_layers, directions, input_size, hidden_size, precision))
+    size = saved_size(cell, num_layers, directions, input_size, hidden_size, precision)
+    return size.per_step, size.per_batch
 
 
 # what torch.compiler.assume_constant_result does, without its slow import
 constant_saved_size._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-# ---- forward: y, h_n, c_n (empty if the cell has none), and a buffer of the given size, saved for backward ------------
+# ---- forward: y, h_n, c_n (empty if the cell has none), and a buffer of the given size, saved for backward -----------
 
 
 def _forward(

@@ -18,7 +18,7 @@ from ostinato.tasks.classification.config import ClassificationTraining
 from ostinato.tasks.classification.network import Classifier
 from ostinato.tasks.sequences.labels import plain
 from ostinato.training import predict_outputs
-from ostinato.training.device import autocast
+from ostinato.training.device import mixed_precision
 from ostinato.training.divergence import categorical_divergence
 from ostinato.training.objective import Labelled
 from ostinato.training.ranks import ALONE, Ranks
@@ -45,7 +45,7 @@ class CrossEntropy:
         return self.loss_of(model, self.outputs(model, batch, config), batch, config)
 
     def outputs(self, model: Classifier, batch: Labelled, config: TrainingConfig) -> Tensor:
-        with autocast(batch.sequences.values.device, config.precision):
+        with mixed_precision(batch.sequences.values.device, config.precision):
             logits = batch.outputs(model)
         return logits.float()
 

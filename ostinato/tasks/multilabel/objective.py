@@ -14,7 +14,7 @@ from ostinato.tasks.multilabel.config import MultilabelTraining
 from ostinato.tasks.multilabel.metrics import choose_thresholds, fit_temperatures
 from ostinato.tasks.multilabel.network import MultilabelClassifier
 from ostinato.training import predict_outputs
-from ostinato.training.device import autocast
+from ostinato.training.device import mixed_precision
 from ostinato.training.divergence import bernoulli_divergence
 from ostinato.training.objective import Labelled
 from ostinato.training.ranks import ALONE, Ranks
@@ -39,7 +39,7 @@ class BinaryCrossEntropy:
         return self.loss_of(model, self.outputs(model, batch, config), batch, config)
 
     def outputs(self, model: MultilabelClassifier, batch: Labelled, config: TrainingConfig) -> Tensor:
-        with autocast(batch.sequences.values.device, config.precision):
+        with mixed_precision(batch.sequences.values.device, config.precision):
             logits = batch.outputs(model)
         return logits.float()
 

@@ -12,7 +12,7 @@ from ostinato.config import TrainingConfig
 from ostinato.evaluation.baselines import Crossfitted, Selection, fit_on_features, number_head, ridge_numbers
 from ostinato.tasks.regression.network import Regressor
 from ostinato.training import predict_outputs
-from ostinato.training.device import autocast
+from ostinato.training.device import mixed_precision
 from ostinato.training.objective import Labelled
 from ostinato.training.ranks import ALONE, Ranks
 
@@ -36,7 +36,7 @@ class PredictionError:
         return self.loss_of(model, self.outputs(model, batch, config), batch, config)
 
     def outputs(self, model: Regressor, batch: Labelled, config: TrainingConfig) -> Tensor:
-        with autocast(batch.sequences.values.device, config.precision):
+        with mixed_precision(batch.sequences.values.device, config.precision):
             outputs = batch.outputs(model)
         return outputs.float()
 

@@ -9,7 +9,7 @@ from ostinato.tasks.tagging.codec import TagCodec
 from ostinato.tasks.tagging.examples import Tagged
 from ostinato.tasks.tagging.metrics import tagging_metrics
 from ostinato.tasks.tagging.network import Tagger, predict_tags
-from ostinato.training.device import autocast
+from ostinato.training.device import mixed_precision
 from ostinato.training.divergence import categorical_divergence
 from ostinato.training.ranks import ALONE, Ranks
 
@@ -27,7 +27,7 @@ class TagLikelihood:
         return self.loss_of(model, self.outputs(model, batch, config), batch, config)
 
     def outputs(self, model: Tagger, batch: Tagged, config: TrainingConfig) -> Tensor:
-        with autocast(batch.targets.device, config.precision):
+        with mixed_precision(batch.targets.device, config.precision):
             scores = model(batch.sentences) if batch.offsets is None else model.deep(batch.sentences) + batch.offsets
         return scores.float()
 

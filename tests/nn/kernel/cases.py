@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ostinato.nn.kernel import Spec, recurrent
@@ -35,6 +36,7 @@ class Case:
     states: bool = False  # whether h0 and c0 are given
     table_rows: int = 0  # if positive, steps are ids of a table with this many rows
     seed: int = 0
+    precision: str = "float32"
 
     @property
     def directions(self) -> int:
@@ -55,6 +57,7 @@ class Case:
             self.order,
             len(self.lengths),
             self.padded_length,
+            self.precision,
         )
 
     @property
@@ -72,6 +75,25 @@ class Case:
 WIDE = Case(
     input_size=24, hidden_size=40, num_layers=2, bidirectional=True, lengths=(31, 64, 5, 0, 90, 17, 1, 64), states=True
 )  # enough work for several threads
+
+
+@st.composite
+def cases(draw_from):
+    order = draw_from(st.sampled_from(["ragged", "batch_first", "time_first"]))
+    return Case(
+        cell=draw_from(st.sampled_from(list(GATES))),
+        input_size=draw_from(st.integers(1, 40)),
+        hidden_size=draw_from(st.integers(1, 70)),
+        num_layers=draw_from(st.integers(1, 3)),
+        bidirectional=draw_from(st.booleans()),
+        bias=draw_from(st.booleans()),
+        lengths=tuple(draw_from(st.lists(st.integers(0, 12), min_size=1, max_size=6).filter(any))),
+        order=order,
+        padding=0 if order == "ragged" else draw_from(st.integers(0, 3)),
+        states=draw_from(st.booleans()),
+        table_rows=draw_from(st.integers(0, 9)) if order == "ragged" else 0,
+        seed=draw_from(st.integers(0, 2**32)),
+    )
 
 
 class Inputs(NamedTuple):

@@ -26,9 +26,9 @@ def variant(request, tmp_path_factory):
         patch.setenv("OSTINATO_KERNEL", request.param)
         patch.setattr(binding, "LIBRARY", copy)
         binding._load.cache_clear()
-        calls.floats_per_step.cache_clear()
+        calls.saved_size.cache_clear()
         if kernel.variant() != request.param:
             pytest.skip(f"this machine has no {request.param}")
         yield
     binding._load.cache_clear()
-    calls.floats_per_step.cache_clear()
+    calls.saved_size.cache_clear()

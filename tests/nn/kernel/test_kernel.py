@@ -6,9 +6,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cases import GATES, PEERS, WIDE, Case, assert_same_bits, draw, forward, native, peer, peer_of, relative_error
+from cases import (
+    GATES,
+    PEERS,
+    WIDE,
+    Case,
+    assert_same_bits,
+    cases,
+    draw,
+    forward,
+    native,
+    peer,
+    peer_of,
+    relative_error,
+)
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ostinato.nn import kernel
 
@@ -22,25 +34,6 @@ TINY = torch.finfo(torch.float32).tiny
 
 
 # ---- against torch.nn ------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def cases(draw_from):
-    order = draw_from(st.sampled_from(["ragged", "batch_first", "time_first"]))
-    return Case(
-        cell=draw_from(st.sampled_from(list(GATES))),
-        input_size=draw_from(st.integers(1, 40)),
-        hidden_size=draw_from(st.integers(1, 70)),
-        num_layers=draw_from(st.integers(1, 3)),
-        bidirectional=draw_from(st.booleans()),
-        bias=draw_from(st.booleans()),
-        lengths=tuple(draw_from(st.lists(st.integers(0, 12), min_size=1, max_size=6).filter(any))),
-        order=order,
-        padding=0 if order == "ragged" else draw_from(st.integers(0, 3)),
-        states=draw_from(st.booleans()),
-        table_rows=draw_from(st.integers(0, 9)) if order == "ragged" else 0,
-        seed=draw_from(st.integers(0, 2**32)),
-    )
 
 
 def assert_agrees(case, inputs=None):

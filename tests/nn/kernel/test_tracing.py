@@ -101,11 +101,13 @@ def make_call(case):
     weights = [weight.requires_grad_() for weight in make_weights(spec.cell, 3, *spec[1:5])]
     ids, lengths = (None if part is None else torch.tensor(part) for part in (ids, lengths))
     kept = (
-        tracing.constant_floats_per_step(spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, spec.hidden_size)
+        tracing.constant_saved_size(
+            spec.cell, spec.num_layers, 2 if spec.bidirectional else 1, 3, spec.hidden_size, spec.precision
+        )
         if training
-        else 0
+        else (0, 0)
     )
-    return (torch.randn(rows, 3, requires_grad=True), ids, lengths, h0, c0, weights, *spec, kept)
+    return (torch.randn(rows, 3, requires_grad=True), ids, lengths, h0, c0, weights, *spec, *kept)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -116,8 +118,8 @@ def test_operator_passes_torchs_own_check(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_backward_operator_passes_torchs_own_check(case):
-    *call, kept = make_call(case)
-    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(*call, kept)
+    *call, per_step, per_batch = make_call(case)
+    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(*call, per_step, per_batch)
     x, ids, lengths, h0, c0, weights, *fields = call
     wanted = [True, h0 is not None, c0 is not None, *(k != 1 for k in range(len(weights)))]
     detached = [
@@ -132,14 +134,14 @@ def test_backward_operator_passes_torchs_own_check(case):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kept", [0, 1, 10_000])  # none, too few and more than enough
 def test_operator_equals_the_eager_call(case, kept):
-    x, ids, lengths, h0, c0, weights, *fields, _ = make_call(case)
+    x, ids, lengths, h0, c0, weights, *fields, _, _ = make_call(case)
     spec, leaves = Spec(*fields), [t for t in (x, h0, c0, *weights) if t is not None]
 
     def gradients(y, h_n):
         return torch.autograd.grad((y.sin().sum() + h_n.cos().sum()), leaves)
 
     expected = recurrent(spec, x, ids, lengths, h0, c0, weights)
-    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, weights, *spec, kept)
+    y, h_n, c_n, saved = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, weights, *spec, kept, 0)
     assert_same([y, h_n], list(expected[:2]))
     assert_same(gradients(y, h_n), gradients(*expected[:2]))
     assert not saved.requires_grad and saved.numel() == 16 * kept * (2 if case == "lstm, shorter, for inference" else 1)
@@ -212,8 +214,8 @@ def test_mismatched_tensors_are_refused(position, value, message):
 
 
 def test_mismatched_gradients_are_refused():
-    *call, kept = make_call("lstm, padded")
-    y, _, _, saved = torch.ops.ostinato.recurrent(*call, kept)
+    *call, per_step, per_batch = make_call("lstm, padded")
+    y, _, _, saved = torch.ops.ostinato.recurrent(*call, per_step, per_batch)
     wanted = [True] * (3 + len(call[5]))
     with pytest.raises(ConfigError, match=r"dy .*\(15, 12\).*\(16, 12\)"):
         torch.ops.ostinato.recurrent_backward(saved, y[1:], None, None, *call, wanted)

@@ -57,8 +57,10 @@ template <class Cell> class Forward {
       stage->need(lane.is_table() ? products + lane.direction : stages + k / groups);
       if (lane.layer > 0) {  // the same sequences, one layer below
         const int below = (lane.layer - 1) * plan_.directions * groups + k % groups;
-        for (int direction = 0; direction < plan_.directions; direction++)
-          stage->need(lanes + below + direction * groups, plan_.directions == 1 && !lane.team);
+        for (int direction = 0; direction < plan_.directions; direction++) {
+          const Stage *under = lanes + below + direction * groups;
+          plan_.directions == 1 && !lane.team ? stage->need_same_task(under) : stage->need(under);
+        }
       }
     }
     run_stages(stages, sides * (1 + groups) + tables, plan_.threads);

@@ -8,6 +8,7 @@
 
 // Up to 16 sequences side by side, longest first: the rows of one tile.
 struct Strip {
+  int64_t number;
   const int64_t *sequences;
   int64_t size, longest;
   int64_t *starts;  // (longest + 1,) the row of the first sequence in each step, and the end
@@ -24,6 +25,7 @@ struct Strips {
     int64_t row = 0;
     for (int64_t s = 0; s < count; s++) {
       Strip &strip = strips[s];
+      strip.number = s;
       strip.sequences = plan.sorted + s * kTileRows;
       strip.size = std::min(kTileRows, plan.B - s * kTileRows);
       strip.longest = plan.length(strip.sequences[0]);

@@ -52,8 +52,12 @@ template <class Cell> class MixedForward {
         stage->run = [](const void *lane, int64_t chunk) { static_cast<const Lane *>(lane)->run_chunk(chunk); };
         stage->need(stages + side);
         const int below = side / plan_.directions * plan_.directions - plan_.directions;
-        for (int direction = 0; below >= 0 && direction < plan_.directions; direction++)
-          stage->need(stage_of(below + direction, lane), plan_.directions == 1);
+        for (int direction = 0; below >= 0 && direction < plan_.directions; direction++) {
+          const Stage *under = stage_of(below + direction, lane);
+          plan_.directions == 1 ? stage->need_same_task(under) : stage->need(under);
+        }
+        if (side + plan_.directions < sides && sides_[side + plan_.directions].ring)  // it still reads what this would replace
+          stage->need_same_task(stage_of(side + plan_.directions, lane), kChunksOfARing);
         if (job.chunks() == 0) job.start(), job.write_final();  // no task does it
       }
     }
@@ -74,11 +78,17 @@ template <class Cell> class MixedForward {
     const MixedForward *forward;
     int layer, direction;
     Shape shape;
-    Bits16 *rows;         // (N, row_stride) [x | h before]
+    Bits16 *rows;         // (row, row_stride) [x | h before]
+    int64_t ring;         // zero, or the number of steps of a strip that are kept, 16 rows each, when nothing is saved
     Bits16 *gates;        // saved; may be null
     float *cells;
     Bits16 *packed;       // (panel, block of terms, vector) tiles
     float *biases;        // (panel, V · W)
+
+    // The first row of a step.
+    Bits16 *row(const Strip &strip, int64_t t) const {
+      return rows + (ring ? (strip.number * ring + t % ring) * kTileRows : strip.starts[t]) * shape.row_stride;
+    }
 
     void pack(int64_t panel) const {
       const float *const *from = forward->plan_.weights(layer, direction);
@@ -93,16 +103,18 @@ template <class Cell> class MixedForward {
   struct PanelProduct {
     const Bits16 *a[2];  // rows of the strips; a[1] null: one strip
     const Bits16 *b;
+    const float *bias;   // (V · W,)
     float *sums;         // (row, V · W); the second strip's from row 16 on
     int64_t stride, input_blocks, blocks, unit, units;
 
-    PanelProduct(const Bits16 *const (&rows)[2], const Bits16 *packed, float *to, const Shape &shape)
+    PanelProduct(const Side &side, int64_t panel, const Bits16 *const (&rows)[2], float *to)
         : a{rows[0], rows[1]},
-          b(packed),
+          b(side.packed + panel * side.shape.terms * V * W),
+          bias(side.biases + panel * V * W),
           sums(to),
-          stride(shape.row_stride * 2),
-          input_blocks(shape.input_terms / kTileTerms),
-          blocks(shape.terms / kTileTerms),
+          stride(side.shape.row_stride * 2),
+          input_blocks(side.shape.input_terms / kTileTerms),
+          blocks(side.shape.terms / kTileTerms),
           unit(0),
           units(a[1] ? (V + 1) / 2 * blocks : blocks) {}
 
@@ -115,20 +127,18 @@ template <class Cell> class MixedForward {
       return Shape::kReadsAll || (is_input ? Shape::reads_input(v) : Shape::reads_hidden(v));
     }
 
-    static ALWAYS_INLINE void clear_tiles() {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-
     // Two tiles of rows by two of the panel's vectors.
     ALWAYS_INLINE void run_pair() {
       const int64_t half = unit / blocks, block = unit - half * blocks;
       const int v = int(half) * 2;
       const bool both = V % 2 == 0 || v + 1 < V, is_input = block < input_blocks;
       const Bits16 *tiles = b + (block * V + v) * kTileSize;
-      if (block == 0) clear_tiles();
+      if (block == 0) {  // a stride of zero: all rows begin with the bias
+        _tile_loadd(0, bias + v * W, 0);
+        _tile_loadd(2, bias + v * W, 0);
+        if (both) _tile_loadd(1, bias + (v + 1) * W, 0);
+        if (both) _tile_loadd(3, bias + (v + 1) * W, 0);
+      }
       _tile_loadd(4, a[0] + block * kTileTerms, stride);
       _tile_loadd(5, a[1] + block * kTileTerms, stride);
       if (reads(v, is_input)) {
@@ -155,7 +165,12 @@ template <class Cell> class MixedForward {
       const int64_t block = unit;
       const bool is_input = block < input_blocks;
       const Bits16 *tiles = b + block * V * kTileSize;
-      if (block == 0) clear_tiles();
+      if (block == 0) {
+        _tile_loadd(0, bias, 0);
+        if (V > 1) _tile_loadd(1, bias + W, 0);
+        if (V > 2) _tile_loadd(2, bias + 2 * W, 0);
+        if (V > 3) _tile_loadd(3, bias + 3 * W, 0);
+      }
       _tile_loadd(4, a[0] + block * kTileTerms, stride);
       if (reads(0, is_input)) {
         _tile_loadd(5, tiles, 64);
@@ -218,7 +233,7 @@ template <class Cell> class MixedForward {
             copy_state(plan.initial(plan.stack.c0, side.layer, side.direction, sequence), c + at, H, padded);
         }
         for (int64_t r = 0; r < strips[s].rows(0); r++) {  // the first steps' rows hold the initial state
-          Bits16 *row = side.rows + (strips[s].starts[0] + r) * side.shape.row_stride + side.shape.input_terms;
+          Bits16 *row = side.row(strips[s], 0) + r * side.shape.row_stride + side.shape.input_terms;
           convert_row(h + (s * kTileRows + r) * padded, row, padded);
         }
       }
@@ -232,13 +247,13 @@ template <class Cell> class MixedForward {
       int64_t size[2] = {};
       for (int s = 0; s < count; s++) {
         size[s] = strips[s].rows(t);
-        if (size[s] > 0) rows[s] = side.rows + strips[s].starts[t] * shape.row_stride;
+        if (size[s] > 0) rows[s] = side.row(strips[s], t);
         if (size[s] > 0) prepare_steps(s, t, size[s], steps + (s ? size[0] : 0));
       }
-      const int64_t panels = shape.panels.count, all = size[0] + size[1];
+      const int64_t panels = shape.panels.count, whole = shape.H / Panels<Cell>::kUnits, all = size[0] + size[1];
       stores_before_tiles();
       auto product = [&](int64_t panel) {
-        return PanelProduct(rows, side.packed + panel * shape.terms * V * W, sums[panel % 2], shape);
+        return PanelProduct(side, panel, rows, sums[panel % 2]);
       };
       PanelProduct first = product(0);
       first.run_to(first.units);
@@ -248,7 +263,7 @@ template <class Cell> class MixedForward {
         for (int64_t r = 0; r < all; r++) {
           if (r % 2 == 0) next.run_to(std::min(r + 2, all) * next.units / all);
           const float *sum = sums[panel % 2] + (r < size[0] ? r : kTileRows + r - size[0]) * V * W;
-          finish<kTraining>(panel, steps[r], sum);
+          panel < whole ? finish<kTraining, true>(panel, steps[r], sum) : finish<kTraining, false>(panel, steps[r], sum);
         }
         next.run_to(next.units);
       }
@@ -264,14 +279,14 @@ template <class Cell> class MixedForward {
       for (int64_t r = 0; r < size; r++) {
         const int64_t sequence = strip.sequences[r], row = strip.starts[t] + r, state = (s * kTileRows + r);
         const int64_t flat = plan.step(sequence, t, side.direction), length = plan.length(sequence);
-        Bits16 *at = side.rows + row * shape.row_stride;
+        Bits16 *at = side.row(strip, t) + r * shape.row_stride;
         if (side.layer == 0) forward.write_input(flat, at, shape);
         clear(at + shape.D, at + shape.input_terms);  // what no step writes is read as zeros
         clear(at + shape.input_terms + shape.panels.padded, at + shape.terms);
         MixedStep &step = steps[r];
         step.h = h + state * shape.panels.padded;
         step.c = c + state * shape.panels.padded;
-        step.next = t + 1 < length ? side.rows + (strip.starts[t + 1] + r) * shape.row_stride + shape.input_terms : nullptr;
+        step.next = t + 1 < length ? side.row(strip, t + 1) + r * shape.row_stride + shape.input_terms : nullptr;
         step.y = top ? plan.stack.y + (plan.index ? plan.index[flat] : flat) * plan.directions * plan.H +
                            side.direction * plan.H
                      : nullptr;
@@ -282,31 +297,33 @@ template <class Cell> class MixedForward {
           const Side &above = forward.sides_[(side.layer + 1) * plan.directions + direction];
           const int64_t then = direction == side.direction ? t : length - 1 - t;
           step.above[direction] =
-              above.rows + (strip.starts[then] + r) * above.shape.row_stride + side.direction * plan.H;
+              above.row(strip, then) + r * above.shape.row_stride + side.direction * plan.H;
         }
       }
     }
 
-    static void clear(Bits16 *from, const Bits16 *end) { std::memset(from, 0, sizeof(Bits16) * size_t(end - from)); }
+    static void clear(Bits16 *from, const Bits16 *end) {
+      if (from < end) std::memset(from, 0, sizeof(Bits16) * size_t(end - from));
+    }
 
-    // The cell's equation for one panel's units of one sequence.
-    template <bool kTraining> ALWAYS_INLINE void finish(int64_t panel, const MixedStep &step, const float *sums) const {
+    // The cell's equation for one panel's units of one sequence; `kWhole`: the panel has no lanes past the last unit.
+    template <bool kTraining, bool kWhole> ALWAYS_INLINE void finish(int64_t panel, const MixedStep &step, const float *sums) const {
       using P = Panels<Cell>;
-      const float *bias = side.biases + panel * V * W;
       alignas(64) float gates[V * W];
       Vec sum[kHid], next[Cell::kUnitVectors];
-      if constexpr (!Shape::kReadsAll) UNROLL for (int v = 0; v < V; v++) store(gates + v * W, load(sums + v * W) + load(bias + v * W));
-      UNROLL for (int v = 0; v < kHid; v++) sum[v] = load(sums + (Cell::kHidden + v) * W) + load(bias + (Cell::kHidden + v) * W);
+      if constexpr (!Shape::kReadsAll) UNROLL for (int v = 0; v < V; v++) store(gates + v * W, load(sums + v * W));
+      UNROLL for (int v = 0; v < kHid; v++) sum[v] = load(sums + (Cell::kHidden + v) * W);
       const int64_t unit = panel * P::kUnits;
       Cell::template finish<kTraining>(
           sum, gates, step.h + unit, step.c + unit, kTraining && step.cells ? step.cells + unit : nullptr, next);
       UNROLL for (int u = 0; u < Cell::kUnitVectors; u++) {
-        const __mmask16 mask = side.shape.lanes(panel, u);
+        const __mmask16 mask = kWhole ? __mmask16(0xffff) : side.shape.lanes(panel, u);
         const int64_t at = unit + u * W;
         store(step.h + at, next[u]);
-        if (step.next) store_bfloat16(step.next + at, _mm512_maskz_mov_ps(mask, next[u]));
-        if (step.above[0]) store_bfloat16(step.above[0] + at, next[u], mask);
-        if (step.above[1]) store_bfloat16(step.above[1] + at, next[u], mask);
+        const __m256i rounded = to_bfloat16(_mm512_maskz_mov_ps(mask, next[u]));
+        if (step.next) _mm256_storeu_si256(reinterpret_cast<__m256i *>(step.next + at), rounded);
+        if (step.above[0]) _mm256_mask_storeu_epi16(step.above[0] + at, mask, rounded);
+        if (step.above[1]) _mm256_mask_storeu_epi16(step.above[1] + at, mask, rounded);
         if (step.y) _mm512_mask_storeu_ps(step.y + at, mask, next[u]);
       }
       if constexpr (kTraining) {
@@ -340,13 +357,15 @@ template <class Cell> class MixedForward {
 
   void prepare(int number) {
     const int layer = number / plan_.directions, direction = number % plan_.directions;
-    Side &side = *new (sides_ + number) Side{this, layer, direction, saved_.shape(layer), nullptr, nullptr, nullptr, nullptr, nullptr};
+    Side &side = *new (sides_ + number) Side{this, layer, direction, saved_.shape(layer), nullptr, 0, nullptr, nullptr, nullptr, nullptr};
     const Shape &shape = side.shape;
     if (training_) {
       const typename MixedSaved<Cell>::Side saved = saved_.side(layer, direction);
       side.rows = saved.rows, side.gates = saved.gates, side.cells = saved.cells;
     } else {
-      side.rows = arena_.take<Bits16>((plan_.N + kRowsPastTheEnd) * shape.row_stride);
+      if (layer == 0 || plan_.directions == 1) side.ring = kChunksOfARing * kStepsOfAChunk;
+      const int64_t rows = side.ring ? strips_.count * side.ring * kTileRows : plan_.N + kRowsPastTheEnd;
+      side.rows = arena_.take<Bits16>(rows * shape.row_stride);
     }
     side.packed = arena_.take<Bits16>(shape.panels.count * shape.terms * V * W);
     side.biases = arena_.take_zeroed<float>(shape.panels.count * V * W);
@@ -359,7 +378,7 @@ template <class Cell> class MixedForward {
       convert_row(plan_.stack.x + plan_.distinct.rows[k] * shape.D, table_ + k * shape.input_terms, shape.D);
   }
 
-  static constexpr int64_t kStepsOfAChunk = 8;
+  static constexpr int64_t kStepsOfAChunk = 8, kChunksOfARing = 2;
 
   const Plan plan_;
   const Strips strips_;

@@ -109,7 +109,7 @@ class Schedule {
     if (stage.next == stage.tasks || (stage.in_order && stage.done < stage.next)) return false;
     for (int n = 0; n < stage.num_needs; n++) {
       const Stage::Need &need = stage.needs[n];
-      if (need.stage->done < (need.same_task ? stage.next + 1 : need.stage->tasks)) return false;
+      if (need.stage->done < (need.all ? need.stage->tasks : stage.next + 1 - need.behind)) return false;
     }
     return true;
   }

@@ -52,7 +52,8 @@ class FlushDenormals {
 struct Stage {
   struct Need {
     const Stage *stage;
-    bool same_task;  // task k needs the other stage's tasks up to k instead of all of them
+    bool all;        // of its tasks; else task k needs the other stage's tasks up to k - behind
+    int64_t behind;
   };
 
   int64_t tasks = 0;
@@ -64,7 +65,8 @@ struct Stage {
 
   int64_t next = 0, done = 0;  // owned by the scheduler
 
-  void need(const Stage *stage, bool same_task = false) { needs[num_needs++] = {stage, same_task}; }
+  void need(const Stage *stage) { needs[num_needs++] = {stage, true, 0}; }
+  void need_same_task(const Stage *stage, int64_t behind = 0) { needs[num_needs++] = {stage, false, behind}; }
 };
 
 // Runs all tasks. When several stages are ready, the first in the array goes first.

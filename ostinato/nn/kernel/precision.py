@@ -1,0 +1,67 @@
+"""The precision of the kernel's products: float32, or bfloat16 where the processor multiplies it faster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ostinato.errors import look_up
+from ostinato.nn.kernel.binding import PRECISIONS, library, why_unavailable
+
+_wanted: ContextVar[str | None] = ContextVar("precision", default=None)
+
+
+@contextmanager
+def use_precision(precision: str) -> Iterator[None]:
+    """Compute the native engine's products of inputs, states and gradients with weights in this precision.
+
+    With `bfloat16`, RNN, LSTM and GRU layers multiply numbers of bfloat16 and sum them in float32; states, gates,
+    biases, weights and the gradients that are passed on stay in float32. This takes effect where the processor has AMX;
+    elsewhere products are in float32, and `ostinato doctor` says why. A backward pass has the precision of its forward
+    pass.
+
+    Example:
+
+        with ostinato.nn.use_precision("bfloat16"):
+            outputs, _ = layer(inputs)
+
+    Args:
+        precision: `float32` or `bfloat16`.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    token = _wanted.set(check_precision(precision))
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+def check_precision(precision: str) -> str:
+    """The name itself.
+
+    Raises:
+        ConfigError: it is unknown.
+    """
+    return look_up({name: name for name in PRECISIONS}, precision, "precision")
+
+
+def chosen_precision(default: str = "float32") -> str:
+    """The precision of a call: that of the enclosing `use_precision`, else the default, if this machine has it.
+
+    A compiled function keeps the precision that it was compiled with.
+    """
+    precision = _wanted.get() or default
+    return precision if precision == "float32" or why_not_bfloat16() is None else "float32"
+
+
+# what torch.compiler.assume_constant_result does, without its slow import
+chosen_precision._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def why_not_bfloat16() -> str | None:
+    """Why products cannot be in bfloat16 on this machine; None when they can."""
+    loaded = library()
+    if loaded is None:
+        return why_unavailable()
+    return loaded.ostinato_why_not_bfloat16().decode() or None
