@@ -1,6 +1,6 @@
 // Backward, from the top layer down. The recurrence turns the saved gates into their gradients, group by group. Then
 // come the gradient of the layer's input, one block of steps at a time, and the gradients of the weights. One worker
-// sums a tile of a weight's gradient over all steps in flat order, so its bits do not depend on the number of workers.
+// sums a part of a weight's gradient over all steps in flat order, so its bits do not depend on the number of workers.
 // If the input is a table, the gradients of steps that read the same row are added up first.
 // Included inside a variant's namespace.
 
@@ -245,15 +245,15 @@ template <class Cell> class Backpropagation {
 
     // ---- the weights ------------------------------------------------------------------------------------------
 
-    // One weight's gradient: Σ over inputs or steps of the outer product of dG and a row, whose last column is 1, so that
-    // the last column of the sum is the bias's gradient.
+    // One weight's gradient: Σ over rows of the outer product of dG and the row. A row ends with a 1, so that the last
+    // column of the sum is the bias's gradient.
     struct Outer {
-      const float *gates;                      // dG of row 0 in the first panel
-      int64_t panel_stride, stride;            // floats from one panel to the next, and from one row's dG to the next
+      const float *gates;            // dG of row 0 in the first panel
+      int64_t panel_stride, stride;  // floats from one panel to the next, and from one row's dG to the next
       const float *const *rows;
-      int64_t num_rows, columns;               // no columns: neither gradient is wanted
-      float *totals;                           // (panel, column, vectors of gates)
-      float *weight, *bias;                    // where the gradients go; may be null
+      int64_t num_rows, columns;     // no columns: neither gradient is wanted
+      float *totals;                 // (panel, column, vectors of gates)
+      float *weight, *bias;          // may be null
     };
 
     struct Part {  // of a weight's gradient: one worker sums it over all rows
@@ -262,27 +262,30 @@ template <class Cell> class Backpropagation {
 
     static constexpr int64_t kTotalsOfAPart = 1 << 17;  // floats: they and a chunk's dG stay in the L2 cache
     static constexpr int64_t kPartsOfAWorker = 2;
-    static constexpr int64_t kColumnsOfAStrip = 144;    // an odd number of cache lines: rows do not share a cache set
+    static constexpr int64_t kColumnsOfAStrip = 144;    // an odd number of cache lines: rows get different cache sets
 
     float *const *gradients(int direction) const {
       return owner->gradients_.weights + (number * plan().directions + direction) * 4;
     }
-    int64_t input_columns(int direction) const { return gradients(direction)[0] || gradients(direction)[2] ? D + 1 : 0; }
+    int64_t input_columns(int direction) const {
+      return gradients(direction)[0] || gradients(direction)[2] ? D + 1 : 0;
+    }
     int64_t hidden_columns(int direction) const {
       return gradients(direction)[1] || gradients(direction)[3] ? plan().H + 1 : 0;
     }
 
-    // A part reads dG once and x and h_prev once for all its panels, so parts are as large as the cache and the number of
-    // workers allow. If there are fewer panels than workers need, parts also divide the columns.
+    // A part reads dG once, and x and h_prev once for all its panels. So parts are as large as the cache and the number
+    // of workers allow. If there are fewer panels than workers need, parts also divide the columns.
     int64_t panels_of_a_part() const {
-      const int64_t wanted = kPartsOfAWorker * plan().threads, fit = kTotalsOfAPart / (P::kFloats * (D + plan().H));
-      const int64_t fair = plan().threads == 1 ? panels().count : panels().count * plan().directions / wanted;
-      return std::max(std::min(fit, fair), int64_t(1));
+      const int64_t fit = kTotalsOfAPart / (P::kFloats * (D + plan().H));
+      const int64_t fair = panels().count * plan().directions / parts_for_all_workers();
+      return std::max(std::min({fit, fair, panels().count}), int64_t(1));
     }
+    int64_t parts_for_all_workers() const { return plan().threads == 1 ? 1 : kPartsOfAWorker * plan().threads; }
     int64_t panel_parts() const { return (panels().count + panels_of_a_part() - 1) / panels_of_a_part(); }
     int64_t column_parts() const {
-      const int64_t wanted = kPartsOfAWorker * plan().threads, most = (D + plan().H) / kColumnsOfASum;
-      return plan().threads == 1 ? 1 : std::max(std::min(wanted / (plan().directions * panel_parts()), most), int64_t(1));
+      const int64_t most = (D + plan().H) / kColumnsOfASum;
+      return std::max(std::min(parts_for_all_workers() / (plan().directions * panel_parts()), most), int64_t(1));
     }
     int64_t sums() const { return plan().directions * panel_parts() * column_parts(); }
 
@@ -336,8 +339,9 @@ template <class Cell> class Backpropagation {
           if (real < columns) packed[k][real] = 1.0f;
         }
         for (int64_t panel = part.panel; panel < part.end_panel; panel++) {
-          add_outer<V>(rows, 0, columns, outer.gates + panel * outer.panel_stride + n * outer.stride, outer.stride, count,
-              outer.totals + (panel * outer.columns + column) * V * W);
+          const float *gates = outer.gates + panel * outer.panel_stride + n * outer.stride;
+          float *totals = outer.totals + (panel * outer.columns + column) * V * W;
+          add_outer<V>(rows, 0, columns, gates, outer.stride, count, totals);
         }
       }
     }
