@@ -1,6 +1,6 @@
 // Backward, from the top layer down. The recurrence turns the saved gates into their gradients, group by group. Then
 // come the gradient of the layer's input, one block of steps at a time, and the gradients of the weights. One worker
-// sums a tile of a weight's gradient over all steps in flat order, so its bits do not depend on the number of workers.
+// sums a part of a weight's gradient over all steps in flat order, so its bits do not depend on the number of workers.
 // If the input is a table, the gradients of steps that read the same row are added up first.
 // Included inside a variant's namespace.
 
@@ -75,6 +75,7 @@ template <class Cell> class Backpropagation {
     float *gates, *cells;            // saved by forward; gates become their gradients
     float *input_rows, *hidden_rows; // weights packed by rows
     float *row_gates;                // of a table: the gradients summed by row, (panel, distinct, kIn · W)
+    float *input_totals, *hidden_totals; // of the gradients of weights and biases
     const float **x, **h_prev;       // for each input, and for each flat step (N,)
   };
 
@@ -244,49 +245,118 @@ template <class Cell> class Backpropagation {
 
     // ---- the weights ------------------------------------------------------------------------------------------
 
-    static int64_t column_blocks(int64_t columns) { return (columns + kColumnsOfASum - 1) / kColumnsOfASum; }
-    int64_t sums_of_a_panel() const { return column_blocks(D) + column_blocks(plan().H); }
-    int64_t sums() const { return plan().directions * panels().count * sums_of_a_panel(); }
+    // One weight's gradient: Σ over rows of the outer product of dG and the row. A row ends with a 1, so that the last
+    // column of the sum is the bias's gradient.
+    struct Outer {
+      const float *gates;            // dG of row 0 in the first panel
+      int64_t panel_stride, stride;  // floats from one panel to the next, and from one row's dG to the next
+      const float *const *rows;
+      int64_t num_rows, columns;     // no columns: neither gradient is wanted
+      float *totals;                 // (panel, column, vectors of gates)
+      float *weight, *bias;          // may be null
+    };
 
-    // dW = dGᵀ · [x | h_prev], one panel's gates against some columns
+    struct Part {  // of a weight's gradient: one worker sums it over all rows
+      int64_t panel, end_panel, column, end_column;
+    };
+
+    static constexpr int64_t kTotalsOfAPart = 1 << 17;  // floats: they and a chunk's dG stay in the L2 cache
+    static constexpr int64_t kPartsOfAWorker = 2;
+    static constexpr int64_t kColumnsOfAStrip = 144;    // an odd number of cache lines: rows get different cache sets
+
+    float *const *gradients(int direction) const {
+      return owner->gradients_.weights + (number * plan().directions + direction) * 4;
+    }
+    int64_t input_columns(int direction) const {
+      return gradients(direction)[0] || gradients(direction)[2] ? D + 1 : 0;
+    }
+    int64_t hidden_columns(int direction) const {
+      return gradients(direction)[1] || gradients(direction)[3] ? plan().H + 1 : 0;
+    }
+
+    // A part reads dG once, and x and h_prev once for all its panels. So parts are as large as the cache and the number
+    // of workers allow. If there are fewer panels than workers need, parts also divide the columns.
+    int64_t panels_of_a_part() const {
+      const int64_t fit = kTotalsOfAPart / (P::kFloats * (D + plan().H));
+      const int64_t fair = panels().count * plan().directions / parts_for_all_workers();
+      return std::max(std::min({fit, fair, panels().count}), int64_t(1));
+    }
+    int64_t parts_for_all_workers() const { return plan().threads == 1 ? 1 : kPartsOfAWorker * plan().threads; }
+    int64_t panel_parts() const { return (panels().count + panels_of_a_part() - 1) / panels_of_a_part(); }
+    int64_t column_parts() const {
+      const int64_t most = (D + plan().H) / kColumnsOfASum;
+      return std::max(std::min(parts_for_all_workers() / (plan().directions * panel_parts()), most), int64_t(1));
+    }
+    int64_t sums() const { return plan().directions * panel_parts() * column_parts(); }
+
+    // dW = dGᵀ · [x | h_prev] and db = Σ dG, some panels' gates against some columns
     void differentiate_weights(int64_t task) const {
-      const int64_t block = task % sums_of_a_panel(), panel = task / sums_of_a_panel() % panels().count;
-      const int direction = int(task / sums_of_a_panel() / panels().count);
-      const int64_t input_blocks = column_blocks(D);
+      const int64_t column_part = task % column_parts(), panel_part = task / column_parts() % panel_parts();
+      const int direction = int(task / column_parts() / panel_parts());
       const Side &side = sides[direction];
-      float *const *to = owner->gradients_.weights + (number * plan().directions + direction) * 4;
-      if (block < input_blocks) {
-        const float *gates = input_gates(direction) + panel * inputs() * input_floats();
-        sum<kIn>(panel, gates, input_floats(), Cell::kInput, side.x, inputs(), block, D, to[0]);
-        if (block == 0) sum_bias<kIn>(panel, side.gates, Cell::kInput, to[2]);
-      } else {
-        const float *gates = side.gates + panel * plan().N * P::kFloats + Cell::kHidden * W;
-        sum<kHid>(
-            panel, gates, P::kFloats, Cell::kHidden, side.h_prev, plan().N, block - input_blocks, plan().H, to[1]);
-        if (block == input_blocks) sum_bias<kHid>(panel, side.gates, Cell::kHidden, to[3]);
+      float *const *to = gradients(direction);
+      const Outer input = {input_gates(direction), inputs() * input_floats(), input_floats(), side.x, inputs(),
+          input_columns(direction), side.input_totals, to[0], to[2]};
+      const Outer hidden = {side.gates + Cell::kHidden * W, plan().N * P::kFloats, P::kFloats, side.h_prev, plan().N,
+          hidden_columns(direction), side.hidden_totals, to[1], to[3]};
+
+      const int64_t panel = panel_part * panels_of_a_part();
+      const int64_t end_panel = std::min(panel + panels_of_a_part(), panels().count);
+      const int64_t columns = input.columns + hidden.columns, split = input.columns;
+      const int64_t column = columns * column_part / column_parts(), end = columns * (column_part + 1) / column_parts();
+      const Part of_input = {panel, end_panel, std::min(column, split), std::min(end, split)};
+      const Part of_hidden = {panel, end_panel, std::max(column, split) - split, std::max(end, split) - split};
+
+      clear_totals<kIn>(input, of_input);
+      clear_totals<kHid>(hidden, of_hidden);
+      for (int64_t n = 0; n < plan().N; n += kStepsOfASum) {
+        add_chunk<kIn>(input, of_input, n);
+        add_chunk<kHid>(hidden, of_hidden, n);
+      }
+      write<kIn>(input, of_input, Cell::kInput);
+      write<kHid>(hidden, of_hidden, Cell::kHidden);
+    }
+
+    template <int V> static void clear_totals(const Outer &outer, const Part &part) {
+      for (int64_t panel = part.panel; panel < part.end_panel; panel++) {
+        std::memset(outer.totals + (panel * outer.columns + part.column) * V * W, 0,
+            sizeof(float) * size_t((part.end_column - part.column) * V * W));
       }
     }
 
-    template <int V> void sum(int64_t panel, const float *gates, int64_t stride, int from, const float *const *rows,
-        int64_t num_rows, int64_t block, int64_t columns, float *to) const {
-      if (!to) return;
-      const int64_t first = block * kColumnsOfASum, count = std::min(kColumnsOfASum, columns - first);
-      alignas(64) float total[kColumnsOfASum * V * W];
-      sum_outer<V>(rows, first, count, gates, stride, num_rows, total);
-      for (int lane = 0; lane < V * W; lane++) {
-        const int64_t row = panels().row(panel, from + lane / W, lane % W);
-        for (int64_t column = 0; row >= 0 && column < count; column++)
-          to[row * columns + first + column] = total[column * V * W + lane];
+    // Adds the outer products of up to kStepsOfASum rows. The rows are copied side by side, in strips of columns.
+    template <int V> static void add_chunk(const Outer &outer, const Part &part, int64_t n) {
+      const int64_t count = std::min(kStepsOfASum, outer.num_rows - n);
+      if (count <= 0) return;  // a table has fewer rows than there are steps
+      alignas(64) float packed[kStepsOfASum][kColumnsOfAStrip];
+      const float *rows[kStepsOfASum];
+      for (int64_t k = 0; k < count; k++) rows[k] = packed[k];
+      for (int64_t column = part.column; column < part.end_column; column += kColumnsOfAStrip) {
+        const int64_t columns = std::min(kColumnsOfAStrip, part.end_column - column);
+        const int64_t real = std::min(columns, outer.columns - 1 - column);
+        for (int64_t k = 0; k < count; k++) {
+          std::memcpy(packed[k], outer.rows[n + k] + column, sizeof(float) * size_t(real));
+          if (real < columns) packed[k][real] = 1.0f;
+        }
+        for (int64_t panel = part.panel; panel < part.end_panel; panel++) {
+          const float *gates = outer.gates + panel * outer.panel_stride + n * outer.stride;
+          float *totals = outer.totals + (panel * outer.columns + column) * V * W;
+          add_outer<V>(rows, 0, columns, gates, outer.stride, count, totals);
+        }
       }
     }
 
-    template <int V> void sum_bias(int64_t panel, const float *gates, int from, float *to) const {
-      if (!to) return;
-      alignas(64) float total[V * W];
-      sum_steps<V>(gates + panel * plan().N * P::kFloats + from * W, P::kFloats, plan().N, total);
-      for (int lane = 0; lane < V * W; lane++) {
-        const int64_t row = panels().row(panel, from + lane / W, lane % W);
-        if (row >= 0) to[row] = total[lane];
+    template <int V> void write(const Outer &outer, const Part &part, int from) const {
+      const int64_t width = outer.columns - 1, end = std::min(part.end_column, width);
+      for (int64_t panel = part.panel; panel < part.end_panel; panel++) {
+        const float *total = outer.totals + panel * outer.columns * V * W;
+        for (int lane = 0; lane < V * W; lane++) {
+          const int64_t row = panels().row(panel, from + lane / W, lane % W);
+          if (row < 0) continue;
+          for (int64_t column = part.column; outer.weight && column < end; column++)
+            outer.weight[row * width + column] = total[column * V * W + lane];
+          if (outer.bias && end < part.end_column) outer.bias[row] = total[width * V * W + lane];
+        }
       }
     }
   };
@@ -326,6 +396,8 @@ template <class Cell> class Backpropagation {
         for (int64_t k = 0; k < layer.inputs(); k++) side.x[k] = stack.x + plan_.distinct.rows[k] * layer.D;
       }
       side.h_prev = arena_.take<const float *>(N);
+      side.input_totals = arena_.take<float>(panels_.count * layer.input_columns(direction) * kIn * W);
+      side.hidden_totals = arena_.take<float>(panels_.count * layer.hidden_columns(direction) * kHid * W);
     }
     if (top) {
       states_ = arena_.take<typename Layer::States>(plan_.directions * plan_.num_groups);

@@ -20,6 +20,7 @@ template <class Cell> class Forward {
         training_(stack.training),
         arena_(arena) {
     const int layers = plan_.layers, directions = plan_.directions, groups = plan_.num_groups;
+    if (training_) prefer_huge_pages(saved_.start, sizeof(float) * size_t(saved_.floats()));
     weights_ = arena.take<ForwardWeights<Cell>>(layers * directions);
     outputs_ = arena.take<Rows<float>>(layers);
     packs_ = arena.take<Pack>(layers * directions);

@@ -75,8 +75,26 @@ template <bool kAdd> void multiply_panels(const PanelFactor *factors, int num_fa
   });
 }
 
-constexpr int64_t kStepsOfASum = 256;  // summed before they are added to the total: fewer rounding errors
+// Summed before they are added to the total: fewer rounding errors, and the gradients of 64 gates fit the L1 cache.
+constexpr int64_t kStepsOfASum = 128;
 constexpr int64_t kColumnsOfASum = 48;
+
+// total[column] += Σ over steps of rows[step][first + column] · gradients[step], V vectors each.
+template <int V> void add_outer(const float *const *rows, int64_t first, int64_t columns, const float *gradients,
+    int64_t stride, int64_t steps, float *total) {
+  for_tiles<kRows<V>>(columns, [&](auto height, int64_t column) {
+    constexpr int R = decltype(height)::value;
+    Tile<R, V> tile;
+    clear<R, V>(tile);
+    multiply_outer<R, V>(rows, first + column, gradients, stride, steps, tile);
+    UNROLL for (int r = 0; r < R; r++) {
+      UNROLL for (int v = 0; v < V; v++) {
+        float *sum = total + ((column + r) * V + v) * W;
+        store(sum, load(sum) + tile[r][v]);
+      }
+    }
+  });
+}
 
 // total[column] = Σ over steps of rows[step][first + column] · gradients[step], V vectors each, for at most
 // kColumnsOfASum columns.
@@ -84,19 +102,8 @@ template <int V> void sum_outer(const float *const *rows, int64_t first, int64_t
     int64_t stride, int64_t steps, float *total) {
   std::memset(total, 0, sizeof(float) * size_t(columns * V * W));
   for (int64_t n = 0; n < steps; n += kStepsOfASum) {
-    for_tiles<kRows<V>>(columns, [&](auto height, int64_t column) {
-      constexpr int R = decltype(height)::value;
-      Tile<R, V> tile;
-      clear<R, V>(tile);
-      multiply_outer<R, V>(
-          rows + n, first + column, gradients + n * stride, stride, std::min(kStepsOfASum, steps - n), tile);
-      UNROLL for (int r = 0; r < R; r++) {
-        UNROLL for (int v = 0; v < V; v++) {
-          float *sum = total + ((column + r) * V + v) * W;
-          store(sum, load(sum) + tile[r][v]);
-        }
-      }
-    });
+    add_outer<V>(
+        rows + n, first, columns, gradients + n * stride, stride, std::min(kStepsOfASum, steps - n), total);
   }
 }
 

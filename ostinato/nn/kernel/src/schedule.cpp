@@ -18,6 +18,7 @@
 #endif
 #if defined(__linux__)
 #include <link.h>
+#include <sys/mman.h>
 #include <cstring>
 #endif
 #if defined(_WIN32)
@@ -248,6 +249,15 @@ void run_stages(Stage *stages, int count, int threads) {
 
 const char *pool_name() { return openmp().parallel ? "openmp" : "threads"; }
 
+void prefer_huge_pages([[maybe_unused]] void *start, [[maybe_unused]] std::size_t bytes) {
+#if defined(__linux__)
+  constexpr uintptr_t kHugePage = uintptr_t(2) << 20;
+  const uintptr_t at = reinterpret_cast<uintptr_t>(start);
+  const uintptr_t first = (at + kHugePage - 1) / kHugePage * kHugePage, end = (at + bytes) / kHugePage * kHugePage;
+  if (first < end) madvise(reinterpret_cast<void *>(first), end - first, MADV_HUGEPAGE);
+#endif
+}
+
 void *take_block(std::size_t bytes) {
   if (!kSanitized) {
     std::lock_guard<std::mutex> lock(store_mutex());
@@ -263,6 +273,7 @@ void *take_block(std::size_t bytes) {
   const size_t size = kSanitized ? bytes : bytes + bytes / 8;  // some spare room, so that the next batch also fits
   void *start = allocate(size + kHeader);
   if (!start) return nullptr;
+  prefer_huge_pages(start, size + kHeader);
   size_of(start) = size;
   return static_cast<char *>(start) + kHeader;
 }

@@ -86,4 +86,8 @@ constexpr bool kSanitized = false;
 void *take_block(std::size_t bytes);
 void give_block(void *block);
 
+// Asks Linux for pages of 2 MiB instead of 4 KiB, so that the processor translates fewer addresses. A hint: the system
+// may not have them, and pages that are in use stay as they are.
+void prefer_huge_pages(void *start, std::size_t bytes);
+
 }  // namespace ostinato
