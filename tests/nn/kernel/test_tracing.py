@@ -156,7 +156,7 @@ def test_gradients_are_those_of_torch_nn_and_only_the_wanted_ones():
     ours = [parameter.detach().clone().requires_grad_(parameter.requires_grad) for parameter in peer.parameters()]
     values = x.detach().flatten(0, 1).requires_grad_()
     spec = Spec("gru", 4, 1, False, True, "batch_first", 2, 5)
-    torch.ops.ostinato.recurrent(values, None, None, h0, None, ours, *spec, 0)[0].sin().sum().backward()
+    torch.ops.ostinato.recurrent(values, None, None, h0, None, ours, *spec, 0, 0)[0].sin().sum().backward()
     torch.testing.assert_close(values.grad, x.grad.flatten(0, 1))
     assert ours[1].grad is None
     for weight, parameter in zip(ours, peer.parameters(), strict=True):
