@@ -17,7 +17,7 @@ if not (ROOT / "setup.py").exists():
 pytest.importorskip("setuptools")
 
 RECORDER = """#!/bin/sh
-case "$*" in *-dM*) exec cat macros;; esac
+case "$*" in *-dM*) exec cat macros;; *" -E "*) exec test -e knows_amx;; esac
 echo "$@" >> commands
 while [ "$1" != -o ]; do shift; done
 echo made > "$2"
@@ -35,6 +35,7 @@ def project(tmp_path):
     (tmp_path / "compiler").write_text(RECORDER)
     (tmp_path / "compiler").chmod(0o755)
     predefine(tmp_path, "__x86_64__", "__linux__")
+    (tmp_path / "knows_amx").touch()
     return tmp_path
 
 
@@ -68,7 +69,7 @@ def test_wheel_fits_any_python_and_contains_the_library_without_its_sources(proj
     assert all("-Dmine" in command and not any(flag.startswith("-march") for flag in command) for command in commands)
     for command in commands:  # code that every machine runs uses no optional instruction set
         variant = next((flag.partition("=")[2] for flag in command if flag.startswith("-DOSTINATO_VARIANT=")), None)
-        assert any(flag.startswith(("-mavx", "-mfma")) for flag in command) == (variant in ("avx512", "avx2"))
+        assert any(flag.startswith(("-mavx", "-mfma")) for flag in command) == (variant in ("avx512", "avx2", "amx"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
@@ -92,7 +93,7 @@ def test_only_what_changed_is_compiled_again(project):
 @pytest.mark.parametrize(
     ("macros", "library", "variants", "flags"),
     [
-        (("__x86_64__", "__linux__"), "libostinato.so", {"avx512", "avx2", "portable"}, {"-ldl", "-pthread"}),
+        (("__x86_64__", "__linux__"), "libostinato.so", {"amx", "avx512", "avx2", "portable"}, {"-ldl", "-pthread"}),
         (("__aarch64__", "__linux__"), "libostinato.so", {"portable"}, {"-ldl", "-pthread"}),
         (("__aarch64__", "__APPLE__"), "libostinato.dylib", {"portable"}, {"-pthread"}),
         (("__x86_64__", "_WIN32"), "libostinato.dll", {"avx512", "avx2", "portable"}, {"-static"}),
@@ -108,6 +109,14 @@ def test_the_compiler_s_target_decides_what_is_built(project, macros, library, v
     assert {flag for flag in link if flag in ("-ldl", "-pthread", "-static")} == flags
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
+def test_a_compiler_without_amx_builds_the_rest(project):
+    (project / "knows_amx").unlink()
+    _, commands = build(project, "build_ext", "--build-lib", "out")
+    flags = {flag for command in commands for flag in command}
+    assert "-DOSTINATO_VARIANT=avx512" in flags and not any("amx" in flag.lower() for flag in flags)
+
+
 def test_without_a_compiler_the_build_succeeds_and_says_so(project):
     warnings, _ = build(project, "bdist_wheel", compiler="missing")
     assert "missing was not found" in warnings and "torch engine" in warnings
@@ -116,10 +125,10 @@ def test_without_a_compiler_the_build_succeeds_and_says_so(project):
 
 
 @pytest.mark.skipif(
-    not shutil.which("nm") or not list(ROOT.glob("build/kernel/avx*.o")), reason="no objects to look at, or no nm"
+    not shutil.which("nm") or not list(ROOT.glob("build/kernel/a[mv]x*.o")), reason="no objects to look at, or no nm"
 )
 def test_code_for_one_instruction_set_is_never_shared():
-    for compiled in ROOT.glob("build/kernel/avx*.o"):
+    for compiled in ROOT.glob("build/kernel/a[mv]x*.o"):
         symbols = subprocess.run(
             ["nm", "--defined-only", "--extern-only", compiled], capture_output=True, text=True, check=True
         ).stdout

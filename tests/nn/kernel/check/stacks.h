@@ -122,9 +122,9 @@ inline Answer run_kernel(const StackCase &s, const Integers &ids, const std::vec
   const float *h0 = s.states ? inputs[count + 1].data() : nullptr;
   const float *c0 = s.states && lstm ? inputs[count + 2].data() : nullptr;
   Floats y(s.rows() * width), hn(s.state()), cn(s.state());
-  OstinatoStack stack = {s.cell, s.layers, s.directions, s.order, threads, 1, s.B(), s.N(), s.T(), s.D, s.H,
-      s.table_rows, s.lengths.data(), ids.empty() ? nullptr : ids.data(), x.data(), weights.data(), h0, c0, y.data(),
-      hn.data(), lstm ? cn.data() : nullptr, nullptr};
+  OstinatoStack stack = {s.cell, s.layers, s.directions, s.order, threads, 1, OSTINATO_FLOAT32, s.B(), s.N(), s.T(),
+      s.D, s.H, s.table_rows, s.lengths.data(), ids.empty() ? nullptr : ids.data(), x.data(), weights.data(), h0, c0,
+      y.data(), hn.data(), lstm ? cn.data() : nullptr, nullptr};
   Floats memory(ostinato_saved_floats(&stack) + 16);
   stack.saved = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) / sizeof(float) % 16;
   check(ostinato_forward(&stack) == OSTINATO_OK, s.name + ", status of forward");
