@@ -70,6 +70,55 @@ def minlstm_terms(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
     return f, i * n
 
 
+def mingru_signed_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
+    """The gate z by twice a sigmoid and the candidate n by g; neither depends on h."""
+    z, n = mingru_gates(x, h, weights).values()
+    return {"z": 2 * z, "n": n}
+
+
+def mingru_signed_step(x: Tensor, state: State, weights: ScanWeights) -> State:
+    """Minimal gated recurrent unit whose state can change sign: h' = (1 − z)·h + z·n, with z by twice a sigmoid.
+
+    The factor 1 − z is in (−1, 1) instead of (0, 1). At z = 2 the step mirrors h at n: it can flip a bit, as parity
+    needs.
+
+    Source: Feng et al. (2024), arXiv:2410.01201, with the range of factors of Grazzi et al. (2024), arXiv:2411.12537.
+    """
+    (h,) = state
+    z, n = mingru_signed_gates(x, h, weights).values()
+    return ((1 - z) * h + z * n,)
+
+
+def mingru_signed_terms(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
+    """The factor 1 − z and the addend z·n of all steps, for the scan."""
+    z, n = mingru_signed_gates(x, None, weights).values()
+    return 1 - z, z * n
+
+
+def minlstm_signed_gates(x: Tensor, h: Tensor | None, weights: ScanWeights) -> Gates:
+    """The gates f in (−1, 1) and i in (0, 2), whose sum is one, and the candidate n by g; none depends on h."""
+    f, i, n = minlstm_gates(x, h, weights).values()
+    return {"f": f - i, "i": 2 * i, "n": n}
+
+
+def minlstm_signed_step(x: Tensor, state: State, weights: ScanWeights) -> State:
+    """Minimal long short-term memory whose state can change sign: h' = f·h + i·n with f in (−1, 1) and f + i = 1.
+
+    With the gates f and i of `minlstm_step`, the factor is f − i and the candidate's share 2·i.
+
+    Source: Feng et al. (2024), arXiv:2410.01201, with the range of factors of Grazzi et al. (2024), arXiv:2411.12537.
+    """
+    (h,) = state
+    f, i, n = minlstm_signed_gates(x, h, weights).values()
+    return (f * h + i * n,)
+
+
+def minlstm_signed_terms(x: Tensor, weights: ScanWeights) -> tuple[Tensor, Tensor]:
+    """The factor f and the addend i·n of all steps, for the scan."""
+    f, i, n = minlstm_signed_gates(x, None, weights).values()
+    return f, i * n
+
+
 MINGRU = Cell(
     "mingru",
     gates=2,
@@ -90,5 +139,27 @@ MINLSTM = Cell(
     weights=ScanWeights,
     initial_bias=(0, 1.0),
     activations=minlstm_gates,
+    native="scan",
+)
+MINGRU_SIGNED = Cell(
+    "mingru_signed",
+    gates=2,
+    states=1,
+    step=mingru_signed_step,
+    over_time=by_scan(mingru_signed_terms),
+    weights=ScanWeights,
+    initial_bias=(0, -1.0),
+    activations=mingru_signed_gates,
+    native="scan",
+)
+MINLSTM_SIGNED = Cell(
+    "minlstm_signed",
+    gates=3,
+    states=1,
+    step=minlstm_signed_step,
+    over_time=by_scan(minlstm_signed_terms),
+    weights=ScanWeights,
+    initial_bias=(0, 1.0),
+    activations=minlstm_signed_gates,
     native="scan",
 )

@@ -5,8 +5,10 @@ from ostinato.errors import ConfigError
 from ostinato.nn.cells.cell import Cell
 from ostinato.nn.cells.gru import GRU
 from ostinato.nn.cells.lnlstm import LNLSTM
+from ostinato.nn.cells.lru import LRU
 from ostinato.nn.cells.lstm import LSTM
-from ostinato.nn.cells.minimal import MINGRU, MINLSTM
+from ostinato.nn.cells.minimal import MINGRU, MINGRU_SIGNED, MINLSTM, MINLSTM_SIGNED
+from ostinato.nn.cells.rglru import RGLRU
 from ostinato.nn.cells.rnn import RNN_RELU, RNN_TANH
 
 CELLS: dict[str, Cell] = {
@@ -16,6 +18,10 @@ CELLS: dict[str, Cell] = {
     "gru": GRU,
     "mingru": MINGRU,
     "minlstm": MINLSTM,
+    "mingru_signed": MINGRU_SIGNED,
+    "minlstm_signed": MINLSTM_SIGNED,
+    "rglru": RGLRU,
+    "lru": LRU,
     "lnlstm": LNLSTM,
 }
 
