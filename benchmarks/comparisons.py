@@ -28,12 +28,16 @@ RECURRENT = "rnn,lstm,gru,mingru,minlstm,lnlstm"
 CELLS = f"model.cell={RECURRENT},cnn"
 # The models of these tasks read the last step, where a convolution has only seen a window.
 STATEFUL = f"model.cell={RECURRENT}"
+LATER = "model.cell=mingru_signed,minlstm_signed,rglru,lru"  # cells that were added after the others were compared
 FILES = ("comparison.json", "comparison.csv", "comparison.html")
 
 COMPARISONS = {
     "majority": f"majority --vary {STATEFUL} --vary data.length=20,200,2000",
     "parity": f"parity --vary {STATEFUL} --vary data.length=12,20,50,200",
     "delayed-recall": f"delayed-recall --vary {STATEFUL} --vary data.length=50,100,200",
+    "parity-linear": f"parity --vary {LATER} --vary data.length=12,20,50,200 --seeds 3",
+    "delayed-recall-linear": f"delayed-recall --vary {LATER} --vary data.length=50,100,200 --seeds 3",
+    "dna-order-linear": f"dna-order --vary {LATER} --seeds 3",
     "dna": f"dna --vary {CELLS}",
     "dna-order": f"dna-order --vary {CELLS}",
     "splice": f"splice --vary {CELLS}",

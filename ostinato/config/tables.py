@@ -23,7 +23,8 @@ else:
     OrAuto = Union[Value, Literal["auto"]]  # noqa: UP007, since only this form takes a type variable
 
 Positive = Annotated[int, Field(ge=1)]
-WITHOUT_RECURRENT_WEIGHTS = ("none", "cnn", "mingru", "minlstm")  # cells
+SCANS = ("mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
+WITHOUT_RECURRENT_WEIGHTS = ("none", "cnn", *SCANS)  # cells
 NONE = "none"  # TOML has no null: how a config says that a key is switched off
 FROM_FILE = "from_file"  # in a validation's context: the config comes from a file, so it must name its data
 OLD_RUN = "old_run"  # in a validation's context: version 0.1 wrote the config, so old keys need no warning

@@ -80,12 +80,13 @@ def scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     """Every state of h' = a·h + b: all chunks at once from zero, then corrected for the state at each chunk's start.
 
     The correction is the product of the chunk's a so far, times the state before the chunk, which a scan over the
-    chunks' last states gives. With 0 ≤ a ≤ 1 the product only shrinks, so it underflows only when it no longer matters.
+    chunks' last states gives. With |a| ≤ 1 the product only shrinks, so it underflows only when it no longer matters.
     The papers of these cells scan sums of logarithms instead (Heinsen 2023, arXiv:2311.06281), which lose precision in
     float32 when a gate is closed.
 
     Shapes:
-        a, b (T, B, H) and the initial state h (B, H) -> (T, B, H). The bits of a step do not depend on later steps.
+        a, b (T, B, H) and the initial state h (B, H), real or complex -> (T, B, H). The bits of a step do not depend on
+        later steps.
 
     Source: Blelloch (1990), Prefix sums and their applications, section 1.4; Martin & Cundy (2018), arXiv:1709.04057.
     """

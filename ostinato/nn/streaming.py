@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.convolution import Convolution, ConvStem
-from ostinato.nn.kernel import Spec, chosen_precision, recurrent, scan
+from ostinato.nn.kernel import Spec, chosen_precision, recurrent, scan_from
 from ostinato.nn.layers import RecurrentLayer, Stack
 from ostinato.nn.network import Network
 from ostinato.nn.sequence_network import SequenceNetwork
@@ -162,8 +162,11 @@ def _resume(layer: RecurrentLayer, x: Tensor, state: tuple[Tensor, ...]) -> tupl
     length = torch.tensor([len(x)])
     initial = [part.unsqueeze(0) for part in state]  # (1, H) -> (L=1, B=1, H)
     if cell.native == "scan":
-        h = scan(cell.name, x, length, weights, initial[0])
-        return h, (h[-1:].clone(),)
+        if cell.states == 1:
+            h, _ = scan_from(cell.name, x, length, weights, initial[0])
+            return h, (h[-1:].clone(),)
+        h, states = scan_from(cell.name, x, length, weights, torch.cat(initial[1:], dim=-1))  # without the output
+        return h, (h[-1:].clone(), *states[-1:].clone().chunk(cell.states - 1, dim=1))
     spec = Spec(cell.name, layer.hidden_size, 1, False, True, "ragged", 1, 0, chosen_precision())
     h, *after = recurrent(spec, x, None, length, initial[0], initial[1] if len(initial) > 1 else None, weights)
     return h, tuple(part.squeeze(0) for part in after if part is not None)

@@ -64,7 +64,7 @@ def test_every_task_is_quantized(task, path):
     assert Runner(path).facts["certificate"]["quantization"] == found.to_json()
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "mingru", "minlstm", "lnlstm", "cnn"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "mingru", "minlstm_signed", "rglru", "lru", "lnlstm", "cnn"])
 def test_every_cell_is_quantized(cell, path):
     model = classifier(cell=cell, pooling=["max", "attention"], bidirectional=True, num_layers=2)
     found = export(model, path).quantization

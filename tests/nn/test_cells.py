@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ostinato import plugins
 from ostinato.errors import ConfigError
 from ostinato.nn import CELLS, Cell, Layout, RecurrentStack, Weights, find_cell, register_cell, use_engine
-from ostinato.nn.cells import NormWeights, ScanWeights, positive
+from ostinato.nn.cells import DecayWeights, NormWeights, RingWeights, ScanWeights, positive
 
 PEERS = {
     "rnn_tanh": lambda: nn.RNNCell(3, 5),
@@ -124,6 +124,23 @@ def test_minlstm_gates_are_divided_by_their_sum():
     assert h.item() == pytest.approx(0.4 * 0.5 + 0.6 * 2)
 
 
+def test_a_signed_mingru_mirrors_the_state_at_the_candidate_when_its_gate_is_wide_open():
+    # z = 2·σ(100) = 2 and n = g(0.5) = 1, so h' = −0.25 + 2; z = 2·σ(ln 1/3) = 1/2: h' = 0.5·0.25 + 0.5·1
+    for bias, expected in [(100.0, 1.75), (math.log(1 / 3), 0.625)]:
+        weights = ScanWeights(torch.tensor([[0.0], [0.5]]), torch.tensor([bias, 0.0]))
+        (h,) = CELLS["mingru_signed"].step(torch.ones(1, 1), (torch.tensor([[0.25]]),), weights)
+        assert h.item() == pytest.approx(expected)
+
+
+def test_two_signed_minlstm_gates_sum_to_one_and_the_first_can_be_negative():
+    # sums 0 and ln 3: shares of 0.4 and 0.6, so f = −0.2 and i = 1.2; n = g(1.5) = 2
+    weights = ScanWeights(torch.zeros(3, 1), torch.tensor([0.0, math.log(3.0), 1.5]))
+    (h,) = CELLS["minlstm_signed"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), weights)
+    assert h.item() == pytest.approx(-0.2 * 0.5 + 1.2 * 2)
+    gates = CELLS["minlstm_signed"].activations(torch.ones(1, 1), None, weights)
+    assert {name: gate.item() for name, gate in gates.items()} == pytest.approx({"f": -0.2, "i": 1.2, "n": 2.0})
+
+
 def test_minlstm_gates_are_finite_when_both_sigmoids_underflow():
     gates = CELLS["minlstm"].activations(
         torch.ones(1, 1), torch.zeros(1, 1), ScanWeights(torch.zeros(3, 1), torch.tensor([-200.0, -200.0, 0.0]))
@@ -155,6 +172,58 @@ def test_lnlstm_equals_its_equations():
     expected_c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     expected_h = torch.sigmoid(o) * torch.tanh(norm(expected_c, weights.gain_c, weights.bias_c))
     torch.testing.assert_close(CELLS["lnlstm"].step(x, (h, c), weights), (expected_h, expected_c))
+
+
+def test_rglru_decays_by_its_gate_and_weighs_the_input_by_what_is_left():
+    # r = 1/2 and i = 3/4 of biases 0 and ln 3, c = 8: a = σ(Λ)^4 = 0.9^4 for Λ = ln 9; n = 2·1 + 1
+    weights = DecayWeights(
+        torch.tensor([[0.0], [0.0], [2.0]]), torch.tensor([0.0, math.log(3.0), 1.0]), torch.tensor([math.log(9.0)])
+    )
+    (h,) = CELLS["rglru"].step(torch.ones(1, 1), (torch.tensor([[0.5]]),), weights)
+    a = 0.9**4
+    assert h.item() == pytest.approx(a * 0.5 + math.sqrt(1 - a**2) * 0.75 * 3)
+
+
+@pytest.mark.parametrize(("gate", "decay"), [(-200.0, 1.0), (0.0, 200.0), (200.0, -200.0)])
+def test_rglru_has_finite_gradients_where_its_factor_is_zero_or_one(gate, decay):
+    x, h = torch.ones(1, 1, requires_grad=True), torch.full((1, 1), 0.5, requires_grad=True)
+    weights = DecayWeights(
+        torch.ones(3, 1, requires_grad=True),
+        torch.tensor([gate, 0.0, 0.0], requires_grad=True),
+        torch.tensor([decay], requires_grad=True),
+    )
+    (after,) = CELLS["rglru"].step(x, (h,), weights)
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(after, [x, h, *weights]))
+
+
+def test_rglru_starts_with_decays_in_the_range_of_its_paper():
+    (weights,) = RecurrentStack(3, 4_000, cell="rglru").layers[0].directions()
+    widest = torch.sigmoid(weights.decay.double()) ** 8  # a where the gate r is 1
+    assert widest.min() + 1e-5 >= 0.9 and widest.max() <= 0.999 + 1e-5
+    counts = torch.histc(widest, 10, 0.9, 0.999)
+    assert ((counts - 400).abs() < 100).all()  # uniform: each a binomial of deviation 19
+
+
+def test_lru_equals_its_equations_in_complex_numbers():
+    weights = RingWeights(*(torch.randn(shape, dtype=torch.float64) for shape in CELLS["lru"].shapes(3, 4).values()))
+    x, h = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.complex128)
+    factor = torch.exp(-torch.exp(weights.nu_log) + 1j * torch.exp(weights.theta_log))
+    B, b = (torch.complex(*part.chunk(2)) for part in (weights.weight_ih, weights.bias_ih))
+    C = torch.complex(weights.weight_ho[:, :4], -weights.weight_ho[:, 4:])
+    expected = factor * h + torch.exp(weights.gamma_log) * ((x + 0j) @ B.T + b)
+    expected_y = F.gelu((expected @ C.T).real, approximate="tanh")
+    y, real, imaginary = CELLS["lru"].step(x, (torch.full((2, 4), torch.nan), h.real, h.imag), weights)
+    torch.testing.assert_close((y, torch.complex(real, imaginary)), (expected_y, expected))
+
+
+def test_lru_starts_on_a_ring_with_states_of_the_variance_of_their_input():
+    layer = RecurrentStack(1, 4_000, cell="lru").layers[0]
+    (weights,) = layer.directions()
+    size, angle = torch.exp(-torch.exp(weights.nu_log.double())), torch.exp(weights.theta_log.double())
+    assert size.min() + 1e-6 >= 0.9 and size.max() <= 0.999 + 1e-6 and angle.max() <= 2 * math.pi + 1e-6
+    assert ((torch.histc(angle, 10, 0, 2 * math.pi) - 400).abs() < 100).all()
+    assert ((torch.histc(size**2, 10, 0.9**2, 0.999**2) - 400).abs() < 100).all()  # uniform on the ring's area
+    torch.testing.assert_close(torch.exp(weights.gamma_log.double()) ** 2, 1 - size**2, rtol=1e-3, atol=1e-6)
 
 
 # ---- cells of the user -----------------------------------------------------------------------------------------------

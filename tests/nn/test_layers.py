@@ -242,7 +242,7 @@ def test_autocast_selects_the_torch_engine():
         assert layer.engine_for(torch.randn(5, 3)) == "torch"
 
 
-MORE = ["mingru", "minlstm", "lnlstm"]
+MORE = ["mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru", "lnlstm"]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -259,6 +259,18 @@ def test_engines_of_further_cells_equal_the_step_loop_forward_and_backward(cell,
         (outputs * torch.linspace(-1, 1, outputs.numel(), dtype=torch.float64).view_as(outputs)).sum().backward()
         found.append([outputs.detach(), inputs.grad, *(parameter.grad.clone() for parameter in layer.parameters())])
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("cell", MORE)
+def test_further_cells_run_in_16_bits_and_under_autocast(cell):
+    stack = RecurrentStack(5, 6, cell=cell, num_layers=2, engine="torch").bfloat16().float()
+    values, layout = ragged(LENGTHS, 5)
+    values = values.bfloat16().float()  # as the weights: exact in 16 bits
+    expected = stack(values, layout)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(stack(values, layout).float(), expected, rtol=0.1, atol=0.05)
+    narrow = stack.bfloat16()(values.bfloat16(), layout)
+    torch.testing.assert_close(narrow.float(), expected, rtol=0.1, atol=0.05)
 
 
 @pytest.mark.parametrize("cell", ["mingru", "minlstm"])
@@ -307,13 +319,21 @@ def test_further_cells_pass_gradcheck(cell):
     assert torch.autograd.gradcheck(run, [values.requires_grad_(), *layer.parameters()])
 
 
-@pytest.mark.parametrize("cell", MORE)
+STARTS = {  # the gate with an initial bias, and the bias
+    "mingru": (0, -1.0),
+    "minlstm": (0, 1.0),
+    "mingru_signed": (0, -1.0),
+    "minlstm_signed": (0, 1.0),
+    "lnlstm": (1, 1.0),
+}
+
+
+@pytest.mark.parametrize("cell", STARTS)
 def test_further_cells_start_by_keeping_their_state(cell):
-    layer = RecurrentLayer(2, 4, cell=cell)
-    assert layer.bias_ih_l0[:4].tolist() == {"mingru": [-1.0] * 4, "minlstm": [1.0] * 4, "lnlstm": [0.0] * 4}[cell]
+    biases, (gate, bias) = RecurrentLayer(2, 4, cell=cell).bias_ih_l0.view(-1, 4).tolist(), STARTS[cell]
+    assert biases == [[bias if number == gate else 0.0] * 4 for number in range(len(biases))]
     if cell == "lnlstm":
-        assert layer.bias_ih_l0[4:8].tolist() == [1.0] * 4
-        assert layer.gain_hh_l0.tolist() == [1.0] * 16
+        assert RecurrentLayer(2, 4, cell=cell).gain_hh_l0.tolist() == [1.0] * 16
 
 
 def test_forcing_native_for_a_cell_without_a_kernel_is_an_error():

@@ -24,7 +24,8 @@ from ostinato.nn import (
 )
 
 T = 23
-NATIVE = ("rnn_tanh", "rnn_relu", "lstm", "gru", "mingru", "minlstm", "cnn")
+SCANS = ("mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
+NATIVE = ("rnn_tanh", "rnn_relu", "lstm", "gru", *SCANS, "cnn")
 needs_kernel = pytest.mark.skipif(not kernel.is_built(), reason="the kernel was not compiled")
 
 
@@ -156,7 +157,7 @@ def test_a_registered_cell_with_three_states_streams():
     assert_pieces_are_the_whole(network_of("three_states"), [1, 2, 9], tolerance=1e-5)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "minlstm", "cnn"])
+@pytest.mark.parametrize("cell", ["lstm", "minlstm", "lru", "cnn"])
 def test_the_state_does_not_grow(cell):
     network = network_of(cell, stem=None if cell == "cnn" else 3, position="sinusoidal")
     with torch.inference_mode():

@@ -12,7 +12,7 @@ from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
 from ostinato.nn.kernel.precision import check_precision, chosen_precision, use_precision, why_not_bfloat16
 from ostinato.nn.kernel.recurrent import recurrent
-from ostinato.nn.kernel.scan import scan
+from ostinato.nn.kernel.scan import scan, scan_from
 from ostinato.nn.kernel.softmax import SoftmaxGradient, softmax
 from ostinato.nn.kernel.tracing import is_traced
 
@@ -28,6 +28,7 @@ __all__ = [
     "pool",
     "recurrent",
     "scan",
+    "scan_from",
     "softmax",
     "use_precision",
     "variant",

@@ -22,7 +22,7 @@ LIBRARY = Path(
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 ORDERS = ("ragged", "batch_first", "time_first")
 PRECISIONS = ("float32", "bfloat16")
-SCANS = ("mingru", "minlstm")
+SCANS = ("mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
 STATUS = (
     "",
     "not enough memory for the recurrent layer: reduce the batch size",
@@ -74,7 +74,7 @@ class Scan(ctypes.Structure):
     _fields_ = [
         *((name, _int) for name in ("cell", "num_directions")),
         *((name, _long) for name in ("batch_size", "num_steps", "input_size", "hidden_size")),
-        *((name, _pointer) for name in ("lengths", "x", "weights", "y", "sums", "h0")),
+        *((name, _pointer) for name in ("lengths", "x", "weights", "y", "sums", "h0", "states")),
     ]
 
 

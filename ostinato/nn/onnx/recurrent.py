@@ -5,6 +5,7 @@ needs `linear_before_reset=1`, since r applies after the recurrent product. Layo
 runtimes implement.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 
 from ostinato.errors import ConfigError
-from ostinato.nn.cells import NormWeights, ScanWeights, Weights
+from ostinato.nn.cells import DecayWeights, NormWeights, RingWeights, ScanWeights, Weights
+from ostinato.nn.cells.lru import lru_factor
+from ostinato.nn.cells.rglru import EXPONENT
 from ostinato.nn.layers import RecurrentLayer
 from ostinato.nn.onnx.graph import Graph, Steps, Value
 from ostinato.nn.onnx.scan import Stepped, scan
@@ -104,7 +107,7 @@ def _in_order(weight: Tensor, order: Sequence[int]) -> Tensor:
 
 
 def mingru(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
-    """H' = (1 − z)·h + z·n; see `ostinato.nn.cells.mingru_step`."""
+    """H' = (1 − z)·h + z·n; see `ostinato.nn.cells.minimal`."""
     z, n = _split(graph, graph.linear(x, *weights), 2)
     z = graph.op("Sigmoid", z)
     take = graph.op("Mul", z, _positive(graph, n))
@@ -112,15 +115,67 @@ def mingru(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) ->
 
 
 def minlstm(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
-    """H' = f·h + i·n with f + i = 1; see `ostinato.nn.cells.minlstm_step`."""
+    """H' = f·h + i·n with f + i = 1; see `ostinato.nn.cells.minimal`."""
     f, i, n = _split(graph, graph.linear(x, *weights), 3)
     share = graph.op("Sub", _log_sigmoid(graph, f), _log_sigmoid(graph, i))
     keep, take = graph.op("Sigmoid", share), graph.op("Sigmoid", graph.op("Neg", share))
     return _linear_scan(graph, keep, graph.op("Mul", take, _positive(graph, n)), states)
 
 
+def mingru_signed(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
+    """H' = (1 − z)·h + z·n with z up to 2; see `ostinato.nn.cells.minimal`."""
+    z, n = _split(graph, graph.linear(x, *weights), 2)
+    return _mirror_scan(graph, graph.op("Neg", z), n, states)
+
+
+def minlstm_signed(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
+    """H' = f·h + i·n with f + i = 1 and i up to 2; see `ostinato.nn.cells.minimal`."""
+    f, i, n = _split(graph, graph.linear(x, *weights), 3)
+    return _mirror_scan(graph, graph.op("Sub", _log_sigmoid(graph, f), _log_sigmoid(graph, i)), n, states)
+
+
+def _mirror_scan(graph: Graph, s: Value, n: Value, states: list[Value]) -> list[Value]:
+    """H' = a·(h − g(n)) + g(n) with a = 2·σ(s) − 1 = tanh(s / 2), which is exact also near 0."""
+
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
+        a, candidate = now
+        h = body.op("Add", body.op("Mul", a, body.op("Sub", states[0], candidate)), candidate)
+        return [h], [h]
+
+    a = graph.op("Tanh", graph.op("Mul", graph.constant(0.5), s))
+    return scan(graph, step, states, [a, _positive(graph, n)])
+
+
+def rglru(graph: Graph, x: Value, weights: DecayWeights, states: list[Value]) -> list[Value]:
+    """H' = a·h + sqrt(1 − a²)·i·n; see `ostinato.nn.cells.rglru`."""
+    r, i, n = _split(graph, graph.linear(x, weights.weight_ih, weights.bias_ih), 3)
+    r, i = (graph.op("Sigmoid", gate) for gate in (r, i))
+    rate = graph.op("Mul", graph.constant(-EXPONENT * torch.nn.functional.logsigmoid(weights.decay)), r)  # −log a
+    t = graph.op("Tanh", rate)  # 1 − a² = 2·t / (1 + t), exact also where a is nearly 1
+    square = graph.op("Div", graph.op("Add", t, t), graph.op("Add", t, graph.constant(1.0)))
+    take = graph.op("Mul", graph.op("Sqrt", square), graph.op("Mul", i, n))
+    return _linear_scan(graph, graph.op("Exp", graph.op("Neg", rate)), take, states)
+
+
+def lru(graph: Graph, x: Value, weights: RingWeights, states: list[Value]) -> list[Value]:
+    """H' = λ·h + γ·(B x + b) and y = gelu(Re(C h')); see `ostinato.nn.cells.lru`."""
+    gamma = weights.gamma_log.exp().repeat(2)  # (H,) -> (2·H,)
+    sums = graph.linear(x, gamma.unsqueeze(1) * weights.weight_ih, gamma * weights.bias_ih)
+    a, b = (graph.constant(part) for part in lru_factor(weights))
+
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
+        real, imaginary = states
+        turned = body.op("Sub", body.op("Mul", a, real), body.op("Mul", b, imaginary))
+        across = body.op("Add", body.op("Mul", b, real), body.op("Mul", a, imaginary))
+        h = [body.op("Add", turned, now[0]), body.op("Add", across, now[1])]
+        return h, h
+
+    h = scan(graph, step, states[1:], _split(graph, sums, 2))
+    return [_gelu(graph, graph.linear(graph.op("Concat", *h, axis=2), weights.weight_ho, None)), *h]
+
+
 def lnlstm(graph: Graph, x: Value, weights: NormWeights, states: list[Value]) -> list[Value]:
-    """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm_step`."""
+    """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm`."""
     inputs = graph.layer_norm(graph.linear(x, weights.weight_ih, None), weights.gain_ih, weights.bias_ih, EPSILON)
 
     def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
@@ -138,7 +193,15 @@ def lnlstm(graph: Graph, x: Value, weights: NormWeights, states: list[Value]) ->
 
 # (graph, x (T, B, D), weights, states (B, H)) -> every state at each step, (T, B, H); the first is h
 Scanned = Callable[[Graph, Value, Any, list[Value]], list[Value]]
-SCANS: dict[str, Scanned] = {"mingru": mingru, "minlstm": minlstm, "lnlstm": lnlstm}
+SCANS: dict[str, Scanned] = {
+    "mingru": mingru,
+    "minlstm": minlstm,
+    "mingru_signed": mingru_signed,
+    "minlstm_signed": minlstm_signed,
+    "rglru": rglru,
+    "lru": lru,
+    "lnlstm": lnlstm,
+}
 
 
 def _linear_scan(graph: Graph, factors: Value, addends: Value, states: list[Value]) -> list[Value]:
@@ -171,3 +234,11 @@ def _positive(graph: Graph, x: Value) -> Value:
     """g(x) = x + 0.5 for x ≥ 0, else sigmoid(x)."""
     above = graph.op("Add", x, graph.constant(0.5))
     return graph.op("Where", graph.op("Less", x, graph.zero), graph.op("Sigmoid", x), above)
+
+
+def _gelu(graph: Graph, x: Value) -> Value:
+    """gelu(x) by tanh: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
+    cube = graph.op("Mul", graph.op("Mul", x, x), x)
+    inner = graph.op("Add", x, graph.op("Mul", graph.constant(0.044715), cube))
+    tanh = graph.op("Tanh", graph.op("Mul", graph.constant(math.sqrt(2 / math.pi)), inner))
+    return graph.op("Mul", graph.op("Mul", graph.constant(0.5), x), graph.op("Add", tanh, graph.constant(1.0)))

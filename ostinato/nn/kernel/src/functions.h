@@ -24,6 +24,14 @@ inline Vec exp(Vec x) {
   return times_power_of_2(all(1.0f) + e.expm1, e.n);
 }
 
+// e^x - 1 for x ≤ 88, accurate near 0.
+inline Vec expm1(Vec x) {
+  const Vec one = all(1.0f);
+  const Reduced e = reduce(max(all(-87.0f), x));  // the second operand wins when it is NaN
+  const Vec power = times_power_of_2(one, e.n);
+  return fma(power, e.expm1, power - one);
+}
+
 inline Vec sigmoid(Vec x) { return all(1.0f) / (all(1.0f) + exp(all(0.0f) - x)); }
 
 // With E = e²ˣ - 1 = 2ⁿ·(eʳ - 1) + (2ⁿ - 1): tanh x = E / (E + 2), accurate near 0, or

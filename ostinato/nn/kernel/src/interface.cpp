@@ -151,7 +151,7 @@ std::string describe_interface() {
     FIELD(OstinatoScan, cell), FIELD(OstinatoScan, num_directions), FIELD(OstinatoScan, batch_size),
     FIELD(OstinatoScan, num_steps), FIELD(OstinatoScan, input_size), FIELD(OstinatoScan, hidden_size),
     FIELD(OstinatoScan, lengths), FIELD(OstinatoScan, x), FIELD(OstinatoScan, weights), FIELD(OstinatoScan, y),
-    FIELD(OstinatoScan, sums), FIELD(OstinatoScan, h0),
+    FIELD(OstinatoScan, sums), FIELD(OstinatoScan, h0), FIELD(OstinatoScan, states),
     STRUCTURE(OstinatoScanGradients),
     FIELD(OstinatoScanGradients, y), FIELD(OstinatoScanGradients, x), FIELD(OstinatoScanGradients, weights),
     STRUCTURE(OstinatoCrf),
@@ -174,6 +174,9 @@ std::string describe_interface() {
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
     ENUMERATOR("precision", "float32", OSTINATO_FLOAT32), ENUMERATOR("precision", "bfloat16", OSTINATO_BFLOAT16),
     ENUMERATOR("scan", "mingru", OSTINATO_MIN_GRU), ENUMERATOR("scan", "minlstm", OSTINATO_MIN_LSTM),
+    ENUMERATOR("scan", "mingru_signed", OSTINATO_MIN_GRU_SIGNED),
+    ENUMERATOR("scan", "minlstm_signed", OSTINATO_MIN_LSTM_SIGNED),
+    ENUMERATOR("scan", "rglru", OSTINATO_RG_LRU), ENUMERATOR("scan", "lru", OSTINATO_LRU),
     "saved: gates, cells, outputs\n",
   };
   std::string text;

@@ -86,18 +86,27 @@ OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t thr
 OSTINATO_API int ostinato_attend_backward(
     const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
 
-// Layers whose gates depend on the input alone: h' = keep·h + (1 - keep)·candidate over each sequence.
-enum OstinatoScanCell { OSTINATO_MIN_GRU, OSTINATO_MIN_LSTM };  // of 2 and 3 gates
+// Layers whose state is a linear recurrence h' = a·h + b over each sequence; a and b depend on the input alone. S is 1,
+// or for the LRU, whose states are complex, 2.
+enum OstinatoScanCell {
+  OSTINATO_MIN_GRU,          // G = 2
+  OSTINATO_MIN_LSTM,         // G = 3
+  OSTINATO_MIN_GRU_SIGNED,   // G = 2
+  OSTINATO_MIN_LSTM_SIGNED,  // G = 3
+  OSTINATO_RG_LRU,           // G = 3; further weights: decay (H,)
+  OSTINATO_LRU,              // G = 2; further weights: nu_log, theta_log, gamma_log (H,), weight_ho (H, 2·H)
+};
 
 struct OstinatoScan {
   int32_t cell, num_directions;
   int64_t batch_size, num_steps, input_size, hidden_size;  // B, N, D, H
   const int64_t *lengths;       // (B,)
   const float *x;               // (N, D), the steps of each sequence end to end
-  const float *const *weights;  // directions · {weight_ih (G·H, D), bias_ih (G·H,)}
+  const float *const *weights;  // directions · {weight_ih (G·H, D), bias_ih (G·H,), the cell's further weights}
   float *y;                     // (N, directions · H)
   float *sums;                  // * saved for backward: (N, directions · G · H rounded up to a multiple of 16)
-  const float *h0;              // * (directions, B, H), not for backward; null: zeros
+  const float *h0;              // * (directions, B, S · H), not for backward; null: zeros
+  float *states;                // (N, directions · S · H) for the LRU; unused if S is 1, as y has the states
 };
 
 // Overwrites `sums`, so it serves one backward.

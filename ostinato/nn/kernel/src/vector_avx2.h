@@ -20,6 +20,7 @@ inline Vec fnma(Vec a, Vec b, Vec c) { return _mm256_fnmadd_ps(a, b, c); }  // c
 inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }                // b where one is NaN
 inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
 inline Vec round(Vec v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec sqrt(Vec v) { return _mm256_sqrt_ps(v); }
 inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
   const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(v, _mm256_castsi256_ps(exponent));

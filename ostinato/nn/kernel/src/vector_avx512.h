@@ -22,6 +22,7 @@ inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a, b, c); }  // c
 inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }                // b where one is NaN
 inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 inline Vec round(Vec v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Vec sqrt(Vec v) { return _mm512_sqrt_ps(v); }
 inline Vec times_power_of_2(Vec v, Vec n) { return _mm512_scalef_ps(v, n); }
 inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), otherwise, then);

@@ -49,6 +49,10 @@ inline Vec round(Vec v) {  // to nearest, for |v| < 2²²
   const Vec magic = all(12582912.0f);
   return (v + magic) - magic;
 }
+inline Vec sqrt(Vec v) {
+  for (int j = 0; j < W; j++) v[j] = __builtin_sqrtf(v[j]);
+  return v;
+}
 inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
   return v * from_bits((__builtin_convertvector(n, Ints) + 127) << 23);
 }

@@ -12,23 +12,61 @@ namespace {
 const Integers kLengths = {3, 0, 5, 1};
 constexpr int64_t kSteps = 9;
 
-Numbers run_scan(int cell, int64_t D, int64_t H, const Numbers &inputs) {
+struct ScanCase {
+  std::string name;
+  int cell;
+  int64_t G;
+
+  // Of the weights of a direction.
+  Integers sizes(int64_t D, int64_t H) const {
+    Integers found = {G * H * D, G * H};
+    if (cell == OSTINATO_RG_LRU) found.push_back(H);
+    if (cell == OSTINATO_LRU) found.insert(found.end(), {H, H, H, 2 * H * H});
+    return found;
+  }
+};
+
+// The state of a unit after a step, from its sums s; `own` are the further weights. The second part is the LRU's.
+void advance(int cell, const double *s, const double *const *own, int64_t u, double &h, double &imaginary) {
+  if (cell == OSTINATO_RG_LRU) {
+    const double a = std::pow(sigmoid(own[0][u]), 8 * sigmoid(s[0]));
+    h = a * h + std::sqrt(1 - a * a) * sigmoid(s[1]) * s[2];
+  } else if (cell == OSTINATO_LRU) {
+    const double size = std::exp(-std::exp(own[0][u])), angle = std::exp(own[1][u]), gamma = std::exp(own[2][u]);
+    const double real = size * (std::cos(angle) * h - std::sin(angle) * imaginary) + gamma * s[0];
+    imaginary = size * (std::sin(angle) * h + std::cos(angle) * imaginary) + gamma * s[1];
+    h = real;
+  } else {
+    const bool lstm = cell == OSTINATO_MIN_LSTM || cell == OSTINATO_MIN_LSTM_SIGNED;
+    const bool is_signed = cell == OSTINATO_MIN_GRU_SIGNED || cell == OSTINATO_MIN_LSTM_SIGNED;
+    const double take = lstm ? sigmoid(s[1]) / (sigmoid(s[0]) + sigmoid(s[1])) : sigmoid(s[0]);
+    const double share = is_signed ? 2 * take : take, candidate = s[lstm ? 2 : 1];
+    h = (1 - share) * h + share * (candidate >= 0 ? candidate + 0.5 : sigmoid(candidate));
+  }
+}
+
+double gelu(double x) { return x / 2 * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))); }
+
+Numbers run_scan(const ScanCase &s, int64_t D, int64_t H, const Numbers &inputs) {
   Reader reader(inputs);
-  const int64_t G = cell == OSTINATO_MIN_GRU ? 2 : 3;
   const double *x = reader.take(kSteps * D);
   Numbers y(kSteps * 2 * H);
   for (int64_t d = 0; d < 2; d++) {
-    const double *weight = reader.take(G * H * D), *bias = reader.take(G * H);
+    std::vector<const double *> w;
+    for (int64_t count : s.sizes(D, H)) w.push_back(reader.take(count));
     for (size_t b = 0, offset = 0; b < kLengths.size(); offset += kLengths[b++]) {
-      Numbers h(H);
+      Numbers h(2 * H);
       for (int64_t t = 0; t < kLengths[b]; t++) {
         const int64_t step = offset + (d ? kLengths[b] - 1 - t : t);
-        const Numbers sums = affine(weight, bias, x + step * D, D, G * H);
+        const Numbers sums = affine(w[0], w[1], x + step * D, D, s.G * H);
         for (int64_t u = 0; u < H; u++) {
-          const double candidate = sums[(G - 1) * H + u], n = candidate >= 0 ? candidate + 0.5 : sigmoid(candidate);
-          const double f = sigmoid(sums[u]), i = sigmoid(sums[H + u]);
-          h[u] = cell == OSTINATO_MIN_GRU ? (1 - f) * h[u] + f * n : (f * h[u] + i * n) / (f + i);
-          y[(step * 2 + d) * H + u] = h[u];
+          const double of_unit[3] = {sums[u], sums[H + u], s.G > 2 ? sums[2 * H + u] : 0};
+          advance(s.cell, of_unit, w.data() + 2, u, h[u], h[H + u]);
+        }
+        for (int64_t u = 0; u < H; u++) {
+          double &to = y[(step * 2 + d) * H + u];
+          to = h[u];
+          if (s.cell == OSTINATO_LRU) to = gelu(std::inner_product(h.begin(), h.end(), w[5] + 2 * H * u, 0.0));
         }
       }
     }
@@ -36,25 +74,36 @@ Numbers run_scan(int cell, int64_t D, int64_t H, const Numbers &inputs) {
   return y;
 }
 
-void check_scan(int cell) {
-  const int64_t D = 5, H = 19, G = cell == OSTINATO_MIN_GRU ? 2 : 3;
-  const std::string name = G == 2 ? "mingru" : "minlstm";
+void check_scan(const ScanCase &s) {
+  const int64_t D = 5, H = 19;
   Random random(9);
-  const std::vector<Floats> inputs = {random.floats(kSteps * D), random.floats(G * H * D), random.floats(G * H),
-      random.floats(G * H * D), random.floats(G * H)};
+  std::vector<Floats> inputs = {random.floats(kSteps * D)};
+  for (int64_t d = 0; d < 2; d++)
+    for (int64_t count : s.sizes(D, H)) inputs.push_back(random.floats(count));
   const Floats upstream = random.floats(kSteps * 2 * H);
-  const float *const weights[] = {inputs[1].data(), inputs[2].data(), inputs[3].data(), inputs[4].data()};
-  Floats y(kSteps * 2 * H), sums(kSteps * 2 * G * 32);
-  const OstinatoScan scan = {cell, 2, int64_t(kLengths.size()), kSteps, D, H, kLengths.data(), inputs[0].data(),
-      weights, y.data(), sums.data(), nullptr};
-  check(ostinato_scan(&scan, 1) == OSTINATO_OK, name + ", status");
-  compare(name + ", outputs", y, run_scan(cell, D, H, joined(inputs)));
+  std::vector<const float *> weights;
+  for (size_t k = 1; k < inputs.size(); k++) weights.push_back(inputs[k].data());
+  Floats y(kSteps * 2 * H), sums(kSteps * 2 * s.G * 32), states(kSteps * 4 * H);
+  const OstinatoScan scan = {s.cell, 2, int64_t(kLengths.size()), kSteps, D, H, kLengths.data(), inputs[0].data(),
+      weights.data(), y.data(), sums.data(), nullptr, states.data()};
+  check(ostinato_scan(&scan, 1) == OSTINATO_OK, s.name + ", status");
+  compare(s.name + ", outputs", y, run_scan(s, D, H, joined(inputs)));
   std::vector<Floats> d = shaped_like(inputs);
-  float *const dweights[] = {d[1].data(), d[2].data(), d[3].data(), d[4].data()};
-  const OstinatoScanGradients gradients = {upstream.data(), d[0].data(), dweights};
-  check(ostinato_scan_backward(&scan, &gradients, 1) == OSTINATO_OK, name + ", status of backward");
-  const auto loss = [&](const Numbers &at) { return dot(run_scan(cell, D, H, at), upstream); };
-  compare(name + ", gradients", joined(d), differentiate(loss, joined(inputs)));
+  std::vector<float *> dweights;
+  for (size_t k = 1; k < d.size(); k++) dweights.push_back(d[k].data());
+  const OstinatoScanGradients gradients = {upstream.data(), d[0].data(), dweights.data()};
+  check(ostinato_scan_backward(&scan, &gradients, 1) == OSTINATO_OK, s.name + ", status of backward");
+  const auto loss = [&](const Numbers &at) { return dot(run_scan(s, D, H, at), upstream); };
+  compare(s.name + ", gradients", joined(d), differentiate(loss, joined(inputs)));
+}
+
+void check_scans() {
+  check_scan({"mingru", OSTINATO_MIN_GRU, 2});
+  check_scan({"minlstm", OSTINATO_MIN_LSTM, 3});
+  check_scan({"mingru_signed", OSTINATO_MIN_GRU_SIGNED, 2});
+  check_scan({"minlstm_signed", OSTINATO_MIN_LSTM_SIGNED, 3});
+  check_scan({"rglru", OSTINATO_RG_LRU, 3});
+  check_scan({"lru", OSTINATO_LRU, 2});
 }
 
 // ---- attention, linear maps ---------------------------------------------------------------------------------------
@@ -242,8 +291,7 @@ void check_denormals() {
 
 int main() {
   check_stacks();
-  check_scan(OSTINATO_MIN_GRU);
-  check_scan(OSTINATO_MIN_LSTM);
+  check_scans();
   check_attention();
   check_linear();
   check_crf();
