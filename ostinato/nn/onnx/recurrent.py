@@ -104,7 +104,7 @@ def _in_order(weight: Tensor, order: Sequence[int]) -> Tensor:
 
 
 def mingru(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
-    """H' = (1 − z)·h + z·n; see `ostinato.nn.cells.mingru_step`."""
+    """H' = (1 − z)·h + z·n; see `ostinato.nn.cells.minimal`."""
     z, n = _split(graph, graph.linear(x, *weights), 2)
     z = graph.op("Sigmoid", z)
     take = graph.op("Mul", z, _positive(graph, n))
@@ -112,7 +112,7 @@ def mingru(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) ->
 
 
 def minlstm(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -> list[Value]:
-    """H' = f·h + i·n with f + i = 1; see `ostinato.nn.cells.minlstm_step`."""
+    """H' = f·h + i·n with f + i = 1; see `ostinato.nn.cells.minimal`."""
     f, i, n = _split(graph, graph.linear(x, *weights), 3)
     share = graph.op("Sub", _log_sigmoid(graph, f), _log_sigmoid(graph, i))
     keep, take = graph.op("Sigmoid", share), graph.op("Sigmoid", graph.op("Neg", share))
@@ -120,7 +120,7 @@ def minlstm(graph: Graph, x: Value, weights: ScanWeights, states: list[Value]) -
 
 
 def lnlstm(graph: Graph, x: Value, weights: NormWeights, states: list[Value]) -> list[Value]:
-    """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm_step`."""
+    """An LSTM with layer norm; see `ostinato.nn.cells.lnlstm`."""
     inputs = graph.layer_norm(graph.linear(x, weights.weight_ih, None), weights.gain_ih, weights.bias_ih, EPSILON)
 
     def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:

@@ -1,0 +1,18 @@
+"""The cells: one step of each recurrence, written as its equation, one file for each family."""
+
+from ostinato.nn.cells.cell import Cell, Weights, field_names
+from ostinato.nn.cells.lnlstm import NormWeights
+from ostinato.nn.cells.minimal import ScanWeights, positive
+from ostinato.nn.cells.table import CELLS, find_cell, register_cell
+
+__all__ = [
+    "CELLS",
+    "Cell",
+    "NormWeights",
+    "ScanWeights",
+    "Weights",
+    "field_names",
+    "find_cell",
+    "positive",
+    "register_cell",
+]
