@@ -155,13 +155,14 @@ template <class Cell> class Backpropagation {
       if (!is_table()) side.x[step] = input(step);
       side.h_prev[step] = h_prev;
       float *dh = states.dh + r * padded, *dc = states.dc + r * padded;
+      if (before >= 0) fetch(side, before);
       if (output_gradient.data) {
         const float *dy = output_gradient(step) + direction * H;
         for (int64_t unit = 0; unit < H; unit += W) store(dh + unit, load(dh + unit) + load_up_to(dy + unit, H - unit));
       }
       if constexpr (Cell::kNorm) {
         float *sums = states.norm_sums + r * norm_floats();
-        LnLstmBackward{*side.norm, panel_stride, states.scratch}.run(
+        LnLstmBackward{*side.norm, panel_stride, panels().count * panel_stride, states.scratch}.run(
             side.gates + step * P::kFloats, c, c_prev, side.moments[step], dh, dc, sums);
         if (t % kStepsOfASum == 0) move_sums(sums, side.norm_sums + sequence * norm_floats(), norm_floats());
       } else {
@@ -172,6 +173,16 @@ template <class Cell> class Backpropagation {
         }
       }
       clear_padding(side.gates + (panels().count - 1) * panel_stride + step * P::kFloats);
+      if (Cell::kNorm) clear_padding(hidden_gates(side) + (panels().count - 1) * panel_stride + step * P::kFloats);
+    }
+
+    // Asks for the gates of a step that is differentiated soon: the steps of many sequences are more streams of memory
+    // than the processor follows by itself.
+    void fetch(const Side &side, int64_t step) const {
+      const float *gates = side.gates + step * P::kFloats;
+      for (int64_t panel = 0; panel < (Cell::kNorm ? 2 : 1) * panels().count; panel++, gates += plan().N * P::kFloats) {
+        for (int64_t k = 0; k < P::kFloats; k += 16) __builtin_prefetch(gates + k, 1);
+      }
     }
 
     int64_t norm_floats() const { return panels().count * kNormVectors * W; }
@@ -198,9 +209,14 @@ template <class Cell> class Backpropagation {
         states.steps[r] = plan().step(group.sequences[r], t, direction);
         states.rows[r] = states.dh + r * panels().padded;
       }
-      const PanelFactor factor = {side.gates + Cell::kHidden * W, side.hidden_rows};
+      const PanelFactor factor = {hidden_gates(side), side.hidden_rows};
       const PanelShape shape = {panels().count, plan().N * P::kFloats, P::kFloats, kHid * W};
       multiply_panels<true>(&factor, 1, shape, states.steps, rows, states.rows, plan().H);
+    }
+
+    // dG of W_hh h.
+    float *hidden_gates(const Side &side) const {
+      return side.gates + (Cell::kNorm ? panels().count * plan().N * P::kFloats : Cell::kHidden * W);
     }
 
     // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
@@ -316,7 +332,7 @@ template <class Cell> class Backpropagation {
       float *const *to = gradients(direction);
       const Outer input = {input_gates(direction), inputs() * input_floats(), input_floats(), side.x, inputs(),
           input_columns(direction), side.input_totals, to[0], Cell::kNorm ? nullptr : to[2]};
-      const Outer hidden = {side.gates + Cell::kHidden * W, plan().N * P::kFloats, P::kFloats, side.h_prev, plan().N,
+      const Outer hidden = {hidden_gates(side), plan().N * P::kFloats, P::kFloats, side.h_prev, plan().N,
           hidden_columns(direction), side.hidden_totals, to[1], Cell::kNorm ? nullptr : to[3]};
 
       const int64_t panel = panel_part * panels_of_a_part();
@@ -388,7 +404,7 @@ template <class Cell> class Backpropagation {
       sum_steps<kNormVectors>(sums + panel * kNormVectors * W, norm_floats(), plan().B, total);
       for (int lane = 0; lane < kNormVectors * W; lane++) {
         const int vector = lane / W, of = vector < 12 ? vector / 4 : vector - 9;  // bias, gain_ih, gain_hh, bias_c, gain_c
-        const int64_t row = panels().row(panel, vector < 12 ? vector : 0, lane % W);
+        const int64_t row = panels().row(panel, vector < 12 ? vector % 4 : 0, lane % W);
         if (row >= 0 && to[2 + of]) to[2 + of][row] = total[lane];
       }
     }

@@ -267,12 +267,13 @@ template <class Cell> class Forward {
     template <bool kTraining> void recur_by_rows(int64_t t, const StepRow *step_row, int64_t rows) const {
       const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
       const int64_t padded = forward->panels_.padded, H = forward->plan_.H;
+      const int64_t plane = forward->panels_.count * panel_stride;
       for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
         multiply_hidden<kHid>(step_row, rows, h[t % 2], padded, weights.hidden + panel * H * kHid * W, H,
-            panel * panel_stride + Cell::kHidden * W);
+            panel * panel_stride + plane);
       }
       float *h_next = h[(t + 1) % 2];
-      const LnLstmStep<kTraining> step = {*weights.norm, panel_stride};
+      const LnLstmStep<kTraining> step = {*weights.norm, panel_stride, plane};
       for (int64_t first = 0; first < rows; first += kRowsOfABlock) {
         const int64_t last = std::min(first + kRowsOfABlock, rows);
         StepMoments local[kRowsOfABlock];
@@ -380,7 +381,8 @@ template <class Cell> class Forward {
         lane.h[1] = arena_.take<float>(group.size * padded);
         lane.c = arena_.take<float>(group.size * padded);
         lane.panel_stride = (training_ ? plan_.N : most) * P::kFloats;
-        lane.gates = training_ ? saved_.gates(layer, direction) : arena_.take<float>(panels_.count * lane.panel_stride);
+        lane.gates = training_ ? saved_.gates(layer, direction)
+                               : arena_.take<float>((Cell::kNorm ? 2 : 1) * panels_.count * lane.panel_stride);
         lane.cells = training_ && Cell::kCellState ? saved_.cells(layer, direction) : nullptr;
         lane.moments = training_ && Cell::kNorm ? saved_.moments(layer, direction) : nullptr;
         lane.saved_output = training_ && top ? saved_.output(layer) : nullptr;

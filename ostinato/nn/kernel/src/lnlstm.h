@@ -4,11 +4,12 @@
 // A norm spans the units of all panels, so a step comes in two parts: W_hh h panel by panel, then the rest row by row.
 // Source: Ba, Kiros & Hinton 2016, equations 20 to 22 of the supplement. Included inside a variant's namespace.
 
-// Vectors of a step in a panel: W_ih x and W_hh h, in training normalised, after backward their gradients.
+// Instead of the gates there are two planes of (panel, step, 4 vectors): of W_ih x and of W_hh h. In training they are
+// normalised, and after backward they hold their gradients.
 struct LnLstm {
-  static constexpr int kVectors = 8, kInput = 0, kInputVectors = 4, kHidden = 4, kHiddenVectors = 4, kUnitVectors = 1;
+  static constexpr int kVectors = 4, kInput = 0, kInputVectors = 4, kHidden = 0, kHiddenVectors = 4, kUnitVectors = 1;
   static constexpr bool kCellState = true, kSeparateHiddenBias = false, kNorm = true;
-  static int gate(int vector) { return vector % 4; }  // torch's order: i f g o
+  static int gate(int vector) { return vector; }  // torch's order: i f g o
 };
 
 constexpr float kNormEpsilon = 1e-5f;  // as in torch's layer_norm
@@ -77,7 +78,7 @@ template <int V> Moments moments_of(const float *row, int64_t panel_stride, cons
   return {average, 1.0f / std::sqrt(sum_of(squares[0]) / count + kNormEpsilon)};
 }
 
-// The four sums of a panel's units from the normalised products at `gates`.
+// The four sums of a panel's units from the normalised products.
 ALWAYS_INLINE void add_norms(const NormWeights &weights, int64_t panel, const Vec (&x)[4], const Vec (&h)[4], Vec (&sum)[4]) {
   const int64_t first = panel * 4 * W;
   UNROLL for (int v = 0; v < 4; v++) {
@@ -89,20 +90,20 @@ ALWAYS_INLINE void add_norms(const NormWeights &weights, int64_t panel, const Ve
 // One step of one sequence after its products: everything row by row.
 template <bool kTraining> struct LnLstmStep {
   const NormWeights &weights;
-  int64_t panel_stride;
+  int64_t panel_stride, plane;  // floats from a panel, and from W_ih x, to the next
 
   // c' and the gate o, which is left in `o`.
   void update(float *gates, float *c, float *saved_c, StepMoments &moments, float *o) const {
-    const Moments x = moments_of<4>(gates, panel_stride, weights), h = moments_of<4>(gates + 4 * W, panel_stride, weights);
+    const Moments x = moments_of<4>(gates, panel_stride, weights), h = moments_of<4>(gates + plane, panel_stride, weights);
     const Mean mean_x(x.mean, weights), mean_h(h.mean, weights);
     moments.scale_x = x.scale, moments.scale_h = h.scale;
     for (int64_t panel = 0; panel < weights.panels.count; panel++) {
-      float *at = gates + panel * panel_stride;
+      float *at_x = gates + panel * panel_stride, *at_h = at_x + plane;
       Vec from_x[4], from_h[4], sum[4];
       UNROLL for (int v = 0; v < 4; v++) {
-        from_x[v] = (load(at + v * W) - mean_x.at(panel)) * all(x.scale);
-        from_h[v] = (load(at + (4 + v) * W) - mean_h.at(panel)) * all(h.scale);
-        if constexpr (kTraining) store(at + v * W, from_x[v]), store(at + (4 + v) * W, from_h[v]);
+        from_x[v] = (load(at_x + v * W) - mean_x.at(panel)) * all(x.scale);
+        from_h[v] = (load(at_h + v * W) - mean_h.at(panel)) * all(h.scale);
+        if constexpr (kTraining) store(at_x + v * W, from_x[v]), store(at_h + v * W, from_h[v]);
       }
       add_norms(weights, panel, from_x, from_h, sum);
       const Vec next = fma(sigmoid(sum[1]), load(c + panel * W), sigmoid(sum[0]) * tanh(sum[2]));
@@ -130,7 +131,7 @@ template <bool kTraining> struct LnLstmStep {
 // The backward of one step of one sequence.
 struct LnLstmBackward {
   const NormWeights &weights;
-  int64_t panel_stride;
+  int64_t panel_stride, plane;
   float *scratch;  // (panel, 5 vectors)
 
   // Replaces the normalised products by the gradients of W_ih x and W_hh h. dh, dc: in: gradients of this step's h and
@@ -174,10 +175,10 @@ struct LnLstmBackward {
     const Vec one = all(1.0f);
     const Mean mean(moments.c.mean, weights);
     for (int64_t panel = 0; panel < weights.panels.count; panel++) {
-      const float *at = gates + panel * panel_stride;
+      const float *at_x = gates + panel * panel_stride, *at_h = at_x + plane;
       float *left = scratch + panel * 5 * W, *own = sums + panel * kNormVectors * W;
       Vec x[4], h[4], sum[4];
-      UNROLL for (int v = 0; v < 4; v++) x[v] = load(at + v * W), h[v] = load(at + (4 + v) * W);
+      UNROLL for (int v = 0; v < 4; v++) x[v] = load(at_x + v * W), h[v] = load(at_h + v * W);
       add_norms(weights, panel, x, h, sum);
       const Vec o = sigmoid(sum[3]), gain = load(weights.gain_c + panel * W), d = load(dh + panel * W);
       const Vec normed = load_normed(c, panel, mean, moments.c.scale);
@@ -201,7 +202,7 @@ struct LnLstmBackward {
       of_c.add(load(scratch + (panel * 5 + 4) * W), load_normed(c, panel, mean, moments.c.scale));
     const NormMeans means_c(of_c, 1, moments.c.scale, weights);
     for (int64_t panel = 0; panel < weights.panels.count; panel++) {
-      const float *at = gates + panel * panel_stride;
+      const float *at_x = gates + panel * panel_stride, *at_h = at_x + plane;
       float *left = scratch + panel * 5 * W, *own = sums + panel * kNormVectors * W;
       const Vec i = load(left), f = load(left + W), g = load(left + 2 * W);
       const Vec normed = load_normed(c, panel, mean, moments.c.scale);
@@ -210,7 +211,7 @@ struct LnLstmBackward {
           d * i * fnma(g, g, one), load(left + 3 * W)};
       UNROLL for (int v = 0; v < 4; v++) {
         const int64_t vector = (panel * 4 + v) * W;
-        const Vec x = load(at + v * W), h = load(at + (4 + v) * W);
+        const Vec x = load(at_x + v * W), h = load(at_h + v * W);
         add_to(own + v * W, d_sum[v]), add_to(own + (4 + v) * W, d_sum[v] * x), add_to(own + (8 + v) * W, d_sum[v] * h);
         of_x.add(d_sum[v] * load(weights.gain_ih + vector), x);
         of_h.add(d_sum[v] * load(weights.gain_hh + vector), h);
@@ -220,12 +221,12 @@ struct LnLstmBackward {
     }
     const NormMeans means_x(of_x, 4, moments.scale_x, weights), means_h(of_h, 4, moments.scale_h, weights);
     for (int64_t panel = 0; panel < weights.panels.count; panel++) {
-      float *at = gates + panel * panel_stride;
+      float *at_x = gates + panel * panel_stride, *at_h = at_x + plane;
       UNROLL for (int v = 0; v < 4; v++) {
         const int64_t vector = (panel * 4 + v) * W;
-        const Vec d = load(scratch + (panel * 5 + v) * W), x = load(at + v * W), h = load(at + (4 + v) * W);
-        store(at + v * W, means_x.gradient(panel, d * load(weights.gain_ih + vector), x));
-        store(at + (4 + v) * W, means_h.gradient(panel, d * load(weights.gain_hh + vector), h));
+        const Vec d = load(scratch + (panel * 5 + v) * W), x = load(at_x + v * W), h = load(at_h + v * W);
+        store(at_x + v * W, means_x.gradient(panel, d * load(weights.gain_ih + vector), x));
+        store(at_h + v * W, means_h.gradient(panel, d * load(weights.gain_hh + vector), h));
       }
     }
   }

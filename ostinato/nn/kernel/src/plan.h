@@ -148,7 +148,7 @@ template <class Cell> struct Saved {
 
   Saved(const OstinatoStack &s, float *saved) : layers(s.num_layers), directions(s.num_directions), start(saved) {
     const Panels<Cell> panels(s.hidden_size);
-    gates_size = rounded(panels.count * s.num_steps * Panels<Cell>::kFloats);
+    gates_size = rounded((Cell::kNorm ? 2 : 1) * panels.count * s.num_steps * Panels<Cell>::kFloats);
     cells_size = Cell::kCellState ? rounded(s.num_steps * panels.padded) : 0;
     moments_size = Cell::kNorm ? rounded(s.num_steps * kMomentFloats) : 0;
     output_size = rounded(s.num_steps * s.num_directions * s.hidden_size);
