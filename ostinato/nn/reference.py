@@ -47,7 +47,8 @@ def run_layer(
     for side in range(len(weights) // group):
         own = list(weights[side * group : (side + 1) * group])
         own += [x.new_zeros(len(own[0]))] * (0 if spec.bias else 2)
-        h, final = _loop(cell, block, mask, tuple(state[side] for state in start), cell.weights(*own), reverse=side == 1)
+        state = tuple(part[side] for part in start)
+        h, final = _loop(cell, block, mask, state, cell.weights(*own), reverse=side == 1)
         outputs.append(h)
         finals.append(final)
     y = gather_rows(
@@ -69,9 +70,7 @@ def _positions_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tens
     ).T.flatten(), counts
 
 
-def _loop(
-    cell: Cell, x: Tensor, mask: Tensor, state: State, weights: Any, *, reverse: bool
-) -> tuple[Tensor, State]:
+def _loop(cell: Cell, x: Tensor, mask: Tensor, state: State, weights: Any, *, reverse: bool) -> tuple[Tensor, State]:
     """One direction. A sequence's state does not change where it has no step."""
     outputs = [x.new_zeros(0)] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):

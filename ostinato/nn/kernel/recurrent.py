@@ -38,7 +38,8 @@ def recurrent(
             `lnlstm` the fields of `NormWeights`.
 
     Returns:
-        y (rows, directions · H), zeros in rows without a step; h_n and, for `lstm` and `lnlstm`, c_n (L · directions, B, H).
+        y (rows, directions · H), zeros in rows without a step; h_n and, for `lstm` and `lnlstm`, c_n
+        (L · directions, B, H).
 
     Raises:
         IndexError: an id is outside the table.
