@@ -18,7 +18,7 @@ from ostinato.nn import (
     register_cell,
     use_engine,
 )
-from ostinato.nn.cells import rnn_tanh_step
+from ostinato.nn.cells.rnn import rnn_tanh_step
 
 PEERS = {
     "rnn_tanh": nn.RNN,
