@@ -71,6 +71,8 @@ class RecurrentLayer(nn.Module):
     def reset_parameters(self) -> None:
         """Glorot input weights, orthogonal recurrent weights, gains of 1, biases of 0 except the cell's `initial_bias`.
 
+        Then the cell's `initialise` sets what its paper starts from.
+
         Source: Glorot & Bengio (2010); Saxe et al. (2014); for the LSTM's forget bias of 1, Jozefowicz et al. (2015),
         section 2.2.
         """
@@ -86,6 +88,8 @@ class RecurrentLayer(nn.Module):
                 if self.cell.initial_bias is not None:  # in b_ih only, because b_ih and b_hh are added
                     gate, bias = self.cell.initial_bias
                     weights.bias_ih[gate * H : (gate + 1) * H].fill_(bias)
+                if self.cell.initialise is not None:
+                    self.cell.initialise(weights)
 
     def directions(self) -> list[Any]:
         """The weights of the forward direction, then of the reverse one, each as a `Cell.weights`."""

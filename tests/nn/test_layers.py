@@ -252,7 +252,7 @@ def test_autocast_selects_the_torch_engine():
         assert layer.engine_for(torch.randn(5, 3)) == "torch"
 
 
-MORE = ["mingru", "minlstm", "lnlstm"]
+MORE = ["mingru", "minlstm", "lnlstm", "slstm"]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -320,7 +320,8 @@ def test_further_cells_pass_gradcheck(cell):
 @pytest.mark.parametrize("cell", MORE)
 def test_further_cells_start_by_keeping_their_state(cell):
     layer = RecurrentLayer(2, 4, cell=cell)
-    assert layer.bias_ih_l0[:4].tolist() == {"mingru": [-1.0] * 4, "minlstm": [1.0] * 4, "lnlstm": [0.0] * 4}[cell]
+    first = {"mingru": [-1.0] * 4, "minlstm": [1.0] * 4, "lnlstm": [0.0] * 4, "slstm": [0.0] * 4}
+    assert layer.bias_ih_l0[:4].tolist() == first[cell]
     if cell == "lnlstm":
         assert layer.bias_ih_l0[4:8].tolist() == [1.0] * 4
         assert layer.gain_hh_l0.tolist() == [1.0] * 16

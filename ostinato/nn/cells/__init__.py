@@ -3,11 +3,13 @@
 from ostinato.nn.cells.cell import Cell, Weights, field_names
 from ostinato.nn.cells.lnlstm import NormWeights
 from ostinato.nn.cells.minimal import ScanWeights, positive
+from ostinato.nn.cells.slstm import HeadWeights
 from ostinato.nn.cells.table import CELLS, find_cell, register_cell
 
 __all__ = [
     "CELLS",
     "Cell",
+    "HeadWeights",
     "NormWeights",
     "ScanWeights",
     "Weights",

@@ -36,8 +36,10 @@ class Cell:
         weights: a NamedTuple class of the parameters that `step` takes. The field names set shapes and initial values:
             `weight_ih` (G·H, D) Glorot; `weight_hh` (G·H, H) orthogonal; `gain_c` and `bias_c` (H,); any other name
             (G·H,). One-dimensional parameters start at 1 when the name begins with `gain`, else at 0.
+        own_shapes: `H -> {name: shape}`, for parameters whose shapes differ from these.
         initial_bias: a gate's number and the initial value of its `bias_ih`, so that the cell starts by keeping its
             state.
+        initialise: `(weights) -> None`, sets initial values that differ from these, in place and without gradient.
         activations: `(x (n, D), h (n, H), weights) -> {gate: (n, H)}`, the gate values of n steps, from each step's x
             and the h before it; None for a cell without gates.
         native: how the C++ kernel runs it: `recurrent`, `scan`, or None for a cell that runs on torch alone.
@@ -49,7 +51,9 @@ class Cell:
     step: Callable[[Tensor, State, Any], State]
     over_time: OverTime | None = None
     weights: type[tuple[Tensor, ...]] = Weights
+    own_shapes: Callable[[int], dict[str, tuple[int, ...]]] | None = None
     initial_bias: tuple[int, float] | None = None
+    initialise: Callable[[Any], None] | None = None
     activations: Callable[[Tensor, Tensor, Any], Gates] | None = None
     native: str | None = None
 
@@ -71,6 +75,7 @@ class Cell:
             "weight_hh": (rows, hidden_size),
             "bias_c": (hidden_size,),
             "gain_c": (hidden_size,),
+            **(self.own_shapes(hidden_size) if self.own_shapes else {}),
         }
         return {name: known.get(name, (rows,)) for name in field_names(self.weights)}
 

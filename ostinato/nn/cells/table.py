@@ -8,6 +8,7 @@ from ostinato.nn.cells.lnlstm import LNLSTM
 from ostinato.nn.cells.lstm import LSTM
 from ostinato.nn.cells.minimal import MINGRU, MINLSTM
 from ostinato.nn.cells.rnn import RNN_RELU, RNN_TANH
+from ostinato.nn.cells.slstm import SLSTM
 
 CELLS: dict[str, Cell] = {
     "rnn_tanh": RNN_TANH,
@@ -17,6 +18,7 @@ CELLS: dict[str, Cell] = {
     "mingru": MINGRU,
     "minlstm": MINLSTM,
     "lnlstm": LNLSTM,
+    "slstm": SLSTM,
 }
 
 
