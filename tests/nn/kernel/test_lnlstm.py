@@ -206,8 +206,8 @@ def test_the_operators_check_their_weights():
     spec = kernel.Spec("lnlstm", 4, 1, False, True, "ragged", 1, 0)
     weights = [torch.randn(shape) for shape in CELLS["lnlstm"].shapes(3, 4).values()]
     arguments = (torch.randn(5, 3), None, torch.tensor([5]), None, None)
-    y, _, c_n, _ = torch.ops.ostinato.recurrent(*arguments, weights, *spec, 0)
+    y, _, c_n, _ = torch.ops.ostinato.recurrent(*arguments, weights, *spec, 0, 0)
     expected = kernel.recurrent(spec, *arguments, weights)
     assert_same_bits([y, c_n], [expected[0], expected[2]])
     with pytest.raises(Exception, match="7"):
-        torch.ops.ostinato.recurrent(*arguments, weights[:4], *spec, 0)
+        torch.ops.ostinato.recurrent(*arguments, weights[:4], *spec, 0, 0)
