@@ -403,7 +403,8 @@ template <class Cell> class Backpropagation {
       alignas(64) float total[kNormVectors * W];
       sum_steps<kNormVectors>(sums + panel * kNormVectors * W, norm_floats(), plan().B, total);
       for (int lane = 0; lane < kNormVectors * W; lane++) {
-        const int vector = lane / W, of = vector < 12 ? vector / 4 : vector - 9;  // bias, gain_ih, gain_hh, bias_c, gain_c
+        const int vector = lane / W;  // 4 each of bias, gain_ih and gain_hh, then one each of bias_c and gain_c
+        const int of = vector < 12 ? vector / 4 : vector - 9;
         const int64_t row = panels().row(panel, vector < 12 ? vector % 4 : 0, lane % W);
         if (row >= 0 && to[2 + of]) to[2 + of][row] = total[lane];
       }

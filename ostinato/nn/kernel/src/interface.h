@@ -30,7 +30,7 @@ struct OstinatoStack {
   int32_t cell, num_layers, num_directions, order;
   int32_t threads;    // at most this many
   int32_t training;   // nonzero: write to `saved` what backward needs
-  int32_t precision;  // where bfloat16 is not available, float32
+  int32_t precision;  // where bfloat16 is not available, and for OSTINATO_LNLSTM, float32
   int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
   int64_t input_size, hidden_size, table_rows;   // D, H, V
   const int64_t *lengths;        // * (B,); null: every sequence has T steps

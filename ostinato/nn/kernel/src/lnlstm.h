@@ -26,7 +26,7 @@ struct NormWeights {
     bias = gates(weights[2], arena), gain_ih = gates(weights[3], arena), gain_hh = gates(weights[4], arena);
     bias_c = units(weights[5], arena), gain_c = units(weights[6], arena);
     is_unit = arena.take<float>(W);
-    for (int64_t lane = 0; lane < W; lane++) is_unit[lane] = panels.row(panels.count - 1, 0, int(lane)) < 0 ? 0.0f : 1.0f;
+    for (int lane = 0; lane < W; lane++) is_unit[lane] = panels.row(panels.count - 1, 0, lane) < 0 ? 0.0f : 1.0f;
   }
 
  private:
@@ -79,7 +79,8 @@ template <int V> Moments moments_of(const float *row, int64_t panel_stride, cons
 }
 
 // The four sums of a panel's units from the normalised products.
-ALWAYS_INLINE void add_norms(const NormWeights &weights, int64_t panel, const Vec (&x)[4], const Vec (&h)[4], Vec (&sum)[4]) {
+ALWAYS_INLINE void add_norms(
+    const NormWeights &weights, int64_t panel, const Vec (&x)[4], const Vec (&h)[4], Vec (&sum)[4]) {
   const int64_t first = panel * 4 * W;
   UNROLL for (int v = 0; v < 4; v++) {
     sum[v] = fma(load(weights.gain_ih + first + v * W), x[v],
@@ -94,7 +95,8 @@ template <bool kTraining> struct LnLstmStep {
 
   // c' and the gate o, which is left in `o`.
   void update(float *gates, float *c, float *saved_c, StepMoments &moments, float *o) const {
-    const Moments x = moments_of<4>(gates, panel_stride, weights), h = moments_of<4>(gates + plane, panel_stride, weights);
+    const Moments x = moments_of<4>(gates, panel_stride, weights);
+    const Moments h = moments_of<4>(gates + plane, panel_stride, weights);
     const Mean mean_x(x.mean, weights), mean_h(h.mean, weights);
     moments.scale_x = x.scale, moments.scale_h = h.scale;
     for (int64_t panel = 0; panel < weights.panels.count; panel++) {

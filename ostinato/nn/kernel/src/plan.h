@@ -137,8 +137,9 @@ template <class Cell> struct Panels {
   }
 };
 
-// What training saves: for each layer and direction the gates (panel, step, kFloats), cell states (step, padded) and
-// moments (step); for each layer its output (step, directions · H), also of the last, because the caller may write into y.
+// What training saves: for each layer and direction the gates (panel, step, kFloats), with layer norm in two planes, the
+// cell states (step, padded) and the moments (step); for each layer its output (step, directions · H), also of the last,
+// because the caller may write into y.
 template <class Cell> struct Saved {
   static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
