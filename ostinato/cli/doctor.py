@@ -54,10 +54,10 @@ def engine_choice(device: str = "cpu") -> str:
     reason = why_not_native(torch.empty(0, device=device), [])
     if reason is not None:
         return f"engine auto: torch, because the native engine cannot run: {reason}."
-    others = ", ".join(name for name, cell in CELLS.items() if cell.native is None)
+    others = [name for name, cell in CELLS.items() if cell.native is None]
     return (
         f"engine auto: native ({kernel.variant()}, threads from {kernel.pool()}) for float32 on the CPU; torch "
-        f"for {others}, other dtypes and GPUs."
+        f"for {', '.join([*others, 'other dtypes'])} and GPUs."
     )
 
 

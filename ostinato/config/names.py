@@ -13,7 +13,19 @@ from pydantic import AfterValidator, Field
 from ostinato import plugins
 from ostinato.errors import suggest
 
-CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru", "lnlstm")
+CELLS = (
+    "rnn",
+    "lstm",
+    "gru",
+    "mingru",
+    "minlstm",
+    "mingru_signed",
+    "minlstm_signed",
+    "rglru",
+    "lru",
+    "lnlstm",
+    "slstm",
+)
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "fasta", "ts", "conll", "conllu")
 TOKENIZERS = ("words", "subwords", "characters", "nucleotides", "kmers(K)", "amino-acids", "events", "numeric")
 VECTORS = ("glove-50d",)

@@ -8,7 +8,7 @@ import torch.backends.cudnn.rnn
 from torch import Tensor, nn
 
 from ostinato.errors import ConfigError, look_up
-from ostinato.nn.cells import field_names, find_cell
+from ostinato.nn.cells import Weights, field_names, find_cell
 from ostinato.nn.engines import ENGINES, choose_engine, run_native_stack
 from ostinato.nn.kernel.threads import torch_threads
 from ostinato.nn.layout import Layout
@@ -108,7 +108,7 @@ class RecurrentLayer(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentLayer":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for weights in self.directions():  # cuDNN wants the weights of a call in one block of memory
-            if self.cell.native == "recurrent" and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
+            if self._is_cudnns() and weights.weight_ih.is_cuda and torch._use_cudnn_rnn_flatten_weight():
                 mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.cell.name.upper())  # type: ignore[no-untyped-call]
                 with torch.no_grad():
                     torch._cudnn_rnn_flatten_weight(
@@ -127,6 +127,9 @@ class RecurrentLayer(nn.Module):
         sizes = f"{self.input_size}, {self.hidden_size}"
         text = f"{sizes}, cell={self.cell.name}, bidirectional={self.bidirectional}, engine={self.engine}"
         return text + (f", weight_dropout={self.weight_dropout:g}" if self.weight_dropout else "")
+
+    def _is_cudnns(self) -> bool:
+        return self.cell.native == "recurrent" and self.cell.weights is Weights
 
     def _suffixes(self) -> list[str]:
         return ["_l0", "_l0_reverse"] if self.bidirectional else ["_l0"]

@@ -5,11 +5,12 @@ times.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ostinato.nn.cells import CELLS, Cell, Weights
+from ostinato.nn.cells import CELLS, Cell, field_names
 from ostinato.nn.kernel.calls import Spec
 from ostinato.nn.layout import Layout, gather_rows, scatter_rows
 from ostinato.nn.over_time import State
@@ -32,7 +33,8 @@ def run_layer(
     spec: Spec, x: Tensor, lengths: Tensor | None, states: State, weights: Sequence[Tensor]
 ) -> tuple[Tensor, State]:
     """One layer, in each of its directions."""
-    cell, group = CELLS[spec.cell], 4 if spec.bias else 2
+    cell = CELLS[spec.cell]
+    group = len(field_names(cell.weights)) if spec.bias else 2
     positions, counts = _positions_of_rows(spec, lengths)
     steps, positions = spec.padded_length if spec.order != "ragged" else int(counts.max()), positions.to(x.device)
     mask = (torch.arange(steps).unsqueeze(1) < counts).unsqueeze(2).to(x.device)  # (T, B, 1)
@@ -44,8 +46,9 @@ def run_layer(
     outputs, finals = [], []
     for side in range(len(weights) // group):
         own = list(weights[side * group : (side + 1) * group])
-        own += [x.new_zeros(len(own[0]))] * (4 - group)
-        h, final = _loop(cell, block, mask, tuple(state[side] for state in start), Weights(*own), reverse=side == 1)
+        own += [x.new_zeros(len(own[0]))] * (0 if spec.bias else 2)
+        state = tuple(part[side] for part in start)
+        h, final = _loop(cell, block, mask, state, cell.weights(*own), reverse=side == 1)
         outputs.append(h)
         finals.append(final)
     y = gather_rows(
@@ -67,9 +70,7 @@ def _positions_of_rows(spec: Spec, lengths: Tensor | None) -> tuple[Tensor, Tens
     ).T.flatten(), counts
 
 
-def _loop(
-    cell: Cell, x: Tensor, mask: Tensor, state: State, weights: Weights, *, reverse: bool
-) -> tuple[Tensor, State]:
+def _loop(cell: Cell, x: Tensor, mask: Tensor, state: State, weights: Any, *, reverse: bool) -> tuple[Tensor, State]:
     """One direction. A sequence's state does not change where it has no step."""
     outputs = [x.new_zeros(0)] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):

@@ -71,7 +71,7 @@ def test_nothing_read_is_answered_as_by_the_model(text_model):
     np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "lnlstm", "minlstm", "rglru", "lru", "cnn"])
+@pytest.mark.parametrize("cell", ["lstm", "lnlstm", "slstm", "minlstm", "rglru", "lru", "cnn"])
 def test_a_batch_of_pieces_of_any_length_gives_the_answers_to_the_whole(tmp_path, cell):
     options = {"pooling": POOLINGS[1:]} if cell == "cnn" else {}
     model = small_models.classifier(cell=cell, **{**EVERYTHING, **options})

@@ -10,8 +10,18 @@ from torch.nn import functional as F
 
 from ostinato import plugins
 from ostinato.errors import ConfigError
-from ostinato.nn import CELLS, Cell, Layout, RecurrentStack, Weights, find_cell, register_cell, use_engine
-from ostinato.nn.cells import DecayWeights, NormWeights, RingWeights, ScanWeights, positive
+from ostinato.nn import (
+    CELLS,
+    Cell,
+    Layout,
+    RecurrentLayer,
+    RecurrentStack,
+    Weights,
+    find_cell,
+    register_cell,
+    use_engine,
+)
+from ostinato.nn.cells import DecayWeights, HeadWeights, NormWeights, RingWeights, ScanWeights, positive
 
 PEERS = {
     "rnn_tanh": lambda: nn.RNNCell(3, 5),
@@ -224,6 +234,40 @@ def test_lru_starts_on_a_ring_with_states_of_the_variance_of_their_input():
     assert ((torch.histc(angle, 10, 0, 2 * math.pi) - 400).abs() < 100).all()
     assert ((torch.histc(size**2, 10, 0.9**2, 0.999**2) - 400).abs() < 100).all()  # uniform on the ring's area
     torch.testing.assert_close(torch.exp(weights.gamma_log.double()) ** 2, 1 - size**2, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("hidden_size", "heads"), [(8, 4), (6, 1)])
+def test_slstm_equals_its_equations_without_the_stabiliser(hidden_size, heads):
+    draw = {"dtype": torch.float64}
+    weights = HeadWeights(*(torch.randn(shape, **draw) for shape in CELLS["slstm"].shapes(3, hidden_size).values()))
+    size = hidden_size // heads
+    R = torch.block_diag(*weights.weight_hh.split(size)).view(4, heads, size, 4, heads, size)
+    R = torch.stack([R[gate, :, :, gate].reshape(hidden_size, hidden_size) for gate in range(4)])
+    state = h, c, n, _ = [torch.zeros(2, hidden_size, **draw)] * 4
+    for x in torch.randn(5, 2, 3, **draw):
+        sums = (x @ weights.weight_ih.T + weights.bias_ih).view(2, 4, hidden_size) + torch.einsum("gjk,bk->bgj", R, h)
+        i, f, z, o = sums.unbind(1)
+        c = torch.sigmoid(f) * c + torch.exp(i) * torch.tanh(z)
+        n = torch.sigmoid(f) * n + torch.exp(i)
+        h = torch.sigmoid(o) * c / n
+        state = CELLS["slstm"].step(x, state, weights)
+        torch.testing.assert_close(state[0], h)
+        torch.testing.assert_close([part * state[3].exp() for part in state[1:3]], [c, n])
+
+
+@pytest.mark.parametrize("log_i", [-500.0, 500.0])
+def test_slstm_stays_finite_where_its_exponential_gate_is_not(log_i):
+    weights = HeadWeights(torch.zeros(4, 1), torch.zeros(4, 1), torch.tensor([log_i, 9.0, 1.0, 0.0]))
+    state = (torch.zeros(1, 1),) * 4
+    for _ in range(3):
+        state = CELLS["slstm"].step(torch.ones(1, 1), state, weights)
+        assert state[0].item() == pytest.approx(0.5 * math.tanh(1.0))  # o · c / n
+
+
+def test_slstm_starts_with_the_forget_biases_of_its_code():
+    layer = RecurrentLayer(2, 8, cell="slstm")
+    assert not layer.weight_hh_l0.any()
+    assert layer.bias_ih_l0[8:16].tolist() == pytest.approx([5, -7] * 4)
 
 
 # ---- cells of the user -----------------------------------------------------------------------------------------------

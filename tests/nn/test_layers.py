@@ -8,7 +8,17 @@ from torch import nn
 from torch.autograd import forward_ad
 
 from ostinato.errors import ConfigError
-from ostinato.nn import ENGINES, Layout, RecurrentLayer, RecurrentStack, VariationalDropout, use_engine
+from ostinato.nn import (
+    ENGINES,
+    Cell,
+    Layout,
+    RecurrentLayer,
+    RecurrentStack,
+    VariationalDropout,
+    register_cell,
+    use_engine,
+)
+from ostinato.nn.cells.rnn import rnn_tanh_step
 
 PEERS = {
     "rnn_tanh": nn.RNN,
@@ -242,7 +252,7 @@ def test_autocast_selects_the_torch_engine():
         assert layer.engine_for(torch.randn(5, 3)) == "torch"
 
 
-MORE = ["mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru", "lnlstm"]
+MORE = ["mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru", "lnlstm", "slstm"]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -337,8 +347,9 @@ def test_further_cells_start_by_keeping_their_state(cell):
 
 
 def test_forcing_native_for_a_cell_without_a_kernel_is_an_error():
-    with pytest.raises(ConfigError, match="lnlstm"):
-        RecurrentLayer(2, 4, cell="lnlstm", engine="native")(*ragged(LENGTHS, 2))
+    register_cell("without_kernel", Cell("without_kernel", gates=1, states=1, step=rnn_tanh_step))
+    with pytest.raises(ConfigError, match="without_kernel"):
+        RecurrentLayer(2, 4, cell="without_kernel", engine="native")(*ragged(LENGTHS, 2))
 
 
 @pytest.mark.slow

@@ -67,4 +67,5 @@ LNLSTM = Cell(
     weights=NormWeights,
     initial_bias=(1, 1.0),
     activations=lnlstm_gates,
+    native="recurrent",
 )

@@ -10,6 +10,7 @@ from ostinato.nn.cells.lstm import LSTM
 from ostinato.nn.cells.minimal import MINGRU, MINGRU_SIGNED, MINLSTM, MINLSTM_SIGNED
 from ostinato.nn.cells.rglru import RGLRU
 from ostinato.nn.cells.rnn import RNN_RELU, RNN_TANH
+from ostinato.nn.cells.slstm import SLSTM
 
 CELLS: dict[str, Cell] = {
     "rnn_tanh": RNN_TANH,
@@ -23,6 +24,7 @@ CELLS: dict[str, Cell] = {
     "rglru": RGLRU,
     "lru": LRU,
     "lnlstm": LNLSTM,
+    "slstm": SLSTM,
 }
 
 

@@ -8,22 +8,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ostinato.nn import cells
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import CELLS, ORDERS, PRECISIONS, Gradients, Stack
 from ostinato.nn.kernel.threads import num_threads
 
 Result = tuple[Tensor, Tensor, Tensor | None]
 
+WITH_C = tuple(name for name in CELLS if cells.CELLS[name].states == 2)  # the state is h and c
+
 
 class Spec(NamedTuple):
     """A call apart from its tensors.
 
     Args:
-        cell: `rnn_tanh`, `rnn_relu`, `lstm` or `gru`.
+        cell: `rnn_tanh`, `rnn_relu`, `lstm`, `gru` or `lnlstm`.
         hidden_size: H.
         num_layers: L.
         bidirectional: whether each layer has two directions.
-        bias: whether each direction has `bias_ih` and `bias_hh` after its two weights.
+        bias: whether each direction has more than its two matrices: `bias_ih` and `bias_hh`, or the cell's others.
         order: `ragged` (rows are the steps, sequence by sequence), `batch_first` (rows b·T + t of a padded block)
             or `time_first` (rows t·B + b).
         batch_size: B.
@@ -100,7 +103,7 @@ def run_forward(
     width = directions * spec.hidden_size
     y = x.new_zeros(rows, width) if lengths is not None and spec.padded_length else x.new_empty(rows, width)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
-    c_n = torch.empty_like(h_n) if spec.cell == "lstm" else None
+    c_n = torch.empty_like(h_n) if spec.cell in WITH_C else None
     stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, h_n, c_n, saved)
     binding.check(binding.built_library().ostinato_forward(ctypes.byref(stack)))
     return y, h_n, c_n

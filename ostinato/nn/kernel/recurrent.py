@@ -33,11 +33,13 @@ def recurrent(
         ids: (N,) int64 rows of the table; for `ragged` only.
         lengths: (B,) int64 on the CPU; None when every sequence has T steps.
         h0: (L · directions, B, H) initial states; None for zeros.
-        c0: the same for the cell states of `lstm`.
-        weights: for each layer and direction `weight_ih`, `weight_hh` and, with `bias`, `bias_ih`, `bias_hh`.
+        c0: the same for the cell states of `lstm` and `lnlstm`.
+        weights: for each layer and direction `weight_ih`, `weight_hh` and, with `bias`, `bias_ih`, `bias_hh`; for
+            `lnlstm` the fields of `NormWeights`.
 
     Returns:
-        y (rows, directions · H), zeros in rows without a step; h_n and, for `lstm`, c_n (L · directions, B, H).
+        y (rows, directions · H), zeros in rows without a step; h_n and, for `lstm` and `lnlstm`, c_n
+        (L · directions, B, H).
 
     Raises:
         IndexError: an id is outside the table.

@@ -16,7 +16,17 @@ from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import CELLS
 from ostinato.nn.kernel.binding import CELLS as NATIVE
 from ostinato.nn.kernel.buffers import take_buffer
-from ostinato.nn.kernel.calls import Result, SavedSize, Spec, dense, run_backward, run_forward, saved_floats, saved_size
+from ostinato.nn.kernel.calls import (
+    WITH_C,
+    Result,
+    SavedSize,
+    Spec,
+    dense,
+    run_backward,
+    run_forward,
+    saved_floats,
+    saved_size,
+)
 from ostinato.nn.kernel.second_derivative import NoSecondDerivative
 
 
@@ -44,7 +54,7 @@ def recurrent(
         else (0, 0)
     )
     y, h_n, c_n, _ = torch.ops.ostinato.recurrent(x, ids, lengths, h0, c0, list(weights), *spec, *kept)
-    return y, h_n, c_n if spec.cell == "lstm" else None
+    return y, h_n, c_n if spec.cell in WITH_C else None
 
 
 def is_traced(*tensors: Tensor | None) -> bool:
@@ -127,7 +137,7 @@ def _forward_sizes(
     directions = 2 if spec.bidirectional else 1
     y = x.new_empty((x if ids is None else ids).shape[0], directions * spec.hidden_size)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
-    c_n = torch.empty_like(h_n) if spec.cell == "lstm" else x.new_empty(0)
+    c_n = torch.empty_like(h_n) if spec.cell in WITH_C else x.new_empty(0)
     return y, h_n, c_n, x.new_empty(_saved_size(x, ids, per_step, per_batch))
 
 
@@ -189,7 +199,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     _, _, c_n, saved = output
     ctx.spec = Spec(*fields)
     ctx.save_for_backward(saved, x, ids, lengths, h0, c0, *weights)
-    ctx.mark_non_differentiable(*((saved,) if ctx.spec.cell == "lstm" else (saved, c_n)))
+    ctx.mark_non_differentiable(*((saved,) if ctx.spec.cell in WITH_C else (saved, c_n)))
     ctx.set_materialize_grads(False)
 
 
@@ -246,7 +256,7 @@ def _inputs(
         )
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
     size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
-    gates = look_up({name: CELLS[name].gates for name in NATIVE}, spec.cell, "cell") * spec.hidden_size
+    cell = look_up({name: CELLS[name] for name in NATIVE}, spec.cell, "cell")
     yield "x", x, torch.float32, (rows if ids is None else x.shape[0], size)
     yield "ids", ids, torch.int64, (rows,)
     yield "lengths", lengths, torch.int64, (spec.batch_size,)
@@ -254,8 +264,8 @@ def _inputs(
     yield "c0", c0, torch.float32, _state_shape(spec)
     shapes = []
     for below in (size, *[width] * (spec.num_layers - 1)):
-        direction = [(gates, below), (gates, spec.hidden_size), *[(gates,)] * (2 if spec.bias else 0)]
-        shapes += direction * (2 if spec.bidirectional else 1)
+        direction = list(cell.shapes(below, spec.hidden_size).values())
+        shapes += (direction if spec.bias else direction[:2]) * (2 if spec.bidirectional else 1)
     if len(weights) != len(shapes):
         raise ConfigError(f"ostinato::recurrent cannot run: {len(weights)} weights were given. Expected {len(shapes)}.")
     for k, shape in enumerate(shapes):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ostinato.errors import ConfigError
-from ostinato.nn.cells import DecayWeights, NormWeights, RingWeights, ScanWeights, Weights
+from ostinato.nn.cells import DecayWeights, HeadWeights, NormWeights, RingWeights, ScanWeights, Weights
 from ostinato.nn.cells.lru import lru_factor
 from ostinato.nn.cells.rglru import EXPONENT
 from ostinato.nn.layers import RecurrentLayer
@@ -191,6 +191,27 @@ def lnlstm(graph: Graph, x: Value, weights: NormWeights, states: list[Value]) ->
     return scan(graph, step, states, [inputs])
 
 
+def slstm(graph: Graph, x: Value, weights: HeadWeights, states: list[Value]) -> list[Value]:
+    """An LSTM with an exponential input gate; see `ostinato.nn.cells.slstm`."""
+    size = weights.weight_hh.shape[1]
+    blocks = [torch.block_diag(*gate.split(size)) for gate in weights.weight_hh.detach().chunk(4)]
+    inputs = graph.linear(x, weights.weight_ih, weights.bias_ih)
+
+    def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:
+        h, c, n, m = states
+        log_i, f, z, o = _split(body, body.op("Add", now[0], body.linear(h, torch.cat(blocks), None)), 4)
+        is_first = body.op("Equal", n, body.constant(0.0))
+        log_f = body.op("Where", is_first, body.constant(-torch.inf), body.op("Add", _log_sigmoid(body, f), m))
+        m = body.op("Max", log_f, log_i)
+        i, f = (body.op("Exp", body.op("Sub", gate, m)) for gate in (log_i, log_f))
+        c = body.op("Add", body.op("Mul", f, c), body.op("Mul", i, body.op("Tanh", z)))
+        n = body.op("Add", body.op("Mul", f, n), i)
+        h = body.op("Mul", body.op("Sigmoid", o), body.op("Div", c, n))
+        return [h, c, n, m], [h, c, n, m]
+
+    return scan(graph, step, states, [inputs])
+
+
 # (graph, x (T, B, D), weights, states (B, H)) -> every state at each step, (T, B, H); the first is h
 Scanned = Callable[[Graph, Value, Any, list[Value]], list[Value]]
 SCANS: dict[str, Scanned] = {
@@ -201,6 +222,7 @@ SCANS: dict[str, Scanned] = {
     "rglru": rglru,
     "lru": lru,
     "lnlstm": lnlstm,
+    "slstm": slstm,
 }
 
 

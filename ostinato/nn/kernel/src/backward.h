@@ -12,7 +12,7 @@ template <class Cell> class Backpropagation {
 
  public:
   Backpropagation(const OstinatoStack &stack, const OstinatoGradients &gradients, Arena &arena)
-      : plan_(stack, arena, 2 * Forward<Cell>::estimate(stack)),
+      : plan_(stack, arena, 2 * Forward<Cell>::estimate(stack), kWeights<Cell>),
         gradients_(gradients),
         panels_(stack.hidden_size),
         saved_(stack, stack.saved),
@@ -77,6 +77,9 @@ template <class Cell> class Backpropagation {
     float *row_gates;                // of a table: the gradients summed by row, (panel, distinct, kIn · W)
     float *input_totals, *hidden_totals; // of the gradients of weights and biases
     const float **x, **h_prev;       // for each input, and for each flat step (N,)
+    StepMoments *moments;            // of a cell with layer norm: saved by forward,
+    const NormWeights *norm;
+    float *norm_sums;                // and the gradients of gains and biases (sequence, panel, kNormVectors)
   };
 
   struct Layer {
@@ -108,6 +111,8 @@ template <class Cell> class Backpropagation {
       float *dh, *dc, *c0;  // gradients of h and c, and the initial c (row, padded)
       int64_t *steps;       // the current flat steps,
       float **rows;         // and their rows of dh
+      float *norm_sums;     // the gradients of gains and biases of the last steps (row, panel, kNormVectors)
+      float *scratch;       // (padded · 5)
     };
 
     void recur(int64_t task) const {
@@ -121,6 +126,7 @@ template <class Cell> class Backpropagation {
         for (; rows < group.size && plan().length(group.sequences[rows]) > t; rows++) {  // their last step is t
           const int64_t sequence = group.sequences[rows];
           copy_state(plan().initial(given.hn, number, direction, sequence), states.dh + rows * padded, H, padded);
+          if (Cell::kNorm) std::memset(states.norm_sums + rows * norm_floats(), 0, sizeof(float) * norm_floats());
           if (!Cell::kCellState) continue;
           copy_state(plan().initial(given.cn, number, direction, sequence), states.dc + rows * padded, H, padded);
           copy_state(
@@ -149,16 +155,40 @@ template <class Cell> class Backpropagation {
       if (!is_table()) side.x[step] = input(step);
       side.h_prev[step] = h_prev;
       float *dh = states.dh + r * padded, *dc = states.dc + r * padded;
+      if (before >= 0) fetch(side, before);
       if (output_gradient.data) {
         const float *dy = output_gradient(step) + direction * H;
         for (int64_t unit = 0; unit < H; unit += W) store(dh + unit, load(dh + unit) + load_up_to(dy + unit, H - unit));
       }
-      for (int64_t panel = 0; panel < panels().count; panel++) {
-        const int64_t unit = panel * P::kUnits;
-        Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit,
-            dh + unit, dc + unit, int(std::min(H - unit, int64_t(W)))});
+      if constexpr (Cell::kNorm) {
+        float *sums = states.norm_sums + r * norm_floats();
+        LnLstmBackward{*side.norm, panel_stride, panels().count * panel_stride, states.scratch}.run(
+            side.gates + step * P::kFloats, c, c_prev, side.moments[step], dh, dc, sums);
+        if (t % kStepsOfASum == 0) move_sums(sums, side.norm_sums + sequence * norm_floats(), norm_floats());
+      } else {
+        for (int64_t panel = 0; panel < panels().count; panel++) {
+          const int64_t unit = panel * P::kUnits;
+          Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit,
+              dh + unit, dc + unit, int(std::min(H - unit, int64_t(W)))});
+        }
       }
       clear_padding(side.gates + (panels().count - 1) * panel_stride + step * P::kFloats);
+      if (Cell::kNorm) clear_padding(hidden_gates(side) + (panels().count - 1) * panel_stride + step * P::kFloats);
+    }
+
+    // Asks for the gates of a step that is differentiated soon: the steps of many sequences are more streams of memory
+    // than the processor follows by itself.
+    void fetch(const Side &side, int64_t step) const {
+      const float *gates = side.gates + step * P::kFloats;
+      for (int64_t panel = 0; panel < (Cell::kNorm ? 2 : 1) * panels().count; panel++, gates += plan().N * P::kFloats) {
+        for (int64_t k = 0; k < P::kFloats; k += 16) __builtin_prefetch(gates + k, 1);
+      }
+    }
+
+    int64_t norm_floats() const { return panels().count * kNormVectors * W; }
+
+    static void move_sums(float *from, float *to, int64_t floats) {
+      for (int64_t k = 0; k < floats; k += W) store(to + k, load(to + k) + load(from + k)), store(from + k, all(0.0f));
     }
 
     // Zeros past the last unit in the gates' gradients of the last panel. An infinite input makes them NaN, and the
@@ -179,9 +209,14 @@ template <class Cell> class Backpropagation {
         states.steps[r] = plan().step(group.sequences[r], t, direction);
         states.rows[r] = states.dh + r * panels().padded;
       }
-      const PanelFactor factor = {side.gates + Cell::kHidden * W, side.hidden_rows};
+      const PanelFactor factor = {hidden_gates(side), side.hidden_rows};
       const PanelShape shape = {panels().count, plan().N * P::kFloats, P::kFloats, kHid * W};
       multiply_panels<true>(&factor, 1, shape, states.steps, rows, states.rows, plan().H);
+    }
+
+    // dG of W_hh h.
+    float *hidden_gates(const Side &side) const {
+      return side.gates + (Cell::kNorm ? panels().count * plan().N * P::kFloats : Cell::kHidden * W);
     }
 
     // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
@@ -265,7 +300,7 @@ template <class Cell> class Backpropagation {
     static constexpr int64_t kColumnsOfAStrip = 144;    // an odd number of cache lines: rows get different cache sets
 
     float *const *gradients(int direction) const {
-      return owner->gradients_.weights + (number * plan().directions + direction) * 4;
+      return owner->gradients_.weights + plan().first_weight(number, direction);
     }
     int64_t input_columns(int direction) const {
       return gradients(direction)[0] || gradients(direction)[2] ? D + 1 : 0;
@@ -296,9 +331,9 @@ template <class Cell> class Backpropagation {
       const Side &side = sides[direction];
       float *const *to = gradients(direction);
       const Outer input = {input_gates(direction), inputs() * input_floats(), input_floats(), side.x, inputs(),
-          input_columns(direction), side.input_totals, to[0], to[2]};
-      const Outer hidden = {side.gates + Cell::kHidden * W, plan().N * P::kFloats, P::kFloats, side.h_prev, plan().N,
-          hidden_columns(direction), side.hidden_totals, to[1], to[3]};
+          input_columns(direction), side.input_totals, to[0], Cell::kNorm ? nullptr : to[2]};
+      const Outer hidden = {hidden_gates(side), plan().N * P::kFloats, P::kFloats, side.h_prev, plan().N,
+          hidden_columns(direction), side.hidden_totals, to[1], Cell::kNorm ? nullptr : to[3]};
 
       const int64_t panel = panel_part * panels_of_a_part();
       const int64_t end_panel = std::min(panel + panels_of_a_part(), panels().count);
@@ -315,6 +350,9 @@ template <class Cell> class Backpropagation {
       }
       write<kIn>(input, of_input, Cell::kInput);
       write<kHid>(hidden, of_hidden, Cell::kHidden);
+      if constexpr (Cell::kNorm) {
+        for (int64_t k = panel; column_part == 0 && k < end_panel; k++) sum_norms(k, side.norm_sums, to);
+      }
     }
 
     template <int V> static void clear_totals(const Outer &outer, const Part &part) {
@@ -359,6 +397,18 @@ template <class Cell> class Backpropagation {
         }
       }
     }
+
+    // The gradients of one panel's gains and biases, added up over the sequences.
+    void sum_norms(int64_t panel, const float *sums, float *const *to) const {
+      alignas(64) float total[kNormVectors * W];
+      sum_steps<kNormVectors>(sums + panel * kNormVectors * W, norm_floats(), plan().B, total);
+      for (int lane = 0; lane < kNormVectors * W; lane++) {
+        const int vector = lane / W;  // 4 each of bias, gain_ih and gain_hh, then one each of bias_c and gain_c
+        const int of = vector < 12 ? vector / 4 : vector - 9;
+        const int64_t row = panels().row(panel, vector < 12 ? vector % 4 : 0, lane % W);
+        if (row >= 0 && to[2 + of]) to[2 + of][row] = total[lane];
+      }
+    }
   };
 
   void prepare(int number) {
@@ -387,6 +437,11 @@ template <class Cell> class Backpropagation {
       Side &side = layer.sides[direction];
       side.gates = saved_.gates(number, direction);
       side.cells = saved_.cells(number, direction);
+      if constexpr (Cell::kNorm) {
+        side.moments = saved_.moments(number, direction);
+        side.norm = new (arena_.take<NormWeights>(1)) NormWeights(H, plan_.weights(number, direction), arena_);
+        side.norm_sums = arena_.take_zeroed<float>(plan_.B * layer.norm_floats());
+      }
       const int64_t vectors = (layer.D + W - 1) / W;
       side.input_rows = arena_.take<float>(vectors * W * panels_.count * kIn * W);
       side.hidden_rows = arena_.take<float>((H + W - 1) / W * W * panels_.count * kHid * W);
@@ -404,7 +459,9 @@ template <class Cell> class Backpropagation {
       for (int k = 0; k < plan_.directions * plan_.num_groups; k++) {
         const int64_t rows = plan_.groups[k % plan_.num_groups].size, size = rows * panels_.padded;
         states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size),
-            arena_.take<int64_t>(rows), arena_.take<float *>(rows)};
+            arena_.take<int64_t>(rows), arena_.take<float *>(rows),
+            Cell::kNorm ? arena_.take<float>(rows * layer.norm_floats()) : nullptr,
+            Cell::kNorm ? arena_.take<float>(5 * panels_.padded) : nullptr};
       }
     }
   }

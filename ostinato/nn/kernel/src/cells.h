@@ -17,7 +17,7 @@ struct Backward {       // what backward of one step reads and writes, at the pa
 // i, f, o = sigmoid; g = tanh; c' = f·c + i·g; h' = o·tanh c'
 struct Lstm {
   static constexpr int kVectors = 4, kInput = 0, kInputVectors = 4, kHidden = 0, kHiddenVectors = 4, kUnitVectors = 1;
-  static constexpr bool kCellState = true, kSeparateHiddenBias = false;
+  static constexpr bool kCellState = true, kSeparateHiddenBias = false, kNorm = false;
   static int gate(int vector) { return vector; }  // torch's order: i f g o
 
   template <bool kTraining> ALWAYS_INLINE static void finish(
@@ -49,7 +49,8 @@ struct Lstm {
 // r, z = sigmoid; n = tanh(x_n + r·h_n); h' = (1 - z)·n + z·h. Saved: n (at first its input part), r, z, h_n.
 struct Gru {
   static constexpr int kVectors = 4, kInput = 0, kInputVectors = 3, kHidden = 1, kHiddenVectors = 3, kUnitVectors = 1;
-  static constexpr bool kCellState = false, kSeparateHiddenBias = true;  // r multiplies h_n including its bias
+  static constexpr bool kCellState = false, kNorm = false;
+  static constexpr bool kSeparateHiddenBias = true;                      // r multiplies h_n including its bias
   static int gate(int vector) { return vector == 0 ? 2 : vector - 1; }   // torch's order: r z n
 
   template <bool kTraining> ALWAYS_INLINE static void finish(
@@ -88,7 +89,7 @@ struct Relu {
 template <class Nonlinearity, int kWidth> struct Rnn {
   static constexpr int kVectors = kWidth, kInput = 0, kInputVectors = kWidth, kHidden = 0, kHiddenVectors = kWidth,
                        kUnitVectors = kWidth;
-  static constexpr bool kCellState = false, kSeparateHiddenBias = false;
+  static constexpr bool kCellState = false, kSeparateHiddenBias = false, kNorm = false;
   static int gate(int) { return 0; }
 
   template <bool kTraining> ALWAYS_INLINE static void finish(

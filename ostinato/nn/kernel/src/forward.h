@@ -6,6 +6,7 @@
 template <class Cell> struct ForwardWeights {
   float *input, *hidden;             // packed by columns
   float *input_bias, *hidden_bias;   // (panel, vectors)
+  const NormWeights *norm;           // of a cell with layer norm, instead of biases
 };
 
 template <class Cell> class Forward {
@@ -14,7 +15,7 @@ template <class Cell> class Forward {
 
  public:
   Forward(const OstinatoStack &stack, Arena &arena)
-      : plan_(stack, arena, estimate(stack)),
+      : plan_(stack, arena, estimate(stack), kWeights<Cell>),
         panels_(stack.hidden_size),
         saved_(stack, stack.saved),
         training_(stack.training),
@@ -88,6 +89,7 @@ template <class Cell> class Forward {
       const int64_t D = forward->plan_.input_size(layer), H = panels.H;
       pack_columns<Cell, kIn>(panels, panel, Cell::kInput, from[0], D, to.input + panel * D * kIn * W);
       pack_columns<Cell, kHid>(panels, panel, Cell::kHidden, from[1], H, to.hidden + panel * H * kHid * W);
+      if constexpr (Cell::kNorm) return;
       float *input_bias = to.input_bias + panel * Cell::kVectors * W;
       add_bias<Cell, kIn>(panels, panel, Cell::kInput, from[2], input_bias + Cell::kInput * W);
       if constexpr (Cell::kSeparateHiddenBias) {  // the last gate's bias stays separate
@@ -126,6 +128,7 @@ template <class Cell> class Forward {
     float *h[2], *c;        // states (row, padded): of this step and the one before, alternating
     float *gates;           // when saved: of step 0; else: of this chunk
     float *cells;           // saved cell states (step, padded)
+    StepMoments *moments;   // saved, of a cell with layer norm
     float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
@@ -213,7 +216,8 @@ template <class Cell> class Forward {
           step_rows[steps] = {input(step), gates + (forward->training_ ? step : steps) * P::kFloats,
               cells ? cells + step * forward->panels_.padded : nullptr,
               forward->outputs_[layer](step) + direction * plan.H,
-              saved_output ? saved_output + (step * plan.directions + direction) * plan.H : nullptr};
+              saved_output ? saved_output + (step * plan.directions + direction) * plan.H : nullptr,
+              moments ? moments + step : nullptr};
         }
       }
       return steps;
@@ -237,8 +241,11 @@ template <class Cell> class Forward {
 
     // gates += W_hh h, then the cell's equation, of a step of the first `rows` sequences, for panels up to `end`
     void recur(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end) const {
-      forward->training_ ? recur_as<true>(t, step_row, rows, panel, end)
-                         : recur_as<false>(t, step_row, rows, panel, end);
+      if constexpr (Cell::kNorm)
+        forward->training_ ? recur_by_rows<true>(t, step_row, rows) : recur_by_rows<false>(t, step_row, rows);
+      else
+        forward->training_ ? recur_as<true>(t, step_row, rows, panel, end)
+                           : recur_as<false>(t, step_row, rows, panel, end);
     }
 
     template <bool kTraining>
@@ -253,6 +260,30 @@ template <class Cell> class Forward {
           add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
           for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
         });
+      }
+    }
+
+    // The same for a cell with layer norm, which needs the products of all panels.
+    template <bool kTraining> void recur_by_rows(int64_t t, const StepRow *step_row, int64_t rows) const {
+      const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
+      const int64_t padded = forward->panels_.padded, H = forward->plan_.H;
+      const int64_t plane = forward->panels_.count * panel_stride;
+      for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
+        multiply_hidden<kHid>(step_row, rows, h[t % 2], padded, weights.hidden + panel * H * kHid * W, H,
+            panel * panel_stride + plane);
+      }
+      float *h_next = h[(t + 1) % 2];
+      const LnLstmStep<kTraining> step = {*weights.norm, panel_stride, plane};
+      for (int64_t first = 0; first < rows; first += kRowsOfABlock) {
+        const int64_t last = std::min(first + kRowsOfABlock, rows);
+        StepMoments local[kRowsOfABlock];
+        auto moments_at = [&](int64_t row) -> StepMoments & {
+          return kTraining ? *step_row[row].moments : local[row - first];
+        };
+        for (int64_t row = first; row < last; row++)
+          step.update(step_row[row].gates, c + row * padded, step_row[row].c, moments_at(row), h_next + row * padded);
+        for (int64_t row = first; row < last; row++)
+          step.output(c + row * padded, moments_at(row), h_next + row * padded, step_row[row].y, step_row[row].saved_y);
       }
     }
 
@@ -330,6 +361,8 @@ template <class Cell> class Forward {
       weights.hidden = arena_.take<float>(panels_.count * H * kHid * W);
       weights.input_bias = arena_.take_zeroed<float>(panels_.count * P::kFloats);
       weights.hidden_bias = arena_.take_zeroed<float>(panels_.count * W);
+      if constexpr (Cell::kNorm)
+        weights.norm = new (arena_.take<NormWeights>(1)) NormWeights(H, plan_.weights(layer, direction), arena_);
       packs_[side] = {this, layer, direction};
       for (int g = 0; g < plan_.num_groups; g++) {
         Lane &lane = lanes_[side * plan_.num_groups + g];
@@ -348,8 +381,10 @@ template <class Cell> class Forward {
         lane.h[1] = arena_.take<float>(group.size * padded);
         lane.c = arena_.take<float>(group.size * padded);
         lane.panel_stride = (training_ ? plan_.N : most) * P::kFloats;
-        lane.gates = training_ ? saved_.gates(layer, direction) : arena_.take<float>(panels_.count * lane.panel_stride);
+        lane.gates = training_ ? saved_.gates(layer, direction)
+                               : arena_.take<float>((Cell::kNorm ? 2 : 1) * panels_.count * lane.panel_stride);
         lane.cells = training_ && Cell::kCellState ? saved_.cells(layer, direction) : nullptr;
+        lane.moments = training_ && Cell::kNorm ? saved_.moments(layer, direction) : nullptr;
         lane.saved_output = training_ && top ? saved_.output(layer) : nullptr;
         lane.team = team_size_ > 1 ? new_team() : nullptr;
         if (lane.longest() == 0) lane.start(), lane.write_final();  // no task does it
@@ -360,6 +395,7 @@ template <class Cell> class Forward {
   // How many workers divide a lane: those without a lane of their own, if their part of a step is worth their meeting
   // after it.
   int workers_of_a_lane() const {
+    if (Cell::kNorm) return 1;  // its units meet three times in a step
     const int lanes = plan_.num_groups * (plan_.directions == 1 ? plan_.layers : plan_.directions);
     const double step_us = double(plan_.H * panels_.padded) * kHid / Cell::kUnitVectors / 50e3;
     return int(std::min({int64_t(plan_.threads / lanes), panels_.count, int64_t(step_us / kMicrosecondsOfAPart)}));
@@ -369,7 +405,7 @@ template <class Cell> class Forward {
     return new (arena_.take<Team>(1)) Team(team_size_, arena_.take<std::atomic<int64_t>>(team_size_));
   }
 
-  static constexpr int64_t kStepsOfAChunk = 128;
+  static constexpr int64_t kStepsOfAChunk = 128, kRowsOfABlock = 8;
   static constexpr double kMicrosecondsOfAPart = 0.45;
 
   const Plan plan_;

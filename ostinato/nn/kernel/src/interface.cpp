@@ -77,7 +77,8 @@ const char *why_not_bfloat16() {
 
 const Recurrent &recurrent([[maybe_unused]] const OstinatoStack &stack) {
 #if defined(OSTINATO_AMX)
-  if (stack.precision == OSTINATO_BFLOAT16 && !*why_not_bfloat16()) return amx_recurrent;
+  const bool has_products = stack.cell != OSTINATO_LNLSTM;  // in bfloat16
+  if (has_products && stack.precision == OSTINATO_BFLOAT16 && !*why_not_bfloat16()) return amx_recurrent;
 #endif
   return variant().recurrent;
 }
@@ -170,6 +171,7 @@ std::string describe_interface() {
     FIELD(OstinatoSoftmax, d_bias),
     ENUMERATOR("cell", "rnn_tanh", OSTINATO_RNN_TANH), ENUMERATOR("cell", "rnn_relu", OSTINATO_RNN_RELU),
     ENUMERATOR("cell", "lstm", OSTINATO_LSTM), ENUMERATOR("cell", "gru", OSTINATO_GRU),
+    ENUMERATOR("cell", "lnlstm", OSTINATO_LNLSTM),
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
     ENUMERATOR("precision", "float32", OSTINATO_FLOAT32), ENUMERATOR("precision", "bfloat16", OSTINATO_BFLOAT16),

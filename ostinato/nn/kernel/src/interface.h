@@ -13,7 +13,7 @@
 
 extern "C" {
 
-enum OstinatoCell { OSTINATO_RNN_TANH, OSTINATO_RNN_RELU, OSTINATO_LSTM, OSTINATO_GRU };
+enum OstinatoCell { OSTINATO_RNN_TANH, OSTINATO_RNN_RELU, OSTINATO_LSTM, OSTINATO_GRU, OSTINATO_LNLSTM };
 
 enum OstinatoOrder {
   OSTINATO_RAGGED,       // sequences end to end, no padding
@@ -30,13 +30,15 @@ struct OstinatoStack {
   int32_t cell, num_layers, num_directions, order;
   int32_t threads;    // at most this many
   int32_t training;   // nonzero: write to `saved` what backward needs
-  int32_t precision;  // where bfloat16 is not available, float32
+  int32_t precision;  // where bfloat16 is not available, and for OSTINATO_LNLSTM, float32
   int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
   int64_t input_size, hidden_size, table_rows;   // D, H, V
   const int64_t *lengths;        // * (B,); null: every sequence has T steps
   const int64_t *ids;            // * (N,) token ids: the rows of `x` to read
   const float *x;                // (rows, D); with ids the table (V, D)
-  const float *const *weights;   // L · directions · {weight_ih (G·H, D), weight_hh (G·H, H), bias_ih *, bias_hh *}
+  // L · directions · {weight_ih (G·H, D), weight_hh (G·H, H), bias_ih *, bias_hh *}; for OSTINATO_LNLSTM
+  // {weight_ih, weight_hh, bias_ih (G·H,), gain_ih (G·H,), gain_hh (G·H,), bias_c (H,), gain_c (H,)}
+  const float *const *weights;
   const float *h0, *c0;          // * (L · directions, B, H)
   float *y;                      // (rows, directions · H); rows without a step are not written
   float *hn, *cn;                // * (L · directions, B, H)

@@ -9,6 +9,9 @@ template <class Float> struct Rows {
   Float *operator()(int64_t step) const { return data + (index ? index[step] : step) * stride; }
 };
 
+// Pointers to the weights of a layer's direction.
+template <class Cell> constexpr int kWeights = Cell::kNorm ? 7 : 4;
+
 struct Group {  // sequences that one worker runs through time side by side, longest first
   const int64_t *sequences;
   int64_t size;
@@ -20,6 +23,7 @@ struct Plan {
   const OstinatoStack &stack;
   int64_t B, N, D, H;
   int layers, directions, threads;
+  int weights_of_a_side;  // pointers for each layer and direction
   const int64_t *lengths; // (B,)
   int64_t *offsets;       // (B,) first flat step of each sequence
   int64_t *sorted;        // (B,) sequences, longest first
@@ -28,14 +32,15 @@ struct Plan {
   Group *groups;
   int num_groups;
 
-  Plan(const OstinatoStack &s, Arena &arena, double microseconds)
+  Plan(const OstinatoStack &s, Arena &arena, double microseconds, int weights_of_each = 4)
       : stack(s),
         B(s.batch_size),
         N(s.num_steps),
         D(s.input_size),
         H(s.hidden_size),
         layers(s.num_layers),
-        directions(s.num_directions) {
+        directions(s.num_directions),
+        weights_of_a_side(weights_of_each) {
     threads = microseconds < kMicrosecondsWorthThreads ? 1 : s.threads;
     lengths = s.lengths ? s.lengths : equal_lengths(arena);
     offsets = arena.take<int64_t>(B);
@@ -48,9 +53,8 @@ struct Plan {
 
   int64_t length(int64_t sequence) const { return lengths[sequence]; }
   int64_t input_size(int layer) const { return layer == 0 ? D : directions * H; }
-  const float *const *weights(int layer, int direction) const {
-    return stack.weights + (layer * directions + direction) * 4;
-  }
+  const float *const *weights(int layer, int direction) const { return stack.weights + first_weight(layer, direction); }
+  int first_weight(int layer, int direction) const { return (layer * directions + direction) * weights_of_a_side; }
 
   // The flat step that is read t-th in this direction.
   int64_t step(int64_t sequence, int64_t t, int direction) const {
@@ -103,6 +107,18 @@ struct Plan {
   }
 };
 
+// Mean and 1 / sqrt(variance + ε) of one row.
+struct Moments {
+  float mean, scale;
+};
+
+// Of a step of a cell with layer norm: what backward needs of its norms.
+struct StepMoments {
+  float scale_x, scale_h;
+  Moments c;
+};
+constexpr int64_t kMomentFloats = sizeof(StepMoments) / sizeof(float);
+
 // The sizes of a cell's panels.
 template <class Cell> struct Panels {
   static constexpr int64_t kUnits = Cell::kUnitVectors * W;  // units in a panel
@@ -121,28 +137,30 @@ template <class Cell> struct Panels {
   }
 };
 
-// What training saves: for each layer and direction the gates (panel, step, kFloats) and cell states (step, padded);
-// for each layer its output (step, directions · H), also of the last, because the caller may write into y.
+// What training saves: for each layer and direction the gates (panel, step, kFloats), with layer norm in two planes, the
+// cell states (step, padded) and the moments (step); for each layer its output (step, directions · H), also of the last,
+// because the caller may write into y.
 template <class Cell> struct Saved {
   static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
-  int64_t gates_size, cells_size, output_size;
+  int64_t gates_size, cells_size, moments_size, output_size;
   int layers, directions;
   float *start;
 
   Saved(const OstinatoStack &s, float *saved) : layers(s.num_layers), directions(s.num_directions), start(saved) {
     const Panels<Cell> panels(s.hidden_size);
-    gates_size = rounded(panels.count * s.num_steps * Panels<Cell>::kFloats);
+    gates_size = rounded((Cell::kNorm ? 2 : 1) * panels.count * s.num_steps * Panels<Cell>::kFloats);
     cells_size = Cell::kCellState ? rounded(s.num_steps * panels.padded) : 0;
+    moments_size = Cell::kNorm ? rounded(s.num_steps * kMomentFloats) : 0;
     output_size = rounded(s.num_steps * s.num_directions * s.hidden_size);
   }
 
-  int64_t floats() const { return layers * (directions * (gates_size + cells_size) + output_size); }
-  float *gates(int layer, int direction) const {
-    return start + (layer * directions + direction) * (gates_size + cells_size);
-  }
+  int64_t side_size() const { return gates_size + cells_size + moments_size; }
+  int64_t floats() const { return layers * (directions * side_size() + output_size); }
+  float *gates(int layer, int direction) const { return start + (layer * directions + direction) * side_size(); }
   float *cells(int layer, int direction) const { return gates(layer, direction) + gates_size; }
-  float *output(int layer) const {
-    return start + layers * directions * (gates_size + cells_size) + layer * output_size;
+  StepMoments *moments(int layer, int direction) const {
+    return reinterpret_cast<StepMoments *>(cells(layer, direction) + cells_size);
   }
+  float *output(int layer) const { return start + layers * directions * side_size() + layer * output_size; }
 };

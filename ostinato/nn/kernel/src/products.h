@@ -1,6 +1,8 @@
 // The matrix products of a layer, built from tiles. They do not depend on the cell: a panel is some vectors per step.
 // Included inside a variant's namespace.
 
+struct StepMoments;
+
 // The memory of one step in the forward pass.
 struct StepRow {
   const float *x;
@@ -8,6 +10,7 @@ struct StepRow {
   float *c;      // saved cell state; may be null
   float *y;
   float *saved_y;    // a copy of y for backward; may be null
+  StepMoments *moments;  // may be null
 };
 
 // gates = x: the products of one panel of all `step_rows` are already there, V vectors at x + from.
@@ -31,6 +34,22 @@ template <int V> void project_panel(
     multiply<R, V>(x, packed, K, tile);
     UNROLL for (int r = 0; r < R; r++) {
       UNROLL for (int v = 0; v < V; v++) store(step_rows[i + r].gates + offset + v * W, tile[r][v]);
+    }
+  });
+}
+
+// gates = W h for one panel of `rows` sequences, whose h are `padded` floats apart: V vectors at gates + offset.
+template <int V> void multiply_hidden(const StepRow *step_rows, int64_t rows, const float *h, int64_t padded,
+    const float *packed, int64_t K, int64_t offset) {
+  for_tiles<kRows<V>>(rows, [&](auto height, int64_t row) {
+    constexpr int R = decltype(height)::value;
+    Tile<R, V> tile;
+    clear<R, V>(tile);
+    const float *from[R];
+    UNROLL for (int r = 0; r < R; r++) from[r] = h + (row + r) * padded;
+    multiply<R, V>(from, packed, K, tile);
+    UNROLL for (int r = 0; r < R; r++) {
+      UNROLL for (int v = 0; v < V; v++) store(step_rows[row + r].gates + offset + v * W, tile[r][v]);
     }
   });
 }

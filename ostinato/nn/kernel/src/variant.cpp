@@ -48,6 +48,7 @@ namespace {
 #include "distinct.h"
 #include "plan.h"
 #include "pack.h"
+#include "lnlstm.h"
 #include "forward.h"
 #include "backward.h"
 #include "linear.h"
@@ -59,21 +60,26 @@ namespace {
 #include "crf.h"
 #include "softmax.h"
 
+// As `with_cell`, with the cell that has no variant in bfloat16.
+template <class F> void with_any_cell(const OstinatoStack &stack, F f) {
+  stack.cell == OSTINATO_LNLSTM ? f(LnLstm()) : with_cell(stack, f);
+}
+
 int64_t saved_floats(const OstinatoStack &stack) {
   int64_t floats = 0;
-  with_cell(stack, [&](auto cell) { floats = Saved<decltype(cell)>(stack, nullptr).floats(); });
+  with_any_cell(stack, [&](auto cell) { floats = Saved<decltype(cell)>(stack, nullptr).floats(); });
   return floats;
 }
 
 void forward(const OstinatoStack &stack) {
-  with_cell(stack, [&](auto cell) {
+  with_any_cell(stack, [&](auto cell) {
     Arena arena;
     Forward<decltype(cell)>(stack, arena).run();
   });
 }
 
 void backward(const OstinatoStack &stack, const OstinatoGradients &gradients) {
-  with_cell(stack, [&](auto cell) {
+  with_any_cell(stack, [&](auto cell) {
     Arena arena;
     Backpropagation<decltype(cell)>(stack, gradients, arena).run();
   });

@@ -28,6 +28,11 @@ inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
 inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
   return _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
 }
+inline float sum_of(Vec v) {
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
 inline Vec absolute(Vec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
 inline Vec with_sign_of(Vec sign, Vec v) {
   return _mm256_or_ps(v, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));

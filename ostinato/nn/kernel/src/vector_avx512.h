@@ -27,6 +27,7 @@ inline Vec times_power_of_2(Vec v, Vec n) { return _mm512_scalef_ps(v, n); }
 inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), otherwise, then);
 }
+inline float sum_of(Vec v) { return _mm512_reduce_add_ps(v); }
 inline Vec absolute(Vec v) { return _mm512_abs_ps(v); }
 inline Vec with_sign_of(Vec sign, Vec v) {  // of v ≥ 0
   const __m512i bit = _mm512_and_epi32(_mm512_castps_si512(sign), _mm512_set1_epi32(INT32_MIN));

@@ -57,6 +57,7 @@ inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
   return v * from_bits((__builtin_convertvector(n, Ints) + 127) << 23);
 }
 inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) { return a > b ? then : otherwise; }
+inline float sum_of(Vec v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 inline Vec absolute(Vec v) { return from_bits(bits(v) & INT32_MAX); }
 inline Vec with_sign_of(Vec sign, Vec v) { return from_bits(bits(v) | (bits(sign) & INT32_MIN)); }  // of v ≥ 0
 
