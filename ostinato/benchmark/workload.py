@@ -14,8 +14,10 @@ from ostinato.nn.threads import few_threads
 from ostinato.tasks import TASKS
 from ostinato.tasks.config import PRESETS
 from ostinato.training import Objective, train
-from ostinato.training.loop import backward, clip
-from ostinato.training.optimizer import make_optimizer, set_learning_rate
+from ostinato.training.checkpoint import TrainingState
+from ostinato.training.loop import take_step
+from ostinato.training.optimizer import make_optimizer
+from ostinato.training.ranks import ALONE
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,13 @@ class Workload:
 def training_steps(
     workload: Workload, batches: Sequence[Any], *, answer: Callable[[], list[Tensor]] | None = None
 ) -> Side:
-    """One optimizer step for each batch: the body of the loop in `ostinato.training.train`."""
+    """One optimizer step for each batch: `take_step`, the body of the loop in `ostinato.training.train`."""
     network, objective, config = workload.network, workload.objective, workload.training
-    optimizer, parameters = make_optimizer(network, config), list(network.parameters())
+    optimizer, state = make_optimizer(network, config), TrainingState()
 
     def run() -> None:
-        network.train()
         for batch in batches:
-            backward(network, [batch], objective, config)
-            clip(parameters, config.max_grad_norm)
-            set_learning_rate(optimizer, config, 0.5)
-            optimizer.step()
-            optimizer.zero_grad()
+            take_step(network, [batch], objective, config, optimizer, state, len(batches), ALONE)
 
     tokens = sum(int(batch.lengths.sum()) for batch in batches)
     return Side(run, answer, tokens, context=lambda: few_threads(network, tokens=tokens / len(batches)))

@@ -53,20 +53,17 @@ def run_native_stack(
     cell: Cell, values: Tensor, layout: Layout, layers: Sequence[Directions], table: Tensor | None = None
 ) -> Tensor:
     """One call of our kernel for a stack of layers; with a `table` (V, D) of vectors, `values` are token ids (N,)."""
-    spec = Spec(
-        cell.name,
-        hidden_size(cell, layers[0]),
-        len(layers),
-        len(layers[0]) == 2,
-        True,
-        "ragged",
-        layout.batch_size,
-        0,
-        chosen_precision(),
-    )
+    spec = stack_spec(cell, layout, layers)
     weights = [weight for directions in layers for side in directions for weight in side]
     x, ids = (values, None) if table is None else (table, values.long().contiguous())
     return recurrent(spec, x, ids, layout.lengths_on_cpu, None, None, weights)[0]
+
+
+def stack_spec(cell: Cell, layout: Layout, layers: Sequence[Directions]) -> Spec:
+    """A call of our kernel for a stack of layers, apart from its tensors."""
+    num_directions, size = len(layers[0]), hidden_size(cell, layers[0])
+    batch = ("ragged", layout.batch_size, 0)
+    return Spec(cell.name, size, len(layers), num_directions == 2, True, *batch, chosen_precision())
 
 
 ENGINES: dict[str, Engine] = {"reference": run_reference, "torch": run_torch, "native": run_native}

@@ -1,6 +1,7 @@
 """Recurrent layers (a cell run over time) and stacks of layers."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -59,9 +60,10 @@ class RecurrentLayer(nn.Module):
                 f"weight_dropout {weight_dropout:g}: cell {cell} has no recurrent weights to drop. Set weight_dropout "
                 "to 0, or choose a cell such as lstm or gru."
             )
-        for suffix in self._suffixes():
-            for name, shape in self.cell.shapes(input_size, hidden_size).items():
-                self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape)))
+        shapes = self.cell.shapes(input_size, hidden_size).values()
+        for names in _parameter_names(self.cell.weights, bidirectional):
+            for name, shape in zip(names, shapes, strict=True):
+                self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
 
     @property
@@ -93,9 +95,11 @@ class RecurrentLayer(nn.Module):
 
     def directions(self) -> list[Any]:
         """The weights of the forward direction, then of the reverse one, each as a `Cell.weights`."""
+        own: dict[str, Any] = self._parameters  # a parametrized weight is an attribute instead
+        kind = self.cell.weights
         return [
-            self.cell.weights(*(getattr(self, name + suffix) for name in field_names(self.cell.weights)))
-            for suffix in self._suffixes()
+            kind(*[own[name] if name in own else getattr(self, name) for name in names])
+            for names in _parameter_names(kind, self.bidirectional)
         ]
 
     def dropped_directions(self) -> list[Any]:
@@ -131,8 +135,12 @@ class RecurrentLayer(nn.Module):
     def _is_cudnns(self) -> bool:
         return self.cell.native == "recurrent" and self.cell.weights is Weights
 
-    def _suffixes(self) -> list[str]:
-        return ["_l0", "_l0_reverse"] if self.bidirectional else ["_l0"]
+
+@cache
+def _parameter_names(weights: type[tuple[Tensor, ...]], bidirectional: bool) -> list[list[str]]:
+    """The names of a layer's parameters, for each direction in the order of the cell's weights."""
+    suffixes = ("_l0", "_l0_reverse") if bidirectional else ("_l0",)
+    return [[name + suffix for name in field_names(weights)] for suffix in suffixes]
 
 
 class VariationalDropout(nn.Module):
@@ -226,11 +234,7 @@ class RecurrentStack(Stack):
 
     def forward(self, values: Tensor, layout: Layout, table: Tensor | None = None) -> Tensor:
         first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
-        if (
-            first.cell.native == "recurrent"
-            and self._is_plain()
-            and self.engine_for(values if table is None else table) == "native"
-        ):
+        if self.is_one_call and self.engine_for(values if table is None else table) == "native":
             directions = [layer.dropped_directions() for layer in self.layers]  # type: ignore[operator]
             return run_native_stack(first.cell, values, layout, directions, table)
         if table is not None:
@@ -242,11 +246,14 @@ class RecurrentStack(Stack):
         first: RecurrentLayer = self.layers[0]  # type: ignore[assignment]
         return choose_engine(first.engine, values, first.directions()[0], first.cell)
 
-    def _is_plain(self) -> bool:
-        """Whether there is nothing between the layers in the current mode, so that one call can run them all."""
+    @property
+    def is_one_call(self) -> bool:
+        """Whether one call of the kernel can run all layers: in the current mode, there is nothing between them."""
         dropping = self.training and self.dropout.p > 0
+        layers: list[RecurrentLayer] = list(self.layers)  # type: ignore[arg-type]
         return (
-            not dropping
-            and not (self.residual and len(self.layers) > 1)
-            and all(isinstance(norm, nn.Identity) for norm in self.norms)
+            layers[0].cell.native == "recurrent"
+            and not dropping
+            and not (self.residual and len(layers) > 1)
+            and all(type(norm) is nn.Identity for norm in self.norms)
         )

@@ -13,6 +13,7 @@ from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
 from ostinato.nn.network import Network
 from ostinato.nn.pooling import Pooling
+from ostinato.nn.whole import run_whole
 from ostinato.nn.wide import WideNgrams
 
 if TYPE_CHECKING:
@@ -87,11 +88,12 @@ class SequenceNetwork(Network):
         """The outputs with these answers, before any calibration of this network. (B, C) float64 -> (B, C) float64."""
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        return self.with_wide(self.deep(values, lengths), values, Layout(lengths, values.device))
+        layout = Layout(lengths, values.device)
+        return self.with_wide(self._deep(values, layout), values, layout)
 
     def deep(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The outputs without those of the wide part. (N,) or (N, channels), (B,) -> (B, C)."""
-        return self.outputs(*self.states(values, Layout(lengths, values.device)))
+        return self._deep(values, Layout(lengths, values.device))
 
     def with_wide(self, outputs: Tensor, values: Tensor, layout: Layout) -> Tensor:
         """Add the outputs of the wide part, if there is one. (B, C), (N,) or (N, channels) -> (B, C)."""
@@ -102,13 +104,7 @@ class SequenceNetwork(Network):
 
         Shapes: (N,) or (N, channels) -> (M, H).
         """
-        if self.training and self.word_dropout:
-            values = drop_words(values, self.word_dropout)
-        is_plain = self.position is None and self.conv_stem is None and self.change_vectors is None
-        if self._is_one_table and isinstance(self.stack, RecurrentStack) and is_plain:
-            return self.stack(values, layout, table=self.embed.weight), layout
-        x = self.embed(values)
-        return self._states_of(x if self.change_vectors is None else self.change_vectors(x, layout), layout)
+        return self._run_stack(*self._inputs(values, layout))
 
     def stack_input(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
         """What the stack reads: the steps' vectors, after positions and convolution. (N, D) -> (M, D)."""
@@ -121,8 +117,7 @@ class SequenceNetwork(Network):
 
     def from_vectors(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Outputs without the wide part, for steps given by their vectors, as by `embed`. (N, D) -> (B, C)."""
-        layout = Layout(lengths, x.device)
-        return self.outputs(*self._states_of(x, layout))
+        return self.outputs(*self._run_stack(*self.stack_input(x, Layout(lengths, x.device)), None))
 
     def outputs(self, h: Tensor, layout: Layout, attention: Tensor | None = None) -> Tensor:
         """Pooling and output layer; `attention` (N,) replaces the weights of attention pooling. (N, H) -> (B, C)."""
@@ -140,9 +135,24 @@ class SequenceNetwork(Network):
         """Whether all tokens' vectors are rows of one table, which the kernel can read."""
         return isinstance(self.embed, TokenEmbedding) and self.embed.extra is None and not self.embed.drops
 
-    def _states_of(self, x: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
-        inputs, steps = self.stack_input(x, layout)
-        return self.stack(inputs, steps), steps  # (M, D) -> (M, H)
+    def _deep(self, values: Tensor, layout: Layout) -> Tensor:
+        x, steps, table = self._inputs(values, layout)
+        outputs = run_whole(self.stack, self.pooling, self.dropout, self.head, x, steps, table)
+        return self.outputs(*self._run_stack(x, steps, table)) if outputs is None else outputs
+
+    def _inputs(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout, Tensor | None]:
+        """What the stack reads, and its steps' layout: vectors (M, D) and None, or token ids (N,) and their table."""
+        if self.training and self.word_dropout:
+            values = drop_words(values, self.word_dropout)
+        is_plain = self.position is None and self.conv_stem is None and self.change_vectors is None
+        if self._is_one_table and isinstance(self.stack, RecurrentStack) and is_plain:
+            return values, layout, self.embed.weight
+        x = self.embed(values)
+        return *self.stack_input(x if self.change_vectors is None else self.change_vectors(x, layout), layout), None
+
+    def _run_stack(self, x: Tensor, layout: Layout, table: Tensor | None) -> tuple[Tensor, Layout]:
+        """The stack's output at every step, and the steps' layout. (M, D), or (M,) with a table -> (M, H)."""
+        return self.stack(x, layout) if table is None else self.stack(x, layout, table=table), layout
 
 
 def log_odds(logits: Tensor, classes: Tensor) -> Tensor:

@@ -145,12 +145,14 @@ def take_step(
     ranks: Ranks,
 ) -> None:
     """One optimizer step on this rank's part of a group of batches; `num_batches` is that of the whole epoch."""
+    parameters = [each for table in optimizer.param_groups for each in table["params"]]  # model.parameters() is slow
     loss, weight = backward(model, group, objective, config, ranks)
-    norm = clip(list(model.parameters()), config.max_grad_norm)
+    norm = clip(parameters, config.max_grad_norm)
     refuse_infinite(loss, norm, state, config)
     set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
     optimizer.step()
-    optimizer.zero_grad()
+    for each in parameters:
+        each.grad = None
     state.step += 1
     state.loss_sum += loss * weight
     state.weight_sum += weight
@@ -190,7 +192,7 @@ def backward(
         loss = training_loss(model, batch, objective, config) / weight
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
-    return ranks.add_gradients(list(model.parameters()), total), weight
+    return ranks.add_gradients(model.parameters(), total), weight
 
 
 def clip(parameters: list[nn.Parameter], limit: float | None) -> float:

@@ -11,7 +11,7 @@ network, leaves them open: then the others end after `LONGEST_STEP`.
 import atexit
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -83,13 +83,14 @@ class Ranks:
         """For each flag, whether it is set on some rank."""
         return [count > 0 for count in self.total(*map(float, flags))]
 
-    def add_gradients(self, parameters: Sequence[nn.Parameter], loss: float) -> float:
+    def add_gradients(self, parameters: Iterable[nn.Parameter], loss: float) -> float:
         """Replace each gradient by the sum over all ranks; what no rank has stays None. Returns the sum of the losses.
 
         Of a large table, such as the tokens' vectors, only the rows are exchanged that some rank has a gradient of.
         """
         if self.size == 1:
             return loss
+        parameters = list(parameters)
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
         rows = self._rows_to_exchange(gradients)
         parts = [

@@ -29,7 +29,7 @@ def slstm_sums(inputs: Tensor, h: Tensor, weights: HeadWeights) -> tuple[Tensor,
     """The sums of the gates i, f, z, o, each (B, H), from `slstm_inputs` and the previous h."""
     size = weights.weight_hh.shape[1]
     R = weights.weight_hh.view(4, -1, size, size)  # (4·H, H / heads) -> (gate, head, row, column)
-    recurrent = torch.einsum("bnk,gnjk->bgnj", h.unflatten(-1, (-1, size)), R).flatten(1)  # -> (B, 4·H)
+    recurrent = torch.einsum("bnk,gnjk->bgnj", h.view(len(h), -1, size), R).flatten(1)  # -> (B, 4·H)
     return (inputs + recurrent).chunk(4, dim=-1)
 
 

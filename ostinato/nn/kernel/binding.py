@@ -22,6 +22,7 @@ LIBRARY = Path(
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "lnlstm")
 ORDERS = ("ragged", "batch_first", "time_first")
 PRECISIONS = ("float32", "bfloat16")
+POOLINGS = ("last", "mean", "max", "attention")
 SCANS = ("mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
 STATUS = (
     "",
@@ -66,6 +67,23 @@ class AttentionGradients(ctypes.Structure):
     """`OstinatoAttentionGradients` of interface.h."""
 
     _fields_ = [(name, _pointer) for name in ("out", "h", "project", "bias", "score")]
+
+
+class Readout(ctypes.Structure):
+    """`OstinatoReadout` of interface.h."""
+
+    _fields_ = [
+        *((name, _int) for name in ("num_poolings", "by_step")),
+        ("size", _long),
+        *((name, _pointer) for name in ("poolings", "project", "project_bias", "score", "factors", "weight", "bias")),
+        *((name, _pointer) for name in ("pooled", "a", "u", "out")),
+    ]
+
+
+class ReadoutGradients(ctypes.Structure):
+    """`OstinatoReadoutGradients` of interface.h."""
+
+    _fields_ = [(name, _pointer) for name in ("out", "project", "project_bias", "score", "weight", "bias")]
 
 
 class Scan(ctypes.Structure):
@@ -114,6 +132,8 @@ STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     Gradients,
     Attention,
     AttentionGradients,
+    Readout,
+    ReadoutGradients,
     Scan,
     ScanGradients,
     Crf,
@@ -186,7 +206,13 @@ def _interface() -> Iterator[str]:
         for field, *_ in structure._fields_:
             member = getattr(structure, field)
             yield f"{name}.{field}: {member.size} bytes at {member.offset}"
-    for kind, names in (("cell", CELLS), ("order", ORDERS), ("precision", PRECISIONS), ("scan", SCANS)):
+    for kind, names in (
+        ("cell", CELLS),
+        ("order", ORDERS),
+        ("precision", PRECISIONS),
+        ("pooling", POOLINGS),
+        ("scan", SCANS),
+    ):
         for number, name in enumerate(names):
             yield f"{kind} {name}: {number}"
     yield "saved: gates, cells, outputs"  # an older library saves less, and reads y in backward

@@ -104,7 +104,7 @@ def run_forward(
     y = x.new_zeros(rows, width) if lengths is not None and spec.padded_length else x.new_empty(rows, width)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
     c_n = torch.empty_like(h_n) if spec.cell in WITH_C else None
-    stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, y, h_n, c_n, saved)
+    stack, _pointers = stack_of(spec, x, ids, lengths, h0, c0, weights, y, h_n, c_n, saved)
     binding.check(binding.built_library().ostinato_forward(ctypes.byref(stack)))
     return y, h_n, c_n
 
@@ -131,7 +131,7 @@ def run_backward(
     x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
     weights = [weight.contiguous().resolve_neg() for weight in weights]
     dy, dh_n, dc_n = dense(dy), dense(dh_n), dense(dc_n)
-    stack, _pointers = _stack(spec, x, ids, lengths, h0, c0, weights, None, None, None, saved)
+    stack, _pointers = stack_of(spec, x, ids, lengths, h0, c0, weights, None, None, None, saved)
     dx = None
     if wanted[0]:
         # the kernel does not write the rows of padding, nor a table that no step reads
@@ -140,7 +140,7 @@ def run_backward(
     dh0 = torch.empty_like(h0) if h0 is not None and wanted[1] else None
     dc0 = torch.empty_like(c0) if c0 is not None and wanted[2] else None
     dweights = [torch.empty_like(weight) if want else None for weight, want in zip(weights, wanted[3:], strict=True)]
-    pointers = _weight_pointers(spec, dweights)
+    pointers = weight_pointers(spec, dweights)
     gradients = Gradients(
         address(dy), address(dh_n), address(dc_n), address(dx), ctypes.addressof(pointers), address(dh0), address(dc0)
     )
@@ -148,7 +148,7 @@ def run_backward(
     return [dx, dh0, dc0, *dweights]
 
 
-def _stack(
+def stack_of(
     spec: Spec,
     x: Tensor,
     ids: Tensor | None,
@@ -165,7 +165,7 @@ def _stack(
     steps = (x if ids is None else ids).shape[0]
     if spec.padded_length and lengths is not None:
         steps = int(lengths.sum())
-    pointers = _weight_pointers(spec, weights)
+    pointers = weight_pointers(spec, weights)
     stack = Stack(
         CELLS.index(spec.cell),
         spec.num_layers,
@@ -194,7 +194,7 @@ def _stack(
     return stack, pointers
 
 
-def _weight_pointers(spec: Spec, tensors: Sequence[Tensor | None]) -> Any:
+def weight_pointers(spec: Spec, tensors: Sequence[Tensor | None]) -> Any:
     addresses = [address(tensor) for tensor in tensors]
     if not spec.bias:
         addresses = [address for k in range(0, len(addresses), 2) for address in (*addresses[k : k + 2], None, None)]

@@ -194,7 +194,8 @@ def lnlstm(graph: Graph, x: Value, weights: NormWeights, states: list[Value]) ->
 def slstm(graph: Graph, x: Value, weights: HeadWeights, states: list[Value]) -> list[Value]:
     """An LSTM with an exponential input gate; see `ostinato.nn.cells.slstm`."""
     size = weights.weight_hh.shape[1]
-    blocks = [torch.block_diag(*gate.split(size)) for gate in weights.weight_hh.detach().chunk(4)]
+    gates = weights.weight_hh.detach().chunk(4)
+    blocks = [torch.block_diag(*gate.split(size)) for gate in gates]  # type: ignore[no-untyped-call]
     inputs = graph.linear(x, weights.weight_ih, weights.bias_ih)
 
     def step(body: Graph, states: Sequence[Value], now: Sequence[Value]) -> Stepped:

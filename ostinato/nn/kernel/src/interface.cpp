@@ -148,6 +148,16 @@ std::string describe_interface() {
     FIELD(OstinatoAttentionGradients, out), FIELD(OstinatoAttentionGradients, h),
     FIELD(OstinatoAttentionGradients, project), FIELD(OstinatoAttentionGradients, bias),
     FIELD(OstinatoAttentionGradients, score),
+    STRUCTURE(OstinatoReadout),
+    FIELD(OstinatoReadout, num_poolings), FIELD(OstinatoReadout, by_step), FIELD(OstinatoReadout, size),
+    FIELD(OstinatoReadout, poolings), FIELD(OstinatoReadout, project), FIELD(OstinatoReadout, project_bias),
+    FIELD(OstinatoReadout, score), FIELD(OstinatoReadout, factors), FIELD(OstinatoReadout, weight),
+    FIELD(OstinatoReadout, bias), FIELD(OstinatoReadout, pooled), FIELD(OstinatoReadout, a),
+    FIELD(OstinatoReadout, u), FIELD(OstinatoReadout, out),
+    STRUCTURE(OstinatoReadoutGradients),
+    FIELD(OstinatoReadoutGradients, out), FIELD(OstinatoReadoutGradients, project),
+    FIELD(OstinatoReadoutGradients, project_bias), FIELD(OstinatoReadoutGradients, score),
+    FIELD(OstinatoReadoutGradients, weight), FIELD(OstinatoReadoutGradients, bias),
     STRUCTURE(OstinatoScan),
     FIELD(OstinatoScan, cell), FIELD(OstinatoScan, num_directions), FIELD(OstinatoScan, batch_size),
     FIELD(OstinatoScan, num_steps), FIELD(OstinatoScan, input_size), FIELD(OstinatoScan, hidden_size),
@@ -175,6 +185,8 @@ std::string describe_interface() {
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
     ENUMERATOR("precision", "float32", OSTINATO_FLOAT32), ENUMERATOR("precision", "bfloat16", OSTINATO_BFLOAT16),
+    ENUMERATOR("pooling", "last", OSTINATO_LAST), ENUMERATOR("pooling", "mean", OSTINATO_MEAN),
+    ENUMERATOR("pooling", "max", OSTINATO_MAX), ENUMERATOR("pooling", "attention", OSTINATO_ATTENTION),
     ENUMERATOR("scan", "mingru", OSTINATO_MIN_GRU), ENUMERATOR("scan", "minlstm", OSTINATO_MIN_LSTM),
     ENUMERATOR("scan", "mingru_signed", OSTINATO_MIN_GRU_SIGNED),
     ENUMERATOR("scan", "minlstm_signed", OSTINATO_MIN_LSTM_SIGNED),
@@ -231,6 +243,20 @@ int ostinato_attend_backward(
   if (int status = check_lengths(attention->lengths, attention->batch_size, attention->num_steps, attention->num_steps))
     return status;
   return guarded([&] { variant().attend_backward(*attention, *gradients, threads); });
+}
+
+int ostinato_read_out(const OstinatoStack *stack, const OstinatoReadout *readout) {
+  if (int status = check(*stack)) return status;
+  return guarded([&] {
+    recurrent(*stack).forward(*stack);
+    variant().read_out(*stack, *readout);
+  });
+}
+
+int ostinato_read_out_backward(const OstinatoStack *stack, const OstinatoReadout *readout,
+    const OstinatoGradients *gradients, const OstinatoReadoutGradients *readout_gradients) {
+  if (int status = check(*stack)) return status;
+  return guarded([&] { variant().read_out_backward(recurrent(*stack), *stack, *readout, *gradients, *readout_gradients); });
 }
 
 int ostinato_scan(const OstinatoScan *scan, int32_t threads) {

@@ -88,6 +88,34 @@ OSTINATO_API int ostinato_attend(const OstinatoAttention *attention, int32_t thr
 OSTINATO_API int ostinato_attend_backward(
     const OstinatoAttention *attention, const OstinatoAttentionGradients *gradients, int32_t threads);
 
+// One vector of outputs for each sequence: poolings of the steps, concatenated in the given order, dropout, and a linear
+// layer. Of a ragged batch, whose `y` it reads. A sequence's bits do not depend on the other sequences.
+enum OstinatoPooling { OSTINATO_LAST, OSTINATO_MEAN, OSTINATO_MAX, OSTINATO_ATTENTION };
+
+struct OstinatoReadout {
+  int32_t num_poolings, by_step;  // by_step: sum attention as `running` does, which has no backward
+  int64_t size;                   // C
+  const int32_t *poolings;        // each at most once; P = num_poolings · directions · H
+  const float *project, *project_bias, *score;  // * of attention, as in OstinatoAttention
+  const float *factors;           // * (B, P) of the pooled vectors
+  const float *weight, *bias;     // (C, P), (C,)
+  float *pooled;                  // (B, P rounded up to a multiple of 16), without the factors
+  float *a, *u;                   // * of attention, saved for backward
+  float *out;                     // (B, C)
+};
+
+// Overwrites `u`, so it serves one backward.
+struct OstinatoReadoutGradients {
+  const float *out;                       // (B, C)
+  float *project, *project_bias, *score;  // * of attention
+  float *weight, *bias;                   // (C, P), (C,)
+};
+
+// The stack, then the readout. Backward overwrites `stack.saved`, and ignores the `y` of `gradients`.
+OSTINATO_API int ostinato_read_out(const OstinatoStack *stack, const OstinatoReadout *readout);
+OSTINATO_API int ostinato_read_out_backward(const OstinatoStack *stack, const OstinatoReadout *readout,
+    const OstinatoGradients *gradients, const OstinatoReadoutGradients *readout_gradients);
+
 // Layers whose state is a linear recurrence h' = a·h + b over each sequence; a and b depend on the input alone. S is 1,
 // or for the LRU, whose states are complex, 2.
 enum OstinatoScanCell {

@@ -13,7 +13,8 @@ struct Linear {
   int64_t in, out;
   int64_t stride = in;  // floats from one row of x to the next
 
-  // `across` and `down`: floats of the weight from one column of Wᵀ to the next, and from one row to the next.
+  // `across` and `down`: floats of the weight from one column of Wᵀ to the next, and from one row to the next; one of
+  // them is 1.
   static const float *pack(
       const float *weight, int64_t across, int64_t down, const float *bias, int64_t in, int64_t out, Arena &arena) {
     const int64_t vectors = (out + W - 1) / W;
@@ -21,10 +22,15 @@ struct Linear {
     for_vectors(vectors, [&](auto width, int64_t vector) {
       constexpr int64_t kColumns = decltype(width)::value * W;
       float *to = packed + vector * W * (in + 1);
-      for (int64_t column = 0; column < std::min(kColumns, out - vector * W); column++) {
-        if (bias) to[column] = bias[vector * W + column];
+      const int64_t first = vector * W, columns = std::min(kColumns, out - first);
+      if (bias) std::memcpy(to, bias + first, sizeof(float) * size_t(columns));
+      to += kColumns;
+      if (down == 1) {
+        for (int64_t v = 0; v < columns; v += W)
+          pack_vector(weight + (first + v) * across, across, columns - v, in, to + v, kColumns);
+      } else {
         for (int64_t k = 0; k < in; k++)
-          to[(k + 1) * kColumns + column] = weight[(vector * W + column) * across + k * down];
+          std::memcpy(to + k * kColumns, weight + first + k * down, sizeof(float) * size_t(columns));
       }
     });
     return packed;

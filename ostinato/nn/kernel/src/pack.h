@@ -1,20 +1,37 @@
 // Packs weights from torch's layout into the one that the tiles read.
 // Included inside a variant's namespace.
 
+// Transposes W rows of W floats. Each round interleaves row r with row r + W/2: in the numbers of an element's row and
+// column, written side by side in binary, it moves every bit one place to the left, and the first to the end.
+ALWAYS_INLINE void transpose(Vec (&rows)[W]) {
+  for (int round = 1; round < W; round *= 2) {
+    Vec next[W];
+    _Pragma("GCC unroll 16") for (int r = 0; r < W / 2; r++) zip(rows[r], rows[r + W / 2], next[2 * r], next[2 * r + 1]);
+    _Pragma("GCC unroll 16") for (int r = 0; r < W; r++) rows[r] = next[r];
+  }
+}
+
+// packed[k · stride + column] = weight[column · across + k] for one vector of columns; zeros past the last of `columns`.
+void pack_vector(
+    const float *weight, int64_t across, int64_t columns, int64_t K, float *packed, int64_t stride) {
+  for (int64_t k0 = 0; k0 < K; k0 += W) {
+    const int64_t left = K - k0;
+    Vec block[W];
+    for (int column = 0; column < W; column++)
+      block[column] = column < columns ? load_up_to(weight + column * across + k0, left) : all(0.0f);
+    transpose(block);
+    for (int64_t k = 0; k < std::min(left, int64_t(W)); k++) store(packed + (k0 + k) * stride, block[k]);
+  }
+}
+
 // Vectors [first, first + V) of a panel, for the products x · Wᵀ: packed[k][v] of weight (rows, K).
 template <class Cell, int V>
 void pack_columns(const Panels<Cell> &panels, int64_t panel, int first, const float *weight, int64_t K, float *packed) {
-  constexpr int64_t kBlock = 16;
-  float block[V * W][kBlock];
-  for (int64_t k0 = 0; k0 < K; k0 += kBlock) {
-    const int64_t width = std::min(kBlock, K - k0);
-    for (int column = 0; column < V * W; column++) {
-      const int64_t row = panels.row(panel, first + column / W, column % W);
-      for (int64_t k = 0; k < width; k++) block[column][k] = row < 0 ? 0.0f : weight[row * K + k0 + k];
-    }
-    for (int64_t k = 0; k < width; k++) {
-      for (int column = 0; column < V * W; column++) packed[(k0 + k) * V * W + column] = block[column][k];
-    }
+  for (int v = 0; v < V; v++) {
+    int64_t columns = W;
+    while (columns > 0 && panels.row(panel, first + v, int(columns) - 1) < 0) columns--;
+    const int64_t row = columns > 0 ? panels.row(panel, first + v, 0) : 0;
+    pack_vector(weight + row * K, K, columns, K, packed + v * W, V * W);
   }
 }
 

@@ -1,138 +1,198 @@
-// What the LRU returns: a map of its complex states, forward and backward.
+// From the output of a stack to one vector for each sequence: poolings side by side, dropout, and a linear layer, which
+// sums each row by itself. A sequence without steps pools to zeros. Its bits do not depend on the other sequences.
 // Included inside a variant's namespace.
 
-// y = gelu(h · Cᵀ) for the rows of one direction, and its backward, which computes the sums again. gelu is the
-// approximation by tanh: gelu(s) = s·sigmoid(q), q = 2·sqrt(2/π)·(s + 0.044715·s³).
-struct Readout {
-  const ScanPlan &plan;
-  const float *packed[2];  // Cᵀ of each direction
+struct ReadoutPlan {
+  const OstinatoStack &stack;
+  const OstinatoReadout &r;
+  int64_t B, H, P, padded;  // H: of all directions; P: of all poolings; padded: P rounded up to whole vectors
+  int64_t *offsets;         // (B,)
+  int threads;              // of the linear layer
 
-  Readout(const ScanPlan &plan, Arena &arena) : plan(plan), packed{} {
-    for (int64_t direction = 0; direction < plan.directions; direction++)
-      packed[direction] = Linear::pack(weight(direction), in(), 1, nullptr, in(), plan.H, arena);
+  ReadoutPlan(const OstinatoStack &s, const OstinatoReadout &readout, Arena &arena)
+      : stack(s),
+        r(readout),
+        B(s.batch_size),
+        H(s.num_directions * s.hidden_size),
+        P(r.num_poolings * H),
+        padded((P + 15) / 16 * 16) {
+    threads = double(B) * double(P) * double(r.size) < 1e7 ? 1 : s.threads;
+    offsets = arena.take<int64_t>(B);
+    int64_t steps = 0;
+    for (int64_t b = 0; b < B; b++) offsets[b] = steps, steps += s.lengths[b];
   }
 
-  int64_t in() const { return 2 * plan.H; }
-  const float *weight(int64_t direction) const { return plan.weights(direction)[2 + plan.own]; }
-
-  // Calls f(sums, row, unit, direction) for vectors of the sums h · Cᵀ of a task's rows; `unit` is the vector's first.
-  int64_t tasks() const { return plan.directions * row_tasks(plan.N); }
-  template <class F> void each(int64_t task, F f) const {
-    const int64_t direction = task % plan.directions, first = task / plan.directions * kRowsOfATask;
-    const Linear map{plan.h + direction * in(), packed[direction], in(), plan.H, plan.wide};
-    map.tiles(first, std::min(kRowsOfATask, plan.N - first), [&](const auto &tile, int64_t row, int64_t vector) {
-      constexpr int R = kHeight<decltype(tile)>, V = kWidth<decltype(tile)>;
-      for (int r = 0; r < R; r++)
-        for (int v = 0; v < V; v++) f(tile[r][v], row + r, (vector + v) * W, direction);
-    });
+  bool has_attention() const {
+    return std::find(r.poolings, r.poolings + r.num_poolings, OSTINATO_ATTENTION) != r.poolings + r.num_poolings;
   }
 
-  static Vec gate(Vec s) { return sigmoid(all(1.59576912f) * fma(all(0.044715f) * s * s, s, s)); }
-  static Vec gelu(Vec s) { return s * gate(s); }
-  static Vec gelu_slope(Vec s) {
-    const Vec open = gate(s), dq = all(1.59576912f) * fma(all(0.134145f) * s, s, all(1.0f));
-    return fma(s * open, (all(1.0f) - open) * dq, open);
+  // The attention pooling alone, from the stack's output to `out` (B, H).
+  OstinatoAttention attention(float *out, float *running) const {
+    return {B, stack.num_steps, H, stack.lengths, stack.y, r.project, r.project_bias, r.score, out, r.a, r.u, running};
   }
-};
 
-struct ReadoutJob {
-  const Readout &readout;
-
-  void run(int64_t task) const {
-    const auto &plan = readout.plan;
-    readout.each(task, [&](Vec sums, int64_t row, int64_t unit, int64_t direction) {
-      store_up_to(
-          plan.scan.y + (row * plan.directions + direction) * plan.H + unit, Readout::gelu(sums), plan.H - unit);
-    });
+  // The vectors that the linear layer reads, (B, padded): those pooled, times the factors.
+  const float *factored(Arena &arena) const {
+    if (!r.factors) return r.pooled;
+    float *product = arena.take_zeroed<float>(B * padded);
+    for (int64_t b = 0; b < B; b++)
+      for (int64_t k = 0; k < P; k++) product[b * padded + k] = r.pooled[b * padded + k] * r.factors[b * P + k];
+    return product;
   }
 };
 
-// The gradient of the read-out's sums: ds = dy·gelu'(s), (N, directions, width).
-struct ReadoutBackwardJob {
-  const Readout &readout;
-  const float *dy;
-  float *ds;
+// One pooling of one sequence, forward and backward. `first`, `end`: of the sequence's steps. Backward adds to dh.
+struct PoolSteps {
+  const float *h;  // (N, H)
+  int64_t H, split, first, end;  // split: units of the forward direction
 
-  void run(int64_t task) const {
-    const auto &plan = readout.plan;
-    readout.each(task, [&](Vec sums, int64_t row, int64_t unit, int64_t direction) {
-      const int64_t n = row * plan.directions + direction;
-      store(ds + n * plan.width + unit,
-          load_up_to(dy + n * plan.H + unit, plan.H - unit) * Readout::gelu_slope(sums));
-    });
+  void last(float *to) const {
+    for (int64_t unit = 0; unit < H; unit++) to[unit] = h[(unit < split ? end - 1 : first) * H + unit];
   }
-};
 
-// dh = ds · C for some rows of one direction.
-struct ReadoutInputJob {
-  const Readout &readout;
-  const float *ds, *packed[2];
-  float *dh;  // (N, plan.wide)
+  void last_backward(const float *gradient, float *dh) const {
+    for (int64_t unit = 0; unit < H; unit++) dh[(unit < split ? end - 1 : first) * H + unit] += gradient[unit];
+  }
 
-  void run(int64_t task) const {
-    const auto &plan = readout.plan;
-    const int64_t direction = task % plan.directions, first = task / plan.directions * kRowsOfATask;
-    const Linear map{
-        ds + direction * plan.width, packed[direction], plan.H, readout.in(), plan.directions * plan.width};
-    map.tiles(first, std::min(kRowsOfATask, plan.N - first), [&](const auto &tile, int64_t row, int64_t vector) {
-      constexpr int R = kHeight<decltype(tile)>, V = kWidth<decltype(tile)>;
-      for (int r = 0; r < R; r++) {
-        for (int v = 0; v < V; v++)
-          store_up_to(dh + (row + r) * plan.wide + direction * readout.in() + (vector + v) * W, tile[r][v],
-              readout.in() - (vector + v) * W);
+  void mean(float *to) const {
+    for (int64_t n = first; n < end; n++)
+      for (int64_t unit = 0; unit < H; unit++) to[unit] += h[n * H + unit];
+    for (int64_t unit = 0; unit < H; unit++) to[unit] /= float(end - first);
+  }
+
+  void mean_backward(const float *gradient, float *dh) const {
+    for (int64_t n = first; n < end; n++)
+      for (int64_t unit = 0; unit < H; unit++) dh[n * H + unit] += gradient[unit] / float(end - first);
+  }
+
+  void max(float *to) const {  // NaN if a step has one
+    std::memcpy(to, h + first * H, sizeof(float) * size_t(H));
+    for (int64_t n = first + 1; n < end; n++) {
+      for (int64_t unit = 0; unit < H; unit++) {
+        const float value = h[n * H + unit];
+        to[unit] = value > to[unit] || value != value ? value : to[unit];
       }
-    });
+    }
+  }
+
+  // Steps that share the maximum share its gradient.
+  void max_backward(const float *pooled, const float *gradient, float *dh) const {
+    for (int64_t unit = 0; unit < H; unit++) {
+      int64_t count = 0;
+      for (int64_t n = first; n < end; n++) count += h[n * H + unit] == pooled[unit];
+      for (int64_t n = first; n < end; n++)
+        if (h[n * H + unit] == pooled[unit]) dh[n * H + unit] += gradient[unit] / float(count);
+    }
   }
 };
 
-// dC = dsᵀ · h for one direction: four vectors of units and some columns of C.
-struct ReadoutWeightJob {
-  const Readout &readout;
-  const float *ds;
-  const float *const *h_rows;  // (directions, N)
-  float *const *to;            // as `weights`, each *
+void read_out(const OstinatoStack &stack, const OstinatoReadout &readout) {
+  Arena arena;
+  const ReadoutPlan plan(stack, readout, arena);
+  const int64_t B = plan.B, H = plan.H;
+  float *attended = nullptr;  // (B, H)
+  if (plan.has_attention()) {
+    attended = arena.take<float>(B * H);
+    float *running = readout.by_step ? arena.take_zeroed<float>(B * (H + 2)) : nullptr;
+    for (int64_t b = 0; running && b < B; b++) running[b * (H + 2)] = -INFINITY;  // the largest score so far
+    attend(plan.attention(attended, running), stack.threads);
+  }
+  std::memset(readout.pooled, 0, sizeof(float) * size_t(B * plan.padded));
+  for (int64_t b = 0; b < B; b++) {
+    const int64_t first = plan.offsets[b], end = first + stack.lengths[b];
+    if (first == end) continue;
+    const PoolSteps steps{stack.y, H, stack.hidden_size, first, end};
+    for (int64_t k = 0; k < readout.num_poolings; k++) {
+      float *to = readout.pooled + b * plan.padded + k * H;
+      switch (readout.poolings[k]) {
+        case OSTINATO_LAST: steps.last(to); break;
+        case OSTINATO_MEAN: steps.mean(to); break;
+        case OSTINATO_MAX: steps.max(to); break;
+        case OSTINATO_ATTENTION: std::memcpy(to, attended + b * H, sizeof(float) * size_t(H)); break;
+      }
+    }
+  }
+  const float *packed = Linear::pack(readout.weight, plan.P, 1, readout.bias, plan.P, readout.size, arena);
+  const LinearJob job{{plan.factored(arena), packed, plan.P, readout.size, plan.padded}, readout.out, B};
+  Stage stage = stage_of(job, row_tasks(B));
+  run_stages(&stage, 1, plan.threads);
+}
 
-  int64_t column_blocks() const { return (readout.in() + kColumnsOfASum - 1) / kColumnsOfASum; }
-  int64_t tasks() const { return readout.plan.directions * readout.plan.groups * column_blocks(); }
+// dW = doutᵀ · pooled for four vectors of columns and some outputs; db = Σ dout.
+struct OutputWeightJob {
+  const ReadoutPlan &plan;
+  const float *pooled;      // times the factors
+  const float *const *dout;  // (B,) rows
+  const OstinatoReadoutGradients &to;
+
+  int64_t output_blocks() const { return (plan.r.size + kColumnsOfASum - 1) / kColumnsOfASum; }
+  int64_t tasks() const { return (plan.padded / W + 3) / 4 * output_blocks(); }
 
   void run(int64_t task) const {
-    const auto &plan = readout.plan;
-    const int64_t first = task % column_blocks() * kColumnsOfASum, block = task / column_blocks();
-    const int64_t vector = block % plan.groups * 4, direction = block / plan.groups;
-    float *weight = to[plan.weights_each() * direction + 2 + plan.own];
-    if (!weight) return;
-    const int64_t columns = std::min(kColumnsOfASum, readout.in() - first);
-    with_width(std::min(plan.vectors - vector, int64_t(4)), [&](auto width) {
-      constexpr int V = decltype(width)::value;
-      alignas(64) float total[kColumnsOfASum * V * W];
-      sum_outer<V>(h_rows + direction * plan.N, first, columns, ds + direction * plan.width + vector * W,
-          plan.directions * plan.width, plan.N, total);
-      for (int64_t lane = 0; lane < std::min(int64_t(V * W), plan.H - vector * W); lane++) {
-        for (int64_t column = 0; column < columns; column++)
-          weight[(vector * W + lane) * readout.in() + first + column] = total[column * V * W + lane];
-      }
-    });
+    const int64_t first = task % output_blocks() * kColumnsOfASum, vector = task / output_blocks() * 4;
+    switch (std::min(plan.padded / W - vector, int64_t(4))) {
+      case 1: return sum<1>(vector, first);
+      case 2: return sum<2>(vector, first);
+      case 3: return sum<3>(vector, first);
+      default: return sum<4>(vector, first);
+    }
+  }
+
+  template <int V> void sum(int64_t vector, int64_t first) const {
+    const int64_t outputs = std::min(kColumnsOfASum, plan.r.size - first);
+    const int64_t columns = std::min(int64_t(V * W), plan.P - vector * W);
+    alignas(64) float total[kColumnsOfASum * V * W];
+    sum_outer<V>(dout, first, outputs, pooled + vector * W, plan.padded, plan.B, total);
+    for (int64_t k = 0; k < outputs; k++) {
+      for (int64_t column = 0; column < columns; column++)
+        to.weight[(first + k) * plan.P + vector * W + column] = total[k * V * W + column];
+      if (vector > 0) continue;
+      to.bias[first + k] = 0;
+      for (int64_t b = 0; b < plan.B; b++) to.bias[first + k] += dout[b][first + k];
+    }
   }
 };
 
-// The read-out's backward: the gradient of its weights, and dh (N, plan.wide), which lives in the arena.
-const float *readout_backward(const ScanPlan &plan, const OstinatoScanGradients &gradients, Arena &arena) {
-  const Readout readout(plan, arena);
-  float *ds = arena.take<float>(plan.N * plan.directions * plan.width), *dh = arena.take<float>(plan.N * plan.wide);
-  const float **h_rows = arena.take<const float *>(plan.directions * plan.N);
-  ReadoutInputJob inputs{readout, ds, {}, dh};
-  for (int64_t direction = 0; direction < plan.directions; direction++) {
-    inputs.packed[direction] =
-        Linear::pack(readout.weight(direction), 1, readout.in(), nullptr, plan.H, readout.in(), arena);
-    for (int64_t n = 0; n < plan.N; n++)
-      h_rows[direction * plan.N + n] = plan.h + n * plan.wide + direction * readout.in();
+// Writes the gradient of the stack's output, (N, H), to `dh`.
+void differentiate_readout(
+    const OstinatoStack &stack, const OstinatoReadout &readout, const OstinatoReadoutGradients &to, float *dh) {
+  Arena arena;
+  const ReadoutPlan plan(stack, readout, arena);
+  const int64_t B = plan.B, H = plan.H, P = plan.P;
+  const float **dout = arena.take<const float *>(B);
+  for (int64_t b = 0; b < B; b++) dout[b] = to.out + b * readout.size;
+  const OutputWeightJob weights{plan, plan.factored(arena), dout, to};
+  float *dpooled = arena.take<float>(B * P);
+  const float *packed = Linear::pack(readout.weight, 1, P, nullptr, readout.size, P, arena);
+  const LinearJob pooled{{to.out, packed, readout.size, P}, dpooled, B};
+  Stage stages[2] = {stage_of(weights, weights.tasks()), stage_of(pooled, row_tasks(B))};
+  run_stages(stages, 2, plan.threads);
+  for (int64_t k = 0; readout.factors && k < B * P; k++) dpooled[k] *= readout.factors[k];
+
+  if (plan.has_attention()) {
+    const int64_t at = std::find(readout.poolings, readout.poolings + readout.num_poolings, OSTINATO_ATTENTION) -
+                       readout.poolings;
+    float *attended = arena.take<float>(B * H), *gradient = arena.take<float>(B * H);
+    for (int64_t b = 0; b < B; b++) {
+      std::memcpy(attended + b * H, readout.pooled + b * plan.padded + at * H, sizeof(float) * size_t(H));
+      std::memcpy(gradient + b * H, dpooled + b * P + at * H, sizeof(float) * size_t(H));
+    }
+    attend_backward(plan.attention(attended, nullptr), {gradient, dh, to.project, to.project_bias, to.score},
+        stack.threads);
+  } else {
+    std::memset(dh, 0, sizeof(float) * size_t(stack.num_steps * H));
   }
-  const ReadoutBackwardJob sums{readout, gradients.y, ds};
-  const ReadoutWeightJob weights{readout, ds, h_rows, gradients.weights};
-  Stage stages[3] = {
-      stage_of(sums, readout.tasks()), stage_of(inputs, readout.tasks()), stage_of(weights, weights.tasks())};
-  stages[1].need(&stages[0]);
-  stages[2].need(&stages[0]);
-  run_stages(stages, 3, plan.threads);
-  return dh;
+  for (int64_t b = 0; b < B; b++) {
+    const int64_t first = plan.offsets[b], end = first + stack.lengths[b];
+    if (first == end) continue;
+    const PoolSteps steps{stack.y, H, stack.hidden_size, first, end};
+    for (int64_t k = 0; k < readout.num_poolings; k++) {
+      const float *gradient = dpooled + b * P + k * H;
+      switch (readout.poolings[k]) {
+        case OSTINATO_LAST: steps.last_backward(gradient, dh); break;
+        case OSTINATO_MEAN: steps.mean_backward(gradient, dh); break;
+        case OSTINATO_MAX: steps.max_backward(readout.pooled + b * plan.padded + k * H, gradient, dh); break;
+      }
+    }
+  }
 }

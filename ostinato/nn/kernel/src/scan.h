@@ -58,9 +58,9 @@ template <class Cell> void scan_with(const OstinatoScan &scan, int threads) {
   }
   Stage states = stage_of(job, plan.tasks());
   if constexpr (Cell::kStates > 1) {
-    const Readout readout(plan, arena);
-    const ReadoutJob outputs{readout};
-    Stage stages[2] = {states, stage_of(outputs, readout.tasks())};
+    const ScanOutput output(plan, arena);
+    const OutputJob outputs{output};
+    Stage stages[2] = {states, stage_of(outputs, output.tasks())};
     stages[1].need(&stages[0]);
     run_stages(stages, 2, plan.threads);
   } else {
@@ -186,7 +186,7 @@ void scan_backward_with(const OstinatoScan &scan, const OstinatoScanGradients &g
   Arena arena;
   const ScanPlan plan(Cell{}, scan, arena, threads);
   const float *dh = gradients.y;
-  if constexpr (Cell::kStates > 1) dh = readout_backward(plan, gradients, arena);
+  if constexpr (Cell::kStates > 1) dh = output_backward(plan, gradients, arena);
   const float **x_rows = arena.take<const float *>(plan.N);
   for (int64_t n = 0; n < plan.N; n++) x_rows[n] = scan.x + n * plan.D;
   float *stacked =

@@ -53,9 +53,10 @@ namespace {
 #include "backward.h"
 #include "linear.h"
 #include "attention.h"
+#include "readout.h"
 #include "scan_cells.h"
 #include "scan_plan.h"
-#include "readout.h"
+#include "scan_output.h"
 #include "scan.h"
 #include "crf.h"
 #include "softmax.h"
@@ -85,6 +86,16 @@ void backward(const OstinatoStack &stack, const OstinatoGradients &gradients) {
   });
 }
 
+void read_out_backward(const Recurrent &layers, const OstinatoStack &stack, const OstinatoReadout &readout,
+    const OstinatoGradients &gradients, const OstinatoReadoutGradients &readout_gradients) {
+  Arena arena;
+  float *dh = arena.take<float>(stack.num_steps * stack.num_directions * stack.hidden_size);
+  differentiate_readout(stack, readout, readout_gradients, dh);
+  OstinatoGradients of_stack = gradients;
+  of_stack.y = dh;
+  layers.backward(stack, of_stack);
+}
+
 }  // namespace
 }  // namespace ostinato::OSTINATO_VARIANT
 
@@ -96,6 +107,8 @@ extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::linear,
     OSTINATO_VARIANT::attend,
     OSTINATO_VARIANT::attend_backward,
+    OSTINATO_VARIANT::read_out,
+    OSTINATO_VARIANT::read_out_backward,
     OSTINATO_VARIANT::scan,
     OSTINATO_VARIANT::scan_backward,
     OSTINATO_VARIANT::crf_forward,

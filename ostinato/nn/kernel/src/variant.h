@@ -19,6 +19,9 @@ struct Variant {
       int64_t out_size, int threads);
   void (*attend)(const OstinatoAttention &, int threads);
   void (*attend_backward)(const OstinatoAttention &, const OstinatoAttentionGradients &, int threads);
+  void (*read_out)(const OstinatoStack &, const OstinatoReadout &);
+  void (*read_out_backward)(const Recurrent &, const OstinatoStack &, const OstinatoReadout &,
+      const OstinatoGradients &, const OstinatoReadoutGradients &);
   void (*scan)(const OstinatoScan &, int threads);
   void (*scan_backward)(const OstinatoScan &, const OstinatoScanGradients &, int threads);
   void (*crf_forward)(const OstinatoCrf &, float *log_likelihood, int threads);

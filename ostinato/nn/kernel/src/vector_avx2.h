@@ -33,6 +33,11 @@ inline float sum_of(Vec v) {
   half = _mm_add_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
 }
+inline void zip(Vec a, Vec b, Vec &low, Vec &high) {  // a0 b0 a1 b1 …
+  const Vec even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);  // in each half: its first two, its last two
+  low = _mm256_permute2f128_ps(even, odd, 0x20);
+  high = _mm256_permute2f128_ps(even, odd, 0x31);
+}
 inline Vec absolute(Vec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
 inline Vec with_sign_of(Vec sign, Vec v) {
   return _mm256_or_ps(v, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));

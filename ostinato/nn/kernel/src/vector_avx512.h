@@ -28,6 +28,11 @@ inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), otherwise, then);
 }
 inline float sum_of(Vec v) { return _mm512_reduce_add_ps(v); }
+inline void zip(Vec a, Vec b, Vec &low, Vec &high) {  // a0 b0 a1 b1 …
+  const __m512i next = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  low = _mm512_permutex2var_ps(a, next, b);
+  high = _mm512_permutex2var_ps(a, _mm512_add_epi32(next, _mm512_set1_epi32(8)), b);
+}
 inline Vec absolute(Vec v) { return _mm512_abs_ps(v); }
 inline Vec with_sign_of(Vec sign, Vec v) {  // of v ≥ 0
   const __m512i bit = _mm512_and_epi32(_mm512_castps_si512(sign), _mm512_set1_epi32(INT32_MIN));

@@ -58,6 +58,10 @@ inline Vec times_power_of_2(Vec v, Vec n) {  // n from -126 to 127
 }
 inline Vec where_greater(Vec a, Vec b, Vec then, Vec otherwise) { return a > b ? then : otherwise; }
 inline float sum_of(Vec v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+inline void zip(Vec a, Vec b, Vec &low, Vec &high) {  // a0 b0 a1 b1 …
+  low = Vec{a[0], b[0], a[1], b[1]};
+  high = Vec{a[2], b[2], a[3], b[3]};
+}
 inline Vec absolute(Vec v) { return from_bits(bits(v) & INT32_MAX); }
 inline Vec with_sign_of(Vec sign, Vec v) { return from_bits(bits(v) | (bits(sign) & INT32_MIN)); }  // of v ≥ 0
 
