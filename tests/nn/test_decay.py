@@ -61,7 +61,7 @@ def test_weight_matrices_decay_and_nothing_else_does(module, expected):
 @pytest.mark.parametrize("cell", CELLS)
 def test_input_and_recurrent_weights_of_every_cell_decay_but_biases_and_gains_do_not(cell, bidirectional):
     layer = RecurrentLayer(3, 4, cell=cell, bidirectional=bidirectional)
-    kinds = [name for name in CELLS[cell].weights._fields if name in ("weight_ih", "weight_hh")]
+    kinds = [name for name in CELLS[cell].weights._fields if name.startswith("weight")]
     assert decaying_names(layer) == [
         f"{kind}_l0{side}" for side in ("", "_reverse")[: 1 + bidirectional] for kind in kinds
     ]

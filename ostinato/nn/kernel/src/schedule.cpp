@@ -206,12 +206,14 @@ std::mutex &store_mutex() {
 
 // ---- the store of blocks --------------------------------------------------------------------------------------
 
-constexpr size_t kHeader = 64, kMostStored = 8, kLargestStored = size_t(64) << 20;
+constexpr size_t kHeader = 64, kMostStored = size_t(256) << 20;  // bytes; new memory costs a page fault per 4 KiB
 
 std::vector<void *> &stored_blocks() {  // where each starts: at a header that holds its size
   static auto *blocks = new std::vector<void *>;
   return *blocks;
 }
+
+size_t stored_bytes = 0;  // of the blocks
 
 size_t &size_of(void *start) { return *static_cast<size_t *>(start); }
 
@@ -262,12 +264,16 @@ void *take_block(std::size_t bytes) {
   if (!kSanitized) {
     std::lock_guard<std::mutex> lock(store_mutex());
     std::vector<void *> &blocks = stored_blocks();
-    for (size_t k = blocks.size(); k-- > 0;) {
-      if (size_of(blocks[k]) >= bytes && size_of(blocks[k]) / 4 <= bytes + 65536) {
-        void *start = blocks[k];
-        blocks.erase(blocks.begin() + ptrdiff_t(k));
-        return static_cast<char *>(start) + kHeader;
-      }
+    auto best = blocks.end();  // the smallest that fits, unless it is far too large
+    for (auto at = blocks.begin(); at != blocks.end(); ++at) {
+      const bool fits = size_of(*at) >= bytes && size_of(*at) / 4 <= bytes + 65536;
+      if (fits && (best == blocks.end() || size_of(*at) <= size_of(*best))) best = at;
+    }
+    if (best != blocks.end()) {
+      void *start = *best;
+      blocks.erase(best);
+      stored_bytes -= size_of(start);
+      return static_cast<char *>(start) + kHeader;
     }
   }
   const size_t size = kSanitized ? bytes : bytes + bytes / 8;  // some spare room, so that the next batch also fits
@@ -283,11 +289,13 @@ void give_block(void *block) {
   void *start = static_cast<char *>(block) - kHeader;
   std::lock_guard<std::mutex> lock(store_mutex());
   std::vector<void *> &blocks = stored_blocks();
-  if (kSanitized || size_of(start) > kLargestStored) return release(start);
-  if (blocks.size() == kMostStored) {
+  if (kSanitized || size_of(start) > kMostStored) return release(start);
+  while (stored_bytes + size_of(start) > kMostStored) {  // the oldest first
+    stored_bytes -= size_of(blocks.front());
     release(blocks.front());
     blocks.erase(blocks.begin());
   }
+  stored_bytes += size_of(start);
   blocks.push_back(start);
 }
 
