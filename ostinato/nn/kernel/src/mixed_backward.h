@@ -7,6 +7,7 @@ template <class Cell> class MixedBackpropagation {
   using P = Panels<Cell>;
   static constexpr int V = Cell::kVectors;
   static constexpr int64_t kRowsOfABlock = 128;   // in the gradient of the input
+  static constexpr int64_t kBytesOfBothWeights = 3 << 19;  // fit into the second cache of processors with AMX, 2 MiB
   static constexpr int64_t kBlocksOfASum = 16;    // tiles of 32 rows that the weights' gradient packs at once
 
  public:
@@ -43,16 +44,18 @@ template <class Cell> class MixedBackpropagation {
           [](const void *job, int64_t task) { static_cast<const Layer *>(job)->recur(task); });
       recurrence->need(pack);
       if (above) recurrence->need(above);
-      recurrences[k] = recurrence;
+      recurrences[k] = above = recurrence;
       if (!layer->wants_input) continue;
-      Stage *input = add(plan_.directions * layer->blocks(), layer,
-          [](const void *job, int64_t task) { static_cast<const Layer *>(job)->differentiate_input(task); });
-      input->need(recurrence);
-      above = input;
+      if (!layer->is_input_at_once) {
+        Stage *input = add(plan_.directions * layer->blocks(), layer,
+            [](const void *job, int64_t task) { static_cast<const Layer *>(job)->differentiate_input(task); });
+        input->need(recurrence);
+        above = input;
+      }
       if (k > 0) continue;
       add(layer->parts_of_the_input(), layer, [](const void *job, int64_t task) {
         static_cast<const Layer *>(job)->write_input_gradient(task);
-      })->need(input);
+      })->need(above);
     }
     for (int k = layers; k-- > 0;) {  // last in the queue: they fill the time while a recurrence occupies one worker
       const Layer *layer = &layers_[k];
@@ -77,6 +80,7 @@ template <class Cell> class MixedBackpropagation {
     int number;
     Shape shape;
     bool wants_input;
+    bool is_input_at_once;  // its gradient follows each step of the recurrence, as both weights stay in the cache
     Side sides[2];
 
     const Plan &plan() const { return owner->plan_; }
@@ -94,6 +98,7 @@ template <class Cell> class MixedBackpropagation {
 
     struct States {        // of one strip
       float *dh, *dc, *c0;  // gradients of h and c, and the initial c (row, padded)
+      float *dx;            // of a step that has fewer rows than a tile (row, whole tiles of D)
     };
 
     void recur(int64_t task) const {
@@ -107,7 +112,7 @@ template <class Cell> class MixedBackpropagation {
       int64_t begun[2] = {};
       for (int64_t t = owner->strips_[first].longest; t-- > 0;) {
         const Bits16 *gates[2] = {};
-        float *dh[2] = {};
+        float *dh[2] = {}, *dx[2] = {};
         int size = 0;
         for (int s = 0; s < count; s++) {
           const Strip &strip = owner->strips_[first + s];
@@ -116,11 +121,23 @@ template <class Cell> class MixedBackpropagation {
           for (; begun[s] < rows; begun[s]++) begin(direction, strip.sequences[begun[s]], states[s], begun[s]);
           step_back(direction, strip, t, rows, states[s], side.bias_sums + (first + s) * shape.gates);
           gates[size] = side.gates + strip.starts[t] * shape.gate_stride;
+          if (is_input_at_once)  // a whole tile would overwrite the rows of the step after
+            dx[size] = rows == kTileRows ? side.input_gradient + strip.starts[t] * input_stride() : states[s].dx;
           dh[size++] = states[s].dh;
         }
         // dh += dG · W_hh
         if (size == 2) multiply_gates<2, true>(gates, shape.gate_stride, shape.gates, side.packed_hidden, shape.H, dh, padded);
         else multiply_gates<1, true>(gates, shape.gate_stride, shape.gates, side.packed_hidden, shape.H, dh, padded);
+        if (!is_input_at_once) continue;
+        // dx = dG · W_ih
+        if (size == 2) multiply_gates<2, false>(gates, shape.gate_stride, shape.gates, side.packed_input, shape.D, dx, input_stride());
+        else multiply_gates<1, false>(gates, shape.gate_stride, shape.gates, side.packed_input, shape.D, dx, input_stride());
+        for (int s = 0; s < count; s++) {
+          const Strip &strip = owner->strips_[first + s];
+          if (strip.rows(t) == kTileRows) continue;
+          std::memcpy(side.input_gradient + strip.starts[t] * input_stride(), states[s].dx,
+              sizeof(float) * size_t(strip.rows(t) * input_stride()));
+        }
       }
       for (int s = 0; s < count; s++) {
         const Strip &strip = owner->strips_[first + s];
@@ -146,6 +163,7 @@ template <class Cell> class MixedBackpropagation {
       const float *c, *c_prev;
       float *dh, *dc;
       const float *dy[2];  // rows that add up to the gradient of h; may be null
+      const Bits16 *gates_before;  // those of the step that comes next in backward; may be null
     };
 
     void step_back(int direction, const Strip &strip, int64_t t, int64_t count, const States &states, float *bias_sums) const {
@@ -163,6 +181,7 @@ template <class Cell> class MixedBackpropagation {
           row.c_prev = t > 0 ? side.cells + (strip.starts[t - 1] + r) * padded : states.c0 + r * padded;
         }
         row.dh = states.dh + r * padded, row.dc = states.dc + r * padded;
+        row.gates_before = t > 0 ? side.gates + (strip.starts[t - 1] + r) * shape.gate_stride : nullptr;
         row.dy[0] = row.dy[1] = nullptr;
         if (number == plan().layers - 1) {
           const int64_t flat = plan().step(sequence, t, direction);
@@ -189,6 +208,9 @@ template <class Cell> class MixedBackpropagation {
 
     ALWAYS_INLINE void differentiate_cell(int64_t panel, const Row &row, Vec (&sums)[V]) const {
       alignas(64) float gates[V * W], h_prev[W];
+      if (row.gates_before) {
+        for (int v = 0; v < V; v += 2) _mm_prefetch(row.gates_before + (panel * V + v) * W, _MM_HINT_T0);
+      }
       UNROLL for (int v = 0; v < V; v++) store(gates + v * W, from_float16(row.gates + (panel * V + v) * W));
       const int64_t unit = panel * P::kUnits;
       UNROLL for (int u = 0; u < Cell::kUnitVectors; u++) {
@@ -423,8 +445,11 @@ template <class Cell> class MixedBackpropagation {
   };
 
   void prepare(int number) {
-    Layer &layer = *new (layers_ + number) Layer{this, number, saved_.shape(number), number > 0 || gradients_.x, {}};
-    const Shape &shape = layer.shape;
+    const Shape shape = saved_.shape(number);
+    const bool wants_input = number > 0 || gradients_.x;
+    const int64_t bytes = (packed_backward_size(shape, shape.H) + packed_backward_size(shape, shape.D)) * 2;
+    Layer &layer = *new (layers_ + number)
+        Layer{this, number, shape, wants_input, wants_input && bytes <= kBytesOfBothWeights, {}};
     const int64_t rows = round_up(plan_.N, kTileRows);
     for (int direction = 0; direction < plan_.directions; direction++) {
       const typename MixedSaved<Cell>::Side saved = saved_.side(number, direction);
@@ -439,8 +464,10 @@ template <class Cell> class MixedBackpropagation {
     if (states_) return;
     states_ = arena_.take<typename Layer::States>(plan_.directions * strips_.count);
     const int64_t size = kTileRows * shape.panels.padded;
+    const int64_t widest = kTileRows * std::max(saved_.shape(0).D, shape.D);
     for (int64_t k = 0; k < plan_.directions * strips_.count; k++)
-      states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size)};
+      states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size),
+          arena_.take<float>(round_up(widest, kTileRows * W))};
   }
 
   const Plan plan_;
