@@ -29,6 +29,7 @@ CELLS = f"model.cell={RECURRENT},cnn"
 # The models of these tasks read the last step, where a convolution has only seen a window.
 STATEFUL = f"model.cell={RECURRENT}"
 LATER = "model.cell=mingru_signed,minlstm_signed,rglru,lru"  # cells that were added after the others were compared
+PRECISION = "training.precision=float32,bfloat16"  # on a CPU with AMX
 FILES = ("comparison.json", "comparison.csv", "comparison.html")
 
 COMPARISONS = {
@@ -38,6 +39,10 @@ COMPARISONS = {
     "parity-linear": f"parity --vary {LATER} --vary data.length=12,20,50,200 --seeds 3",
     "delayed-recall-linear": f"delayed-recall --vary {LATER} --vary data.length=50,100,200 --seeds 3",
     "dna-order-linear": f"dna-order --vary {LATER} --seeds 3",
+    **{
+        f"{preset}-precision": f"{preset} --vary {PRECISION}"
+        for preset in ("majority", "delayed-recall", "dna-order", "splice", "imdb", "conll2003-ner")
+    },
     "dna": f"dna --vary {CELLS}",
     "dna-order": f"dna-order --vary {CELLS}",
     "splice": f"splice --vary {CELLS}",

@@ -12,7 +12,7 @@ import ostinato.nn
 from ostinato.benchmark.frameworks import onnx_session
 from ostinato.benchmark.textbook import copy_weights
 from ostinato.benchmark.timing import Side
-from ostinato.nn import Layout, RecurrentStack, use_engine
+from ostinato.nn import Layout, RecurrentStack, use_engine, use_precision
 
 CELLS = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
 DROP_INS: dict[str, type[nn.Module]] = {"LSTM": ostinato.nn.LSTM, "GRU": ostinato.nn.GRU}
@@ -99,6 +99,16 @@ def ours(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = True
     return layer_side(
         stack, lambda x, batch: stack(x, Layout(batch.lengths, x.device)), batches, padded=False, trains=trains
     )
+
+
+def in_bfloat16(side: Side) -> Side:
+    """The same with products in bfloat16. Its answer is not compared with those in float32."""
+    return side._replace(context=lambda: use_precision("bfloat16"), answer=None)
+
+
+def autocast(side: Side) -> Side:
+    """The same under PyTorch's autocast to bfloat16. Its answer is not compared with those in float32."""
+    return side._replace(context=lambda: torch.autocast("cpu", torch.bfloat16), answer=None)
 
 
 def torch_engine(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = True) -> Side:

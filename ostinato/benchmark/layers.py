@@ -24,6 +24,7 @@ from ostinato.benchmark.textbook import AttentionGRU, copy_weights, inference_si
 from ostinato.benchmark.timing import QUICK, Effort, Side
 from ostinato.benchmark.workload import Workload
 from ostinato.data.sampler import POOL_BATCHES, BucketSampler
+from ostinato.nn import why_not_bfloat16
 from ostinato.nn.threads import few_threads
 
 LSTM = "LSTM 2×128, 64 inputs"
@@ -93,6 +94,27 @@ def lstm_inference(bench: Bench, *, batch_size: int, at_least: float) -> None:
     name, description = f"lstm-inference-{batch_size}", f"inference, {LSTM}, {batch_size} × 230"
     row = bench.compare(name, description, inference_sides(lstm, batches), flops=lstm_flops(batches))
     row.expect_ratio("nn.LSTM", "ONNX Runtime", at_least=at_least)
+    bench.add(row)
+
+
+def lstm_bfloat16(bench: Bench, *, name: str, hidden_size: int, num_layers: int, trains: bool, faster: float) -> None:
+    """Products in bfloat16 on AMX; `faster` is the expected ratio to our own products in float32."""
+    work = "training" if trains else "inference"
+    if why_not_bfloat16() is not None:
+        bench.skip(name, f"No products in bfloat16: {why_not_bfloat16()}.")
+        return
+    lstm = nn.LSTM(64, hidden_size, num_layers=num_layers)
+    batches = [Batch.random(lstm, [230] * 32)]
+    sides = {
+        "ours": layer_sides.in_bfloat16(layer_sides.ours(lstm, batches, trains=trains)),
+        "ours in float32": layer_sides.ours(lstm, batches, trains=trains),
+        "nn.LSTM": layer_sides.padded(lstm, batches, trains=trains),
+        "nn.LSTM, autocast": layer_sides.autocast(layer_sides.padded(lstm, batches, trains=trains)),
+    }
+    description = f"{work}, LSTM {num_layers}×{hidden_size}, 64 inputs, 32 × 230, products in bfloat16"
+    row = bench.compare(name, description, sides)
+    row.expect_ratio("ours in float32", at_least=faster)
+    row.expect_ratio("nn.LSTM, autocast", at_least=2.3 if trains else 1.0)
     bench.add(row)
 
 
@@ -264,6 +286,13 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "lstm-inference-32": partial(lstm_inference, batch_size=32, at_least=1.15),
     "lstm-inference-1": partial(lstm_inference, batch_size=1, at_least=1.4),
     **{f"lstm-{size}-1": partial(one_sequence, hidden_size=size) for size in (64, 256, 512, 1024)},
+    "lstm-bfloat16": partial(lstm_bfloat16, name="lstm-bfloat16", hidden_size=128, num_layers=2, trains=True, faster=4),
+    "lstm-bfloat16-256": partial(
+        lstm_bfloat16, name="lstm-bfloat16-256", hidden_size=256, num_layers=1, trains=True, faster=5
+    ),
+    "lstm-bfloat16-inference": partial(
+        lstm_bfloat16, name="lstm-bfloat16-inference", hidden_size=128, num_layers=2, trains=False, faster=4.5
+    ),
     "bigru-inference-32": bigru_inference_32,
     "bigru-model-1": bigru_model_1,
     "cost-of-length": cost_of_length,
