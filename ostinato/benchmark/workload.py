@@ -70,7 +70,8 @@ def training_steps(
 ) -> Side:
     """One optimizer step for each batch: `take_step`, the body of the loop in `ostinato.training.train`."""
     network, objective, config = workload.network, workload.objective, workload.training
-    optimizer, state = make_optimizer(network, config), TrainingState()
+    optimizer = make_optimizer(network, config)
+    state = TrainingState(epoch=(config.max_epochs + 1) // 2)  # after the warm-up: the learning rate is not 0
 
     def run() -> None:
         for batch in batches:
