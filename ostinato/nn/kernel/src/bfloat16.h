@@ -1,8 +1,8 @@
 // Numbers of 16 bits, and the tile registers of AMX that multiply them. A tile is 16 rows of 64 bytes.
 //
-// The left operand of a product is 16 rows of 32 values as they lie in memory. The right one is packed: 16 pairs of rows,
-// each [16 columns][2], so that one tile holds 32 rows by 16 columns. Sums are float32. The processor treats denormal
-// numbers as zeros and adds in one order, so that a row's sums do not depend on the rows beside it.
+// The left operand of a product is 16 rows of 32 values as they lie in memory. The right one is packed: 16 pairs of
+// rows, each [16 columns][2], so that one tile holds 32 rows by 16 columns. Sums are float32. The processor treats
+// denormal numbers as zeros and adds in one order, so that a row's sums do not depend on the rows beside it.
 // Included inside a variant's namespace.
 
 using Bits16 = uint16_t;  // bfloat16 (8 bits of precision) or float16 (11 bits)
@@ -23,10 +23,13 @@ ALWAYS_INLINE void store_bfloat16(Bits16 *p, Vec v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), to_bfloat16(v));
 }
 
-ALWAYS_INLINE void store_bfloat16(Bits16 *p, Vec v, __mmask16 mask) { _mm256_mask_storeu_epi16(p, mask, to_bfloat16(v)); }
+ALWAYS_INLINE void store_bfloat16(Bits16 *p, Vec v, __mmask16 mask) {
+  _mm256_mask_storeu_epi16(p, mask, to_bfloat16(v));
+}
 
 ALWAYS_INLINE void store_float16(Bits16 *p, Vec v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  const __m256i rounded = _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), rounded);
 }
 
 ALWAYS_INLINE Vec from_float16(const Bits16 *p) {
@@ -59,7 +62,8 @@ class TileRegisters {
   TileRegisters &operator=(const TileRegisters &) = delete;
 };
 
-// GCC does not know that loading a tile reads memory: without this, it may move the stores that fill the operand after it.
+// GCC does not know that loading a tile reads memory: without this, it may move the stores that fill the operand behind
+// it.
 ALWAYS_INLINE void stores_before_tiles() { __asm__ volatile("" ::: "memory"); }
 
 // R by C tiles of sums, at most 2 by 2: sums = (or +=) a · b over `blocks` blocks of 32 terms.

@@ -8,8 +8,10 @@ constexpr int kTanhDegree = 3;
 alignas(64) float tanh_middle[32], tanh_coefficients[kTanhDegree + 1][32];
 constexpr uint32_t kTanhFirst = 0x3e000000u >> 21;  // the sign, exponent and two bits of 1/8
 
+using PerDegree = double[kTanhDegree + 1];
+
 // Solves the equations of a polynomial through (x[k], y[k]) by elimination with pivots.
-inline void interpolate(const double (&x)[kTanhDegree + 1], const double (&y)[kTanhDegree + 1], double (&solution)[kTanhDegree + 1]) {
+inline void interpolate(const PerDegree &x, const PerDegree &y, PerDegree &solution) {
   constexpr int n = kTanhDegree + 1;
   double a[n][n + 1];
   for (int row = 0; row < n; row++) {
@@ -33,7 +35,7 @@ inline void interpolate(const double (&x)[kTanhDegree + 1], const double (&y)[kT
 
 // Fills the table. Not by a constructor: that would run where the processor lacks this variant's instructions.
 inline void prepare_functions() {
-  static const bool done = [] {
+  [[maybe_unused]] static const bool done = [] {
     for (uint32_t i = 0; i < 32; i++) {
       const uint32_t bits[2] = {(kTanhFirst + i) << 21, (kTanhFirst + i + 1) << 21};
       float edges[2];
@@ -41,7 +43,7 @@ inline void prepare_functions() {
       // the first polynomial spans both signs and is odd, so that tanh of a tiny x keeps its relative accuracy
       const double low = i == 0 ? -double(edges[1]) : double(edges[0]), half = (double(edges[1]) - low) / 2;
       tanh_middle[i] = i == 0 ? 0.0f : float(low + half);
-      double x[kTanhDegree + 1], y[kTanhDegree + 1], solution[kTanhDegree + 1];
+      PerDegree x, y, solution;
       for (int k = 0; k <= kTanhDegree; k++) {  // Chebyshev's points
         x[k] = half * std::cos(3.14159265358979323846 * (k + 0.5) / (kTanhDegree + 1));
         y[k] = std::tanh(double(tanh_middle[i]) + x[k]);
@@ -52,7 +54,6 @@ inline void prepare_functions() {
     }
     return true;
   }();
-  (void)done;
 }
 
 ALWAYS_INLINE Vec entry(const float *table, __m512i which) {

@@ -1,5 +1,5 @@
-// The recurrent layers whose products are in bfloat16, on the tile registers of AMX. All code is in a namespace of its own,
-// so that the linker never uses it on a machine that lacks its instructions.
+// The recurrent layers whose products are in bfloat16, on the tile registers of AMX. All code is in a namespace of its
+// own, so that the linker never uses it on a machine that lacks its instructions.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

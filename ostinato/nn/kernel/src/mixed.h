@@ -1,9 +1,9 @@
-// Stacks whose products are in bfloat16 with float32 sums: what forward and backward both need. States, gates, biases and
-// gradients that are passed on stay in float32; gates are saved in float16.
+// Stacks whose products are in bfloat16 with float32 sums: what forward and backward both need. States, gates, biases
+// and gradients that are passed on stay in float32; gates are saved in float16.
 //
-// A step's row holds [x | h before], so that one product with [W_ih | W_hh] gives the sums of all gates, and its transpose
-// with the gates' gradients gives those of both weights. Rows are in the order in which they are computed: strip by strip,
-// step by step. Strips do not depend on the number of threads, and so neither do sums over rows.
+// A step's row holds [x | h before], so that one product with [W_ih | W_hh] gives the sums of all gates, and its
+// transpose with the gates' gradients gives those of both weights. Rows are in the order in which they are computed:
+// strip by strip, step by step. Strips do not depend on the number of threads, and so neither do sums over rows.
 // Included inside a variant's namespace.
 
 // Up to 16 sequences side by side, longest first: the rows of one tile.

@@ -1,5 +1,6 @@
 // Backward with products in bfloat16, from the top layer down: the recurrence, which replaces the saved gates by their
-// gradients; the gradient of the layer's input; and those of the weights, which one worker adds up over all rows in order.
+// gradients; the gradient of the layer's input; and those of the weights, which one worker adds up over all rows in
+// order.
 // Included inside a variant's namespace.
 
 template <class Cell> class MixedBackpropagation {
@@ -126,12 +127,12 @@ template <class Cell> class MixedBackpropagation {
           dh[size++] = states[s].dh;
         }
         // dh += dG · W_hh
-        if (size == 2) multiply_gates<2, true>(gates, shape.gate_stride, shape.gates, side.packed_hidden, shape.H, dh, padded);
-        else multiply_gates<1, true>(gates, shape.gate_stride, shape.gates, side.packed_hidden, shape.H, dh, padded);
+        size == 2 ? multiply<2, true>(gates, side.packed_hidden, shape.H, dh, padded)
+                  : multiply<1, true>(gates, side.packed_hidden, shape.H, dh, padded);
         if (!is_input_at_once) continue;
         // dx = dG · W_ih
-        if (size == 2) multiply_gates<2, false>(gates, shape.gate_stride, shape.gates, side.packed_input, shape.D, dx, input_stride());
-        else multiply_gates<1, false>(gates, shape.gate_stride, shape.gates, side.packed_input, shape.D, dx, input_stride());
+        size == 2 ? multiply<2, false>(gates, side.packed_input, shape.D, dx, input_stride())
+                  : multiply<1, false>(gates, side.packed_input, shape.D, dx, input_stride());
         for (int s = 0; s < count; s++) {
           const Strip &strip = owner->strips_[first + s];
           if (strip.rows(t) == kTileRows) continue;
@@ -144,6 +145,12 @@ template <class Cell> class MixedBackpropagation {
         for (int64_t r = 0; r < strip.size; r++)
           write_initial_gradient(direction, strip.sequences[r], r, r < begun[s], states[s]);
       }
+    }
+
+    // out = or += dG · W for one or two tiles of rows
+    template <int R, bool kAdd> void multiply(const Bits16 *const (&gates)[2], const Bits16 *packed, int64_t columns,
+        float *const (&out)[2], int64_t out_stride) const {
+      multiply_gates<R, kAdd>(gates, shape.gate_stride, shape.gates, packed, columns, out, out_stride);
     }
 
     // The last step of a sequence: its states' gradients are those of the final states.
@@ -166,7 +173,9 @@ template <class Cell> class MixedBackpropagation {
       const Bits16 *gates_before;  // those of the step that comes next in backward; may be null
     };
 
-    void step_back(int direction, const Strip &strip, int64_t t, int64_t count, const States &states, float *bias_sums) const {
+    // The cell's backward at step t of the strip's first `count` sequences.
+    void step_back(int direction, const Strip &strip, int64_t t, int64_t count, const States &states,
+        float *bias_sums) const {
       const Side &side = sides[direction];
       const int64_t padded = shape.panels.padded, H = plan().H;
       Row rows[kTileRows];
@@ -185,14 +194,15 @@ template <class Cell> class MixedBackpropagation {
         row.dy[0] = row.dy[1] = nullptr;
         if (number == plan().layers - 1) {
           const int64_t flat = plan().step(sequence, t, direction);
-          if (owner->gradients_.y)
-            row.dy[0] = owner->gradients_.y + (plan().index ? plan().index[flat] : flat) * plan().directions * H + direction * H;
+          const int64_t at = plan().index ? plan().index[flat] : flat;
+          if (owner->gradients_.y) row.dy[0] = owner->gradients_.y + (at * plan().directions + direction) * H;
           continue;
         }
         const Layer &above = owner->layers_[number + 1];
         for (int other = 0; other < plan().directions; other++) {
           const int64_t then = other == direction ? t : length - 1 - t;
-          row.dy[other] = above.sides[other].input_gradient + (strip.starts[then] + r) * above.input_stride() + direction * H;
+          row.dy[other] = above.sides[other].input_gradient +
+                          (strip.starts[then] + r) * above.input_stride() + direction * H;
         }
       }
       for (int64_t panel = 0; panel < shape.panels.count; panel++) {
@@ -233,7 +243,8 @@ template <class Cell> class MixedBackpropagation {
     }
 
     // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
-    void write_initial_gradient(int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
+    void write_initial_gradient(
+        int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
       const OstinatoGradients &given = owner->gradients_;
       const int64_t padded = shape.panels.padded, H = plan().H;
       const int64_t at = ((number * plan().directions + direction) * plan().B + sequence) * H;
@@ -302,12 +313,14 @@ template <class Cell> class MixedBackpropagation {
         std::memset(table + row * shape.D + first, 0, sizeof(float) * size_t(end - first));
       owner->strips_.for_rows([&](const Strip &strip, int64_t t, int64_t r, int64_t) {
         const int64_t flat = plan().step(strip.sequences[r], t, 0);
-        add_rows(strip, t, r, plan().length(strip.sequences[r]), first, end, table + plan().stack.ids[flat] * shape.D, true);
+        const int64_t length = plan().length(strip.sequences[r]);
+        add_rows(strip, t, r, length, first, end, table + plan().stack.ids[flat] * shape.D, true);
       });
     }
 
     // to[first, end) = or += the sum of both directions' gradients of one step's input
-    void add_rows(const Strip &strip, int64_t t, int64_t r, int64_t length, int64_t first, int64_t end, float *to, bool add) const {
+    void add_rows(const Strip &strip, int64_t t, int64_t r, int64_t length, int64_t first, int64_t end, float *to,
+        bool add) const {
       const float *one = input_gradient_row(strip, t, r, length, 0);
       const float *two = plan().directions > 1 ? input_gradient_row(strip, t, r, length, 1) : nullptr;
       for (int64_t k = first; k < end; k += W) {

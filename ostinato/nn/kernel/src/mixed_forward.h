@@ -56,8 +56,9 @@ template <class Cell> class MixedForward {
           const Stage *under = stage_of(below + direction, lane);
           plan_.directions == 1 ? stage->need_same_task(under) : stage->need(under);
         }
-        if (side + plan_.directions < sides && sides_[side + plan_.directions].ring)  // it still reads what this would replace
-          stage->need_same_task(stage_of(side + plan_.directions, lane), kChunksOfARing);
+        const int above = side + plan_.directions;
+        if (above < sides && sides_[above].ring)  // it still reads what this would replace
+          stage->need_same_task(stage_of(above, lane), kChunksOfARing);
         if (job.chunks() == 0) job.start(), job.write_final();  // no task does it
       }
     }
@@ -263,7 +264,8 @@ template <class Cell> class MixedForward {
         for (int64_t r = 0; r < all; r++) {
           if (r % 2 == 0) next.run_to(std::min(r + 2, all) * next.units / all);
           const float *sum = sums[panel % 2] + (r < size[0] ? r : kTileRows + r - size[0]) * V * W;
-          panel < whole ? finish<kTraining, true>(panel, steps[r], sum) : finish<kTraining, false>(panel, steps[r], sum);
+          panel < whole ? finish<kTraining, true>(panel, steps[r], sum)
+                        : finish<kTraining, false>(panel, steps[r], sum);
         }
         next.run_to(next.units);
       }
@@ -307,7 +309,8 @@ template <class Cell> class MixedForward {
     }
 
     // The cell's equation for one panel's units of one sequence; `kWhole`: the panel has no lanes past the last unit.
-    template <bool kTraining, bool kWhole> ALWAYS_INLINE void finish(int64_t panel, const MixedStep &step, const float *sums) const {
+    template <bool kTraining, bool kWhole>
+    ALWAYS_INLINE void finish(int64_t panel, const MixedStep &step, const float *sums) const {
       using P = Panels<Cell>;
       alignas(64) float gates[V * W];
       Vec sum[kHid], next[Cell::kUnitVectors];
@@ -357,7 +360,8 @@ template <class Cell> class MixedForward {
 
   void prepare(int number) {
     const int layer = number / plan_.directions, direction = number % plan_.directions;
-    Side &side = *new (sides_ + number) Side{this, layer, direction, saved_.shape(layer), nullptr, 0, nullptr, nullptr, nullptr, nullptr};
+    Side &side = *new (sides_ + number)
+        Side{this, layer, direction, saved_.shape(layer), nullptr, 0, nullptr, nullptr, nullptr, nullptr};
     const Shape &shape = side.shape;
     if (training_) {
       const typename MixedSaved<Cell>::Side saved = saved_.side(layer, direction);

@@ -1,4 +1,4 @@
-// Vectors of 16 floats: AVX-512. In the namespace of the variant that includes it, because variants differ in their flags.
+// Vectors of 16 floats: AVX-512. In the namespace of the variant that includes it: variants differ in their flags.
 #include <immintrin.h>
 
 #include <cstdint>
