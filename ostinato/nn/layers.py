@@ -248,7 +248,7 @@ class RecurrentStack(Stack):
 
     @property
     def is_one_call(self) -> bool:
-        """Whether one call of the kernel can run all layers: in the current mode, there is nothing between them."""
+        """Whether one call of the kernel can run all layers, as nothing stands between them in the current mode."""
         dropping = self.training and self.dropout.p > 0
         layers: list[RecurrentLayer] = list(self.layers)  # type: ignore[arg-type]
         return (
