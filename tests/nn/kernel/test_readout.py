@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from ostinato.nn import Pooling, RecurrentStack, kernel, sequence_network, use_engine
+from ostinato.nn import (
+    Pooling,
+    RecurrentStack,
+    kernel,
+    sequence_network,
+    use_engine,
+    use_precision,
+    why_not_bfloat16,
+)
 from ostinato.nn.embedding import TokenEmbedding
 from ostinato.nn.kernel.threads import use_threads
 from ostinato.tasks.classification.network import Classifier
@@ -196,3 +204,17 @@ def test_frozen_weights_get_no_gradient(by_parts):
 def test_a_token_outside_the_table_is_an_error():
     with pytest.raises(IndexError, match="token id"):
         network(["last"])(torch.tensor([0, 11]), torch.tensor([2]))
+
+
+@pytest.mark.skipif(why_not_bfloat16() is not None, reason=f"no bfloat16 here: {why_not_bfloat16()}")
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+def test_the_whole_call_has_the_precision_of_its_block(cell, by_parts):
+    net, (ids, lengths) = network(ALL, cell=cell), batch(LENGTHS)
+    exact = outputs_and_gradients(net, ids, lengths)
+    with use_precision("bfloat16"):
+        whole = outputs_and_gradients(net, ids, lengths)
+        parts = by_parts(lambda: outputs_and_gradients(net, ids, lengths))
+    for ours, theirs in zip(whole, parts, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert not torch.equal(whole[0], exact[0])
+    torch.testing.assert_close(whole[0], exact[0], rtol=0, atol=0.05)
