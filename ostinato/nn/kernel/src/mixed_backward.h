@@ -135,9 +135,10 @@ template <class Cell> class MixedBackpropagation {
                   : multiply<1, false>(gates, side.packed_input, shape.D, dx, input_stride());
         for (int s = 0; s < count; s++) {
           const Strip &strip = owner->strips_[first + s];
-          if (strip.rows(t) == kTileRows) continue;
+          const int64_t rows = strip.rows(t);
+          if (rows == 0 || rows == kTileRows) continue;
           std::memcpy(side.input_gradient + strip.starts[t] * input_stride(), states[s].dx,
-              sizeof(float) * size_t(strip.rows(t) * input_stride()));
+              sizeof(float) * size_t(rows * input_stride()));
         }
       }
       for (int s = 0; s < count; s++) {
