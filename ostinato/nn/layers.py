@@ -1,7 +1,6 @@
 """Recurrent layers (a cell run over time) and stacks of layers."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from typing import Any
 
 import torch
@@ -60,9 +59,11 @@ class RecurrentLayer(nn.Module):
                 f"weight_dropout {weight_dropout:g}: cell {cell} has no recurrent weights to drop. Set weight_dropout "
                 "to 0, or choose a cell such as lstm or gru."
             )
-        shapes = self.cell.shapes(input_size, hidden_size).values()
-        for names in _parameter_names(self.cell.weights, bidirectional):
-            for name, shape in zip(names, shapes, strict=True):
+        shapes = self.cell.shapes(input_size, hidden_size)
+        suffixes = ("_l0", "_l0_reverse") if bidirectional else ("_l0",)
+        self._names = [[name + suffix for name in shapes] for suffix in suffixes]  # for each direction
+        for names in self._names:
+            for name, shape in zip(names, shapes.values(), strict=True):
                 self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
 
@@ -96,10 +97,9 @@ class RecurrentLayer(nn.Module):
     def directions(self) -> list[Any]:
         """The weights of the forward direction, then of the reverse one, each as a `Cell.weights`."""
         own: dict[str, Any] = self._parameters  # a parametrized weight is an attribute instead
-        kind = self.cell.weights
         return [
-            kind(*[own[name] if name in own else getattr(self, name) for name in names])
-            for names in _parameter_names(kind, self.bidirectional)
+            self.cell.weights(*[own[name] if name in own else getattr(self, name) for name in names])
+            for names in self._names
         ]
 
     def dropped_directions(self) -> list[Any]:
@@ -134,13 +134,6 @@ class RecurrentLayer(nn.Module):
 
     def _is_cudnns(self) -> bool:
         return self.cell.native == "recurrent" and self.cell.weights is Weights
-
-
-@cache
-def _parameter_names(weights: type[tuple[Tensor, ...]], bidirectional: bool) -> list[list[str]]:
-    """The names of a layer's parameters, for each direction in the order of the cell's weights."""
-    suffixes = ("_l0", "_l0_reverse") if bidirectional else ("_l0",)
-    return [[name + suffix for name in field_names(weights)] for suffix in suffixes]
 
 
 class VariationalDropout(nn.Module):

@@ -206,9 +206,10 @@ def test_a_token_outside_the_table_is_an_error():
         network(["last"])(torch.tensor([0, 11]), torch.tensor([2]))
 
 
-@pytest.mark.skipif(why_not_bfloat16() is not None, reason=f"no bfloat16 here: {why_not_bfloat16()}")
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
-def test_the_whole_call_has_the_precision_of_its_block(cell, by_parts):
+def test_the_whole_call_has_the_precision_of_its_block(variant, cell, by_parts):
+    if why_not_bfloat16() is not None:
+        pytest.skip(f"no bfloat16 here: {why_not_bfloat16()}")
     net, (ids, lengths) = network(ALL, cell=cell), batch(LENGTHS)
     exact = outputs_and_gradients(net, ids, lengths)
     with use_precision("bfloat16"):
