@@ -41,7 +41,7 @@ def mixed_precision(device: torch.device, precision: str) -> AbstractContextMana
 
 
 def precision_note(device: torch.device, precision: str) -> str | None:
-    """What a training should be told about its precision, because it depends on the machine; None if nothing."""
+    """The line of a training's log that says in which precision this machine multiplies; None where none is needed."""
     if precision != "bfloat16" or device.type != "cpu":
         return None
     reason = why_not_bfloat16()

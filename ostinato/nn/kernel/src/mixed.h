@@ -42,6 +42,11 @@ struct Strips {
 
   const Strip &operator[](int64_t s) const { return strips[s]; }
 
+  // Strips that a worker takes side by side: two, which share each packed weight, if that leaves work for the others.
+  int64_t side_by_side(const Plan &plan) const {
+    return count > 1 && (count + 1) / 2 * plan.directions >= plan.threads ? 2 : 1;
+  }
+
   // Calls f(strip, t, r, row) for all rows of all steps, in order.
   template <class F> void for_rows(F f) const {
     for (int64_t s = 0; s < count; s++) {

@@ -18,7 +18,7 @@ template <class Cell> class MixedBackpropagation {
         gradients_(gradients),
         saved_{stack, stack.saved},
         arena_(arena) {
-    strips_of_a_lane_ = strips_.count > 1 && (strips_.count + 1) / 2 * plan_.directions >= plan_.threads ? 2 : 1;
+    strips_of_a_lane_ = strips_.side_by_side(plan_);
     lanes_of_a_side_ = (strips_.count + strips_of_a_lane_ - 1) / strips_of_a_lane_;
     layers_ = arena.take<Layer>(plan_.layers);
     for (int k = plan_.layers; k-- > 0;) prepare(k);

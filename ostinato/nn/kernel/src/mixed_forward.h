@@ -24,7 +24,7 @@ template <class Cell> class MixedForward {
         training_(stack.training),
         arena_(arena) {
     sides_ = arena.take<Side>(plan_.layers * plan_.directions);
-    strips_of_a_lane_ = strips_.count > 1 && (strips_.count + 1) / 2 * plan_.directions >= plan_.threads ? 2 : 1;
+    strips_of_a_lane_ = strips_.side_by_side(plan_);
     lanes_of_a_side_ = (strips_.count + strips_of_a_lane_ - 1) / strips_of_a_lane_;
     for (int side = 0; side < plan_.layers * plan_.directions; side++) prepare(side);
     if (stack.ids) prepare_table();
