@@ -136,7 +136,8 @@ template <class Cell> class Backpropagation {
         multiply_back(direction, group, t, rows, states);
       }
       for (int64_t r = 0; r < group.size; r++)
-        write_initial_gradient(direction, group.sequences[r], r, r < rows, states);
+        write_initial_gradients(plan(), given, number, direction, group.sequences[r], r < rows, states.dh + r * padded,
+            Cell::kCellState ? states.dc + r * padded : nullptr);
     }
 
     // The cell's backward at step t of one sequence.
@@ -217,23 +218,6 @@ template <class Cell> class Backpropagation {
     // dG of W_hh h.
     float *hidden_gates(const Side &side) const {
       return side.gates + (Cell::kNorm ? panels().count * plan().N * P::kFloats : Cell::kHidden * W);
-    }
-
-    // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
-    void write_initial_gradient(
-        int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
-      const OstinatoGradients &given = owner->gradients_;
-      const int64_t padded = panels().padded, H = plan().H;
-      const int64_t at = ((number * plan().directions + direction) * plan().B + sequence) * H;
-      const size_t bytes = sizeof(float) * size_t(H);
-      auto write = [&](float *to, const float *final_gradient, const float *left) {
-        if (!to) return;
-        if (has_steps) std::memcpy(to + at, left + r * padded, bytes);
-        else if (final_gradient) std::memcpy(to + at, final_gradient + at, bytes);
-        else std::memset(to + at, 0, bytes);
-      };
-      write(given.h0, given.hn, states.dh);
-      if (Cell::kCellState) write(given.c0, given.cn, states.dc);
     }
 
     // ---- the input --------------------------------------------------------------------------------------------

@@ -144,7 +144,8 @@ template <class Cell> class MixedBackpropagation {
       for (int s = 0; s < count; s++) {
         const Strip &strip = owner->strips_[first + s];
         for (int64_t r = 0; r < strip.size; r++)
-          write_initial_gradient(direction, strip.sequences[r], r, r < begun[s], states[s]);
+          write_initial_gradients(plan(), owner->gradients_, number, direction, strip.sequences[r], r < begun[s],
+              states[s].dh + r * padded, Cell::kCellState ? states[s].dc + r * padded : nullptr);
       }
     }
 
@@ -241,23 +242,6 @@ template <class Cell> class MixedBackpropagation {
         sums[v] = sums[v] + gradient;
         store_bfloat16(row.gates + (panel * V + v) * W, gradient);
       }
-    }
-
-    // What remains after the first step is the gradient of the initial state; without steps, that of the final state.
-    void write_initial_gradient(
-        int direction, int64_t sequence, int64_t r, bool has_steps, const States &states) const {
-      const OstinatoGradients &given = owner->gradients_;
-      const int64_t padded = shape.panels.padded, H = plan().H;
-      const int64_t at = ((number * plan().directions + direction) * plan().B + sequence) * H;
-      const size_t bytes = sizeof(float) * size_t(H);
-      auto write = [&](float *to, const float *final_gradient, const float *left) {
-        if (!to) return;
-        if (has_steps) std::memcpy(to + at, left + r * padded, bytes);
-        else if (final_gradient) std::memcpy(to + at, final_gradient + at, bytes);
-        else std::memset(to + at, 0, bytes);
-      };
-      write(given.h0, given.hn, states.dh);
-      if (Cell::kCellState) write(given.c0, given.cn, states.dc);
     }
 
     // ---- the input ------------------------------------------------------------------------------------------------

@@ -119,6 +119,22 @@ struct StepMoments {
 };
 constexpr int64_t kMomentFloats = sizeof(StepMoments) / sizeof(float);
 
+// What is left of a sequence's gradients of h and c after its first step is the gradient of its initial states; without
+// steps, that of its final states is. `dc` is null for a cell without c.
+inline void write_initial_gradients(const Plan &plan, const OstinatoGradients &given, int layer, int direction,
+    int64_t sequence, bool has_steps, const float *dh, const float *dc) {
+  const int64_t at = ((layer * plan.directions + direction) * plan.B + sequence) * plan.H;
+  const size_t bytes = sizeof(float) * size_t(plan.H);
+  auto write = [&](float *to, const float *final_gradient, const float *left) {
+    if (!to) return;
+    if (has_steps) std::memcpy(to + at, left, bytes);
+    else if (final_gradient) std::memcpy(to + at, final_gradient + at, bytes);
+    else std::memset(to + at, 0, bytes);
+  };
+  write(given.h0, given.hn, dh);
+  if (dc) write(given.c0, given.cn, dc);
+}
+
 // The sizes of a cell's panels.
 template <class Cell> struct Panels {
   static constexpr int64_t kUnits = Cell::kUnitVectors * W;  // units in a panel
