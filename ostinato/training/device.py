@@ -32,7 +32,7 @@ def choose_device(name: str) -> torch.device:
 def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Run a network in bfloat16 where `precision` asks for it: on a GPU by autocast, on a CPU in the kernel's products.
 
-    `auto` asks for it on GPUs that support it, and never on a CPU, so that a config gives the same bits on any CPU.
+    `auto` asks for it on GPUs that support it, and never on a CPU, so that CPUs with and without AMX train alike.
     """
     helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if not (precision == "bfloat16" or (precision == "auto" and helps)):
@@ -46,5 +46,5 @@ def precision_note(device: torch.device, precision: str) -> str | None:
         return None
     reason = why_not_bfloat16()
     if reason is None:
-        return "Products of recurrent layers are in bfloat16, on AMX."
-    return f"Products of recurrent layers are in float32, though training.precision is bfloat16: {reason}."
+        return "Where the kernel runs RNN, LSTM or GRU layers, their products are in bfloat16, on AMX."
+    return f"All products are in float32, though training.precision is bfloat16: {reason}."
