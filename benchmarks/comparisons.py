@@ -28,7 +28,7 @@ RECURRENT = "rnn,lstm,gru,mingru,minlstm,lnlstm"
 CELLS = f"model.cell={RECURRENT},cnn"
 # The models of these tasks read the last step, where a convolution has only seen a window.
 STATEFUL = f"model.cell={RECURRENT}"
-LATER = "model.cell=mingru_signed,minlstm_signed,rglru,lru"  # cells that were added after the others were compared
+LATER = "model.cell=mingru_signed,minlstm_signed,rglru,lru,slstm"  # added after the others were compared
 PRECISION = "training.precision=float32,bfloat16"  # on a CPU with AMX
 FILES = ("comparison.json", "comparison.csv", "comparison.html")
 
@@ -36,9 +36,12 @@ COMPARISONS = {
     "majority": f"majority --vary {STATEFUL} --vary data.length=20,200,2000",
     "parity": f"parity --vary {STATEFUL} --vary data.length=12,20,50,200",
     "delayed-recall": f"delayed-recall --vary {STATEFUL} --vary data.length=50,100,200",
-    "parity-linear": f"parity --vary {LATER} --vary data.length=12,20,50,200 --seeds 3",
-    "delayed-recall-linear": f"delayed-recall --vary {LATER} --vary data.length=50,100,200 --seeds 3",
-    "dna-order-linear": f"dna-order --vary {LATER} --seeds 3",
+    "parity-later": f"parity --vary {LATER} --vary data.length=12,20,50,200 --seeds 3",
+    "delayed-recall-later": f"delayed-recall --vary {LATER} --vary data.length=50,100,200 --seeds 3",
+    **{
+        f"{preset}-later": f"{preset} --vary {LATER} --seeds 3"
+        for preset in ("dna-order", "splice", "peptides", "japanese-vowels")
+    },
     **{
         f"{preset}-precision": f"{preset} --vary {PRECISION}"
         for preset in ("majority", "delayed-recall", "dna-order", "splice", "imdb", "conll2003-ner")

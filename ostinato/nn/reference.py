@@ -21,12 +21,15 @@ def run_stack(
 ) -> tuple[Tensor, State]:
     """All layers of a stack; shapes as in `kernel.recurrent`, with `states` (h0,) or (h0, c0), or empty for zeros."""
     directions, group = 2 if spec.bidirectional else 1, len(weights) // spec.num_layers
+    if len(states) > 1:
+        states = (states[0], *states[1].chunk(CELLS[spec.cell].states - 1, dim=-1))
     finals = []
     for k in range(spec.num_layers):
         start = tuple(state[k * directions : (k + 1) * directions] for state in states)
         x, final = run_layer(spec, x, lengths, start, weights[k * group : (k + 1) * group])
         finals.append(final)
-    return x, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+    h_n, *c_n = (torch.cat(parts) for parts in zip(*finals, strict=True))
+    return x, (h_n, torch.cat(c_n, dim=-1)) if c_n else (h_n,)
 
 
 def run_layer(

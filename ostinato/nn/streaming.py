@@ -168,8 +168,9 @@ def _resume(layer: RecurrentLayer, x: Tensor, state: tuple[Tensor, ...]) -> tupl
         h, states = scan_from(cell.name, x, length, weights, torch.cat(initial[1:], dim=-1))  # without the output
         return h, (h[-1:].clone(), *states[-1:].clone().chunk(cell.states - 1, dim=1))
     spec = Spec(cell.name, layer.hidden_size, 1, False, True, "ragged", 1, 0, chosen_precision())
-    h, *after = recurrent(spec, x, None, length, initial[0], initial[1] if len(initial) > 1 else None, weights)
-    return h, tuple(part.squeeze(0) for part in after if part is not None)
+    c = torch.cat(initial[1:], dim=-1) if cell.states > 1 else None
+    h, h_n, c_n = recurrent(spec, x, None, length, initial[0], c, weights)
+    return h, (h_n[0], *(() if c_n is None else c_n[0].chunk(cell.states - 1, dim=1)))
 
 
 def _step_by_step(step: Any, x: Tensor, state: tuple[Tensor, ...], weights: Any) -> tuple[Tensor, tuple[Tensor, ...]]:

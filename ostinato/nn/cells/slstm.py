@@ -90,4 +90,5 @@ SLSTM = Cell(
     own_shapes=_shapes,
     initialise=_initialise,
     activations=slstm_gates,
+    native="recurrent",
 )

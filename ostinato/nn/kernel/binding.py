@@ -19,7 +19,7 @@ LIBRARY = Path(
 )
 
 # in the order of the library's enumerations
-CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "lnlstm")
+CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "lnlstm", "slstm")
 ORDERS = ("ragged", "batch_first", "time_first")
 PRECISIONS = ("float32", "bfloat16")
 POOLINGS = ("last", "mean", "max", "attention")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ostinato.errors import ConfigError
 from ostinato.nn import cells
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import CELLS, ORDERS, PRECISIONS, Gradients, Stack
@@ -15,14 +16,15 @@ from ostinato.nn.kernel.threads import num_threads
 
 Result = tuple[Tensor, Tensor, Tensor | None]
 
-WITH_C = tuple(name for name in CELLS if cells.CELLS[name].states == 2)  # the state is h and c
+# Of cells with more states than h: how many more. `c` has them side by side, (…, states · H).
+WITH_C = {name: cells.CELLS[name].states - 1 for name in CELLS if cells.CELLS[name].states > 1}
 
 
 class Spec(NamedTuple):
     """A call apart from its tensors.
 
     Args:
-        cell: `rnn_tanh`, `rnn_relu`, `lstm`, `gru` or `lnlstm`.
+        cell: `rnn_tanh`, `rnn_relu`, `lstm`, `gru`, `lnlstm` or `slstm`.
         hidden_size: H.
         num_layers: L.
         bidirectional: whether each layer has two directions.
@@ -103,7 +105,7 @@ def run_forward(
     width = directions * spec.hidden_size
     y = x.new_zeros(rows, width) if lengths is not None and spec.padded_length else x.new_empty(rows, width)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
-    c_n = torch.empty_like(h_n) if spec.cell in WITH_C else None
+    c_n = x.new_empty(*h_n.shape[:2], WITH_C[spec.cell] * spec.hidden_size) if spec.cell in WITH_C else None
     stack, _pointers = stack_of(spec, x, ids, lengths, h0, c0, weights, y, h_n, c_n, saved)
     binding.check(binding.built_library().ostinato_forward(ctypes.byref(stack)))
     return y, h_n, c_n
@@ -127,7 +129,12 @@ def run_backward(
 
     Returns:
         The gradients of x, h0, c0 and the weights, None where not `wanted`.
+
+    Raises:
+        ConfigError: a gradient of the cell states of `slstm`.
     """
+    if spec.cell == "slstm" and (dc_n is not None or wanted[2]):
+        raise ConfigError("The kernel has no gradient of slstm's cell states. Detach them.")
     x, h0, c0 = x.contiguous().resolve_neg(), dense(h0), dense(c0)
     weights = [weight.contiguous().resolve_neg() for weight in weights]
     dy, dh_n, dc_n = dense(dy), dense(dh_n), dense(dc_n)

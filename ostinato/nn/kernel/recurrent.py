@@ -33,13 +33,13 @@ def recurrent(
         ids: (N,) int64 rows of the table; for `ragged` only.
         lengths: (B,) int64 on the CPU; None when every sequence has T steps.
         h0: (L · directions, B, H) initial states; None for zeros.
-        c0: the same for the cell states of `lstm` and `lnlstm`.
+        c0: the same for the cell states of `lstm` and `lnlstm`; of `slstm` c, n and m, (L · directions, B, 3·H).
         weights: for each layer and direction `weight_ih`, `weight_hh` and, with `bias`, `bias_ih`, `bias_hh`; for
-            `lnlstm` the fields of `NormWeights`.
+            `lnlstm` the fields of `NormWeights`, for `slstm` those of `HeadWeights`.
 
     Returns:
-        y (rows, directions · H), zeros in rows without a step; h_n and, for `lstm` and `lnlstm`, c_n
-        (L · directions, B, H).
+        y (rows, directions · H), zeros in rows without a step; h_n (L · directions, B, H) and, if the cell has one,
+        c_n, of the shape of c0. The cell states of `slstm` have no gradient.
 
     Raises:
         IndexError: an id is outside the table.
@@ -76,6 +76,8 @@ class _Recurrent(torch.autograd.Function):
         ctx.spec = spec
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, ids, lengths, h0, c0, *weights)
+        if spec.cell == "slstm":
+            ctx.mark_non_differentiable(c_n)
         return y, h_n, c_n
 
     @staticmethod

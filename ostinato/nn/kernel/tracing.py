@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ostinato.errors import ConfigError, look_up
-from ostinato.nn.cells import CELLS
+from ostinato.nn.cells import CELLS, Weights
 from ostinato.nn.kernel.binding import CELLS as NATIVE
 from ostinato.nn.kernel.buffers import take_buffer
 from ostinato.nn.kernel.calls import (
@@ -137,7 +137,7 @@ def _forward_sizes(
     directions = 2 if spec.bidirectional else 1
     y = x.new_empty((x if ids is None else ids).shape[0], directions * spec.hidden_size)
     h_n = x.new_empty(spec.num_layers * directions, spec.batch_size, spec.hidden_size)
-    c_n = torch.empty_like(h_n) if spec.cell in WITH_C else x.new_empty(0)
+    c_n = x.new_empty(_state_shape(spec, WITH_C[spec.cell])) if spec.cell in WITH_C else x.new_empty(0)
     return y, h_n, c_n, x.new_empty(_saved_size(x, ids, per_step, per_batch))
 
 
@@ -199,7 +199,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     _, _, c_n, saved = output
     ctx.spec = Spec(*fields)
     ctx.save_for_backward(saved, x, ids, lengths, h0, c0, *weights)
-    ctx.mark_non_differentiable(*((saved,) if ctx.spec.cell in WITH_C else (saved, c_n)))
+    ctx.mark_non_differentiable(*((saved,) if ctx.spec.cell in ("lstm", "lnlstm") else (saved, c_n)))
     ctx.set_materialize_grads(False)
 
 
@@ -257,11 +257,13 @@ def _inputs(
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
     size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
     cell = look_up({name: CELLS[name] for name in NATIVE}, spec.cell, "cell")
+    if not spec.bias and cell.weights is not Weights:
+        raise ConfigError(f"ostinato::recurrent cannot run: {spec.cell} without biases. Expected bias=True.")
     yield "x", x, torch.float32, (rows if ids is None else x.shape[0], size)
     yield "ids", ids, torch.int64, (rows,)
     yield "lengths", lengths, torch.int64, (spec.batch_size,)
     yield "h0", h0, torch.float32, _state_shape(spec)
-    yield "c0", c0, torch.float32, _state_shape(spec)
+    yield "c0", c0, torch.float32, _state_shape(spec, WITH_C.get(spec.cell, 1))
     shapes = []
     for below in (size, *[width] * (spec.num_layers - 1)):
         direction = list(cell.shapes(below, spec.hidden_size).values())
@@ -278,11 +280,11 @@ def _gradients(
     shape = ((x if ids is None else ids).shape[0], spec.hidden_size * (2 if spec.bidirectional else 1))
     yield "dy", dy, torch.float32, shape
     yield "dh_n", dh_n, torch.float32, _state_shape(spec)
-    yield "dc_n", dc_n, torch.float32, _state_shape(spec)
+    yield "dc_n", dc_n, torch.float32, _state_shape(spec, WITH_C.get(spec.cell, 1))
 
 
-def _state_shape(spec: Spec) -> tuple[int, int, int]:
-    return spec.num_layers * (2 if spec.bidirectional else 1), spec.batch_size, spec.hidden_size
+def _state_shape(spec: Spec, states: int = 1) -> tuple[int, int, int]:
+    return spec.num_layers * (2 if spec.bidirectional else 1), spec.batch_size, states * spec.hidden_size
 
 
 # ---- registration ----------------------------------------------------------------------------------------------------

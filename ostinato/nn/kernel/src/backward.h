@@ -6,18 +6,18 @@
 
 template <class Cell> class Backpropagation {
   using P = Panels<Cell>;
-  static constexpr int kIn = Cell::kInputVectors, kHid = Cell::kHiddenVectors;
+  static constexpr int kIn = Cell::kInputVectors, kHid = Cell::kHiddenVectors, kSaved = Cell::kSavedCells;
   static constexpr int64_t kStepsOfABlock = 192;  // in the gradient of the input
   static constexpr int64_t kShards = 8;  // parts of a table's gradient that are set to zero
 
  public:
   Backpropagation(const OstinatoStack &stack, const OstinatoGradients &gradients, Arena &arena)
-      : plan_(stack, arena, 2 * Forward<Cell>::estimate(stack), kWeights<Cell>),
+      : plan_(stack, arena, 2 * Forward<Cell>::estimate(stack), Cell::kWeights),
         gradients_(gradients),
         panels_(stack.hidden_size),
         saved_(stack, stack.saved),
         arena_(arena),
-        zeros_(arena.take_zeroed<float>(panels_.padded)) {
+        zeros_(arena.take_zeroed<float>(panels_.padded * std::max(Cell::kSavedCells, 1))) {
     layers_ = arena.take<Layer>(plan_.layers);
     for (int k = plan_.layers; k-- > 0;) prepare(k);
   }
@@ -100,15 +100,18 @@ template <class Cell> class Backpropagation {
       const int direction = int(task / panels().count);
       const int64_t panel = task % panels().count;
       const float *const *weights = plan().weights(number, direction);
-      pack_rows<Cell, kHid>(panels(), panel, Cell::kHidden, weights[1], plan().H, sides[direction].hidden_rows);
+      const int64_t H = plan().H;
+      pack_rows<Cell, kHid>(
+          panels(), panel, Cell::kHidden, weights[1], H, panels().head, sides[direction].hidden_rows);
       if (input_gradient.data)
-        pack_rows<Cell, kIn>(panels(), panel, Cell::kInput, weights[0], D, sides[direction].input_rows);
+        pack_rows<Cell, kIn>(panels(), panel, Cell::kInput, weights[0], D, D, sides[direction].input_rows);
     }
 
     // ---- the recurrence ---------------------------------------------------------------------------------------
 
     struct States {  // of one group's sequences
-      float *dh, *dc, *c0;  // gradients of h and c, and the initial c (row, padded)
+      float *dh;            // gradients of h (row, padded),
+      float *dc, *c0;       // and of the saved cell states, and these at first (row, panel, state, W)
       int64_t *steps;       // the current flat steps,
       float **rows;         // and their rows of dh
       float *norm_sums;     // the gradients of gains and biases of the last steps (row, panel, kNormVectors)
@@ -127,17 +130,18 @@ template <class Cell> class Backpropagation {
           const int64_t sequence = group.sequences[rows];
           copy_state(plan().initial(given.hn, number, direction, sequence), states.dh + rows * padded, H, padded);
           if (Cell::kNorm) std::memset(states.norm_sums + rows * norm_floats(), 0, sizeof(float) * norm_floats());
-          if (!Cell::kCellState) continue;
-          copy_state(plan().initial(given.cn, number, direction, sequence), states.dc + rows * padded, H, padded);
-          copy_state(
-              plan().initial(plan().stack.c0, number, direction, sequence), states.c0 + rows * padded, H, padded);
+          const int64_t cells = rows * padded * kSaved;
+          copy_cells<kSaved>(
+              plan().initial(given.cn, number, direction, sequence, Cell::kCells), states.dc + cells, H);
+          copy_cells<kSaved>(
+              plan().initial(plan().stack.c0, number, direction, sequence, Cell::kCells), states.c0 + cells, H);
         }
         for (int64_t r = 0; r < rows; r++) step_back(direction, group.sequences[r], t, r, states);
         multiply_back(direction, group, t, rows, states);
       }
       for (int64_t r = 0; r < group.size; r++)
         write_initial_gradients(plan(), given, number, direction, group.sequences[r], r < rows, states.dh + r * padded,
-            Cell::kCellState ? states.dc + r * padded : nullptr);
+            Cell::kCells == 1 ? states.dc + r * padded : nullptr);
     }
 
     // The cell's backward at step t of one sequence.
@@ -149,13 +153,13 @@ template <class Cell> class Backpropagation {
       const float *h0 = plan().initial(plan().stack.h0, number, direction, sequence);
       const float *h_prev = before >= 0 ? output(before) + direction * H : h0 ? h0 : owner->zeros_;
       const float *c = owner->zeros_, *c_prev = owner->zeros_;
-      if (Cell::kCellState) {
-        c = side.cells + step * padded;
-        c_prev = before >= 0 ? side.cells + before * padded : states.c0 + r * padded;
+      if (kSaved > 0) {
+        c = side.cells + step * padded * kSaved;
+        c_prev = before >= 0 ? side.cells + before * padded * kSaved : states.c0 + r * padded * kSaved;
       }
       if (!is_table()) side.x[step] = input(step);
       side.h_prev[step] = h_prev;
-      float *dh = states.dh + r * padded, *dc = states.dc + r * padded;
+      float *dh = states.dh + r * padded, *dc = states.dc + r * padded * kSaved;
       if (before >= 0) fetch(side, before);
       if (output_gradient.data) {
         const float *dy = output_gradient(step) + direction * H;
@@ -169,8 +173,8 @@ template <class Cell> class Backpropagation {
       } else {
         for (int64_t panel = 0; panel < panels().count; panel++) {
           const int64_t unit = panel * P::kUnits;
-          Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit, c_prev + unit,
-              dh + unit, dc + unit, int(std::min(H - unit, int64_t(W)))});
+          Cell::backward({side.gates + panel * panel_stride + step * P::kFloats, h_prev + unit, c + unit * kSaved,
+              c_prev + unit * kSaved, dh + unit, dc + unit * kSaved, int(std::min(H - unit, int64_t(W)))});
         }
       }
       clear_padding(side.gates + (panels().count - 1) * panel_stride + step * P::kFloats);
@@ -211,7 +215,8 @@ template <class Cell> class Backpropagation {
         states.rows[r] = states.dh + r * panels().padded;
       }
       const PanelFactor factor = {hidden_gates(side), side.hidden_rows};
-      const PanelShape shape = {panels().count, plan().N * P::kFloats, P::kFloats, kHid * W};
+      PanelShape shape = {panels().count, plan().N * P::kFloats, P::kFloats, kHid * W};
+      if (panels().head < plan().H) shape.head = panels().head, shape.units = P::kUnits;
       multiply_panels<true>(&factor, 1, shape, states.steps, rows, states.rows, plan().H);
     }
 
@@ -271,6 +276,7 @@ template <class Cell> class Backpropagation {
       int64_t panel_stride, stride;  // floats from one panel to the next, and from one row's dG to the next
       const float *const *rows;
       int64_t num_rows, columns;     // no columns: neither gradient is wanted
+      int64_t block;                 // of a row of the weight: fewer than `columns` - 1 if it is block-diagonal
       float *totals;                 // (panel, column, vectors of gates)
       float *weight, *bias;          // may be null
     };
@@ -290,7 +296,7 @@ template <class Cell> class Backpropagation {
       return gradients(direction)[0] || gradients(direction)[2] ? D + 1 : 0;
     }
     int64_t hidden_columns(int direction) const {
-      return gradients(direction)[1] || gradients(direction)[3] ? plan().H + 1 : 0;
+      return gradients(direction)[1] || (Cell::kWeights > 3 && gradients(direction)[3]) ? plan().H + 1 : 0;
     }
 
     // A part reads dG once, and x and h_prev once for all its panels. So parts are as large as the cache and the number
@@ -315,9 +321,10 @@ template <class Cell> class Backpropagation {
       const Side &side = sides[direction];
       float *const *to = gradients(direction);
       const Outer input = {input_gates(direction), inputs() * input_floats(), input_floats(), side.x, inputs(),
-          input_columns(direction), side.input_totals, to[0], Cell::kNorm ? nullptr : to[2]};
+          input_columns(direction), D, side.input_totals, to[0], Cell::kNorm ? nullptr : to[2]};
       const Outer hidden = {hidden_gates(side), plan().N * P::kFloats, P::kFloats, side.h_prev, plan().N,
-          hidden_columns(direction), side.hidden_totals, to[1], Cell::kNorm ? nullptr : to[3]};
+          hidden_columns(direction), panels().head, side.hidden_totals, to[1],
+          Cell::kWeights == 4 ? to[3] : nullptr};
 
       const int64_t panel = panel_part * panels_of_a_part();
       const int64_t end_panel = std::min(panel + panels_of_a_part(), panels().count);
@@ -347,7 +354,7 @@ template <class Cell> class Backpropagation {
     }
 
     // Adds the outer products of up to kStepsOfASum rows. The rows are copied side by side, in strips of columns.
-    template <int V> static void add_chunk(const Outer &outer, const Part &part, int64_t n) {
+    template <int V> void add_chunk(const Outer &outer, const Part &part, int64_t n) const {
       const int64_t count = std::min(kStepsOfASum, outer.num_rows - n);
       if (count <= 0) return;  // a table has fewer rows than there are steps
       alignas(64) float packed[kStepsOfASum][kColumnsOfAStrip];
@@ -362,8 +369,10 @@ template <class Cell> class Backpropagation {
         }
         for (int64_t panel = part.panel; panel < part.end_panel; panel++) {
           const float *gates = outer.gates + panel * outer.panel_stride + n * outer.stride;
-          float *totals = outer.totals + (panel * outer.columns + column) * V * W;
-          add_outer<V>(rows, 0, columns, gates, outer.stride, count, totals);
+          const Range own = outer.block < outer.columns - 1 ? panels().sources(panel) : Range{0, outer.columns};
+          const int64_t first = std::max(own.first, column), end = std::min(own.end, column + columns);
+          float *totals = outer.totals + (panel * outer.columns + first) * V * W;
+          if (first < end) add_outer<V>(rows, first - column, end - first, gates, outer.stride, count, totals);
         }
       }
     }
@@ -375,8 +384,10 @@ template <class Cell> class Backpropagation {
         for (int lane = 0; lane < V * W; lane++) {
           const int64_t row = panels().row(panel, from + lane / W, lane % W);
           if (row < 0) continue;
-          for (int64_t column = part.column; outer.weight && column < end; column++)
-            outer.weight[row * width + column] = total[column * V * W + lane];
+          const int64_t begin = outer.block < width ? panels().first_of_head(row % plan().H) : 0;
+          const int64_t first = std::max(part.column, begin), last = std::min(end, begin + outer.block);
+          for (int64_t column = first; outer.weight && column < last; column++)
+            outer.weight[row * outer.block + column - begin] = total[column * V * W + lane];
           if (outer.bias && end < part.end_column) outer.bias[row] = total[width * V * W + lane];
         }
       }
@@ -442,7 +453,7 @@ template <class Cell> class Backpropagation {
       states_ = arena_.take<typename Layer::States>(plan_.directions * plan_.num_groups);
       for (int k = 0; k < plan_.directions * plan_.num_groups; k++) {
         const int64_t rows = plan_.groups[k % plan_.num_groups].size, size = rows * panels_.padded;
-        states_[k] = {arena_.take<float>(size), arena_.take<float>(size), arena_.take<float>(size),
+        states_[k] = {arena_.take<float>(size), arena_.take<float>(size * kSaved), arena_.take<float>(size * kSaved),
             arena_.take<int64_t>(rows), arena_.take<float *>(rows),
             Cell::kNorm ? arena_.take<float>(rows * layer.norm_floats()) : nullptr,
             Cell::kNorm ? arena_.take<float>(5 * panels_.padded) : nullptr};

@@ -4,12 +4,14 @@
 // Weights are cut into panels of units, so that a unit's gates are finished while they are still in registers. A step
 // has `kVectors` vectors per panel. They hold first the input projection, then the gates and, after backward, the
 // gradients of the gates before their nonlinearity. The input writes (and its weights' gradient reads) the vectors
-// [kInput, kInput + kInputVectors), the previous state [kHidden, kHidden + kHiddenVectors).
+// [kInput, kInput + kInputVectors), the previous state [kHidden, kHidden + kHiddenVectors). A cell has `kCells` states
+// besides h, of which training saves the first `kSavedCells`. Its units read the h of their own head alone, and each
+// direction has `kWeights` tensors.
 
 struct Backward {       // what backward of one step reads and writes, at the panel's units
   float *gates;         // in: gates; out: their gradients
   const float *h_prev;  // (the last vector of a row may have fewer floats: `count`)
-  const float *c, *c_prev;
+  const float *c, *c_prev;  // saved cell states
   float *dh, *dc;       // in: gradients of this step's h and c; out: what flows directly to the previous ones
   int count;
 };
@@ -17,7 +19,8 @@ struct Backward {       // what backward of one step reads and writes, at the pa
 // i, f, o = sigmoid; g = tanh; c' = f·c + i·g; h' = o·tanh c'
 struct Lstm {
   static constexpr int kVectors = 4, kInput = 0, kInputVectors = 4, kHidden = 0, kHiddenVectors = 4, kUnitVectors = 1;
-  static constexpr bool kCellState = true, kSeparateHiddenBias = false, kNorm = false;
+  static constexpr int kCells = 1, kSavedCells = 1, kHeads = 1, kWeights = 4;
+  static constexpr bool kSeparateHiddenBias = false, kNorm = false;
   static int gate(int vector) { return vector; }  // torch's order: i f g o
 
   template <bool kTraining> ALWAYS_INLINE static void finish(
@@ -49,7 +52,8 @@ struct Lstm {
 // r, z = sigmoid; n = tanh(x_n + r·h_n); h' = (1 - z)·n + z·h. Saved: n (at first its input part), r, z, h_n.
 struct Gru {
   static constexpr int kVectors = 4, kInput = 0, kInputVectors = 3, kHidden = 1, kHiddenVectors = 3, kUnitVectors = 1;
-  static constexpr bool kCellState = false, kNorm = false;
+  static constexpr int kCells = 0, kSavedCells = 0, kHeads = 1, kWeights = 4;
+  static constexpr bool kNorm = false;
   static constexpr bool kSeparateHiddenBias = true;                      // r multiplies h_n including its bias
   static int gate(int vector) { return vector == 0 ? 2 : vector - 1; }   // torch's order: r z n
 
@@ -89,7 +93,8 @@ struct Relu {
 template <class Nonlinearity, int kWidth> struct Rnn {
   static constexpr int kVectors = kWidth, kInput = 0, kInputVectors = kWidth, kHidden = 0, kHiddenVectors = kWidth,
                        kUnitVectors = kWidth;
-  static constexpr bool kCellState = false, kSeparateHiddenBias = false, kNorm = false;
+  static constexpr int kCells = 0, kSavedCells = 0, kHeads = 1, kWeights = 4;
+  static constexpr bool kSeparateHiddenBias = false, kNorm = false;
   static int gate(int) { return 0; }
 
   template <bool kTraining> ALWAYS_INLINE static void finish(

@@ -13,7 +13,7 @@ constexpr float kVanishing = 1e-37f;
 
 inline Vec exp_or_zero(Vec x) { return where_greater(all(-87.0f), x, all(0.0f), exp(x)); }
 
-// log x for x of 0 or above 1e-37, to about one unit in the last place; NaN stays NaN. Source: Cephes, logf.
+// log x for x of 0 or above 1e-37, to about one unit in the last place; NaN stays NaN.
 inline Vec log(Vec x) {
   float lanes[W], exponents[W];
   store(lanes, x);
@@ -25,18 +25,7 @@ inline Vec log(Vec x) {
     bits -= uint32_t(n) << 23;
     std::memcpy(lanes + lane, &bits, sizeof bits);
   }
-  const Vec n = load(exponents), f = load(lanes) - all(1.0f), square = f * f;
-  Vec q = all(7.0376836292e-2f);
-  q = fma(q, f, all(-1.1514610310e-1f));
-  q = fma(q, f, all(1.1676998740e-1f));
-  q = fma(q, f, all(-1.2420140846e-1f));
-  q = fma(q, f, all(1.4249322787e-1f));
-  q = fma(q, f, all(-1.6668057665e-1f));
-  q = fma(q, f, all(2.0000714765e-1f));
-  q = fma(q, f, all(-2.4999993993e-1f));
-  q = fma(q, f, all(3.3333331174e-1f));
-  const Vec rest = fma(all(-0.5f), square, fma(n, all(-2.12194440e-4f), q * f * square));
-  const Vec result = fma(n, all(0.693359375f), f + rest);
+  const Vec result = log(load(exponents), load(lanes) - all(1.0f));
   return where_greater(all(kVanishing), x, all(-kInfinity), result + (x - x));
 }
 

@@ -15,7 +15,7 @@ template <class Cell> class Forward {
 
  public:
   Forward(const OstinatoStack &stack, Arena &arena)
-      : plan_(stack, arena, estimate(stack), kWeights<Cell>),
+      : plan_(stack, arena, estimate(stack), Cell::kWeights),
         panels_(stack.hidden_size),
         saved_(stack, stack.saved),
         training_(stack.training),
@@ -88,10 +88,11 @@ template <class Cell> class Forward {
       const ForwardWeights<Cell> &to = forward->weights_[layer * forward->plan_.directions + direction];
       const int64_t D = forward->plan_.input_size(layer), H = panels.H;
       pack_columns<Cell, kIn>(panels, panel, Cell::kInput, from[0], D, to.input + panel * D * kIn * W);
-      pack_columns<Cell, kHid>(panels, panel, Cell::kHidden, from[1], H, to.hidden + panel * H * kHid * W);
+      pack_hidden<Cell, kHid>(panels, panel, from[1], to.hidden + panel * H * kHid * W);
       if constexpr (Cell::kNorm) return;
       float *input_bias = to.input_bias + panel * Cell::kVectors * W;
       add_bias<Cell, kIn>(panels, panel, Cell::kInput, from[2], input_bias + Cell::kInput * W);
+      if constexpr (Cell::kWeights < 4) return;
       if constexpr (Cell::kSeparateHiddenBias) {  // the last gate's bias stays separate
         add_bias<Cell, kHid - 1>(panels, panel, Cell::kHidden, from[3], input_bias + Cell::kHidden * W);
         add_bias<Cell, 1>(panels, panel, Cell::kHidden + kHid - 1, from[3], to.hidden_bias + panel * W);
@@ -125,9 +126,10 @@ template <class Cell> class Forward {
     int layer, direction;
     Group group;
     Rows<const float> input;  // of a table: its products, of the first panel
-    float *h[2], *c;        // states (row, padded): of this step and the one before, alternating
+    float *h[2];            // (row, padded): of this step and the one before, alternating
+    float *c;               // cell states (row, panel, state, W)
     float *gates;           // when saved: of step 0; else: of this chunk
-    float *cells;           // saved cell states (step, padded)
+    float *cells;           // saved cell states (step, panel, state, W)
     StepMoments *moments;   // saved, of a cell with layer norm
     float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
@@ -188,8 +190,8 @@ template <class Cell> class Forward {
       const int64_t padded = forward->panels_.padded, H = plan.H;
       for (int64_t r = 0; r < group.size; r++) {
         copy_state(plan.initial(plan.stack.h0, layer, direction, group.sequences[r]), h[0] + r * padded, H, padded);
-        if (Cell::kCellState)
-          copy_state(plan.initial(plan.stack.c0, layer, direction, group.sequences[r]), c + r * padded, H, padded);
+        copy_cells<Cell::kCells>(plan.initial(plan.stack.c0, layer, direction, group.sequences[r], Cell::kCells),
+            c + r * padded * Cell::kCells, H);
       }
     }
 
@@ -214,7 +216,7 @@ template <class Cell> class Forward {
         for (int64_t r = 0; r < rows; r++, steps++) {
           const int64_t step = plan.step(group.sequences[r], t, direction);
           step_rows[steps] = {input(step), gates + (forward->training_ ? step : steps) * P::kFloats,
-              cells ? cells + step * forward->panels_.padded : nullptr,
+              cells ? cells + step * forward->panels_.padded * Cell::kSavedCells : nullptr,
               forward->outputs_[layer](step) + direction * plan.H,
               saved_output ? saved_output + (step * plan.directions + direction) * plan.H : nullptr,
               moments ? moments + step : nullptr};
@@ -302,7 +304,9 @@ template <class Cell> class Forward {
           tile[r][v] = load(is_separate ? weights.hidden_bias + panel * W : input_part + v * W);
         }
       }
-      multiply<R, kHid>(rows, weights.hidden + panel * H * kHid * W, H, tile);
+      const Range sources = forward->panels_.sources(panel);
+      if (sources.first > 0) UNROLL for (int r = 0; r < R; r++) rows[r] += sources.first;
+      multiply<R, kHid>(rows, weights.hidden + panel * H * kHid * W, sources.end - sources.first, tile);
       UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < kHid; v++) store(sums[r] + v * W, tile[r][v]);
     }
 
@@ -312,8 +316,8 @@ template <class Cell> class Forward {
       const int64_t H = forward->plan_.H, unit = panel * P::kUnits, state = row * forward->panels_.padded + unit;
       Vec sum[kHid], next[Cell::kUnitVectors];
       UNROLL for (int v = 0; v < kHid; v++) sum[v] = load(sums + v * W);
-      Cell::template finish<kTraining>(sum, step_row.gates + panel * panel_stride, h_prev + state, c + state,
-          kTraining && step_row.c ? step_row.c + unit : nullptr, next);
+      Cell::template finish<kTraining>(sum, step_row.gates + panel * panel_stride, h_prev + state,
+          c + state * Cell::kCells, kTraining && step_row.c ? step_row.c + unit * Cell::kSavedCells : nullptr, next);
       UNROLL for (int u = 0; u < Cell::kUnitVectors; u++) {
         store(h_next + state + u * W, next[u]);
         store_up_to(step_row.y + unit + u * W, next[u], H - unit - u * W);
@@ -330,8 +334,8 @@ template <class Cell> class Forward {
         const int64_t to = ((layer * plan.directions + direction) * plan.B + sequence) * plan.H;
         const float *last_h = h[plan.length(sequence) % 2] + r * padded;
         if (plan.stack.hn) std::memcpy(plan.stack.hn + to, last_h, sizeof(float) * size_t(plan.H));
-        if (Cell::kCellState && plan.stack.cn)
-          std::memcpy(plan.stack.cn + to, c + r * padded, sizeof(float) * size_t(plan.H));
+        if (plan.stack.cn)
+          return_cells<Cell::kCells>(c + r * padded * Cell::kCells, plan.stack.cn + to * Cell::kCells, plan.H);
       }
     }
   };
@@ -379,11 +383,11 @@ template <class Cell> class Forward {
         lane.step_rows = arena_.take<StepRow>(most);
         lane.h[0] = arena_.take<float>(group.size * padded);
         lane.h[1] = arena_.take<float>(group.size * padded);
-        lane.c = arena_.take<float>(group.size * padded);
+        lane.c = arena_.take<float>(group.size * padded * Cell::kCells);
         lane.panel_stride = (training_ ? plan_.N : most) * P::kFloats;
         lane.gates = training_ ? saved_.gates(layer, direction)
                                : arena_.take<float>((Cell::kNorm ? 2 : 1) * panels_.count * lane.panel_stride);
-        lane.cells = training_ && Cell::kCellState ? saved_.cells(layer, direction) : nullptr;
+        lane.cells = training_ && Cell::kSavedCells ? saved_.cells(layer, direction) : nullptr;
         lane.moments = training_ && Cell::kNorm ? saved_.moments(layer, direction) : nullptr;
         lane.saved_output = training_ && top ? saved_.output(layer) : nullptr;
         lane.team = team_size_ > 1 ? new_team() : nullptr;

@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh of a vector, accurate to about two units in the last place; NaN stays NaN.
+// exp, sigmoid, tanh and log of a vector, accurate to about two units in the last place; NaN stays NaN.
 // Included inside a variant's namespace.
 
 // x = n·ln 2 + r with |r| ≤ ln 2 / 2, and e^r - 1. Source: Cephes, expf.
@@ -43,4 +43,27 @@ inline Vec tanh(Vec x) {
   const Vec expm1 = fma(power, e.expm1, power - one);
   const Vec share = where_greater(size, limit, two, expm1) / (expm1 + two);
   return with_sign_of(x, where_greater(size, limit, one - share, share));
+}
+
+// log (2ⁿ·(1 + f)) for 1 + f from √½ to √2. Source: Cephes, logf.
+inline Vec log(Vec n, Vec f) {
+  const Vec square = f * f;
+  Vec q = all(7.0376836292e-2f);
+  q = fma(q, f, all(-1.1514610310e-1f));
+  q = fma(q, f, all(1.1676998740e-1f));
+  q = fma(q, f, all(-1.2420140846e-1f));
+  q = fma(q, f, all(1.4249322787e-1f));
+  q = fma(q, f, all(-1.6668057665e-1f));
+  q = fma(q, f, all(2.0000714765e-1f));
+  q = fma(q, f, all(-2.4999993993e-1f));
+  q = fma(q, f, all(3.3333331174e-1f));
+  const Vec rest = fma(all(-0.5f), square, fma(n, all(-2.12194440e-4f), q * f * square));
+  return fma(n, all(0.693359375f), f + rest);
+}
+
+// log sigmoid(x) = min(x, 0) - log (1 + e^-|x|)
+inline Vec log_sigmoid(Vec x) {
+  const Vec zero = all(0.0f), one = all(1.0f), half = all(0.5f), e = exp(zero - absolute(x));
+  const Vec n = where_greater(e, all(0.41421356f), one, zero);
+  return min(zero, x) - log(n, where_greater(n, half, fma(half, e, zero - half), e));
 }

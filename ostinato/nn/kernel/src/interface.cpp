@@ -77,7 +77,7 @@ const char *why_not_bfloat16() {
 
 const Recurrent &recurrent([[maybe_unused]] const OstinatoStack &stack) {
 #if defined(OSTINATO_AMX)
-  const bool has_products = stack.cell != OSTINATO_LNLSTM;  // in bfloat16
+  const bool has_products = stack.cell != OSTINATO_LNLSTM && stack.cell != OSTINATO_SLSTM;  // in bfloat16
   if (has_products && stack.precision == OSTINATO_BFLOAT16 && !*why_not_bfloat16()) return amx_recurrent;
 #endif
   return variant().recurrent;
@@ -181,7 +181,7 @@ std::string describe_interface() {
     FIELD(OstinatoSoftmax, d_bias),
     ENUMERATOR("cell", "rnn_tanh", OSTINATO_RNN_TANH), ENUMERATOR("cell", "rnn_relu", OSTINATO_RNN_RELU),
     ENUMERATOR("cell", "lstm", OSTINATO_LSTM), ENUMERATOR("cell", "gru", OSTINATO_GRU),
-    ENUMERATOR("cell", "lnlstm", OSTINATO_LNLSTM),
+    ENUMERATOR("cell", "lnlstm", OSTINATO_LNLSTM), ENUMERATOR("cell", "slstm", OSTINATO_SLSTM),
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
     ENUMERATOR("precision", "float32", OSTINATO_FLOAT32), ENUMERATOR("precision", "bfloat16", OSTINATO_BFLOAT16),

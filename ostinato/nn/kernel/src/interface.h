@@ -13,7 +13,7 @@
 
 extern "C" {
 
-enum OstinatoCell { OSTINATO_RNN_TANH, OSTINATO_RNN_RELU, OSTINATO_LSTM, OSTINATO_GRU, OSTINATO_LNLSTM };
+enum OstinatoCell { OSTINATO_RNN_TANH, OSTINATO_RNN_RELU, OSTINATO_LSTM, OSTINATO_GRU, OSTINATO_LNLSTM, OSTINATO_SLSTM };
 
 enum OstinatoOrder {
   OSTINATO_RAGGED,       // sequences end to end, no padding
@@ -30,18 +30,19 @@ struct OstinatoStack {
   int32_t cell, num_layers, num_directions, order;
   int32_t threads;    // at most this many
   int32_t training;   // nonzero: write to `saved` what backward needs
-  int32_t precision;  // where bfloat16 is not available, and for OSTINATO_LNLSTM, float32
+  int32_t precision;  // where bfloat16 is not available, and for OSTINATO_LNLSTM and OSTINATO_SLSTM, float32
   int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
   int64_t input_size, hidden_size, table_rows;   // D, H, V
   const int64_t *lengths;        // * (B,); null: every sequence has T steps
   const int64_t *ids;            // * (N,) token ids: the rows of `x` to read
   const float *x;                // (rows, D); with ids the table (V, D)
   // L · directions · {weight_ih (G·H, D), weight_hh (G·H, H), bias_ih *, bias_hh *}; for OSTINATO_LNLSTM
-  // {weight_ih, weight_hh, bias_ih (G·H,), gain_ih (G·H,), gain_hh (G·H,), bias_c (H,), gain_c (H,)}
+  // {weight_ih, weight_hh, bias_ih (G·H,), gain_ih (G·H,), gain_hh (G·H,), bias_c (H,), gain_c (H,)}; for OSTINATO_SLSTM
+  // {weight_ih, weight_hh (G·H, H / heads), bias_ih (G·H,)} with 4 heads where H divides by 4, else one
   const float *const *weights;
-  const float *h0, *c0;          // * (L · directions, B, H)
+  const float *h0, *c0;          // * (L · directions, B, H) and (L · directions, B, S); S: 3 · H for OSTINATO_SLSTM, else H
   float *y;                      // (rows, directions · H); rows without a step are not written
-  float *hn, *cn;                // * (L · directions, B, H)
+  float *hn, *cn;                // * as h0 and c0
   float *saved;                  // * ostinato_saved_floats() floats, at a multiple of 64 bytes
 };
 
@@ -49,10 +50,10 @@ struct OstinatoStack {
 // which the caller may change after the forward call.
 struct OstinatoGradients {
   const float *y;          // * (rows, directions · H) gradient of the output
-  const float *hn, *cn;    // * (L · directions, B, H)
+  const float *hn, *cn;    // * as h0 and c0; cn and c0 are null for OSTINATO_SLSTM
   float *x;                // * (rows, D); with ids that of the table (V, D), every row written
   float *const *weights;   // as `weights`, each *
-  float *h0, *c0;          // * (L · directions, B, H)
+  float *h0, *c0;          // *
 };
 
 OSTINATO_API int64_t ostinato_saved_floats(const OstinatoStack *stack);

@@ -8,7 +8,8 @@
 // normalised, and after backward they hold their gradients.
 struct LnLstm {
   static constexpr int kVectors = 4, kInput = 0, kInputVectors = 4, kHidden = 0, kHiddenVectors = 4, kUnitVectors = 1;
-  static constexpr bool kCellState = true, kSeparateHiddenBias = false, kNorm = true;
+  static constexpr int kCells = 1, kSavedCells = 1, kHeads = 1, kWeights = 7;
+  static constexpr bool kSeparateHiddenBias = false, kNorm = true;
   static int gate(int vector) { return vector; }  // torch's order: i f g o
 };
 

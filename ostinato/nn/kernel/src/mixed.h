@@ -105,7 +105,7 @@ template <class Cell> struct MixedSaved {
   static int64_t floats(const OstinatoStack &s, const MixedShape<Cell> &shape) {
     const int64_t rows = round_up(s.num_steps, kTileRows);
     return (rows + kRowsPastTheEnd) * (shape.row_stride + shape.gate_stride) / 2 +
-           (Cell::kCellState ? rows * shape.panels.padded : 0);
+           (Cell::kCells ? rows * shape.panels.padded : 0);
   }
 
   MixedShape<Cell> shape(int layer) const {
@@ -126,7 +126,7 @@ template <class Cell> struct MixedSaved {
     const int64_t rows = round_up(stack.num_steps, kTileRows);
     Side side;
     side.cells = at;
-    side.rows = reinterpret_cast<Bits16 *>(at + (Cell::kCellState ? rows * mine.panels.padded : 0));
+    side.rows = reinterpret_cast<Bits16 *>(at + (Cell::kCells ? rows * mine.panels.padded : 0));
     side.gates = side.rows + (rows + kRowsPastTheEnd) * mine.row_stride;
     return side;
   }

@@ -145,7 +145,7 @@ template <class Cell> class MixedBackpropagation {
         const Strip &strip = owner->strips_[first + s];
         for (int64_t r = 0; r < strip.size; r++)
           write_initial_gradients(plan(), owner->gradients_, number, direction, strip.sequences[r], r < begun[s],
-              states[s].dh + r * padded, Cell::kCellState ? states[s].dc + r * padded : nullptr);
+              states[s].dh + r * padded, Cell::kCells ? states[s].dc + r * padded : nullptr);
       }
     }
 
@@ -160,7 +160,7 @@ template <class Cell> class MixedBackpropagation {
       const int64_t padded = shape.panels.padded, H = plan().H;
       const OstinatoGradients &given = owner->gradients_;
       copy_state(plan().initial(given.hn, number, direction, sequence), states.dh + r * padded, H, padded);
-      if (!Cell::kCellState) return;
+      if (Cell::kCells == 0) return;
       copy_state(plan().initial(given.cn, number, direction, sequence), states.dc + r * padded, H, padded);
       copy_state(plan().initial(plan().stack.c0, number, direction, sequence), states.c0 + r * padded, H, padded);
     }
@@ -187,7 +187,7 @@ template <class Cell> class MixedBackpropagation {
         row.gates = side.gates + at * shape.gate_stride;
         row.h_prev = side.rows + at * shape.row_stride + shape.input_terms;
         row.c = row.c_prev = nullptr;
-        if (Cell::kCellState) {
+        if (Cell::kCells) {
           row.c = side.cells + at * padded;
           row.c_prev = t > 0 ? side.cells + (strip.starts[t - 1] + r) * padded : states.c0 + r * padded;
         }

@@ -230,7 +230,7 @@ template <class Cell> class MixedForward {
         for (int64_t r = 0; r < strips[s].size; r++) {
           const int64_t sequence = strips[s].sequences[r], at = (s * kTileRows + r) * padded;
           copy_state(plan.initial(plan.stack.h0, side.layer, side.direction, sequence), h + at, H, padded);
-          if (Cell::kCellState)
+          if (Cell::kCells)
             copy_state(plan.initial(plan.stack.c0, side.layer, side.direction, sequence), c + at, H, padded);
         }
         for (int64_t r = 0; r < strips[s].rows(0); r++) {  // the first steps' rows hold the initial state
@@ -344,7 +344,7 @@ template <class Cell> class MixedForward {
               ((side.layer * plan.directions + side.direction) * plan.B + strips[s].sequences[r]) * plan.H;
           const int64_t from = (s * kTileRows + r) * padded;
           if (plan.stack.hn) std::memcpy(plan.stack.hn + to, h + from, bytes);
-          if (Cell::kCellState && plan.stack.cn) std::memcpy(plan.stack.cn + to, c + from, bytes);
+          if (Cell::kCells && plan.stack.cn) std::memcpy(plan.stack.cn + to, c + from, bytes);
         }
       }
     }

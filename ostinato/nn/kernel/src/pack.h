@@ -35,18 +35,37 @@ void pack_columns(const Panels<Cell> &panels, int64_t panel, int first, const fl
   }
 }
 
-// The same rows for the products dG · W, in groups of up to 4 vectors of columns: each (panel, row in panel, column).
+// The same for recurrent weights: of a cell with heads, which are block-diagonal (rows, head), from the first column that
+// the panel reads to the last.
 template <class Cell, int V>
-void pack_rows(const Panels<Cell> &panels, int64_t panel, int first, const float *weight, int64_t K, float *packed) {
+void pack_hidden(const Panels<Cell> &panels, int64_t panel, const float *weight, float *packed) {
+  if (panels.head == panels.H) return pack_columns<Cell, V>(panels, panel, Cell::kHidden, weight, panels.H, packed);
+  const Range columns = panels.sources(panel);
+  std::memset(packed, 0, sizeof(float) * size_t((columns.end - columns.first) * V * W));
+  for (int lane = 0; lane < V * W; lane++) {
+    const int64_t row = panels.row(panel, Cell::kHidden + lane / W, lane % W);
+    if (row < 0) continue;
+    float *to = packed + (panels.first_of_head(row % panels.H) - columns.first) * V * W + lane;
+    for (int64_t k = 0; k < panels.head; k++) to[k * V * W] = weight[row * panels.head + k];
+  }
+}
+
+// The same rows for the products dG · W, in groups of up to 4 vectors of columns: each (panel, row in panel, column). Of
+// block-diagonal weights (rows, block) the rows are completed by zeros.
+template <class Cell, int V> void pack_rows(const Panels<Cell> &panels, int64_t panel, int first, const float *weight,
+    int64_t K, int64_t block, float *packed) {
   const int64_t rows = panels.count * V * W;
   for_vectors((K + W - 1) / W, [&](auto width, int64_t vector) {
     constexpr int64_t kColumns = decltype(width)::value * W;
     float *to = packed + (vector * rows + panel * V * decltype(width)::value * W) * W;
-    const int64_t columns = std::min(kColumns, K - vector * W);
     for (int k = 0; k < V * W; k++, to += kColumns) {
       const int64_t row = panels.row(panel, first + k / W, k % W);
       std::memset(to, 0, sizeof(float) * kColumns);
-      if (row >= 0) std::memcpy(to, weight + row * K + vector * W, sizeof(float) * size_t(columns));
+      if (row < 0) continue;
+      const int64_t begin = block == K ? 0 : panels.first_of_head(row % panels.H), at = vector * W;
+      const int64_t column = std::max(begin, at), end = std::min(begin + block, at + kColumns);
+      if (column < end)
+        std::memcpy(to + column - at, weight + row * block + column - begin, sizeof(float) * size_t(end - column));
     }
   });
 }

@@ -9,9 +9,6 @@ template <class Float> struct Rows {
   Float *operator()(int64_t step) const { return data + (index ? index[step] : step) * stride; }
 };
 
-// Pointers to the weights of a layer's direction.
-template <class Cell> constexpr int kWeights = Cell::kNorm ? 7 : 4;
-
 struct Group {  // sequences that one worker runs through time side by side, longest first
   const int64_t *sequences;
   int64_t size;
@@ -61,8 +58,8 @@ struct Plan {
     return offsets[sequence] + (direction == 0 ? t : length(sequence) - 1 - t);
   }
 
-  const float *initial(const float *states, int layer, int direction, int64_t sequence) const {
-    return states ? states + ((layer * directions + direction) * B + sequence) * H : nullptr;
+  const float *initial(const float *states, int layer, int direction, int64_t sequence, int states_of_each = 1) const {
+    return states ? states + ((layer * directions + direction) * B + sequence) * states_of_each * H : nullptr;
   }
 
  private:
@@ -120,7 +117,7 @@ struct StepMoments {
 constexpr int64_t kMomentFloats = sizeof(StepMoments) / sizeof(float);
 
 // What is left of a sequence's gradients of h and c after its first step is the gradient of its initial states; without
-// steps, that of its final states is. `dc` is null for a cell without c.
+// steps, that of its final states is. `dc` is null for a cell without c, or with further states.
 inline void write_initial_gradients(const Plan &plan, const OstinatoGradients &given, int layer, int direction,
     int64_t sequence, bool has_steps, const float *dh, const float *dc) {
   const int64_t at = ((layer * plan.directions + direction) * plan.B + sequence) * plan.H;
@@ -140,21 +137,32 @@ template <class Cell> struct Panels {
   static constexpr int64_t kUnits = Cell::kUnitVectors * W;  // units in a panel
   static constexpr int64_t kFloats = Cell::kVectors * W;     // saved for a step in a panel
   int64_t H, count, padded;                                  // padded: units of all panels, H rounded up
+  int64_t head;                                              // units in a head
 
   explicit Panels(int64_t hidden_size)
       : H(hidden_size),
         count((hidden_size + kUnits - 1) / kUnits),
-        padded(count * kUnits) {}
+        padded(count * kUnits),
+        head(hidden_size % Cell::kHeads ? hidden_size : hidden_size / Cell::kHeads) {}
 
   // The row of torch's weights behind vector v, lane j of a panel; -1 past the last unit.
   int64_t row(int64_t panel, int v, int j) const {
     const int64_t unit = panel * kUnits + (Cell::kUnitVectors > 1 ? v * W : 0) + j;
     return unit < H ? Cell::gate(v) * H + unit : -1;
   }
+
+  int64_t first_of_head(int64_t unit) const { return unit / head * head; }
+
+  // The units whose h this panel's units read.
+  Range sources(int64_t panel) const {
+    if (head == H) return {0, H};
+    const int64_t first = panel * kUnits, last = std::min(first + kUnits, H) - 1;
+    return {first_of_head(first), first_of_head(last) + head};
+  }
 };
 
 // What training saves: for each layer and direction the gates (panel, step, kFloats), with layer norm in two planes, the
-// cell states (step, padded) and the moments (step); for each layer its output (step, directions · H), also of the last,
+// cell states (step, panel, state, W) and the moments (step); for each layer its output (step, directions · H), also of the last,
 // because the caller may write into y.
 template <class Cell> struct Saved {
   static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
@@ -166,7 +174,7 @@ template <class Cell> struct Saved {
   Saved(const OstinatoStack &s, float *saved) : layers(s.num_layers), directions(s.num_directions), start(saved) {
     const Panels<Cell> panels(s.hidden_size);
     gates_size = rounded((Cell::kNorm ? 2 : 1) * panels.count * s.num_steps * Panels<Cell>::kFloats);
-    cells_size = Cell::kCellState ? rounded(s.num_steps * panels.padded) : 0;
+    cells_size = rounded(s.num_steps * panels.padded * Cell::kSavedCells);
     moments_size = Cell::kNorm ? rounded(s.num_steps * kMomentFloats) : 0;
     output_size = rounded(s.num_steps * s.num_directions * s.hidden_size);
   }

@@ -63,6 +63,13 @@ struct PanelFactor {
 struct PanelShape {
   int64_t panels, panel_stride;  // floats from a step in one panel to the same step in the next
   int64_t step_floats, K;
+  int64_t head = 0, units = 0;   // of block-diagonal weights: columns of a block, units of a panel
+
+  // The panels whose weights are not all zero in columns first to end - 1.
+  Range panels_of(int64_t first, int64_t end) const {
+    if (head == 0) return {0, panels};
+    return {first / head * head / units, (((end - 1) / head + 1) * head + units - 1) / units};
+  }
 };
 
 // out[r] (+)= Σ over factors and panels of gates[steps[r]] · W, for `columns` columns.
@@ -70,15 +77,18 @@ template <bool kAdd> void multiply_panels(const PanelFactor *factors, int num_fa
     const int64_t *steps, int64_t rows, float *const *out, int64_t columns) {
   for_vectors((columns + W - 1) / W, [&](auto width, int64_t vector) {
     constexpr int V = decltype(width)::value;
+    const Range range = shape.panels_of(vector * W, std::min((vector + V) * W, columns));
     for_tiles<kRows<V>>(rows, [&](auto height, int64_t i) {
       constexpr int R = decltype(height)::value;
       Tile<R, V> tile;
       clear<R, V>(tile);
       for (int factor = 0; factor < num_factors; factor++) {
-        const float *packed = factors[factor].packed + vector * W * shape.panels * shape.K;
+        const float *packed =
+            factors[factor].packed + (vector * shape.panels + range.first * V) * W * shape.K;
         const float *gates[R];
-        UNROLL for (int r = 0; r < R; r++) gates[r] = factors[factor].gates + steps[i + r] * shape.step_floats;
-        for (int64_t panel = 0; panel < shape.panels; panel++, packed += shape.K * V * W) {
+        UNROLL for (int r = 0; r < R; r++)
+          gates[r] = factors[factor].gates + range.first * shape.panel_stride + steps[i + r] * shape.step_floats;
+        for (int64_t panel = range.first; panel < range.end; panel++, packed += shape.K * V * W) {
           multiply<R, V>(gates, packed, shape.K, tile);
           UNROLL for (int r = 0; r < R; r++) gates[r] += shape.panel_stride;
         }

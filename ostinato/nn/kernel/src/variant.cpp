@@ -49,6 +49,7 @@ namespace {
 #include "plan.h"
 #include "pack.h"
 #include "lnlstm.h"
+#include "slstm.h"
 #include "forward.h"
 #include "backward.h"
 #include "linear.h"
@@ -61,9 +62,13 @@ namespace {
 #include "crf.h"
 #include "softmax.h"
 
-// As `with_cell`, with the cell that has no variant in bfloat16.
+// As `with_cell`, with the cells that have no variant in bfloat16.
 template <class F> void with_any_cell(const OstinatoStack &stack, F f) {
-  stack.cell == OSTINATO_LNLSTM ? f(LnLstm()) : with_cell(stack, f);
+  switch (stack.cell) {
+    case OSTINATO_LNLSTM: return f(LnLstm());
+    case OSTINATO_SLSTM: return f(Slstm());
+    default: return with_cell(stack, f);
+  }
 }
 
 int64_t saved_floats(const OstinatoStack &stack) {
