@@ -4,7 +4,8 @@
     python benchmarks/comparisons.py splice parity    some of them
     python benchmarks/comparisons.py --list           print the commands
 
-Each is an `ostinato compare` with an unchanged preset, `promoters` without its wide part. Finished runs are not
+Each is an `ostinato compare` with an unchanged preset, `promoters` without its wide part; `acsf1` has the settings that
+are inferred from its file, which the package aeon contains (`pip install --no-deps aeon`). Finished runs are not
 repeated. The runs stay in runs/comparisons/; JSON, CSV and page are copied to results/comparisons/.
 """
 
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +30,8 @@ RECURRENT = "rnn,lstm,gru,mingru,minlstm,lnlstm"
 CELLS = f"model.cell={RECURRENT},cnn"
 # The models of these tasks read the last step, where a convolution has only seen a window.
 STATEFUL = f"model.cell={RECURRENT}"
-LATER = "model.cell=mingru_signed,minlstm_signed,rglru,lru,slstm"  # added after the others were compared
+NEW = "mingru_signed,minlstm_signed,rglru,lru,slstm"  # added after the others were compared
+LATER = f"model.cell={NEW}"
 PRECISION = "training.precision=float32,bfloat16"  # on a CPU with AMX
 FILES = ("comparison.json", "comparison.csv", "comparison.html")
 
@@ -52,6 +55,7 @@ COMPARISONS = {
     "promoters": f"promoters --set model.wide=none --set model.position=learned --vary {CELLS} --folds 10",
     "peptides": f"peptides --vary {CELLS}",
     "japanese-vowels": f"japanese-vowels --vary {CELLS}",
+    "acsf1": f"{RUNS}/acsf1.toml --set data.test_path={RUNS}/ACSF1_TEST.ts --vary {CELLS},{NEW} --seeds 3",
     "imdb": "imdb --vary model.cell=rnn,lstm,gru,mingru --seeds 3",
     "imdb-depth": "imdb --vary model.num_layers=1,2,4 --vary model.residual=false,true --seeds 3",
     "splice-depth": "splice --vary model.num_layers=1,2,4 --vary model.residual=false,true",
@@ -73,11 +77,24 @@ def main(
         print(command, flush=True)
         if only_list:
             continue
+        if name == "acsf1":
+            prepare_acsf1()
         done = subprocess.run([sys.executable, "-m", "ostinato", *arguments], check=False)
         if (RUNS / name / "comparison.json").exists():
             save(name, command)
         else:
             print(f"{name}: not saved, the command exited with status {done.returncode} and wrote no comparison.json.")
+
+
+def prepare_acsf1() -> None:
+    """Copy the series, the power use of household appliances, out of the package aeon, and infer a config."""
+    (package,) = find_spec("aeon").submodule_search_locations  # type: ignore[union-attr, misc]
+    RUNS.mkdir(parents=True, exist_ok=True)
+    for split in ("TRAIN", "TEST"):
+        shutil.copy(Path(package) / f"datasets/data/ACSF1/ACSF1_{split}.ts", RUNS)
+    command = [sys.executable, "-m", "ostinato", "init", str(RUNS / "ACSF1_TRAIN.ts")]
+    config = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    write_atomically(RUNS / "acsf1.toml", config)
 
 
 def save(name: str, command: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import typer
 
-from ostinato.benchmark import layers, scan, training
+from ostinato.benchmark import cells, layers, training
 from ostinato.benchmark.bench import Bench
 from ostinato.benchmark.record import save
 from ostinato.benchmark.timing import FULL, QUICK
@@ -15,9 +15,9 @@ from ostinato.errors import ConfigError, look_up
 
 Rows = Mapping[str, Callable[[Bench], None]]
 
-ROWS: Rows = {**layers.ROWS, **training.ROWS, "imdb-epoch-full": training.imdb_epoch_full, **scan.ROWS}
+ROWS: Rows = {**layers.ROWS, **training.ROWS, "imdb-epoch-full": training.imdb_epoch_full, **cells.ROWS}
 USUAL = ("lstm-random", "lstm-bucketed", "lstm-inference-1", "bigru-inference-32", "bigru-step", "scan-200")
-ON_CUDA = (*layers.ON_CUDA, *scan.ROWS)
+ON_CUDA = (*layers.ON_CUDA, *cells.ROWS)
 
 
 def rows_on(device: str, rows: Iterable[str] = ROWS) -> list[str]:

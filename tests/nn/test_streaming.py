@@ -25,7 +25,7 @@ from ostinato.nn import (
 
 T = 23
 SCANS = ("mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
-NATIVE = ("rnn_tanh", "rnn_relu", "lstm", "gru", "lnlstm", *SCANS, "cnn")
+NATIVE = ("rnn_tanh", "rnn_relu", "lstm", "gru", "lnlstm", "slstm", *SCANS, "cnn")
 needs_kernel = pytest.mark.skipif(not kernel.is_built(), reason="the kernel was not compiled")
 
 
@@ -139,7 +139,7 @@ def test_attention_has_the_bits_of_the_whole_at_any_size_and_after_large_scores(
     torch.testing.assert_close(whole, exact.float(), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", [*NATIVE, "slstm"])
+@pytest.mark.parametrize("cell", NATIVE)
 def test_pieces_are_the_whole_on_the_torch_engine(cell):
     network = network_of(cell, residual=True, position="learned", stem=None if cell == "cnn" else 2)
     with use_engine("torch"):
