@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ostinato.config import TrainingConfig
 from ostinato.data.sampler import BucketSampler
@@ -24,7 +23,7 @@ from ostinato.training.averaging import WeightAverage
 from ostinato.training.checkpoint import TRAINING_TABLE, Checkpointer, TrainingState
 from ostinato.training.device import choose_device
 from ostinato.training.objective import AnyNetwork, Data, Examples, Objective
-from ostinato.training.optimizer import make_optimizer, set_learning_rate
+from ostinato.training.optimizer import AdamW, make_optimizer, set_learning_rate
 from ostinato.training.ranks import ALONE, Ranks
 from ostinato.training.regularisation import training_loss
 
@@ -139,20 +138,18 @@ def take_step(
     group: list[Data],
     objective: Objective[AnyNetwork, Data],
     config: TrainingConfig,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     state: TrainingState,
     num_batches: int,
     ranks: Ranks,
 ) -> None:
     """One optimizer step on this rank's part of a group of batches; `num_batches` is that of the whole epoch."""
-    parameters = [each for table in optimizer.param_groups for each in table["params"]]  # model.parameters() is slow
     loss, weight = backward(model, group, objective, config, ranks)
-    norm = clip(parameters, config.max_grad_norm)
-    refuse_infinite(loss, norm, state, config)
     set_learning_rate(optimizer, config, (state.epoch + state.batch / num_batches) / config.max_epochs)
-    optimizer.step()
-    for each in parameters:
-        each.grad = None
+    refuse_infinite(loss, optimizer.update(config.max_grad_norm), state, config)
+    for table in optimizer.param_groups:  # model.parameters() is slow
+        for each in table["params"]:
+            each.grad = None
     state.step += 1
     state.loss_sum += loss * weight
     state.weight_sum += weight
@@ -195,16 +192,8 @@ def backward(
     return ranks.add_gradients(model.parameters(), total), weight
 
 
-def clip(parameters: list[nn.Parameter], limit: float | None) -> float:
-    """Scale the gradients down to a norm of `limit` where they are above it; return their norm before."""
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-    if limit is not None and norm > limit:
-        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return float(norm)
-
-
 def refuse_infinite(loss: float, norm: float, state: TrainingState, config: TrainingConfig) -> None:
-    """Raise before a step that would make weights NaN or infinite."""
+    """Raise if the loss or the gradient is NaN or infinite; an infinite gradient has changed no weight."""
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
             f"Epoch {state.epoch + 1}, batch {state.batch}: the loss is {loss:g} and the gradient's norm {norm:g}. "

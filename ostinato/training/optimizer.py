@@ -3,15 +3,65 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ostinato.config import TrainingConfig
+from ostinato.nn import kernel
 from ostinato.nn.decay import decays
 from ostinato.nn.network import Network
 
 
-def make_optimizer(model: Network, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), fused; weight matrices decay, embeddings, biases and norms do not.
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW, whose `update` is one call of the kernel where that can update all weights in place.
+
+    For a small model, clipping and torch's own step take a third of the time.
+    """
+
+    def update(self, limit: float | None) -> float:
+        """One step, unless a gradient is NaN or infinite. Runs no hooks of the optimizer where the kernel runs it.
+
+        Args:
+            limit: the gradients are scaled down to this norm where theirs is above it.
+
+        Returns:
+            The norm of all gradients together, before they are scaled.
+        """
+        trained = [(each, table) for table in self.param_groups for each in table["params"] if each.grad is not None]
+        weights = [each for each, _ in trained]
+        gradients: list[Tensor] = [each.grad for each in weights]
+        if not kernel.can_update([*weights, *gradients]):
+            return self._update_by_torch(weights, gradients, limit)
+        states = [self.state[each] or self._start(each) for each in weights]
+        return kernel.adamw(
+            weights,
+            gradients,
+            *([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")),
+            rates=[table["lr"] for _, table in trained],
+            decays=[table["weight_decay"] for _, table in trained],
+            betas=self.defaults["betas"],
+            eps=self.defaults["eps"],
+            limit=math.inf if limit is None else limit,
+        )
+
+    def _update_by_torch(self, weights: list[Tensor], gradients: list[Tensor], limit: float | None) -> float:
+        total = nn.utils.get_total_norm(gradients)
+        norm = float(total)
+        if math.isfinite(norm):
+            if limit is not None and norm > limit:
+                nn.utils.clip_grads_with_norm_(weights, limit, total)
+            self.step()
+        return norm
+
+    def _start(self, weight: Tensor) -> dict[str, Tensor]:
+        """The state of a weight before its first step, as torch's own step makes it."""
+        state: dict[str, Tensor] = self.state[weight]
+        state["step"] = torch.zeros(())
+        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+        return state
+
+
+def make_optimizer(model: Network, config: TrainingConfig) -> AdamW:
+    """AdamW (Loshchilov & Hutter 2019); weight matrices decay, embeddings, biases and norms do not.
 
     If the network starts from a pre-training, the parameters of each layer are groups of their own: the layer at depth
     d below what starts fresh has the learning rate lr · init_lr_ratio^d, and is not trained before its share of
@@ -29,7 +79,7 @@ def make_optimizer(model: Network, config: TrainingConfig) -> torch.optim.Optimi
         for is_decaying, decay in ((True, config.weight_decay), (False, 0.0)):
             chosen = [each for each in own if (id(each) in with_decay) == is_decaying]
             groups.append({"params": chosen, "weight_decay": decay, **rates})
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return AdamW(groups, lr=config.lr, fused=True)
 
 
 def _depths(model: Network) -> dict[int, int]:

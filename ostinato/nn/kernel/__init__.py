@@ -7,6 +7,7 @@ Source: DeepCPU (Zhang et al. 2018) for weights that stay in a core's cache, cuD
 layers, libxsmm (Georganas et al. 2020) for blocked cells; here for ragged batches and without a barrier at each step.
 """
 
+from ostinato.nn.kernel.adamw import adamw, can_update
 from ostinato.nn.kernel.attention import attend
 from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
@@ -22,7 +23,9 @@ __all__ = [
     "Readout",
     "SoftmaxGradient",
     "Spec",
+    "adamw",
     "attend",
+    "can_update",
     "check_precision",
     "chosen_precision",
     "is_built",

@@ -127,6 +127,19 @@ class Softmax(ctypes.Structure):
     ]
 
 
+class AdamW(ctypes.Structure):
+    """`OstinatoAdamW` of interface.h."""
+
+    _fields_ = [
+        ("count", _long),
+        *((name, ctypes.c_double) for name in ("beta1", "beta2", "epsilon", "limit")),
+        *(
+            (name, _pointer)
+            for name in ("sizes", "rates", "decays", "weights", "gradients", "means", "squares", "steps")
+        ),
+    ]
+
+
 STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     Stack,
     Gradients,
@@ -139,6 +152,7 @@ STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     Crf,
     CrfGradients,
     Softmax,
+    AdamW,
 )
 
 

@@ -179,6 +179,12 @@ std::string describe_interface() {
     FIELD(OstinatoSoftmax, targets), FIELD(OstinatoSoftmax, left_out), FIELD(OstinatoSoftmax, losses),
     FIELD(OstinatoSoftmax, d_positive), FIELD(OstinatoSoftmax, d_x), FIELD(OstinatoSoftmax, d_weight),
     FIELD(OstinatoSoftmax, d_bias),
+    STRUCTURE(OstinatoAdamW),
+    FIELD(OstinatoAdamW, count), FIELD(OstinatoAdamW, beta1), FIELD(OstinatoAdamW, beta2),
+    FIELD(OstinatoAdamW, epsilon), FIELD(OstinatoAdamW, limit), FIELD(OstinatoAdamW, sizes),
+    FIELD(OstinatoAdamW, rates), FIELD(OstinatoAdamW, decays), FIELD(OstinatoAdamW, weights),
+    FIELD(OstinatoAdamW, gradients), FIELD(OstinatoAdamW, means), FIELD(OstinatoAdamW, squares),
+    FIELD(OstinatoAdamW, steps),
     ENUMERATOR("cell", "rnn_tanh", OSTINATO_RNN_TANH), ENUMERATOR("cell", "rnn_relu", OSTINATO_RNN_RELU),
     ENUMERATOR("cell", "lstm", OSTINATO_LSTM), ENUMERATOR("cell", "gru", OSTINATO_GRU),
     ENUMERATOR("cell", "lnlstm", OSTINATO_LNLSTM), ENUMERATOR("cell", "slstm", OSTINATO_SLSTM),
@@ -292,6 +298,10 @@ int ostinato_crf_decode(const OstinatoCrf *crf, int64_t *out, int32_t threads) {
 int ostinato_softmax(const OstinatoSoftmax *softmax, int32_t threads) {
   if (int status = check(*softmax)) return status;
   return guarded([&] { variant().softmax(*softmax, threads); });
+}
+
+int ostinato_adamw(const OstinatoAdamW *adamw, double *norm, int32_t threads) {
+  return guarded([&] { *norm = variant().adamw(*adamw, threads); });
 }
 
 const char *ostinato_interface(void) {

@@ -189,6 +189,24 @@ struct OstinatoSoftmax {
 
 OSTINATO_API int ostinato_softmax(const OstinatoSoftmax *softmax, int32_t threads);
 
+// A step of AdamW on `count` tensors, whose gradients are scaled down to a norm of `limit` where theirs is above it. With
+// g a scaled gradient and t the number of the step, from 1:
+//   m = β₁·m + (1 - β₁)·g; v = β₂·v + (1 - β₂)·g²; w = (1 - lr·decay)·w - lr · m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε)
+// Does nothing if the norm is not finite. Bits do not depend on the number of threads.
+struct OstinatoAdamW {
+  int64_t count;
+  double beta1, beta2, epsilon, limit;
+  const int64_t *sizes;                  // (count,) floats of each tensor
+  const double *rates, *decays;          // (count,) lr, decay
+  float *const *weights;                 // (count,) w
+  const float *const *gradients;         // (count,)
+  float *const *means, *const *squares;  // (count,) m, v
+  float *const *steps;                   // (count,) one float each: the steps before this one, which is added
+};
+
+// norm: where to write the norm of all gradients together, before they are scaled.
+OSTINATO_API int ostinato_adamw(const OstinatoAdamW *adamw, double *norm, int32_t threads);
+
 // Describes this interface, so that a caller can check that it matches; one line for each structure, field, enumerator:
 //   OstinatoStack: 152 bytes
 //   OstinatoStack.cell: 4 bytes at 0

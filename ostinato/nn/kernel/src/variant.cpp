@@ -61,6 +61,7 @@ namespace {
 #include "scan.h"
 #include "crf.h"
 #include "softmax.h"
+#include "adamw.h"
 
 // As `with_cell`, with the cells that have no variant in bfloat16.
 template <class F> void with_any_cell(const OstinatoStack &stack, F f) {
@@ -121,6 +122,7 @@ extern const Variant OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::crf_marginals,
     OSTINATO_VARIANT::crf_decode,
     OSTINATO_VARIANT::softmax,
+    OSTINATO_VARIANT::adamw,
 };
 
 }  // namespace ostinato

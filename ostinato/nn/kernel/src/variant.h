@@ -29,6 +29,7 @@ struct Variant {
   void (*crf_marginals)(const OstinatoCrf &, float *out, int threads);
   void (*crf_decode)(const OstinatoCrf &, int64_t *out, int threads);
   void (*softmax)(const OstinatoSoftmax &, int threads);
+  double (*adamw)(const OstinatoAdamW &, int threads);
 };
 
 #if defined(__x86_64__)
