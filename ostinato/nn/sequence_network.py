@@ -13,7 +13,7 @@ from ostinato.nn.layout import Layout
 from ostinato.nn.linear import Linear
 from ostinato.nn.network import Network
 from ostinato.nn.pooling import Pooling
-from ostinato.nn.whole import run_whole
+from ostinato.nn.whole import Whole
 from ostinato.nn.wide import WideNgrams
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class SequenceNetwork(Network):
         self.head = Linear(pooling.output_size, num_outputs)
         self.wide = wide
         self.word_dropout = word_dropout
+        self._whole = Whole()
 
     @abstractmethod
     def explained(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -137,7 +138,7 @@ class SequenceNetwork(Network):
 
     def _deep(self, values: Tensor, layout: Layout) -> Tensor:
         x, steps, table = self._inputs(values, layout)
-        outputs = run_whole(self.stack, self.pooling, self.dropout, self.head, x, steps, table)
+        outputs = self._whole.run(self.stack, self.pooling, self.dropout, self.head, x, steps, table)
         return self.outputs(*self._run_stack(x, steps, table)) if outputs is None else outputs
 
     def _inputs(self, values: Tensor, layout: Layout) -> tuple[Tensor, Layout, Tensor | None]:

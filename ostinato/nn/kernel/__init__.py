@@ -12,13 +12,14 @@ from ostinato.nn.kernel.attention import attend
 from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
 from ostinato.nn.kernel.precision import check_precision, chosen_precision, use_precision, why_not_bfloat16
-from ostinato.nn.kernel.readout import Inputs, Readout, read_out
+from ostinato.nn.kernel.readout import InferenceCall, Inputs, Readout, read_out
 from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan, scan_from
 from ostinato.nn.kernel.softmax import SoftmaxGradient, softmax
 from ostinato.nn.kernel.tracing import is_traced
 
 __all__ = [
+    "InferenceCall",
     "Inputs",
     "Readout",
     "SoftmaxGradient",

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from ostinato.nn.kernel import binding
-from ostinato.nn.kernel.binding import POOLINGS, Gradients, Stack
+from ostinato.nn.kernel.binding import POOLINGS, PRECISIONS, Gradients, Stack
 from ostinato.nn.kernel.binding import Readout as Call
 from ostinato.nn.kernel.binding import ReadoutGradients as CallGradients
 from ostinato.nn.kernel.buffers import Buffer, take_buffer
 from ostinato.nn.kernel.calls import Spec, address, dense, saved_floats, stack_of, weight_pointers
 from ostinato.nn.kernel.second_derivative import needs_reference
+from ostinato.nn.kernel.threads import num_threads
 
 ByParts = Callable[[Tensor, Sequence[Tensor]], Tensor]
 
@@ -96,7 +97,41 @@ def read_out(spec: Spec, readout: Readout, inputs: Inputs, by_parts: ByParts) ->
             spec, readout, by_parts, ids, lengths, factors, x, *weights
         )
         return outputs
-    return _forward(spec, readout, inputs, None)[0]
+    return InferenceCall(spec, readout, inputs).run(x, ids, lengths, spec.precision)
+
+
+class InferenceCall:
+    """A call without gradients, apart from its sequences. It reads the weights where they are in memory.
+
+    Args:
+        inputs: of the first call; the others have the same weights, and ids if these have.
+
+    Attributes:
+        is_in_place: whether it reads the weights that it was given, not copies.
+    """
+
+    def __init__(self, spec: Spec, readout: Readout, inputs: Inputs) -> None:
+        self._inputs = _dense(inputs)  # what the pointers refer to
+        self.is_in_place = all(ours is given for ours, given in zip(self._inputs.weights, inputs.weights, strict=True))
+        self._width = spec.hidden_size * (2 if spec.bidirectional else 1)
+        self._num_pooled, self._num_outputs = self._width * len(readout.poolings), len(inputs.weights[-1])
+        x = inputs.x
+        made = Made(None, x, x, None, None)
+        self._stack, self._call, self._pointers = _structures(spec, readout, self._inputs, made, None)
+
+    def run(self, x: Tensor, ids: Tensor | None, lengths: Tensor, precision: str) -> Tensor:
+        """The outputs (B, C) of sequences; x, ids and lengths as in `Inputs`."""
+        x = x.contiguous().resolve_neg()
+        steps, batch_size = (x if ids is None else ids).shape[0], lengths.shape[0]
+        y, pooled = x.new_empty(steps, self._width), x.new_empty(batch_size, _rounded(self._num_pooled))
+        outputs = x.new_empty(batch_size, self._num_outputs)
+        stack, call = Stack.from_buffer_copy(self._stack), Call.from_buffer_copy(self._call)
+        stack.threads, stack.precision = num_threads(), PRECISIONS.index(precision)
+        stack.batch_size, stack.num_steps, stack.table_rows = batch_size, steps, x.shape[0]
+        stack.lengths, stack.ids, stack.x, stack.y = lengths.data_ptr(), address(ids), x.data_ptr(), y.data_ptr()
+        call.pooled, call.out = pooled.data_ptr(), outputs.data_ptr()
+        binding.check(binding.built_library().ostinato_read_out(ctypes.byref(stack), ctypes.byref(call)))
+        return outputs
 
 
 class _ReadOut(torch.autograd.Function):
@@ -136,13 +171,13 @@ class _ReadOut(torch.autograd.Function):
         return None, None, None, None, None, None, *_backward(ctx.spec, ctx.readout, inputs, made, gradient, wanted)
 
 
-def _forward(spec: Spec, readout: Readout, inputs: Inputs, saved: Buffer | None) -> tuple[Tensor, Made]:
+def _forward(spec: Spec, readout: Readout, inputs: Inputs, saved: Buffer) -> tuple[Tensor, Made]:
     """Run the kernel forward; `saved` takes what backward needs of the stack."""
     inputs = _dense(inputs)
     x, ids, _lengths, _, weights = inputs
     rows, width = (x if ids is None else ids).shape[0], spec.hidden_size * (2 if spec.bidirectional else 1)
     a = u = None
-    if saved is not None and "attention" in readout.poolings:
+    if "attention" in readout.poolings:
         a, u = x.new_empty(rows), x.new_empty(rows, _rounded(width))
     pooled = x.new_empty(spec.batch_size, _rounded(width * len(readout.poolings)))
     made = Made(saved, x.new_empty(rows, width), pooled, a, u)

@@ -1,5 +1,8 @@
 """Stack, pooling and output layer in one call, against the same modules one after another."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +14,7 @@ from ostinato.nn import (
     sequence_network,
     use_engine,
     use_precision,
+    whole,
     why_not_bfloat16,
 )
 from ostinato.nn.embedding import TokenEmbedding
@@ -50,7 +54,7 @@ def by_parts(monkeypatch):
 
     def run(function):
         with monkeypatch.context() as patch:
-            patch.setattr(sequence_network, "run_whole", lambda *inputs: None)
+            patch.setattr(whole.Whole, "run", lambda *inputs: None)
             return function()
 
     return run
@@ -161,6 +165,66 @@ def test_a_forward_that_was_replaced_on_the_object_runs():
     net.head.forward = lambda pooled: pooled * 0
     with torch.no_grad():
         assert not net(*batch(LENGTHS)).any()
+
+
+def new_pointer(weight):
+    weight.data = weight.data * 2
+
+
+def no_longer_contiguous(weight):
+    weight.data = torch.stack([weight.data * 2, weight.data], dim=-1)[..., 0]
+
+
+CHANGES = {
+    "weights in place": lambda net: net.head.weight.data.mul_(2),
+    "weights elsewhere": lambda net: new_pointer(net.stack.layers[0].weight_hh_l0),
+    "weights with gaps": lambda net: no_longer_contiguous(net.head.weight),
+    "another parameter": lambda net: setattr(net.head, "bias", nn.Parameter(net.head.bias * 2 + 1)),
+    "another module": lambda net: setattr(net.pooling.poolings.attention, "score", nn.Linear(38, 1, bias=False)),
+    "a forward hook": lambda net: net.head.register_forward_hook(lambda module, inputs, output: output * 2),
+    "a forward": lambda net: setattr(net.pooling, "forward", lambda *inputs: torch.ones(len(LENGTHS), 48)),
+    "residual": lambda net: setattr(net.stack, "residual", True),
+    "attention by steps": lambda net: setattr(net.pooling.poolings.attention, "by_step", True),
+    "the engine": lambda net: [setattr(layer, "engine", "reference") for layer in net.stack.layers],
+    "the dtype": lambda net: net.double(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_prepared_call_is_prepared_again_after_a_change(change, by_parts):
+    net = network(ALL, num_layers=2).eval()
+    ids, lengths = batch(LENGTHS)
+    with torch.no_grad():
+        before = net(ids, lengths)
+        with torch.random.fork_rng():
+            CHANGES[change](net)
+        expected = by_parts(lambda: net(ids, lengths))
+        found = net(ids, lengths)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    if change not in ("attention by steps", "the engine", "the dtype"):
+        assert not torch.allclose(found, before)
+
+
+def test_a_prepared_call_follows_the_engine_of_its_block_and_the_number_of_sequences():
+    net, (ids, lengths) = network(ALL).eval(), batch(LENGTHS)
+    with torch.no_grad():
+        net(ids[: LENGTHS[0]], lengths[:1])
+        expected = net(ids, lengths)
+        assert torch.equal(net(ids, lengths), expected)
+        with use_engine("reference"):
+            slow = net(ids, lengths)
+        assert not torch.equal(slow, expected)
+        torch.testing.assert_close(slow, expected)
+
+
+def test_copies_prepare_their_own_calls():
+    net, inputs = network(ALL).eval(), batch(LENGTHS)
+    with torch.no_grad():
+        expected = net(*inputs)
+        twin = copy.deepcopy(net)
+        net.head.weight.zero_()
+        assert torch.equal(twin(*inputs), expected)
+        assert torch.equal(pickle.loads(pickle.dumps(twin))(*inputs), expected)
 
 
 def test_a_graph_can_run_backward_twice():
