@@ -64,7 +64,8 @@ def test_workers_share_the_port_and_are_replaced_and_reload_together(files, tmp_
         os.kill(killed, signal.SIGKILL)
         assert running.predict(DNA[0]) == (200, expected)  # by the other one
         running.wait_for(lambda: len(running.events("ready")) == 3)
-        assert 'ostinato_requests_total{route="/predict",status="200"} 17.0' in running.metrics()  # of all workers
+        counted = 'ostinato_requests_total{route="/predict",status="200"} 17.0'  # by all workers
+        running.wait_for(lambda: counted in running.metrics())
 
         classifier(seed=7).save(model)
         status, reloaded = running.ask("POST", "/v2/repository/models/dna/load", {})
