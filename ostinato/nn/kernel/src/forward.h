@@ -139,7 +139,7 @@ template <class Cell> class Forward {
     float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
-    int16_t *quantized_h;        // (part of the team, row, padded)
+    int16_t *quantized_h;        // h of the step before in integers (part of the team, row, padded)
     float *quantized_scales;     // (part of the team, row)
     Team *team;                  // null: one worker at a time
 
@@ -250,7 +250,6 @@ template <class Cell> class Forward {
 
     // gates += W_hh h, then the cell's equation, of a step of the first `rows` sequences, for panels up to `end`
     void recur(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end, int part) const {
-      if (forward->quantizes_) quantize(h[t % 2], rows, part);
       if constexpr (Cell::kNorm)
         forward->training_ ? recur_by_rows<true>(t, step_row, rows) : recur_by_rows<false>(t, step_row, rows);
       else
@@ -263,11 +262,13 @@ template <class Cell> class Forward {
       const int64_t padded = forward->panels_.padded;
       const float *h_prev = h[t % 2];
       float *h_next = h[(t + 1) % 2];
+      const bool quantizes = !kTraining && forward->quantizes_;
+      if (quantizes) quantize(h_prev, rows, part);
       for (; panel < end; panel++) {
         for_tiles<kRows<kHid>>(rows, [&](auto height, int64_t row) {
           constexpr int R = decltype(height)::value;
           alignas(64) float sums[R][kHid * W];
-          if (!kTraining && forward->quantizes_) add_quantized_hidden(panel, step_row + row, row, R, part, sums[0]);
+          if (quantizes) add_quantized_hidden(panel, step_row + row, row, R, part, sums[0]);
           else add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
           for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
         });
@@ -323,8 +324,9 @@ template <class Cell> class Forward {
     // Rounds the states of the first `rows` sequences. Every part of a team rounds all of them for itself.
     void quantize(const float *states, int64_t rows, int part) const {
       const int64_t padded = forward->panels_.padded, H = forward->plan_.H, first = part * group.size;
+      const float limit = largest_state(H);
       for (int64_t row = first; row < first + rows; row++, states += padded)
-        quantized_scales[row] = quantize_state(states, H, largest_state(H), quantized_h + row * padded);
+        quantized_scales[row] = quantize_state(states, H, limit, quantized_h + row * padded);
     }
 
     // As `add_hidden`, with the rounded states and weights.

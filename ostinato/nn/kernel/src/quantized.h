@@ -3,36 +3,38 @@
 // Included inside a variant's namespace.
 
 constexpr float kLargestWeight = 127;
-constexpr float kSmallestMaximum = 1e-30f;  // what is smaller counts as zero: its inverse might be infinite
+constexpr float kSmallestMaximum = 1e-30f;  // smaller values count as zero: their inverse could be infinite
 
 // The largest magnitude of a rounded state for which a sum of H products fits int32.
 inline float largest_state(int64_t H) { return float(std::min(int64_t(INT16_MAX), INT32_MAX / (int64_t(127) * H))); }
 
-// The scale of `count` floats whose largest magnitude becomes `limit`, and its inverse. Zeros have 0 and 0. Values that
-// are not finite have NaN and 0.
+// The scale that makes `limit` of the largest of `count` magnitudes, and its inverse; 0 and 0 if all are zero, NaN and 0
+// if one is not finite.
 struct Scale {
   float scale, inverse;
 };
 
 inline Scale find_scale(const float *values, int64_t count, float limit) {
-  Vec largest = all(0.0f), zero = all(0.0f);
+  Vec largest = all(0.0f), zeros = all(0.0f);
   for (int64_t k = 0; k < count; k += W) {
     const Vec v = load_up_to(values + k, count - k);
     largest = max(absolute(v), largest);
-    zero = fma(v, all(0.0f), zero);  // NaN from NaN and infinity
+    zeros = fma(v, all(0.0f), zeros);  // NaN from NaN and infinity
   }
   float each[W], maximum = 0;
   store(each, largest);
   for (int lane = 0; lane < W; lane++) maximum = std::max(maximum, each[lane]);
-  if (sum_of(zero) != 0) return {NAN, 0};
+  if (sum_of(zeros) != 0) return {NAN, 0};
   return maximum < kSmallestMaximum ? Scale{0, 0} : Scale{maximum / limit, limit / maximum};
 }
 
 // One rounded row: `to` has room for whole vectors, and gets zeros past `count`. Returns its scale.
 inline float quantize_state(const float *h, int64_t count, float limit, int16_t *to) {
   const Scale found = find_scale(h, count, limit);
-  if (found.inverse == 0) std::memset(to, 0, sizeof(int16_t) * size_t((count + W - 1) / W * W));
-  else for (int64_t k = 0; k < count; k += W) store_rounded(to + k, load_up_to(h + k, count - k) * all(found.inverse));
+  for (int64_t k = 0; k < count; k += W) {
+    const Vec v = found.inverse == 0 ? all(0.0f) : load_up_to(h + k, count - k) * all(found.inverse);
+    store_rounded(to + k, v);
+  }
   return found.scale;
 }
 

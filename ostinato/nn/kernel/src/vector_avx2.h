@@ -47,7 +47,7 @@ inline Vec with_sign_of(Vec sign, Vec v) {
 }  // of v ≥ 0
 
 // Pairs of integers, and sums of their products: two int16 and one int32 in each lane.
-constexpr int kSums = 12;  // as kAccumulators
+constexpr int kSums = 8;  // as kAccumulators; a product needs a register before it is added
 using Pairs = __m256i;
 using Sums = __m256i;
 inline void store_rounded(int16_t *p, Vec v) {
