@@ -1,6 +1,6 @@
 """Models with recurrent weights in int8 next to the same models in float32: test accuracy, and how many answers change.
 
-    python benchmarks/quantized.py    writes results/quantized.json; trains four presets once, about two minutes
+    python benchmarks/quantized.py    writes results/quantized.json; trains six models once, eight minutes on two cores
 
 The runs are stored in --out; the same command resumes them.
 """

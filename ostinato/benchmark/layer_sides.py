@@ -148,7 +148,7 @@ def dynamically_quantized(reference: nn.RNNBase, batches: Sequence[Batch]) -> Si
     from torch.ao.quantization import quantize_dynamic
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # torch.ao is deprecated
         module = quantize_dynamic(nn.Sequential(reference), {type(reference)}, dtype=torch.qint8)
     side = layer_side(module, lambda x, batch: module(x)[0], batches, padded=True, trains=False)
     return side._replace(answer=None)

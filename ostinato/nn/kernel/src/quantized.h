@@ -8,12 +8,13 @@ constexpr float kSmallestMaximum = 1e-30f;  // smaller values count as zero: the
 // The largest magnitude of a rounded state for which a sum of H products fits int32.
 inline float largest_state(int64_t H) { return float(std::min(int64_t(INT16_MAX), INT32_MAX / (int64_t(127) * H))); }
 
-// The scale that makes `limit` of the largest of `count` magnitudes, and its inverse; 0 and 0 if all are zero, NaN and 0
-// if one is not finite.
+// A value is about its integer times `scale`. Zeros have scale 0 and inverse 0; if a value is not finite, all have scale
+// NaN and inverse 0.
 struct Scale {
   float scale, inverse;
 };
 
+// The scale that turns the largest of `count` magnitudes into `limit`.
 inline Scale find_scale(const float *values, int64_t count, float limit) {
   Vec largest = all(0.0f), zeros = all(0.0f);
   for (int64_t k = 0; k < count; k += W) {
@@ -28,7 +29,7 @@ inline Scale find_scale(const float *values, int64_t count, float limit) {
   return maximum < kSmallestMaximum ? Scale{0, 0} : Scale{maximum / limit, limit / maximum};
 }
 
-// One rounded row: `to` has room for whole vectors, and gets zeros past `count`. Returns its scale.
+// Rounds a row and returns its scale. `to` has room for whole vectors, and gets zeros past `count`.
 inline float quantize_state(const float *h, int64_t count, float limit, int16_t *to) {
   const Scale found = find_scale(h, count, limit);
   for (int64_t k = 0; k < count; k += W) {
