@@ -264,13 +264,20 @@ template <class Cell> class Forward {
       float *h_next = h[(t + 1) % 2];
       const bool quantizes = !kTraining && forward->quantizes_;
       if (quantizes) quantize(h_prev, rows, part);
-      for (; panel < end; panel++) {
+      const int64_t most = rows <= kRows<kHid> ? kPanelsAtOnce : 1;
+      for (int64_t count; panel < end; panel += count) {
+        count = std::min(most, end - panel);
         for_tiles<kRows<kHid>>(rows, [&](auto height, int64_t row) {
           constexpr int R = decltype(height)::value;
-          alignas(64) float sums[R][kHid * W];
-          if (quantizes) add_quantized_hidden(panel, step_row + row, row, R, part, sums[0]);
-          else add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
-          for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
+          alignas(64) float sums[kPanelsAtOnce][R][kHid * W];
+          for (int64_t p = 0; p < count; p++) {
+            if (quantizes) add_quantized_hidden(panel + p, step_row + row, row, R, part, sums[p][0]);
+            else add_hidden<R>(panel + p, step_row + row, h_prev + row * padded, sums[p]);
+          }
+          for (int64_t p = 0; p < count; p++) {
+            for (int r = 0; r < R; r++)
+              finish<kTraining>(panel + p, row + r, step_row[row + r], sums[p][r], h_prev, h_next);
+          }
         });
       }
     }
@@ -454,6 +461,7 @@ template <class Cell> class Forward {
   }
 
   static constexpr int64_t kStepsOfAChunk = 128, kRowsOfABlock = 8;
+  static constexpr int64_t kPanelsAtOnce = 4;  // of few rows: a cell's equation is a long chain, and several overlap
   static constexpr double kMicrosecondsOfAPart = 0.45;
 
   const Plan plan_;
