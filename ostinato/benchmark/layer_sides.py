@@ -1,6 +1,7 @@
 """A recurrent layer in Ostinato, in torch.nn and in ONNX Runtime, with the same weights and inputs."""
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -106,6 +107,11 @@ def in_bfloat16(side: Side) -> Side:
     return side._replace(context=lambda: use_precision("bfloat16"), answer=None)
 
 
+def in_int8(side: Side) -> Side:
+    """The same with recurrent weights in int8. Its answer is not compared with those in float32."""
+    return side._replace(context=lambda: use_precision("int8"), answer=None)
+
+
 def autocast(side: Side) -> Side:
     """The same under PyTorch's autocast to bfloat16. Its answer is not compared with those in float32."""
     return side._replace(context=lambda: torch.autocast("cpu", torch.bfloat16), answer=None)
@@ -135,6 +141,17 @@ def padded(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = Tr
     """The layer of torch.nn on padded batches; it also processes the padding."""
     module = copy.deepcopy(reference)
     return layer_side(module, lambda x, batch: module(x)[0], batches, padded=True, trains=trains)
+
+
+def dynamically_quantized(reference: nn.RNNBase, batches: Sequence[Batch]) -> Side:
+    """Inference by PyTorch's layer with weights in int8. Its answer is not compared with those in float32."""
+    from torch.ao.quantization import quantize_dynamic
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.ao is deprecated
+        module = quantize_dynamic(nn.Sequential(reference), {type(reference)}, dtype=torch.qint8)
+    side = layer_side(module, lambda x, batch: module(x)[0], batches, padded=True, trains=False)
+    return side._replace(answer=None)
 
 
 def packed(reference: nn.RNNBase, batches: Sequence[Batch], *, trains: bool = True) -> Side:

@@ -129,6 +129,27 @@ def one_sequence(bench: Bench, *, hidden_size: int) -> None:
     bench.add(row)
 
 
+def int8(bench: Bench, *, kind: Callable[[int, int], nn.RNNBase], hidden_size: int, faster: float) -> None:
+    """Recurrent weights in int8 on one sequence; `faster` is the expected ratio to our own in float32."""
+    layer = kind(64, hidden_size)
+    batches = [Batch.random(layer, [200])]
+    ours = layer_sides.ours(layer, batches, trains=False)
+    cell = type(layer).__name__
+    peer = f"nn.{cell}"
+    sides: dict[str, Side | None] = {
+        "ours": layer_sides.in_int8(ours),
+        "ours in float32": ours,
+        peer: layer_sides.padded(layer, batches, trains=False),
+        f"{peer}, dynamic int8": layer_sides.dynamically_quantized(layer, batches),
+        "ONNX Runtime": optional(lambda: layer_sides.onnx_layer(layer, batches)),
+    }
+    description = f"inference, {cell} {hidden_size}, 64 inputs, 1 × 200, recurrent weights in int8"
+    row = bench.compare(f"{cell.lower()}-int8-{hidden_size}", description, sides)
+    row.expect_ratio("ours in float32", at_least=faster)
+    row.expect_ratio(peer, f"{peer}, dynamic int8", at_least=1.0)
+    bench.add(row)
+
+
 def bigru_inference_32(bench: Bench) -> None:
     """A bidirectional GRU on 32 sequences of 50 steps."""
     gru = nn.GRU(16, 32, bidirectional=True)
@@ -293,6 +314,11 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "lstm-bfloat16-inference": partial(
         lstm_bfloat16, name="lstm-bfloat16-inference", hidden_size=128, num_layers=2, trains=False, faster=4.5
     ),
+    **{
+        f"lstm-int8-{size}": partial(int8, kind=nn.LSTM, hidden_size=size, faster=faster)
+        for size, faster in ((64, 0.95), (256, 1.3), (512, 2.0), (1024, 2.0))
+    },
+    "gru-int8-512": partial(int8, kind=nn.GRU, hidden_size=512, faster=2.0),
     "bigru-inference-32": bigru_inference_32,
     "bigru-model-1": bigru_model_1,
     "cost-of-length": cost_of_length,

@@ -20,7 +20,7 @@ from ostinato.nn.drop_in import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from ostinato.nn.kernel import check_precision, why_not_bfloat16
 from ostinato.nn.probe import Arguments, Call, SpeedUp, arguments, compare_speed
 
-TOLERANCES = {"float32": 1e-3, "bfloat16": 3e-2}  # of relative errors, by the precision of products
+TOLERANCES = {"float32": 1e-3, "bfloat16": 3e-2, "int8": 3e-2}  # of relative errors, by the precision of products
 
 DROP_INS: dict[type[nn.Module], type[nn.Module]] = {
     nn.RNN: RNN,
@@ -146,16 +146,20 @@ def accelerate(
             keyword arguments; or a function without arguments that makes one, for a forward that consumes its input.
         method: what to run on the example instead of the module's forward: the name of one of its methods, or a
             function that takes the example and uses the module.
-        precision: of the native engine's products: `float32`, or `bfloat16` where the processor has AMX (see
-            `use_precision`). The layers keep it.
-        tolerance: the largest relative error accepted; None: 0.001 in float32, 0.03 in bfloat16.
+        precision: of the native engine's products: `float32`, `bfloat16` where the processor has AMX, or `int8` for a
+            model in eval mode, of which outputs alone are compared (see `use_precision`). The layers keep it.
+        tolerance: the largest relative error accepted; None: 0.001 in float32, 0.03 in bfloat16 and int8.
 
     Raises:
         OstinatoError: outputs or gradients of the example differ by more than the tolerance, or the example raises an
             error. All layers are restored.
-        ConfigError: the module has no such method; the precision is unknown.
+        ConfigError: the module has no such method; the precision is unknown, or int8 for a model in training mode.
     """
     check_precision(precision)
+    if precision == "int8" and module.training:
+        raise ConfigError(
+            "precision 'int8' is for inference, but the model is in training mode. Call model.eval() first."
+        )
     without_bfloat16 = why_not_bfloat16() if precision == "bfloat16" else None
     found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.RNNBase, nn.RNNCellBase))]
     reports: dict[nn.Module, LayerReport] = {layer: _report(name, layer) for name, layer in found}
@@ -167,7 +171,8 @@ def accelerate(
         proof = None
         if example_inputs is not None:
             tolerance = TOLERANCES[precision] if tolerance is None else tolerance
-            proof = _prove(_example_call(module, example_inputs, method), swapped, reports, tolerance)
+            call = replace(_example_call(module, example_inputs, method), with_gradients=precision != "int8")
+            proof = _prove(call, swapped, reports, tolerance)
         undo.pop_all()
     note = "" if without_bfloat16 is None else f"products are in float32, not in bfloat16: {without_bfloat16}"
     return Acceleration(tuple(reports.values()), proof, note)

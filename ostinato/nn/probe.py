@@ -25,12 +25,14 @@ class Call:
         make: makes the arguments of a call; they are copied, so it may return the same ones each time.
         with_backward: whether timing includes backward.
         function: what is called; None for the module itself.
+        with_gradients: whether `outcome` computes gradients; without them its groups of gradients are empty.
     """
 
     module: nn.Module
     make: Callable[[], Arguments]
     with_backward: bool
     function: Callable[..., Any] | None = None
+    with_gradients: bool = True
 
     def outcome(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Floating-point outputs, gradients of parameters, gradients of inputs.
@@ -50,13 +52,13 @@ class Call:
         with (
             _preserved_state(self.module),
             torch.inference_mode(False),
-            torch.enable_grad(),
+            torch.set_grad_enabled(self.with_gradients),
             torch.backends.cudnn.flags(enabled=self.module.training),
         ):
             parameters = [p for p in self.module.parameters() if p.requires_grad]
             args, kwargs = self.make()
             outputs = _floats(self._run(*_map(args, leaf), **_map(kwargs, leaf)))
-            gradients = _gradients(outputs, [*parameters, *leaves])
+            gradients = _gradients(outputs, [*parameters, *leaves]) if self.with_gradients else []
         return [output.detach() for output in outputs], gradients[: len(parameters)], gradients[len(parameters) :]
 
     def seconds(self) -> float:

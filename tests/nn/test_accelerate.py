@@ -495,3 +495,32 @@ def test_an_unknown_precision_is_refused_before_anything_is_swapped():
     with pytest.raises(ConfigError, match="precision 'bf16'"):
         ostinato.accelerate(model, precision="bf16")
     assert type(model) is nn.LSTM
+
+
+# ---- recurrent weights in int8 ---------------------------------------------------------------------------------------
+
+
+def test_int8_is_proved_and_used_without_gradients(level):
+    model, x = nn.Sequential(nn.LSTM(5, 16)).eval(), torch.randn(9, 3, 5)
+    exact = model(x)[0]
+    report = ostinato.accelerate(model, x, precision="int8")
+    assert report.note == "" and report.proof.parameter_gradients == report.proof.input_gradients == 0
+    with torch.no_grad():
+        error = float((model(x)[0] - exact).norm() / exact.norm())
+    assert error <= 1.001 * report.proof.outputs < 3e-2
+    assert error > 1e-5 or ours.why_not_native(x, []) is not None
+    torch.testing.assert_close(model(x)[0], exact)
+
+
+def test_int8_needs_a_model_in_eval_mode():
+    model = nn.LSTM(5, 16)
+    with pytest.raises(ConfigError, match=r"int8.*model\.eval\(\)"):
+        ostinato.accelerate(model, torch.randn(9, 3, 5), precision="int8")
+    assert type(model) is nn.LSTM
+
+
+def test_int8_outside_the_tolerance_restores_the_layers(level):
+    model, x = nn.LSTM(5, 16).eval(), torch.randn(9, 3, 5)
+    with pytest.raises(OstinatoError, match="tolerance"):
+        ostinato.accelerate(model, x, precision="int8", tolerance=1e-6)
+    assert type(model) is nn.LSTM and not hasattr(model, "precision")

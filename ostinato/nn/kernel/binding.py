@@ -21,7 +21,7 @@ LIBRARY = Path(
 # in the order of the library's enumerations
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "lnlstm", "slstm")
 ORDERS = ("ragged", "batch_first", "time_first")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int8")
 POOLINGS = ("last", "mean", "max", "attention")
 SCANS = ("mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
 STATUS = (

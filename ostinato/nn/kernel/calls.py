@@ -33,7 +33,8 @@ class Spec(NamedTuple):
             or `time_first` (rows t·B + b).
         batch_size: B.
         padded_length: T of a padded block; 0 for `ragged`.
-        precision: `float32`, or `bfloat16` for products of bfloat16 numbers with float32 sums, where it is available.
+        precision: `float32`; `bfloat16` for products of bfloat16 numbers with float32 sums, where it is available; or
+            `int8` for products of states with weights in integers, which a training forward computes in float32.
     """
 
     cell: str

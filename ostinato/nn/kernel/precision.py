@@ -1,4 +1,4 @@
-"""The precision of the kernel's products: float32, or bfloat16 where the processor multiplies it faster."""
+"""The precision of the kernel's products: float32, bfloat16 where the processor multiplies it faster, or int8."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +12,16 @@ _wanted: ContextVar[str | None] = ContextVar("precision", default=None)
 
 @contextmanager
 def use_precision(precision: str) -> Iterator[None]:
-    """Compute the native engine's products of inputs, states and gradients with weights in this precision.
+    """Compute the native engine's products with weights in this precision.
 
-    With `bfloat16`, RNN, LSTM and GRU layers multiply numbers of bfloat16 and sum them in float32; states, gates,
-    biases, weights and the gradients that are passed on stay in float32. This takes effect where the processor has AMX;
-    elsewhere products are in float32, and `ostinato doctor` says why. A backward pass has the precision of its forward
-    pass.
+    With `bfloat16`, RNN, LSTM and GRU layers multiply numbers of bfloat16 and sum them in float32: inputs, states, the
+    gates' gradients and weights are rounded for each product; all else stays in float32. This takes effect where the
+    processor has AMX; elsewhere products are in float32, and `ostinato doctor` says why. A backward pass has the
+    precision of its forward pass.
+
+    With `int8`, for inference, these layers round weight_hh to int8 with one scale for each row, and the state to int16
+    with one scale for each sequence and step; all else stays in float32. So a step reads a quarter of the bytes. Where
+    gradients are recorded, products are in float32.
 
     Example:
 
@@ -25,7 +29,7 @@ def use_precision(precision: str) -> Iterator[None]:
             outputs, _ = layer(inputs)
 
     Args:
-        precision: `float32` or `bfloat16`.
+        precision: `float32`, `bfloat16` or `int8`.
 
     Raises:
         ConfigError: the name is unknown.
@@ -52,7 +56,7 @@ def chosen_precision(default: str = "float32") -> str:
     A compiled function keeps the precision that it was compiled with.
     """
     precision = _wanted.get() or default
-    return precision if precision == "float32" or why_not_bfloat16() is None else "float32"
+    return "float32" if precision == "bfloat16" and why_not_bfloat16() is not None else precision
 
 
 # what torch.compiler.assume_constant_result does, without its slow import

@@ -105,6 +105,8 @@ def _forward(
     _check(_inputs(spec, x, ids, lengths, h0, c0, weights))
     saved = _lend(_saved_size(x, ids, per_step, per_batch))
     suffices = per_step > 0 and saved.numel() >= saved_floats(spec, x, ids)
+    if per_step > 0 and spec.precision == "int8":
+        spec = spec._replace(precision="float32")  # as for a training forward, also if too little can be saved
     y, h_n, c_n = run_forward(spec, x, ids, lengths, h0, c0, weights, saved if suffices else None)
     return y, h_n, x.new_empty(0) if c_n is None else c_n, saved
 

@@ -283,3 +283,15 @@ def test_the_whole_call_has_the_precision_of_its_block(variant, cell, by_parts):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     assert not torch.equal(whole[0], exact[0])
     torch.testing.assert_close(whole[0], exact[0], rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+def test_the_whole_call_has_weights_in_int8_in_its_block(variant, cell, by_parts):
+    net, (ids, lengths) = network(ALL, cell=cell).eval(), batch(LENGTHS)
+    with torch.no_grad():
+        exact = net(ids, lengths)
+        with use_precision("int8"):
+            whole = net(ids, lengths)
+            assert torch.equal(whole, by_parts(lambda: net(ids, lengths)))
+    assert not torch.equal(whole, exact)
+    torch.testing.assert_close(whole, exact, rtol=0, atol=0.02)

@@ -5,6 +5,8 @@
 
 template <class Cell> struct ForwardWeights {
   float *input, *hidden;             // packed by columns
+  int16_t *quantized;                // instead of `hidden`, two int8 in each
+  float *quantized_scales;           // (panel, vectors)
   float *input_bias, *hidden_bias;   // (panel, vectors)
   const NormWeights *norm;           // of a cell with layer norm, instead of biases
 };
@@ -19,6 +21,7 @@ template <class Cell> class Forward {
         panels_(stack.hidden_size),
         saved_(stack, stack.saved),
         training_(stack.training),
+        quantizes_(stack.precision == OSTINATO_INT8 && !training_ && !Cell::kNorm && Cell::kHeads == 1),
         arena_(arena) {
     const int layers = plan_.layers, directions = plan_.directions, groups = plan_.num_groups;
     if (training_) prefer_huge_pages(saved_.start, sizeof(float) * size_t(saved_.floats()));
@@ -88,7 +91,11 @@ template <class Cell> class Forward {
       const ForwardWeights<Cell> &to = forward->weights_[layer * forward->plan_.directions + direction];
       const int64_t D = forward->plan_.input_size(layer), H = panels.H;
       pack_columns<Cell, kIn>(panels, panel, Cell::kInput, from[0], D, to.input + panel * D * kIn * W);
-      pack_hidden<Cell, kHid>(panels, panel, from[1], to.hidden + panel * H * kHid * W);
+      if (forward->quantizes_)
+        quantize_columns<Cell, kHid>(panels, panel, Cell::kHidden, from[1], H,
+            to.quantized + panel * forward->pairs() * kHid * W, to.quantized_scales + panel * kHid * W);
+      else
+        pack_hidden<Cell, kHid>(panels, panel, from[1], to.hidden + panel * H * kHid * W);
       if constexpr (Cell::kNorm) return;
       float *input_bias = to.input_bias + panel * Cell::kVectors * W;
       add_bias<Cell, kIn>(panels, panel, Cell::kInput, from[2], input_bias + Cell::kInput * W);
@@ -134,6 +141,8 @@ template <class Cell> class Forward {
     float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
+    int16_t *quantized_h;        // h of the step before in integers (part of the team, row, padded)
+    float *quantized_scales;     // (part of the team, row)
     Team *team;                  // null: one worker at a time
 
     bool is_table() const { return layer == 0 && forward->plan_.stack.ids; }
@@ -154,7 +163,7 @@ template <class Cell> class Forward {
       int64_t rows = group.size;
       for (int64_t t = first; t < last; t++) {
         rows = active(t, rows);
-        recur(t, step_row, rows, 0, all);
+        recur(t, step_row, rows, 0, all, 0);
         step_row += rows;
       }
       if (last == longest()) write_final();
@@ -181,7 +190,7 @@ template <class Cell> class Forward {
         project(rows_until(first, last), panel, end);
       } else {
         const int64_t t = first + at - 2;
-        recur(t, step_rows + rows_until(first, t), active(t, group.size), panel, end);
+        recur(t, step_rows + rows_until(first, t), active(t, group.size), panel, end, part);
       }
     }
 
@@ -242,25 +251,35 @@ template <class Cell> class Forward {
     }
 
     // gates += W_hh h, then the cell's equation, of a step of the first `rows` sequences, for panels up to `end`
-    void recur(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end) const {
+    void recur(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end, int part) const {
       if constexpr (Cell::kNorm)
         forward->training_ ? recur_by_rows<true>(t, step_row, rows) : recur_by_rows<false>(t, step_row, rows);
       else
-        forward->training_ ? recur_as<true>(t, step_row, rows, panel, end)
-                           : recur_as<false>(t, step_row, rows, panel, end);
+        forward->training_ ? recur_as<true>(t, step_row, rows, panel, end, part)
+                           : recur_as<false>(t, step_row, rows, panel, end, part);
     }
 
     template <bool kTraining>
-    void recur_as(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end) const {
+    void recur_as(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end, int part) const {
       const int64_t padded = forward->panels_.padded;
       const float *h_prev = h[t % 2];
       float *h_next = h[(t + 1) % 2];
-      for (; panel < end; panel++) {
+      const bool quantizes = !kTraining && forward->quantizes_;
+      if (quantizes) quantize(h_prev, rows, part);
+      const int64_t most = rows <= kRows<kHid> ? kPanelsAtOnce : 1;
+      for (int64_t count; panel < end; panel += count) {
+        count = std::min(most, end - panel);
         for_tiles<kRows<kHid>>(rows, [&](auto height, int64_t row) {
           constexpr int R = decltype(height)::value;
-          alignas(64) float sums[R][kHid * W];
-          add_hidden<R>(panel, step_row + row, h_prev + row * padded, sums);
-          for (int r = 0; r < R; r++) finish<kTraining>(panel, row + r, step_row[row + r], sums[r], h_prev, h_next);
+          alignas(64) float sums[kPanelsAtOnce][R][kHid * W];
+          for (int64_t p = 0; p < count; p++) {
+            if (quantizes) add_quantized_hidden(panel + p, step_row + row, row, R, part, sums[p][0]);
+            else add_hidden<R>(panel + p, step_row + row, h_prev + row * padded, sums[p]);
+          }
+          for (int64_t p = 0; p < count; p++) {
+            for (int r = 0; r < R; r++)
+              finish<kTraining>(panel + p, row + r, step_row[row + r], sums[p][r], h_prev, h_next);
+          }
         });
       }
     }
@@ -289,6 +308,13 @@ template <class Cell> class Forward {
       }
     }
 
+    // What W_hh h is added to, in one of a panel's vectors: the input projection, or a separate bias.
+    ALWAYS_INLINE const float *first_term(
+        const ForwardWeights<Cell> &weights, int64_t panel, const StepRow &step_row, int v) const {
+      if (Cell::kSeparateHiddenBias && v == kHid - 1) return weights.hidden_bias + panel * W;
+      return step_row.gates + panel * panel_stride + (Cell::kHidden + v) * W;
+    }
+
     // One panel's sums of R sequences: the input projection plus W_hh h.
     template <int R> ALWAYS_INLINE void add_hidden(
         int64_t panel, const StepRow *step_row, const float *h_prev, float (&sums)[R][kHid * W]) const {
@@ -298,16 +324,33 @@ template <class Cell> class Forward {
       const float *rows[R];
       UNROLL for (int r = 0; r < R; r++) {
         rows[r] = h_prev + r * forward->panels_.padded;
-        const float *input_part = step_row[r].gates + panel * panel_stride + Cell::kHidden * W;
-        UNROLL for (int v = 0; v < kHid; v++) {
-          const bool is_separate = Cell::kSeparateHiddenBias && v == kHid - 1;
-          tile[r][v] = load(is_separate ? weights.hidden_bias + panel * W : input_part + v * W);
-        }
+        UNROLL for (int v = 0; v < kHid; v++) tile[r][v] = load(first_term(weights, panel, step_row[r], v));
       }
       const Range sources = forward->panels_.sources(panel);
       if (sources.first > 0) UNROLL for (int r = 0; r < R; r++) rows[r] += sources.first;
       multiply<R, kHid>(rows, weights.hidden + panel * H * kHid * W, sources.end - sources.first, tile);
       UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < kHid; v++) store(sums[r] + v * W, tile[r][v]);
+    }
+
+    // Rounds the states of the first `rows` sequences. Every part of a team rounds all of them for itself.
+    void quantize(const float *states, int64_t rows, int part) const {
+      const int64_t padded = forward->panels_.padded, H = forward->plan_.H, first = part * group.size;
+      const float limit = largest_state(H);
+      for (int64_t row = first; row < first + rows; row++, states += padded)
+        quantized_scales[row] = quantize_state(states, H, limit, quantized_h + row * padded);
+    }
+
+    // As `add_hidden`, with the rounded states and weights.
+    void add_quantized_hidden(
+        int64_t panel, const StepRow *step_row, int64_t row, int64_t rows, int part, float *sums) const {
+      const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
+      const int64_t padded = forward->panels_.padded, pairs = forward->pairs(), first = part * group.size + row;
+      for (int64_t r = 0; r < rows; r++) {
+        for (int v = 0; v < kHid; v++) store(sums + (r * kHid + v) * W, load(first_term(weights, panel, step_row[r], v)));
+      }
+      const QuantizedPanel quantized = {
+          weights.quantized + panel * pairs * kHid * W, weights.quantized_scales + panel * kHid * W, pairs};
+      add_quantized<kHid>(quantized, quantized_h + first * padded, padded, quantized_scales + first, rows, sums);
     }
 
     // The cell's equation for one panel's units of one sequence.
@@ -362,7 +405,12 @@ template <class Cell> class Forward {
       const int side = layer * plan_.directions + direction;
       ForwardWeights<Cell> &weights = weights_[side];
       weights.input = arena_.take<float>(panels_.count * D * kIn * W);
-      weights.hidden = arena_.take<float>(panels_.count * H * kHid * W);
+      if (quantizes_) {
+        weights.quantized = arena_.take<int16_t>(panels_.count * pairs() * kHid * W);
+        weights.quantized_scales = arena_.take<float>(panels_.count * kHid * W);
+      } else {
+        weights.hidden = arena_.take<float>(panels_.count * H * kHid * W);
+      }
       weights.input_bias = arena_.take_zeroed<float>(panels_.count * P::kFloats);
       weights.hidden_bias = arena_.take_zeroed<float>(panels_.count * W);
       if constexpr (Cell::kNorm)
@@ -391,10 +439,17 @@ template <class Cell> class Forward {
         lane.moments = training_ && Cell::kNorm ? saved_.moments(layer, direction) : nullptr;
         lane.saved_output = training_ && top ? saved_.output(layer) : nullptr;
         lane.team = team_size_ > 1 ? new_team() : nullptr;
+        if (quantizes_) {
+          const int64_t rows = std::max(team_size_, 1) * group.size;
+          lane.quantized_h = arena_.take<int16_t>(rows * padded);
+          lane.quantized_scales = arena_.take<float>(rows);
+        }
         if (lane.longest() == 0) lane.start(), lane.write_final();  // no task does it
       }
     }
   }
+
+  int64_t pairs() const { return (plan_.H + 1) / 2; }  // of quantized weights in a column
 
   // How many workers divide a lane: those without a lane of their own, if their part of a step is worth their meeting
   // after it.
@@ -410,12 +465,13 @@ template <class Cell> class Forward {
   }
 
   static constexpr int64_t kStepsOfAChunk = 128, kRowsOfABlock = 8;
+  static constexpr int64_t kPanelsAtOnce = 4;  // of few rows: a cell's equation is a long chain, and several overlap
   static constexpr double kMicrosecondsOfAPart = 0.45;
 
   const Plan plan_;
   const P panels_;
   const Saved<Cell> saved_;
-  const bool training_;
+  const bool training_, quantizes_;
   Arena &arena_;
   ForwardWeights<Cell> *weights_;
   Rows<float> *outputs_;

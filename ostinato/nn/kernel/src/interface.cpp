@@ -191,6 +191,7 @@ std::string describe_interface() {
     ENUMERATOR("order", "ragged", OSTINATO_RAGGED), ENUMERATOR("order", "batch_first", OSTINATO_BATCH_FIRST),
     ENUMERATOR("order", "time_first", OSTINATO_TIME_FIRST),
     ENUMERATOR("precision", "float32", OSTINATO_FLOAT32), ENUMERATOR("precision", "bfloat16", OSTINATO_BFLOAT16),
+    ENUMERATOR("precision", "int8", OSTINATO_INT8),
     ENUMERATOR("pooling", "last", OSTINATO_LAST), ENUMERATOR("pooling", "mean", OSTINATO_MEAN),
     ENUMERATOR("pooling", "max", OSTINATO_MAX), ENUMERATOR("pooling", "attention", OSTINATO_ATTENTION),
     ENUMERATOR("scan", "mingru", OSTINATO_MIN_GRU), ENUMERATOR("scan", "minlstm", OSTINATO_MIN_LSTM),

@@ -21,7 +21,8 @@ enum OstinatoOrder {
   OSTINATO_TIME_FIRST,   // row t·B + b of a padded (T, B) block
 };
 
-enum OstinatoPrecision { OSTINATO_FLOAT32, OSTINATO_BFLOAT16 };  // of the products with weights; sums are float32
+// Of the products with weights. BFLOAT16: sums are float32. INT8: of W_hh h, whose sums are int32; others in float32.
+enum OstinatoPrecision { OSTINATO_FLOAT32, OSTINATO_BFLOAT16, OSTINATO_INT8 };
 
 enum OstinatoStatus { OSTINATO_OK, OSTINATO_NO_MEMORY, OSTINATO_ID_OUT_OF_RANGE, OSTINATO_BAD_LENGTH };
 
@@ -30,7 +31,8 @@ struct OstinatoStack {
   int32_t cell, num_layers, num_directions, order;
   int32_t threads;    // at most this many
   int32_t training;   // nonzero: write to `saved` what backward needs
-  int32_t precision;  // where bfloat16 is not available, and for OSTINATO_LNLSTM and OSTINATO_SLSTM, float32
+  // float32 for OSTINATO_LNLSTM and OSTINATO_SLSTM, where bfloat16 is not available, and instead of int8 in training
+  int32_t precision;
   int64_t batch_size, num_steps, padded_length;  // B, N, T of a padded block
   int64_t input_size, hidden_size, table_rows;   // D, H, V
   const int64_t *lengths;        // * (B,); null: every sequence has T steps

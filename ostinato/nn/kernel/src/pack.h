@@ -24,12 +24,18 @@ void pack_vector(
   }
 }
 
+// How many of a vector's lanes belong to a unit.
+template <class Cell> int64_t columns_of(const Panels<Cell> &panels, int64_t panel, int v) {
+  int64_t columns = W;
+  while (columns > 0 && panels.row(panel, v, int(columns) - 1) < 0) columns--;
+  return columns;
+}
+
 // Vectors [first, first + V) of a panel, for the products x · Wᵀ: packed[k][v] of weight (rows, K).
 template <class Cell, int V>
 void pack_columns(const Panels<Cell> &panels, int64_t panel, int first, const float *weight, int64_t K, float *packed) {
   for (int v = 0; v < V; v++) {
-    int64_t columns = W;
-    while (columns > 0 && panels.row(panel, first + v, int(columns) - 1) < 0) columns--;
+    const int64_t columns = columns_of(panels, panel, first + v);
     const int64_t row = columns > 0 ? panels.row(panel, first + v, 0) : 0;
     pack_vector(weight + row * K, K, columns, K, packed + v * W, V * W);
   }

@@ -48,6 +48,7 @@ namespace {
 #include "distinct.h"
 #include "plan.h"
 #include "pack.h"
+#include "quantized.h"
 #include "lnlstm.h"
 #include "slstm.h"
 #include "forward.h"

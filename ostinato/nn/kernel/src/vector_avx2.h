@@ -1,6 +1,9 @@
 // Vectors of 8 floats: AVX2 with FMA.
 #include <immintrin.h>
 
+#include <cstdint>
+#include <cstring>
+
 namespace ostinato::avx2 {
 
 constexpr int W = 8;  // floats in a vector
@@ -42,5 +45,26 @@ inline Vec absolute(Vec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); 
 inline Vec with_sign_of(Vec sign, Vec v) {
   return _mm256_or_ps(v, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
 }  // of v ≥ 0
+
+// Pairs of integers, and sums of their products: two int16 and one int32 in each lane.
+constexpr int kSums = 8;  // as kAccumulators; a product needs a register before it is added
+using Pairs = __m256i;
+using Sums = __m256i;
+inline void store_rounded(int16_t *p, Vec v) {
+  const __m256i rounded = _mm256_cvtps_epi32(v);
+  const __m128i low = _mm256_castsi256_si128(rounded), high = _mm256_extracti128_si256(rounded, 1);
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm_packs_epi32(low, high));
+}
+inline Pairs load_pairs(const int16_t *p) {  // from the two int8 in each int16
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+inline Pairs all_pairs(const int16_t *p) {
+  int32_t pair;
+  std::memcpy(&pair, p, sizeof pair);
+  return _mm256_set1_epi32(pair);
+}
+inline Sums no_sums() { return _mm256_setzero_si256(); }
+inline Sums add_products(Pairs a, Pairs b, Sums sums) { return _mm256_add_epi32(_mm256_madd_epi16(a, b), sums); }
+inline Vec to_floats(Sums sums) { return _mm256_cvtepi32_ps(sums); }
 
 }  // namespace ostinato::avx2

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace ostinato::OSTINATO_VARIANT {
 
@@ -37,6 +38,35 @@ inline Vec absolute(Vec v) { return _mm512_abs_ps(v); }
 inline Vec with_sign_of(Vec sign, Vec v) {  // of v ≥ 0
   const __m512i bit = _mm512_and_epi32(_mm512_castps_si512(sign), _mm512_set1_epi32(INT32_MIN));
   return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(v), bit));
+}
+
+// Pairs of integers, and sums of their products: two int16 and one int32 in each lane. In halves, because instructions
+// for 32 int16 are in AVX-512BW, which this variant does not need.
+constexpr int kSums = 4;  // as kAccumulators; each takes two of the 16 registers that AVX2 has
+struct Halves {
+  __m256i low, high;
+};
+using Pairs = Halves;
+using Sums = Halves;
+inline void store_rounded(int16_t *p, Vec v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v)));
+}
+inline Pairs load_pairs(const int16_t *p) {  // from the two int8 in each int16
+  const __m128i *halves = reinterpret_cast<const __m128i *>(p);
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(halves)), _mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1))};
+}
+inline Pairs all_pairs(const int16_t *p) {
+  int32_t pair;
+  std::memcpy(&pair, p, sizeof pair);
+  return {_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)};
+}
+inline Sums no_sums() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Sums add_products(Pairs a, Pairs b, Sums sums) {
+  return {_mm256_add_epi32(_mm256_madd_epi16(a.low, b.low), sums.low),
+      _mm256_add_epi32(_mm256_madd_epi16(a.high, b.high), sums.high)};
+}
+inline Vec to_floats(Sums sums) {
+  return _mm512_cvtepi32_ps(_mm512_inserti64x4(_mm512_castsi256_si512(sums.low), sums.high, 1));
 }
 
 }  // namespace ostinato::OSTINATO_VARIANT

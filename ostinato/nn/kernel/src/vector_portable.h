@@ -65,4 +65,23 @@ inline void zip(Vec a, Vec b, Vec &low, Vec &high) {  // a0 b0 a1 b1 …
 inline Vec absolute(Vec v) { return from_bits(bits(v) & INT32_MAX); }
 inline Vec with_sign_of(Vec sign, Vec v) { return from_bits(bits(v) | (bits(sign) & INT32_MIN)); }  // of v ≥ 0
 
+// Pairs of integers, and sums of their products: two int16 and one int32 in each lane.
+constexpr int kSums = 12;  // as kAccumulators
+struct Pairs {
+  Ints first, second;
+};
+using Sums = Ints;
+inline void store_rounded(int16_t *p, Vec v) {
+  v = round(v);
+  for (int j = 0; j < W; j++) p[j] = int16_t(v[j]);
+}
+inline Pairs load_pairs(const int16_t *p) {  // from the two int8 in each int16
+  const Ints both = {p[0], p[1], p[2], p[3]};
+  return {(both << 24) >> 24, both >> 8};
+}
+inline Pairs all_pairs(const int16_t *p) { return {Ints{p[0], p[0], p[0], p[0]}, Ints{p[1], p[1], p[1], p[1]}}; }
+inline Sums no_sums() { return Ints{}; }
+inline Sums add_products(Pairs a, Pairs b, Sums sums) { return a.first * b.first + a.second * b.second + sums; }
+inline Vec to_floats(Sums sums) { return __builtin_convertvector(sums, Vec); }
+
 }  // namespace ostinato::portable
