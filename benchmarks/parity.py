@@ -19,7 +19,7 @@ from ostinato.nn import Layout, RecurrentLayer
 from ostinato.storage import write_atomically
 
 RESULTS = Path(__file__).parent / "results" / "parity.json"
-CELLS = ("rnn_tanh", "lstm", "gru", "mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru")
+CELLS = ("rnn_tanh", "lstm", "gru", "mingru", "minlstm", "mingru_signed", "minlstm_signed", "rglru", "lru", "slstm")
 SEEDS = range(5)
 LENGTHS = (12, 20, 50, 200)
 EMBEDDING_SIZE, HIDDEN_SIZE, BATCH_SIZE, STEPS, LR = 8, 16, 32, 1500, 0.01
