@@ -115,7 +115,7 @@ class _Prepared:
 def _by_parts(
     spec: Spec, pooling: Pooling, ids: Tensor | None, layout: Layout, factors: Tensor | None, of_stack: int
 ) -> ByParts:
-    """The same from values and weights by differentiable operations."""
+    """The outputs from values and weights, by differentiable operations."""
 
     def run(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
         h, *_ = kernel.recurrent(spec, values, ids, layout.lengths_on_cpu, None, None, weights[:of_stack])

@@ -104,20 +104,20 @@ class InferenceCall:
     """A call without gradients, apart from its sequences. It reads the weights where they are in memory.
 
     Args:
-        inputs: of the first call; the others have the same weights, and ids if these have.
+        inputs: of the first call; the others have the same weights and factors.
 
     Attributes:
         is_in_place: whether it reads the weights that it was given, not copies.
     """
 
     def __init__(self, spec: Spec, readout: Readout, inputs: Inputs) -> None:
-        self._inputs = _dense(inputs)  # what the pointers refer to
-        self.is_in_place = all(ours is given for ours, given in zip(self._inputs.weights, inputs.weights, strict=True))
+        first = _dense(inputs)
+        self._kept = (first.weights, first.factors)  # what the pointers refer to
+        self.is_in_place = all(ours is given for ours, given in zip(first.weights, inputs.weights, strict=True))
         self._width = spec.hidden_size * (2 if spec.bidirectional else 1)
         self._num_pooled, self._num_outputs = self._width * len(readout.poolings), len(inputs.weights[-1])
-        x = inputs.x
-        made = Made(None, x, x, None, None)
-        self._stack, self._call, self._pointers = _structures(spec, readout, self._inputs, made, None)
+        made = Made(None, first.x, first.x, None, None)  # `run` replaces them
+        self._stack, self._call, self._pointers = _structures(spec, readout, first, made, None)
 
     def run(self, x: Tensor, ids: Tensor | None, lengths: Tensor, precision: str) -> Tensor:
         """The outputs (B, C) of sequences; x, ids and lengths as in `Inputs`."""
