@@ -194,6 +194,19 @@ def test_a_nan_or_infinity_stays_in_its_sequence(cell, value):
         assert_same_bits([each[part] for each in broken[:2]], [each[part] for each in whole[:2]])
 
 
+def test_exponential_gates_far_apart_agree_with_float64():
+    stack = new_stack("slstm", 5, 20)
+    with torch.no_grad():
+        stack.layers[0].weight_ih_l0.mul_(300)  # sums of some hundreds, whose powers overflow
+    x, layout = torch.randn(sum(LENGTHS), 5), Layout(torch.tensor(LENGTHS))
+    with torch.no_grad():
+        with use_engine("native"):
+            ours = stack(x, layout)
+        with use_engine("reference"):
+            exact = stack.double()(x.double(), layout)
+    torch.testing.assert_close(ours.double(), exact, rtol=1e-3, atol=1e-4)
+
+
 def test_vanishing_gradients_hold_no_denormals(cell):
     stack, x = new_stack(cell, 5, 20), torch.randn(sum(LENGTHS), 5)
     gradients = run(stack, x, LENGTHS, "native", scale=1e-37)[1:]

@@ -162,8 +162,9 @@ def test_where_gradients_are_recorded_bits_are_those_of_float32(cell):
     assert relative_error(inference(case, draw(case)), exact.outputs) > 1e-5
 
 
-def test_lnlstm_stays_in_float32():
-    stack, x = ostinato.nn.RecurrentStack(5, 9, cell="lnlstm"), torch.randn(7, 5)
+@pytest.mark.parametrize("cell", ["lnlstm", "slstm", "lru"])
+def test_other_cells_stay_in_float32(cell):
+    stack, x = ostinato.nn.RecurrentStack(5, 9, cell=cell), torch.randn(7, 5)
     layout = ostinato.nn.Layout(torch.tensor([4, 3]))
     with torch.no_grad():
         expected = stack(x, layout)
