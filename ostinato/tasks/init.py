@@ -1,5 +1,6 @@
 """`model.init`: take over vocabulary and vectors of a pre-training, and its layers if it has any."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,7 +99,7 @@ def _config_of(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: there is none at that path.
     """
-    if not (folder / "config.toml").is_file():
+    if not os.path.isfile(folder / "config.toml"):  # false, not an error, for a name that no file can have
         raise ConfigError(f"model.init: {folder} is not a folder of ostinato pretrain. Name one, or remove model.init.")
     values = reading.read_toml(folder / "config.toml")
     if values.get("task") != "pretraining":

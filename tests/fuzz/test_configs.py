@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from fuzzing import ends_cleanly, fuzzing
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ostinato.config import to_toml
@@ -82,6 +82,8 @@ def test_values_of_any_type(changes, task):
         max_size=4,
     )
 )
+@example([("model.init", "[" * 4000)])  # no file can have this name
+@example([("model.init", "a\0b")])
 def test_settings(settings):
     ends_cleanly(override, BASE, [f"{key}={value}" for key, value in settings])
 
