@@ -172,6 +172,7 @@ def test_answers_of_another_model_or_file_are_not_overwritten(ray, run, files, t
     assert "another input and settings" in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_columns_that_would_be_replaced_fail_the_file(ray, run, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text("text,answer_label\na good film,x\n", encoding="utf-8")
@@ -204,6 +205,7 @@ def test_a_tagger_answers_with_lists_as_json(ray, tmp_path):
     assert [json.loads(row["0"]) for row in rows] == [["Ada", "left"], ["Oslo"]]
 
 
+@pytest.mark.slow
 def test_series_and_their_answers_are_written_too(ray, tmp_path):
     rows = [f"{n},{n + 1},{n + 2}:{-n},0,0:{'a' if n % 2 else 'b'}\n" for n in range(60)]
     header = "@problemName x\n@timeStamps false\n@missing false\n@univariate false\n@dimensions 2\n@equalLength false\n"

@@ -75,6 +75,7 @@ def test_trials_at_once_depend_on_no_time_and_on_no_interruption(ray, tmp_path, 
     assert len(tune(search, tmp_path / "local").trials) == 13  # a search can go on without a cluster
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_lost_has_failed_and_the_search_goes_on(ray, tmp_path, monkeypatch):
     take = Pool.take
 

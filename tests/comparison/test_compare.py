@@ -177,6 +177,7 @@ for history in map(pathlib.Path, sys.argv[3:]):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_ends_as_an_uninterrupted_one(finished, one_worker, tmp_path):
     _, results = finished
     folder = tmp_path / "cells"

@@ -26,6 +26,7 @@ def run_job(script, number):
     return subprocess.run(["sh", script], env=environ, capture_output=True, text=True, timeout=120, check=True)
 
 
+@pytest.mark.slow
 def test_the_runs_of_an_array_are_those_of_a_local_comparison(tmp_path):
     folder = tmp_path / "an array"  # with a space
     script = write_job_array(plan_of(), folder)

@@ -70,7 +70,10 @@ def test_another_file_on_a_rank_ends_all_with_one_error_that_names_it(tmp_path, 
 
 @pytest.mark.parametrize(
     ("setting", "expected"),
-    [("data.train_size=2", "2 rows.*3 processes"), ("model.cells=lstm", r"model\.cells")],
+    [
+        pytest.param("data.train_size=2", "2 rows.*3 processes", marks=pytest.mark.slow),
+        ("model.cells=lstm", r"model\.cells"),
+    ],
     ids=["fewer rows than ranks", "an unknown key"],
 )
 def test_an_error_of_rank_0_is_the_only_one(tmp_path, setting, expected):

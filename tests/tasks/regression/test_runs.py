@@ -208,6 +208,7 @@ def test_order_of_the_folds_does_not_matter():
     np.testing.assert_array_equal(one.resampled, two.resampled)
 
 
+@pytest.mark.slow
 def test_comparison_shows_errors_in_units(table, tmp_path, monkeypatch):
     monkeypatch.setattr("ostinato.comparison.compare.measure_cost", lambda run: None)
     plan = make_plan(tiny(table, "training.max_epochs=1"), ["model.cell=rnn,gru"], seeds="2", match="none")

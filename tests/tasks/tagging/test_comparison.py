@@ -40,6 +40,7 @@ def test_identical_taggers_do_not_differ_significantly_and_a_better_one_does():
     assert better.test == "paired bootstrap over examples, and seeds"
 
 
+@pytest.mark.slow
 def test_two_heads_are_compared_with_costs_and_a_page(tmp_path):
     (tmp_path / "train.conll").write_text(columns(*sentences(60)), encoding="utf-8")
     data = {"path": str(tmp_path / "train.conll"), "validation_size": 0.2, "test_size": 0.3}
