@@ -346,7 +346,8 @@ template <class Cell> class Forward {
       const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
       const int64_t padded = forward->panels_.padded, pairs = forward->pairs(), first = part * group.size + row;
       for (int64_t r = 0; r < rows; r++) {
-        for (int v = 0; v < kHid; v++) store(sums + (r * kHid + v) * W, load(first_term(weights, panel, step_row[r], v)));
+        for (int v = 0; v < kHid; v++)
+          store(sums + (r * kHid + v) * W, load(first_term(weights, panel, step_row[r], v)));
       }
       const QuantizedPanel quantized = {
           weights.quantized + panel * pairs * kHid * W, weights.quantized_scales + panel * kHid * W, pairs};

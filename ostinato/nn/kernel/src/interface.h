@@ -13,7 +13,14 @@
 
 extern "C" {
 
-enum OstinatoCell { OSTINATO_RNN_TANH, OSTINATO_RNN_RELU, OSTINATO_LSTM, OSTINATO_GRU, OSTINATO_LNLSTM, OSTINATO_SLSTM };
+enum OstinatoCell {
+  OSTINATO_RNN_TANH,
+  OSTINATO_RNN_RELU,
+  OSTINATO_LSTM,
+  OSTINATO_GRU,
+  OSTINATO_LNLSTM,
+  OSTINATO_SLSTM,
+};
 
 enum OstinatoOrder {
   OSTINATO_RAGGED,       // sequences end to end, no padding
@@ -39,10 +46,10 @@ struct OstinatoStack {
   const int64_t *ids;            // * (N,) token ids: the rows of `x` to read
   const float *x;                // (rows, D); with ids the table (V, D)
   // L · directions · {weight_ih (G·H, D), weight_hh (G·H, H), bias_ih *, bias_hh *}; for OSTINATO_LNLSTM
-  // {weight_ih, weight_hh, bias_ih (G·H,), gain_ih (G·H,), gain_hh (G·H,), bias_c (H,), gain_c (H,)}; for OSTINATO_SLSTM
-  // {weight_ih, weight_hh (G·H, H / heads), bias_ih (G·H,)} with 4 heads where H divides by 4, else one
+  // {weight_ih, weight_hh, bias_ih (G·H,), gain_ih (G·H,), gain_hh (G·H,), bias_c (H,), gain_c (H,)}; for
+  // OSTINATO_SLSTM {weight_ih, weight_hh (G·H, H / heads), bias_ih (G·H,)} with 4 heads where H divides by 4, else one
   const float *const *weights;
-  const float *h0, *c0;          // * (L · directions, B, H) and (L · directions, B, S); S: 3 · H for OSTINATO_SLSTM, else H
+  const float *h0, *c0;          // * (L · directions, B, H), for OSTINATO_SLSTM c0 (L · directions, B, 3 · H)
   float *y;                      // (rows, directions · H); rows without a step are not written
   float *hn, *cn;                // * as h0 and c0
   float *saved;                  // * ostinato_saved_floats() floats, at a multiple of 64 bytes
@@ -191,8 +198,8 @@ struct OstinatoSoftmax {
 
 OSTINATO_API int ostinato_softmax(const OstinatoSoftmax *softmax, int32_t threads);
 
-// A step of AdamW on `count` tensors, whose gradients are scaled down to a norm of `limit` where theirs is above it. With
-// g a scaled gradient and t the number of the step, from 1:
+// A step of AdamW on `count` tensors, whose gradients are scaled down to a norm of `limit` where theirs is above it.
+// With g a scaled gradient and t the number of the step, from 1:
 //   m = β₁·m + (1 - β₁)·g; v = β₂·v + (1 - β₂)·g²; w = (1 - lr·decay)·w - lr · m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε)
 // Does nothing if the norm is not finite. Bits do not depend on the number of threads.
 struct OstinatoAdamW {

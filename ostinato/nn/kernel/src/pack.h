@@ -41,8 +41,8 @@ void pack_columns(const Panels<Cell> &panels, int64_t panel, int first, const fl
   }
 }
 
-// The same for recurrent weights: of a cell with heads, which are block-diagonal (rows, head), from the first column that
-// the panel reads to the last.
+// The same for recurrent weights: of a cell with heads, which are block-diagonal (rows, head), from the first column
+// that the panel reads to the last.
 template <class Cell, int V>
 void pack_hidden(const Panels<Cell> &panels, int64_t panel, const float *weight, float *packed) {
   if (panels.head == panels.H) return pack_columns<Cell, V>(panels, panel, Cell::kHidden, weight, panels.H, packed);
@@ -56,8 +56,8 @@ void pack_hidden(const Panels<Cell> &panels, int64_t panel, const float *weight,
   }
 }
 
-// The same rows for the products dG · W, in groups of up to 4 vectors of columns: each (panel, row in panel, column). Of
-// block-diagonal weights (rows, block) the rows are completed by zeros.
+// The same rows for the products dG · W, in groups of up to 4 vectors of columns: each (panel, row in panel, column).
+// Of block-diagonal weights (rows, block) the rows are completed by zeros.
 template <class Cell, int V> void pack_rows(const Panels<Cell> &panels, int64_t panel, int first, const float *weight,
     int64_t K, int64_t block, float *packed) {
   const int64_t rows = panels.count * V * W;

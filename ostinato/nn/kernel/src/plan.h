@@ -162,8 +162,8 @@ template <class Cell> struct Panels {
 };
 
 // What training saves: for each layer and direction the gates (panel, step, kFloats), with layer norm in two planes, the
-// cell states (step, panel, state, W) and the moments (step); for each layer its output (step, directions · H), also of the last,
-// because the caller may write into y.
+// cell states (step, panel, state, W) and the moments (step); for each layer its output (step, directions · H), also of
+// the last, because the caller may write into y.
 template <class Cell> struct Saved {
   static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
