@@ -25,6 +25,7 @@ from ostinato.benchmark.timing import QUICK, Effort, Side
 from ostinato.benchmark.workload import Workload
 from ostinato.data.sampler import POOL_BATCHES, BucketSampler
 from ostinato.nn import why_not_bfloat16
+from ostinato.nn.kernel import bfloat16_instructions
 from ostinato.nn.threads import few_threads
 
 LSTM = "LSTM 2×128, 64 inputs"
@@ -97,24 +98,40 @@ def lstm_inference(bench: Bench, *, batch_size: int, at_least: float) -> None:
     bench.add(row)
 
 
-def lstm_bfloat16(bench: Bench, *, name: str, hidden_size: int, num_layers: int, trains: bool, faster: float) -> None:
-    """Products in bfloat16 on AMX; `faster` is the expected ratio to our own products in float32."""
+def bfloat16(
+    bench: Bench,
+    *,
+    name: str,
+    kind: type[nn.LSTM] | type[nn.GRU] = nn.LSTM,
+    hidden_size: int,
+    num_layers: int = 1,
+    batch_size: int = 32,
+    trains: bool = True,
+    amx: float,
+    vectors: float,
+) -> None:
+    """Products in bfloat16.
+
+    Args:
+        amx, vectors: the expected ratio to our own products in float32, by AMX and by AVX512_BF16.
+    """
     work = "training" if trains else "inference"
     if why_not_bfloat16() is not None:
         bench.skip(name, f"No products in bfloat16: {why_not_bfloat16()}.")
         return
-    lstm = nn.LSTM(64, hidden_size, num_layers=num_layers)
-    batches = [Batch.random(lstm, [230] * 32)]
+    layer = kind(64, hidden_size, num_layers=num_layers)
+    batches = [Batch.random(layer, [230] * batch_size)]
+    peer = f"nn.{kind.__name__}"
     sides = {
-        "ours": layer_sides.in_bfloat16(layer_sides.ours(lstm, batches, trains=trains)),
-        "ours in float32": layer_sides.ours(lstm, batches, trains=trains),
-        "nn.LSTM": layer_sides.padded(lstm, batches, trains=trains),
-        "nn.LSTM, autocast": layer_sides.autocast(layer_sides.padded(lstm, batches, trains=trains)),
+        "ours": layer_sides.in_bfloat16(layer_sides.ours(layer, batches, trains=trains)),
+        "ours in float32": layer_sides.ours(layer, batches, trains=trains),
+        peer: layer_sides.padded(layer, batches, trains=trains),
+        f"{peer}, autocast": layer_sides.autocast(layer_sides.padded(layer, batches, trains=trains)),
     }
-    description = f"{work}, LSTM {num_layers}×{hidden_size}, 64 inputs, 32 × 230, products in bfloat16"
-    row = bench.compare(name, description, sides)
-    row.expect_ratio("ours in float32", at_least=faster)
-    row.expect_ratio("nn.LSTM, autocast", at_least=2.3 if trains else 1.0)
+    size = f"{kind.__name__} {num_layers}×{hidden_size}, 64 inputs, {batch_size} × 230"
+    row = bench.compare(name, f"{work}, {size}, products in bfloat16 by {bfloat16_instructions()}", sides)
+    row.expect_ratio("ours in float32", at_least=amx if bfloat16_instructions() == "AMX" else vectors)
+    row.expect_ratio(f"{peer}, autocast", at_least=2.3 if trains else 1.0)
     bench.add(row)
 
 
@@ -307,12 +324,16 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "lstm-inference-32": partial(lstm_inference, batch_size=32, at_least=1.15),
     "lstm-inference-1": partial(lstm_inference, batch_size=1, at_least=1.4),
     **{f"lstm-{size}-1": partial(one_sequence, hidden_size=size) for size in (64, 256, 512, 1024)},
-    "lstm-bfloat16": partial(lstm_bfloat16, name="lstm-bfloat16", hidden_size=128, num_layers=2, trains=True, faster=4),
-    "lstm-bfloat16-256": partial(
-        lstm_bfloat16, name="lstm-bfloat16-256", hidden_size=256, num_layers=1, trains=True, faster=5
+    "lstm-bfloat16": partial(bfloat16, name="lstm-bfloat16", hidden_size=128, num_layers=2, amx=4, vectors=1.6),
+    "lstm-bfloat16-256": partial(bfloat16, name="lstm-bfloat16-256", hidden_size=256, amx=5, vectors=1.6),
+    "gru-bfloat16": partial(
+        bfloat16, name="gru-bfloat16", kind=nn.GRU, hidden_size=128, num_layers=2, amx=4, vectors=1.5
     ),
     "lstm-bfloat16-inference": partial(
-        lstm_bfloat16, name="lstm-bfloat16-inference", hidden_size=128, num_layers=2, trains=False, faster=4.5
+        bfloat16, name="lstm-bfloat16-inference", hidden_size=128, num_layers=2, trains=False, amx=4.5, vectors=1.6
+    ),
+    "lstm-bfloat16-512-1": partial(
+        bfloat16, name="lstm-bfloat16-512-1", hidden_size=512, batch_size=1, trains=False, amx=1.5, vectors=1.5
     ),
     **{
         f"lstm-int8-{size}": partial(int8, kind=nn.LSTM, hidden_size=size, faster=faster)

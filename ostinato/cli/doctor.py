@@ -34,13 +34,13 @@ def examine() -> dict[str, Any]:
         if unavailable is None
         else f"torch; the native engine cannot run: {unavailable.removesuffix(' (see: ostinato doctor)')}; {REINSTALL}"
     )
-    limit, without_bfloat16 = thread_limit(), kernel.why_not_bfloat16()
+    limit = thread_limit()
     return {
         **environment(),
         "thread_limit": f"{limit.number} ({limit.source})",
         "device": str(choose_device("auto")),
         "engine": engine,
-        "bfloat16": "AMX" if without_bfloat16 is None else f"float32 instead: {without_bfloat16}",
+        "bfloat16": kernel.bfloat16_instructions() or f"float32 instead: {kernel.why_not_bfloat16()}",
         "missing_extras": missing,
     }
 

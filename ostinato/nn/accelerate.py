@@ -146,8 +146,9 @@ def accelerate(
             keyword arguments; or a function without arguments that makes one, for a forward that consumes its input.
         method: what to run on the example instead of the module's forward: the name of one of its methods, or a
             function that takes the example and uses the module.
-        precision: of the native engine's products: `float32`, `bfloat16` where the processor has AMX, or `int8` for a
-            model in eval mode, of which outputs alone are compared (see `use_precision`). The layers keep it.
+        precision: of the native engine's products: `float32`, `bfloat16` where the processor multiplies it faster, or
+            `int8` for a model in eval mode, of which outputs alone are compared (see `use_precision`). The layers keep
+            it.
         tolerance: the largest relative error accepted; None: 0.001 in float32, 0.03 in bfloat16 and int8.
 
     Raises:

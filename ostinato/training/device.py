@@ -7,6 +7,7 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.nn import use_precision, why_not_bfloat16
+from ostinato.nn.kernel import bfloat16_instructions
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,7 +33,7 @@ def choose_device(name: str) -> torch.device:
 def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Run a network in bfloat16 where `precision` asks for it: on a GPU by autocast, on a CPU in the kernel's products.
 
-    `auto` asks for it on GPUs that support it, and never on a CPU, so that CPUs with and without AMX train alike.
+    `auto` asks for it on GPUs that support it, and never on a CPU, so that all CPUs train alike.
     """
     helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if not (precision == "bfloat16" or (precision == "auto" and helps)):
@@ -46,5 +47,5 @@ def precision_note(device: torch.device, precision: str) -> str | None:
         return None
     reason = why_not_bfloat16()
     if reason is None:
-        return "Where the kernel runs RNN, LSTM or GRU layers, their products are in bfloat16, on AMX."
+        return f"Where the kernel runs RNN, LSTM or GRU layers, products are in bfloat16, by {bfloat16_instructions()}."
     return f"All products are in float32, though training.precision is bfloat16: {reason}."

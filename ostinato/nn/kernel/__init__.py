@@ -11,7 +11,13 @@ from ostinato.nn.kernel.adamw import adamw, can_update
 from ostinato.nn.kernel.attention import attend
 from ostinato.nn.kernel.binding import library, why_unavailable
 from ostinato.nn.kernel.calls import Spec, linear
-from ostinato.nn.kernel.precision import check_precision, chosen_precision, use_precision, why_not_bfloat16
+from ostinato.nn.kernel.precision import (
+    bfloat16_instructions,
+    check_precision,
+    chosen_precision,
+    use_precision,
+    why_not_bfloat16,
+)
 from ostinato.nn.kernel.readout import InferenceCall, Inputs, Readout, read_out
 from ostinato.nn.kernel.recurrent import recurrent
 from ostinato.nn.kernel.scan import scan, scan_from
@@ -26,6 +32,7 @@ __all__ = [
     "Spec",
     "adamw",
     "attend",
+    "bfloat16_instructions",
     "can_update",
     "check_precision",
     "chosen_precision",

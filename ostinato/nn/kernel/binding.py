@@ -191,7 +191,7 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
     if mismatch is not None:
         return None, f"{LIBRARY.name} belongs to another version of Ostinato ({mismatch}): install Ostinato again"
     loaded.ostinato_saved_floats.restype = _long
-    for name in ("ostinato_variant", "ostinato_pool", "ostinato_why_not_bfloat16"):
+    for name in ("ostinato_variant", "ostinato_pool", "ostinato_bfloat16_instructions", "ostinato_why_not_bfloat16"):
         getattr(loaded, name).restype = ctypes.c_char_p
     loaded.ostinato_linear.argtypes = [_pointer] * 4 + [_long] * 3 + [_int]
     return loaded, None

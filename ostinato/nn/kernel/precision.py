@@ -16,8 +16,8 @@ def use_precision(precision: str) -> Iterator[None]:
 
     With `bfloat16`, RNN, LSTM and GRU layers multiply numbers of bfloat16 and sum them in float32: inputs, states, the
     gates' gradients and weights are rounded for each product; all else stays in float32. This takes effect where the
-    processor has AMX; elsewhere products are in float32, and `ostinato doctor` says why. A backward pass has the
-    precision of its forward pass.
+    processor has AMX, or is AMD's with AVX512_BF16; elsewhere products are in float32, and `ostinato doctor` says why.
+    A backward pass has the precision of its forward pass.
 
     With `int8`, for inference, these layers round weight_hh to int8 with one scale for each row, and the state to int16
     with one scale for each sequence and step; all else stays in float32. So a step reads a quarter of the bytes. Where
@@ -69,3 +69,9 @@ def why_not_bfloat16() -> str | None:
     if loaded is None:
         return why_unavailable()
     return loaded.ostinato_why_not_bfloat16().decode() or None
+
+
+def bfloat16_instructions() -> str | None:
+    """The processor's instructions that multiply bfloat16: `AMX`, `AVX512_BF16`, or None where products cannot be."""
+    loaded = library()
+    return None if loaded is None else loaded.ostinato_bfloat16_instructions().decode() or None

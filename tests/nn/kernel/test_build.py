@@ -15,9 +15,15 @@ KERNEL = Path("ostinato/nn/kernel")
 if not (ROOT / "setup.py").exists():
     pytest.skip("these tests need the sources", allow_module_level=True)
 pytest.importorskip("setuptools")
+ON_X86 = {"avx512bf16", "avx512", "avx2", "portable"}
+WITH_OPTIONAL_INSTRUCTIONS = {"amx", *ON_X86} - {"portable"}
 
 RECORDER = """#!/bin/sh
-case "$*" in *-dM*) exec cat macros;; *" -E "*) exec test -e knows_amx;; esac
+case "$*" in
+*-dM*) exec cat macros;;
+*" -mamx-bf16 -E "*) exec test -e knows_amx;;
+*" -mavx512bf16 -E "*) exec test -e knows_bfloat16;;
+esac
 echo "$@" >> commands
 while [ "$1" != -o ]; do shift; done
 echo made > "$2"
@@ -36,6 +42,7 @@ def project(tmp_path):
     (tmp_path / "compiler").chmod(0o755)
     predefine(tmp_path, "__x86_64__", "__linux__")
     (tmp_path / "knows_amx").touch()
+    (tmp_path / "knows_bfloat16").touch()
     return tmp_path
 
 
@@ -69,7 +76,7 @@ def test_wheel_fits_any_python_and_contains_the_library_without_its_sources(proj
     assert all("-Dmine" in command and not any(flag.startswith("-march") for flag in command) for command in commands)
     for command in commands:  # code that every machine runs uses no optional instruction set
         variant = next((flag.partition("=")[2] for flag in command if flag.startswith("-DOSTINATO_VARIANT=")), None)
-        assert any(flag.startswith(("-mavx", "-mfma")) for flag in command) == (variant in ("avx512", "avx2", "amx"))
+        assert any(flag.startswith(("-mavx", "-mfma")) for flag in command) == (variant in WITH_OPTIONAL_INSTRUCTIONS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
@@ -93,10 +100,10 @@ def test_only_what_changed_is_compiled_again(project):
 @pytest.mark.parametrize(
     ("macros", "library", "variants", "flags"),
     [
-        (("__x86_64__", "__linux__"), "libostinato.so", {"amx", "avx512", "avx2", "portable"}, {"-ldl", "-pthread"}),
+        (("__x86_64__", "__linux__"), "libostinato.so", {"amx", *ON_X86}, {"-ldl", "-pthread"}),
         (("__aarch64__", "__linux__"), "libostinato.so", {"portable"}, {"-ldl", "-pthread"}),
         (("__aarch64__", "__APPLE__"), "libostinato.dylib", {"portable"}, {"-pthread"}),
-        (("__x86_64__", "_WIN32"), "libostinato.dll", {"avx512", "avx2", "portable"}, {"-static"}),
+        (("__x86_64__", "_WIN32"), "libostinato.dll", ON_X86, {"-static"}),
     ],
 )
 def test_the_compiler_s_target_decides_what_is_built(project, macros, library, variants, flags):
@@ -110,11 +117,14 @@ def test_the_compiler_s_target_decides_what_is_built(project, macros, library, v
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler that records is a shell script")
-def test_a_compiler_without_amx_builds_the_rest(project):
-    (project / "knows_amx").unlink()
+@pytest.mark.parametrize(("unknown", "built"), [(["amx"], "avx512bf16"), (["amx", "bfloat16"], "avx512")])
+def test_a_compiler_that_knows_fewer_instructions_builds_the_rest(project, unknown, built):
+    for name in unknown:
+        (project / f"knows_{name}").unlink()
     _, commands = build(project, "build_ext", "--build-lib", "out")
     flags = {flag for command in commands for flag in command}
-    assert "-DOSTINATO_VARIANT=avx512" in flags and not any("amx" in flag.lower() for flag in flags)
+    assert f"-DOSTINATO_VARIANT={built}" in flags and not any("amx" in flag.lower() for flag in flags)
+    assert ("-DOSTINATO_AVX512BF16" in flags) == (built == "avx512bf16")
 
 
 def test_without_a_compiler_the_build_succeeds_and_says_so(project):

@@ -14,7 +14,8 @@ from ostinato.errors import ConfigError
 from ostinato.nn import kernel, use_precision
 from ostinato.nn.kernel import chosen_precision, why_not_bfloat16
 
-needs_amx = pytest.mark.skipif(why_not_bfloat16() is not None, reason=f"no bfloat16 here: {why_not_bfloat16()}")
+pytestmark = pytest.mark.usefixtures("bfloat16")
+needs_bfloat16 = pytest.mark.skipif(why_not_bfloat16() is not None, reason=f"no bfloat16 here: {why_not_bfloat16()}")
 MIXED = replace(WIDE, precision="bfloat16")
 LONG = Case(input_size=40, hidden_size=72, lengths=(230, 201, 77), precision="bfloat16")
 
@@ -27,7 +28,7 @@ def assert_agrees(case, inputs=None, outputs=1e-2, gradients=2e-2):
     assert relative_error(ours.gradients, exact.gradients) <= gradients
 
 
-@needs_amx
+@needs_bfloat16
 @settings(max_examples=40, deadline=None)
 @given(cases())
 def test_outputs_and_gradients_agree_with_float64(case):
@@ -36,14 +37,14 @@ def test_outputs_and_gradients_agree_with_float64(case):
     assert_agrees(replace(case, precision="bfloat16"), outputs=2e-2, gradients=gradients)
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
 @pytest.mark.parametrize("layers", [{}, {"num_layers": 2, "bidirectional": True}])
 def test_errors_after_230_steps_are_small(cell, layers):
     assert_agrees(replace(LONG, cell=cell, **layers))
 
 
-@needs_amx
+@needs_bfloat16
 def test_relu_without_changes_of_sign_agrees():
     case = replace(LONG, cell="rnn_relu", lengths=(9, 4))
     inputs = draw(case)
@@ -51,7 +52,7 @@ def test_relu_without_changes_of_sign_agrees():
     assert_agrees(case, inputs)
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("hidden_size", [1, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 129])
 def test_any_hidden_size_agrees(cell, hidden_size):
@@ -59,7 +60,7 @@ def test_any_hidden_size_agrees(cell, hidden_size):
     assert_agrees(case, outputs=2e-2, gradients=torch.inf if cell == "rnn_relu" else 4e-2)
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("order", ["ragged", "batch_first", "time_first"])
 def test_sequences_without_steps_keep_their_state_and_pass_its_gradient_on(cell, order):
@@ -70,7 +71,7 @@ def test_sequences_without_steps_keep_their_state_and_pass_its_gradient_on(cell,
     assert_same_bits([ours.gradients[1][:, 2]], [inputs.upstream[1][:, 2]])
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("table_rows", [0, 30])
 def test_number_of_threads_changes_no_bit(cell, table_rows, threads):
@@ -83,7 +84,7 @@ def test_number_of_threads_changes_no_bit(cell, table_rows, threads):
         assert_same_bits(native(case, draw(case)).tensors, expected)
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 def test_inference_depends_on_the_sequence_alone(cell, threads):
     lengths = (7, 1, 30, 0, 12, 3, 29, 30, 2, *range(20))
@@ -100,7 +101,7 @@ def test_inference_depends_on_the_sequence_alone(cell, threads):
             assert_same_bits([y], [together.split(lengths)[b]])
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("order", ["ragged", "batch_first", "time_first"])
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -112,7 +113,7 @@ def test_inference_has_the_bits_of_training(cell, order, bidirectional):
     assert_same_bits([out for out in outputs if out is not None], trained.outputs)
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 def test_nan_stays_in_its_sequence(cell):
     case = Case(cell=cell, hidden_size=21, lengths=(5, 6), states=True, precision="bfloat16")
@@ -125,7 +126,7 @@ def test_nan_stays_in_its_sequence(cell):
     assert_same_bits([ours.y[5:]], [expected.y[5:]])
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf])
 @pytest.mark.parametrize("hidden_size", [7, 16, 21])
@@ -139,7 +140,7 @@ def test_infinity_saturates_the_gates_and_stays_out_of_other_gradients(cell, val
     torch.testing.assert_close(ours.y, theirs.y, equal_nan=True, atol=2e-2, rtol=0)
 
 
-@needs_amx
+@needs_bfloat16
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_vanishing_gradients_hold_no_denormals(cell):
     case = replace(LONG, cell=cell, states=True)
@@ -151,7 +152,7 @@ def test_vanishing_gradients_hold_no_denormals(cell):
         assert not ((gradient != 0) & (gradient.abs() < tiny)).any()
 
 
-@needs_amx
+@needs_bfloat16
 def test_retained_graphs_and_second_derivatives():
     inputs = draw(MIXED).to(torch.float32)
     outputs = forward(MIXED, inputs)
@@ -165,7 +166,7 @@ def test_retained_graphs_and_second_derivatives():
     assert second_derivative.isfinite().all()
 
 
-@needs_amx
+@needs_bfloat16
 def test_a_compiled_layer_has_the_bits_of_an_eager_one():
     layer, x = torch.nn.LSTM(5, 20), torch.randn(9, 4, 5)
     ours = kernel_lstm(layer)
@@ -188,7 +189,7 @@ def kernel_lstm(layer):
 # ---- choosing --------------------------------------------------------------------------------------------------------
 
 
-@needs_amx
+@needs_bfloat16
 def test_use_precision_holds_inside_its_block():
     assert chosen_precision() == "float32"
     with use_precision("bfloat16"):
@@ -205,7 +206,7 @@ def test_an_unknown_precision_is_refused():
 
 @pytest.mark.skipif(not kernel.is_built(), reason="the kernel was not compiled")
 @pytest.mark.parametrize("forced", ["avx2", "portable"])
-def test_without_amx_products_are_in_float32_with_a_reason(forced):
+def test_without_its_instructions_products_are_in_float32_with_a_reason(forced):
     program = """
 import torch
 from ostinato.nn import LSTM, use_precision, why_not_bfloat16
@@ -224,6 +225,6 @@ print(why_not_bfloat16())
     )
     assert done.stdout.strip() in (
         "OSTINATO_KERNEL forces other instructions",
-        "the processor has no AMX for bfloat16",
-        "the kernel was built without AMX",
+        "the processor has neither AMX nor AMD's AVX512_BF16",
+        "the kernel was built without bfloat16",
     )

@@ -1,14 +1,18 @@
-// Numbers of 16 bits, and the tile registers of AMX that multiply them. A tile is 16 rows of 64 bytes.
+// Numbers of 16 bits, and the operands of their products, cut into tiles of 16 rows of 64 bytes.
 //
 // The left operand of a product is 16 rows of 32 values as they lie in memory. The right one is packed: 16 pairs of
 // rows, each [16 columns][2], so that one tile holds 32 rows by 16 columns. Sums are float32. The processor treats
 // denormal numbers as zeros and adds in one order, so that a row's sums do not depend on the rows beside it.
+//
+// tiles_amx.h and tiles_avx512bf16.h multiply them; both define `TileRegisters`, `TileProduct` and `PanelProduct`.
 // Included inside a variant's namespace.
 
 using Bits16 = uint16_t;  // bfloat16 (8 bits of precision) or float16 (11 bits)
 
 constexpr int64_t kTileRows = 16, kTileTerms = 32;     // of a left operand
 constexpr int64_t kTileSize = kTileRows * kTileTerms;  // values in a tile of either operand
+constexpr int64_t kWholeTiles[2] = {kTileRows, kTileRows};
+template <class Cell> struct MixedShape;
 
 inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -44,70 +48,6 @@ inline void convert_row(const float *from, Bits16 *to, int64_t count) {
     store_bfloat16(to + k, _mm512_maskz_loadu_ps(mask, from + k), mask);
   }
 }
-
-// The tile registers of this thread while it lives. A thread that holds tiles pays for them at each switch of context.
-class TileRegisters {
- public:
-  TileRegisters() {
-    struct alignas(64) {
-      uint8_t palette = 1, start_row = 0, reserved[14] = {};
-      uint16_t row_bytes[16] = {};
-      uint8_t rows[16] = {};
-    } shapes;
-    for (int k = 0; k < 8; k++) shapes.rows[k] = kTileRows, shapes.row_bytes[k] = 64;
-    _tile_loadconfig(&shapes);
-  }
-  ~TileRegisters() { _tile_release(); }
-  TileRegisters(const TileRegisters &) = delete;
-  TileRegisters &operator=(const TileRegisters &) = delete;
-};
-
-// GCC does not know that loading a tile reads memory: without this, it may move the stores that fill the operand behind
-// it.
-ALWAYS_INLINE void stores_before_tiles() { __asm__ volatile("" ::: "memory"); }
-
-// R by C tiles of sums, at most 2 by 2: sums = (or +=) a · b over `blocks` blocks of 32 terms.
-template <int R, int C> struct TileProduct {
-  const Bits16 *a[2];                 // the first block of each of R tiles of rows
-  int64_t a_stride, a_step;           // values from row to row, and from block to block
-  const Bits16 *b[2];                 // the first block of each of C tiles of columns
-  int64_t b_step;
-  float *sums[2][2];
-  int64_t sums_stride;                // floats from row to row
-
-  template <bool kAdd> ALWAYS_INLINE void run(int64_t blocks) const {
-    stores_before_tiles();
-    if constexpr (kAdd) {
-      _tile_loadd(0, sums[0][0], sums_stride * 4);
-      if constexpr (C > 1) _tile_loadd(1, sums[0][1], sums_stride * 4);
-      if constexpr (R > 1) _tile_loadd(2, sums[1][0], sums_stride * 4);
-      if constexpr (R > 1 && C > 1) _tile_loadd(3, sums[1][1], sums_stride * 4);
-    } else {
-      _tile_zero(0);
-      if constexpr (C > 1) _tile_zero(1);
-      if constexpr (R > 1) _tile_zero(2);
-      if constexpr (R > 1 && C > 1) _tile_zero(3);
-    }
-    for (int64_t block = 0; block < blocks; block++) {
-      _tile_loadd(4, a[0] + block * a_step, a_stride * 2);
-      _tile_loadd(6, b[0] + block * b_step, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (C > 1) {
-        _tile_loadd(7, b[1] + block * b_step, 64);
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if constexpr (R > 1) {
-        _tile_loadd(5, a[1] + block * a_step, a_stride * 2);
-        _tile_dpbf16ps(2, 5, 6);
-        if constexpr (C > 1) _tile_dpbf16ps(3, 5, 7);
-      }
-    }
-    _tile_stored(0, sums[0][0], sums_stride * 4);
-    if constexpr (C > 1) _tile_stored(1, sums[0][1], sums_stride * 4);
-    if constexpr (R > 1) _tile_stored(2, sums[1][0], sums_stride * 4);
-    if constexpr (R > 1 && C > 1) _tile_stored(3, sums[1][1], sums_stride * 4);
-  }
-};
 
 // ---- packing right operands, and turning left ones ----------------------------------------------------------------
 

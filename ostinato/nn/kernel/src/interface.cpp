@@ -22,7 +22,7 @@ namespace {
 
 #if defined(__x86_64__)
 struct Processor {
-  bool avx2 = false, avx512 = false, amx = false;
+  bool avx2 = false, avx512 = false, avx512bf16 = false, amx = false, is_amd = false;
 };
 
 // What the processor computes and the system saves. __builtin_cpu_supports is always false when Zig 0.17 links.
@@ -37,18 +37,24 @@ Processor processor() {
   constexpr unsigned kTiles = 1u << 24, kTilesOfBfloat16 = 1u << 22, kVectorsOfBfloat16 = 1u << 5;
   const bool tiles = (d & kTiles) && (d & kTilesOfBfloat16) && (saved & 0x60000) == 0x60000;
   const bool vectors = found.avx512 && (b & bit_AVX512BW) && (b & bit_AVX512VL);
-  found.amx = tiles && vectors && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kVectorsOfBfloat16);
+  found.avx512bf16 = vectors && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kVectorsOfBfloat16);
+  found.amx = tiles && found.avx512bf16;
+  found.is_amd = __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx;
   return found;
 }
 #endif
 
+bool is_forced(const char *variant) {
+  const char *forced = std::getenv("OSTINATO_KERNEL");
+  return forced && !std::strcmp(forced, variant);
+}
+
 const Variant &choose() {
 #if defined(__x86_64__)
   const Processor found = processor();
-  const char *forced = std::getenv("OSTINATO_KERNEL");
-  const bool free = !forced || !*forced;
-  if (found.avx512 && (free || !std::strcmp(forced, "avx512"))) return avx512_variant;
-  if (found.avx2 && (free || !std::strcmp(forced, "avx2"))) return avx2_variant;
+  const bool free = is_forced("") || !std::getenv("OSTINATO_KERNEL");
+  if (found.avx512 && (free || is_forced("avx512") || is_forced("avx512bf16"))) return avx512_variant;
+  if (found.avx2 && (free || is_forced("avx2"))) return avx2_variant;
 #endif
   return portable_variant;
 }
@@ -58,28 +64,48 @@ const Variant &variant() {
   return chosen;
 }
 
-// Why products cannot be in bfloat16; an empty text where they can.
-const char *find_out_about_bfloat16() {
-#if !defined(OSTINATO_AMX)
-  return "the kernel was built without AMX";
-#else
-  if (!processor().amx) return "the processor has no AMX for bfloat16";
-  if (std::strcmp(variant().name, "avx512")) return "OSTINATO_KERNEL forces other instructions";
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM: for all threads of the process
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) ? "the operating system does not permit AMX" : "";
-#endif
-}
+// The layers whose products are in bfloat16.
+struct Bfloat16 {
+  const Recurrent *recurrent;  // null: there are none here
+  const char *instructions;    // empty where there are none
+  const char *why_not;         // empty where there are some
+};
 
-const char *why_not_bfloat16() {
-  static const char *reason = find_out_about_bfloat16();
-  return reason;
-}
-
-const Recurrent &recurrent([[maybe_unused]] const OstinatoStack &stack) {
 #if defined(OSTINATO_AMX)
-  const bool has_products = stack.cell != OSTINATO_LNLSTM && stack.cell != OSTINATO_SLSTM;  // in bfloat16
-  if (has_products && stack.precision == OSTINATO_BFLOAT16 && !*why_not_bfloat16()) return amx_recurrent;
+bool permits_amx() {  // asks for all threads of the process
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return !syscall(SYS_arch_prctl, kRequestPermission, kTileData);
+}
 #endif
+
+Bfloat16 find_bfloat16() {
+  const char *why_not = "the kernel was built without bfloat16";
+#if defined(OSTINATO_AVX512BF16)
+  const Processor found = processor();
+  // On Intel's processors products of vectors in bfloat16 are no faster than in float32.
+  const bool vectors = found.avx512bf16 && (found.is_amd || is_forced("avx512bf16"));
+  why_not = "the processor has neither AMX nor AMD's AVX512_BF16";
+  if ((found.amx || vectors) && std::strcmp(variant().name, "avx512"))
+    return {nullptr, "", "OSTINATO_KERNEL forces other instructions"};
+#if defined(OSTINATO_AMX)
+  if (found.amx && !is_forced("avx512bf16")) {
+    if (permits_amx()) return {&amx_recurrent, "AMX", ""};
+    why_not = "the operating system does not permit AMX";
+  }
+#endif
+  if (vectors) return {&avx512bf16_recurrent, "AVX512_BF16", ""};
+#endif
+  return {nullptr, "", why_not};
+}
+
+const Bfloat16 &bfloat16() {
+  static const Bfloat16 found = find_bfloat16();
+  return found;
+}
+
+const Recurrent &recurrent(const OstinatoStack &stack) {
+  const bool has_products = stack.cell != OSTINATO_LNLSTM && stack.cell != OSTINATO_SLSTM;  // in bfloat16
+  if (has_products && stack.precision == OSTINATO_BFLOAT16 && bfloat16().recurrent) return *bfloat16().recurrent;
   return variant().recurrent;
 }
 
@@ -311,6 +337,7 @@ const char *ostinato_interface(void) {
 }
 
 const char *ostinato_variant(void) { return variant().name; }
-const char *ostinato_why_not_bfloat16(void) { return why_not_bfloat16(); }
+const char *ostinato_bfloat16_instructions(void) { return bfloat16().instructions; }
+const char *ostinato_why_not_bfloat16(void) { return bfloat16().why_not; }
 const char *ostinato_pool(void) { return pool_name(); }
 }

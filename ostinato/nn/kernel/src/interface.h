@@ -223,9 +223,12 @@ OSTINATO_API int ostinato_adamw(const OstinatoAdamW *adamw, double *norm, int32_
 // and one for what `OstinatoStack.saved` holds.
 OSTINATO_API const char *ostinato_interface(void);
 
-// The instruction set in use: "avx512", "avx2" or "portable"; OSTINATO_KERNEL in the environment forces one.
+// The instruction set in use: "avx512", "avx2" or "portable". OSTINATO_KERNEL in the environment forces one of them, or
+// "avx512bf16": avx512 with products in bfloat16 by vectors, even where there is AMX or they are no faster.
 OSTINATO_API const char *ostinato_variant(void);
-// Why products cannot be in bfloat16; an empty text where they can.
+// The instructions of products in bfloat16: "AMX" or "AVX512_BF16"; an empty text where there are none.
+OSTINATO_API const char *ostinato_bfloat16_instructions(void);
+// Why there are none; an empty text where there are some.
 OSTINATO_API const char *ostinato_why_not_bfloat16(void);
 OSTINATO_API const char *ostinato_pool(void);  // "openmp" or "threads"
 

@@ -1,5 +1,6 @@
-// The recurrent layers whose products are in bfloat16, on the tile registers of AMX. All code is in a namespace of its
-// own, so that the linker never uses it on a machine that lacks its instructions.
+// The recurrent layers whose products are in bfloat16. Compiled for the tile registers of AMX and for vectors
+// (AVX512_BF16), with OSTINATO_VARIANT set to its name. All code is in a namespace of its own, so that the linker never
+// uses it on a machine that lacks its instructions.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -14,6 +15,8 @@
 
 #define ALWAYS_INLINE __attribute__((always_inline)) inline
 #define UNROLL _Pragma("GCC unroll 16")
+#define OSTINATO_JOIN_OF(variant) variant##_recurrent
+#define OSTINATO_JOIN(variant) OSTINATO_JOIN_OF(variant)
 
 namespace ostinato::OSTINATO_VARIANT {
 namespace {
@@ -27,6 +30,11 @@ namespace {
 #include "plan.h"
 #include "pack.h"
 #include "bfloat16.h"
+#if defined(__AMX_BF16__)
+#include "tiles_amx.h"
+#else
+#include "tiles_avx512bf16.h"
+#endif
 #include "mixed.h"
 #include "mixed_forward.h"
 #include "mixed_backward.h"
@@ -58,7 +66,7 @@ void backward(const OstinatoStack &stack, const OstinatoGradients &gradients) {
 
 namespace ostinato {
 
-extern const Recurrent amx_recurrent = {
+extern const Recurrent OSTINATO_JOIN(OSTINATO_VARIANT) = {
     OSTINATO_VARIANT::saved_floats, OSTINATO_VARIANT::forward, OSTINATO_VARIANT::backward};
 
 }  // namespace ostinato

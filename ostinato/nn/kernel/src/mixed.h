@@ -189,9 +189,10 @@ template <class Cell> int64_t packed_backward_size(const MixedShape<Cell> &shape
   return round_up(columns, W) * shape.gates;
 }
 
-// out = or += dG · W for one or two tiles of rows and all columns. Rows of `out` hold whole tiles of columns.
+// out = or += dG · W for the first rows of one or two tiles of rows and all columns. Rows of `out` hold whole tiles of
+// columns; the other rows of its tiles may be written.
 template <int R, bool kAdd> void multiply_gates(const Bits16 *const (&gates)[2], int64_t gate_stride, int64_t num_gates,
-    const Bits16 *packed, int64_t columns, float *const (&out)[2], int64_t out_stride) {
+    const int64_t (&rows)[2], const Bits16 *packed, int64_t columns, float *const (&out)[2], int64_t out_stride) {
   const int64_t tiles = (columns + W - 1) / W, blocks = num_gates / kTileTerms;
   for (int64_t group = 0; group < tiles; group += 4) {
     const int64_t in_group = std::min(int64_t(4), tiles - group);
@@ -201,10 +202,10 @@ template <int R, bool kAdd> void multiply_gates(const Bits16 *const (&gates)[2],
       float *const first = out[0] + column, *const second = R > 1 ? out[1] + column : nullptr;
       if (tile + 1 < in_group) {
         TileProduct<R, 2>{{gates[0], gates[1]}, gate_stride, kTileTerms, {b, b + kTileSize}, b_step,
-            {{first, first + W}, {second, second + W}}, out_stride}.template run<kAdd>(blocks);
+            {{first, first + W}, {second, second + W}}, out_stride}.template run<kAdd>(blocks, rows);
       } else {
         TileProduct<R, 1>{{gates[0], gates[1]}, gate_stride, kTileTerms, {b, nullptr}, b_step,
-            {{first, nullptr}, {second, nullptr}}, out_stride}.template run<kAdd>(blocks);
+            {{first, nullptr}, {second, nullptr}}, out_stride}.template run<kAdd>(blocks, rows);
       }
     }
   }

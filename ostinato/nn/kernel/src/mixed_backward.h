@@ -8,8 +8,7 @@ template <class Cell> class MixedBackpropagation {
   using P = Panels<Cell>;
   static constexpr int V = Cell::kVectors;
   static constexpr int64_t kRowsOfABlock = 128;   // in the gradient of the input
-  static constexpr int64_t kBytesOfBothWeights = 3 << 19;  // fit into the second cache of processors with AMX, 2 MiB
-  static constexpr int64_t kBlocksOfASum = 16;    // tiles of 32 rows that the weights' gradient packs at once
+  static constexpr int64_t kBytesOfBothWeights = kSecondCache / 4 * 3;  // they stay in it
 
  public:
   MixedBackpropagation(const OstinatoStack &stack, const OstinatoGradients &gradients, Arena &arena)
@@ -114,6 +113,7 @@ template <class Cell> class MixedBackpropagation {
       for (int64_t t = owner->strips_[first].longest; t-- > 0;) {
         const Bits16 *gates[2] = {};
         float *dh[2] = {}, *dx[2] = {};
+        int64_t counts[2] = {};
         int size = 0;
         for (int s = 0; s < count; s++) {
           const Strip &strip = owner->strips_[first + s];
@@ -124,15 +124,16 @@ template <class Cell> class MixedBackpropagation {
           gates[size] = side.gates + strip.starts[t] * shape.gate_stride;
           if (is_input_at_once)  // a whole tile would overwrite the rows of the step after
             dx[size] = rows == kTileRows ? side.input_gradient + strip.starts[t] * input_stride() : states[s].dx;
+          counts[size] = rows;
           dh[size++] = states[s].dh;
         }
         // dh += dG · W_hh
-        size == 2 ? multiply<2, true>(gates, side.packed_hidden, shape.H, dh, padded)
-                  : multiply<1, true>(gates, side.packed_hidden, shape.H, dh, padded);
+        size == 2 ? multiply<2, true>(gates, counts, side.packed_hidden, shape.H, dh, padded)
+                  : multiply<1, true>(gates, counts, side.packed_hidden, shape.H, dh, padded);
         if (!is_input_at_once) continue;
         // dx = dG · W_ih
-        size == 2 ? multiply<2, false>(gates, side.packed_input, shape.D, dx, input_stride())
-                  : multiply<1, false>(gates, side.packed_input, shape.D, dx, input_stride());
+        size == 2 ? multiply<2, false>(gates, counts, side.packed_input, shape.D, dx, input_stride())
+                  : multiply<1, false>(gates, counts, side.packed_input, shape.D, dx, input_stride());
         for (int s = 0; s < count; s++) {
           const Strip &strip = owner->strips_[first + s];
           const int64_t rows = strip.rows(t);
@@ -150,9 +151,9 @@ template <class Cell> class MixedBackpropagation {
     }
 
     // out = or += dG · W for one or two tiles of rows
-    template <int R, bool kAdd> void multiply(const Bits16 *const (&gates)[2], const Bits16 *packed, int64_t columns,
-        float *const (&out)[2], int64_t out_stride) const {
-      multiply_gates<R, kAdd>(gates, shape.gate_stride, shape.gates, packed, columns, out, out_stride);
+    template <int R, bool kAdd> void multiply(const Bits16 *const (&gates)[2], const int64_t (&rows)[2],
+        const Bits16 *packed, int64_t columns, float *const (&out)[2], int64_t out_stride) const {
+      multiply_gates<R, kAdd>(gates, shape.gate_stride, shape.gates, rows, packed, columns, out, out_stride);
     }
 
     // The last step of a sequence: its states' gradients are those of the final states.
@@ -258,10 +259,10 @@ template <class Cell> class MixedBackpropagation {
         float *const to = side.input_gradient + row * input_stride();
         if (row + kTileRows < end)
           multiply_gates<2, false>({gates, gates + kTileRows * shape.gate_stride}, shape.gate_stride, shape.gates,
-              side.packed_input, shape.D, {to, to + kTileRows * input_stride()}, input_stride());
+              kWholeTiles, side.packed_input, shape.D, {to, to + kTileRows * input_stride()}, input_stride());
         else
-          multiply_gates<1, false>({gates, nullptr}, shape.gate_stride, shape.gates, side.packed_input, shape.D,
-              {to, nullptr}, input_stride());
+          multiply_gates<1, false>({gates, nullptr}, shape.gate_stride, shape.gates, kWholeTiles, side.packed_input,
+              shape.D, {to, nullptr}, input_stride());
       }
     }
 
@@ -358,7 +359,7 @@ template <class Cell> class MixedBackpropagation {
       }
     }
 
-    // Up to 16 blocks of 32 rows [x | h before] as left operands whose rows are terms; zeros past the last row.
+    // Up to kBlocksOfASum blocks of 32 rows [x | h before] as left operands whose rows are terms; zeros past the last row.
     void turn_rows(const Side &side, int64_t row, int64_t rows, Bits16 *left) const {
       for (int64_t block = 0; block * kTileTerms < rows; block++) {
         const Bits16 *from = side.rows + (row + block * kTileTerms) * shape.row_stride;
@@ -371,7 +372,7 @@ template <class Cell> class MixedBackpropagation {
       }
     }
 
-    // Up to 16 blocks of 32 rows of one panel's gradients as right operands.
+    // Up to kBlocksOfASum blocks of 32 rows of one panel's gradients as right operands.
     void pack_gates(const Side &side, int64_t panel, int64_t row, int64_t rows, Bits16 *right) const {
       alignas(64) Bits16 discarded[kTileSize];
       for (int64_t block = 0; block * kTileTerms < rows; block++) {
@@ -394,26 +395,27 @@ template <class Cell> class MixedBackpropagation {
     }
 
     void add_products(const Bits16 *left, const Bits16 *right, int64_t rows, float *sums) const {
-      const int64_t blocks = (rows + kTileTerms - 1) / kTileTerms, tile = kBlocksOfASum * kTileSize;
+      const int64_t blocks = (rows + kTileTerms - 1) / kTileTerms;
       for (int64_t term = 0; term < shape.terms; term += 2 * W) {
-        const bool is_input = term < shape.input_terms;
-        const Bits16 *a = left + term / W * tile;
-        float *out = sums + term * V * W;
-        for (int v = 0; v < V; v += 2) {
-          const Bits16 *b = right + v * tile;
-          float *one = out + v * W, *two = one + W * V * W;
-          const bool first = is_input ? Shape::reads_input(v) : Shape::reads_hidden(v);
-          const bool second = v + 1 < V && (is_input ? Shape::reads_input(v + 1) : Shape::reads_hidden(v + 1));
-          if (first && second) {
-            TileProduct<2, 2>{{a, a + tile}, kTileTerms, kTileSize, {b, b + tile}, kTileSize,
-                {{one, one + W}, {two, two + W}}, V * W}.template run<true>(blocks);
-          } else {
-            const int64_t skip = first ? 0 : 1;
-            TileProduct<2, 1>{{a, a + tile}, kTileTerms, kTileSize, {b + skip * tile, nullptr}, kTileSize,
-                {{one + skip * W, nullptr}, {two + skip * W, nullptr}}, V * W}.template run<true>(blocks);
-          }
-        }
+        const Bits16 *a = left + term / W * kBlocksOfASum * kTileSize;
+        float *to = sums + term * V * W;
+        term < shape.input_terms ? add_vectors<Cell::kInput, Cell::kInputVectors>(a, right, blocks, to)
+                                 : add_vectors<Cell::kHidden, Cell::kHiddenVectors>(a, right, blocks, to);
       }
+    }
+
+    // Two tiles of terms with `count` vectors of gates, from v on.
+    template <int v, int count>
+    void add_vectors(const Bits16 *left, const Bits16 *right, int64_t blocks, float *sums) const {
+      constexpr int64_t kTiles = kBlocksOfASum * kTileSize;
+      constexpr int C = count < kTileColumns ? count : kTileColumns;
+      TileProduct<2, C> product{{left, left + kTiles}, kTileTerms, kTileSize, {}, kTileSize, {}, V * W};
+      for (int c = 0; c < C; c++) {
+        product.b[c] = right + (v + c) * kTiles;
+        for (int r = 0; r < 2; r++) product.sums[r][c] = sums + r * W * V * W + (v + c) * W;
+      }
+      product.template run<true>(blocks);
+      if constexpr (count > C) add_vectors<v + C, count - C>(left, right, blocks, sums);
     }
 
     // 16 by 16 sums at a time: they lie (term, row of the weight), and the weight's gradient (row, term).

@@ -100,103 +100,6 @@ template <class Cell> class MixedForward {
     }
   };
 
-  // The product of one panel, in units between which a lane computes gates.
-  struct PanelProduct {
-    const Bits16 *a[2];  // rows of the strips; a[1] null: one strip
-    const Bits16 *b;
-    const float *bias;   // (V · W,)
-    float *sums;         // (row, V · W); the second strip's from row 16 on
-    int64_t stride, input_blocks, blocks, unit, units;
-
-    PanelProduct(const Side &side, int64_t panel, const Bits16 *const (&rows)[2], float *to)
-        : a{rows[0], rows[1]},
-          b(side.packed + panel * side.shape.terms * V * W),
-          bias(side.biases + panel * V * W),
-          sums(to),
-          stride(side.shape.row_stride * 2),
-          input_blocks(side.shape.input_terms / kTileTerms),
-          blocks(side.shape.terms / kTileTerms),
-          unit(0),
-          units(a[1] ? (V + 1) / 2 * blocks : blocks) {}
-
-    ALWAYS_INLINE void run_to(int64_t end) {
-      for (; unit < end; unit++) a[1] ? run_pair() : run_single();
-    }
-
-   private:
-    static ALWAYS_INLINE bool reads(int v, bool is_input) {
-      return Shape::kReadsAll || (is_input ? Shape::reads_input(v) : Shape::reads_hidden(v));
-    }
-
-    // Two tiles of rows by two of the panel's vectors.
-    ALWAYS_INLINE void run_pair() {
-      const int64_t half = unit / blocks, block = unit - half * blocks;
-      const int v = int(half) * 2;
-      const bool both = V % 2 == 0 || v + 1 < V, is_input = block < input_blocks;
-      const Bits16 *tiles = b + (block * V + v) * kTileSize;
-      if (block == 0) {  // a stride of zero: all rows begin with the bias
-        _tile_loadd(0, bias + v * W, 0);
-        _tile_loadd(2, bias + v * W, 0);
-        if (both) _tile_loadd(1, bias + (v + 1) * W, 0);
-        if (both) _tile_loadd(3, bias + (v + 1) * W, 0);
-      }
-      _tile_loadd(4, a[0] + block * kTileTerms, stride);
-      _tile_loadd(5, a[1] + block * kTileTerms, stride);
-      if (reads(v, is_input)) {
-        _tile_loadd(6, tiles, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(2, 5, 6);
-      }
-      if (both && reads(v + 1, is_input)) {
-        _tile_loadd(7, tiles + kTileSize, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(3, 5, 7);
-      }
-      if (block + 1 < blocks) return;
-      float *to = sums + v * W;
-      _tile_stored(0, to, V * W * 4);
-      _tile_stored(2, to + kTileRows * V * W, V * W * 4);
-      if (!both) return;
-      _tile_stored(1, to + W, V * W * 4);
-      _tile_stored(3, to + kTileRows * V * W + W, V * W * 4);
-    }
-
-    // One tile of rows by all of the panel's vectors.
-    ALWAYS_INLINE void run_single() {
-      const int64_t block = unit;
-      const bool is_input = block < input_blocks;
-      const Bits16 *tiles = b + block * V * kTileSize;
-      if (block == 0) {
-        _tile_loadd(0, bias, 0);
-        if (V > 1) _tile_loadd(1, bias + W, 0);
-        if (V > 2) _tile_loadd(2, bias + 2 * W, 0);
-        if (V > 3) _tile_loadd(3, bias + 3 * W, 0);
-      }
-      _tile_loadd(4, a[0] + block * kTileTerms, stride);
-      if (reads(0, is_input)) {
-        _tile_loadd(5, tiles, 64);
-        _tile_dpbf16ps(0, 4, 5);
-      }
-      if (V > 1 && reads(1, is_input)) {
-        _tile_loadd(6, tiles + kTileSize, 64);
-        _tile_dpbf16ps(1, 4, 6);
-      }
-      if (V > 2 && reads(2, is_input)) {
-        _tile_loadd(7, tiles + 2 * kTileSize, 64);
-        _tile_dpbf16ps(2, 4, 7);
-      }
-      if (V > 3 && reads(3, is_input)) {
-        _tile_loadd(5, tiles + 3 * kTileSize, 64);
-        _tile_dpbf16ps(3, 4, 5);
-      }
-      if (block + 1 < blocks) return;
-      _tile_stored(0, sums, V * W * 4);
-      if (V > 1) _tile_stored(1, sums + W, V * W * 4);
-      if (V > 2) _tile_stored(2, sums + 2 * W, V * W * 4);
-      if (V > 3) _tile_stored(3, sums + 3 * W, V * W * 4);
-    }
-  };
-
   struct Lane {
     const Side &side;
     Strip strips[2];
@@ -254,12 +157,13 @@ template <class Cell> class MixedForward {
       const int64_t panels = shape.panels.count, whole = shape.H / Panels<Cell>::kUnits, all = size[0] + size[1];
       stores_before_tiles();
       auto product = [&](int64_t panel) {
-        return PanelProduct(side, panel, rows, sums[panel % 2]);
+        return PanelProduct<Cell>(shape, rows, size, side.packed + panel * shape.terms * V * W,
+            side.biases + panel * V * W, sums[panel % 2]);
       };
-      PanelProduct first = product(0);
+      PanelProduct<Cell> first = product(0);
       first.run_to(first.units);
       for (int64_t panel = 0; panel < panels; panel++) {
-        PanelProduct next = product(std::min(panel + 1, panels - 1));
+        PanelProduct<Cell> next = product(std::min(panel + 1, panels - 1));
         if (panel + 1 == panels) next.units = 0;
         for (int64_t r = 0; r < all; r++) {
           if (r % 2 == 0) next.run_to(std::min(r + 2, all) * next.units / all);

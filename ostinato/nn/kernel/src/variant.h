@@ -37,8 +37,7 @@ extern const Variant avx512_variant, avx2_variant;
 #endif
 extern const Variant portable_variant;
 
-#if defined(OSTINATO_AMX)
-extern const Recurrent amx_recurrent;  // products in bfloat16
-#endif
+// Products in bfloat16; defined where the compiler knows their instructions.
+extern const Recurrent amx_recurrent, avx512bf16_recurrent;
 
 }  // namespace ostinato
