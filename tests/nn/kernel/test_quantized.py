@@ -13,6 +13,7 @@ from ostinato.nn.kernel import chosen_precision
 if not kernel.is_built():
     pytest.skip("the kernel was not compiled", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("variant")
 INT8 = replace(WIDE, precision="int8")
 LONG = Case(input_size=40, hidden_size=72, lengths=(230, 201, 77), states=True, precision="int8")
 

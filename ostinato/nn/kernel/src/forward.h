@@ -5,10 +5,15 @@
 
 template <class Cell> struct ForwardWeights {
   float *input, *hidden;             // packed by columns
-  int16_t *quantized;                // instead of `hidden`, two int8 in each
-  float *quantized_scales;           // (panel, vectors)
+  QuantizedPanel quantized;          // the first of all, instead of `hidden`
   float *input_bias, *hidden_bias;   // (panel, vectors)
   const NormWeights *norm;           // of a cell with layer norm, instead of biases
+
+  QuantizedPanel quantized_panel(int64_t panel) const {
+    const int64_t columns = panel * Cell::kHiddenVectors * W, groups = quantized.groups;
+    return {quantized.weights + columns * groups * terms_of_a_group(), quantized.scales + columns,
+        quantized.offsets + columns, groups};
+  }
 };
 
 template <class Cell> class Forward {
@@ -92,8 +97,7 @@ template <class Cell> class Forward {
       const int64_t D = forward->plan_.input_size(layer), H = panels.H;
       pack_columns<Cell, kIn>(panels, panel, Cell::kInput, from[0], D, to.input + panel * D * kIn * W);
       if (forward->quantizes_)
-        quantize_columns<Cell, kHid>(panels, panel, Cell::kHidden, from[1], H,
-            to.quantized + panel * forward->pairs() * kHid * W, to.quantized_scales + panel * kHid * W);
+        quantize_columns<Cell, kHid>(panels, panel, Cell::kHidden, from[1], H, to.quantized_panel(panel));
       else
         pack_hidden<Cell, kHid>(panels, panel, from[1], to.hidden + panel * H * kHid * W);
       if constexpr (Cell::kNorm) return;
@@ -141,8 +145,7 @@ template <class Cell> class Forward {
     float *saved_output;    // of the last layer in training; else null: other layers write their output there anyway
     int64_t panel_stride, chunk_steps;
     StepRow *step_rows;          // of the chunk's steps, in the order of the recurrence
-    int16_t *quantized_h;        // h of the step before in integers (part of the team, row, padded)
-    float *quantized_scales;     // (part of the team, row)
+    QuantizedStates quantized;   // h of the step before in integers (part of the team, row)
     Team *team;                  // null: one worker at a time
 
     bool is_table() const { return layer == 0 && forward->plan_.stack.ids; }
@@ -334,24 +337,19 @@ template <class Cell> class Forward {
 
     // Rounds the states of the first `rows` sequences. Every part of a team rounds all of them for itself.
     void quantize(const float *states, int64_t rows, int part) const {
-      const int64_t padded = forward->panels_.padded, H = forward->plan_.H, first = part * group.size;
-      const float limit = largest_state(H);
-      for (int64_t row = first; row < first + rows; row++, states += padded)
-        quantized_scales[row] = quantize_state(states, H, limit, quantized_h + row * padded);
+      for (int64_t row = 0; row < rows; row++)
+        quantized.round(part * group.size + row, states + row * forward->panels_.padded, forward->plan_.H);
     }
 
     // As `add_hidden`, with the rounded states and weights.
     void add_quantized_hidden(
         int64_t panel, const StepRow *step_row, int64_t row, int64_t rows, int part, float *sums) const {
       const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
-      const int64_t padded = forward->panels_.padded, pairs = forward->pairs(), first = part * group.size + row;
       for (int64_t r = 0; r < rows; r++) {
         for (int v = 0; v < kHid; v++)
           store(sums + (r * kHid + v) * W, load(first_term(weights, panel, step_row[r], v)));
       }
-      const QuantizedPanel quantized = {
-          weights.quantized + panel * pairs * kHid * W, weights.quantized_scales + panel * kHid * W, pairs};
-      add_quantized<kHid>(quantized, quantized_h + first * padded, padded, quantized_scales + first, rows, sums);
+      add_quantized<kHid>(weights.quantized_panel(panel), quantized.from(part * group.size + row), rows, sums);
     }
 
     // The cell's equation for one panel's units of one sequence.
@@ -407,8 +405,9 @@ template <class Cell> class Forward {
       ForwardWeights<Cell> &weights = weights_[side];
       weights.input = arena_.take<float>(panels_.count * D * kIn * W);
       if (quantizes_) {
-        weights.quantized = arena_.take<int16_t>(panels_.count * pairs() * kHid * W);
-        weights.quantized_scales = arena_.take<float>(panels_.count * kHid * W);
+        const int64_t columns = panels_.count * kHid * W, groups = groups_of_a_column(H);
+        weights.quantized = {arena_.take<int8_t>(columns * groups * terms_of_a_group()), arena_.take<float>(columns),
+            arena_.take<int32_t>(columns), groups};
       } else {
         weights.hidden = arena_.take<float>(panels_.count * H * kHid * W);
       }
@@ -442,15 +441,12 @@ template <class Cell> class Forward {
         lane.team = team_size_ > 1 ? new_team() : nullptr;
         if (quantizes_) {
           const int64_t rows = std::max(team_size_, 1) * group.size;
-          lane.quantized_h = arena_.take<int16_t>(rows * padded);
-          lane.quantized_scales = arena_.take<float>(rows);
+          lane.quantized = {arena_.take<int16_t>(rows * padded), arena_.take<float>(rows), padded};
         }
         if (lane.longest() == 0) lane.start(), lane.write_final();  // no task does it
       }
     }
   }
-
-  int64_t pairs() const { return (plan_.H + 1) / 2; }  // of quantized weights in a column
 
   // How many workers divide a lane: those without a lane of their own, if their part of a step is worth their meeting
   // after it.

@@ -1,4 +1,5 @@
 // Vectors of 8 floats: AVX2 with FMA.
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <cstdint>
@@ -66,5 +67,54 @@ inline Pairs all_pairs(const int16_t *p) {
 inline Sums no_sums() { return _mm256_setzero_si256(); }
 inline Sums add_products(Pairs a, Pairs b, Sums sums) { return _mm256_add_epi32(_mm256_madd_epi16(a, b), sums); }
 inline Vec to_floats(Sums sums) { return _mm256_cvtepi32_ps(sums); }
+
+// Groups of four, as in vector_avx512.h. The instructions, AVX-VNNI, came with Intel's 12th generation and Zen 5.
+#if __GNUC__ >= 11 || __clang_major__ >= 12
+#define OSTINATO_HAS_FOURS
+#define WITH_FOURS __attribute__((target("avxvnni")))
+typedef int32_t Fours __attribute__((vector_size(32)));
+inline bool multiplies_fours() {
+  static const bool found = [] {
+    constexpr unsigned kAvxVnni = 1u << 4;
+    unsigned a = 0, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
+  }();
+  return found;
+}
+inline Fours no_fours() { return Fours{}; }
+inline Fours load_fours(const int8_t *p) { return (Fours)_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)); }
+inline Fours all_fours(const uint8_t *p) {
+  int32_t four;
+  std::memcpy(&four, p, sizeof four);
+  return (Fours)_mm256_set1_epi32(four);
+}
+WITH_FOURS inline Fours add_products(Fours bytes, Fours weights, Fours sums) {
+  return (Fours)_mm256_dpbusd_avx_epi32((__m256i)sums, (__m256i)bytes, (__m256i)weights);
+}
+inline Vec to_floats(Fours high, Fours low, const int32_t *offsets) {
+  const __m256i sums = _mm256_add_epi32(_mm256_slli_epi32((__m256i)high, 8), (__m256i)low);
+  return _mm256_cvtepi32_ps(
+      _mm256_add_epi32(sums, _mm256_loadu_si256(reinterpret_cast<const __m256i *>(offsets))));
+}
+inline void store_rounded(uint8_t *high, uint8_t *low, Vec v) {
+  const __m256i rounded = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(1 << 15));
+  // of each half the low bytes and then the high ones, and of both together
+  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m256i bytes = _mm256_shuffle_epi8(rounded, order);
+  const __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i *>(low), both);
+  _mm_storel_epi64(reinterpret_cast<__m128i *>(high), _mm_unpackhi_epi64(both, both));
+}
+inline void store_fours(int8_t *p, const Vec *four, int32_t *totals) {
+  __m256i *sums = reinterpret_cast<__m256i *>(totals);
+  __m256i bytes = _mm256_setzero_si256(), total = _mm256_loadu_si256(sums);
+  for (int k = 4; k-- > 0;) {
+    const __m256i value = _mm256_cvtps_epi32(four[k]);
+    total = _mm256_add_epi32(total, value);
+    bytes = _mm256_or_si256(_mm256_slli_epi32(bytes, 8), _mm256_and_si256(value, _mm256_set1_epi32(255)));
+  }
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), bytes), _mm256_storeu_si256(sums, total);
+}
+#endif
 
 }  // namespace ostinato::avx2

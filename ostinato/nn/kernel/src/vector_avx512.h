@@ -1,4 +1,5 @@
 // Vectors of 16 floats: AVX-512. In the namespace of the variant that includes it: variants differ in their flags.
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <cstdint>
@@ -67,6 +68,50 @@ inline Sums add_products(Pairs a, Pairs b, Sums sums) {
 }
 inline Vec to_floats(Sums sums) {
   return _mm512_cvtepi32_ps(_mm512_inserti64x4(_mm512_castsi256_si512(sums.low), sums.high, 1));
+}
+
+// Groups of four: `vpdpbusd` adds the products of four unsigned and four signed bytes to each lane. Its instructions,
+// AVX512_VNNI, are not among those that this variant needs, so the processor is asked.
+#define OSTINATO_HAS_FOURS
+#define WITH_FOURS __attribute__((target("avx512vnni")))
+typedef int32_t Fours __attribute__((vector_size(64)));  // GCC stores sums of __m512i to memory after each product
+inline bool multiplies_fours() {
+  static const bool found = [] {
+    unsigned a, b, c = 0, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_AVX512VNNI);
+  }();
+  return found;
+}
+inline Fours no_fours() { return Fours{}; }
+inline Fours load_fours(const int8_t *p) { return (Fours)_mm512_loadu_si512(p); }
+inline Fours all_fours(const uint8_t *p) {
+  int32_t four;
+  std::memcpy(&four, p, sizeof four);
+  return (Fours)_mm512_set1_epi32(four);
+}
+WITH_FOURS inline Fours add_products(Fours bytes, Fours weights, Fours sums) {
+  return (Fours)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)bytes, (__m512i)weights);
+}
+// 256 · high + low + offsets, modulo 2³²
+inline Vec to_floats(Fours high, Fours low, const int32_t *offsets) {
+  const __m512i sums = _mm512_add_epi32(_mm512_slli_epi32((__m512i)high, 8), (__m512i)low);
+  return _mm512_cvtepi32_ps(_mm512_add_epi32(sums, _mm512_loadu_si512(offsets)));
+}
+// Each rounded number plus 2¹⁵, in two bytes.
+inline void store_rounded(uint8_t *high, uint8_t *low, Vec v) {
+  const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(1 << 15));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(low), _mm512_cvtepi32_epi8(rounded));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(high), _mm512_cvtepi32_epi8(_mm512_srli_epi32(rounded, 8)));
+}
+// Integers of one byte from four vectors, side by side in each lane; adds all of them to `totals`.
+inline void store_fours(int8_t *p, const Vec *four, int32_t *totals) {
+  __m512i bytes = _mm512_setzero_si512(), total = _mm512_loadu_si512(totals);
+  for (int k = 4; k-- > 0;) {
+    const __m512i value = _mm512_cvtps_epi32(four[k]);
+    total = _mm512_add_epi32(total, value);
+    bytes = _mm512_or_si512(_mm512_slli_epi32(bytes, 8), _mm512_and_si512(value, _mm512_set1_epi32(255)));
+  }
+  _mm512_storeu_si512(p, bytes), _mm512_storeu_si512(totals, total);
 }
 
 }  // namespace ostinato::OSTINATO_VARIANT
