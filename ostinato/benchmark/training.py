@@ -5,6 +5,7 @@ reads the loss. Ostinato also clips gradients and sets the learning rate, as `os
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,14 +14,15 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
-from ostinato.benchmark import textbook
+from ostinato.benchmark import layer_sides, textbook
 from ostinato.benchmark.arithmetic import flops_per_token
 from ostinato.benchmark.bench import Bench
 from ostinato.benchmark.frameworks import keras_step, optional
 from ostinato.benchmark.timing import QUICK, Side
 from ostinato.benchmark.workload import Workload, training_epoch, training_steps
 from ostinato.errors import DataError, MissingExtraError
-from ostinato.nn import SequenceNetwork
+from ostinato.nn import SequenceNetwork, why_not_bfloat16
+from ostinato.nn.kernel import bfloat16_instructions
 from ostinato.training.objective import Labelled
 
 
@@ -65,29 +67,34 @@ def bigru_step(bench: Bench) -> None:
     bench.add(row)
 
 
-def imdb_epoch(bench: Bench, *, full: bool = False) -> None:
+def imdb_epoch(bench: Bench, *, full: bool = False, in_bfloat16: bool = False) -> None:
     """An epoch of `ostinato train imdb-classic`, including the making of the batches and the optimizer."""
+    name = "imdb-epoch-bfloat16" if in_bfloat16 else "imdb-epoch"
+    if in_bfloat16 and why_not_bfloat16() is not None:
+        bench.skip(name, f"No products in bfloat16: {why_not_bfloat16()}.")
+        return
     try:
         workload = Workload.of_preset("imdb-classic")
     except (DataError, MissingExtraError) as error:
-        bench.skip("imdb-epoch", str(error))
+        bench.skip(name, str(error))
         return
     network, examples, first = workload.network, workload.examples, workload.batch(8)
     model = textbook.LastState(num_tokens(network), 64, nn.LSTM(64, 128, 2, batch_first=True))
     textbook.copy_weights(network, model)
     every = 1 if full else 21 if bench.effort is QUICK else 10
-    sides = {
-        "ours": training_epoch(workload, answer=lambda: our_answer(network, first)),
-        "nn.LSTM packed": textbook_epoch(model, examples, every),
-    }
+    ours = training_epoch(workload, answer=lambda: our_answer(network, first))
+    sides = {"ours": layer_sides.in_bfloat16(ours), "ours in float32": ours} if in_bfloat16 else {"ours": ours}
+    sides["nn.LSTM packed"] = textbook_epoch(model, examples, every)
     tokens = workload.num_tokens()
     description = (
         f"epoch of imdb-classic, {len(examples.targets):,} reviews, {tokens:,} tokens, batches of 32, "
         "batching and optimizer included"
     )
+    if in_bfloat16:
+        description += f", products in bfloat16 by {bfloat16_instructions()}"
     flops = 3 * flops_per_token(4, 64, 128, num_layers=2) * tokens
-    row = bench.compare("imdb-epoch", description, sides, flops=flops)
-    row.expect_ratio("nn.LSTM packed", at_least=50)
+    row = bench.compare(name, description, sides, flops=flops)
+    row.expect_ratio("nn.LSTM packed", at_least=80 if in_bfloat16 else 50)
     if every > 1:
         row.notes.append(
             f"nn.LSTM packed runs one batch in {every} of a shuffled epoch, from cheap to expensive, and its time is "
@@ -160,4 +167,9 @@ def pad_batch(reviews: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor,
     return pad_sequence(list(ids), batch_first=True), lengths, torch.stack(targets)
 
 
-ROWS: dict[str, Callable[[Bench], None]] = {"rnn-step": rnn_step, "bigru-step": bigru_step, "imdb-epoch": imdb_epoch}
+ROWS: dict[str, Callable[[Bench], None]] = {
+    "rnn-step": rnn_step,
+    "bigru-step": bigru_step,
+    "imdb-epoch": imdb_epoch,
+    "imdb-epoch-bfloat16": partial(imdb_epoch, in_bfloat16=True),
+}

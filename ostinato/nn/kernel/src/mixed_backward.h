@@ -388,6 +388,8 @@ template <class Cell> class MixedBackpropagation {
     static void pair_rows(const Bits16 *from, int64_t stride, int64_t rows, Bits16 *one, Bits16 *two) {
       const __m512i zero = _mm512_setzero_si512();
       for (int64_t k = 0; k < kTileTerms; k += 2) {
+        _mm_prefetch(from + (k + kTileTerms) * stride, _MM_HINT_T0);
+        _mm_prefetch(from + (k + kTileTerms + 1) * stride, _MM_HINT_T0);
         const __m512i even = k < rows ? _mm512_loadu_si512(from + k * stride) : zero;
         const __m512i odd = k + 1 < rows ? _mm512_loadu_si512(from + (k + 1) * stride) : zero;
         interleave(even, odd, one + k / 2 * kTileTerms, two + k / 2 * kTileTerms);
