@@ -9,6 +9,7 @@ from torch import Tensor
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Attention, AttentionGradients
 from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.shapes import attention_claims, check_float32
 from ostinato.nn.kernel.threads import num_threads
 
 
@@ -30,6 +31,7 @@ def attend(
         (B, H), zeros for a sequence without steps; a sequence's bits do not depend on the other sequences.
 
     Raises:
+        ConfigError: a weight is not float32 or does not match the width of h.
         ValueError: a length is negative, or their sum is not the number of steps.
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (h, project, bias, score)):
@@ -112,6 +114,7 @@ def _attention(
     u: Tensor | None,
     running: Tensor | None = None,
 ) -> Attention:
+    check_float32(attention_claims(project, bias, score, h.shape[1]))
     tensors = (lengths, h, project, bias, score, out, a, u, running)
     pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
     return Attention(len(lengths), *h.shape, *pointers)

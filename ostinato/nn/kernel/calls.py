@@ -12,6 +12,7 @@ from ostinato.errors import ConfigError
 from ostinato.nn import cells
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import CELLS, ORDERS, PRECISIONS, Gradients, Stack
+from ostinato.nn.kernel.shapes import Claim, check_float32, check_weights, stack_weights
 from ostinato.nn.kernel.threads import num_threads
 
 Result = tuple[Tensor, Tensor, Tensor | None]
@@ -169,7 +170,14 @@ def stack_of(
     c_n: Tensor | None,
     saved: Tensor | None,
 ) -> tuple[Stack, Any]:
-    """The C structure of a call, and the array of pointers that must stay alive with it."""
+    """The C structure of a call, and the array of pointers that must stay alive with it.
+
+    Raises:
+        ConfigError: a weight is not float32, or of another shape than the specification and the width of x require.
+    """
+    directions = 2 if spec.bidirectional else 1
+    expected = stack_weights(spec.cell, spec.num_layers, directions, spec.bias, x.shape[1], spec.hidden_size)
+    check_weights(expected, weights)
     steps = (x if ids is None else ids).shape[0]
     if spec.padded_length and lengths is not None:
         steps = int(lengths.sum())
@@ -177,7 +185,7 @@ def stack_of(
     stack = Stack(
         CELLS.index(spec.cell),
         spec.num_layers,
-        2 if spec.bidirectional else 1,
+        directions,
         ORDERS.index(spec.order),
         num_threads(),
         saved is not None,
@@ -221,7 +229,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute x · weightᵀ + bias without gradient. (N, D) -> (N, H).
 
     Unlike with a BLAS, the bits of a row do not depend on the other rows.
+
+    Raises:
+        ConfigError: a tensor is not float32, or the shapes do not match.
     """
+    claims: list[Claim] = [("weight", weight, (len(weight), x.shape[1]))]
+    if bias is not None:
+        claims.append(("bias", bias, (len(weight),)))
+    check_float32(claims)
     x, weight, bias = x.contiguous().resolve_neg(), weight.contiguous().resolve_neg(), dense(bias)
     out = x.new_empty(x.shape[0], weight.shape[0])
     library = binding.built_library()

@@ -9,6 +9,7 @@ from torch import Tensor
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Crf, CrfGradients
 from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.shapes import check_float32
 from ostinato.nn.kernel.threads import num_threads
 
 OUT_OF_RANGE = 2  # the library's status for a tag outside 0 to C − 1
@@ -30,6 +31,7 @@ def log_likelihood(
         (B,); a sequence's bits do not depend on the other sequences.
 
     Raises:
+        ConfigError: scores are not float32 or do not match the number of tags.
         IndexError: a tag is outside 0 to C − 1.
         ValueError: a length is negative, or their sum is not the number of steps.
     """
@@ -137,6 +139,8 @@ def _crf(
     end: Tensor,
     saved: Tensor | None,
 ) -> Crf:
+    C = emissions.shape[1]
+    check_float32([("start", start, (C,)), ("transitions", transitions, (C, C)), ("end", end, (C,))])
     pointers = (
         None if tensor is None else tensor.data_ptr()
         for tensor in (lengths, emissions, start, transitions, end, tags, saved)

@@ -4,7 +4,7 @@ For small models the operations around the layers cost more than the layers them
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ostinato.nn.kernel.binding import ReadoutGradients as CallGradients
 from ostinato.nn.kernel.buffers import Buffer, take_buffer
 from ostinato.nn.kernel.calls import Spec, address, dense, saved_floats, stack_of, weight_pointers
 from ostinato.nn.kernel.second_derivative import needs_reference
+from ostinato.nn.kernel.shapes import Claim, attention_claims, check_float32
 from ostinato.nn.kernel.threads import num_threads
 
 ByParts = Callable[[Tensor, Sequence[Tensor]], Tensor]
@@ -230,13 +231,19 @@ def _gradients_by_parts(
 def _structures(
     spec: Spec, readout: Readout, inputs: Inputs, made: Made, outputs: Tensor | None
 ) -> tuple[Stack, Call, Any]:
-    """The C structures of a call, and the array of pointers that must stay alive with them."""
+    """The C structures of a call, and the array of pointers that must stay alive with them.
+
+    Raises:
+        ConfigError: a weight is not float32, or of another shape than the specification requires.
+    """
     x, ids, lengths, factors, weights = inputs
     saved, y, pooled, a, u = made
     of_stack = weights[: -readout.num_weights]
     buffer = None if saved is None else saved.tensor
     stack, pointers = stack_of(spec, x, ids, lengths, None, None, of_stack, y, None, None, buffer)
-    *of_attention, weight, bias = (each.data_ptr() for each in weights[-readout.num_weights :])
+    of_readout = weights[-readout.num_weights :]
+    check_float32(_claims(spec, readout, of_readout))
+    *of_attention, weight, bias = (each.data_ptr() for each in of_readout)
     poolings = _numbers(readout.poolings)
     call = Call(
         len(poolings),
@@ -253,6 +260,16 @@ def _structures(
         address(outputs),
     )
     return stack, call, pointers
+
+
+def _claims(spec: Spec, readout: Readout, weights: Sequence[Tensor]) -> Iterator[Claim]:
+    *of_attention, weight, bias = weights
+    width = spec.hidden_size * (2 if spec.bidirectional else 1)
+    yield "head.weight", weight, (len(bias), width * len(readout.poolings))
+    yield "head.bias", bias, (len(bias),)
+    if of_attention:
+        project, project_bias, score = of_attention
+        yield from attention_claims(project, project_bias, score, width)
 
 
 @cache

@@ -12,6 +12,7 @@ from ostinato.nn.kernel.binding import SCANS, Scan, ScanGradients
 from ostinato.nn.kernel.buffers import Buffer, take_buffer
 from ostinato.nn.kernel.calls import address, dense
 from ostinato.nn.kernel.second_derivative import first_order_only
+from ostinato.nn.kernel.shapes import check_weights, stack_weights
 from ostinato.nn.kernel.threads import num_threads
 
 
@@ -136,14 +137,21 @@ def _call(
     sums: Tensor | None,
     h0: Tensor | None = None,
 ) -> tuple[Scan, Any]:
-    """The C structure of a call, and the array of pointers that must stay alive with it."""
+    """The C structure of a call, and the array of pointers that must stay alive with it.
+
+    Raises:
+        ConfigError: a weight is not float32, or of another shape than the others and the width of x require.
+    """
     pointers, kind = _pointers(weights), KINDS[cell]
+    directions, hidden_size = len(weights) // kind.weights, _hidden_size(cell, weights)
+    expected = stack_weights(cell, 1, directions, True, x.shape[1], hidden_size)
+    check_weights(expected, weights)
     return Scan(
         SCANS.index(cell),
-        len(weights) // kind.weights,
+        directions,
         len(lengths),
         *x.shape,
-        _hidden_size(cell, weights),
+        hidden_size,
         lengths.data_ptr(),
         x.data_ptr(),
         ctypes.addressof(pointers),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ostinato.nn.kernel import binding
 from ostinato.nn.kernel.binding import Softmax
+from ostinato.nn.kernel.shapes import check_float32
 from ostinato.nn.kernel.threads import num_threads
 
 
@@ -49,13 +50,17 @@ def softmax(
         left_out: (n,) int64, the candidate that a row leaves out, or -1.
 
     Raises:
+        ConfigError: a tensor is not float32, or the shapes do not match.
         IndexError: a target or a candidate is out of range.
     """
+    (rows, size), count, tokens = vectors.shape, len(candidates), len(table)
+    claims = ("vectors", vectors, (rows, size)), ("candidates", candidates, (count, size)), ("shift", shift, (count,))
+    check_float32([*claims, ("table", table, (tokens, size)), ("bias", bias, (tokens,))])
     inputs = (vectors, candidates, shift, table, bias, targets, left_out)
     given = [each.contiguous().resolve_neg() for each in inputs]
     losses, positive = vectors.new_empty(len(vectors)), vectors.new_empty(len(vectors))
     d_vectors, d_candidates, d_shift = (torch.empty_like(each) for each in given[:3])
     made = [losses, positive, d_vectors, d_candidates, d_shift]
-    call = Softmax(*vectors.shape, len(candidates), len(table), *(each.data_ptr() for each in (*given, *made)))
+    call = Softmax(rows, size, count, tokens, *(each.data_ptr() for each in (*given, *made)))
     binding.check(binding.built_library().ostinato_softmax(ctypes.byref(call), num_threads()))
     return SoftmaxGradient(losses, d_vectors, positive, d_candidates, d_shift)

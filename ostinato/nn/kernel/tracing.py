@@ -28,6 +28,7 @@ from ostinato.nn.kernel.calls import (
     saved_size,
 )
 from ostinato.nn.kernel.second_derivative import NoSecondDerivative
+from ostinato.nn.kernel.shapes import kind, stack_weights
 
 
 def recurrent(
@@ -230,16 +231,12 @@ def _check(claims: Iterable[Claim]) -> None:
         ConfigError: a dtype or shape does not match the specification.
     """
     problems = [
-        f"{name} is {_kind(tensor.dtype, tuple(tensor.shape))}. Expected {_kind(dtype, shape)}."
+        f"{name} is {kind(tensor.dtype, tuple(tensor.shape))}. Expected {kind(dtype, shape)}."
         for name, tensor, dtype, shape in claims
         if tensor is not None and (tensor.dtype is not dtype or tensor.shape != shape)
     ]
     if problems:
         raise ConfigError("ostinato::recurrent cannot run: " + "\n".join(problems))
-
-
-def _kind(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
-    return f"{str(dtype).removeprefix('torch.')} of shape {shape}"
 
 
 def _inputs(
@@ -257,7 +254,7 @@ def _inputs(
             f"lengths {'missing' if lengths is None else 'given'}. Expected padded_length 0 and lengths."
         )
     rows = (x if ids is None else ids).shape[0] if spec.order == "ragged" else spec.batch_size * spec.padded_length
-    size, width = x.shape[-1], spec.hidden_size * (2 if spec.bidirectional else 1)
+    size = x.shape[-1]
     cell = look_up({name: CELLS[name] for name in NATIVE}, spec.cell, "cell")
     if not spec.bias and cell.weights is not Weights:
         raise ConfigError(f"ostinato::recurrent cannot run: {spec.cell} without biases. Expected bias=True.")
@@ -266,14 +263,13 @@ def _inputs(
     yield "lengths", lengths, torch.int64, (spec.batch_size,)
     yield "h0", h0, torch.float32, _state_shape(spec)
     yield "c0", c0, torch.float32, _state_shape(spec, WITH_C.get(spec.cell, 1))
-    shapes = []
-    for below in (size, *[width] * (spec.num_layers - 1)):
-        direction = list(cell.shapes(below, spec.hidden_size).values())
-        shapes += (direction if spec.bias else direction[:2]) * (2 if spec.bidirectional else 1)
-    if len(weights) != len(shapes):
-        raise ConfigError(f"ostinato::recurrent cannot run: {len(weights)} weights were given. Expected {len(shapes)}.")
-    for k, shape in enumerate(shapes):
-        yield f"weights[{k}]", weights[k], torch.float32, shape
+    directions = 2 if spec.bidirectional else 1
+    expected = stack_weights(spec.cell, spec.num_layers, directions, spec.bias, size, spec.hidden_size)
+    count = len(expected.names)
+    if len(weights) != count:
+        raise ConfigError(f"ostinato::recurrent cannot run: {len(weights)} weights were given. Expected {count}.")
+    for name, shape, weight in zip(*expected, weights, strict=True):
+        yield name, weight, torch.float32, shape
 
 
 def _gradients(

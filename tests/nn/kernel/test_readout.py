@@ -182,7 +182,7 @@ CHANGES = {
     "another parameter": lambda net: setattr(net.head, "bias", nn.Parameter(net.head.bias * 2 + 1)),
     "another module": lambda net: setattr(net.pooling.poolings.attention, "score", nn.Linear(38, 1, bias=False)),
     "a forward hook": lambda net: net.head.register_forward_hook(lambda module, inputs, output: output * 2),
-    "a forward": lambda net: setattr(net.pooling, "forward", lambda *inputs: torch.ones(len(LENGTHS), 48)),
+    "a forward": lambda net: setattr(net.pooling, "forward", lambda *inputs: torch.ones(len(LENGTHS), 152)),
     "residual": lambda net: setattr(net.stack, "residual", True),
     "attention by steps": lambda net: setattr(net.pooling.poolings.attention, "by_step", True),
     "the engine": lambda net: [setattr(layer, "engine", "reference") for layer in net.stack.layers],

@@ -200,7 +200,7 @@ def test_the_saved_buffer_outlives_the_call_and_is_reused():
         (
             5,
             [torch.zeros(24, 3)] * 8,
-            r"weights\[1\].*\(24, 3\).*\(24, 6\)",
+            r"weight_hh_l0 .*\(24, 3\).*\(24, 6\)",
         ),
         (6, "lstmm", "'lstmm'.*'lstm'"),
         (11, "ragged", "ragged.* 8"),
