@@ -45,8 +45,8 @@ sanitize: .venv/.built .venv/.installed-dev
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 OSTINATO_LIBRARY=build/sanitize/$(KERNEL)/libostinato.so \
 	  $(BIN)/python -m pytest -p no:cacheprovider tests/nn/test_pooling.py tests/nn/test_linear.py \
-	  $(addprefix tests/nn/kernel/,test_binding.py test_kernel.py test_mixed.py test_own_cells.py test_scan.py test_crf_kernel.py \
-	  test_softmax_kernel.py test_threads.py)
+	  $(addprefix tests/nn/kernel/test_,$(addsuffix .py,adamw_kernel binding crf_kernel kernel mixed own_cells quantized \
+	  readout scan shapes softmax_kernel threads))
 
 # The kernel for AArch64, by a cross compiler; an emulator compares it with loops in double precision.
 # On Debian and Ubuntu: apt-get install g++-aarch64-linux-gnu qemu-user

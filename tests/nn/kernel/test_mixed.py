@@ -85,6 +85,32 @@ def test_number_of_threads_changes_no_bit(cell, table_rows, threads):
 
 
 @needs_bfloat16
+@pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("lengths", [(130,), (70, 70, 3)])
+def test_a_team_computes_the_bits_of_one_thread(cell, bidirectional, lengths, threads):
+    case = Case(
+        cell=cell,
+        input_size=24,
+        hidden_size=270,
+        lengths=lengths,
+        bidirectional=bidirectional,
+        num_layers=2,
+        precision="bfloat16",
+        states=True,
+    )
+    inputs = draw(case)
+    found = []
+    for count in (1, 2, 5):
+        threads(count)
+        with torch.no_grad():
+            found.append([out for out in forward(case, inputs) if out is not None])
+        found.append(native(case, inputs).outputs)
+    for outputs in found[1:]:
+        assert_same_bits(outputs, found[0])
+
+
+@needs_bfloat16
 @pytest.mark.parametrize("cell", GATES)
 def test_inference_depends_on_the_sequence_alone(cell, threads):
     lengths = (7, 1, 30, 0, 12, 3, 29, 30, 2, *range(20))

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "schedule.h"
+#include "team.h"
 #include "variant.h"
 #include "vector_avx512.h"
 

@@ -1,5 +1,6 @@
 // Forward with products in bfloat16. A lane is one direction of one layer over one or two strips; two read each packed
 // weight once. While the tile registers multiply one panel, the vector registers compute the gates of the panel before.
+// Where there are fewer lanes than workers, a team of workers divides the panels of each lane.
 // Included inside a variant's namespace.
 
 // The memory of one step of one sequence.
@@ -26,6 +27,7 @@ template <class Cell> class MixedForward {
     sides_ = arena.take<Side>(plan_.layers * plan_.directions);
     strips_of_a_lane_ = strips_.side_by_side(plan_);
     lanes_of_a_side_ = (strips_.count + strips_of_a_lane_ - 1) / strips_of_a_lane_;
+    team_size_ = workers_of_a_lane();
     for (int side = 0; side < plan_.layers * plan_.directions; side++) prepare(side);
     if (stack.ids) prepare_table();
   }
@@ -46,15 +48,15 @@ template <class Cell> class MixedForward {
       for (int lane = 0; lane < lanes; lane++) {
         Lane &job = *new (all + side * lanes + lane) Lane(sides_[side], lane * strips_of_a_lane_, arena_);
         Stage *stage = new (stage_of(side, lane)) Stage;
-        stage->tasks = job.chunks();
-        stage->in_order = true;
+        stage->tasks = job.team ? team_size_ : job.chunks();
+        stage->in_order = !job.team;
         stage->job = &job;
-        stage->run = [](const void *lane, int64_t chunk) { static_cast<const Lane *>(lane)->run_chunk(chunk); };
+        stage->run = [](const void *lane, int64_t task) { static_cast<const Lane *>(lane)->run(task); };
         stage->need(stages + side);
         const int below = side / plan_.directions * plan_.directions - plan_.directions;
         for (int direction = 0; below >= 0 && direction < plan_.directions; direction++) {
           const Stage *under = stage_of(below + direction, lane);
-          plan_.directions == 1 ? stage->need_same_task(under) : stage->need(under);
+          plan_.directions == 1 && !job.team ? stage->need_same_task(under) : stage->need(under);
         }
         const int above = side + plan_.directions;
         if (above < sides && sides_[above].ring)  // it still reads what this would replace
@@ -70,7 +72,7 @@ template <class Cell> class MixedForward {
     double terms = 0;
     for (int layer = 0; layer < s.num_layers; layer++)
       terms += (layer == 0 ? double(s.input_size) : width) + double(s.hidden_size);
-    return double(s.num_steps) * (terms * V / Cell::kUnitVectors * width / 300e3 + 0.001 * width * s.num_layers);
+    return double(s.num_steps) * (terms * V / Cell::kUnitVectors * width / kProductsInAMicrosecond + 0.001 * width * s.num_layers);
   }
 
  private:
@@ -105,8 +107,9 @@ template <class Cell> class MixedForward {
     Strip strips[2];
     int count;       // of strips
     float *h, *c;    // states (row of a strip, padded), the second strip's from row 16 on
+    Team *team;      // null: one worker at a time
 
-    Lane(const Side &of, int64_t first, Arena &arena) : side(of) {
+    Lane(const Side &of, int64_t first, Arena &arena) : side(of), team(of.forward->new_team()) {
       const Strips &all = of.forward->strips_;
       count = int(std::min(of.forward->strips_of_a_lane_, all.count - first));
       for (int s = 0; s < count; s++) strips[s] = all[first + s];
@@ -118,13 +121,39 @@ template <class Cell> class MixedForward {
       return count ? (strips[0].longest + kStepsOfAChunk - 1) / kStepsOfAChunk : 0;
     }
 
-    void run_chunk(int64_t chunk) const {
+    void run(int64_t task) const {
       const TileRegisters tiles;
-      const int64_t first = chunk * kStepsOfAChunk, last = std::min(first + kStepsOfAChunk, strips[0].longest);
+      if (team) team->work(int(task), phases(), [this](int64_t phase, int part) { run_part(phase, part); });
+      else run_chunk(task);
+    }
+
+    void run_chunk(int64_t chunk) const {
+      const int64_t first = chunk * kStepsOfAChunk, last = end_of(chunk);
       if (chunk == 0) start();
-      for (int64_t t = first; t < last; t++) side.forward->training_ ? step<true>(t) : step<false>(t);
+      write_rows(first, last);
+      for (int64_t t = first; t < last; t++) step(t, 0, side.shape.panels.count);
       if (last == strips[0].longest) write_final();
     }
+
+    // The phases of a team: for each chunk its inputs and its steps. The last one writes the final states.
+    int64_t phases() const { return chunks() > 0 ? strips[0].longest + chunks() + 1 : 0; }
+
+    void run_part(int64_t phase, int part) const {
+      if (phase == phases() - 1) {
+        if (part == 0) write_final();
+        return;
+      }
+      const int64_t chunk = phase / (kStepsOfAChunk + 1), at = phase % (kStepsOfAChunk + 1);
+      const int64_t first = chunk * kStepsOfAChunk, panels = side.shape.panels.count;
+      if (at > 0) {
+        step(first + at - 1, panels * part / team->parts(), panels * (part + 1) / team->parts());
+      } else if (part == 0) {
+        if (chunk == 0) start();
+        write_rows(first, end_of(chunk));
+      }
+    }
+
+    int64_t end_of(int64_t chunk) const { return std::min((chunk + 1) * kStepsOfAChunk, strips[0].longest); }
 
     void start() const {
       const Plan &plan = side.forward->plan_;
@@ -143,7 +172,12 @@ template <class Cell> class MixedForward {
       }
     }
 
-    template <bool kTraining> void step(int64_t t) const {
+    // Step t for panels up to `end`.
+    void step(int64_t t, int64_t panel, int64_t end) const {
+      side.forward->training_ ? step_as<true>(t, panel, end) : step_as<false>(t, panel, end);
+    }
+
+    template <bool kTraining> void step_as(int64_t t, int64_t panel, int64_t end) const {
       const Shape &shape = side.shape;
       alignas(64) float sums[2][2 * kTileRows * V * W];  // the products of one panel; the gates of the one before read
       MixedStep steps[2 * kTileRows];
@@ -152,19 +186,19 @@ template <class Cell> class MixedForward {
       for (int s = 0; s < count; s++) {
         size[s] = strips[s].rows(t);
         if (size[s] > 0) rows[s] = side.row(strips[s], t);
-        if (size[s] > 0) prepare_steps(s, t, size[s], steps + (s ? size[0] : 0));
+        if (size[s] > 0) list_steps(s, t, size[s], steps + (s ? size[0] : 0));
       }
-      const int64_t panels = shape.panels.count, whole = shape.H / Panels<Cell>::kUnits, all = size[0] + size[1];
+      const int64_t whole = shape.H / Panels<Cell>::kUnits, all = size[0] + size[1];
       stores_before_tiles();
       auto product = [&](int64_t panel) {
         return PanelProduct<Cell>(shape, rows, size, side.packed + panel * shape.terms * V * W,
             side.biases + panel * V * W, sums[panel % 2]);
       };
-      PanelProduct<Cell> first = product(0);
+      PanelProduct<Cell> first = product(panel);
       first.run_to(first.units);
-      for (int64_t panel = 0; panel < panels; panel++) {
-        PanelProduct<Cell> next = product(std::min(panel + 1, panels - 1));
-        if (panel + 1 == panels) next.units = 0;
+      for (; panel < end; panel++) {
+        PanelProduct<Cell> next = product(std::min(panel + 1, end - 1));
+        if (panel + 1 == end) next.units = 0;
         for (int64_t r = 0; r < all; r++) {
           if (r % 2 == 0) next.run_to(std::min(r + 2, all) * next.units / all);
           const float *sum = sums[panel % 2] + (r < size[0] ? r : kTileRows + r - size[0]) * V * W;
@@ -175,8 +209,25 @@ template <class Cell> class MixedForward {
       }
     }
 
-    // Fills the rows' inputs, and lists where a step's results go.
-    void prepare_steps(int s, int64_t t, int64_t size, MixedStep *steps) const {
+    // Fills the inputs of the rows of steps [first, last), and zeros where no step writes but products read.
+    void write_rows(int64_t first, int64_t last) const {
+      const MixedForward &forward = *side.forward;
+      const Shape &shape = side.shape;
+      for (int s = 0; s < count; s++) {
+        for (int64_t t = first; t < last; t++) {
+          for (int64_t r = 0; r < strips[s].rows(t); r++) {
+            Bits16 *at = side.row(strips[s], t) + r * shape.row_stride;
+            if (side.layer == 0)
+              forward.write_input(forward.plan_.step(strips[s].sequences[r], t, side.direction), at, shape);
+            clear(at + shape.D, at + shape.input_terms);
+            clear(at + shape.input_terms + shape.panels.padded, at + shape.terms);
+          }
+        }
+      }
+    }
+
+    // Lists where a step's results go.
+    void list_steps(int s, int64_t t, int64_t size, MixedStep *steps) const {
       const MixedForward &forward = *side.forward;
       const Plan &plan = forward.plan_;
       const Shape &shape = side.shape;
@@ -185,10 +236,6 @@ template <class Cell> class MixedForward {
       for (int64_t r = 0; r < size; r++) {
         const int64_t sequence = strip.sequences[r], row = strip.starts[t] + r, state = (s * kTileRows + r);
         const int64_t flat = plan.step(sequence, t, side.direction), length = plan.length(sequence);
-        Bits16 *at = side.row(strip, t) + r * shape.row_stride;
-        if (side.layer == 0) forward.write_input(flat, at, shape);
-        clear(at + shape.D, at + shape.input_terms);  // what no step writes is read as zeros
-        clear(at + shape.input_terms + shape.panels.padded, at + shape.terms);
         MixedStep &step = steps[r];
         step.h = h + state * shape.panels.padded;
         step.c = c + state * shape.panels.padded;
@@ -271,7 +318,8 @@ template <class Cell> class MixedForward {
       const typename MixedSaved<Cell>::Side saved = saved_.side(layer, direction);
       side.rows = saved.rows, side.gates = saved.gates, side.cells = saved.cells;
     } else {
-      if (layer == 0 || plan_.directions == 1) side.ring = kChunksOfARing * kStepsOfAChunk;
+      // a layer below writes whole sequences, unless it goes along chunk by chunk
+      if (layer == 0 || (plan_.directions == 1 && team_size_ <= 1)) side.ring = kChunksOfARing * kStepsOfAChunk;
       const int64_t rows = side.ring ? strips_.count * side.ring * kTileRows : plan_.N + kRowsPastTheEnd;
       side.rows = arena_.take<Bits16>(rows * shape.row_stride);
     }
@@ -286,7 +334,22 @@ template <class Cell> class MixedForward {
       convert_row(plan_.stack.x + plan_.distinct.rows[k] * shape.D, table_ + k * shape.input_terms, shape.D);
   }
 
+  // How many workers divide a lane: those without a lane of their own, if their part of a step is worth their meeting
+  // after it.
+  int workers_of_a_lane() const {
+    const int64_t lanes = lanes_of_a_side_ * (plan_.directions == 1 ? plan_.layers : plan_.directions);
+    const int64_t panels = Panels<Cell>(plan_.H).count;
+    const double step_us = double(plan_.H) * double(panels) * V * W / 50e3;
+    return int(std::min({lanes > 0 ? plan_.threads / lanes : 1, panels, int64_t(step_us / kMicrosecondsOfAPart)}));
+  }
+
+  Team *new_team() const {
+    if (team_size_ <= 1) return nullptr;
+    return new (arena_.take<Team>(1)) Team(team_size_, arena_.take<std::atomic<int64_t>>(team_size_));
+  }
+
   static constexpr int64_t kStepsOfAChunk = 8, kChunksOfARing = 2;
+  static constexpr double kMicrosecondsOfAPart = 0.45;
 
   const Plan plan_;
   const Strips strips_;
@@ -296,4 +359,5 @@ template <class Cell> class MixedForward {
   Side *sides_;
   Bits16 *table_ = nullptr;
   int64_t strips_of_a_lane_, lanes_of_a_side_;
+  int team_size_;
 };

@@ -2,6 +2,7 @@
 // Included inside a variant's namespace.
 
 constexpr int64_t kSecondCache = 2 << 20;  // bytes
+constexpr double kProductsInAMicrosecond = 300e3;
 constexpr int kTileColumns = 2;            // tiles side by side in a product
 constexpr int64_t kBlocksOfASum = 16;      // of 32 terms, that a sum adds before it is stored
 
