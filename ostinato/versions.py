@@ -37,10 +37,17 @@ def installed(package: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, or its architecture if the system does not report a name."""
+    """The processor's name, or its architecture if the system does not report a name.
+
+    On Linux with its family and model: some virtual machines name no more than the brand.
+    """
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+            first = file.read().partition("\n\n")[0]
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        first = ""
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    name = fields.get("model name")
+    if name is None:
+        return platform.processor() or platform.machine()
+    return f"{name} (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else name

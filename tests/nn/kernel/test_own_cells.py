@@ -154,6 +154,20 @@ def test_the_cell_states_of_slstm_have_no_gradient():
 # ---- bit-identical results -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("lengths", [(170,), (60, 0, 90)])
+def test_a_team_computes_the_bits_of_one_thread(cell, lengths, threads):
+    """Fewer sequences than threads, so that threads divide the units."""
+    stack, x = new_stack(cell, 24, 230), torch.randn(sum(lengths), 24)
+    found = []
+    for number in (1, 2, 5):
+        threads(number)
+        with torch.no_grad():
+            found.append(stack(x, Layout(torch.tensor(lengths))))
+        found.append(stack(x, Layout(torch.tensor(lengths))).detach())
+    for y in found[1:]:
+        assert torch.equal(y, found[0])
+
+
 def test_bits_do_not_depend_on_threads(cell, threads):
     stack, x = new_stack(cell, 64, 70, num_layers=2, bidirectional=True), torch.randn(sum(LENGTHS), 64)
     found = []

@@ -347,6 +347,7 @@ template <class Cell> class Backpropagation {
     }
 
     template <int V> static void clear_totals(const Outer &outer, const Part &part) {
+      if (part.column == part.end_column) return;  // without columns, `totals` may be null
       for (int64_t panel = part.panel; panel < part.end_panel; panel++) {
         std::memset(outer.totals + (panel * outer.columns + part.column) * V * W, 0,
             sizeof(float) * size_t((part.end_column - part.column) * V * W));

@@ -166,7 +166,7 @@ template <class Cell> class Forward {
       int64_t rows = group.size;
       for (int64_t t = first; t < last; t++) {
         rows = active(t, rows);
-        recur(t, step_row, rows, 0, all, 0);
+        for (int phase = 0; phase < kPhasesOfAStep; phase++) recur(phase, t, step_row, rows, 0, all, 0);
         step_row += rows;
       }
       if (last == longest()) write_final();
@@ -174,14 +174,15 @@ template <class Cell> class Forward {
 
     // The phases of a team: for each chunk its list of steps, its projection and its steps. The last one writes the final
     // states.
-    int64_t phases() const { return longest() > 0 ? longest() + 2 * chunks() + 1 : 0; }
+    int64_t phases() const { return longest() > 0 ? longest() * kPhasesOfAStep + 2 * chunks() + 1 : 0; }
 
     void run_part(int64_t phase, int part) const {
       if (phase == phases() - 1) {
         if (part == 0) write_final();
         return;
       }
-      const int64_t chunk = phase / (chunk_steps + 2), at = phase % (chunk_steps + 2);
+      const int64_t phases_of_a_chunk = chunk_steps * kPhasesOfAStep + 2;
+      const int64_t chunk = phase / phases_of_a_chunk, at = phase % phases_of_a_chunk;
       const int64_t first = chunk * chunk_steps, last = std::min(first + chunk_steps, longest());
       const int64_t count = forward->panels_.count;
       const int64_t panel = count * part / team->parts(), end = count * (part + 1) / team->parts();
@@ -192,8 +193,9 @@ template <class Cell> class Forward {
       } else if (at == 1) {
         project(rows_until(first, last), panel, end);
       } else {
-        const int64_t t = first + at - 2;
-        recur(t, step_rows + rows_until(first, t), active(t, group.size), panel, end, part);
+        const int64_t t = first + (at - 2) / kPhasesOfAStep;
+        const int of_step = int((at - 2) % kPhasesOfAStep);
+        recur(of_step, t, step_rows + rows_until(first, t), active(t, group.size), panel, end, part);
       }
     }
 
@@ -253,13 +255,18 @@ template <class Cell> class Forward {
       }
     }
 
-    // gates += W_hh h, then the cell's equation, of a step of the first `rows` sequences, for panels up to `end`
-    void recur(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end, int part) const {
-      if constexpr (Cell::kNorm)
-        forward->training_ ? recur_by_rows<true>(t, step_row, rows) : recur_by_rows<false>(t, step_row, rows);
-      else
+    // A phase of a step of the first `rows` sequences. Of most cells it is the only one: gates += W_hh h, then the cell's
+    // equation, for panels up to `end`. Layer norm needs the products of all panels, so its equation is a phase of the
+    // first part.
+    void recur(
+        int phase, int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end, int part) const {
+      if constexpr (Cell::kNorm) {
+        if (phase == 0) multiply_panels(t, step_row, rows, panel, end);
+        else if (part == 0) forward->training_ ? normalize<true>(t, step_row, rows) : normalize<false>(t, step_row, rows);
+      } else {
         forward->training_ ? recur_as<true>(t, step_row, rows, panel, end, part)
                            : recur_as<false>(t, step_row, rows, panel, end, part);
+      }
     }
 
     template <bool kTraining>
@@ -287,15 +294,21 @@ template <class Cell> class Forward {
       }
     }
 
-    // The same for a cell with layer norm, which needs the products of all panels.
-    template <bool kTraining> void recur_by_rows(int64_t t, const StepRow *step_row, int64_t rows) const {
+    // W_hh h of a cell with layer norm, into the second plane of its gates.
+    void multiply_panels(int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end) const {
       const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
       const int64_t padded = forward->panels_.padded, H = forward->plan_.H;
       const int64_t plane = forward->panels_.count * panel_stride;
-      for (int64_t panel = 0; panel < forward->panels_.count; panel++) {
+      for (; panel < end; panel++) {
         multiply_hidden<kHid>(step_row, rows, h[t % 2], padded, weights.hidden + panel * H * kHid * W, H,
             panel * panel_stride + plane);
       }
+    }
+
+    // Its equation, row by row.
+    template <bool kTraining> void normalize(int64_t t, const StepRow *step_row, int64_t rows) const {
+      const ForwardWeights<Cell> &weights = forward->weights_[layer * forward->plan_.directions + direction];
+      const int64_t padded = forward->panels_.padded, plane = forward->panels_.count * panel_stride;
       float *h_next = h[(t + 1) % 2];
       const LnLstmStep<kTraining> step = {*weights.norm, panel_stride, plane};
       for (int64_t first = 0; first < rows; first += kRowsOfABlock) {
@@ -451,7 +464,6 @@ template <class Cell> class Forward {
   // How many workers divide a lane: those without a lane of their own, if their part of a step is worth their meeting
   // after it.
   int workers_of_a_lane() const {
-    if (Cell::kNorm) return 1;  // its units meet three times in a step
     const int lanes = plan_.num_groups * (plan_.directions == 1 ? plan_.layers : plan_.directions);
     const double step_us = double(plan_.H * panels_.padded) * kHid / Cell::kUnitVectors / 50e3;
     return int(std::min({int64_t(plan_.threads / lanes), panels_.count, int64_t(step_us / kMicrosecondsOfAPart)}));
@@ -463,7 +475,8 @@ template <class Cell> class Forward {
 
   static constexpr int64_t kStepsOfAChunk = 128, kRowsOfABlock = 8;
   static constexpr int64_t kPanelsAtOnce = 4;  // of few rows: a cell's equation is a long chain, and several overlap
-  static constexpr double kMicrosecondsOfAPart = 0.45;
+  static constexpr int kPhasesOfAStep = Cell::kNorm ? 2 : 1;
+  static constexpr double kMicrosecondsOfAPart = 0.45 * kPhasesOfAStep;
 
   const Plan plan_;
   const P panels_;
