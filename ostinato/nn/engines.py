@@ -9,7 +9,6 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch.nn import Parameter
 from ostinato.errors import ConfigError, look_up
 from ostinato.nn.cells import Cell
 from ostinato.nn.kernel import Spec, chosen_precision, is_traced, recurrent, scan, why_unavailable
+from ostinato.nn.kernel.setting import Setting
 from ostinato.nn.layout import Layout, gather_rows
 from ostinato.nn.over_time import OverTime, step_by_step
 
@@ -68,7 +68,7 @@ def stack_spec(cell: Cell, layout: Layout, layers: Sequence[Directions]) -> Spec
 
 ENGINES: dict[str, Engine] = {"reference": run_reference, "torch": run_torch, "native": run_native}
 
-_forced: ContextVar[str | None] = ContextVar("engine", default=None)
+_forced = Setting("engine")
 
 
 @contextmanager
@@ -82,20 +82,13 @@ def use_engine(engine: str) -> Iterator[None]:
     """
     if engine != "auto":
         look_up(ENGINES, engine, "engine")
-    token = _forced.set(engine)
-    try:
+    with _forced.block(engine):
         yield
-    finally:
-        _forced.reset(token)
 
 
 def forced_engine() -> str | None:
-    """The engine of the enclosing `use_engine`, if any. A compiled function keeps the engine it was compiled under."""
+    """The engine of the enclosing `use_engine`, if any."""
     return _forced.get()
-
-
-# what torch.compiler.assume_constant_result does, without its slow import
-forced_engine._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def hidden_size(cell: Cell, directions: Directions) -> int:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from ostinato.errors import look_up
 from ostinato.nn.kernel.binding import PRECISIONS, library, why_unavailable
+from ostinato.nn.kernel.setting import Setting
 
-_wanted: ContextVar[str | None] = ContextVar("precision", default=None)
+_wanted = Setting("precision")
 
 
 @contextmanager
@@ -34,11 +34,8 @@ def use_precision(precision: str) -> Iterator[None]:
     Raises:
         ConfigError: the name is unknown.
     """
-    token = _wanted.set(check_precision(precision))
-    try:
+    with _wanted.block(check_precision(precision)):
         yield
-    finally:
-        _wanted.reset(token)
 
 
 def check_precision(precision: str) -> str:
@@ -51,16 +48,9 @@ def check_precision(precision: str) -> str:
 
 
 def chosen_precision(default: str = "float32") -> str:
-    """The precision of a call: that of the enclosing `use_precision`, else the default, if this machine has it.
-
-    A compiled function keeps the precision that it was compiled with.
-    """
+    """The precision of a call: that of the enclosing `use_precision`, else the default, if this machine has it."""
     precision = _wanted.get() or default
     return "float32" if precision == "bfloat16" and why_not_bfloat16() is not None else precision
-
-
-# what torch.compiler.assume_constant_result does, without its slow import
-chosen_precision._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def why_not_bfloat16() -> str | None:
@@ -69,6 +59,10 @@ def why_not_bfloat16() -> str | None:
     if loaded is None:
         return why_unavailable()
     return loaded.ostinato_why_not_bfloat16().decode() or None
+
+
+# what torch.compiler.assume_constant_result does, without its slow import
+why_not_bfloat16._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def bfloat16_instructions() -> str | None:
