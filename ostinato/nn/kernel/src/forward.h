@@ -172,8 +172,8 @@ template <class Cell> class Forward {
       if (last == longest()) write_final();
     }
 
-    // The phases of a team: for each chunk its list of steps, its projection and its steps. The last one writes the final
-    // states.
+    // The phases of a team: for each chunk its list of steps, its projection and its steps. The last one writes the
+    // final states.
     int64_t phases() const { return longest() > 0 ? longest() * kPhasesOfAStep + 2 * chunks() + 1 : 0; }
 
     void run_part(int64_t phase, int part) const {
@@ -255,14 +255,15 @@ template <class Cell> class Forward {
       }
     }
 
-    // A phase of a step of the first `rows` sequences. Of most cells it is the only one: gates += W_hh h, then the cell's
-    // equation, for panels up to `end`. Layer norm needs the products of all panels, so its equation is a phase of the
-    // first part.
+    // A phase of a step of the first `rows` sequences. Most cells have one: gates += W_hh h, then the cell's equation,
+    // for panels up to `end`. Layer norm needs the products of all panels, so its equation is a phase of its own, of
+    // the first part.
     void recur(
         int phase, int64_t t, const StepRow *step_row, int64_t rows, int64_t panel, int64_t end, int part) const {
       if constexpr (Cell::kNorm) {
-        if (phase == 0) multiply_panels(t, step_row, rows, panel, end);
-        else if (part == 0) forward->training_ ? normalize<true>(t, step_row, rows) : normalize<false>(t, step_row, rows);
+        if (phase == 0) return multiply_panels(t, step_row, rows, panel, end);
+        if (part > 0) return;
+        forward->training_ ? normalize<true>(t, step_row, rows) : normalize<false>(t, step_row, rows);
       } else {
         forward->training_ ? recur_as<true>(t, step_row, rows, panel, end, part)
                            : recur_as<false>(t, step_row, rows, panel, end, part);

@@ -359,7 +359,8 @@ template <class Cell> class MixedBackpropagation {
       }
     }
 
-    // Up to kBlocksOfASum blocks of 32 rows [x | h before] as left operands whose rows are terms; zeros past the last row.
+    // Up to kBlocksOfASum blocks of 32 rows [x | h before] as left operands whose rows are terms; zeros past the last
+    // row.
     void turn_rows(const Side &side, int64_t row, int64_t rows, Bits16 *left) const {
       for (int64_t block = 0; block * kTileTerms < rows; block++) {
         const Bits16 *from = side.rows + (row + block * kTileTerms) * shape.row_stride;

@@ -72,7 +72,8 @@ template <class Cell> class MixedForward {
     double terms = 0;
     for (int layer = 0; layer < s.num_layers; layer++)
       terms += (layer == 0 ? double(s.input_size) : width) + double(s.hidden_size);
-    return double(s.num_steps) * (terms * V / Cell::kUnitVectors * width / kProductsInAMicrosecond + 0.001 * width * s.num_layers);
+    const double products = terms * V / Cell::kUnitVectors * width;
+    return double(s.num_steps) * (products / kProductsInAMicrosecond + 0.001 * width * s.num_layers);
   }
 
  private:

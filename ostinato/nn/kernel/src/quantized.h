@@ -1,5 +1,5 @@
 // Products W h in integers: weights of int8 with one scale for each row, and states of int16 with one scale for each
-// sequence and step. Sums are exact, so their bits depend on neither their order nor the instructions that compute them.
+// sequence and step. Sums are exact: their bits depend on neither their order nor the instructions that compute them.
 //
 // Weights are packed in groups of terms, which one instruction multiplies and adds up in each lane: four where the
 // processor can, else two. The state's two bytes then have a product each: w h = 2⁸ w high + w low - 2¹⁵ w, where high
@@ -41,7 +41,7 @@ inline Scale find_scale(const float *values, int64_t count, float limit) {
 
 // ---- states -------------------------------------------------------------------------------------------------------
 
-// Rounded states (row, padded): for groups of two as int16, for groups of four a row's high bytes and then its low ones.
+// Rounded states (row, padded): for groups of two as int16, for groups of four a row's high bytes, then its low ones.
 struct QuantizedStates {
   int16_t *values;
   float *scales;   // (row,)

@@ -1,5 +1,5 @@
-// Products in bfloat16 on vector registers, by `vdpbf16ps`: on AMD's Zen 4 and later it multiplies twice as many numbers
-// in a cycle as a fused multiply-add of float32 does.
+// Products in bfloat16 on vector registers, by `vdpbf16ps`: on AMD's Zen 4 and later it multiplies twice as many
+// numbers in a cycle as a fused multiply-add of float32 does.
 // Included inside a variant's namespace.
 
 constexpr int64_t kSecondCache = 1 << 20;  // bytes
@@ -14,18 +14,20 @@ ALWAYS_INLINE void stores_before_tiles() {}
 
 // One product of R rows with C packed tiles: sums = start + a · b.
 struct Operands {
-  const Bits16 *a;           // the first block of the first row
-  int64_t a_stride, a_step;  // values from row to row, and from block to block
-  const Bits16 *b[kTileColumns];  // the first block of each tile
+  const Bits16 *a;                   // the first block of the first row
+  int64_t a_stride, a_step;          // values from row to row, and from block to block
+  const Bits16 *b[kTileColumns];     // the first block of each tile
   int64_t b_step;
   const float *start[kTileColumns];  // of each tile
-  int64_t start_stride;      // floats from row to row; 0: all rows start alike
+  int64_t start_stride;              // floats from row to row; 0: all rows start alike
   float *sums[kTileColumns];
   int64_t sums_stride;
 
   template <int R, int C> void multiply(int64_t blocks) const {
     Tile<R, C> tile;
-    UNROLL for (int r = 0; r < R; r++) UNROLL for (int c = 0; c < C; c++) tile[r][c] = load(start[c] + r * start_stride);
+    UNROLL for (int r = 0; r < R; r++) {
+      UNROLL for (int c = 0; c < C; c++) tile[r][c] = load(start[c] + r * start_stride);
+    }
     for (int64_t block = 0; block < blocks; block++) {
       const Bits16 *row = a + block * a_step, *tiles[C];
       UNROLL for (int c = 0; c < C; c++) tiles[c] = b[c] + block * b_step;
@@ -70,7 +72,10 @@ template <int R, int C> struct TileProduct {
   template <bool kAdd> void run(int64_t blocks, const int64_t (&rows)[2] = kWholeTiles) const {
     for (int r = 0; r < R; r++) {
       Operands part{a[r], a_stride, a_step, {}, b_step, {}, kAdd ? sums_stride : 0, {}, sums_stride};
-      for (int c = 0; c < C; c++) part.b[c] = b[c], part.sums[c] = sums[r][c], part.start[c] = kAdd ? sums[r][c] : kZeros;
+      for (int c = 0; c < C; c++) {
+        part.b[c] = b[c], part.sums[c] = sums[r][c];
+        part.start[c] = kAdd ? sums[r][c] : kZeros;
+      }
       part.multiply_rows<C>(rows[r], blocks);
     }
   }

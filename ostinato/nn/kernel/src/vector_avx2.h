@@ -99,8 +99,8 @@ inline Vec to_floats(Fours high, Fours low, const int32_t *offsets) {
 inline void store_rounded(uint8_t *high, uint8_t *low, Vec v) {
   const __m256i rounded = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(1 << 15));
   // of each half the low bytes and then the high ones, and of both together
-  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-  const __m256i bytes = _mm256_shuffle_epi8(rounded, order);
+  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m256i bytes = _mm256_shuffle_epi8(rounded, _mm256_broadcastsi128_si256(order));
   const __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i *>(low), both);
   _mm_storel_epi64(reinterpret_cast<__m128i *>(high), _mm_unpackhi_epi64(both, both));
