@@ -50,4 +50,5 @@ def processor() -> str:
     name = fields.get("model name")
     if name is None:
         return platform.processor() or platform.machine()
-    return f"{name} (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else name
+    has_model = "cpu family" in fields and "model" in fields
+    return f"{name} (family {fields['cpu family']}, model {fields['model']})" if has_model else name

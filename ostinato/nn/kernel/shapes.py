@@ -14,22 +14,26 @@ Claim = tuple[str, Tensor, tuple[int, ...]]  # name, tensor, and its required sh
 
 
 def check_float32(claims: Iterable[Claim]) -> None:
-    """Refuse tensors of another dtype or shape.
+    """`check_tensors` of what the native engine reads, all of it in float32."""
+    check_tensors("The native engine", ((name, tensor, torch.float32, shape) for name, tensor, shape in claims))
+
+
+def check_tensors(reader: str, claims: Iterable[tuple[str, Tensor | None, torch.dtype, tuple[int, ...]]]) -> None:
+    """Refuse tensors of another dtype or shape than claimed; None is always right.
 
     Raises:
         ConfigError: names each of them, what it is, and what it should be.
     """
     problems = [
-        f"{name} is {kind(tensor.dtype, tuple(tensor.shape))}. Expected {kind(torch.float32, shape)}."
-        for name, tensor, shape in claims
-        if tensor.dtype is not torch.float32 or tensor.shape != shape
+        f"{name} is {_kind(tensor.dtype, tuple(tensor.shape))}. Expected {_kind(dtype, shape)}."
+        for name, tensor, dtype, shape in claims
+        if tensor is not None and (tensor.dtype is not dtype or tensor.shape != shape)
     ]
     if problems:
-        raise ConfigError("The native engine cannot run: " + "\n".join(problems))
+        raise ConfigError(f"{reader} cannot run: " + "\n".join(problems))
 
 
-def kind(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
-    """In words: `float32 of shape (4, 3)`."""
+def _kind(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
     return f"{str(dtype).removeprefix('torch.')} of shape {shape}"
 
 

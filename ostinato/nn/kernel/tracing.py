@@ -5,7 +5,7 @@ implementations, output sizes for fake tensors (where batch and time may be symb
 """
 
 import ctypes
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import index
 from typing import Any
 
@@ -28,7 +28,7 @@ from ostinato.nn.kernel.calls import (
     saved_size,
 )
 from ostinato.nn.kernel.second_derivative import NoSecondDerivative
-from ostinato.nn.kernel.shapes import kind, stack_weights
+from ostinato.nn.kernel.shapes import check_tensors, stack_weights
 
 
 def recurrent(
@@ -103,7 +103,7 @@ def _forward(
     *fields, per_step, per_batch = arguments
     spec = Spec(*fields)
     ids, lengths = dense(ids), dense(lengths)
-    _check(_inputs(spec, x, ids, lengths, h0, c0, weights))
+    check_tensors("ostinato::recurrent", _inputs(spec, x, ids, lengths, h0, c0, weights))
     saved = _lend(_saved_size(x, ids, per_step, per_batch))
     suffices = per_step > 0 and saved.numel() >= saved_floats(spec, x, ids)
     if per_step > 0 and spec.precision == "int8":
@@ -163,7 +163,10 @@ def _backward(
     *fields, wanted = arguments
     spec = Spec(*fields)
     ids, lengths = dense(ids), dense(lengths)
-    _check((*_inputs(spec, x, ids, lengths, h0, c0, weights), *_gradients(spec, x, ids, dy, dh_n, dc_n)))
+    check_tensors(
+        "ostinato::recurrent",
+        (*_inputs(spec, x, ids, lengths, h0, c0, weights), *_gradients(spec, x, ids, dy, dh_n, dc_n)),
+    )
     floats = saved_floats(spec, x, ids)
     # a copy, because the library overwrites it and an operator must not change its inputs
     buffer = take_buffer(floats)
@@ -222,21 +225,6 @@ def _differentiate(ctx: Any, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tenso
 # ---- checks: a graph may come from a file and run on other inputs than those it was recorded with --------------------
 
 Claim = tuple[str, Tensor | None, torch.dtype, tuple[int, ...]]  # name, tensor, and its required dtype and shape
-
-
-def _check(claims: Iterable[Claim]) -> None:
-    """Refuse tensors for which the library would read or write out of bounds.
-
-    Raises:
-        ConfigError: a dtype or shape does not match the specification.
-    """
-    problems = [
-        f"{name} is {kind(tensor.dtype, tuple(tensor.shape))}. Expected {kind(dtype, shape)}."
-        for name, tensor, dtype, shape in claims
-        if tensor is not None and (tensor.dtype is not dtype or tensor.shape != shape)
-    ]
-    if problems:
-        raise ConfigError("ostinato::recurrent cannot run: " + "\n".join(problems))
 
 
 def _inputs(

@@ -10,7 +10,7 @@ from ostinato.nn import kernel, use_engine, use_precision
 from ostinato.nn.kernel.setting import Setting
 
 
-def test_blocks_nest_and_end_in_any_order():
+def test_blocks_nest():
     setting = Setting("test")
     outer, inner = setting.block("outer"), setting.block("inner")
     with outer:
